@@ -1,0 +1,49 @@
+# make demo    the whole method, unattended, into data/runs/demo/ (SEED=k for other figures)
+# make lab     the same notebooks, with their panels, in JupyterLab
+# make test    everything fast      make test-all    also what is marked slow
+# make bench   measured ratios      make clean       removes .venv, caches and the demo's run
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SEED ?= 0
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# Idle OpenMP threads must not spin: on two shared cores that costs more than it gains.
+export OMP_WAIT_POLICY := passive
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo lab test test-all lint bench models clean
+
+demo: $(INSTALLED)
+	$(BIN)/python -m vital_lib.walkthrough --run data/runs/demo --seed $(SEED) --fresh
+
+lab: $(INSTALLED)
+	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks/00_start_here.ipynb
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-all: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check vital_lib tests
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+bench: $(INSTALLED)
+	$(BIN)/python -m pytest -q -s tests/benchmarks -m "slow or not slow"
+
+models: $(INSTALLED)
+	$(BIN)/python -m vital_lib.clinic.base_models
+
+$(INSTALLED): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+clean:
+	rm -rf .venv data/runs/demo .pytest_cache .ruff_cache .import_linter_cache *.egg-info
