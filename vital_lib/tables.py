@@ -358,6 +358,15 @@ class Workspace:
             self.read(name)
         return hashlib.sha256(self._file(name).read_bytes()).hexdigest()
 
+    def state(self) -> pd.DataFrame:
+        """Columns table, rows (null where not yet written), written_by; one row per table."""
+        rows = [
+            (name, pq.read_metadata(self._file(name)).num_rows if self.has(name) else None)
+            for name in TABLES
+        ]
+        frame = pd.DataFrame(rows, columns=["table", "rows"]).astype({"rows": "Int64"})
+        return frame.assign(written_by=[table.written_by for table in TABLES.values()])
+
     @property
     def metrics(self) -> dict[str, float]:
         """The flat `metrics.json`, `stage.figure: number`; empty before the first is recorded."""

@@ -1,0 +1,350 @@
+"""Claims about candidates: ids, arms, demonstrations drawn, and what becomes of bad replies."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+
+import pandas as pd
+import pytest
+from loopback import Loopback, fault, in_process, said, save_image
+
+from vital_lib.figures import MODALITIES
+from vital_lib.generation import (
+    FEWER,
+    UNREAD_COLUMNS,
+    draft_candidates,
+    generate_candidates,
+    generation_prompts,
+)
+from vital_lib.tables import Workspace, empty_frame
+from vital_lib.vlm import VLM
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with the images of twelve figures, f0 to f11."""
+    workspace = Workspace(tmp_path / "run")
+    workspace.images.mkdir()
+    for number in range(12):
+        save_image(workspace.images / f"f{number}.png", number)
+    return workspace
+
+
+def figures(count=3):
+    rows = [
+        {
+            "figure_id": f"f{number}",
+            "image": f"images/f{number}.png",
+            "caption": f"Caption {number}.",
+            "mentions": [f"Mention {number}."],
+            "modalities": ["mri"],
+        }
+        for number in range(count)
+    ]
+    return pd.DataFrame(rows)
+
+
+def demonstration(name, *modalities, figure_id=None):
+    turns = [{"instruction": f"What is {name}?", "response": f"This is {name}.\nSecond line."}]
+    return {
+        "demonstration_id": name,
+        "figure_id": figure_id,
+        "caption": f"Caption of {name}.",
+        "mentions": [],
+        "modalities": list(modalities),
+        "turns": turns,
+        "annotators": ["strict"],
+        "origin": "this run",
+    }
+
+
+def pool(*rows):
+    return pd.DataFrame(rows) if rows else empty_frame("demonstrations")
+
+
+IMAGE_OF = {f"f{number}": f"images/f{number}.png" for number in range(12)}
+ONE_EACH = pool(*(demonstration(f"d-{name}", name, figure_id="f9") for name in MODALITIES))
+
+
+def drafts(questions=4):
+    question = {"question_type": "size", "response_a": "Small.", "response_b": "Large.\nVery."}
+    return {"questions": [question | {"instruction": f"How big {n}?"} for n in range(questions)]}
+
+
+def conversation(rounds=5):
+    return {
+        "rounds": [
+            {"instruction": f"Q{n}?", "response": f"A{n}.\nMore.", "question_type": None}
+            for n in range(rounds)
+        ]
+    }
+
+
+def replying(content):
+    """A transport that always says `content`, and the bodies it was sent."""
+    bodies = []
+
+    def answer(body, place):
+        bodies.append(body)
+        return said(content if isinstance(content, str) else json.dumps(content))
+
+    return in_process(answer), bodies
+
+
+def model(content):
+    transport, bodies = replying(content)
+    return VLM("generator", transport=transport), bodies
+
+
+def generate(run, frame, demonstrations, content=None, *, arm="clinician", **options):
+    vlm, bodies = model(content or conversation())
+    made, unread = generate_candidates(
+        frame, demonstrations, vlm, arm=arm, resolve=run.resolve, image_of=IMAGE_OF, **options
+    )
+    return made, unread, bodies
+
+
+def own_text(body):
+    return body["messages"][-1]["content"][1]["text"]
+
+
+# ------------------------------------------------------------------ drafts
+
+
+def test_every_drafted_instruction_has_two_responses_with_readable_ids(run):
+    vlm, _ = model(drafts(questions=2))
+    made, unread = draft_candidates(figures(1), vlm, resolve=run.resolve, questions=2)
+    assert made["candidate_id"].tolist() == [
+        "f0-draft-none-r1-a", "f0-draft-none-r1-b", "f0-draft-none-r2-a", "f0-draft-none-r2-b"
+    ]  # fmt: skip
+    assert made["response"].tolist() == 2 * ["Small.", "Large.\nVery."]
+    assert made["instruction_id"].nunique() == 2 and made["round"].tolist() == [1, 1, 2, 2]
+    assert set(made["stage"]) == {"draft"} and set(made["arm"]) == {"none"}
+    assert set(made["generator"]) == {"generator"} and unread.empty
+
+
+def test_drafts_and_candidates_fit_their_tables(run):
+    made, _ = draft_candidates(figures(), model(drafts())[0], resolve=run.resolve)
+    assert run.write("drafts", made) == 3 * 4 * 2
+    made, _, _ = generate(run, figures(), ONE_EACH)
+    assert run.write("candidates", made) == 3 * 5
+    assert run.read("candidates")["demonstration_ids"].map(len).tolist() == 15 * [5]
+
+
+def test_no_figures_give_empty_tables_with_their_columns(run):
+    none = figures(0).reindex(columns=["figure_id", "image"])
+    made, unread = draft_candidates(none, VLM(), resolve=run.resolve)
+    assert list(made) == list(empty_frame("drafts")) and made.empty
+    made, unread, _ = generate(run, none, ONE_EACH)
+    assert list(made) == list(empty_frame("candidates")) and made.empty
+    assert list(unread) == list(UNREAD_COLUMNS) and unread.empty
+    assert run.write("candidates", made) == 0
+
+
+# ------------------------------------------------------------------ bad replies
+
+
+def test_an_unread_reply_is_a_row_of_unread_with_the_raw_reply(run):
+    def answer(body, place):
+        return said("no JSON") if "Caption 1." in own_text(body) else said(json.dumps(drafts()))
+
+    vlm = VLM("generator", transport=in_process(answer))
+    made, unread = draft_candidates(figures(), vlm, resolve=run.resolve)
+    assert sorted(set(made["figure_id"])) == ["f0", "f2"]
+    [row] = unread.to_dict("records")
+    assert (row["figure_id"], row["text"]) == ("f1", "no JSON") and "Invalid JSON" in row["reason"]
+    assert vlm.ledger.trace(row["reply_id"])["text"] == "no JSON"
+
+
+def test_an_image_that_cannot_be_read_costs_no_other_figure(run):
+    (run.images / "f1.png").write_bytes(b"not an image")
+    (run.images / "f2.png").unlink()
+    vlm, bodies = model(drafts())
+    made, unread = draft_candidates(figures(4), vlm, resolve=run.resolve)
+    assert sorted(set(made["figure_id"])) == ["f0", "f3"] and len(bodies) == 2
+    assert unread["figure_id"].tolist() == ["f1", "f2"] and unread["reply_id"].isna().all()
+
+
+def test_a_reply_after_a_server_error_becomes_candidates(run):
+    def answer(body, place):
+        return fault(500, retry_after_ms="1") if place == 0 else said(json.dumps(drafts()))
+
+    with Loopback(answer) as server:
+        vlm = VLM("generator", base_url=server.base_url)
+        made, unread = draft_candidates(figures(1), vlm, resolve=run.resolve)
+    assert len(made) == 8 and unread.empty
+
+
+def test_a_shorter_conversation_is_kept_and_flagged(run):
+    made, unread, _ = generate(run, figures(1), ONE_EACH, conversation(rounds=3), rounds=5)
+    assert len(made) == 3 and unread.empty and made["flags"].tolist() == 3 * [[FEWER]]
+    made, _, _ = generate(run, figures(1), ONE_EACH, conversation(rounds=6), rounds=5)
+    assert len(made) == 6 and made["flags"].tolist() == 6 * [[]]
+
+
+def test_a_multi_line_response_is_kept_whole(run):
+    made, _, _ = generate(run, figures(1), ONE_EACH)
+    assert made["response"].tolist()[0] == "A0.\nMore."
+
+
+# ------------------------------------------------------------------ ids and seeds
+
+
+def test_ids_never_clash_between_figures_stages_and_arms(run):
+    frames = [draft_candidates(figures(5), model(drafts())[0], resolve=run.resolve)[0]]
+    frames += [generate(run, figures(5), pool(), arm="none")[0]]
+    frames += [generate(run, figures(5), ONE_EACH, arm=arm)[0] for arm in ("random", "clinician")]
+    everything = pd.concat(frames)
+    assert everything["candidate_id"].is_unique and len(everything) == 5 * (8 + 3 * 5)
+    assert everything["conversation_id"].nunique() == 5 * 4
+    assert frames[2]["conversation_id"][0] == "f0-final-random"
+
+
+def test_a_figure_that_stands_twice_is_refused(run):
+    twice = pd.concat([figures(2), figures(1)])
+    with pytest.raises(ValueError, match="figure 'f0' stands twice"):
+        draft_candidates(twice, VLM(), resolve=run.resolve)
+
+
+def test_the_same_seed_asks_the_same_and_another_seed_does_not(run):
+    vlm, bodies = model(drafts())
+    for seed in (1, 1, 2):
+        draft_candidates(figures(2), vlm, resolve=run.resolve, seed=seed)
+    assert len(bodies) == 4 and len({body["seed"] for body in bodies}) == 4
+
+
+def test_adding_figures_changes_nothing_for_the_others(run):
+    many = pool(*(demonstration(f"d{n}", MODALITIES[n % 5]) for n in range(40)))
+    few, _, _ = generate(run, figures(3), many, seed=4)
+    more, _, _ = generate(run, figures(8).iloc[::-1], many, seed=4)
+    columns = ["candidate_id", "demonstration_ids", "seed"]
+    shared = more[more["figure_id"].isin(few["figure_id"])].sort_values("candidate_id")
+    pd.testing.assert_frame_equal(
+        few[columns].reset_index(drop=True), shared[columns].reset_index(drop=True)
+    )
+
+
+def test_the_seed_in_the_table_is_the_one_that_was_sent(run):
+    made, _, bodies = generate(run, figures(2), ONE_EACH)
+    assert set(made["seed"]) == {body["seed"] for body in bodies}
+
+
+# ------------------------------------------------------------------ demonstrations
+
+
+def test_one_demonstration_per_modality_is_shown_with_its_image(run):
+    made, _, [body] = generate(run, figures(1), ONE_EACH)
+    assert made["demonstration_ids"][0] == [f"d-{name}" for name in MODALITIES]
+    roles = [message["role"] for message in body["messages"]]
+    assert roles == ["system", *(5 * ["user", "assistant"]), "user"]
+    images = [
+        part["image_url"]["url"]
+        for message in body["messages"]
+        if isinstance(message["content"], list)
+        for part in message["content"]
+        if part["type"] == "image_url"
+    ]
+    assert len(images) == 6 and len(set(images)) == 2  # all demonstrations are of figure f9
+    shown = json.loads(body["messages"][2]["content"])["rounds"][0]["response"]
+    assert shown == f"This is d-{MODALITIES[0]}.\nSecond line."
+
+
+def test_a_modality_without_a_demonstration_is_absent(run):
+    two = ONE_EACH[ONE_EACH["demonstration_id"].isin(["d-mri", "d-gross"])]
+    made, _, _ = generate(run, figures(1), two)
+    assert made["demonstration_ids"][0] == ["d-mri", "d-gross"]
+
+
+def test_a_demonstration_of_several_modalities_is_shown_once(run):
+    made, _, _ = generate(run, figures(1), pool(demonstration("d", "ct_scan", "mri")))
+    assert made["demonstration_ids"][0] == ["d"]
+
+
+def test_a_demonstration_without_its_image_is_shown_by_its_text(run):
+    (run.images / "f7.png").write_bytes(b"damaged")
+    shown = pool(
+        demonstration("null", "mri", figure_id=None),
+        demonstration("elsewhere", "ct_scan", figure_id="not in this run"),
+        demonstration("damaged", "gross", figure_id="f7"),
+    )
+    made, unread, [body] = generate(run, figures(1), shown)
+    assert unread.empty and len(made["demonstration_ids"][0]) == 3
+    texts = [message["content"] for message in body["messages"][1:-1:2]]
+    assert all(isinstance(text, str) and text.startswith("Caption: Caption of") for text in texts)
+
+
+def test_a_figure_is_never_its_own_demonstration(run):
+    own = pool(
+        *(demonstration(f"of-f{n}", "mri", figure_id=f"f{n}") for n in range(3)),
+    )
+    for seed in range(10):
+        made, _, _ = generate(run, figures(3), own, seed=seed)
+        for row in made.to_dict("records"):
+            assert row["demonstration_ids"] != [f"of-{row['figure_id']}"]
+            assert len(row["demonstration_ids"]) == 1
+
+
+def test_demonstrations_are_drawn_evenly_whatever_their_order(run):
+    many = pool(*(demonstration(f"d{n}", "mri") for n in range(4)))
+    seen, backward = Counter(), Counter()
+    for seed in range(30):
+        for counter, demonstrations in ((seen, many), (backward, many.iloc[::-1])):
+            made, _, _ = generate(run, figures(10), demonstrations, seed=seed)
+            counter.update(ids[0] for ids in made["demonstration_ids"][::5])
+    assert seen == backward
+    assert all(40 < seen[f"d{n}"] < 110 for n in range(4)), seen  # 75 expected, sd 7.5
+
+
+def test_the_arms_differ_in_their_pool_alone(run):
+    _, _, [by_chance] = generate(run, figures(1), ONE_EACH, arm="random")
+    _, _, [chosen] = generate(run, figures(1), ONE_EACH, arm="clinician")
+    _, _, [bare] = generate(run, figures(1), pool(), arm="none")
+    assert by_chance == chosen
+    assert bare["messages"] == [chosen["messages"][0], chosen["messages"][-1]]
+
+
+@pytest.mark.parametrize(
+    ("arm", "rows", "words"),
+    [
+        ("experts", ONE_EACH, "arm is 'experts'; it must be one of none, random, clinician"),
+        ("none", ONE_EACH, "arm 'none' was given 5 demonstrations"),
+        ("clinician", pool(), "arm 'clinician' was given 0 .* run notebooks/03"),
+    ],
+)
+def test_an_arm_that_does_not_fit_its_pool_is_refused(run, arm, rows, words):
+    with pytest.raises(ValueError, match=words):
+        generate(run, figures(1), rows, arm=arm)
+
+
+def test_the_caption_and_mentions_are_sent_with_the_figure(run):
+    _, _, bodies = generate(run, figures(2), ONE_EACH)
+    texts = sorted(own_text(body) for body in bodies)
+    assert texts[1] == "Caption: Caption 1.\nMentions:\n- Mention 1.\nModalities: MRI"
+
+
+def test_the_prompts_to_look_at_are_those_that_are_sent(run):
+    (run.images / "f1.png").unlink()
+    options = {"resolve": run.resolve, "image_of": IMAGE_OF, "rounds": 3, "seed": 8}
+    shown = list(generation_prompts(figures(3), ONE_EACH, **options))
+    vlm, bodies = model(conversation(3))
+    vlm.ask(shown)
+    made, _ = generate_candidates(figures(3), ONE_EACH, vlm, arm="clinician", **options)
+    assert len(bodies) == len(shown) == 2  # what was asked to look at is answered already
+    assert made["figure_id"].unique().tolist() == ["f0", "f2"]
+
+
+def test_progress_is_reported_figure_by_figure(run):
+    counts = []
+    generate(run, figures(4), ONE_EACH, on_reply=counts.append)
+    assert counts == [1, 2, 3, 4]
+
+
+def test_the_published_demonstrations_can_be_shown(run, realdata):
+    demonstrations = pytest.importorskip("vital_lib.demonstrations")
+    published = demonstrations.import_demonstrations(realdata / "clinician_demonstrations.jsonl")
+    made, unread, bodies = generate(run, figures(8), published)
+    assert unread.empty and made["demonstration_ids"].map(len).min() == 5
+    assert all(len(body["messages"]) == 12 for body in bodies)
+    assert not re.search(r'"response":\s*""', json.dumps(bodies))

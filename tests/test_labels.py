@@ -1,0 +1,528 @@
+"""Claims about vital_lib.labels: what is acknowledged is kept, what is kept is never changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from vital_lib.labels import (
+    LabelLog,
+    accepted_share,
+    decided_items,
+    groups_of,
+    majority_ticks,
+    queue,
+)
+from vital_lib.tables import TABLES, OtherFormat, Workspace
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A throw-away PostgreSQL on a socket of its own; skipped where it is not installed."""
+    if not shutil.which("initdb") or not shutil.which("pg_ctl"):
+        pytest.skip("needs PostgreSQL's initdb and pg_ctl")
+    pytest.importorskip("psycopg")
+    folder = Path(tempfile.mkdtemp(prefix="vital-pg-"))
+    who = {"user": "postgres", "cwd": "/"} if os.geteuid() == 0 else {"cwd": "/"}
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+    data, quiet = str(folder / "data"), {"check": True, "stdout": subprocess.DEVNULL, **who}
+    subprocess.run(
+        ["initdb", "-D", data, "-A", "trust", "-U", "vital", "-E", "UTF8", "--no-sync"], **quiet
+    )
+    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+    try:
+        subprocess.run(
+            ["pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start"], **quiet
+        )
+        yield f"postgresql+psycopg://vital@/postgres?host={folder}"
+    finally:
+        subprocess.run(["pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'labels.sqlite'}"
+    address = request.getfixturevalue("server")
+    name = f"t{uuid.uuid4().hex}"
+    engine = sa.create_engine(address, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return address.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def log(url):
+    log = LabelLog(url)
+    yield log
+    log.close()
+
+
+def judged(item: str = "i1", ticks: tuple = (True, False), who: str = "ann", **more) -> dict:
+    """The arguments of one `record`."""
+    left, right = ticks
+    return {
+        "item_id": item,
+        "left_id": f"{item}-a",
+        "right_id": f"{item}-b",
+        "left_accepted": left,
+        "right_accepted": right,
+        "annotator": who,
+        **more,
+    }
+
+
+def choices(log: LabelLog) -> dict[tuple[str, str], str]:
+    rows = log.preferences()
+    return dict(
+        zip(zip(rows["item_id"], rows["annotator"], strict=True), rows["choice"], strict=True)
+    )
+
+
+def test_a_judgement_reads_back_as_it_was_given(log):
+    event = log.record(
+        **judged(unsafe=True, reasons=["wrong_side"], note="see é", seconds=2.5, queue_arm="border")
+    )
+    row = log.history().iloc[0]
+    assert list(log.history().columns) == [
+        *["event_id", "item_id", "annotator", "left_id", "right_id", "left_accepted"],
+        *["right_accepted", "cannot_judge", "unsafe", "reasons", "note", "queue_arm", "repeat_of"],
+        *["corrects", "seconds", "at"],
+    ]
+    assert row["event_id"] == event
+    assert (row["left_accepted"], row["right_accepted"], row["unsafe"]) == (True, False, True)
+    assert (row["reasons"], row["note"], row["seconds"]) == (["wrong_side"], "see é", 2.5)
+    assert row["queue_arm"] == "border"
+    assert pd.Timestamp(row["at"]).tzinfo is not None
+
+
+def test_two_ticks_make_left_right_both_or_neither_and_a_skip_makes_none(log):
+    for item, ticks in enumerate([(True, False), (False, True), (True, True), (False, False)]):
+        log.record(**judged(f"i{item}", ticks))
+    log.record(**judged("i4", (None, None), cannot_judge=True))
+    assert list(log.preferences()["choice"]) == ["left", "right", "both", "neither", "skip"]
+    assert log.preferences()["left_accepted"].isna().tolist() == [False] * 4 + [True]
+
+
+def test_preferences_are_a_table_of_the_run(tmp_path):
+    workspace = Workspace(tmp_path)
+    log = LabelLog(workspace.label_url)
+    assert list(log.preferences().columns) == TABLES["preferences"].columns
+    log.record(**judged())
+    log.record(**judged("i2", (None, None), cannot_judge=True))
+    workspace.write("preferences", log.preferences())
+    pd.testing.assert_frame_equal(workspace.read("preferences"), log.preferences())
+
+
+def test_votes_of_two_annotators_are_kept_apart(log):
+    log.record(**judged(who="ann"))
+    log.record(**judged(who="ben", ticks=(False, True)))
+    assert choices(log) == {("i1", "ann"): "left", ("i1", "ben"): "right"}
+
+
+def test_an_event_id_sent_twice_is_stored_once(log):
+    assert log.record(**judged(event_id="e1")) == "e1"
+    assert log.record(**judged(event_id="e1", seconds=9.0)) == "e1"
+    assert log.record_many([judged(event_id="e1"), judged("i2", event_id="e2")] * 2) == [
+        *["e1", "e2"],
+        *["e1", "e2"],
+    ]
+    assert list(log.history()["event_id"]) == ["e1", "e2"]
+
+
+def test_an_event_id_used_for_another_judgement_is_refused(log):
+    log.record(**judged(event_id="e1"))
+    with pytest.raises(ValueError, match="'e1' already holds another judgement"):
+        log.record(**judged("i2", event_id="e1"))
+    assert len(log.history()) == 1
+
+
+def test_undo_appends_and_the_judgement_no_longer_stands(log):
+    log.record(**judged("i1"))
+    second = log.record(**judged("i2"))
+    assert log.undo("ann") == second
+    assert choices(log) == {("i1", "ann"): "left"}
+    history = log.history()
+    assert len(history) == 3 and history["corrects"].iloc[2] == second
+
+
+def test_undo_goes_back_one_by_one_and_then_has_nothing_left(log):
+    first, second = log.record(**judged("i1")), log.record(**judged("i2"))
+    assert [log.undo("ann") for _ in range(3)] == [second, first, None]
+    assert log.preferences().empty
+
+
+def test_undo_takes_back_ones_own_judgement_only(log):
+    log.record(**judged(who="ann"))
+    log.record(**judged(who="ben"))
+    log.undo("ann")
+    assert choices(log) == {("i1", "ben"): "left"}
+    assert log.undo("cleo") is None
+
+
+def test_a_skip_can_be_undone_too(log):
+    log.record(**judged(ticks=(None, None), cannot_judge=True))
+    log.undo("ann")
+    assert log.preferences().empty
+
+
+def test_a_revision_replaces_and_undoing_it_brings_the_former_back(log):
+    first = log.record(**judged())
+    revision = log.record(**judged(ticks=(False, True), corrects=first))
+    assert choices(log) == {("i1", "ann"): "right"}
+    assert log.undo("ann") == revision
+    assert choices(log) == {("i1", "ann"): "left"}
+    assert log.undo("ann") == first
+    assert log.preferences().empty
+
+
+def test_of_two_standing_judgements_of_an_item_the_later_counts(log):
+    log.record(**judged(ticks=(True, False)))
+    log.record(**judged(ticks=(False, False)))
+    assert choices(log) == {("i1", "ann"): "neither"}
+
+
+def test_a_hidden_repeat_is_kept_but_is_not_the_preference(log):
+    first = log.record(**judged())
+    log.record(**judged(ticks=(False, True), repeat_of=first))
+    assert choices(log) == {("i1", "ann"): "left"}
+    assert log.history()["repeat_of"].isna().tolist() == [True, False]
+    assert log.history()["repeat_of"].iloc[1] == first
+    log.undo("ann")
+    assert choices(log) == {("i1", "ann"): "left"}
+
+
+@pytest.mark.parametrize("name", ["corrects", "repeat_of"])
+def test_a_reference_must_be_to_ones_own_judgement_of_the_item(log, name):
+    other = log.record(**judged(who="ben"))
+    mine = log.record(**judged("i2"))
+    log.undo("ann")
+    undo = log.history()["event_id"].iloc[-1]
+    for wrong, item in ((other, "i1"), (mine, "i1"), ("nothing", "i1"), (undo, "i2")):
+        with pytest.raises(ValueError, match=f"{name} '{wrong}' is not the event_id"):
+            log.record(**judged(item, **{name: wrong}))
+    assert len(log.history()) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"annotator": ""}, "annotator must be a text that is not empty, not ''"),
+        ({"annotator": "  "}, "annotator must be"),
+        ({"item_id": None}, "item_id must be a text that is not empty, not None"),
+        ({"right_id": "i1-a"}, "left_id and right_id are both 'i1-a'"),
+        ({"left_accepted": None}, r"ticks \[None, False\]"),
+        ({"left_accepted": 1}, r"ticks \[1, False\]"),
+        ({"cannot_judge": True}, r"has no ticks, but came with \[True, False\]"),
+        ({"reasons": "vague"}, "reasons 'vague': give a list"),
+        ({"left_id": "i9-a"}, "left_id 'i9-a' is not a candidate"),
+        ({"right_id": "i9-a"}, "right_id 'i9-a' is not a candidate"),
+    ],
+)
+def test_a_wrong_judgement_is_refused_with_the_value(tmp_path, changed, message):
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}", known={"i1-a", "i1-b"})
+    with pytest.raises(ValueError, match=message):
+        log.record(**{**judged(), **changed})
+    assert log.history().empty
+    with pytest.raises(ValueError, match="annotator must be"):
+        log.undo("")
+
+
+def test_many_are_kept_all_or_none(log):
+    for name in ("colour", "at"):
+        with pytest.raises(ValueError, match=f"no field called {name}"):
+            log.record_many([judged("i1"), judged("i2", **{name: "red"})])
+    with pytest.raises(ValueError, match="corrects 'nothing'"):
+        log.record_many([judged("i1"), judged("i2", corrects="nothing")])
+    assert log.history().empty
+    log.record_many([judged("i1", event_id="e1"), judged(ticks=(False, True), corrects="e1")])
+    assert choices(log) == {("i1", "ann"): "right"}
+
+
+def test_numpy_scalars_are_taken_as_what_they_are(log):
+    log.record(**judged(ticks=(np.True_, np.False_), seconds=np.float64(1.5), unsafe=np.False_))
+    assert choices(log) == {("i1", "ann"): "left"}
+    assert log.history()["seconds"].tolist() == [1.5]
+
+
+def test_three_thousand_labels_are_kept_within_five_seconds(log):
+    events = [judged(f"i{n}", who=f"p{n % 3}") for n in range(3000)]
+    start = time.perf_counter()
+    log.record_many(events)
+    assert time.perf_counter() - start < 5
+    assert len(log.preferences()) == 3000
+
+
+def test_eight_threads_lose_nothing(log):
+    acknowledged: list[str] = []
+
+    def work(who: str) -> None:
+        for n in range(200):
+            acknowledged.append(log.record(**judged(f"i{n}", who=who)))
+            if n % 20 == 19:
+                log.preferences()
+
+    threads = [threading.Thread(target=work, args=(f"p{n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(acknowledged) == 1600
+    assert sorted(log.history()["event_id"]) == sorted(acknowledged)
+    assert len(log.preferences()) == 1600
+
+
+def test_undo_clicked_twice_at_once_takes_back_two_judgements(log):
+    ids = {log.record(**judged(f"i{n}")) for n in range(8)}
+    undone: list[str] = []
+    threads = [threading.Thread(target=lambda: undone.append(log.undo("ann"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(undone) == ids and len(undone) == 8
+
+
+WRITER = """
+    import sys
+    from vital_lib.labels import LabelLog
+    log, who = LabelLog(sys.argv[1]), sys.argv[2]
+    for n in range(int(sys.argv[3])):
+        print(log.record(item_id=f"i{n}", left_id=f"i{n}-a", right_id=f"i{n}-b",
+              left_accepted=True, right_accepted=False, annotator=who), flush=True)
+"""
+
+
+def writer(url: str, who: str, events: int) -> subprocess.Popen:
+    code = textwrap.dedent(WRITER)
+    command = [sys.executable, "-c", code, url, who, str(events)]
+    here = Path(__file__).parents[1]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=here)
+
+
+def test_a_killed_process_loses_nothing_that_was_acknowledged(url):
+    process = writer(url, "ann", 100_000)
+    acknowledged = [process.stdout.readline().strip() for _ in range(150)]
+    process.send_signal(signal.SIGKILL)
+    acknowledged += process.stdout.read().split("\n")[:-1]  # whole lines still in the pipe
+    assert process.wait() == -signal.SIGKILL
+    log = LabelLog(url)
+    kept = set(log.history()["event_id"])
+    assert len(acknowledged) >= 150
+    assert set(acknowledged) <= kept
+    assert len(kept) <= len(acknowledged) + 1  # one may be kept whose line was never written
+    log.record(**judged("after"))
+    log.close()
+
+
+def test_two_processes_write_to_a_new_log_at_once(url):
+    processes = [writer(url, f"p{n}", 100) for n in range(2)]
+    outputs = [process.communicate()[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    log = LabelLog(url)
+    assert sorted(log.history()["event_id"]) == sorted(sum(outputs, []))
+    log.close()
+
+
+def test_what_is_recorded_is_there_for_the_next_opening(url):
+    log = LabelLog(url)
+    log.record(**judged())
+    log.close()
+    again = LabelLog(url)
+    assert choices(again) == {("i1", "ann"): "left"}
+    again.close()
+
+
+def test_sqlite_keeps_a_write_ahead_log_and_flushes_at_every_commit(tmp_path):
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    with log._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+
+
+@pytest.mark.parametrize("act", ["UPDATE label_events SET note = 'x'", "DELETE FROM label_events"])
+def test_the_log_refuses_to_be_changed(tmp_path, act):
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    log.record(**judged())
+    with (
+        pytest.raises(sa.exc.IntegrityError, match="only grows"),
+        log._engine.begin() as connection,
+    ):
+        connection.exec_driver_sql(act)
+    assert log.history()["note"].tolist() == [""]
+
+
+def test_a_log_of_a_newer_format_is_refused(url):
+    log = LabelLog(url)
+    with log._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE label_format SET version = 99")
+    log.close()
+    with pytest.raises(OtherFormat, match="format version 99, this release reads 1"):
+        LabelLog(url)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_log_in_memory_is_refused(url):
+    with pytest.raises(ValueError, match="would be lost with the process"):
+        LabelLog(url)
+
+
+def test_the_log_does_not_show_its_password(tmp_path):
+    shown = repr(LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}"))
+    assert "labels.sqlite" in shown
+    with pytest.raises(sa.exc.OperationalError) as raised:
+        LabelLog("postgresql+psycopg://ann:s3cret@127.0.0.1:1/none")
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_network_share_is_warned_of(tmp_path, monkeypatch):
+    mounts = f"server:/x {tmp_path} nfs4 rw 0 0\n/dev/sda / ext4 rw 0 0\n"
+    real = Path.read_text
+
+    def read_text(path: Path, *more, **named) -> str:
+        return mounts if str(path) == "/proc/mounts" else real(path, *more, **named)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    with pytest.warns(UserWarning, match=r"network share \(nfs4\)"):
+        LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+
+
+def drafts(figures: int = 30, rounds: int = 3) -> pd.DataFrame:
+    rows = [
+        {"figure_id": f"F{f}", "instruction_id": f"F{f}-r{r}", "candidate_id": f"F{f}-r{r}-{side}"}
+        for f in range(figures)
+        for r in range(1, rounds + 1)
+        for side in "ab"
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_the_queue_has_one_row_per_instruction_and_both_its_responses():
+    found = queue(drafts(), "ann")
+    assert list(found.columns) == ["item_id", "left_id", "right_id", "queue_arm"]
+    assert sorted(found["item_id"]) == sorted(set(drafts()["instruction_id"]))
+    for row in found.itertuples():
+        assert {row.left_id, row.right_id} == {f"{row.item_id}-a", f"{row.item_id}-b"}
+    assert set(found["queue_arm"]) == {"random"}
+
+
+def test_the_sides_are_a_fair_coin_of_item_and_annotator():
+    sides = {
+        who: queue(drafts(300), who).set_index("item_id")["left_id"].sort_index().str[-1] == "a"
+        for who in ("ann", "ben")
+    }
+    assert 0.45 < sides["ann"].mean() < 0.55
+    assert 0.45 < (sides["ann"] == sides["ben"]).mean() < 0.55
+
+
+def test_the_queue_is_the_same_for_the_same_seed_and_another_for_another():
+    pd.testing.assert_frame_equal(queue(drafts(), "ann"), queue(drafts(), "ann"))
+    shuffled = drafts().sample(frac=1, random_state=0)
+    by_item = queue(shuffled, "ann").set_index("item_id")["left_id"].sort_index()
+    assert by_item.equals(queue(drafts(), "ann").set_index("item_id")["left_id"].sort_index())
+    assert not queue(drafts(), "ann").equals(queue(drafts(), "ann", seed=1))
+
+
+def test_each_annotator_meets_the_figures_in_another_order_with_instructions_together():
+    orders = []
+    for who in ("ann", "ben"):
+        items = list(queue(drafts(), who)["item_id"])
+        figures = [item.rsplit("-", 1)[0] for item in items]
+        orders.append(list(dict.fromkeys(figures)))
+        assert items == [f"{figure}-r{r}" for figure in orders[-1] for r in (1, 2, 3)]
+    assert orders[0] != orders[1]
+
+
+def test_the_queue_refuses_what_cannot_be_compared():
+    with pytest.raises(ValueError, match="'F0-r1' has the responses \\['F0-r1-a'\\]"):
+        queue(drafts().drop(index=1), "ann")
+    with pytest.raises(ValueError, match="annotator must be"):
+        queue(drafts(), "")
+
+
+def votes(*ticks: tuple, item: str = "i1") -> list[dict]:
+    """Rows of preferences: one annotator each, every second one with the sides swapped."""
+    rows = []
+    for n, (a, b) in enumerate(ticks):
+        row = judged(item, (a, b), who=f"p{n}")
+        if n % 2:
+            row |= {"left_id": row["right_id"], "right_id": row["left_id"]}
+            row |= {"left_accepted": b, "right_accepted": a}
+        rows.append(row)
+    return rows
+
+
+def test_the_majority_is_taken_for_each_response_whatever_its_side():
+    rows = pd.DataFrame(votes((True, False), (True, True), (False, False)))
+    vote = majority_ticks(rows).iloc[0]
+    assert (vote["item_id"], vote["first_id"], vote["second_id"]) == ("i1", "i1-a", "i1-b")
+    assert (vote["first_accepted"], vote["second_accepted"]) == (True, False)
+
+
+def test_half_is_no_majority_and_a_skip_is_no_vote():
+    rows = pd.DataFrame(votes((True, False), (False, False), (None, None)))
+    vote = majority_ticks(rows).iloc[0]
+    assert pd.isna(vote["first_accepted"])
+    assert not vote["second_accepted"]
+
+
+def test_an_item_is_decided_when_one_response_is_accepted_and_the_other_rejected():
+    rows = pd.DataFrame(
+        votes((True, False), item="i1")
+        + votes((True, True), item="i2")
+        + votes((False, False), item="i3")
+        + votes((False, True), (False, True), item="i4")
+        + votes((True, False), (False, False), item="i5")
+        + votes((None, None), item="i6")
+    )
+    assert decided_items(rows) == ["i1", "i4"]
+    assert decided_items(rows.iloc[:0]) == []
+
+
+def test_the_accepted_share_is_of_those_who_judged():
+    rows = pd.DataFrame(votes((True, False), (True, True), (False, True), (None, None)))
+    shares = accepted_share(rows).set_index("candidate_id")
+    assert shares["accepted"].to_dict() == pytest.approx({"i1-a": 2 / 3, "i1-b": 2 / 3})
+    assert shares["annotators"].to_dict() == {"i1-a": 3, "i1-b": 3}
+
+
+def test_three_responses_to_an_item_are_refused():
+    rows = pd.DataFrame([judged(), judged(right_id="i1-c", who="ben")])
+    with pytest.raises(ValueError, match="item 'i1' was judged on 3 responses"):
+        majority_ticks(rows)
+
+
+def test_each_judgement_has_the_group_of_its_figure():
+    frame = pd.DataFrame({"figure_id": ["F0", "F1"], "group_id": ["g0", "g1"]})
+    rows = pd.DataFrame([judged("F1-r1"), judged("F0-r2"), judged("F1-r1", who="ben")])
+    assert groups_of(rows, drafts(2), frame) == ["g1", "g0", "g1"]
+    with pytest.raises(ValueError, match="1 of 1 judgements are of items without a figure"):
+        groups_of(pd.DataFrame([judged("F9-r1")]), drafts(2), frame)
+
+
+def test_importing_the_log_imports_nothing_heavy():
+    code = (
+        "import sys, vital_lib.labels, vital_lib.statistics;"
+        "print([m for m in ('torch', 'transformers', 'scipy', 'sklearn') if m in sys.modules])"
+    )
+    here = Path(__file__).parents[1]
+    result = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr

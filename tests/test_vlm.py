@@ -1,0 +1,686 @@
+"""Claims about sending prompts: order, faults, the ledger, keys, cost. All on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+from loopback import Loopback, fault, in_process, said, save_image
+from PIL import Image
+
+from vital_lib.figures import open_image
+from vital_lib.prompts import Prompt, RatingCriteria, rating_prompt, verdict_prompt
+from vital_lib.vlm import VLM, CostCeiling, Ledger, ModelUnavailable
+
+KEY = "sk-planted-0123456789abcdef"
+FIGURE = {"caption": "CT of the head.", "mentions": [], "modalities": ["ct_scan"]}
+
+
+@pytest.fixture(autouse=True)
+def no_key_of_mine(monkeypatch):
+    for name in ("OPENAI_API_KEY", "VITAL_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def image(tmp_path):
+    return open_image(save_image(tmp_path / "figure.png", seed=0))
+
+
+def verdicts(image, count, start=0):
+    """Prompts that carry their own number, so that a reply can be told from another's."""
+    for number in range(start, start + count):
+        yield verdict_prompt(f"number {number}", image, "r", "x", "y")
+
+
+def echo(body, place=0):
+    """A verdict whose rationale is the question's number."""
+    question = body["messages"][-1]["content"][1]["text"].splitlines()[0]
+    return said(json.dumps({"rationale": question.split()[-1], "winner": "tie"}))
+
+
+def local(server, **options):
+    return VLM("judge", base_url=server.base_url, **options)
+
+
+def test_replies_come_in_the_order_of_the_prompts(image):
+    def slow_first(body, place):
+        time.sleep(0.02 if place % 3 == 0 else 0)
+        return echo(body)
+
+    with Loopback(slow_first) as server:
+        replies = local(server, concurrency=8).ask(verdicts(image, 40))
+    assert [reply.value.rationale for reply in replies] == [str(n) for n in range(40)]
+    assert all(reply.reason is None and reply.seconds > 0 for reply in replies)
+    assert {(reply.tokens_in, reply.tokens_out) for reply in replies} == {(100, 20)}
+
+
+def test_a_request_carries_policy_image_schema_and_seed(image):
+    with Loopback(echo) as server:
+        local(server).ask(verdicts(image, 1), seed=7)
+    [body] = server.bodies
+    system, user = body["messages"]
+    assert body["model"] == "judge" and body["seed"] == 7
+    assert system["role"] == "system" and isinstance(system["content"], str)
+    assert [part["type"] for part in user["content"]] == ["image_url", "text"]
+    head, data = user["content"][0]["image_url"]["url"].split(",")
+    assert head == "data:image/jpeg;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (48, 48)
+    wanted = body["response_format"]["json_schema"]
+    assert (wanted["name"], wanted["strict"]) == ("Verdict", True)
+    assert wanted["schema"]["additionalProperties"] is False
+
+
+def test_a_large_image_is_sent_small(tmp_path):
+    large = open_image(save_image(tmp_path / "large.png", seed=1, side=1600))
+    with Loopback(echo) as server:
+        local(server).ask(verdicts(large, 1))
+    data = server.bodies[0]["messages"][1]["content"][0]["image_url"]["url"].split(",")[1]
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (768, 768)
+
+
+@pytest.mark.parametrize("part", ["figure.png", b"bytes", Image.new("RGB", (8, 8))])
+def test_only_checked_images_are_sent(part, tmp_path):
+    part = tmp_path / part if isinstance(part, str) else part
+    prompt = verdict_prompt("q", part, "r", "x", "y")
+    with Loopback(echo) as server, pytest.raises(TypeError, match=r"figures\.open_image"):
+        local(server).ask([prompt])
+    assert server.bodies == []
+
+
+def test_an_image_that_changed_since_it_was_opened_is_one_reply_without_a_value(image, tmp_path):
+    with Loopback(echo) as server:
+        other = open_image(save_image(tmp_path / "other.png", seed=3))
+        save_image(tmp_path / "other.png", seed=4)
+        bad, good = local(server).ask([*verdicts(other, 1), *verdicts(image, 1)])
+    assert bad.value is None and "changed since" in bad.reason
+    assert good.value.rationale == "0"
+
+
+# ------------------------------------------------------------------ the ledger
+
+
+def test_an_answered_request_is_not_sent_again(image, tmp_path):
+    with Loopback(echo) as server:
+        first = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 5))
+        again = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 6))
+    assert len(server.bodies) == 6
+    assert again[:5] == first
+
+
+def test_known_replies_need_neither_key_nor_server(image, tmp_path):
+    with Loopback(echo) as server:
+        first = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3))
+    assert local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3)) == first
+    assert VLM("judge", ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3)) == first
+
+
+def test_model_text_image_seed_repeat_and_version_each_make_another_request(image, tmp_path):
+    other = open_image(save_image(tmp_path / "other.png", seed=9))
+    [plain] = verdicts(image, 1)
+    newer = Prompt(plain.name, "another-version", plain.messages, plain.schema)
+    with Loopback(echo) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite")
+        replies = [
+            *vlm.ask([plain]),
+            *vlm.ask([plain], seed=1),
+            *vlm.ask([plain], repeat=1),
+            *vlm.ask(verdicts(other, 1)),
+            *vlm.ask(verdicts(image, 1, start=1)),
+            *vlm.ask([newer]),
+            *VLM("x", base_url=server.base_url, ledger=tmp_path / "l.sqlite").ask([plain]),
+        ]
+    assert len(server.bodies) == len({reply.reply_id for reply in replies}) == 7
+
+
+def test_the_same_image_under_another_name_is_the_same_request(image, tmp_path):
+    (tmp_path / "copy.png").write_bytes(image.path.read_bytes())
+    with Loopback(echo) as server:
+        vlm = local(server)
+        assert vlm.ask(verdicts(image, 1)) == vlm.ask(
+            verdicts(open_image(tmp_path / "copy.png"), 1)
+        )
+    assert len(server.bodies) == 1
+
+
+def test_a_repeat_is_sent_with_another_seed(image):
+    with Loopback(echo) as server:
+        vlm = local(server)
+        for repeat in (0, 1, 2):
+            vlm.ask(verdicts(image, 1), seed=5, repeat=repeat)
+    seeds = [body["seed"] for body in server.bodies]
+    assert seeds[0] == 5 and len(set(seeds)) == 3
+
+
+def test_a_prompts_own_seed_is_sent(image):
+    [plain] = verdicts(image, 1)
+    own = Prompt(plain.name, plain.version, plain.messages, plain.schema, seed=11)
+    with Loopback(echo) as server:
+        local(server).ask([own], seed=5)
+    assert server.bodies[0]["seed"] == 11
+
+
+def test_a_prompt_that_stands_twice_is_sent_once(image):
+    with Loopback(echo) as server:
+        replies = local(server).ask([*verdicts(image, 3), *verdicts(image, 3)])
+    assert len(server.bodies) == 3
+    assert replies[:3] == replies[3:]
+
+
+def test_threads_that_ask_the_same_pay_once(image, tmp_path):
+    with Loopback(echo) as server, ThreadPoolExecutor(4) as threads:
+        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
+        asked = [threads.submit(vlm.ask, list(verdicts(image, 30))) for _ in range(4)]
+        replies = [future.result() for future in asked]
+    assert len(server.bodies) == 30
+    assert all(one == replies[0] for one in replies)
+    assert vlm.spent()["requests"] == 30
+
+
+def test_a_reply_is_in_the_ledger_before_it_is_counted(image, tmp_path):
+    kept = []
+
+    def look(count):
+        with sqlite3.connect(tmp_path / "l.sqlite") as other:
+            kept.append((count, other.execute("SELECT count(*) FROM replies").fetchone()[0]))
+
+    vlm = VLM("judge", ledger=tmp_path / "l.sqlite", transport=in_process(echo))
+    vlm.ask(verdicts(image, 50), on_reply=look)
+    assert [count for count, _ in kept] == list(range(1, 51))
+    assert all(rows >= count for count, rows in kept)
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from test_vlm import VLM, echo, in_process, open_image, verdicts
+folder = Path(sys.argv[2])
+vlm = VLM("judge", ledger=folder / "l.sqlite", transport=in_process(echo), concurrency=4)
+vlm.ask(verdicts(open_image(folder / "figure.png"), 200),
+        on_reply=lambda count: os._exit(9) if count == 60 else None)
+"""
+
+
+def test_a_killed_process_loses_nothing_that_was_counted(image, tmp_path):
+    folders = [str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *folders], capture_output=True)
+    assert done.returncode == 9, done.stderr
+    kept = len(Ledger(tmp_path / "l.sqlite").history())
+    assert kept >= 60
+    with Loopback(echo) as server:
+        replies = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 200))
+    assert len(server.bodies) == 200 - kept
+    assert [reply.value.rationale for reply in replies] == [str(n) for n in range(200)]
+
+
+def test_the_ledger_cannot_be_rewritten(image, tmp_path):
+    with Loopback(echo) as server:
+        local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 1))
+    with sqlite3.connect(tmp_path / "l.sqlite") as other:
+        for act in ("UPDATE replies SET text = 'x'", "DELETE FROM replies", "DELETE FROM messages"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                other.execute(act)
+
+
+def test_a_reply_leads_back_to_what_was_asked(image):
+    with Loopback(echo) as server:
+        vlm = local(server)
+        [reply] = vlm.ask(verdicts(image, 1), seed=3)
+    traced = vlm.ledger.trace(reply.reply_id)
+    assert traced["text"] == reply.text and traced["seed"] == 3 and traced["prompt"] == "verdict"
+    assert traced["key"].startswith(reply.reply_id) and len(reply.reply_id) == 16
+    picture, text = traced["messages"][-1]["content"]
+    assert picture["image"] == image.sha256 and text.startswith("Question: number 0")
+    with pytest.raises(KeyError, match="no reply 'nowhere'"):
+        vlm.ledger.trace("nowhere")
+
+
+def test_the_ledger_keeps_no_image_bytes(image, tmp_path):
+    with Loopback(echo) as server:
+        local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3))
+    sent = server.bodies[0]["messages"][1]["content"][0]["image_url"]["url"].split(",")[1]
+    files = b"".join(path.read_bytes() for path in tmp_path.glob("l.sqlite*"))
+    assert sent[:64].encode() not in files and base64.b64decode(sent)[:32] not in files
+
+
+# ------------------------------------------------------------------ replies without a value
+
+REFUSED = said(None, refusal="I cannot help with that.")
+CUT = said('{"rationale": "a long', finish_reason="length")
+WHOLE_BUT_CUT = said('{"rationale": "", "winner": "tie"}', finish_reason="length")
+FILTERED = said("", finish_reason="content_filter")
+PROSE = said("The first one. [[A]]")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "text"),
+    [
+        (REFUSED, "refused: I cannot help", ""),
+        (CUT, "token limit", '{"rationale": "a long'),
+        (WHOLE_BUT_CUT, "token limit", '{"rationale": "", "winner": "tie"}'),
+        (FILTERED, "content filter", ""),
+        (PROSE, "Verdict: reply: Invalid JSON", "The first one. [[A]]"),
+    ],
+)
+def test_an_answer_without_a_value_has_a_reason_and_is_not_paid_for_again(
+    image, answer, reason, text
+):
+    with Loopback(lambda body, place: answer) as server:
+        vlm = local(server)
+        [reply], [again] = vlm.ask(verdicts(image, 1)), vlm.ask(verdicts(image, 1))
+    assert reply.value is None and reason in reply.reason and reply.text == text
+    assert again == reply and len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("empty", [None, "", "  \n"])
+def test_an_empty_reply_is_not_taken_for_done(image, empty):
+    with Loopback(lambda body, place: said(empty) if place == 0 else echo(body)) as server:
+        vlm = local(server)
+        [reply], [again] = vlm.ask(verdicts(image, 1)), vlm.ask(verdicts(image, 1))
+    assert reply.value is None and reply.reason == "empty reply"
+    assert again.value.rationale == "0" and again.reply_id == reply.reply_id
+
+
+def test_an_unread_reply_never_takes_over_the_one_before(image):
+    criteria = dict.fromkeys(RatingCriteria.model_fields, 9)
+    good = said(json.dumps({"rationale": "", "criteria": criteria, "overall": 9}))
+    prompts = [rating_prompt(FIGURE, image, f"q{n}", "a") for n in range(3)]
+    with Loopback(lambda body, place: PROSE if place == 1 else good) as server:
+        replies = local(server, concurrency=1).ask(prompts)
+    assert [reply.value and reply.value.overall for reply in replies] == [9, None, 9]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_request_the_api_refuses_is_one_reply_and_may_be_asked_again(image, status):
+    def answer(body, place):
+        return fault(status, "image too odd") if place == 0 else echo(body)
+
+    with Loopback(answer) as server:
+        vlm = local(server, concurrency=1)
+        replies = vlm.ask(verdicts(image, 3))
+        [again] = vlm.ask(verdicts(image, 1))
+    assert replies[0].value is None and "image too odd" in replies[0].reason
+    assert [reply.value.rationale for reply in replies[1:]] == ["1", "2"]
+    assert again.value.rationale == "0" and len(server.bodies) == 4
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>welcome</html>", b"{}", b'{"choices": []}', b'{"choices": [{"message": 1}]}']
+)
+def test_what_is_no_chat_completion_is_a_reply_without_a_value(image, body):
+    answer = 200, {"content-type": "application/json"}, body
+    with Loopback(lambda _, place: answer) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert reply.value is None and "no chat completion" in reply.reason
+    assert reply.text == body.decode()
+
+
+def test_a_reply_without_usage_or_other_trimmings_is_read(image):
+    content = json.dumps({"rationale": "", "winner": "first"})
+    answer = 200, {}, json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+    with Loopback(lambda _, place: answer) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert reply.value.winner == "first" and reply.tokens_in == 0
+
+
+# ------------------------------------------------------------------ faults
+
+
+def test_a_reply_after_a_server_error_is_kept(image):
+    def answer(body, place):
+        return fault(500, retry_after_ms="1") if place == 0 else echo(body)
+
+    with Loopback(answer) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert reply.value.rationale == "0" and len(server.bodies) == 2
+
+
+def test_scattered_faults_lose_nothing(image):
+    faults = [fault(429, retry_after_ms="5"), fault(500), fault(503, retry_after="0.01")]
+
+    def answer(body, place):
+        return faults[place % 3] if place % 14 == 5 else echo(body)
+
+    with Loopback(answer) as server:
+        replies = local(server, concurrency=16).ask(verdicts(image, 300))
+    assert [reply.value.rationale for reply in replies] == [str(n) for n in range(300)]
+    assert len(server.bodies) > 315
+
+
+def test_retry_after_is_honoured(image):
+    def answer(body, place):
+        return fault(429, retry_after="0.3") if place == 0 else echo(body)
+
+    with Loopback(answer) as server:
+        local(server).ask(verdicts(image, 1))
+    first, second = server.times
+    assert 0.3 <= second - first < 1.5
+
+
+def test_one_that_waits_leaves_its_place_to_the_next(image):
+    def answer(body, place):
+        return fault(503, retry_after="0.3") if place == 0 else echo(body)
+
+    with Loopback(answer) as server:
+        replies = local(server, concurrency=1).ask(verdicts(image, 2))
+    texts = [body["messages"][1]["content"][1]["text"].splitlines()[0] for body in server.bodies]
+    assert texts == ["Question: number 0", "Question: number 1", "Question: number 0"]
+    assert all(reply.value for reply in replies)
+
+
+def test_a_dropped_connection_is_tried_again(image):
+    calls = []
+
+    async def handle(request):
+        calls.append(1)
+        if len(calls) == 1:
+            raise httpx2.ReadError("connection lost", request=request)
+        status, headers, content = echo(json.loads(request.content))
+        return httpx2.Response(status, headers=headers, content=content)
+
+    [reply] = VLM("judge", transport=httpx2.MockTransport(handle)).ask(verdicts(image, 1))
+    assert reply.value.rationale == "0"
+
+
+def test_a_prompt_that_always_fails_is_one_reply_without_a_value(image):
+    def answer(body, place):
+        if "number 1" in body["messages"][1]["content"][1]["text"]:
+            return fault(500, "cannot digest this image", retry_after_ms="1")
+        return echo(body)
+
+    with Loopback(answer) as server:
+        replies = local(server).ask(verdicts(image, 3))
+    assert [reply.value is None for reply in replies] == [False, True, False]
+    assert "cannot digest this image" in replies[1].reason
+
+
+def test_an_endpoint_that_fails_everything_ends_the_run(image):
+    with Loopback(lambda body, place: fault(500, retry_after_ms="0")) as server:
+        vlm = local(server)
+        with pytest.raises(ModelUnavailable, match="failed"):
+            vlm.ask(verdicts(image, 1000))
+    assert vlm.spent()["requests"] < 300
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (fault(401, f"Incorrect API key provided: {KEY}"), r"key was refused \(401\)"),
+        (fault(403, f"{KEY} may not"), r"key was refused \(403\)"),
+        (fault(404, f"The model `judge` does not exist for {KEY}"), "no such model"),
+        (fault(429, "Too many", retry_after="3600"), "rate limit or quota"),
+        (fault(429, "No credit", code="insufficient_quota"), "rate limit or quota"),
+    ],
+)
+def test_what_concerns_every_prompt_is_one_clear_error_without_the_key(
+    image, tmp_path, monkeypatch, answer, words
+):
+    monkeypatch.setenv("VITAL_API_KEY", KEY)
+    with Loopback(lambda body, place: answer) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
+        with pytest.raises(ModelUnavailable, match=words) as caught:
+            vlm.ask(verdicts(image, 100))
+        assert len(server.bodies) <= 8
+        assert f"'judge' at {server.base_url}" in str(caught.value)
+        shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+        assert KEY not in shown and caught.value.__context__ is None
+
+
+def test_an_unreachable_endpoint_is_one_clear_error(image):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: refuses at once
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        with pytest.raises(ModelUnavailable, match=f"{url}: cannot be reached"):
+            VLM("judge", base_url=url).ask(verdicts(image, 100))
+
+
+def test_an_address_without_a_scheme_is_one_clear_error(image):
+    with pytest.raises(ModelUnavailable, match="is base_url right"):
+        VLM("judge", base_url="localhost:1/v1").ask(verdicts(image, 3))
+
+
+def test_what_was_under_way_when_the_run_ended_is_kept(image, tmp_path):
+    arrived = threading.Event()
+
+    def answer(body, place):
+        if place == 0:
+            arrived.wait(5)
+            return echo(body)
+        threading.Timer(0.1, arrived.set).start()
+        return fault(401)
+
+    with Loopback(answer) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=2)
+        with pytest.raises(ModelUnavailable):
+            vlm.ask(verdicts(image, 50))
+    assert vlm.ledger.history()["answered"].tolist() == [True]
+
+
+# ------------------------------------------------------------------ keys
+
+
+def test_the_key_is_sent_and_appears_nowhere_else(image, tmp_path, monkeypatch):
+    monkeypatch.setenv("VITAL_API_KEY", KEY)
+
+    def answer(body, place):
+        return fault(400, f"bad request of {KEY}") if place == 0 else said(f"you are {KEY}")
+
+    with Loopback(answer) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
+        replies = vlm.ask(verdicts(image, 2))
+    assert set(server.authorizations) == {f"Bearer {KEY}"}
+    files = b"".join(path.read_bytes() for path in tmp_path.glob("l.sqlite*"))
+    assert b"bad request" in files and KEY.encode() not in files
+    assert KEY not in repr(replies) + repr(vlm) + repr(vars(vlm))
+
+
+def test_openais_key_goes_to_openai_alone(image, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.invalid/v1")
+    seen = []
+
+    async def handle(request):
+        seen.append((request.url.host, request.headers["authorization"]))
+        return httpx2.Response(404, json={"error": {"message": "no"}})
+
+    for url in (None, "http://127.0.0.1:1/v1"):
+        with pytest.raises(ModelUnavailable):
+            transport = httpx2.MockTransport(handle)
+            VLM("judge", base_url=url, transport=transport, concurrency=1).ask(verdicts(image, 1))
+    assert seen == [("api.openai.com", f"Bearer {KEY}"), ("127.0.0.1", "Bearer none")]
+
+
+def test_a_missing_key_says_which_to_set(image):
+    with pytest.raises(ModelUnavailable, match="no key; set OPENAI_API_KEY"):
+        VLM("gpt").ask(verdicts(image, 1))
+
+
+def test_a_key_with_a_stray_character_is_not_shown(image, monkeypatch):
+    monkeypatch.setenv("VITAL_API_KEY", KEY + "\nmore")
+    with pytest.raises(ModelUnavailable, match="VITAL_API_KEY holds characters") as caught:
+        VLM("judge", base_url="http://127.0.0.1:1/v1").ask(verdicts(image, 1))
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_key_in_the_address_is_refused():
+    with pytest.raises(ValueError, match="set VITAL_API_KEY") as caught:
+        VLM("judge", base_url=f"http://user:{KEY}@127.0.0.1/v1")
+    assert KEY not in str(caught.value)
+
+
+# ------------------------------------------------------------------ concurrency
+
+
+def test_never_more_requests_under_way_than_asked_for_and_no_fewer(image):
+    under_way, most = 0, 0
+
+    async def handle(request):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.002)
+        under_way -= 1
+        status, headers, content = echo(json.loads(request.content))
+        return httpx2.Response(status, headers=headers, content=content)
+
+    VLM("judge", concurrency=7, transport=httpx2.MockTransport(handle)).ask(verdicts(image, 100))
+    assert most == 7
+
+
+def test_prompts_are_taken_as_there_is_room(image):
+    taken, ahead = 0, []
+
+    def prompts():
+        nonlocal taken
+        for prompt in verdicts(image, 200):
+            taken += 1
+            yield prompt
+
+    def answer(body, place):
+        ahead.append(taken - place)
+        return echo(body)
+
+    VLM("judge", concurrency=4, transport=in_process(answer)).ask(prompts())
+    assert len(ahead) == 200 and max(ahead) <= 8 + 4
+
+
+def test_asking_works_inside_a_running_event_loop(image):
+    async def cell():
+        return VLM("judge", transport=in_process(echo)).ask(verdicts(image, 2))
+
+    assert [reply.value.rationale for reply in asyncio.run(cell())] == ["0", "1"]
+
+
+def test_asking_nothing_gives_nothing():
+    assert VLM("judge").ask([]) == []
+
+
+def test_a_raising_on_reply_ends_the_run_and_keeps_what_came(image, tmp_path):
+    def stop(count):
+        if count == 10:
+            raise StopAsyncIteration("enough")
+
+    vlm = VLM("judge", ledger=tmp_path / "l", concurrency=4, transport=in_process(echo))
+    with pytest.raises(StopAsyncIteration, match="enough"):
+        vlm.ask(verdicts(image, 500), on_reply=stop)
+    assert 10 <= len(vlm.ledger.history()) <= 30
+    assert len(vlm.ask(verdicts(image, 500))) == 500
+
+
+def test_an_interrupt_ends_the_run_and_keeps_what_came(image, tmp_path):
+    main = threading.main_thread().ident
+
+    def interrupt(count):
+        if count == 10:
+            signal.pthread_kill(main, signal.SIGINT)
+
+    with Loopback(echo) as server:
+        vlm = local(server, ledger=tmp_path / "l", concurrency=2)
+        with pytest.raises(KeyboardInterrupt):
+            vlm.ask(verdicts(image, 5000), on_reply=interrupt)
+        kept = len(vlm.ledger.history())
+        assert 10 <= kept < 5000
+        assert len(vlm.ledger.history()) == kept  # nothing goes on behind the interrupt
+        assert len(vlm.ask(verdicts(image, kept))) == kept  # and it can be asked again
+
+
+def test_an_error_in_the_prompts_is_raised_as_it_is(image):
+    def prompts():
+        yield from verdicts(image, 3)
+        raise LookupError("figure 4 is gone")
+
+    with pytest.raises(LookupError, match="figure 4 is gone"):
+        VLM("judge", transport=in_process(echo)).ask(prompts())
+
+
+@pytest.mark.parametrize("concurrency", [0, -1])
+def test_a_concurrency_below_one_is_refused(concurrency):
+    with pytest.raises(ValueError, match=f"concurrency is {concurrency}"):
+        VLM(concurrency=concurrency)
+
+
+def test_the_embedded_model_goes_through_the_same_client(image, monkeypatch):
+    from vital_lib import clinic
+
+    opened = []
+
+    def transport():
+        opened.append(1)
+        return in_process(echo)
+
+    monkeypatch.setitem(vars(clinic), "transport", transport)
+    vlm = VLM("clinic-second")
+    assert opened == []  # opened when first needed
+    assert [reply.value.rationale for reply in vlm.ask(verdicts(image, 2))] == ["0", "1"]
+    vlm.ask(verdicts(image, 4))
+    assert opened == [1] and vlm.spent()["usd"] == 0.0
+
+
+# ------------------------------------------------------------------ cost
+
+
+def test_cost_is_estimated_before_and_counted_after(image, tmp_path):
+    with Loopback(echo) as server:
+        options = {"ledger": tmp_path / "l", "usd_per_million_tokens": (2.0, 10.0)}
+        vlm = local(server, **options)
+        before = vlm.estimate(verdicts(image, 10))
+        assert before["requests"] == 10 and before["tokens_in"] > 10 * 255
+        assert before["usd"] == pytest.approx(
+            (before["tokens_in"] * 2 + before["tokens_out"] * 10) / 1e6
+        )
+        vlm.ask(verdicts(image, 10))
+        vlm.ask(verdicts(image, 10))
+    spent = {"requests": 10, "tokens_in": 1000, "tokens_out": 200, "usd": pytest.approx(0.004)}
+    assert vlm.spent() == spent == local(server, **options).spent()
+    assert vlm.estimate(verdicts(image, 3))["tokens_out"] == 60  # now from the ledger's mean
+    assert local(server).estimate(verdicts(image, 1))["usd"] is None
+
+
+def test_the_ceiling_is_kept_and_the_run_goes_on_when_it_is_raised(image, tmp_path):
+    with Loopback(echo) as server:
+        prices = {"ledger": tmp_path / "l", "usd_per_million_tokens": (0.0, 1000.0)}  # 0.02 each
+        vlm = local(server, usd_ceiling=1.0, concurrency=2, **prices)
+        with pytest.raises(CostCeiling, match="the ceiling is 1. Raise usd_ceiling"):
+            vlm.ask(verdicts(image, 100))
+        assert 0.6 < vlm.spent()["usd"] <= 1.0
+        sent = len(server.bodies)
+        with pytest.raises(CostCeiling):
+            local(server, usd_ceiling=0.5, **prices).ask(verdicts(image, 100))
+        assert len(server.bodies) == sent
+        done = local(server, usd_ceiling=10.0, **prices).ask(verdicts(image, 100))
+    assert len(done) == 100 == len(server.bodies)
+
+
+def test_a_ceiling_without_prices_is_refused():
+    with pytest.raises(ValueError, match="needs usd_per_million_tokens"):
+        VLM("judge", usd_ceiling=1.0)
+
+
+# ------------------------------------------------------------------ speed
+
+
+@pytest.mark.slow
+def test_the_client_adds_less_than_two_milliseconds_a_request(tmp_path):
+    images = [open_image(save_image(tmp_path / f"{n}.png", seed=n, side=100)) for n in range(20)]
+    assert 9_000 < len(images[0].jpeg()) < 12_000
+    prompts = [next(verdicts(images[n % 20], 1, start=n)) for n in range(2050)]
+    vlm = VLM("judge", ledger=tmp_path / "l.sqlite", transport=in_process(echo))
+    vlm.ask(prompts[:50])
+    started = time.process_time()
+    vlm.ask(prompts[50:])
+    assert 2000 / (time.process_time() - started) >= 500

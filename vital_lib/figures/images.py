@@ -1,0 +1,221 @@
+"""Opens images safely: a file is decoded once, to the end, before anyone relies on it.
+
+Every image that the workbench shows, sends or encodes is a ``FigureImage`` from ``open_image``.
+This module knows nothing of captions, figure sets or tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import warnings
+import zlib
+from dataclasses import InitVar, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MAX_PIXELS = 100_000_000
+"""Images of more pixels than this are not decoded (300 MB as RGB)."""
+
+MAX_BYTES = 500_000_000
+"""Image files of more bytes than this are not read."""
+
+# Raster formats only: Pillow would hand EPS to Ghostscript, and others load plug-ins of their own.
+_FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "JPEG2000", "PPM")
+
+# On damaged headers Pillow's readers raise far more than OSError.
+_DAMAGED = (
+    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError,
+    struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+_TOKEN = object()
+
+
+class Rejected(ValueError):
+    """A record that cannot become a figure: which `field` is wrong, and the `reason`."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class UnreadableImage(Rejected):
+    """An image file that is missing, outside its folder, damaged, too large, or no image."""
+
+
+@dataclass(frozen=True)
+class FigureImage:
+    """An image file that was checked: it decodes to the end, and these are its hash and size.
+
+    Made by `open_image` only. `width` and `height` are in pixels, as shown (EXIF applied).
+    """
+
+    path: Path
+    sha256: str
+    width: int
+    height: int
+    token: InitVar[object] = None
+
+    def __post_init__(self, token: object) -> None:
+        if token is not _TOKEN:
+            raise TypeError("a FigureImage is made by open_image(path), which checks the file")
+
+    def pixels(self) -> Image.Image:
+        """The image as RGB without metadata, decoded afresh.
+
+        Transparency is laid on white, EXIF orientation applied; 16-bit and floating-point greys
+        are stretched from their own minimum and maximum to 0..255, for want of a window.
+
+        Raises:
+            UnreadableImage: the file is not the one that was checked any more.
+        """
+        sha256, image = _decode(self.path)
+        if sha256 != self.sha256:
+            raise UnreadableImage("image", f"{self.path.name!r} changed since it was opened")
+        return image
+
+    def jpeg(self, max_side: int = 768) -> bytes:
+        """JPEG bytes without metadata, no side longer than `max_side` pixels, never enlarged."""
+        return _jpeg(self, max_side)
+
+
+def open_image(path: str | Path, *, inside: Path | None = None) -> FigureImage:
+    """Check an image file by decoding it whole.
+
+    Args:
+        path: the file.
+        inside: a folder that the file must lie in, links followed.
+
+    Raises:
+        UnreadableImage: no such file, it leaves `inside`, it is not an image, it is truncated or
+            damaged, or its header states more than 100 million pixels (then it is not decoded).
+    """
+    return open_with_pixels(path, inside=inside)[0]
+
+
+def blank(image: FigureImage) -> Image.Image:
+    """An RGB image of the same size in the figure's mean grey: the blank-image control."""
+    grey = round(float(np.asarray(image.pixels().convert("L")).mean()))
+    return Image.new("RGB", (image.width, image.height), (grey, grey, grey))
+
+
+def open_with_pixels(
+    path: str | Path, *, inside: Path | None = None
+) -> tuple[FigureImage, Image.Image]:
+    """As `open_image`, with the pixels beside it, so that a reader needs to decode only once."""
+    file = _locate(path, inside)
+    sha256, image = _decode(file)
+    return FigureImage(file, sha256, image.width, image.height, _TOKEN), image
+
+
+def _locate(path: str | Path, inside: Path | None) -> Path:
+    name = str(path).removeprefix(f"{inside}/")
+    try:
+        file = Path(path).resolve()
+        within = inside is None or file.is_relative_to(inside.resolve())
+        found = within and file.is_file()
+        size = file.stat().st_size if found else 0
+    except (OSError, ValueError, RuntimeError) as error:  # a null byte, too long, a loop of links
+        raise UnreadableImage("image", f"{shown(name)} is no usable path: {error}") from None
+    if not within:
+        raise UnreadableImage("image", f"{shown(name)} leaves the image folder")
+    if not found:
+        raise UnreadableImage("image", f"no such image file: {shown(Path(name).name)}")
+    if size > MAX_BYTES:
+        raise UnreadableImage("image", f"{file.name!r} has {size:,} bytes, over {MAX_BYTES:,}")
+    return file
+
+
+def _decode(file: Path) -> tuple[str, Image.Image]:
+    """SHA-256 of the file's bytes, and its first frame as upright RGB without metadata."""
+    content = _read(file)
+    try:
+        image = _open_header(content)
+        if image.width * image.height > MAX_PIXELS:
+            size = f"{image.width:,} x {image.height:,} pixels"
+            raise UnreadableImage("image", f"{file.name!r} has {size}, over {MAX_PIXELS:,}")
+        image.load()
+        upright = _as_rgb(ImageOps.exif_transpose(image))
+    except Rejected:
+        raise
+    except _DAMAGED as error:
+        raise UnreadableImage("image", _why_unreadable(file.name, content, error)) from None
+    upright.info = {}
+    return hashlib.sha256(content).hexdigest(), upright
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        reason = f"{file.name!r} cannot be read: {error.strerror}"
+        raise UnreadableImage("image", reason) from None
+
+
+def _open_header(content: bytes) -> Image.Image:
+    """The image with its header read and no pixel decoded."""
+    with warnings.catch_warnings():
+        # Pillow warns from 89 million pixels on; MAX_PIXELS is the limit here.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(content), formats=_FORMATS)
+
+
+def _why_unreadable(name: str, content: bytes, error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return f"{name!r} has over {MAX_PIXELS:,} pixels ({error})"
+    if isinstance(error, UnidentifiedImageError):
+        return f"{name!r} is not an image: its {len(content):,} bytes start with {content[:8]!r}"
+    return f"{name!r} cannot be decoded: {error or type(error).__name__}"
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return _stretched(image)
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _stretched(image: Image.Image) -> Image.Image:
+    """Greys beyond 8 bits, from their own minimum and maximum to 0..255."""
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))  # (H, W)
+    low, high = values.min(), values.max()
+    scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
+    return Image.fromarray(scaled.round().astype(np.uint8)).convert("RGB")
+
+
+@lru_cache(maxsize=256)
+def _jpeg(image: FigureImage, max_side: int) -> bytes:
+    picture = image.pixels()
+    picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def image_opener(
+    figures: pd.DataFrame, resolve: Callable[[str], Path]
+) -> Callable[[str], FigureImage]:
+    """A function from figure_id to its opened image; each is checked once.
+
+    Args:
+        figures: columns figure_id, image.
+        resolve: from an `image` to its file (``Workspace.resolve``).
+    """
+    images = dict(zip(figures["figure_id"], figures["image"], strict=True))
+    return lru_cache(maxsize=None)(lambda figure_id: open_image(resolve(images[figure_id])))
+
+
+def shown(value: Any) -> str:
+    """The value received, short enough for a table cell."""
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."

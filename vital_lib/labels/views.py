@@ -1,0 +1,122 @@
+"""What is to be judged, and what the judgements amount to: the queue, votes, shares, groups.
+
+Plain frames in and out; the log itself is not opened here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pandas as pd
+
+from vital_lib.labels.log import check_text
+
+
+def queue(drafts: pd.DataFrame, annotator: str, *, seed: int = 0) -> pd.DataFrame:
+    """The items to judge: item_id (the instruction_id), left_id, right_id, queue_arm ("random").
+
+    Figures come in an order drawn for each annotator, a figure's instructions together. Which
+    response stands left is a coin per item and annotator: a liking for a side favours neither.
+
+    Args:
+        drafts: columns of table `drafts`; two responses to every instruction.
+
+    Raises:
+        ValueError: an empty annotator, or an instruction without exactly two responses.
+    """
+    check_text("annotator", annotator)
+    rows = []
+    for (figure, item), responses in drafts.groupby(["figure_id", "instruction_id"], sort=False):
+        ids = sorted(responses["candidate_id"])
+        if len(ids) != 2 or ids[0] == ids[1]:
+            raise ValueError(f"instruction {item!r} has the responses {ids}: two are compared")
+        left, right = ids if _coin(seed, annotator, item) % 2 else reversed(ids)
+        rows.append((_coin(seed, annotator, figure), figure, item, left, right))
+    frame = pd.DataFrame(rows, columns=["order", "figure", "item_id", "left_id", "right_id"])
+    frame = frame.sort_values(["order", "figure"], kind="stable").assign(queue_arm="random")
+    return frame[["item_id", "left_id", "right_id", "queue_arm"]].reset_index(drop=True)
+
+
+def _coin(*parts: Any) -> int:
+    """A number of 48 bits that depends on `parts` alone."""
+    text = "\x1f".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+def accepted_share(preferences: pd.DataFrame) -> pd.DataFrame:
+    """How much of its annotators accepted each response: candidate_id, accepted, annotators.
+
+    `accepted` is a share from 0 to 1, `annotators` how many judged; skips are left out.
+
+    Args:
+        preferences: columns of table `preferences`.
+    """
+    ticks = _ticks(preferences).groupby("candidate_id", sort=False)["accepted"]
+    shares = ticks.agg(["mean", "size"]).reset_index()
+    return shares.set_axis(["candidate_id", "accepted", "annotators"], axis=1)
+
+
+def majority_ticks(preferences: pd.DataFrame) -> pd.DataFrame:
+    """The tick or cross of each response by the majority of its annotators, one row per item.
+
+    Columns item_id, first_id, second_id (its two responses, by id), first_accepted,
+    second_accepted: True or False, or null where exactly half of the annotators accepted it.
+
+    Raises:
+        ValueError: an item whose rows name other than two responses.
+    """
+    ticks = _ticks(preferences)
+    shares = ticks.groupby(["item_id", "candidate_id"])["accepted"].mean().reset_index()
+    sizes = shares.groupby("item_id").size()
+    if (sizes != 2).any():
+        item = sizes[sizes != 2].index[0]
+        raise ValueError(f"item {item!r} was judged on {sizes[item]} responses: two are compared")
+    shares["tick"] = (shares["accepted"] > 0.5).astype("boolean").mask(shares["accepted"] == 0.5)
+    first, second = (shares.iloc[place::2].reset_index(drop=True) for place in (0, 1))
+    return pd.DataFrame(
+        {
+            "item_id": first["item_id"],
+            "first_id": first["candidate_id"],
+            "second_id": second["candidate_id"],
+            "first_accepted": first["tick"],
+            "second_accepted": second["tick"],
+        }
+    )
+
+
+def decided_items(preferences: pd.DataFrame) -> list[str]:
+    """Ids of the items of which the majority accepted one response and rejected the other."""
+    votes = majority_ticks(preferences)
+    decided = (votes["first_accepted"] != votes["second_accepted"]).fillna(False)
+    return list(votes["item_id"][decided.astype(bool)])
+
+
+def groups_of(preferences: pd.DataFrame, drafts: pd.DataFrame, figures: pd.DataFrame) -> list[str]:
+    """The group_id (article or patient) of each row of `preferences`, through drafts and figures.
+
+    Raises:
+        ValueError: items that are not in `drafts`, or whose figures are not in `figures`.
+    """
+    figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
+    group_of = dict(zip(figures["figure_id"], figures["group_id"], strict=True))
+    groups = [group_of.get(figure_of.get(item)) for item in preferences["item_id"]]
+    lost = [item for item, group in zip(preferences["item_id"], groups, strict=True) if not group]
+    if lost:
+        raise ValueError(
+            f"{len(lost)} of {len(groups)} judgements are of items without a figure, first "
+            f"{lost[0]!r}: keep those whose item_id is among the drafts' instruction_id"
+        )
+    return groups
+
+
+def _ticks(preferences: pd.DataFrame) -> pd.DataFrame:
+    """One row per tick or cross: item_id, annotator, candidate_id, accepted (0.0 or 1.0)."""
+    sides = [
+        preferences[["item_id", "annotator", f"{side}_id", f"{side}_accepted"]].set_axis(
+            ["item_id", "annotator", "candidate_id", "accepted"], axis=1
+        )
+        for side in ("left", "right")
+    ]
+    ticks = pd.concat(sides).dropna(subset="accepted")
+    return ticks.assign(accepted=ticks["accepted"].astype(float))

@@ -1,0 +1,154 @@
+"""Pairs: what people and the judge say is the better of two candidates.
+
+Method, stage 2, item 8. This module knows nothing of features or training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.labels import majority_ticks
+from vital_lib.tables import TABLES, empty_frame
+
+
+def human_pairs(
+    preferences: pd.DataFrame,
+    drafts: pd.DataFrame,
+    figures: pd.DataFrame,
+    *,
+    votes: str = "majority",
+) -> pd.DataFrame:
+    """Pairs from preferences: only where one response was accepted and the other rejected.
+
+    Both, neither and skip make no pair. Returns the columns of table `pairs`, weight 1.
+
+    Args:
+        votes: "majority" gives one pair per item, from the majority tick of its annotators for
+            each response (exactly half accepting is no majority, and makes no pair); "each" gives
+            one pair per item and annotator.
+
+    Raises:
+        ValueError: `votes` is neither, or candidates that are not in `drafts` and `figures`.
+    """
+    if votes == "majority":
+        found = majority_ticks(preferences).assign(annotator="majority")
+        names = ["first_id", "second_id", "first_accepted", "second_accepted"]
+    elif votes == "each":
+        found = preferences
+        names = ["left_id", "right_id", "left_accepted", "right_accepted"]
+    else:
+        raise ValueError(f"votes {votes!r}: wanted 'majority' or 'each'")
+    left_id, right_id, left, right = (found[name] for name in names)
+    decided = (left != right).fillna(False).astype(bool)
+    pairs = pd.DataFrame(
+        {
+            "left_id": left_id[decided],
+            "right_id": right_id[decided],
+            "preferred": left[decided].astype(float),
+            "annotator": found["annotator"][decided],
+        }
+    )
+    split_of = _split_of(pairs["left_id"], drafts, figures)
+    return _pairs(pairs, source="human", split=pairs["left_id"].map(split_of))
+
+
+def judge_pairs(
+    ratings: pd.DataFrame,
+    candidates: pd.DataFrame,
+    figures: pd.DataFrame,
+    *,
+    n: int,
+    split: str = "train",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """`n` different pairs of two candidates, of any two figures of `split`, rated differently.
+
+    Drawn evenly from all such pairs; all of them where there are fewer than `n`. A candidate's
+    rating is the mean over its repeats, unread replies left out; equal ratings make no pair, and
+    ratings of what is not in `candidates` are not used. Returns the columns of table `pairs`,
+    weight 1.
+
+    Raises:
+        ValueError: `n` below 1, ratings by several judges, or candidates without a figure.
+    """
+    if n < 1:
+        raise ValueError(f"n = {n!r}: wanted at least one pair")
+    judges = sorted(ratings["judge"].unique())
+    if len(judges) > 1:
+        raise ValueError(f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's")
+    rated = ratings[ratings["candidate_id"].isin(set(candidates["candidate_id"]))]
+    means = rated.groupby("candidate_id")["overall"].mean().dropna()
+    split_of = _split_of(means.index, candidates, figures)
+    means = means[[split_of[candidate] == split for candidate in means.index]].sort_values()
+    better, worse = _draw(means.to_numpy(float), n, seed)
+    swap = np.random.default_rng([seed, 1]).random(len(better)) < 0.5
+    ids = means.index.to_numpy(dtype=object)
+    pairs = pd.DataFrame(
+        {
+            "left_id": ids[np.where(swap, worse, better)],
+            "right_id": ids[np.where(swap, better, worse)],
+            "preferred": np.where(swap, 0.0, 1.0),
+        }
+    )
+    return _pairs(pairs, source="judge", annotator="".join(judges), split=split)
+
+
+def pair_groups(
+    pairs: pd.DataFrame, candidates: pd.DataFrame, figures: pd.DataFrame, *, side: str = "left"
+) -> list[str]:
+    """The group_id (article or patient) of each pair's candidate on `side`.
+
+    A human pair's two candidates are about one figure, so that either side says the same.
+
+    Raises:
+        ValueError: candidates that are not in `candidates`, or whose figures are not in `figures`.
+    """
+    group_of = _of_figure("group_id", pairs[f"{side}_id"], candidates, figures)
+    return [group_of[candidate] for candidate in pairs[f"{side}_id"]]
+
+
+def _draw(ratings: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places (better, worse) of up to `n` different pairs among ascending `ratings` (m,).
+
+    The pairs are numbered, one block for each better candidate, as many as rate below it; `n`
+    numbers are drawn, so that no pair is listed that is not drawn.
+    """
+    below = np.searchsorted(ratings, ratings, side="left")  # (m,) how many rate lower
+    ends = np.cumsum(below)
+    total = int(ends[-1]) if len(ends) else 0
+    rng = np.random.default_rng(seed)
+    numbers = np.sort(rng.choice(total, size=min(n, total), replace=False, shuffle=False))
+    better = np.searchsorted(ends, numbers, side="right")
+    return better, numbers - (ends - below)[better]
+
+
+def _split_of(
+    ids: Iterable[str], candidates: pd.DataFrame, figures: pd.DataFrame
+) -> dict[str, str]:
+    return _of_figure("split", ids, candidates, figures)
+
+
+def _of_figure(
+    column: str, ids: Iterable[str], candidates: pd.DataFrame, figures: pd.DataFrame
+) -> dict[str, str]:
+    """`column` of the figure of each candidate in `ids`."""
+    figure_of = dict(zip(candidates["candidate_id"], candidates["figure_id"], strict=True))
+    value_of = dict(zip(figures["figure_id"], figures[column], strict=True))
+    wanted = list(dict.fromkeys(ids))
+    lost = [name for name in wanted if figure_of.get(name) not in value_of]
+    if lost:
+        raise ValueError(
+            f"{len(lost)} of {len(wanted)} candidates are not in the given candidates and figures, "
+            f"first {lost[0]!r}: give the tables that they come from"
+        )
+    return {name: value_of[figure_of[name]] for name in wanted}
+
+
+def _pairs(pairs: pd.DataFrame, **constant: object) -> pd.DataFrame:
+    """`pairs` in the columns and types of the table, weight 1, what is `constant` filled in."""
+    if pairs.empty:
+        return empty_frame("pairs")
+    return pairs.assign(weight=1.0, **constant)[TABLES["pairs"].columns].reset_index(drop=True)

@@ -1,0 +1,254 @@
+"""Training the selector on pairs from people and from the judge, and weighing the two sources.
+
+Method, stage 2, item 9. Every choice (the epoch, the weight of a human pair) is made on validation
+pairs; test pairs are refused. This module knows nothing of where pairs and features come from.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn.functional import logsigmoid
+
+from vital_lib.selector.alignment import pair_agreement
+from vital_lib.selector.features import Features
+from vital_lib.selector.model import Selector, build_head, evaluate, standardise
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a selector is trained; six epochs, batches of 64 pairs and Adam are the paper's.
+
+    The learning rate is for a head on frozen features; the paper's 1e-5 is for tuning the encoder
+    along with it. Where few pairs are given, an epoch goes through them several times until
+    `steps_at_least` steps are made in all: 50 pairs in batches of 64 are one step an epoch.
+    """
+
+    w_human: float
+    epochs: int = 6
+    lr: float = 3e-4
+    batch_size: int = 64
+    hidden: int = 512
+    dropout: float = 0.1
+    steps_at_least: int = 300
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.w_human) and self.w_human >= 0):
+            raise ValueError(f"w_human must be 0 or more, not {self.w_human!r}")
+        for name in ("epochs", "batch_size", "hidden", "steps_at_least"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be above 0, not {self.lr!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be from 0 to below 1, not {self.dropout!r}")
+
+
+def pairwise_loss(
+    score_left: torch.Tensor,
+    score_right: torch.Tensor,
+    preferred: torch.Tensor,
+    weight: torch.Tensor,
+) -> torch.Tensor:
+    """The paper's loss, all arguments (b,), result a scalar.
+
+    mean of -w [z log sigma(f_i - f_j) + (1 - z) log sigma(f_j - f_i)], with f_i the left and f_j
+    the right score, z = `preferred` (1 left, 0 right, 0.5 a tie), w = w_human for human pairs and
+    1 for the judge's. The published code defines it and then trains with a hinge.
+    """
+    margin = score_left - score_right
+    loss = preferred * logsigmoid(margin) + (1 - preferred) * logsigmoid(-margin)
+    return -(weight * loss).mean()
+
+
+def train_selector(
+    pairs: pd.DataFrame,
+    features: Features,
+    *,
+    w_human: float,
+    validation: pd.DataFrame | None = None,
+    **recipe: float,
+) -> Selector:
+    """Train a head on `pairs` and keep it as it was after the epoch that served `validation` best.
+
+    w_human = 0 learns from the judge alone, pairs without the judge's from people alone. Best is
+    the highest agreement on the validation pairs, then the lowest loss; without validation pairs
+    the last epoch is kept. The same arguments give the same selector on the same machine.
+
+    Args:
+        pairs: columns of table `pairs`, of the training split.
+        features: of every candidate in `pairs` and `validation`.
+        w_human: weight of a human pair beside 1 for a judge's.
+        validation: human pairs of the validation split.
+        recipe: other fields of `Recipe`.
+
+    Raises:
+        ValueError: pairs of another split, none that count, candidates without features, or a
+            recipe that cannot be.
+    """
+    start = time.perf_counter()
+    settings = Recipe(w_human=w_human, **recipe)
+    _check_split("pairs", pairs, "train")
+    held_out = pairs.iloc[:0] if validation is None else validation
+    _check_split("validation", held_out, "validation")
+    data = _Data.of(pairs, features, w_human)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        head, measured, losses = _fit(data, _Data.of(held_out, features, 1.0, data), settings)
+    counts = pairs["source"].value_counts()
+    metrics = {
+        **measured,
+        "human_pairs": int(counts.get("human", 0)) if w_human else 0,
+        "judge_pairs": int(counts.get("judge", 0)),
+        "validation_pairs": len(held_out),
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+    config = {"width": features.matrix.shape[1], **asdict(settings)}
+    return Selector(head, data.mean, data.spread, config=config, metrics=metrics, losses=losses)
+
+
+def sweep(
+    pairs: pd.DataFrame,
+    features: Features,
+    *,
+    validation: pd.DataFrame,
+    weights: Iterable[float] = (1, 10, 50, 100, 200, 400),
+    **recipe: float,
+) -> tuple[pd.DataFrame, Selector]:
+    """Train once per weight of a human pair; the selector that served `validation` best is kept.
+
+    Returns the table (w_human, validation_agreement, validation_loss, epoch) and that selector.
+    Other arguments and errors as in `train_selector`; `validation` may not be empty.
+    """
+    if validation.empty:
+        raise ValueError("the weight is chosen on validation pairs, and there are none: label more")
+    tried = [
+        train_selector(pairs, features, w_human=weight, validation=validation, **recipe)
+        for weight in weights
+    ]
+    if not tried:
+        raise ValueError("no weights to try")
+    columns = ["validation_agreement", "validation_loss", "epoch"]
+    rows = [
+        {"w_human": one.w_human, **{name: one.metrics[name] for name in columns}} for one in tried
+    ]
+    best = max(tried, key=lambda one: _merit(one.metrics))
+    return pd.DataFrame(rows), best
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Pairs as tensors: standardised rows (m, D) of their candidates, and places among them."""
+
+    rows: torch.Tensor  # (m, D)
+    left: torch.Tensor  # (n,)
+    right: torch.Tensor  # (n,)
+    preferred: torch.Tensor  # (n,)
+    weight: torch.Tensor  # (n,)
+    mean: torch.Tensor  # (D,)
+    spread: torch.Tensor  # (D,)
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    @classmethod
+    def of(
+        cls, pairs: pd.DataFrame, features: Features, w_human: float, like: _Data | None = None
+    ) -> _Data:
+        """The `pairs` that count, standardised as `like`, or by their own candidates."""
+        human = (pairs["source"] == "human").to_numpy()
+        weight = pairs["weight"].to_numpy(float) * np.where(human, w_human, 1.0)
+        if like is None and not (weight > 0).any():
+            raise ValueError(
+                f"nothing to learn from: {len(pairs)} pairs, {int(human.sum())} of them human, "
+                f"at w_human = {w_human:g}"
+            )
+        used, weight = pairs[weight > 0], weight[weight > 0]
+        places = features.rows([*used["left_id"], *used["right_id"]])
+        unique, codes = np.unique(places, return_inverse=True)
+        raw = torch.from_numpy(features.matrix[unique].astype(np.float32))
+        mean, spread = (like.mean, like.spread) if like else _moments(raw)
+        left, right = torch.from_numpy(codes.reshape(2, -1))
+        preferred = torch.from_numpy(used["preferred"].to_numpy(np.float32))
+        weights = torch.from_numpy(weight.astype(np.float32))
+        return cls(standardise(raw, mean, spread), left, right, preferred, weights, mean, spread)
+
+
+def _moments(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and spread (D,) of features (m, D); a feature that never varies keeps spread 1."""
+    spread = rows.std(dim=0, correction=0)
+    return rows.mean(dim=0), torch.where(spread > 1e-6, spread, 1.0)
+
+
+def _fit(
+    data: _Data, validation: _Data, recipe: Recipe
+) -> tuple[nn.Sequential, dict[str, float], list[float]]:
+    """The head after its best epoch, what that epoch measured, and the loss of every step."""
+    head = build_head(data.rows.shape[1], hidden=recipe.hidden, dropout=recipe.dropout)
+    optimiser = torch.optim.Adam(head.parameters(), lr=recipe.lr, fused=True)
+    best: tuple[dict[str, float], dict[str, torch.Tensor]] | None = None
+    losses: list[float] = []
+    for epoch in range(1, recipe.epochs + 1):
+        before = len(losses)
+        losses += [_step(head, optimiser, data, batch) for batch in _batches(len(data), recipe)]
+        measured = {"epoch": epoch, "train_loss": float(np.mean(losses[before:]))}
+        measured |= _validate(head, validation)
+        if best is None or not len(validation) or _merit(measured) > _merit(best[0]):
+            best = measured, {name: value.clone() for name, value in head.state_dict().items()}
+    measured, weights = best
+    head.load_state_dict(weights)
+    return head, {**measured, "steps": len(losses)}, losses
+
+
+def _batches(pairs: int, recipe: Recipe) -> Iterator[torch.Tensor]:
+    """Places of one epoch's batches, each pair as often as any other, in a new order each time."""
+    steps = math.ceil(pairs / recipe.batch_size)
+    for _ in range(math.ceil(recipe.steps_at_least / (recipe.epochs * steps))):
+        yield from torch.randperm(pairs).split(recipe.batch_size)
+
+
+def _step(
+    head: nn.Sequential, optimiser: torch.optim.Optimizer, data: _Data, batch: torch.Tensor
+) -> float:
+    rows = torch.cat([data.left[batch], data.right[batch]])  # (2 b,)
+    left, right = head(data.rows[rows]).squeeze(1).chunk(2)  # (b,), (b,)
+    loss = pairwise_loss(left, right, data.preferred[batch], data.weight[batch])
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return loss.item()
+
+
+def _validate(head: nn.Sequential, data: _Data) -> dict[str, float | None]:
+    """Agreement and loss on the validation pairs; None without any."""
+    if not len(data):
+        return {"validation_agreement": None, "validation_loss": None}
+    scores = evaluate(head, data.rows)  # (m,)
+    left, right = scores[data.left], scores[data.right]
+    frame = pd.DataFrame(
+        {"left_id": data.left, "right_id": data.right, "preferred": data.preferred}
+    )
+    agreement = pair_agreement(frame, dict(enumerate(scores.tolist())))
+    loss = pairwise_loss(left, right, data.preferred, data.weight)
+    return {"validation_agreement": float(agreement.mean()), "validation_loss": float(loss)}
+
+
+def _merit(measured: dict[str, float]) -> tuple[float, float]:
+    return measured["validation_agreement"], -measured["validation_loss"]
+
+
+def _check_split(name: str, pairs: pd.DataFrame, split: str) -> None:
+    strangers = pairs["split"][pairs["split"] != split]
+    if len(strangers):
+        raise ValueError(
+            f"{len(strangers)} of {len(pairs)} {name} are of the {strangers.iloc[0]} split: "
+            f"{name} must be of the {split} split, pairs[pairs['split'] == {split!r}]"
+        )
