@@ -120,10 +120,11 @@ def test_no_candidates_give_an_empty_table_with_its_columns(run):
 def test_a_repeat_asks_the_same_judge_again(run):
     vlm = judge(lambda said: rating(5))
     first = rate(run, candidates("x"), vlm)
-    second = rate(run, candidates("x"), vlm, repeat=1)
-    again = rate(run, candidates("x"), vlm, repeat=1)
+    second = rate(run, candidates("x"), vlm, repeats=2)
+    again = rate(run, candidates("x"), vlm, repeats=2)
     assert len(vlm.bodies) == 2 and vlm.bodies[0]["seed"] != vlm.bodies[1]["seed"]
-    assert second["repeat"].tolist() == [1] and first["reply_id"][0] != second["reply_id"][0]
+    assert second["repeat"].tolist() == [0, 1]
+    assert second["reply_id"][0] == first["reply_id"][0] != second["reply_id"][1]
     pd.testing.assert_frame_equal(second, again)
 
 

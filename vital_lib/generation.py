@@ -61,9 +61,7 @@ def draft_candidates(
         ValueError: a figure stands in `figures` twice.
     """
 
-    def prompt_of(figure: Mapping[str, Any], image: FigureImage) -> tuple[Prompt, list[str]]:
-        return draft_prompt(figure, image, questions), []
-
+    prompt_of = _without_demonstrations(questions)
     asked, unread = _ask(figures, vlm, prompt_of, resolve=resolve, seed=seed, on_reply=on_reply)
     rows = [
         _row(one, vlm, "draft", "none", place, letter, question, response)
@@ -122,6 +120,14 @@ def generate_candidates(
     return _frame(rows, "candidates"), unread
 
 
+def draft_prompts(
+    figures: pd.DataFrame, *, resolve: Resolve, questions: int = 4, seed: int = 0
+) -> Iterator[Prompt]:
+    """The prompts that `draft_candidates` sends with these arguments, as `generation_prompts`."""
+    for _, prompt in _prompts(figures, _without_demonstrations(questions), resolve, seed, []):
+        yield prompt
+
+
 def generation_prompts(
     figures: pd.DataFrame,
     demonstrations: pd.DataFrame,
@@ -149,6 +155,13 @@ class _Asked:
     prompt_version: str
     demonstration_ids: list[str]
     reply: Reply | None = None
+
+
+def _without_demonstrations(questions: int) -> _PromptOf:
+    def prompt_of(figure: Mapping[str, Any], image: FigureImage) -> tuple[Prompt, list[str]]:
+        return draft_prompt(figure, image, questions), []
+
+    return prompt_of
 
 
 def _after_demonstrations(pool: list[_Demonstration], rounds: int, seed: int) -> _PromptOf:

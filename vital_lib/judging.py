@@ -37,18 +37,18 @@ def rate_candidates(
     vlm: VLM,
     *,
     resolve: Resolve,
-    repeat: int = 0,
+    repeats: int = 1,
     seed: int = 0,
     on_reply: OnReply | None = None,
 ) -> pd.DataFrame:
-    """Have a judge rate every candidate by the policy.
+    """Have a judge rate every candidate by the policy, once or several times.
 
     Args:
         candidates: rows of the table candidates or drafts.
         figures: rows of the table figures, among them every candidate's.
         resolve: from an `image` to its file (``Workspace.resolve``).
-        repeat: 0 for the first rating; a higher one asks the same judge again.
-        on_reply: called with the number of candidates done (``VLM.ask``).
+        repeats: how often each candidate is rated; the column `repeat` counts them from 0.
+        on_reply: called with the number of ratings done (``VLM.ask``).
 
     Returns:
         Rows of the table ratings, as candidates. Where the reply was unread, `overall` is null,
@@ -63,12 +63,19 @@ def rate_candidates(
     if lost:
         raise ValueError(f"figure {lost[0]!r} of a candidate is not in figures ({len(lost)} so)")
     requests = [_rating_request(row, known[row["figure_id"]]) for row in rows.values()]
-    replies = _ask(requests, vlm, resolve, repeat=repeat, seed=seed, on_reply=on_reply)
-    ratings = [
-        {"candidate_id": candidate_id, "judge": vlm.model, "repeat": repeat, **_rating(reply)}
-        for candidate_id, reply in zip(rows, replies, strict=True)
-    ]
+    ratings = []
+    for repeat in range(repeats):
+        told = on_reply and partial(_add, on_reply, repeat * len(requests))
+        replies = _ask(requests, vlm, resolve, repeat=repeat, seed=seed, on_reply=told)
+        ratings += [
+            {"candidate_id": candidate_id, "judge": vlm.model, "repeat": repeat, **_rating(reply)}
+            for candidate_id, reply in zip(rows, replies, strict=True)
+        ]
     return _frame(ratings, "ratings")
+
+
+def _add(on_reply: OnReply, before: int, done: int) -> None:
+    on_reply(before + done)
 
 
 def score_answers(

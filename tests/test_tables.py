@@ -1,0 +1,354 @@
+"""Claims about tables, the run folder and its metrics."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from vital_lib.tables import (
+    FORMAT_VERSION,
+    TABLES,
+    MissingTable,
+    OtherFormat,
+    Workspace,
+    WrongTable,
+    document,
+    empty_frame,
+    write_whole,
+)
+
+ROOT = Path(__file__).parents[1]
+
+
+def make_scores(n: int = 3) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "candidate_id": [f"c{i}" for i in range(n)],
+            "selector": "mixed",
+            "score": np.arange(n, dtype=float),
+            "uncertainty": [None] * n,
+        }
+    )
+
+
+def make_sampled(n: int = 2) -> pd.DataFrame:
+    names = [f"{i}_F1" for i in range(n)]
+    rest = {"cluster": range(n), "split": "train", "chosen_by": "cluster"}
+    return pd.DataFrame({"figure_id": names, **rest})
+
+
+def without_nulls(frame: pd.DataFrame) -> list[dict]:
+    """Rows as plain Python values, every kind of null as None."""
+    rows = frame.to_dict("records")
+    null = lambda value: not isinstance(value, list) and pd.isna(value)  # noqa: E731
+    return [{key: None if null(value) else value for key, value in row.items()} for row in rows]
+
+
+# Reading and writing
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    workspace = Workspace(tmp_path)
+    frame = make_scores()
+    assert workspace.write("scores", frame[frame.columns[::-1]]) == 3
+    back = workspace.read("scores")
+    assert back.columns.tolist() == TABLES["scores"].columns
+    assert without_nulls(back) == without_nulls(frame)
+
+
+def test_lists_and_nested_values_come_back_as_python_lists(tmp_path):
+    turns = [[{"instruction": "What?", "response": "An MRI."}], []]
+    row = {"conversation_id": ["a", "b"], "figure_id": "f", "turns": turns, "score": 0.5}
+    workspace = Workspace(tmp_path)
+    workspace.write("selected", pd.DataFrame({**row, "rank": [1, 2]}))
+    assert workspace.read("selected")["turns"].tolist() == turns
+
+
+def test_a_null_tick_stays_null_and_is_no_false(tmp_path):
+    row = dict.fromkeys(TABLES["preferences"].columns, "x")
+    skipped = {**row, "left_accepted": None, "right_accepted": False}
+    workspace = Workspace(tmp_path)
+    workspace.write("preferences", pd.DataFrame([skipped]))
+    back = workspace.read("preferences")
+    assert back["left_accepted"].isna().tolist() == [True]
+    assert back["right_accepted"].tolist() == [False]
+
+
+@pytest.mark.parametrize("name", list(TABLES))
+def test_a_table_without_rows_keeps_its_columns(tmp_path, name):
+    workspace = Workspace(tmp_path)
+    assert workspace.write(name, empty_frame(name)) == 0
+    assert workspace.read(name).columns.tolist() == TABLES[name].columns
+
+
+def test_a_missing_table_names_its_notebook(tmp_path):
+    for ask in ("read", "fingerprint", "origin"):
+        with pytest.raises(MissingTable, match=r"'ratings'.*notebooks/05_judge_candidates\.ipynb"):
+            getattr(Workspace(tmp_path), ask)("ratings")
+
+
+@pytest.mark.parametrize("ask", ["read", "has", "fingerprint"])
+def test_an_unknown_table_shows_the_known_ones(tmp_path, ask):
+    with pytest.raises(KeyError, match=r"'figure'.*figures_rejected"):
+        getattr(Workspace(tmp_path), ask)("figure")
+
+
+def test_state_counts_the_rows_of_what_is_written(tmp_path):
+    workspace = Workspace(tmp_path)
+    workspace.write("scores", make_scores(4))
+    state = workspace.state().set_index("table")
+    assert state.loc["scores", "rows"] == 4
+    assert state["rows"].notna().sum() == 1
+    assert state.loc["ratings", "written_by"] == "05_judge_candidates"
+
+
+# Wrong frames
+
+
+def test_missing_and_unknown_columns_are_named(tmp_path):
+    frame = make_scores().rename(columns={"score": "scores"})
+    with pytest.raises(WrongTable, match=r"'scores': missing columns \['score'\].*\['scores'\]"):
+        Workspace(tmp_path).write("scores", frame)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown"),
+    [
+        ("score", "high", "'high' is not a number"),
+        ("candidate_id", 7, "7 is not a text"),
+        ("candidate_id", None, "it has no value"),
+        ("score", float("nan"), "it has no value"),
+        ("candidate_id", ["c"], r"\['c'\] is not a text"),
+    ],
+)
+def test_a_wrong_value_is_shown_with_column_and_row(tmp_path, column, value, shown):
+    frame = make_scores().astype(object)
+    frame.at[1, column] = value
+    with pytest.raises(WrongTable, match=rf"'scores', column '{column}', row 1: {shown}"):
+        Workspace(tmp_path).write("scores", frame)
+
+
+def test_a_half_is_no_whole_number(tmp_path):
+    frame = make_sampled().astype(object)
+    frame.at[0, "cluster"] = 0.5
+    with pytest.raises(WrongTable, match=r"column 'cluster', row 0: 0\.5 is not a whole number"):
+        Workspace(tmp_path).write("figures_sampled", frame)
+
+
+def test_a_yes_is_no_number(tmp_path):
+    frame = make_scores().astype(object)
+    frame.at[2, "score"] = True
+    with pytest.raises(WrongTable, match="column 'score', row 2: True is not a number"):
+        Workspace(tmp_path).write("scores", frame)
+
+
+def test_a_turn_with_another_key_is_refused_and_not_cut_down(tmp_path):
+    wrong = [{"instruction": "What?", "answer": "An MRI."}]
+    row = {"conversation_id": "a", "figure_id": "f", "turns": wrong, "score": 0.5, "rank": 1}
+    with pytest.raises(WrongTable, match=r"column 'turns', row 0: .*'answer'"):
+        Workspace(tmp_path).write("selected", pd.DataFrame([row]))
+
+
+def test_a_wrong_frame_leaves_the_old_table(tmp_path):
+    workspace = Workspace(tmp_path)
+    workspace.write("scores", make_scores(3))
+    with pytest.raises(WrongTable):
+        workspace.write("scores", make_scores(5).assign(score="x"))
+    assert len(workspace.read("scores")) == 3
+
+
+# Whole or not at all
+
+
+def test_an_exception_while_writing_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def half(temporary: Path) -> None:
+        temporary.write_text("ne")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, half)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_kill_while_writing_leaves_the_old_table(tmp_path):
+    Workspace(tmp_path).write("scores", make_scores(3))
+    code = f"""
+        import os, signal, sys
+        sys.path.insert(0, {str(ROOT / "tests")!r})
+        from test_tables import make_scores
+        import pyarrow.parquet as pq
+        from vital_lib.tables import Workspace
+        whole = pq.write_table
+        def killed(rows, path, **options):
+            whole(rows, path, **options)
+            os.kill(os.getpid(), signal.SIGKILL)
+        pq.write_table = killed
+        Workspace({str(tmp_path)!r}).write("scores", make_scores(9))
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, check=False)
+    assert ended.returncode == -9
+    assert len(Workspace(tmp_path).read("scores")) == 3
+
+
+def test_a_failed_rename_leaves_the_old_table(tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path)
+    workspace.write("scores", make_scores(3))
+
+    def refused(source, target):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
+        patch.setattr("os.replace", refused)
+        workspace.write("scores", make_scores(5))
+    assert len(workspace.read("scores")) == 3
+    assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(".")]
+
+
+def test_others_may_read_a_written_file(tmp_path):
+    write_whole(tmp_path / "a.txt", lambda path: path.write_text("x"))
+    assert (tmp_path / "a.txt").stat().st_mode & 0o444 == 0o444
+
+
+# Format version
+
+
+@pytest.mark.parametrize("found", [0, FORMAT_VERSION + 1, None])
+def test_another_format_version_says_how_to_go_on(tmp_path, found):
+    (tmp_path / "run.json").write_text(json.dumps({"format_version": found}))
+    with pytest.raises(OtherFormat, match=rf"format version {found}.*new run folder.*notebook 01"):
+        Workspace(tmp_path)
+
+
+def test_a_run_folder_is_made_and_opened_again(tmp_path):
+    Workspace(tmp_path / "runs" / "first")
+    again = Workspace(str(tmp_path / "runs" / "first"))
+    stated = json.loads((again.path / "run.json").read_text())
+    assert stated == {"format_version": FORMAT_VERSION}
+
+
+# Where a table came from
+
+
+def test_a_table_keeps_the_fingerprints_of_what_it_was_made_from(tmp_path):
+    workspace = Workspace(tmp_path)
+    workspace.write("figures_sampled", make_sampled())
+    workspace.write(
+        "scores", make_scores(), made_from=["figures_sampled"], parameters={"seed": 3, "w": [1, 2]}
+    )
+    origin = workspace.origin("scores")
+    assert origin["made_from"] == {"figures_sampled": workspace.fingerprint("figures_sampled")}
+    assert origin["parameters"] == {"seed": 3, "w": [1, 2]}
+    assert origin["format_version"] == FORMAT_VERSION
+    assert "pandas" in origin["versions"]
+
+
+def test_a_changed_input_no_longer_has_the_kept_fingerprint(tmp_path):
+    workspace = Workspace(tmp_path)
+    workspace.write("figures_sampled", make_sampled(2))
+    workspace.write("scores", make_scores(), made_from=["figures_sampled"])
+    workspace.write("figures_sampled", make_sampled(3))
+    kept = workspace.origin("scores")["made_from"]["figures_sampled"]
+    assert kept != workspace.fingerprint("figures_sampled")
+
+
+def test_the_same_rows_made_the_same_way_have_the_same_fingerprint(tmp_path):
+    one, two = Workspace(tmp_path / "one"), Workspace(tmp_path / "two")
+    for workspace in (one, two):
+        workspace.write("scores", make_scores(), parameters={"seed": 1})
+    assert one.fingerprint("scores") == two.fingerprint("scores")
+    two.write("scores", make_scores(), parameters={"seed": 2})
+    assert one.fingerprint("scores") != two.fingerprint("scores")
+
+
+def test_a_table_cannot_be_made_from_one_that_is_not_written(tmp_path):
+    with pytest.raises(MissingTable, match="01_explore_figures"):
+        Workspace(tmp_path).write("scores", make_scores(), made_from=["figures"])
+    assert not Workspace(tmp_path).has("scores")
+
+
+def test_the_origin_lies_in_the_parquet_file_itself(tmp_path):
+    Workspace(tmp_path).write("scores", make_scores(), parameters={"seed": 1})
+    metadata = pq.read_schema(tmp_path / "scores.parquet").metadata
+    assert json.loads(metadata[b"vital"])["table"] == "scores"
+
+
+# Metrics
+
+
+def test_metrics_are_added_to_those_recorded_before(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert workspace.metrics == {}
+    assert workspace.record({"judging.unread": 3, "judging.n": 9})["judging.unread"] == 3
+    workspace.record({"selector.agreement": np.float64(0.75), "judging.unread": 4})
+    wanted = {"judging.n": 9, "judging.unread": 4, "selector.agreement": 0.75}
+    assert Workspace(tmp_path).metrics == wanted
+    assert list(json.loads((tmp_path / "metrics.json").read_text())) == list(wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("agreement", 0.5),
+        ("a.b", float("nan")),
+        ("a.b", float("inf")),
+        ("a.b", "0.5"),
+        ("a.b", True),
+        ("a.b", None),
+        ("a.b", [1]),
+    ],
+)
+def test_a_metric_without_stage_or_number_is_refused_and_shown(tmp_path, name, value):
+    workspace = Workspace(tmp_path)
+    workspace.record({"a.kept": 1})
+    with pytest.raises(ValueError, match="wanted 'stage.figure': number") as error:
+        workspace.record({name: value})
+    assert repr(name) in str(error.value) and repr(value) in str(error.value)
+    assert workspace.metrics == {"a.kept": 1}
+
+
+# Places and documentation
+
+
+def test_images_are_resolved_against_the_run_or_taken_as_they_are(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert workspace.resolve("clinic/images/a.png") == tmp_path / "clinic" / "images" / "a.png"
+    assert workspace.resolve("/elsewhere/a.png") == Path("/elsewhere/a.png")
+
+
+def test_logs_and_models_lie_in_the_run_folder(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert workspace.label_url == f"sqlite:///{tmp_path}/labels.sqlite"
+    places = (workspace.ledger, workspace.features, workspace.images, workspace.model("selector"))
+    assert all(place.is_relative_to(tmp_path) for place in places)
+
+
+def test_the_readme_of_the_tables_is_what_the_declarations_say():
+    text = (ROOT / "data" / "README.md").read_text()
+    assert text == document(), "run `python -m vital_lib.tables`"
+
+
+def test_every_column_is_documented_with_its_type():
+    text = document()
+    for name, table in TABLES.items():
+        section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        assert f"Written by `{table.written_by}`" in section
+        for field in table.schema:
+            line = next(x for x in section.splitlines() if x.startswith(f"| {field.name} | "))
+            assert ("or null" in line) is field.nullable
+            assert line.split(" | ")[-1].strip(" |")
+
+
+def test_importing_tables_imports_nothing_heavy():
+    heavy = "('torch', 'transformers', 'sklearn', 'scipy', 'matplotlib')"
+    code = f"import sys, vital_lib.tables; assert not [m for m in {heavy} if m in sys.modules]"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,0 +1,53 @@
+"""The clinic: a simulation that stands in for everything outside, so that all runs offline.
+
+Its figures are phantoms (drawings with known findings), its generator and judges are programs that
+make mistakes at known rates, its clinicians are rules, and its base models are tiny networks
+trained on phantoms. Nothing measured on it says anything about medicine, about real clinicians or
+about real models; it shows that the workbench works, and what its numbers look like when the truth
+is known. Replace each name ``"clinic"`` to leave the simulation.
+
+Public names are imported on first use, so that importing the package stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+_HOMES = {
+    "make_figure_set": "figure_set",
+    "transport": "service",
+    "Clinicians": "people",
+    "CLINICIANS": "people",
+}
+_MODELS = ("encoder", "llava")
+
+__all__ = ["CLINICIANS", "Clinicians", "make_figure_set", "model_folder", "transport"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def model_folder(name: str) -> Path:
+    """Folder of the base model `name`: encoder (CLIP) or llava (vision-language model).
+
+    Raises:
+        ValueError: the clinic has no such model.
+        FileNotFoundError: its weights are missing; the message says how to make them.
+    """
+    if name not in _MODELS:
+        raise ValueError(f"model {name!r}: the clinic has {' and '.join(_MODELS)}")
+    folder = Path(__file__).parent / "models" / name
+    if not (folder / "model.safetensors").is_file():
+        raise FileNotFoundError(
+            f"no weights in {folder}: make them with `python -m vital_lib.clinic.base_models`"
+        )
+    return folder

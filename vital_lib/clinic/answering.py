@@ -1,0 +1,315 @@
+"""How the simulated generator answers: mistakes of fact, faults of style, asides, in that order.
+
+``respond`` also says what it did wrong; that is for tests, and never leaves the clinic. It knows
+nothing of requests, and takes what the figure's text states for the truth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from random import Random
+
+from vital_lib.clinic.asides import (
+    CERTAIN_ENDS,
+    CERTAIN_SENTENCES,
+    GENERAL,
+    KNOWLEDGE,
+    QUOTE_LEADS,
+    TRAITS,
+    VAGUE,
+    VAGUE_MORE,
+)
+from vital_lib.clinic.asking import Question, Subject, values_of
+from vital_lib.clinic.lexicon import (
+    CONTRADICTIONS,
+    NO_FINDING,
+    STYLE_FAULTS,
+    contradictions,
+    read_answer,
+    style_faults,
+)
+from vital_lib.clinic.rates import Rates
+from vital_lib.clinic.terms import listed
+from vital_lib.clinic.wording import (
+    BOTH,
+    NONE_OF_IT,
+    NOTHING_DESCRIBED,
+    NOTHING_FOUND,
+    Phrases,
+)
+
+_WORD = re.compile(r"[^\W_]+")
+_RUN = 8  # consecutive words that count as copied (lexicon.style_faults)
+_LONGEST_QUOTE = 13  # words
+_SPREAD = 7.0  # standard deviation, in words, of the length aimed at
+_SHORTEST = 6  # words
+_NEAR = 4  # a response that lacks fewer words than this is long enough
+_MOST_ASIDES = 3
+_REWORDINGS = 20
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How the generator writes for one request: chance of each style fault, words aimed at."""
+
+    style: Mapping[str, float]
+    words: float
+
+
+def respond(
+    subject: Subject, question: Question, manner: Manner, rates: Rates, rng: Random
+) -> tuple[str, tuple[str, ...]]:
+    """(response, what is wrong with it: names of lexicon.CONTRADICTIONS, then STYLE_FAULTS).
+
+    Mistakes of fact are drawn first, so that their rates hold whatever the manner. A vague
+    response claims nothing and so makes no mistake: vagueness falls on the others, that much more
+    often that its own rate holds too; and so with copying, which a vague response does not do.
+    """
+    chances = _chances(subject, question, rates)
+    wrong = _draw_mistakes(chances, rng)
+    vague = not wrong and rng.random() < manner.style["vague"] / _chance_of_none(chances)
+    text, copied = _words(subject, question, wrong, vague, manner, rng)
+    faults = {"vague": vague, "quoted": copied}
+    if rng.random() < manner.style["overconfident"]:
+        text, faults["overconfident"] = _overconfident(text, rng), True
+    if not vague and rng.random() < manner.style["quoted"] / max(0.1, 1 - manner.style["vague"]):
+        quoting = _with_quote(subject, question, text, wrong, rng)
+        text, faults["quoted"] = quoting or text, copied or quoting is not None
+    if rng.random() < manner.style["truncated"]:
+        text, faults["truncated"] = _truncated(text, VAGUE_MORE if vague else GENERAL, rng), True
+    return text, (*_ordered(wrong), *(name for name in STYLE_FAULTS if faults.get(name)))
+
+
+# ---------------------------------------------------------------- mistakes of fact
+
+
+def _chances(subject: Subject, question: Question, rates: Rates) -> dict[str, float]:
+    """The mistakes that a response to this question can make, each with its chance."""
+    found: dict[str, float] = {}
+    for attribute in question.kind.asks:
+        value = subject.facts.get(attribute)
+        names = [f"wrong_{attribute}"] if value else []
+        if attribute == "finding" and value:
+            names = ["invented_finding", "missed_finding"][: 1 if value == NO_FINDING else 2]
+        found |= {name: rates.factual[name] for name in names if name in rates.factual}
+    return found
+
+
+def _draw_mistakes(chances: Mapping[str, float], rng: Random) -> frozenset[str]:
+    """The mistakes made: a finding is missed or invented, not both.
+
+    A missed finding has no side to be mistaken about, and its number is none.
+    """
+    drawn = {
+        name
+        for name, chance in chances.items()
+        if not name.endswith("_finding") and rng.random() < chance
+    }
+    missed, invented = chances.get("missed_finding", 0.0), chances.get("invented_finding", 0.0)
+    draw = rng.random()
+    if draw < missed:
+        follows = {"missed_finding"} | chances.keys() & {"wrong_count"}
+        return frozenset(drawn & {"wrong_modality"} | follows)
+    return frozenset(drawn | {"invented_finding"} if draw < missed + invented else drawn)
+
+
+def _chance_of_none(chances: Mapping[str, float]) -> float:
+    """The chance that `_draw_mistakes` draws none, bounded away from 0."""
+    either = sum(chance for name, chance in chances.items() if name.endswith("_finding"))
+    others = [chance for name, chance in chances.items() if not name.endswith("_finding")]
+    return max(0.1, (1 - either) * prod(1 - chance for chance in others))
+
+
+def _claimed(
+    subject: Subject, question: Question, wrong: frozenset[str], rng: Random
+) -> dict[str, str | int]:
+    """The facts as the response is to state them; a mistake says yes to a false proposal."""
+    facts = dict(subject.facts)
+    mistaken = [name for name in ("modality", "side", "count") if f"wrong_{name}" in wrong]
+    if "invented_finding" in wrong:
+        mistaken.append("finding")
+    for attribute in mistaken:
+        others = [v for v in values_of(attribute, subject.facts) if v != facts[attribute]]
+        follows = question.kind.asks == (attribute,) and question.proposed in others
+        facts[attribute] = question.proposed if follows else rng.choice(others)
+    if "missed_finding" in wrong:
+        facts["finding"] = NO_FINDING
+    if facts.get("count") == 0:
+        del facts["count"]
+    return facts
+
+
+def _ordered(wrong: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in CONTRADICTIONS if name in wrong)
+
+
+# ---------------------------------------------------------------- the words
+
+
+def _words(
+    subject: Subject,
+    question: Question,
+    wrong: frozenset[str],
+    vague: bool,
+    manner: Manner,
+    rng: Random,
+) -> tuple[str, bool]:
+    """(response, whether it happens to repeat a source): reworded while it does."""
+    text, copied = "", False
+    for _ in range(_REWORDINGS):
+        if vague:
+            text = _filled_up([rng.choice(VAGUE)], VAGUE_MORE, 1, manner.words, rng)
+        else:
+            text = _stated(subject, question, wrong, manner, rng)
+        copied = not _runs(text).isdisjoint(_source_runs(subject.shown.sources))
+        if not copied:
+            break
+    return text, copied
+
+
+def _stated(
+    subject: Subject, question: Question, wrong: frozenset[str], manner: Manner, rng: Random
+) -> str:
+    """A response that answers the question, with asides up to the length aimed at."""
+    kind = question.kind
+    facts = _claimed(subject, question, wrong, rng)
+    phrases = subject.phrases(facts, rng)
+    reasons = kind.name.startswith("reasoning")
+    asides = GENERAL
+    if kind.asks == ("modality",):
+        asides = (*TRAITS[facts["modality"]], rng.choice(GENERAL))
+    elif kind.asks or reasons:
+        asides = (*KNOWLEDGE[facts["finding"]], rng.choice(GENERAL))
+    if kind.closed and kind.asks:
+        core = _closed_core(subject, question, wrong, phrases, rng)
+    elif "finding" in kind.asks and facts["finding"] == NO_FINDING:
+        core = phrases.fill(rng.choice(NOTHING_FOUND if len(kind.asks) == 1 else NOTHING_DESCRIBED))
+    else:
+        core = _open_core(subject, question, phrases, rng)
+    told = [core]
+    if reasons:
+        told.append(rng.choice(KNOWLEDGE[facts["finding"]]))
+    return _filled_up(told, asides, _MOST_ASIDES, manner.words, rng)
+
+
+def _open_core(subject: Subject, question: Question, phrases: Phrases, rng: Random) -> str:
+    """The answering sentence of an open question, or of one about the figure's terms."""
+    kind = question.kind
+    terms = subject.background if kind.name == "background" else subject.terms
+    if terms:
+        chosen = rng.sample(terms, min(len(terms), rng.choice((1, 2, 2, 3))))
+        phrases["terms"] = phrases["background"] = listed(chosen)
+    if not kind.closed:
+        return phrases.fill(rng.choice(kind.answers))
+    if question.proposed in subject.terms:
+        return "Yes, " + rng.choice(kind.yes).format_map(phrases)
+    return "No, " + rng.choice(kind.no).format_map(phrases)
+
+
+def _closed_core(
+    subject: Subject, question: Question, wrong: frozenset[str], phrases: Phrases, rng: Random
+) -> str:
+    """ "Yes, ..." or "No, ...", by whether what is to be stated is what was proposed."""
+    kind, facts, proposed = question.kind, phrases.facts, question.proposed
+    attribute = kind.asks[0]
+    if facts[attribute] == proposed:
+        return "Yes, " + rng.choice(kind.yes).format_map(phrases)
+    if attribute != "finding":
+        return "No, " + rng.choice(kind.no).format_map(phrases)
+    if facts["finding"] == NO_FINDING:
+        if wrong and proposed != subject.facts["finding"]:
+            return "No. " + rng.choice(NOTHING_FOUND)
+        phrases["one"] = subject.phrases({"finding": proposed}, rng)["one"]
+        return "No, " + rng.choice(NONE_OF_IT).format_map(phrases)
+    if "invented_finding" in wrong:
+        # Asked about the finding that is there: it is affirmed, and another one added.
+        there = subject.phrases(subject.facts, rng)
+        there["other"] = phrases["a_one"]
+        return "Yes, " + rng.choice(BOTH).format_map(there)
+    return "No, " + rng.choice(kind.no).format_map(phrases)
+
+
+def _filled_up(
+    told: list[str], asides: tuple[str, ...], most: int, words: float, rng: Random
+) -> str:
+    """The sentences `told`, then asides while more words are wanted."""
+    wanted = max(_SHORTEST, rng.gauss(words, _SPREAD))
+    spare = [aside for aside in rng.sample(asides, len(asides)) if aside not in told]
+    for aside in spare[:most]:
+        if len(" ".join(told).split()) + _NEAR >= wanted:
+            break
+        told.append(aside)
+    return " ".join(told)
+
+
+# ---------------------------------------------------------------- faults of style
+
+
+def _overconfident(text: str, rng: Random) -> str:
+    """`text` with its first sentence put as certain, or followed by one that says so."""
+    first, rest = text[: text.index(".")], text[text.index(".") + 1 :]
+    if rng.random() < 0.5:
+        return f"{first}{rng.choice(CERTAIN_ENDS)}.{rest}"
+    return f"{first}. {rng.choice(CERTAIN_SENTENCES)}{rest}"
+
+
+def _truncated(text: str, asides: tuple[str, ...], rng: Random) -> str:
+    """`text` with one more sentence begun and not ended."""
+    words = rng.choice([aside for aside in asides if aside not in text]).split()
+    kept = words[: rng.randint(3, len(words) - 1)]
+    return f"{text} {' '.join(kept).rstrip(',;:')}"
+
+
+def _with_quote(
+    subject: Subject, question: Question, text: str, wrong: frozenset[str], rng: Random
+) -> str | None:
+    """`text` with copied words brought in; None where no copy leaves its mistakes as they are."""
+    windows = _windows(subject.shown.sources)
+    for window in rng.sample(windows, min(3, len(windows))):
+        quote = window[: rng.choice(_ends(window))]
+        quoting = f"{text} {rng.choice(QUOTE_LEADS).format(quote=quote[0].upper() + quote[1:])}"
+        claims = read_answer(question.text, quoting)
+        if contradictions(claims, subject.facts) == _ordered(wrong):
+            return quoting
+    return None
+
+
+def _ends(window: str) -> list[int]:
+    """Where a quotation can stop: at punctuation if there is any, else behind any word."""
+    ends = [match.end() for match in _WORD.finditer(window)][_RUN - 1 :]
+    return [end for end in ends if window[end : end + 1] in (".", ",", ";", ":")] or ends
+
+
+@lru_cache(maxsize=1024)
+def _windows(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Stretches of 8 to 13 words that can be copied, each from where a sentence or clause begins.
+
+    Those with a fault of style of their own are left out.
+    """
+    found = []
+    for source in sources:
+        words = list(_WORD.finditer(source))
+        for place in range(len(words) - _RUN + 1):
+            before = source[: words[place].start()].rstrip()
+            if not before or before[-1] in ".,;:":
+                last = words[min(place + _LONGEST_QUOTE, len(words)) - 1]
+                found.append(source[words[place].start() : last.end()])
+    return tuple(text for text in found if not style_faults("Why?", f"{text}.", ()))
+
+
+def _runs(text: str) -> frozenset[str]:
+    return frozenset(_each_run(_WORD.findall(text.lower())))
+
+
+def _each_run(words: list[str]) -> Iterator[str]:
+    for place in range(len(words) - _RUN + 1):
+        yield " ".join(words[place : place + _RUN])
+
+
+@lru_cache(maxsize=1024)
+def _source_runs(sources: tuple[str, ...]) -> frozenset[str]:
+    return frozenset().union(*(_runs(source) for source in sources))

@@ -1,0 +1,169 @@
+"""What the simulated generator asks about a figure: only what the figure's text can answer.
+
+A subject is all that there is to write about, read from the text; questions are drawn from the
+kinds that it can answer. Knows nothing of rates, of mistakes or of how answers are worded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from random import Random
+
+from vital_lib.clinic.asides import FOREIGN
+from vital_lib.clinic.lexicon import COUNTS, FINDINGS, MODALITIES, NO_FINDING, SIDES, SIZES
+from vital_lib.clinic.question_kinds import (
+    CLOSED_KINDS,
+    OPEN_KINDS,
+    SPEECHLESS,
+    TERM_KINDS,
+    Kind,
+)
+from vital_lib.clinic.requests import Shown
+from vital_lib.clinic.terms import key_terms
+from vital_lib.clinic.wording import NUMBER_WORDS, Phrases, region_of, speaks_of_several
+
+_TRUE_PROPOSALS = 0.5  # yes and no are right about as often
+_FEW_FACTS = 2
+_DRAWS = 60
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What there is to write about a figure.
+
+    Args:
+        facts: attribute -> value, as the text states it.
+        region: how regions are spoken of.
+        several: the finding is named in the plural.
+        terms: key terms of the caption; `background`: those that the mentions add.
+    """
+
+    shown: Shown
+    facts: Mapping[str, str | int] = field(hash=False)
+    region: str
+    several: bool
+    terms: tuple[str, ...]
+    background: tuple[str, ...]
+
+    def phrases(self, facts: Mapping[str, str | int], rng: Random) -> Phrases:
+        """The slots of a template, worded for this figure and `facts`."""
+        return Phrases(facts, self.region, rng, self.several)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One instruction; `proposed` is what a yes/no question proposes: a value, or a topic."""
+
+    kind: Kind
+    text: str
+    proposed: str | int | None = None
+
+
+@lru_cache(maxsize=1024)
+def subject_of(shown: Shown) -> Subject:
+    """Everything that a figure's text offers."""
+    text, facts = " ".join(shown.sources), shown.facts
+    terms = key_terms((shown.caption,))
+    known = {term.lower() for term in terms}
+    return Subject(
+        shown=shown,
+        facts=facts,
+        region=region_of(facts.get("modality"), text),
+        several=speaks_of_several(text),
+        terms=terms,
+        background=tuple(term for term in key_terms(shown.mentions) if term.lower() not in known),
+    )
+
+
+def questions_about(subject: Subject, number: int, rng: Random) -> list[Question]:
+    """Up to `number` questions, no two alike; kinds that ask for something new come first.
+
+    There are fewer only where the figure's text is too poor for so many wordings.
+    """
+    kinds = kinds_for(subject)
+    found: dict[str, Question] = {}
+    waiting: list[Kind] = []
+    for _ in range(_DRAWS):
+        waiting = waiting or _in_random_order(kinds, rng)
+        question = ask(subject, waiting.pop(0), rng)
+        found.setdefault(question.text, question)
+        if len(found) >= number:
+            break
+    return list(found.values())
+
+
+@lru_cache(maxsize=1024)
+def kinds_for(subject: Subject) -> tuple[Kind, ...]:
+    """The kinds of question that the figure's text can answer."""
+    found = [kind for kind in (*OPEN_KINDS, *CLOSED_KINDS) if _fits(kind, subject.facts)]
+    # Where much is stated there is better to ask than what the figure is about.
+    if len(subject.facts) <= _FEW_FACTS or not found:
+        given = {kind.name: subject.terms for kind in TERM_KINDS}
+        given["background"] = subject.background
+        found += [kind for kind in TERM_KINDS if given[kind.name]]
+    return tuple(found) or (SPEECHLESS,)
+
+
+def _fits(kind: Kind, facts: Mapping[str, str | int]) -> bool:
+    if not all(name in facts for name in kind.needs):
+        return False
+    if "finding" not in kind.needs:
+        return True
+    fitting = ("also", "only") if facts["finding"] == NO_FINDING else ("also", "no")
+    return kind.of_normal in fitting
+
+
+def ask(subject: Subject, kind: Kind, rng: Random) -> Question:
+    """One question of a kind, worded for the figure."""
+    facts = dict(subject.facts)
+    proposed = _proposal(subject, kind, rng) if kind.closed else None
+    named: dict[str, str] = {}
+    if proposed is not None and not kind.asks:
+        named["topic"] = str(proposed)
+    elif kind.asks == ("finding",) and kind.closed:
+        named["a_one"] = subject.phrases({"finding": proposed}, rng)["a_one"]
+    elif kind.asks == ("count",) and kind.closed:
+        # The noun keeps the number of the finding; only the number asked about is the proposal.
+        named["number"] = NUMBER_WORDS[proposed]
+    elif proposed is not None:
+        facts[kind.asks[0]] = proposed
+    phrases = subject.phrases(facts, rng)
+    phrases.update(named)
+    return Question(kind, phrases.fill(rng.choice(kind.questions)), proposed)
+
+
+def values_of(attribute: str, facts: Mapping[str, str | int]) -> tuple[str | int, ...]:
+    """The values that an attribute can take in a figure of such a modality."""
+    if attribute == "finding":
+        everywhere = tuple(kind for kinds in FINDINGS.values() for kind in kinds)
+        return FINDINGS.get(facts.get("modality"), everywhere)
+    return {"modality": MODALITIES, "side": SIDES, "size": SIZES, "count": COUNTS}[attribute]
+
+
+def _in_random_order(kinds: Sequence[Kind], rng: Random) -> list[Kind]:
+    """All kinds by weighted chance, those that ask for something new before the others.
+
+    Weighted sampling without replacement (Efraimidis and Spirakis, 2006): key u ** (1 / weight).
+    """
+    order = sorted(kinds, key=lambda kind: rng.random() ** (1 / kind.weight), reverse=True)
+    covered: set[tuple[str, ...]] = set()
+    new, again = [], []
+    for kind in order:
+        topic = kind.asks or (kind.question_type,)
+        (again if topic in covered else new).append(kind)
+        covered.add(topic)
+    return new + again
+
+
+def _proposal(subject: Subject, kind: Kind, rng: Random) -> str | int:
+    """What a yes/no question proposes: what holds, or about as often something else."""
+    if not kind.asks:
+        return rng.choice(subject.terms if rng.random() < _TRUE_PROPOSALS else FOREIGN)
+    choices = kind.proposals or values_of(kind.asks[0], subject.facts)
+    holds = subject.facts[kind.asks[0]]
+    others = [value for value in choices if value != holds]
+    if holds in choices and (not others or rng.random() < _TRUE_PROPOSALS):
+        return holds
+    return rng.choice(others)

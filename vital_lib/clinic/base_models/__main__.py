@@ -1,0 +1,16 @@
+"""Command line: ``python -m vital_lib.clinic.base_models [folder]``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from vital_lib.clinic.base_models import MODELS_FOLDER, make_base_models
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Train the clinic's base models on phantoms.")
+    parser.add_argument("folder", nargs="?", type=Path, default=MODELS_FOLDER)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    for name, measured in make_base_models(parser.parse_args().folder).items():
+        logging.info("%s %s", name, measured)

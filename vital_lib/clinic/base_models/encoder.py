@@ -1,0 +1,268 @@
+"""The clinic's image and text encoder: a tiny CLIP, trained on phantoms.
+
+Contrastive training as in CLIP (Radford and others 2021), with two changes for a closed world: a
+picture and a text are a positive pair whenever the text is true of the picture, and both sides also
+learn to name the attributes through linear heads that are thrown away afterwards. Knows nothing
+about candidates or preferences.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import CLIPConfig, CLIPModel, CLIPProcessor, PreTrainedTokenizerFast
+
+from vital_lib.clinic.base_models.data import (
+    IMAGE_SIDE,
+    PATCH_SIDE,
+    Phantoms,
+    caption_statement,
+    encode_allowed,
+    image_processor,
+    read_facts,
+)
+from vital_lib.clinic.base_models.texts import VALUES, Statement, write_exchange, write_sentence
+from vital_lib.clinic.captions import write_caption
+from vital_lib.clinic.lexicon import ATTRIBUTES, FINDINGS, Truth
+from vital_lib.clinic.phantoms import sample_truth
+
+LOG = logging.getLogger(__name__)
+TEXT_TOKENS = 112
+
+
+@dataclass(frozen=True)
+class EncoderPlan:
+    """Size and training of the encoder."""
+
+    width: int = 96
+    vision_layers: int = 3
+    text_layers: int = 2
+    heads: int = 4
+    steps: int = 1100
+    batch: int = 128
+    learning_rate: float = 1.5e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
+        if self.steps < 1 or self.batch < 2:
+            raise ValueError(f"steps={self.steps}, batch={self.batch}: wanted at least 1 and 2")
+
+
+def build_encoder(plan: EncoderPlan, tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
+    """A CLIP model of `plan`'s size with fresh weights."""
+    common = {
+        "hidden_size": plan.width,
+        "intermediate_size": 3 * plan.width,
+        "num_attention_heads": plan.heads,
+        "hidden_act": "gelu",
+        "projection_dim": plan.width,
+        "initializer_factor": 1.0,
+    }
+    text = {
+        "vocab_size": len(tokenizer),
+        "num_hidden_layers": plan.text_layers,
+        "max_position_embeddings": TEXT_TOKENS,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    vision = {
+        "num_hidden_layers": plan.vision_layers,
+        "image_size": IMAGE_SIDE,
+        "patch_size": PATCH_SIDE,
+    }
+    torch.manual_seed(plan.seed)
+    return CLIPModel(
+        CLIPConfig(
+            text_config={**common, **text},
+            vision_config={**common, **vision},
+            projection_dim=plan.width,
+        )
+    )
+
+
+def train_encoder(
+    plan: EncoderPlan, phantoms: Phantoms, tokenizer: PreTrainedTokenizerFast
+) -> CLIPModel:
+    """A trained encoder: contrastive loss over true and untrue texts, plus the attribute heads."""
+    model = build_encoder(plan, tokenizer)
+    heads = nn.ModuleList(nn.Linear(plan.width, len(VALUES[name])) for name in ATTRIBUTES)
+    parameters = [*model.parameters(), *heads.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=plan.learning_rate, weight_decay=0.02)
+    schedule = cosine_schedule(optimizer, plan.steps)
+    rng = np.random.default_rng(plan.seed)
+    started = time.monotonic()
+    model.train()
+    for step in range(plan.steps):
+        rows = rng.integers(len(phantoms.truths), size=plan.batch)
+        statements = [write_statement(phantoms.truths[row], rng) for row in rows]
+        statements += [
+            write_statement(_altered(phantoms.truths[row], rng), rng) for row in rows[::2]
+        ]
+        pixels = phantoms.batch(rows, tuple(rng.integers(-2, 3, 2).tolist()))
+        loss = _loss(model, heads, pixels, phantoms.codes[rows], statements, tokenizer)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0 or step == plan.steps - 1:
+            LOG.info(
+                "encoder step %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - started
+            )
+    return model.eval()
+
+
+def cosine_schedule(optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """A short warm-up, then a cosine down to a hundredth."""
+    warm = max(1, min(100, steps // 10))
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * (step - warm) / max(1, steps - warm)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def write_statement(truth: Truth, rng: np.random.Generator) -> Statement:
+    """One training text: a caption or mentions, a short sentence, or a question with its answer."""
+    kind = rng.random()
+    if kind < 0.4:
+        return caption_statement(truth, rng)
+    return write_sentence(truth, rng) if kind < 0.75 else write_exchange(truth, rng)
+
+
+def _altered(truth: Truth, rng: np.random.Generator) -> Truth:
+    """`truth` with one attribute changed: the text about it is wrong in one word."""
+    if truth.count == 0:
+        return sample_truth(rng, truth.modality)
+    name = ATTRIBUTES[rng.integers(1, len(ATTRIBUTES))]
+    return opposite(truth, name, rng)
+
+
+def opposite(truth: Truth, attribute: str, rng: np.random.Generator) -> Truth:
+    """A truth that differs from `truth`, which shows a finding, in `attribute`.
+
+    Another modality brings another finding with it; every other attribute changes alone.
+    """
+    if attribute == "modality":
+        others = [name for name in VALUES["modality"] if name != truth.modality]
+        modality = others[rng.integers(len(others))]
+        finding = FINDINGS[modality][rng.integers(len(FINDINGS[modality]))]
+        return replace(truth, modality=modality, finding=finding)
+    values = FINDINGS[truth.modality] if attribute == "finding" else VALUES[attribute]
+    others = [v for v in values if v not in (None, 0, getattr(truth, attribute))]
+    return replace(truth, **{attribute: others[rng.integers(len(others))]})
+
+
+def _loss(model, heads, pixels, codes, statements, tokenizer) -> torch.Tensor:
+    """Contrastive loss plus the heads' losses; `codes` (b, 6), `statements` at least b of them."""
+    words = tokenize(tokenizer, [statement.text for statement in statements])
+    images = _normal(model.get_image_features(pixel_values=pixels).pooler_output)  # (b, d)
+    texts = _normal(model.get_text_features(**words).pooler_output)  # (t, d)
+    allowed = encode_allowed(statements)  # (t, 6, 16)
+    fits = consistent(allowed, codes)  # (t, b)
+    logits = model.logit_scale.exp().clamp(max=60) * texts @ images.T  # (t, b)
+    some = fits.any(1)
+    loss = _many_positives(logits[some], fits[some]) + _many_positives(logits.T, fits.T)
+    for place, head in enumerate(heads):
+        loss = loss + 0.3 * nn.functional.cross_entropy(head(8 * images), codes[:, place])
+        scores = head(8 * texts).log_softmax(-1)  # (t, values)
+        can = allowed[:, place, : scores.shape[1]]
+        spoken = ~can.all(1)
+        if spoken.any():
+            chance = scores[spoken].masked_fill(~can[spoken], -torch.inf).logsumexp(-1)
+            loss = loss - 0.15 * chance.mean()
+    return loss
+
+
+def consistent(allowed: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """Whether each text (t, 6, 16) is true of each picture (b, 6): (t, b)."""
+    places = torch.arange(codes.shape[1])
+    return torch.stack([allowed[:, places, code].all(1) for code in codes], dim=1)
+
+
+def _many_positives(logits: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy over each row, its target spread evenly over the row's positives."""
+    target = positive.float() / positive.sum(1, keepdim=True)
+    return -(target * logits.log_softmax(1)).sum(1).mean()
+
+
+def _normal(features: torch.Tensor) -> torch.Tensor:
+    return nn.functional.normalize(features, dim=-1)
+
+
+def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> dict[str, torch.Tensor]:
+    """Texts as padded ids and mask, (n, longest)."""
+    return tokenizer(
+        texts, padding=True, truncation=True, max_length=TEXT_TOKENS,
+        return_tensors="pt", return_token_type_ids=False,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def measure_encoder(
+    model: CLIPModel, tokenizer: PreTrainedTokenizerFast, phantoms: Phantoms
+) -> dict[str, float]:
+    """Share of held-out `phantoms` whose true text lies nearer than its one-attribute opposite.
+
+    Keys ``caption_<attribute>`` (captions that state the attribute) and ``sentence_<attribute>``
+    (short sentences). Ties count as half.
+    """
+    found: dict[str, list[float]] = {}
+    shown = [k for k, truth in enumerate(phantoms.truths) if truth.count]
+    images = _normal(
+        model.get_image_features(pixel_values=phantoms.batch(np.array(shown))).pooler_output
+    )
+    for name in ATTRIBUTES:
+        for kind, write in (("caption", _caption), ("sentence", write_sentence)):
+            true, false, rows = _opposites(phantoms, shown, name, write)
+            near = [
+                (images[rows] * _texts(model, tokenizer, texts)).sum(-1) for texts in (true, false)
+            ]
+            score = (near[0] > near[1]).float() + 0.5 * (near[0] == near[1]).float()
+            found[f"{kind}_{name}"] = round(score.mean().item(), 4)
+    return found
+
+
+def _caption(truth: Truth, rng: np.random.Generator) -> Statement:
+    return read_facts(write_caption(truth, rng))
+
+
+def _opposites(phantoms, shown, name, write) -> tuple[list[str], list[str], list[int]]:
+    """Texts that state `name` truly, the same wording with another value, and their pictures."""
+    true, false, rows = [], [], []
+    for row, number in enumerate(shown):
+        truth = phantoms.truths[number]
+        for attempt in range(4):
+            other = opposite(truth, name, np.random.default_rng((number, attempt)))
+            pair = [write(t, np.random.default_rng((number, attempt, 1))) for t in (truth, other)]
+            if name in pair[0].allowed and pair[0].text != pair[1].text:
+                true.append(pair[0].text)
+                false.append(pair[1].text)
+                rows.append(row)
+                break
+    return true, false, rows
+
+
+def _texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> torch.Tensor:
+    parts = [
+        model.get_text_features(**tokenize(tokenizer, texts[k : k + 256])).pooler_output
+        for k in range(0, len(texts), 256)
+    ]
+    return _normal(torch.cat(parts))
+
+
+def save_encoder(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write model, tokenizer and image processor to `folder`."""
+    model.save_pretrained(folder)
+    CLIPProcessor(image_processor(), tokenizer).save_pretrained(folder)

@@ -1,0 +1,142 @@
+"""Writes the clinic's figure set: phantoms with captions and mentions, and a benchmark.
+
+The files are what any user's own set would be (LLaVA-Med's caption schema), so that nothing
+downstream knows that the figures are drawn; only the table ``clinic_truth`` tells. Knows nothing
+about models, candidates or preferences.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from vital_lib.clinic.benchmark import write_questions
+from vital_lib.clinic.captions import write_caption, write_mentions
+from vital_lib.clinic.lexicon import MODALITIES, Truth, facts_in
+from vital_lib.clinic.phantoms import draw, sample_truth
+from vital_lib.clinic.real import real_figures
+from vital_lib.tables import Workspace, write_whole
+
+BENCHMARK_FIGURES = 100
+RESERVED_SEED = 2**31
+"""From here on seeds belong to the training of the clinic's base models; no run may use them."""
+
+_FIGURES_STREAM, _BENCHMARK_STREAM = 0, 1
+_COLOURED = ("histology", "gross")
+_SOURCE = {
+    "name": "clinic",
+    "licence": "CC0",
+    "credit": "drawn by the workbench's clinic; shows no patient",
+}
+
+
+def make_figure_set(folder: Path, *, articles: int, seed: int) -> Path:
+    """Write figures, benchmark and truth of one run, and return the path of ``figures.jsonl``.
+
+    Below `folder`: ``figures.jsonl`` with its ``images/`` (about two phantoms an article, then the
+    real pictures), ``benchmark.jsonl`` with its ``benchmark_images/`` (100 phantoms of articles of
+    their own; columns as table ``questions``, images relative to the run folder). The run folder is
+    `folder`'s parent; its table ``clinic_truth`` gets a row per phantom. The first articles of a
+    longer set are the articles of a shorter one of the same seed.
+
+    Raises:
+        ValueError: fewer than one article, or a seed that is negative or reserved for training.
+    """
+    if articles < 1:
+        raise ValueError(f"articles={articles}: wanted at least 1")
+    if not 0 <= seed < RESERVED_SEED:
+        raise ValueError(f"seed={seed}: wanted 0 to {RESERVED_SEED - 1}; above, seeds are reserved")
+    folder = Path(folder)
+    for name in ("images", "benchmark_images"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    truths: dict[str, Truth] = {}
+    records = [
+        record for number in range(articles) for record in _article(folder, number, seed, truths)
+    ]
+    records += _write_real(folder)
+    questions = [
+        question
+        for number in range(BENCHMARK_FIGURES)
+        for question in _benchmark_figure(folder, number, seed, truths)
+    ]
+    _write_lines(folder / "figures.jsonl", records)
+    _write_lines(folder / "benchmark.jsonl", questions)
+    rows = [{"figure_id": figure_id, **asdict(truth)} for figure_id, truth in truths.items()]
+    parameters = {"articles": articles, "seed": seed}
+    Workspace(folder.parent).write("clinic_truth", pd.DataFrame(rows), parameters=parameters)
+    return folder / "figures.jsonl"
+
+
+def _article(folder: Path, number: int, seed: int, truths: dict[str, Truth]) -> list[dict]:
+    """Draw one article's figures and return their records; `truths` gets what they show."""
+    rng = np.random.default_rng((seed, _FIGURES_STREAM, number))
+    article = f"S{seed}A{number:05d}"
+    records = []
+    for place in range(1, int(rng.choice((1, 2, 3), p=(0.25, 0.5, 0.25))) + 1):
+        figure_id = f"{article}_F{place}"
+        truth = truths[figure_id] = sample_truth(rng)
+        _save(draw(truth, rng), truth.modality, folder / "images" / f"{figure_id}.png")
+        records.append(_record(article, place, truth, rng))
+    return records
+
+
+def _record(article: str, place: int, truth: Truth, rng: np.random.Generator) -> dict:
+    caption = write_caption(truth, rng)
+    mentions = write_mentions(truth, set(facts_in([caption])), rng)
+    return {
+        "pair_id": f"{article}_F{place}",
+        "pmid": article,
+        "fig_id": f"F{place}",
+        "fig_label": f"Figure {place}",
+        "fig_caption": caption,
+        "in_text_mention": [{"tokens": text} for text in mentions],
+        "domain": {name: name == truth.modality for name in MODALITIES},
+        "image": f"{article}_F{place}.png",
+        "source": _SOURCE,
+    }
+
+
+def _benchmark_figure(folder: Path, number: int, seed: int, truths: dict[str, Truth]) -> list[dict]:
+    """Draw one benchmark figure and return its questions; modalities take turns."""
+    rng = np.random.default_rng((seed, _BENCHMARK_STREAM, number))
+    article = f"S{seed}B{number:05d}"
+    figure_id = f"{article}_F1"
+    truth = truths[figure_id] = sample_truth(rng, MODALITIES[number % len(MODALITIES)])
+    _save(draw(truth, rng), truth.modality, folder / "benchmark_images" / f"{figure_id}.png")
+    common = {
+        "benchmark": "clinic",
+        "image": f"{folder.name}/benchmark_images/{figure_id}.png",
+        "group_id": article,
+        "modality": truth.modality,
+    }
+    questions = write_questions(truth, rng)
+    return [
+        {"question_id": f"{figure_id}-q{k}", **common, **question}
+        for k, question in enumerate(questions, start=1)
+    ]
+
+
+def _write_real(folder: Path) -> list[dict]:
+    records = []
+    for image, record in real_figures():
+        image.save(folder / "images" / record["image"], compress_level=1)
+        records.append(record)
+    return records
+
+
+def _save(image: Image.Image, modality: str, path: Path) -> None:
+    """A PNG; grey modalities in one channel, packed by run length: noise gains nothing by more."""
+    image = image if modality in _COLOURED else image.convert("L")
+    image.save(path, compress_level=1, compress_type=zlib.Z_RLE)
+
+
+def _write_lines(path: Path, records: Iterable[dict]) -> None:
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

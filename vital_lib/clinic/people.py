@@ -1,0 +1,315 @@
+"""Simulated clinicians: programs that accept or reject answers the way three people might.
+
+Nobody here is a person, and nothing they say is a clinical opinion. Each knows what a phantom
+really shows (or, for a real figure, what its caption and mentions state), notices most factual
+errors and some faults of style, and now and then slips; how often stands in ``rates``. They know
+nothing of who wrote an answer, of ratings or of scores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from vital_lib.clinic.lexicon import (
+    ATTRIBUTES,
+    CONTRADICTIONS,
+    STYLE_FAULTS,
+    Truth,
+    asked,
+    contradictions,
+    facts_in,
+    read_answer,
+    style_faults,
+)
+from vital_lib.clinic.rates import DEFAULT_RATES, Rates
+from vital_lib.labels import queue
+from vital_lib.tables import TABLES, Workspace
+
+if TYPE_CHECKING:
+    from vital_lib.labels import LabelLog
+
+CLINICIANS = ("strict", "moderate", "lenient")
+JUDGE = "clinicians (simulated)"
+NOTE = "simulated"
+NOTE_WITHOUT_TRUTH = "judged from caption and mentions alone"
+
+_EVENTS = uuid.UUID("5d1f3a52-8f0e-4a57-9a35-5f6f0f3e0b11")  # namespace of the simulated labels
+
+
+class _Figure(NamedTuple):
+    """What the clinicians know of a figure."""
+
+    facts: Mapping[str, str | int]
+    sources: tuple[str, ...]
+    has_truth: bool
+
+
+class Clinicians:
+    """Three simulated clinicians, who differ in how much they notice and mind.
+
+    Args:
+        figures: columns figure_id, caption, mentions.
+        truth: table `clinic_truth`, or None; a figure without a row is judged by what its caption
+            and mentions state.
+        rates: how often each notices, minds and slips.
+        seed: with the annotator, the figure and the text it decides every judgement, so that the
+            same question put twice gets the same answer.
+    """
+
+    def __init__(
+        self,
+        figures: pd.DataFrame,
+        truth: pd.DataFrame | None,
+        rates: Rates = DEFAULT_RATES,
+        seed: int = 0,
+    ) -> None:
+        self._rates, self._seed = rates, seed
+        self._known_errors: dict[tuple[str, str, str], tuple[str, ...]] = {}
+        self._truth = {} if truth is None else _facts_by_figure(truth)
+        self._figures = {
+            figure_id: self._know(figure_id, (caption, *mentions))
+            for figure_id, caption, mentions in zip(
+                figures["figure_id"], figures["caption"], figures["mentions"], strict=True
+            )
+        }
+
+    def __repr__(self) -> str:
+        known = sum(figure.has_truth for figure in self._figures.values())
+        return f"Clinicians(simulated, {len(self._figures)} figures, {known} with truth)"
+
+    def tick(
+        self, annotator: str, figure_id: str, instruction: str, response: str
+    ) -> tuple[bool, tuple[str, ...]]:
+        """Whether `annotator` accepts the response, and what was noticed against it.
+
+        Raises:
+            ValueError: no such clinician or figure.
+        """
+        noticed, rng = self._notice(annotator, figure_id, instruction, response)
+        if rng.random() < self._rates.clinician_slip:
+            return bool(noticed), ()  # a slip of the hand has no reasons
+        return not noticed, noticed
+
+    @classmethod
+    def of_run(
+        cls, workspace: Workspace, *, rates: Rates = DEFAULT_RATES, seed: int = 0
+    ) -> Clinicians:
+        """The clinicians of a run: its figures, and its truth where the figures are phantoms."""
+        truth = workspace.read("clinic_truth") if workspace.has("clinic_truth") else None
+        return cls(workspace.read("figures"), truth, rates, seed)
+
+    def label(self, log: LabelLog, drafts: pd.DataFrame) -> int:
+        """Let every clinician judge every drafted item into `log`; returns the judgements made.
+
+        Each has a queue of their own (`labels.queue`), so that the sides differ between them.
+        Labelling the same drafts again stores nothing twice. The note of each event says that it
+        is simulated, or that the figure had no truth and was judged from its text alone.
+
+        Args:
+            drafts: columns instruction_id, candidate_id, figure_id, instruction, response; two
+                responses to every instruction.
+        """
+        columns = ["candidate_id", "figure_id", "instruction", "response"]
+        candidates = {row.candidate_id: row for row in drafts[columns].itertuples(index=False)}
+        events = [
+            self._event(annotator, item, candidates)
+            for annotator in CLINICIANS
+            for item in queue(drafts, annotator, seed=self._seed).to_dict("records")
+        ]
+        log.record_many(events)
+        return len(events)
+
+    def ticks(self, candidates: pd.DataFrame) -> pd.DataFrame:
+        """Every clinician's tick of every candidate: candidate_id, figure_id, annotator, accepted.
+
+        Args:
+            candidates: columns candidate_id, figure_id, instruction, response.
+        """
+        rows = [
+            (candidate_id, figure_id, annotator, self.tick(annotator, figure_id, *texts)[0])
+            for candidate_id, figure_id, *texts in _rows(candidates)
+            for annotator in CLINICIANS
+        ]
+        return pd.DataFrame(rows, columns=["candidate_id", "figure_id", "annotator", "accepted"])
+
+    def error_kinds(self, candidates: pd.DataFrame) -> pd.DataFrame:
+        """The errors that each candidate really has: candidate_id, kinds (a list, mostly empty).
+
+        For the closing study alone, which asks whether a run removed them: it tells what no
+        annotator could know for certain, so nothing that chooses data may read it.
+
+        Args:
+            candidates: columns candidate_id, figure_id, instruction, response.
+        """
+        rows = [
+            (candidate_id, list(self._errors(figure_id, instruction, response)))
+            for candidate_id, figure_id, instruction, response in _rows(candidates)
+        ]
+        return pd.DataFrame(rows, columns=["candidate_id", "kinds"])
+
+    def compare(
+        self, questions: pd.DataFrame, answers: pd.DataFrame, model_a: str, model_b: str
+    ) -> pd.DataFrame:
+        """Verdicts between two models' answers, by the majority of the three clinicians.
+
+        A clinician prefers the answer with fewer noticed wrong facts, then fewer noticed faults of
+        style, then the one that states more of what was asked; otherwise it is a tie. No majority
+        is a tie too.
+
+        Args:
+            questions: columns question_id, image, question; the image's file name without its
+                ending is the figure_id of a row of truth.
+            answers: columns of table `answers`; rows with control "none" are compared.
+
+        Returns:
+            Columns of table `verdicts`: one row a question, order "both".
+
+        Raises:
+            ValueError: an answer is missing or doubled, or an image has no row of truth.
+        """
+        texts = {model: _answers_of(answers, model) for model in (model_a, model_b)}
+        rows = []
+        for question_id, image, question in questions[
+            ["question_id", "image", "question"]
+        ].itertuples(index=False):
+            figure_id = self._benchmark_figure(image)
+            pair = [_answer(texts, model, question_id) for model in (model_a, model_b)]
+            winner, rationale = self._verdict(figure_id, question, pair)
+            rows.append((question_id, model_a, model_b, JUDGE, "both", winner, rationale, None))
+        return pd.DataFrame(rows, columns=TABLES["verdicts"].columns)
+
+    def _know(self, figure_id: str, sources: tuple[str, ...]) -> _Figure:
+        if figure_id in self._truth:
+            return _Figure(self._truth[figure_id], sources, True)
+        return _Figure(facts_in(sources), sources, False)
+
+    def _figure(self, figure_id: str) -> _Figure:
+        if figure_id in self._figures:
+            return self._figures[figure_id]
+        if figure_id in self._truth:  # of the benchmark: no caption that could be quoted
+            return self._know(figure_id, ())
+        raise ValueError(f"figure {figure_id!r} is none of the {len(self._figures)} known")
+
+    def _errors(self, figure_id: str, instruction: str, response: str) -> tuple[str, ...]:
+        key = (figure_id, instruction, response)
+        if key not in self._known_errors:  # three clinicians read the same text
+            figure = self._figure(figure_id)
+            facts = contradictions(read_answer(instruction, response), figure.facts)
+            faults = style_faults(instruction, response, figure.sources)
+            self._known_errors[key] = facts + faults
+        return self._known_errors[key]
+
+    def _notice(
+        self, annotator: str, figure_id: str, instruction: str, response: str
+    ) -> tuple[tuple[str, ...], Random]:
+        """The errors that this clinician notices and minds, and the generator to go on with."""
+        if annotator not in CLINICIANS:
+            raise ValueError(f"clinician {annotator!r}: wanted one of {', '.join(CLINICIANS)}")
+        rng = _random(self._seed, annotator, figure_id, instruction, response)
+        sees, minds = self._rates.clinician_sees_fact, self._rates.clinician_minds
+        noticed = tuple(
+            kind
+            for kind in self._errors(figure_id, instruction, response)
+            if rng.random() < (minds[annotator][kind] if kind in STYLE_FAULTS else sees[annotator])
+        )
+        return noticed, rng
+
+    def _event(
+        self, annotator: str, item: Mapping[str, Any], candidates: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        ticks = {}
+        for side in ("left", "right"):
+            row = candidates[item[f"{side}_id"]]
+            ticks[side] = self.tick(annotator, row.figure_id, row.instruction, row.response)
+            truth = self._figure(row.figure_id).has_truth
+        event = {
+            **item,
+            "annotator": annotator,
+            "left_accepted": ticks["left"][0],
+            "right_accepted": ticks["right"][0],
+            "reasons": [kind for kind in (*CONTRADICTIONS, *STYLE_FAULTS)
+                        if kind in ticks["left"][1] + ticks["right"][1]],
+            "note": NOTE if truth else NOTE_WITHOUT_TRUTH,
+        }  # fmt: skip
+        return {**event, "event_id": str(uuid.uuid5(_EVENTS, repr((self._seed, event))))}
+
+    def _benchmark_figure(self, image: str) -> str:
+        figure_id = Path(image).stem
+        if figure_id not in self._truth:
+            raise ValueError(
+                f"image {image!r} has no row in clinic_truth: simulated clinicians compare answers "
+                "about the clinic's own benchmark only"
+            )
+        return figure_id
+
+    def _verdict(self, figure_id: str, question: str, pair: list[str]) -> tuple[str, str]:
+        votes = [self._vote(annotator, figure_id, question, pair) for annotator in CLINICIANS]
+        winner, number = Counter(votes).most_common(1)[0]
+        said = ", ".join(f"{name}: {vote}" for name, vote in zip(CLINICIANS, votes, strict=True))
+        return (winner if number > 1 else "tie"), said
+
+    def _vote(self, annotator: str, figure_id: str, question: str, pair: list[str]) -> str:
+        """ "a", "b" or "tie"; the same whichever of the two stands first."""
+        costs = [self._cost(annotator, figure_id, question, answer) for answer in pair]
+        if costs[0] == costs[1]:
+            return "tie"
+        first = costs[0] < costs[1]
+        slip = _random(self._seed, annotator, figure_id, question, *sorted(pair)).random()
+        if slip < self._rates.clinician_slip:
+            first = not first
+        return "a" if first else "b"
+
+    def _cost(self, annotator: str, figure_id: str, question: str, answer: str) -> tuple[int, ...]:
+        noticed, _ = self._notice(annotator, figure_id, question, answer)
+        wrong = sum(kind in CONTRADICTIONS for kind in noticed)
+        wanted, facts = asked(question), self._figure(figure_id).facts
+        stated = {
+            claim.attribute
+            for claim in read_answer(question, answer)
+            if claim.attribute in wanted
+            and claim.holds
+            and facts.get(claim.attribute) == claim.value
+        }
+        return wrong, len(noticed) - wrong, -len(stated)
+
+
+def _facts_by_figure(truth: pd.DataFrame) -> dict[str, dict[str, str | int]]:
+    columns = ["figure_id", *ATTRIBUTES]  # the attributes stand in the order of Truth's fields
+    facts = {}
+    for figure_id, *values in truth[columns].itertuples(index=False):
+        known = [None if pd.isna(value) else value for value in values]
+        facts[figure_id] = Truth(*known).facts()
+    return facts
+
+
+def _rows(candidates: pd.DataFrame) -> Iterable[tuple[str, str, str, str]]:
+    columns = ["candidate_id", "figure_id", "instruction", "response"]
+    return candidates[columns].itertuples(index=False, name=None)
+
+
+def _answers_of(answers: pd.DataFrame, model: str) -> dict[str, str]:
+    rows = answers[(answers["model"] == model) & (answers["control"] == "none")]
+    doubled = rows["question_id"][rows["question_id"].duplicated()]
+    if len(doubled):
+        raise ValueError(f"model {model!r} has two answers to question {doubled.iloc[0]!r}")
+    return dict(zip(rows["question_id"], rows["answer"], strict=True))
+
+
+def _answer(texts: Mapping[str, Mapping[str, str]], model: str, question_id: str) -> str:
+    if question_id not in texts[model]:
+        raise ValueError(f"model {model!r} has no answer (control none) to {question_id!r}")
+    return texts[model][question_id]
+
+
+def _random(*parts: Any) -> Random:
+    """A generator that depends on `parts` alone, alike in every process."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return Random(int.from_bytes(digest[:8], "big"))

@@ -1,0 +1,59 @@
+"""Phantom figures: pictures with known findings, drawn by arithmetic from a seed.
+
+A phantom names its modality at a glance and shows one kind of finding on one side and level. It is
+a drawing, not a model of disease: nothing learned from it says anything about patients. Knows
+nothing about captions, questions or models.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from vital_lib.clinic.lexicon import FINDINGS, MODALITIES, Truth
+from vital_lib.clinic.phantoms.canvas import SIZE, place, to_image
+from vital_lib.clinic.phantoms.radiology import CHEST, HEAD, chest_xray, ct_scan, mri
+from vital_lib.clinic.phantoms.specimens import SECTION, SPECIMEN, gross, histology
+
+__all__ = ["SIZE", "draw", "sample_truth"]
+
+NONE_SHARE = 0.15
+"""Share of phantoms without a finding."""
+
+_PAINTERS = {
+    "chest_xray": (chest_xray, CHEST),
+    "ct_scan": (ct_scan, HEAD),
+    "mri": (mri, HEAD),
+    "histology": (histology, SECTION),
+    "gross": (gross, SPECIMEN),
+}
+
+
+def sample_truth(rng: np.random.Generator, modality: str | None = None) -> Truth:
+    """What one phantom shall show, every value drawn evenly; `modality` fixes the first of them.
+
+    Raises:
+        ValueError: a modality that no phantom is drawn in.
+    """
+    if modality is not None and modality not in MODALITIES:
+        raise ValueError(f"modality {modality!r}: there are {', '.join(MODALITIES)}")
+    modality = modality or MODALITIES[rng.integers(len(MODALITIES))]
+    if rng.random() < NONE_SHARE:
+        return Truth(modality, "none", None, None, None, 0)
+    return Truth(
+        modality=modality,
+        finding=FINDINGS[modality][rng.integers(len(FINDINGS[modality]))],
+        side=("left", "right")[rng.integers(2)],
+        level=("upper", "middle", "lower")[rng.integers(3)],
+        size=("small", "large")[rng.integers(2)],
+        count=int(rng.integers(1, 4)),
+    )
+
+
+def draw(truth: Truth, rng: np.random.Generator) -> Image.Image:
+    """`truth` as an RGB picture of ``SIZE`` by ``SIZE`` pixels; `rng` decides the anatomy."""
+    paint, layout = _PAINTERS[truth.modality]
+    spots = []
+    if truth.count:
+        spots = place(layout, truth.side, truth.level, truth.size, truth.count, rng)
+    return to_image(paint(truth.finding, spots, rng))

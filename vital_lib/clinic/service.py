@@ -1,0 +1,121 @@
+"""The clinic's models behind the API that real ones have: chat completions, in this process.
+
+The transport is handed to the ordinary client, so that the embedded models are reached by the very
+path that real ones are. The same request always gets the same reply: chance depends on what the
+request says and on the service's seed, never on time, order or concurrency. It knows nothing of
+tables, runs or truth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx2
+
+from vital_lib.clinic.generator import write_conversation, write_drafts, write_text
+from vital_lib.clinic.judges import SECOND, compare, rate, score
+from vital_lib.clinic.rates import DEFAULT_RATES, Rates
+from vital_lib.clinic.requests import BadRequest, count_images, randomness, task, texts
+
+MODELS = ("clinic", SECOND)
+"""The models served: the generator and rating judge, and the second judge."""
+
+CHARACTERS_PER_TOKEN, TOKENS_PER_IMAGE = 4, 85
+
+_TASKS: dict[str, Callable[[Mapping[str, Any], Rates, int], dict[str, Any]]] = {
+    "Drafts": write_drafts,
+    "Conversation": write_conversation,
+    "Rating": rate,
+    "ChatScores": score,
+    "Verdict": compare,
+}
+
+
+class _Refused(Exception):
+    """An error reply, in the API's words."""
+
+    def __init__(self, status: int, message: str, param: str | None, code: str | None) -> None:
+        super().__init__(message)
+        self.status, self.param, self.code = status, param, code
+
+
+def transport(rates: Rates = DEFAULT_RATES, seed: int = 0) -> httpx2.MockTransport:
+    """A transport that answers POST .../chat/completions as the clinic's models do.
+
+    Errors come as the API's own: 404 for an unknown address or model, 405 for another method, 400
+    with the field's name for a request that cannot be served.
+    """
+
+    async def handle(request: httpx2.Request) -> httpx2.Response:
+        try:
+            return httpx2.Response(200, json=_completion(_body(request), rates, seed))
+        except _Refused as error:
+            return _error(error.status, str(error), error.param, error.code)
+        except BadRequest as error:
+            return _error(400, str(error), error.param, None)
+
+    return httpx2.MockTransport(handle)
+
+
+def _body(request: httpx2.Request) -> Mapping[str, Any]:
+    if not request.url.path.endswith("/chat/completions"):
+        raise _Refused(404, f"Unknown request URL: {request.method} {request.url.path}", None, None)
+    if request.method != "POST":
+        raise _Refused(405, f"{request.method} is not allowed here; use POST", None, None)
+    try:
+        body = json.loads(request.content)
+    except ValueError as error:
+        raise _Refused(400, f"The body is not JSON: {error}", None, None) from None
+    if not isinstance(body, dict):
+        raise _Refused(400, "The body is not a JSON object", None, None)
+    if body.get("model") not in MODELS:
+        message = f"The model {str(body.get('model'))!r} does not exist; there are {MODELS}"
+        raise _Refused(404, message, "model", "model_not_found")
+    if body.get("stream"):
+        raise _Refused(400, "stream is not supported; leave it out", "stream", None)
+    return body
+
+
+def _completion(body: Mapping[str, Any], rates: Rates, seed: int) -> dict[str, Any]:
+    """The reply in the API's form; cut at the token limit, if the request sets one."""
+    name = task(body)
+    if name is None:
+        content = write_text(body, rates, seed)
+    elif name in _TASKS:
+        content = json.dumps(_TASKS[name](body, rates, seed))
+    else:
+        known = ", ".join(_TASKS)
+        raise BadRequest(f"schema {name!r}; the clinic knows {known}", "response_format")
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    cut = isinstance(limit, int) and len(content) > limit * CHARACTERS_PER_TOKEN
+    if cut:
+        content = content[: limit * CHARACTERS_PER_TOKEN]
+    return {
+        "id": f"chatcmpl-{randomness(body, seed).getrandbits(96):024x}",
+        "object": "chat.completion",
+        "created": 0,  # no clock, so that the same request gets the same bytes
+        "model": body["model"],
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "length" if cut else "stop",
+                "message": {"role": "assistant", "content": content, "refusal": None},
+                "logprobs": None,
+            }
+        ],
+        "usage": _usage(body, content),
+    }
+
+
+def _usage(body: Mapping[str, Any], content: str) -> dict[str, int]:
+    characters = sum(len(text) for _, text in texts(body))
+    prompt = characters // CHARACTERS_PER_TOKEN + TOKENS_PER_IMAGE * count_images(body)
+    reply = len(content) // CHARACTERS_PER_TOKEN
+    return {"prompt_tokens": prompt, "completion_tokens": reply, "total_tokens": prompt + reply}
+
+
+def _error(status: int, message: str, param: str | None, code: str | None) -> httpx2.Response:
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+    return httpx2.Response(status, json={"error": error})

@@ -1,0 +1,22 @@
+"""The tables of a run: columns (``columns``), checked frames (``frames``), folder (``workspace``).
+
+A table is one Parquet file, written whole, that remembers what it was made from. The package knows
+nothing of figures, models or labels.
+"""
+
+from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document
+from vital_lib.tables.frames import WrongTable, empty_frame
+from vital_lib.tables.workspace import MissingTable, OtherFormat, Workspace, write_whole
+
+__all__ = [
+    "FORMAT_VERSION",
+    "TABLES",
+    "MissingTable",
+    "OtherFormat",
+    "Table",
+    "Workspace",
+    "WrongTable",
+    "document",
+    "empty_frame",
+    "write_whole",
+]

@@ -1,0 +1,81 @@
+"""Between DataFrames and arrow tables: what does not fit is named with its column and value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from vital_lib.tables.columns import TABLES, declared, type_name
+
+
+class WrongTable(ValueError):
+    """A frame that does not fit its table's declaration; the message shows column and value."""
+
+
+def empty_frame(name: str) -> pd.DataFrame:
+    """A frame with the declared columns of table `name` and no rows."""
+    return to_frame(declared(name).schema.empty_table())
+
+
+def conform(name: str, frame: pd.DataFrame) -> pa.Table:
+    """`frame` as an arrow table of the declared schema, or WrongTable naming column and value."""
+    schema = TABLES[name].schema
+    missing = [column for column in schema.names if column not in frame.columns]
+    unknown = [column for column in frame.columns if column not in schema.names]
+    if missing or unknown:
+        raise WrongTable(f"table {name!r}: missing columns {missing}, unknown {unknown}")
+    columns = {column: [_plain(value) for value in frame[column]] for column in schema.names}
+    return pa.table([_array(name, field, columns[field.name]) for field in schema], schema=schema)
+
+
+def _array(name: str, field: pa.Field, values: list) -> pa.Array:
+    if not field.nullable and any(value is None for value in values):
+        row = next(i for i, value in enumerate(values) if value is None)
+        raise WrongTable(f"table {name!r}, column {field.name!r}, row {row}: it has no value")
+    for row, value in enumerate(values):
+        if value is not None and not _fits(value, field.type):
+            raise WrongTable(
+                f"table {name!r}, column {field.name!r}, row {row}: {value!r} "
+                f"is not a {type_name(field.type)}"
+            )
+    return pa.array(values, type=field.type)
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    """Whether `value` is of that type itself; arrow would cut 0.5 to 0 and drop unknown keys."""
+    if pa.types.is_list(kind):
+        return isinstance(value, list) and all(_fits(item, kind.value_type) for item in value)
+    if pa.types.is_struct(kind):
+        fields = {kind.field(place).name: kind.field(place).type for place in range(len(kind))}
+        if not isinstance(value, dict) or set(value) != set(fields):
+            return False
+        return all(value[key] is None or _fits(value[key], fields[key]) for key in fields)
+    if pa.types.is_boolean(kind):
+        return isinstance(value, bool)
+    wanted = {"string": str, "int64": int, "double": int | float}[str(kind)]
+    return isinstance(value, wanted) and not isinstance(value, bool)
+
+
+def _plain(value: Any) -> Any:
+    """A pandas or numpy cell as the Python value that arrow checks strictly; NaN and NA as None."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
+        return None
+    return value
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """An arrow table as a DataFrame whose list columns hold Python lists, flags or null."""
+    columns = {}
+    for field in table.schema:
+        values = table.column(field.name)
+        if pa.types.is_list(field.type):
+            columns[field.name] = pd.Series(values.to_pylist(), dtype=object)
+        elif pa.types.is_boolean(field.type):
+            columns[field.name] = pd.Series(values.to_pylist(), dtype="boolean")
+        else:
+            columns[field.name] = values.to_pandas()
+    return pd.DataFrame(columns)
