@@ -107,6 +107,10 @@ KNOWLEDGE = {
 """Finding -> sentences that hold whenever the finding is there."""
 
 TRAITS = {
+    "ultrasound": (  # no modality of the figures' flags, but captions name it
+        "The picture is made of echoes of sound.",
+        "Fluid looks black in it and gas casts a shadow.",
+    ),
     "chest_xray": (
         "Aerated lungs look dark, ribs and mediastinum bright.",
         "Differences in absorption give the picture its contrast.",

@@ -9,10 +9,15 @@ from vital_lib.figures.images import (
     Rejected,
     UnreadableImage,
     blank,
-    image_opener,
     open_image,
 )
-from vital_lib.figures.records import MODALITIES, NoUsableFigures, read_figures, split_of
+from vital_lib.figures.records import (
+    MODALITIES,
+    NoUsableFigures,
+    image_opener,
+    read_figures,
+    split_of,
+)
 
 __all__ = [
     "MAX_PIXELS",

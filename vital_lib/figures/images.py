@@ -202,19 +202,6 @@ def _jpeg(image: FigureImage, max_side: int) -> bytes:
     return buffer.getvalue()
 
 
-def image_opener(
-    figures: pd.DataFrame, resolve: Callable[[str], Path]
-) -> Callable[[str], FigureImage]:
-    """A function from figure_id to its opened image; each is checked once.
-
-    Args:
-        figures: columns figure_id, image.
-        resolve: from an `image` to its file (``Workspace.resolve``).
-    """
-    images = dict(zip(figures["figure_id"], figures["image"], strict=True))
-    return lru_cache(maxsize=None)(lambda figure_id: open_image(resolve(images[figure_id])))
-
-
 def shown(value: Any) -> str:
     """The value received, short enough for a table cell."""
     text = repr(value)

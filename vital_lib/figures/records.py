@@ -10,13 +10,20 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from PIL import Image
 
-from vital_lib.figures.images import Rejected, open_with_pixels, shown
+from vital_lib.figures.images import (
+    FigureImage,
+    Rejected,
+    open_image,
+    open_with_pixels,
+    shown,
+)
 from vital_lib.tables import TABLES, empty_frame
 
 if TYPE_CHECKING:
@@ -85,6 +92,23 @@ def read_figures(
     if not reader.figures:
         raise NoUsableFigures(_none_usable(source, total, reader.rejected))
     return _frame("figures", reader.figures), _frame("figures_rejected", reader.rejected)
+
+
+def image_opener(
+    figures: pd.DataFrame, resolve: Callable[[str], Path]
+) -> Callable[[str], FigureImage]:
+    """A function from figure_id to its opened image; each is checked once.
+
+    Args:
+        figures: columns figure_id, image.
+        resolve: from an `image` to its file (`Workspace.resolve`).
+
+    Raises (the function, when called):
+        KeyError: no such figure.
+        UnreadableImage: its file is not the image that was read.
+    """
+    images = dict(zip(figures["figure_id"], figures["image"], strict=True))
+    return cache(lambda figure_id: open_image(resolve(images[figure_id])))
 
 
 def _clinic_file(run: Path, articles: int, seed: int) -> Path:

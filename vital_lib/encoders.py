@@ -1,0 +1,379 @@
+"""The only seam to image and text encoders: unit features, cached by content in one SQLite file.
+
+One model encodes both images and texts into one space (CLIP and its kin). This module knows
+nothing of clusters, selectors or candidates: images and strings in, float32 rows out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from vital_lib.figures import FigureImage
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+BATCH_SIZE = 32
+"""Images or texts encoded, and committed to the cache, at once."""
+
+_WAY = 1  # raised whenever pixels or texts are prepared in another way, so that caches start anew
+
+
+class Encoder:
+    """A model that turns images and texts into unit vectors, none of them twice.
+
+    Made by `load_encoder`. `fingerprint` is a hash of weights, tokenizer and image preparation.
+    """
+
+    def __init__(self, name: str, backend: _Backend, cache: Path | None = None) -> None:
+        self.name = name
+        self.fingerprint = backend.fingerprint
+        self._backend = backend
+        self._cache = _FeatureCache(cache, backend.fingerprint)
+        self._truncated: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Encoder({self.name!r}, {self.fingerprint[:12]})"
+
+    @property
+    def truncated(self) -> int:
+        """How many of the distinct texts asked for so far did not fit the context and were cut."""
+        return len(self._truncated)
+
+    def images(
+        self, images: Sequence[FigureImage], *, on_encoded: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """Features of `images`: float32 (n, d), each row of length 1, in the order given.
+
+        Args:
+            on_encoded: called after each batch with how many of the new images are encoded.
+
+        Raises:
+            UnreadableImage: a file changed since it was opened.
+            ValueError: the model gave a feature that is not finite, or zero.
+        """
+
+        def encode(batch: list[FigureImage]) -> list[tuple[np.ndarray, bool]]:
+            features = self._backend.images([image.pixels() for image in batch])
+            return [(row, False) for row in _unit(features, self.name)]
+
+        by_key = {image.sha256: image for image in images}
+        found = self._found("image", by_key, encode, on_encoded)
+        return self._rows(found, [image.sha256 for image in images])
+
+    def texts(
+        self, texts: Sequence[str], *, on_encoded: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """Features of `texts`: float32 (n, d), each row of length 1, in the order given.
+
+        A text beyond the model's context is cut at its end and counted in `truncated`.
+        Arguments and errors as in `images`.
+        """
+
+        def encode(batch: list[str]) -> list[tuple[np.ndarray, bool]]:
+            features, cut = self._backend.texts(batch)
+            return list(zip(_unit(features, self.name), cut, strict=True))
+
+        keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+        found = self._found("text", dict(zip(keys, texts, strict=True)), encode, on_encoded)
+        self._truncated.update(key for key, (_, cut) in found.items() if cut)
+        return self._rows(found, keys)
+
+    def _found(
+        self,
+        kind: str,
+        contents: Mapping[str, Any],
+        encode: Callable[[list], list[tuple[np.ndarray, bool]]],
+        on_encoded: Callable[[int], None] | None,
+    ) -> dict[str, tuple[np.ndarray, bool]]:
+        """Vector and whether it was cut, by content hash; only what the cache lacks is encoded."""
+        found = self._cache.read(kind, contents)
+        missing = [key for key in contents if key not in found]
+        for start in range(0, len(missing), BATCH_SIZE):
+            keys = missing[start : start + BATCH_SIZE]
+            new = dict(zip(keys, encode([contents[key] for key in keys]), strict=True))
+            self._cache.write(kind, new)
+            found.update(new)
+            if on_encoded is not None:
+                on_encoded(start + len(keys))
+        return found
+
+    def _rows(self, found: Mapping[str, tuple[np.ndarray, bool]], keys: list[str]) -> np.ndarray:
+        if not keys:
+            return np.zeros((0, self._backend.width), np.float32)
+        return np.stack([found[key][0] for key in keys])  # (n, d)
+
+
+def load_encoder(name: str = "clinic", *, cache: Path | None = None) -> Encoder:
+    """Open the encoder called `name`.
+
+    Args:
+        name: "clinic"; a folder or hub id of a CLIP-like model of transformers; or a model of
+            open_clip, as BiomedCLIP (the paper's encoder) is:
+            "hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224" or "local-dir:<dir>".
+        cache: SQLite file of features (`Workspace.features`); without it they are kept in memory.
+
+    Raises:
+        FileNotFoundError: no such folder, or no such model within reach.
+        ImportError: an open_clip model without the extra; names the `pip install`.
+        ValueError: the model does not encode both images and texts, or lacks weights.
+        RuntimeError: `cache` is not a feature cache.
+    """
+    return Encoder(name, _open_backend(name), cache)
+
+
+def _open_backend(name: str) -> _Backend:
+    if name == "clinic":
+        from vital_lib import clinic
+
+        return _Transformers(str(clinic.model_folder("encoder")))
+    if name.startswith(("hf-hub:", "local-dir:")):
+        return _OpenClip(name)
+    folder = Path(name).expanduser()
+    if (folder / "open_clip_config.json").is_file():
+        return _OpenClip(f"local-dir:{folder}")
+    if not folder.is_dir() and (name.startswith((".", "~", "/")) or name.count("/") > 1):
+        raise FileNotFoundError(f"encoder {name!r}: there is no such folder")
+    return _Transformers(str(folder) if folder.is_dir() else name)
+
+
+def _unit(features: torch.Tensor, name: str) -> np.ndarray:
+    rows = features.float().cpu().numpy()  # (b, d)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)  # (b, 1)
+    if not np.isfinite(lengths).all() or (lengths == 0).any():
+        raise ValueError(f"encoder {name!r} gave features of length {lengths.ravel().tolist()}")
+    return (rows / lengths).astype(np.float32)
+
+
+# Backends
+
+
+class _Backend(Protocol):
+    """What an `Encoder` needs of a model: raw features, not yet of unit length."""
+
+    fingerprint: str
+    width: int
+
+    def images(self, images: list[Image.Image]) -> torch.Tensor: ...  # (b, d)
+
+    def texts(self, texts: list[str]) -> tuple[torch.Tensor, list[bool]]: ...  # (b, d), was cut
+
+
+class _Transformers:
+    """A CLIP-like model of transformers."""
+
+    def __init__(self, source: str) -> None:
+        self._model, self._tokenizer, self._processor = _load_transformers(source)
+        text_config = self._model.config.get_text_config()
+        limits = text_config.max_position_embeddings, self._tokenizer.model_max_length
+        self._context = min(limits)
+        # SigLIP was trained on texts padded to the full context, and reads the padding.
+        siglip = "siglip" in self._model.config.model_type
+        self._padding = "max_length" if siglip else "longest"
+        self.fingerprint = _fingerprint(
+            self._model,
+            _stable_config(self._model.config),
+            self._tokenizer.backend_tokenizer.to_str(),
+            self._processor.to_json_string(),
+            f"{self._context} {self._padding}",
+        )
+        self._device = _to_device(self._model)
+        self.width = int(self.texts([""])[0].shape[1])
+
+    def images(self, images: list[Image.Image]) -> torch.Tensor:
+        import torch
+
+        inputs = self._processor(images=images, return_tensors="pt").to(self._device)
+        with torch.inference_mode():
+            return self._model.get_image_features(**inputs).pooler_output  # (b, d)
+
+    def texts(self, texts: list[str]) -> tuple[torch.Tensor, list[bool]]:
+        import torch
+
+        whole = self._tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+        inputs = self._tokenizer(
+            texts,
+            padding=self._padding,
+            truncation=True,
+            max_length=self._context,
+            return_tensors="pt",
+        ).to(self._device)
+        with torch.inference_mode():
+            features = self._model.get_text_features(**inputs).pooler_output  # (b, d)
+        return features, [len(tokens) > self._context for tokens in whole]
+
+
+def _load_transformers(source: str) -> tuple[Any, Any, Any]:
+    """Model, tokenizer and image processor, float32 and in evaluation mode."""
+    import torch
+    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+    try:
+        # Only safetensors are read: a pickle may run code.
+        model, loading = AutoModel.from_pretrained(
+            source, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        processor = AutoImageProcessor.from_pretrained(source, backend="pil")
+    except (OSError, ValueError) as error:  # transformers raises either for an unknown folder
+        raise FileNotFoundError(
+            f"encoder {source!r} is not a whole CLIP-like model of transformers, here or on the "
+            "hub (for open_clip models, BiomedCLIP among them, write 'hf-hub:<owner>/<model>'): "
+            f"{error}"
+        ) from error
+    if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
+        kind = type(model).__name__
+        raise ValueError(f"encoder {source!r} is a {kind}, which does not encode images and texts")
+    if loading["missing_keys"]:
+        missing = sorted(loading["missing_keys"])[:3]
+        raise ValueError(f"encoder {source!r} has no weights for {missing}")
+    return model.eval(), tokenizer, processor
+
+
+def _stable_config(config: Any) -> str:
+    """What decides how the weights are used (EOS, activations), without who wrote the file."""
+    changing = {"transformers_version", "_name_or_path"}
+
+    def stable(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: stable(inner) for key, inner in value.items() if key not in changing}
+
+    return json.dumps(stable(config.to_dict()), sort_keys=True, default=str)
+
+
+class _OpenClip:
+    """A model of open_clip, which is an optional extra."""
+
+    def __init__(self, name: str) -> None:
+        open_clip = _import_open_clip()
+        text_cfg = _local_text_config(name)
+        self._model, self._prepare = open_clip.create_model_from_pretrained(name, **text_cfg)
+        self._model.eval()
+        self._tokenizer = open_clip.get_tokenizer(name)
+        self._context = self._tokenizer.context_length
+        self.fingerprint = _fingerprint(self._model, repr(self._prepare), str(self._context))
+        self._device = _to_device(self._model)
+        self.width = int(self.texts([""])[0].shape[1])
+
+    def images(self, images: list[Image.Image]) -> torch.Tensor:
+        import torch
+
+        pixels = torch.stack([self._prepare(image) for image in images])  # (b, 3, H, W)
+        with torch.inference_mode():
+            return self._model.encode_image(pixels.to(self._device))  # (b, d)
+
+    def texts(self, texts: list[str]) -> tuple[torch.Tensor, list[bool]]:
+        import torch
+
+        tokens = self._tokenizer(texts, context_length=self._context)  # (b, L)
+        # One place more is filled only by a text that does not fit: its last place is not padding.
+        longer = self._tokenizer(texts, context_length=self._context + 1)  # (b, L + 1)
+        padding = self._tokenizer([""], context_length=self._context + 1)[0, -1]
+        with torch.inference_mode():
+            features = self._model.encode_text(tokens.to(self._device))  # (b, d)
+        return features, (longer[:, -1] != padding).tolist()
+
+
+def _import_open_clip() -> Any:
+    install = "pip install 'vital-workbench[biomedclip]'"
+    try:
+        import open_clip
+    except ImportError as error:
+        raise ImportError(f"this encoder needs open_clip: {install}") from error
+    except RuntimeError as error:
+        # A torchvision built for another torch fails here ("torchvision::nms does not exist").
+        raise ImportError(
+            f"open_clip is installed, but its torchvision does not fit this torch ({error}): "
+            f"install both from one index, then {install}"
+        ) from error
+    return open_clip
+
+
+def _local_text_config(name: str) -> dict[str, Any]:
+    """For a local folder: its own text configuration, so that open_clip asks no hub for it."""
+    folder = Path(name.removeprefix("local-dir:")).expanduser().resolve()
+    if not name.startswith("local-dir:") or not (folder / "config.json").is_file():
+        return {}
+    stated = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]["text_cfg"]
+    if "hf_model_name" not in stated:
+        return {}
+    own = {"hf_model_name": str(folder), "hf_model_pretrained": False}
+    return {"text_cfg": {**stated, **own}}
+
+
+def _fingerprint(model: torch.nn.Module, *preparation: str) -> str:
+    """SHA-256 of all weights by name, and of how texts and pixels are prepared."""
+    import torch
+
+    digest = hashlib.sha256(json.dumps([_WAY, *preparation]).encode())
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        content = weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(content.numpy())
+    return digest.hexdigest()
+
+
+def _to_device(model: torch.nn.Module) -> str:
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    return device
+
+
+# Cache
+
+
+class _FeatureCache:
+    """Features by (encoder, kind, SHA-256 of content), in a file or in memory.
+
+    One connection behind a lock: widget messages may arrive on another thread.
+    """
+
+    def __init__(self, path: Path | None, encoder: str) -> None:
+        self._encoder = encoder
+        self._lock = threading.Lock()
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        place = ":memory:" if path is None else str(path)
+        try:
+            self._connection = sqlite3.connect(place, timeout=60, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS features (encoder TEXT, kind TEXT, sha256 TEXT, "
+                "truncated INTEGER, vector BLOB, PRIMARY KEY (encoder, kind, sha256)) "
+                "WITHOUT ROWID"
+            )
+        except sqlite3.DatabaseError as error:
+            raise RuntimeError(
+                f"{place} is not a usable feature cache ({error}); delete it or name another "
+                "file, and the features are encoded again"
+            ) from error
+
+    def read(self, kind: str, keys: Iterable[str]) -> dict[str, tuple[np.ndarray, bool]]:
+        query = "SELECT vector, truncated FROM features WHERE encoder=? AND kind=? AND sha256=?"
+        found = {}
+        with self._lock:
+            for key in keys:
+                row = self._connection.execute(query, (self._encoder, kind, key)).fetchone()
+                if row is not None:
+                    found[key] = (np.frombuffer(row[0], "<f4"), bool(row[1]))
+        return found
+
+    def write(self, kind: str, features: Mapping[str, tuple[np.ndarray, bool]]) -> None:
+        rows = [
+            (self._encoder, kind, key, int(cut), vector.astype("<f4").tobytes())
+            for key, (vector, cut) in features.items()
+        ]
+        with self._lock, self._connection:
+            self._connection.executemany("INSERT OR IGNORE INTO features VALUES (?,?,?,?,?)", rows)
