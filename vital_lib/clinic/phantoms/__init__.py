@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from vital_lib.clinic.lexicon import FINDINGS, MODALITIES, Truth
-from vital_lib.clinic.phantoms.canvas import SIZE, place, to_image
+from vital_lib.clinic.phantoms.canvas import SIZE, Spot, place, to_image
 from vital_lib.clinic.phantoms.radiology import CHEST, HEAD, chest_xray, ct_scan, mri
 from vital_lib.clinic.phantoms.specimens import SECTION, SPECIMEN, gross, histology
 
-__all__ = ["SIZE", "draw", "sample_truth"]
+__all__ = ["SIZE", "Spot", "draw", "draw_with_spots", "sample_truth"]
 
 NONE_SHARE = 0.15
 """Share of phantoms without a finding."""
@@ -52,8 +52,13 @@ def sample_truth(rng: np.random.Generator, modality: str | None = None) -> Truth
 
 def draw(truth: Truth, rng: np.random.Generator) -> Image.Image:
     """`truth` as an RGB picture of ``SIZE`` by ``SIZE`` pixels; `rng` decides the anatomy."""
+    return draw_with_spots(truth, rng)[0]
+
+
+def draw_with_spots(truth: Truth, rng: np.random.Generator) -> tuple[Image.Image, tuple[Spot, ...]]:
+    """The picture that `draw` draws, and where its findings lie."""
     paint, layout = _PAINTERS[truth.modality]
     spots = []
     if truth.count:
         spots = place(layout, truth.side, truth.level, truth.size, truth.count, rng)
-    return to_image(paint(truth.finding, spots, rng))
+    return to_image(paint(truth.finding, spots, rng)), tuple(spots)

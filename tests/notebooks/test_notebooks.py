@@ -1,0 +1,86 @@
+"""Claims about the ten notebooks as they are committed: their skeleton, size and cleanliness."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from vital_lib.tables import TABLES
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def book(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def _code(book):
+    return [cell for cell in book.cells if cell.cell_type == "code"]
+
+
+def _tagged(cell, tag):
+    return tag in cell.metadata.get("tags", [])
+
+
+def test_there_are_ten_notebooks_in_order():
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{n:02}" for n in range(10)]
+
+
+def test_every_table_is_written_by_a_notebook_that_exists():
+    assert {table.written_by for table in TABLES.values()} <= {path.stem for path in NOTEBOOKS}
+
+
+def test_a_notebook_opens_with_its_question_its_minutes_and_what_it_reads_and_writes(book):
+    first = book.cells[0].source
+    assert first.startswith("# ")
+    assert "?**" in first
+    assert re.search(r"minute", first)
+    assert "*Reads*" in first and "*Writes*" in first
+
+
+def test_a_notebook_ends_by_saying_what_comes_next(book):
+    assert re.search(r"\*\*(Next:|Done\.)\*\*", book.cells[-1].source)
+
+
+def test_exactly_one_cell_holds_the_parameters(book):
+    cells = [cell for cell in _code(book) if _tagged(cell, "parameters")]
+    assert len(cells) == 1
+    assert "run = " in cells[0].source
+
+
+def test_a_notebook_has_12_to_25_code_cells_of_at_most_15_lines(book):
+    cells = _code(book)
+    assert 12 <= len(cells) <= 25
+    too_long = [cell.source for cell in cells if len(cell.source.splitlines()) > 15]
+    assert not too_long
+
+
+def test_no_notebook_defines_functions_or_classes(book):
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    found = [
+        node
+        for cell in _code(book)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, kinds)
+    ]
+    assert not found
+
+
+def test_every_cell_ends_in_something_to_see(book):
+    silent = []
+    for cell in _code(book):
+        body = ast.parse(cell.source).body
+        only_imports = all(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
+        if not (only_imports or _tagged(cell, "parameters") or isinstance(body[-1], ast.Expr)):
+            silent.append(cell.source)
+    assert not silent
+
+
+def test_no_outputs_and_no_widget_state_are_committed(book):
+    assert all(not cell.outputs and cell.execution_count is None for cell in _code(book))
+    assert "widgets" not in book.metadata

@@ -1,0 +1,670 @@
+"""Claims about benchmarks and metrics: pure functions on a few rows, and VQA-RAD where it is."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from vital_lib.evaluation import (
+    BadQuestion,
+    accuracy_metrics,
+    answer_questions,
+    chat_gain_metrics,
+    closed_accuracy,
+    closed_value,
+    image_overlap,
+    open_recall,
+    pair_values,
+    read_questions,
+    read_yes_no,
+    relative_chat_gain,
+    relative_scores,
+    token_recall,
+    win_rate,
+    win_rate_metrics,
+    win_values,
+)
+from vital_lib.figures import open_image
+from vital_lib.statistics import difference_interval
+from vital_lib.tables import TABLES, Workspace
+
+
+def _questions(*rows):
+    """Rows of (kind, question, reference); two questions share an image and a group."""
+    return pd.DataFrame(
+        [
+            {
+                "question_id": f"q{k}",
+                "benchmark": "drawn",
+                "image": f"i{k // 2}.png",
+                "group_id": f"g{k // 2}",
+                "modality": "ct_scan",
+                "kind": kind,
+                "question_type": None,
+                "question": question,
+                "reference": reference,
+            }
+            for k, (kind, question, reference) in enumerate(rows)
+        ]
+    )
+
+
+def _answers(said, model="selected", control="none"):
+    rows = [(name, model, control, answer) for name, answer in said.items()]
+    return pd.DataFrame(rows, columns=TABLES["answers"].columns)
+
+
+def _scores(model, rows):
+    """Rows of question_id -> (reference score, model score)."""
+    return pd.DataFrame(
+        [(name, model, "judge", float(r), float(m), "reply") for name, (r, m) in rows.items()],
+        columns=TABLES["chat_scores"].columns,
+    )
+
+
+def _verdicts(winners, other="random", order="both"):
+    return pd.DataFrame(
+        [
+            (name, "selected", other, "judge", order, winner, None, None)
+            for name, winner in winners.items()
+        ],
+        columns=TABLES["verdicts"].columns,
+    )
+
+
+OPEN = _questions(*[("open", "What is it?", "a nodule")] * 6)
+
+
+# -- open questions: token recall ---------------------------------------------------------------
+
+
+def test_recall_is_the_share_of_the_references_words_that_the_answer_holds():
+    assert token_recall("left upper lobe", "It lies in the left lobe.") == pytest.approx(2 / 3)
+
+
+def test_a_repeated_word_does_not_inflate_recall():
+    """The published F1 counted every occurrence in the answer."""
+    assert token_recall("left upper lobe", "left left left left") == pytest.approx(1 / 3)
+    assert token_recall("no no", "no") == 0.5
+
+
+def test_case_punctuation_and_articles_do_not_matter():
+    assert token_recall("The T2-weighted image.", "A t2 weighted IMAGE") == 1.0
+
+
+def test_a_number_is_the_same_in_words_and_in_digits():
+    assert token_recall("2", "There are two.") == 1.0
+    assert token_recall("3.5 cm", "About 3.5 cm.") == 1.0
+    assert token_recall("3.5 cm", "About 3 to 5 cm.") == 0.5
+
+
+def test_a_word_is_not_found_inside_another_word():
+    assert token_recall("male", "A female patient.") == 0.0
+
+
+def test_an_answer_is_matched_by_its_id_and_never_by_its_place():
+    """The published code zips questions and answers: one missing answer shifts all others."""
+    questions = _questions(("open", "?", "left"), ("open", "?", "right"), ("open", "?", "both"))
+    answers = _answers({"q2": "both", "q1": "right"})
+    values = open_recall(questions, answers)
+    assert values["question_id"].tolist() == ["q0", "q1", "q2"]
+    assert values["value"].tolist() == [0.0, 1.0, 1.0]
+
+
+def test_a_missing_answer_scores_zero_and_is_counted():
+    values = open_recall(OPEN, _answers({"q0": "a nodule", "q1": None}))
+    assert values["value"].sum() == 1.0
+    assert (~values["answered"]).sum() == 5
+
+
+def test_open_recall_asks_the_open_questions_alone():
+    questions = _questions(("open", "?", "left"), ("closed", "Is it?", "yes"), ("chat", "?", "x"))
+    answers = _answers({"q0": "left", "q1": "yes", "q2": "x"})
+    assert open_recall(questions, answers)["question_id"].tolist() == ["q0"]
+    assert closed_accuracy(questions, answers)["question_id"].tolist() == ["q1"]
+
+
+def test_a_question_answered_twice_is_refused():
+    twice = pd.concat([_answers({"q0": "left"}), _answers({"q0": "right"}, control="blank")])
+    with pytest.raises(ValueError, match="question_id 'q0' stands twice"):
+        open_recall(OPEN, twice)
+
+
+def test_answers_of_another_benchmark_are_refused():
+    with pytest.raises(ValueError, match="no answer belongs to these questions, such as 'vqa_1'"):
+        open_recall(OPEN, _answers({"vqa_1": "left"}))
+
+
+def test_values_can_be_given_an_interval_by_article():
+    questions = _questions(*[("open", "?", "left")] * 4)
+    good = open_recall(questions, _answers({f"q{k}": "left" for k in range(4)}))
+    bad = open_recall(questions, _answers({f"q{k}": "right" for k in range(4)}))
+    pairs = pair_values(good, bad)
+    assert pairs.columns.tolist() == ["question_id", "group_id", "a", "b"]
+    interval = difference_interval(pairs["a"], pairs["b"], pairs["group_id"])
+    assert (interval.estimate, interval.low, interval.n) == (1.0, 1.0, 4)
+
+
+# -- closed questions ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("Yes", "yes"),
+        ("no.", "no"),
+        ("No, the heart is normal.", "no"),
+        ("Yes, there is no doubt.", "yes"),
+        ("There is no doubt: yes.", "yes"),
+        ("The heart is not enlarged.", "no"),
+        ("The heart isn't enlarged.", "no"),
+        ("The heart is enlarged.", "yes"),
+        ("It cannot be determined.", None),
+        ("I can't tell from this image.", None),
+        ("I am not sure.", None),
+        ("It is not possible to say, but maybe yes.", None),
+        ("Unclear.", None),
+        ("The heart.", None),
+        ("The northern part", None),
+        ("", None),
+    ],
+)
+def test_the_first_clear_yes_or_no_is_read(answer, said):
+    assert read_yes_no("Is the heart enlarged?", answer) == said
+
+
+def test_a_not_that_the_question_brought_along_is_no_answer():
+    assert read_yes_no("Is the heart not enlarged?", "The heart is not enlarged.") is None
+    assert read_yes_no("Is the heart not enlarged?", "No, it is enlarged.") == "no"
+
+
+def test_a_correct_no_scores_one():
+    """In the published code a correct "no" scores 0."""
+    assert closed_value("Is there a fracture?", "no", "No, there is no fracture.") == 1.0
+    assert closed_value("Is there a fracture?", "No", "no") == 1.0
+
+
+def test_a_wrong_yes_or_no_scores_zero():
+    assert closed_value("Is there a fracture?", "No", "Yes.") == 0.0
+    assert closed_value("Is there a fracture?", "Yes", "There is not.") == 0.0
+    assert closed_value("Is there a fracture?", "Yes", "It cannot be told.") == 0.0
+
+
+SIDE = "Is the lesion on the left or right side of the brain?"
+
+
+@pytest.mark.parametrize(
+    ("question", "reference", "answer", "value"),
+    [
+        (SIDE, "Left", "left", 1.0),
+        (SIDE, "Left side", "On the left.", 1.0),
+        (SIDE, "Left", "right", 0.0),
+        (SIDE, "Left", "It is on the left or the right.", 0.0),
+        (SIDE, "Left", "On the left, not the right.", 1.0),
+        (SIDE, "Left", "Not on the left but on the right.", 0.0),
+        (SIDE, "Left", "On the right rather than the left.", 0.0),
+        ("Is this an MRI or a CT scan?", "MRI", "This is an MRI.", 1.0),
+        ("Is this an MRI or a CT scan?", "MRI", "MRI or CT", 0.0),
+        ("Is this a CT or a chest X-ray?", "X-ray", "A chest X-ray.", 1.0),
+        ("Is this a CT or a chest X-ray?", "CT", "A CT of the chest.", 1.0),
+        ("Is the patient male or female?", "Female", "male", 0.0),
+        ("Is the patient male or female?", "Male", "female", 0.0),
+        ("Is this image normal or abnormal?", "Abnormal", "normal", 0.0),
+        ("Is it more or less dense than tissue?", "more dense", "less dense", 0.0),
+        ("Is it more or less dense than tissue?", "more dense", "more dense than tissue", 1.0),
+        ("Is it with contrast or without contrast?", "with contrast", "without contrast", 0.0),
+        ("Is it with contrast or without contrast?", "with contrast", "with contrast", 1.0),
+        ("Is it enhanced or non enhanced?", "enhanced", "non enhanced", 0.0),
+        ("Are there multiple or just 1 metastatic focus?", "one", "Just one.", 1.0),
+        ("Are they on the left, right, or both sides?", "Both", "both the left and right", 1.0),
+        ("Are they on the left, right, or both sides?", "Both", "left", 0.0),
+        ("Is it gray or white matter?", "White matter", "white", 1.0),
+        ("Where are the nodules?", "Diffuse", "They are diffuse.", 1.0),
+        ("Where are the nodules?", "Diffuse", "On the left.", 0.0),
+        ("Would you expect it?", "Not sure", "Not sure", 1.0),
+    ],
+)
+def test_a_choice_is_right_when_its_own_words_are_affirmed_and_the_others_are_not(
+    question, reference, answer, value
+):
+    assert closed_value(question, reference, answer) == value
+
+
+# -- open visual chat ----------------------------------------------------------------------------
+
+CHAT = _questions(*[("chat", "Describe it.", "A nodule.")] * 4)
+
+
+def test_a_relative_score_is_a_hundred_times_the_mean_ratio():
+    values = relative_scores(CHAT, _scores("selected", {"q0": (8, 6), "q1": (10, 5)}))
+    assert values["value"].tolist() == [75.0, 50.0]
+    assert values["value"].mean() == 62.5
+
+
+def test_a_null_score_is_left_out_and_not_a_perfect_one():
+    """In the published code a parse failure counts as a perfect relative score."""
+    scores = _scores("selected", {"q0": (8, 6), "q1": (8, np.nan), "q2": (np.nan, 6)})
+    assert relative_scores(CHAT, scores)["question_id"].tolist() == ["q0"]
+    assert chat_gain_metrics(CHAT, scores)["evaluation.chat_scores_null"] == 2
+
+
+def test_the_gain_is_over_the_questions_scored_for_both_models():
+    scores = pd.concat(
+        [
+            _scores("selected", {"q0": (10, 8), "q1": (10, 10), "q2": (10, 1)}),
+            _scores("random", {"q0": (10, 6), "q1": (10, 6), "q2": (10, np.nan)}),
+        ]
+    )
+    gain = relative_chat_gain(CHAT, scores, "selected", "random")
+    assert gain.estimate == pytest.approx(50.0)
+    assert gain.n == 2
+
+
+def test_the_gains_carry_the_baselines_name_but_the_usual_ones():
+    scores = pd.concat(
+        [
+            _scores(name, {f"q{k}": (10, points + k) for k in range(4)})
+            for name, points in (("base", 1), ("random", 3), ("selected", 6))
+        ]
+    )
+    found = chat_gain_metrics(CHAT, scores)
+    assert found["evaluation.chat_relative_gain_percent"] == pytest.approx(100 * (7.5 / 4.5 - 1))
+    assert found["evaluation.chat_relative_gain_base_percent"] == pytest.approx(200.0)
+    low, high = (found[f"evaluation.chat_relative_gain_percent_{end}"] for end in ("low", "high"))
+    assert low < found["evaluation.chat_relative_gain_percent"] < high
+    assert found["evaluation.chat_score_selected"] == pytest.approx(75.0)
+
+
+def test_a_question_scored_by_two_judges_is_refused():
+    one = _scores("selected", {"q0": (8, 6)})
+    with pytest.raises(ValueError, match="one model, control and judge"):
+        relative_scores(CHAT, pd.concat([one, one.assign(judge="other")]))
+
+
+# -- win rate ------------------------------------------------------------------------------------
+
+
+def test_a_tie_counts_half_and_an_unread_verdict_counts_nothing():
+    verdicts = _verdicts({"q0": "a", "q1": "a", "q2": "tie", "q3": "b", "q4": None})
+    found = win_rate(OPEN, verdicts)
+    assert found == {"rate": 2.5 / 4, "wins": 2, "ties": 1, "losses": 1, "nulls": 1}
+
+
+def test_the_win_rate_is_over_open_questions_only():
+    questions = OPEN.assign(kind=["open", "closed", "open", "chat", "open", "open"])
+    found = win_rate(questions, _verdicts({"q0": "a", "q1": "b", "q2": "b", "q3": "b"}))
+    assert found == {"rate": 0.5, "wins": 1, "ties": 0, "losses": 1, "nulls": 0}
+
+
+def test_a_verdict_in_one_order_alone_is_refused():
+    """In the published code one model always stands first."""
+    with pytest.raises(ValueError, match="order 'ab': combine the two orders first"):
+        win_rate(OPEN, _verdicts({"q0": "a"}, order="ab"))
+
+
+def test_when_no_verdict_was_read_there_is_no_rate():
+    assert win_rate(OPEN, _verdicts({"q0": None, "q1": None}))["rate"] is None
+    assert win_rate_metrics(OPEN, _verdicts({"q0": None})) == {
+        "evaluation.win_rate_ties": 0,
+        "evaluation.win_rate_nulls": 1,
+    }
+
+
+def test_verdicts_of_two_comparisons_are_not_mixed():
+    both = pd.concat([_verdicts({"q0": "a"}), _verdicts({"q0": "b"}, other="unaligned")])
+    with pytest.raises(ValueError, match="2 comparisons"):
+        win_rate(OPEN, both)
+
+
+def test_an_unknown_winner_is_refused():
+    with pytest.raises(ValueError, match=r"winner 'A': wanted a, b, tie"):
+        win_values(OPEN, _verdicts({"q0": "A"}))
+
+
+def test_win_rates_are_given_against_each_model_with_intervals():
+    both = pd.concat(
+        [
+            _verdicts({"q0": "a", "q1": "a", "q2": "b", "q3": "tie", "q4": "a", "q5": "a"}),
+            _verdicts({"q0": "a", "q2": "a"}, other="unaligned"),
+        ]
+    )
+    found = win_rate_metrics(OPEN, both)
+    assert found["evaluation.win_rate_percent"] == 75.0
+    assert found["evaluation.win_rate_percent_low"] < 75.0
+    assert found["evaluation.win_rate_unaligned_percent"] == 100.0
+    assert found["evaluation.win_rate_ties"] == 1
+    assert "evaluation.win_rate_clinicians_unaligned_percent" in win_rate_metrics(
+        OPEN, both, name="clinicians"
+    )
+
+
+def test_win_values_have_a_group_for_the_bootstrap():
+    values = win_values(OPEN, _verdicts({"q0": "a", "q3": "tie"}))
+    assert values[["question_id", "group_id", "value"]].to_numpy().tolist() == [
+        ["q0", "g0", 1.0],
+        ["q3", "g1", 0.5],
+    ]
+
+
+# -- metrics of a run ----------------------------------------------------------------------------
+
+
+def test_every_model_and_control_is_measured_and_the_unanswered_are_counted():
+    questions = _questions(
+        ("open", "What is it?", "a nodule"),
+        ("closed", "Is it?", "yes"),
+        ("open", "Where?", "left"),
+        ("closed", "Is it?", "no"),
+    )
+    right = {"q0": "nodule", "q1": "yes", "q2": "left", "q3": "no"}
+    answers = pd.concat([_answers(right), _answers({"q0": "nodule", "q1": "yes"}, control="blank")])
+    found = accuracy_metrics(questions, answers)
+    assert found["evaluation.closed_accuracy_selected"] == 1.0
+    assert found["evaluation.open_recall_selected"] == 1.0
+    assert found["evaluation.unanswered_selected"] == 0
+    assert found["evaluation.blank_closed_accuracy_selected"] == 0.5
+    assert found["evaluation.blank_open_recall_selected"] == 0.5
+    assert found["evaluation.blank_unanswered_selected"] == 2
+
+
+def test_metrics_can_be_recorded(tmp_path):
+    questions = _questions(("closed", "Is it?", "yes"), ("open", "What?", "a nodule"))
+    Workspace(tmp_path).record(accuracy_metrics(questions, _answers({"q0": "yes", "q1": "no"})))
+    Workspace(tmp_path).record(win_rate_metrics(OPEN, _verdicts({"q0": "a", "q2": "b"})))
+
+
+# -- answering -----------------------------------------------------------------------------------
+
+
+class BrightnessReader:
+    """Answers with the mean brightness of what it sees, so that a swapped image shows."""
+
+    def answer(self, images, questions, max_new_tokens):
+        return [f"{q} {np.asarray(i).mean():.0f}" for i, q in zip(images, questions, strict=True)]
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """Three images, each half black and half of one brightness, and two questions about each."""
+    questions = _questions(*[("open", f"Q{k}", "?") for k in range(6)])
+    for k, level in enumerate((60, 120, 240)):
+        pixels = np.zeros((8, 8), dtype=np.uint8)
+        pixels[:4] = level
+        Image.fromarray(pixels).save(tmp_path / f"i{k}.png")
+    return tmp_path, questions
+
+
+def _ask(shown, **options):
+    folder, questions = shown
+    return answer_questions(
+        BrightnessReader(), questions, resolve=lambda i: folder / i, name="reader", **options
+    )
+
+
+def test_every_question_is_asked_about_its_own_image(shown, tmp_path):
+    answers = _ask(shown)
+    assert answers["answer"].tolist() == ["Q0 30", "Q1 30", "Q2 60", "Q3 60", "Q4 120", "Q5 120"]
+    assert set(answers["model"]) == {"reader"} and set(answers["control"]) == {"none"}
+    workspace = Workspace(tmp_path / "run")
+    assert workspace.write("answers", answers) == 6
+
+
+def test_a_blank_image_has_the_same_mean_and_nothing_on_it(shown):
+    folder, questions = shown
+    seen = []
+
+    class Keeper(BrightnessReader):
+        def answer(self, images, questions, max_new_tokens):
+            seen.extend(images)
+            return super().answer(images, questions, max_new_tokens)
+
+    answers = answer_questions(
+        Keeper(), questions, resolve=lambda i: folder / i, name="reader", control="blank"
+    )
+    assert answers["answer"].tolist() == _ask(shown)["answer"].tolist()
+    assert all(np.asarray(image).std() == 0 for image in seen)
+    assert all(image.size == (8, 8) for image in seen)
+
+
+def test_a_shuffled_image_is_never_the_questions_own(shown):
+    own = _ask(shown)["answer"]
+    for seed in range(5):
+        swapped = _ask(shown, control="shuffled", seed=seed)["answer"]
+        assert (own != swapped).all()
+        assert sorted(set(swapped.str.split().str[1])) == ["120", "30", "60"]
+
+
+def test_one_image_alone_cannot_be_shuffled(shown):
+    folder, questions = shown
+    with pytest.raises(ValueError, match="share one image"):
+        _ask((folder, questions.iloc[:2]), control="shuffled")
+
+
+def test_an_unknown_control_is_refused(shown):
+    with pytest.raises(ValueError, match="control 'blurred'"):
+        _ask(shown, control="blurred")
+
+
+def test_an_unreadable_image_is_named_and_its_questions_count_as_unanswered(shown, caplog):
+    folder, questions = shown
+    (folder / "i1.png").write_bytes(b"no image")
+    with caplog.at_level(logging.WARNING):
+        answers = _ask(shown)
+    assert answers["question_id"].tolist() == ["q0", "q1", "q4", "q5"]
+    assert set(answers.attrs["unreadable"]) == {"q2", "q3"}
+    assert "q2" in caplog.text and "i1.png" in caplog.text
+    assert (~open_recall(questions, answers)["answered"]).sum() == 2
+
+
+def test_progress_is_told_to_the_end(shown):
+    told = []
+    _ask(shown, on_answer=told.append)
+    assert told == [6]
+
+
+# -- benchmarks ----------------------------------------------------------------------------------
+
+
+def _write(folder, name, records):
+    folder.mkdir(exist_ok=True)
+    if name.endswith(".json"):
+        text = json.dumps(records)
+    else:
+        text = "\n".join(json.dumps(record) for record in records)
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def _record(k=0, **changes):
+    record = {"question_id": f"x{k}", "image": f"i{k}.png", "question": "Is it?", "answer": "yes",
+              "answer_type": "closed", **changes}  # fmt: skip
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def test_the_clinics_benchmark_is_read_from_the_run_folder(tmp_path):
+    record = {"question_id": "S0B1_F1-q1", "benchmark": "clinic", "group_id": "S0B1",
+              "image": "clinic/benchmark_images/S0B1_F1.png", "modality": "mri", "kind": "chat",
+              "question_type": "detail", "question": "What?", "reference": "A cyst."}  # fmt: skip
+    _write(tmp_path / "clinic", "benchmark.jsonl", [record])
+    questions = read_questions("clinic", run=tmp_path)
+    assert questions.iloc[0].to_dict() == record
+    assert Workspace(tmp_path).write("questions", questions) == 1
+
+
+def test_before_the_figures_are_made_the_clinics_benchmark_names_its_notebook(tmp_path):
+    with pytest.raises(FileNotFoundError, match="01_explore_figures"):
+        read_questions("clinic", run=tmp_path)
+
+
+def test_a_blank_behind_closed_and_a_number_as_answer_are_read(tmp_path):
+    """VQA-RAD as published has "CLOSED " and integer answers."""
+    records = [
+        _record(0, answer_type="CLOSED "),
+        _record(1, answer=2, answer_type="OPEN", question=" How many? "),
+    ]
+    questions = read_questions(_write(tmp_path, "own.json", records), run=tmp_path)
+    assert questions["kind"].tolist() == ["closed", "open"]
+    assert questions["reference"].tolist() == ["yes", "2"]
+    assert questions["question"][1] == "How many?"
+
+
+def test_a_repeated_question_is_kept_once_and_named_with_its_count(tmp_path, caplog):
+    records = [_record(k, image="one.png", question=q) for k, q in enumerate(
+        ("Is it?", "is  it?", "Is it?", "Or is it?"))]  # fmt: skip
+    file = _write(tmp_path, "own.jsonl", records)
+    with caplog.at_level(logging.WARNING):
+        questions = read_questions(file, run=tmp_path)
+    assert questions["question_id"].tolist() == ["x0", "x3"]
+    assert questions.attrs["repeated"] == {"x0": 3}
+    assert "x0" in caplog.text
+
+
+def test_the_same_question_about_another_image_is_no_repeat(tmp_path):
+    questions = read_questions(
+        _write(tmp_path, "own.jsonl", [_record(0), _record(1)]), run=tmp_path
+    )
+    assert len(questions) == 2 and questions.attrs["repeated"] == {}
+
+
+def test_fewer_questions_are_among_more_questions(tmp_path):
+    file = _write(tmp_path, "own.jsonl", [_record(k) for k in range(40)])
+    chosen = {n: set(read_questions(file, run=tmp_path, n=n)["question_id"]) for n in (5, 20)}
+    assert len(chosen[5]) == 5 and chosen[5] < chosen[20]
+    other = set(read_questions(file, run=tmp_path, n=20, seed=1)["question_id"])
+    assert other != chosen[20]
+
+
+def test_images_are_found_in_the_folder_beside_the_file(tmp_path):
+    (tmp_path / "images").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "images" / "i0.png")
+    questions = read_questions(_write(tmp_path, "own.jsonl", [_record(0)]), run="elsewhere")
+    assert questions["image"][0] == str(tmp_path / "images" / "i0.png")
+    assert questions["group_id"][0] == "i0"
+
+
+def test_slake_is_read_in_english(tmp_path):
+    records = [
+        {"img_name": "xmlab1/source.jpg", "question": "Which organ?", "answer": "Liver",
+         "q_lang": lang, "modality": "CT", "answer_type": "OPEN", "content_type": "Organ", "qid": k}
+        for k, lang in enumerate(("en", "zh"))
+    ]  # fmt: skip
+    questions = read_questions(_write(tmp_path, "test.json", records).parent, run=tmp_path)
+    row = questions.iloc[0]
+    assert len(questions) == 1
+    assert (row.group_id, row.modality, row.question_type) == ("xmlab1/source", "CT", "Organ")
+
+
+def test_llava_meds_chat_questions_are_read(tmp_path):
+    record = {"question_id": 0, "image": "1_F3.jpg", "pair_id": "1_F3", "text": "Which?\n<image>",
+              "gpt4_answer": "It is X.", "type": "conversation",
+              "domain": {"mri": False, "histology": True, "gross": True}}  # fmt: skip
+    file = _write(tmp_path, "llava_med_eval_qa50_qa.jsonl", [record])
+    row = read_questions(file, run=tmp_path).iloc[0]
+    assert (row.kind, row.question_type, row.question) == ("chat", "conversation", "Which?")
+    assert (row.reference, row.group_id, row.modality) == ("It is X.", "1", "histology, gross")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer_type": "other"}, "record 2: kind 'other'; wanted open, closed, chat"),
+        ({"answer": None}, "record 2: reference is None"),
+        ({"answer": "  "}, "record 2: reference is '  '"),
+        ({"question": ["a"]}, r"record 2: question is \['a'\]"),
+        ({"image": "../../secret.png"}, "leaves the benchmark's folder"),
+        ({"image": "/etc/secret.png"}, "leaves the benchmark's folder"),
+        ({"question_id": "x0"}, "question_id 'x0' stands twice"),
+    ],
+)
+def test_a_bad_record_is_named_with_its_value(tmp_path, change, message):
+    file = _write(tmp_path, "own.jsonl", [_record(0), _record(1, **change)])
+    with pytest.raises(BadQuestion, match=message):
+        read_questions(file, run=tmp_path)
+
+
+def test_a_broken_line_is_named(tmp_path):
+    (tmp_path / "own.jsonl").write_text(json.dumps(_record(0)) + '\n{"question_id":\n')
+    with pytest.raises(BadQuestion, match=r"own\.jsonl, line 2"):
+        read_questions(tmp_path / "own.jsonl", run=tmp_path)
+
+
+def test_a_folder_without_a_benchmark_says_what_was_looked_for(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"vqa_rad_test\.jsonl"):
+        read_questions(tmp_path, run=tmp_path)
+
+
+def test_a_renamed_image_is_still_an_overlap(tmp_path):
+    for name, level in (("a", 1), ("copy", 1), ("b", 2)):
+        Image.new("L", (4, 4), level).save(tmp_path / f"{name}.png")
+    test = _questions(("open", "What?", "A cyst"), ("open", "Where?", "left"))
+    test = test.assign(image=["a.png", "a.png"])
+    train = test.assign(image="copy.png", question=["WHAT?", "Which side?"])
+    found = image_overlap(test, train, resolve=lambda image: tmp_path / image)
+    assert found == {"images": 1, "images_shared": 1, "questions": 2, "questions_shared": 1}
+    other = image_overlap(test, train.assign(image="b.png"), resolve=lambda image: tmp_path / image)
+    assert other["images_shared"] == 0
+
+
+# -- VQA-RAD -------------------------------------------------------------------------------------
+
+
+@pytest.mark.realdata
+def test_vqa_rad_reads_the_same_normalised_and_as_published(realdata, tmp_path):
+    normalised = read_questions(realdata / "vqa_rad", run=tmp_path)
+    published = read_questions(realdata / "vqa_rad" / "original", run=tmp_path)
+    pd.testing.assert_frame_equal(normalised, published)
+    assert len(normalised) == 451
+    assert normalised["kind"].value_counts().to_dict() == {"closed": 272, "open": 179}
+    assert normalised["image"].map(lambda path: open_image(path).width > 0).all()
+    assert Workspace(tmp_path / "run").write("questions", normalised) == 451
+
+
+@pytest.mark.realdata
+def test_vqa_rads_training_file_with_its_odd_values_reads_the_same_both_ways(realdata, tmp_path):
+    """Two "CLOSED " and ten integer answers stand in it, and 452 questions more than once."""
+    folder = realdata / "vqa_rad"
+    normalised = read_questions(folder / "vqa_rad_train.jsonl", run=tmp_path)
+    published = read_questions(folder / "original" / "vqa_rad_trainset.json", run=tmp_path)
+    pd.testing.assert_frame_equal(normalised, published)
+    repeated = normalised.attrs["repeated"]
+    assert len(repeated) == 452
+    assert len(normalised) + sum(repeated.values()) - len(repeated) == 3064
+
+
+@pytest.mark.realdata
+def test_all_test_images_of_vqa_rad_also_stand_in_its_training_set(realdata, tmp_path):
+    folder = realdata / "vqa_rad"
+    test = read_questions(folder, run=tmp_path)
+    train = read_questions(folder / "vqa_rad_train.jsonl", run=tmp_path)
+    found = image_overlap(test, train)
+    assert found == {
+        "images": 203,
+        "images_shared": 203,
+        "questions": 451,
+        "questions_shared": 14,
+    }
+    assert len(list((folder / "images").iterdir())) == 315
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["vqa_rad_test.jsonl", "vqa_rad_train.jsonl"])
+def test_a_perfect_model_scores_everything_and_a_contrary_one_nothing(realdata, tmp_path, name):
+    questions = read_questions(realdata / "vqa_rad" / name, run=tmp_path)
+    perfect = questions[["question_id"]].assign(
+        model="perfect", control="none", answer=questions["reference"]
+    )
+    assert open_recall(questions, perfect)["value"].mean() == 1.0
+    assert closed_accuracy(questions, perfect)["value"].mean() == 1.0
+    first = questions["reference"].str.lower().str.extract(r"^(yes|no)\b")[0]
+    asked = questions[(questions["kind"] == "closed") & first.notna()]
+    contrary = asked[["question_id"]].assign(
+        model="contrary",
+        control="none",
+        answer=first[asked.index].map({"yes": "no", "no": "yes"}),
+    )
+    assert closed_accuracy(asked, contrary)["value"].sum() == 0.0

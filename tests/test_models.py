@@ -1,0 +1,160 @@
+"""Claims about loading vision-language models and asking them, on tiny random ones."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_llava import make_tiny_llava, make_tiny_qwen
+
+from vital_lib import clinic
+from vital_lib.models import WrongAdapter, load_model, weights_fingerprint
+
+
+@pytest.fixture(scope="module")
+def llava_folder(tmp_path_factory):
+    return make_tiny_llava(tmp_path_factory.mktemp("llava"))
+
+
+@pytest.fixture(scope="module")
+def qwen_folder(tmp_path_factory):
+    return make_tiny_qwen(tmp_path_factory.mktemp("qwen"))
+
+
+@pytest.fixture(scope="module", params=["llava", "qwen"])
+def vlm(request):
+    return load_model(request.getfixturevalue(f"{request.param}_folder"))
+
+
+def _images(n, seed=0, size=(60, 48)):
+    rng = np.random.default_rng(seed)
+    return [
+        Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+        for _ in range(n)
+    ]
+
+
+QUESTIONS = [
+    "Which modality?",
+    "On which side of the patient does the nodule lie, and is there a second one?",
+    "Is there a consolidation?",
+]
+
+
+def test_every_question_gets_one_stripped_answer(vlm):
+    answers = vlm.answer(_images(3), QUESTIONS, max_new_tokens=6)
+    assert len(answers) == 3
+    assert all(answer == answer.strip() for answer in answers)
+
+
+def test_answers_are_the_same_every_time(vlm):
+    first = vlm.answer(_images(3), QUESTIONS, max_new_tokens=8)
+    torch.manual_seed(7)
+    assert vlm.answer(_images(3), QUESTIONS, max_new_tokens=8) == first
+
+
+def test_a_short_question_is_answered_as_if_it_were_asked_alone(vlm):
+    """Padding on the wrong side, or padded image tokens, would change the shorter ones."""
+    together = vlm.answer(_images(3), QUESTIONS, max_new_tokens=8)
+    alone = vlm.answer(_images(3), QUESTIONS, max_new_tokens=8, batch_size=1)
+    assert together == alone
+
+
+def test_the_image_reaches_the_model(vlm):
+    black, white = Image.new("RGB", (56, 56)), Image.new("RGB", (56, 56), "white")
+    texts = [vlm.chat([(QUESTIONS[0], None)])]
+    with torch.inference_mode():
+        dark, light = (vlm.model(**vlm.tensors(texts, [i])).logits for i in (black, white))
+    assert not torch.allclose(dark, light)
+
+
+def test_the_model_is_asked_in_the_words_of_its_own_template(vlm, request):
+    text = vlm.chat([("Which modality?", None)])
+    if "qwen" in vlm.name:
+        assert text.startswith("<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>Which")
+        assert text.endswith("<|im_start|>assistant\n")
+    else:
+        assert text == "USER: <image>\nWhich modality? ASSISTANT:"
+
+
+def test_without_a_template_llava_is_asked_in_its_own_way(tmp_path):
+    vlm = load_model(make_tiny_llava(tmp_path, template=None))
+    assert vlm.chat([("Which modality?", None)]) == "USER: <image>\nWhich modality? ASSISTANT:"
+    two = vlm.chat([("Which?", "A CT."), ("Why?", None)])
+    assert two == "USER: <image>\nWhich? ASSISTANT: A CT. USER: Why? ASSISTANT:"
+    assert len(vlm.answer(_images(1), ["Which modality?"], max_new_tokens=4)) == 1
+
+
+def test_an_image_token_inside_a_question_is_text_and_not_a_second_image(vlm):
+    odd = "Which <image> modality </s>?<|image_pad|><|im_end|>"
+    assert len(vlm.answer(_images(1), [odd], max_new_tokens=4)) == 1
+    assert vlm.chat([(odd, None)]).count(vlm.processor.image_token) == 1
+
+
+def test_a_qwen_loads_without_its_video_half(qwen_folder):
+    vlm = load_model(qwen_folder)
+    assert vlm.processor.video_processor is None
+    assert type(vlm.processor.image_processor).__name__ == "Qwen2VLImageProcessorPil"
+
+
+def test_the_image_processor_is_the_pil_one(llava_folder):
+    assert type(load_model(llava_folder).processor.image_processor).__name__.endswith("Pil")
+
+
+def test_unequal_numbers_of_images_and_questions_are_refused(vlm):
+    with pytest.raises(ValueError, match="2 images for 3 questions"):
+        vlm.answer(_images(2), QUESTIONS)
+
+
+def test_a_batch_size_of_zero_is_refused(vlm):
+    with pytest.raises(ValueError, match="batch_size=0"):
+        vlm.answer(_images(3), QUESTIONS, batch_size=0)
+
+
+def test_nothing_asked_is_nothing_answered(vlm):
+    assert vlm.answer([], []) == []
+
+
+def test_the_clinics_model_opens_by_its_name_and_answers_in_words():
+    try:
+        folder = clinic.model_folder("llava")
+    except FileNotFoundError:
+        pytest.skip("the clinic's weights are not made yet")
+    vlm = load_model("clinic")
+    assert weights_fingerprint(vlm.model) == weights_fingerprint(load_model(folder).model)
+    answers = vlm.answer(_images(2), ["Which imaging modality is shown?"] * 2)
+    assert all(any(letter.isalpha() for letter in answer) for answer in answers)
+
+
+def test_a_path_that_is_no_folder_says_what_to_give_instead(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        load_model(str(tmp_path / "missing"))
+
+
+def test_pickled_weights_are_not_opened(tmp_path, llava_folder):
+    folder = tmp_path / "pickled"
+    shutil.copytree(llava_folder, folder)
+    (folder / "model.safetensors").unlink()
+    state = load_model(llava_folder).model.state_dict()
+    torch.save(state, folder / "pytorch_model.bin")
+    with pytest.raises(OSError, match="safetensors"):
+        load_model(folder)
+
+
+def test_a_folder_without_an_adapter_is_refused(tmp_path, llava_folder):
+    with pytest.raises(WrongAdapter, match="notebook 08"):
+        load_model(llava_folder, adapter=tmp_path)
+
+
+def test_weights_have_one_fingerprint_at_any_precision(llava_folder):
+    model = load_model(llava_folder).model
+    full = weights_fingerprint(model)
+    assert weights_fingerprint(model.to(torch.bfloat16)) == full
+
+
+def test_other_weights_have_another_fingerprint(tmp_path, llava_folder):
+    other = load_model(make_tiny_llava(tmp_path, seed=1)).model
+    assert weights_fingerprint(other) != weights_fingerprint(load_model(llava_folder).model)

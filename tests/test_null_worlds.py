@@ -1,0 +1,201 @@
+"""Claims about worlds in which the method has nothing to find, and then must find nothing.
+
+Each null world takes away one cause: people who mean what they tick, a judge that differs from
+them, a generator that errs, demonstrations that people accepted. What that cause brings about in
+the ordinary world must then be gone. The ordinary world is built in the same harness, so that a
+null world's silence means something: where it shows an effect, the null world's interval must be
+narrow enough to have shown it too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+import worlds
+
+from vital_lib.clinic import Clinicians
+from vital_lib.clinic.rates import DEFAULT_RATES, FACTUAL, STYLE
+from vital_lib.statistics import Interval
+
+pytestmark = pytest.mark.slow
+
+ARTICLES = 250
+ENOUGH = 3  # standard errors; with two, one claim in twenty would fail by chance alone
+
+
+class CoinTossers(Clinicians):
+    """People who toss a coin for every answer; the same answer gets the same coin again."""
+
+    def tick(self, annotator, figure_id, instruction, response):
+        coin = Random(repr((annotator, figure_id, instruction, response)))
+        return coin.random() < 0.5, ()
+
+
+def is_nothing(interval: Interval, expected: float = 0.0) -> bool:
+    """Whether the estimate lies within sampling error of `expected`."""
+    standard_error = (interval.high - interval.low) / (2 * 1.96)
+    return abs(interval.estimate - expected) <= ENOUGH * standard_error
+
+
+def half_width(interval: Interval) -> float:
+    return (interval.high - interval.low) / 2
+
+
+@pytest.fixture(scope="module")
+def grounds(tmp_path_factory):
+    return worlds.draw_grounds(tmp_path_factory.mktemp("run"), articles=ARTICLES)
+
+
+# ------------------------------------------------------------------------------ the ordinary world
+
+
+@pytest.fixture(scope="module")
+def ordinary(grounds):
+    return worlds.open_world(grounds, "ordinary")
+
+
+@pytest.fixture(scope="module")
+def unshown(ordinary):
+    """Its candidates of the arm none."""
+    return worlds.write(ordinary, None)
+
+
+@pytest.fixture(scope="module")
+def shown(ordinary):
+    """Its candidates after demonstrations of accepted responses."""
+    return worlds.write(ordinary, worlds.accepted_pool(ordinary))
+
+
+@pytest.fixture(scope="module")
+def learned(ordinary, shown):
+    return worlds.learn(ordinary, shown, worlds.rate(ordinary, shown))
+
+
+def test_ordinarily_accepted_demonstrations_raise_the_accepted_share(ordinary, shown, unshown):
+    assert worlds.accepted_minus(ordinary, shown, unshown).low > 0
+
+
+@pytest.mark.parametrize("fault", STYLE)
+def test_ordinarily_accepted_demonstrations_make_a_fault_of_style_rarer(
+    ordinary, shown, unshown, fault
+):
+    assert worlds.error_minus(ordinary, fault, shown, unshown).high < 0
+
+
+@pytest.mark.parametrize("error", FACTUAL)
+def test_ordinarily_accepted_demonstrations_leave_a_factual_error_as_common(
+    ordinary, shown, unshown, error
+):
+    assert any(worlds.has_error(ordinary, error, unshown))
+    change = worlds.error_minus(ordinary, error, shown, unshown)
+    assert is_nothing(change), change
+    assert half_width(change) < 0.02
+
+
+def test_ordinarily_the_selector_agrees_with_people_beyond_chance(learned):
+    assert learned.agreement().low > 0.5
+
+
+def test_ordinarily_people_accept_more_of_the_selected_than_of_a_draw(ordinary, shown, learned):
+    assert worlds.selected_minus_random(ordinary, shown, learned.scores).low > 0
+
+
+# ------------------------------------------------------------------- people who tick at random
+
+
+@pytest.fixture(scope="module")
+def coins(ordinary, grounds):
+    return worlds.with_people(ordinary, "coins", CoinTossers(grounds.figures, None))
+
+
+@pytest.fixture(scope="module")
+def coins_shown(coins):
+    return worlds.write(coins, worlds.accepted_pool(coins))
+
+
+@pytest.fixture(scope="module")
+def coins_learned(coins, coins_shown):
+    return worlds.learn(coins, coins_shown, worlds.rate(coins, coins_shown))
+
+
+def test_no_selector_foresees_coins(coins_learned, learned):
+    agreement = coins_learned.agreement()
+    assert is_nothing(agreement, 0.5), agreement
+    assert half_width(agreement) < learned.agreement().estimate - 0.5
+
+
+def test_coins_accept_no_more_of_the_selected_than_of_a_draw(
+    coins, coins_shown, coins_learned, ordinary, shown, learned
+):
+    ahead = worlds.selected_minus_random(coins, coins_shown, coins_learned.scores)
+    assert is_nothing(ahead), ahead
+    ordinarily = worlds.selected_minus_random(ordinary, shown, learned.scores)
+    assert half_width(ahead) < ordinarily.estimate
+
+
+# ------------------------------------------------------------------ a judge who is the people
+
+
+@pytest.fixture(scope="module")
+def same_judge_learned(ordinary, shown):
+    return worlds.learn(ordinary, shown, worlds.peoples_ratings(ordinary, shown))
+
+
+def test_a_judge_who_is_the_people_is_always_right_about_them(same_judge_learned):
+    assert same_judge_learned.judge_agreement().low == 1.0
+
+
+def test_the_selector_is_not_ahead_of_a_judge_who_is_the_people(same_judge_learned):
+    ahead = same_judge_learned.agreement_minus_judge()
+    assert ahead.low <= 0 and ahead.estimate <= 0, ahead
+
+
+# --------------------------------------------------------------- a generator without errors
+
+
+@pytest.fixture(scope="module")
+def sound(grounds):
+    rates = replace(
+        DEFAULT_RATES, factual=dict.fromkeys(FACTUAL, 0.0), style=dict.fromkeys(STYLE, 0.0)
+    )
+    return worlds.open_world(grounds, "sound", rates=rates)
+
+
+@pytest.fixture(scope="module")
+def sound_unshown(sound):
+    return worlds.write(sound, None)
+
+
+@pytest.fixture(scope="module")
+def sound_shown(sound):
+    return worlds.write(sound, worlds.accepted_pool(sound))
+
+
+@pytest.mark.parametrize("error", (*FACTUAL, *STYLE))
+def test_a_generator_without_errors_makes_none(sound, sound_unshown, sound_shown, error):
+    for candidates in (sound.drafts, sound_unshown, sound_shown):
+        assert not any(worlds.has_error(sound, error, candidates))
+
+
+def test_without_errors_the_arms_do_not_differ(sound, sound_shown, sound_unshown):
+    change = worlds.accepted_minus(sound, sound_shown, sound_unshown)
+    assert is_nothing(change) and abs(change.estimate) < 0.03, change
+    assert half_width(change) < 0.03
+
+
+def test_without_errors_people_accept_no_more_of_the_selected_than_of_a_draw(sound, sound_shown):
+    learned = worlds.learn(sound, sound_shown, worlds.rate(sound, sound_shown))
+    ahead = worlds.selected_minus_random(sound, sound_shown, learned.scores)
+    assert is_nothing(ahead) and abs(ahead.estimate) < 0.03, ahead
+    assert half_width(ahead) < 0.03
+
+
+# ------------------------------------------------------- demonstrations that people rejected
+
+
+def test_rejected_demonstrations_do_not_raise_the_accepted_share(ordinary, unshown):
+    after_rejected = worlds.write(ordinary, worlds.rejected_pool(ordinary))
+    change = worlds.accepted_minus(ordinary, after_rejected, unshown)
+    assert change.estimate <= 0, change

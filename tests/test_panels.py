@@ -1,0 +1,765 @@
+"""Panels by their methods, without a browser: what is shown, what is called, what is never sent."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from PIL import Image
+from pydantic import BaseModel
+
+from vital_lib import panels
+from vital_lib.figures import open_image
+from vital_lib.labels import LabelLog, queue
+from vital_lib.panels import (
+    CandidateViewer,
+    CutPanel,
+    FigureBrowser,
+    JudgePanel,
+    ModelChat,
+    PreferenceCard,
+    ProgressView,
+    PromptViewer,
+)
+from vital_lib.selection import select, top_candidates
+
+HOSTILE = '<img src=x onerror="alert(1)"> $x^2$ & "quotes"'
+FIGURES = pd.DataFrame(
+    {
+        "figure_id": ["f1", "f2", "f3"],
+        "caption": ["A radiograph.", HOSTILE, "A slice."],
+        "mentions": [["Seen in Fig 1.", "Again."], [], ["Fig 3."]],
+        "modalities": [["chest_xray"], [], ["mri", "ct_scan"]],
+        "group_id": ["g1", "g2", "g3"],
+        "split": ["train", "test", "train"],
+        "licence": ["CC0", None, float("nan")],
+    }
+)
+
+
+def _candidate(figure: str, stage: str, arm: str, number: int, letter: str = "a") -> dict:
+    conversation = f"{figure}-{stage}-{arm}"
+    return {
+        "candidate_id": f"{conversation}-r{number}-{letter}",
+        "instruction_id": f"{conversation}-r{number}",
+        "conversation_id": conversation,
+        "figure_id": figure,
+        "stage": stage,
+        "arm": arm,
+        "round": number,
+        "instruction": f"Question {number} about {figure}?",
+        "response": f"Answer {letter} of {arm}: {HOSTILE}",
+        "question_type": "location",
+        "demonstration_ids": [] if arm == "none" else ["d1", "d2"],
+        "generator": "clinic",
+        "flags": ["wrong_side"] if letter == "b" else [],
+    }
+
+
+DRAFTS = pd.DataFrame(
+    [_candidate(f, "draft", "none", r, x) for f in ("f1", "f2") for r in (1, 2) for x in "ab"]
+)
+QUEUE = queue(DRAFTS, "ann")
+CANDIDATES = pd.DataFrame(
+    [_candidate("f1", "final", "clinician", r) for r in (1, 2)]
+    + [_candidate("f1", "final", "none", r) for r in (1, 2, 3)]
+    + [_candidate("f3", "final", "random", 1)]
+)
+SCORES = CANDIDATES[["candidate_id"]].assign(score=[0.5, 2.0, -1.0, 0.1, 0.1, 0.3])
+CRITERIA = [{"criterion": "image_use", "rating": 3.0}]
+RATINGS = pd.DataFrame(
+    {
+        "candidate_id": [DRAFTS.candidate_id[i] for i in (0, 0, 1, 2, 3)],
+        "judge": "clinic",
+        "repeat": [0, 1, 0, 0, 0],
+        "overall": [9.0, 8.0, 2.0, None, 6.0],
+        "criteria": [CRITERIA] * 5,
+        "rationale": [HOSTILE, "second", "poor", None, "fair"],
+    }
+)
+PEOPLE = pd.DataFrame(
+    {"candidate_id": list(DRAFTS.candidate_id[:4]), "accepted": [False, True, True, True]}
+)
+
+
+def _picture(figure_id: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (30, 20), "grey").save(file, format="JPEG")
+    return file.getvalue()
+
+
+class Recorder:
+    """Keeps what the card records; fails while `broken` is a text."""
+
+    def __init__(self) -> None:
+        self.events: list[dict] = []
+        self.broken: str | None = None
+
+    def __call__(self, **event) -> str:
+        if self.broken:
+            raise OSError(self.broken)
+        self.events.append(event)
+        return event["event_id"]
+
+
+@pytest.fixture
+def record() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def card(record) -> PreferenceCard:
+    return PreferenceCard(QUEUE, DRAFTS, FIGURES, _picture, record, "ann")
+
+
+class Reply(BaseModel):
+    answer: str
+
+
+def _prompt(image) -> SimpleNamespace:
+    messages = (
+        {"role": "system", "content": ["a" * 40]},
+        {"role": "user", "content": [image, HOSTILE, image]},
+    )
+    return SimpleNamespace(name="rating", version="v1", messages=messages, schema=Reply)
+
+
+@pytest.fixture
+def image(tmp_path):
+    Image.new("RGB", (300, 200), "grey").save(tmp_path / "one.png")
+    return open_image(tmp_path / "one.png")
+
+
+@pytest.fixture
+def every_panel(card, image) -> list:
+    return [
+        card,
+        FigureBrowser(FIGURES, _picture),
+        PromptViewer(_prompt(image)),
+        CandidateViewer(CANDIDATES, FIGURES, _picture),
+        JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, _picture),
+        CutPanel(SCORES, CANDIDATES, FIGURES, _picture),
+        ProgressView(3, "Rating"),
+        ModelChat({"base": lambda image, question: HOSTILE}, {"f1": image}),
+    ]
+
+
+def _press(panel, name: str, *args, item: object = "as shown") -> None:
+    """What the browser sends for a button pressed."""
+    if item == "as shown":
+        item = panel.widget.state.get("item")
+    panel._heard(panel.widget, {"call": name, "args": list(args), "item": item}, [])
+
+
+def _status(card: PreferenceCard) -> str:
+    return card.widget.state["status"][0]
+
+
+# --- every panel
+
+
+def test_every_panel_of_the_package_is_among_those_tested(every_panel):
+    assert sorted(type(panel).__name__ for panel in every_panel) == sorted(panels.__all__)
+
+
+def test_what_goes_to_the_browser_is_plain_json_and_no_image(every_panel):
+    for panel in every_panel:
+        text = json.dumps(panel.widget.state, allow_nan=False)
+        assert len(text) < 10_000, type(panel).__name__
+
+
+def test_text_is_sent_as_it_is_and_never_made_into_markup(every_panel):
+    for panel in every_panel:
+        source = str(panel.widget._esm)
+        for way in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+            "srcdoc",
+        ):
+            assert way not in source, (type(panel).__name__, way)
+    browser = FigureBrowser(FIGURES, _picture)
+    browser.jump("f2")
+    assert browser.widget.state["figure"]["caption"] == HOSTILE
+
+
+def test_every_button_calls_a_public_method(every_panel):
+    for panel in every_panel:
+        for name in panel._actions:
+            assert callable(getattr(panel, name)) and not name.startswith("_")
+
+
+def test_the_browser_can_call_nothing_but_the_buttons_methods(card, record):
+    for name in ("_judge", "_record", "__init__", "widget", "nothing"):
+        _press(card, name, (True, True))
+    assert record.events == []
+
+
+def test_an_image_is_sent_as_bytes_of_the_size_asked_for(image):
+    panel, sent = FigureBrowser(FIGURES, lambda figure: image), []
+    panel.widget.send = lambda content, buffers=(): sent.append((content, buffers))
+    panel._heard(panel.widget, {"image": "f1", "side": 90}, [])
+    content, (data,) = sent[0]
+    assert content == {"image": "f1", "side": 90}
+    assert Image.open(io.BytesIO(data)).size == (90, 60)
+
+
+def test_an_image_that_cannot_be_read_is_reported_in_its_place(tmp_path):
+    panel, sent = FigureBrowser(FIGURES, lambda figure: open_image(tmp_path / figure)), []
+    panel.widget.send = lambda content, buffers=(): sent.append((content, list(buffers)))
+    panel._heard(panel.widget, {"image": "f1", "side": 90}, [])
+    assert "cannot be shown" in sent[0][0]["missing"]
+    assert sent[0][1] == []
+
+
+# --- the preference card
+
+
+def test_a_choice_is_recorded_with_the_sides_of_the_queue(card, record):
+    card.choose("left")
+    event, row = record.events[0], QUEUE.iloc[0]
+    assert (event["item_id"], event["left_id"], event["right_id"]) == tuple(row[:3])
+    assert (event["left_accepted"], event["right_accepted"]) == (True, False)
+    assert (event["annotator"], event["queue_arm"], event["corrects"]) == ("ann", "random", None)
+    assert event["seconds"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("choice", "ticks"),
+    [("right", (False, True)), ("both", (True, True)), ("neither", (False,) * 2)],
+)
+def test_each_choice_accepts_what_it_says(card, record, choice, ticks):
+    card.choose(choice)
+    event = record.events[0]
+    assert (event["left_accepted"], event["right_accepted"]) == ticks
+
+
+def test_an_unknown_choice_is_refused_with_its_value(card, record):
+    with pytest.raises(ValueError, match="'middle'"):
+        card.choose("middle")
+    assert record.events == []
+
+
+def test_the_left_text_is_the_response_of_the_left_candidate(card):
+    shown, row = card.widget.state["card"], QUEUE.iloc[0]
+    responses = DRAFTS.set_index("candidate_id").response
+    assert (shown["left"], shown["right"]) == (responses[row.left_id], responses[row.right_id])
+
+
+def test_two_ticks_make_one_judgement_and_one_makes_none(card, record):
+    card.tick("right", True)
+    assert record.events == []
+    assert card.widget.state["ticks"] == {"right": True}
+    card.tick("left", False)
+    assert [(e["left_accepted"], e["right_accepted"]) for e in record.events] == [(False, True)]
+    assert card.widget.state["ticks"] == {}
+
+
+def test_a_tick_can_be_changed_before_the_other_side_is_ticked(card, record):
+    card.tick("left", True)
+    card.tick("left", False)
+    card.tick("right", True)
+    assert record.events[0]["left_accepted"] is False
+
+
+def test_cannot_judge_and_unsafe_carry_no_ticks(card, record):
+    card.cannot_judge()
+    card.unsafe()
+    assert [(e["left_accepted"], e["right_accepted"]) for e in record.events] == [(None, None)] * 2
+    assert [e.get("unsafe", False) for e in record.events] == [False, True]
+    assert all(e["cannot_judge"] for e in record.events)
+
+
+def test_saved_is_shown_only_after_the_record_returned():
+    seen = []
+
+    def record(**event):
+        seen.append((_status(card), card.widget.state["done"]))
+        return "e"
+
+    card = PreferenceCard(QUEUE, DRAFTS, FIGURES, _picture, record, "ann")
+    card.choose("both")
+    assert seen == [("", 0)]
+    assert (_status(card), card.widget.state["done"]) == ("saved", 1)
+
+
+def test_a_judgement_that_was_not_kept_is_said_and_stays_on_the_screen(card, record):
+    item, record.broken = card.item_id, "disk full"
+    with pytest.raises(OSError, match="disk full"):
+        card.choose("left")
+    assert card.item_id == item
+    assert card.widget.state["status"][0] == "failed"
+    assert "disk full" in card.widget.state["status"][1]
+    record.broken = None
+    card.choose("left")
+    assert [event["item_id"] for event in record.events] == [item]
+
+
+def test_pressing_again_after_a_failure_sends_the_same_event():
+    sent = []
+
+    def lost_answer(**event):
+        sent.append(event["event_id"])
+        if len(sent) < 3:
+            raise ConnectionError("no answer")
+        return event["event_id"]
+
+    card = PreferenceCard(QUEUE, DRAFTS, FIGURES, _picture, lost_answer, "ann")
+    for choice in ("left", "left", "right"):
+        try:
+            card.choose(choice)
+        except ConnectionError:
+            assert _status(card) == "failed"
+    assert sent[0] == sent[1] != sent[2]
+
+
+def test_a_press_meant_for_an_item_that_has_gone_does_nothing(card, record):
+    shown = card.widget.state["item"]
+    _press(card, "choose", "left", item=shown)
+    _press(card, "choose", "left", item=shown)
+    assert len(record.events) == 1
+
+
+def test_a_press_is_answered_even_where_it_changes_nothing(card):
+    before = card.widget.state["turn"]
+    _press(card, "undo")
+    assert card.widget.state["turn"] == before + 1
+
+
+def test_undo_goes_back_and_the_next_judgement_corrects_the_last(card, record):
+    first = card.item_id
+    card.choose("left")
+    taken_back = card.undo()
+    assert card.item_id == first
+    assert taken_back == record.events[0]["event_id"]
+    card.choose("right")
+    assert record.events[1]["corrects"] == taken_back
+
+
+def test_undo_goes_back_as_often_as_was_judged_and_no_further(card):
+    for _ in range(3):
+        card.choose("both")
+    assert [card.undo() is None for _ in range(4)] == [False, False, False, True]
+    assert card.item_id == QUEUE.item_id[0]
+
+
+def test_undo_by_the_log_leaves_no_judgement_standing(tmp_path):
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    card = PreferenceCard(QUEUE, DRAFTS, FIGURES, _picture, log.record, "ann", undo=log.undo)
+    card.choose("left")
+    card.undo()
+    assert log.preferences().empty
+    card.choose("neither")
+    assert list(log.preferences().choice) == ["neither"]
+
+
+def test_the_end_says_so_and_takes_nothing_more(card, record):
+    for _ in range(len(QUEUE)):
+        card.choose("both")
+    state = card.widget.state
+    assert card.finished and state["card"] is None
+    assert state["done"] == state["of"] == len(QUEUE)
+    with pytest.raises(ValueError, match="at its end"):
+        card.choose("both")
+    assert len(record.events) == len(QUEUE)
+
+
+def test_items_judged_before_count_as_done_and_are_not_asked_again(record):
+    done = list(QUEUE.item_id[:3])
+    card = PreferenceCard(QUEUE, DRAFTS, FIGURES, _picture, record, "ann", done=done)
+    assert card.item_id == QUEUE.item_id[3]
+    assert (card.widget.state["done"], card.widget.state["of"]) == (3, 4)
+
+
+def test_the_browser_never_learns_who_wrote_a_response(card):
+    card.choose("left")
+    text = json.dumps(card.widget.state)
+    ids = [*DRAFTS.candidate_id, *DRAFTS.conversation_id, "clinic", "draft"]
+    assert not [word for word in ids if word in text]
+
+
+def test_hidden_text_does_not_leave_the_kernel(card):
+    card.toggle_text()
+    shown = card.widget.state["card"]
+    assert (shown["caption"], shown["mentions"]) == ("", [])
+    card.toggle_text()
+    assert card.widget.state["card"]["caption"]
+
+
+def test_the_next_three_figures_are_fetched_ahead(card):
+    order = list(DRAFTS.set_index("candidate_id").figure_id[QUEUE.left_id])
+    assert card.widget.state["ahead"] == order[1:4]
+
+
+def test_a_queue_that_names_an_unknown_candidate_is_refused(record):
+    wrong = QUEUE.assign(right_id="elsewhere")
+    with pytest.raises(ValueError, match="right_id 'elsewhere'"):
+        PreferenceCard(wrong, DRAFTS, FIGURES, _picture, record, "ann")
+
+
+def test_labels_from_other_threads_are_all_kept(tmp_path):
+    drafts = pd.DataFrame(
+        [_candidate("f1", "draft", "none", r, x) for r in range(1, 101) for x in "ab"]
+    )
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    card = PreferenceCard(queue(drafts, "ann"), drafts, FIGURES, _picture, log.record, "ann")
+    threads = [
+        threading.Thread(target=lambda: [card.choose("left") for _ in range(20)]) for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(log.preferences()) == 100
+    assert card.finished
+
+
+# --- the figure browser
+
+
+def test_next_and_previous_stop_at_the_ends():
+    browser = FigureBrowser(FIGURES, _picture)
+    browser.previous()
+    assert browser.figure_id == "f1"
+    for _ in range(5):
+        browser.next()
+    assert browser.figure_id == "f3"
+    assert (browser.widget.state["n"], browser.widget.state["of"]) == (3, 3)
+
+
+def test_a_filter_keeps_the_figures_flagged_so():
+    browser = FigureBrowser(FIGURES, _picture)
+    browser.filter("ct_scan")
+    assert (browser.figure_id, browser.widget.state["of"]) == ("f3", 1)
+    browser.filter("not_stated")
+    assert browser.figure_id == "f2"
+    browser.filter("histology")
+    assert browser.figure_id is None and browser.widget.state["n"] == 0
+    browser.filter(None)
+    assert browser.widget.state["of"] == 3
+
+
+def test_a_figure_is_found_by_its_id_or_its_absence_is_said():
+    browser = FigureBrowser(FIGURES, _picture)
+    browser.jump("f2")
+    assert browser.widget.state["n"] == 2
+    with pytest.raises(ValueError, match="'f9'"):
+        browser.jump("f9")
+
+
+def test_facts_that_are_missing_are_left_out():
+    browser = FigureBrowser(FIGURES, _picture)
+    assert ["licence", "CC0"] in browser.widget.state["figure"]["facts"]
+    for number in (2, 3):
+        browser.jump(number)
+        assert "licence" not in dict(browser.widget.state["figure"]["facts"])
+
+
+# --- the prompt viewer
+
+
+def test_a_prompt_is_shown_message_by_message_as_it_is_sent(image):
+    state = PromptViewer(_prompt(image)).widget.state
+    assert [message["role"] for message in state["messages"]] == ["system", "user"]
+    parts = state["messages"][1]["parts"]
+    assert [part.get("text", part.get("size")) for part in parts] == [
+        "300 × 200",
+        HOSTILE,
+        "300 × 200",
+    ]
+    assert json.loads(state["schema"])["required"] == ["answer"]
+
+
+def test_the_estimate_counts_characters_and_images(image):
+    assert PromptViewer(_prompt(image)).tokens == (40 + len(HOSTILE)) // 4 + 2 * 85
+
+
+# --- the candidate viewer
+
+
+def test_arms_stand_side_by_side_and_their_rounds_are_aligned():
+    state = CandidateViewer(CANDIDATES, FIGURES, _picture).widget.state
+    assert [c["arm"] for c in state["columns"]] == [
+        "no demonstrations",
+        "clinicians' demonstrations",
+    ]
+    assert state["rounds"] == [1, 2, 3]
+    assert [sorted(c["rounds"]) for c in state["columns"]] == [["1", "2", "3"], ["1", "2"]]
+    assert "2 demonstrations shown" in state["columns"][1]["about"]
+
+
+def test_both_drafts_of_an_instruction_stand_in_one_cell_with_their_flags():
+    state = CandidateViewer(DRAFTS, FIGURES, _picture).widget.state
+    cell = state["columns"][0]["rounds"]["1"]
+    assert len(cell["responses"]) == 2
+    assert cell["flags"] == ["wrong side"]
+
+
+def test_the_candidate_viewer_goes_from_figure_to_figure():
+    viewer = CandidateViewer(CANDIDATES, FIGURES, _picture)
+    viewer.next()
+    assert viewer.figure_id == "f3"
+    viewer.jump("f1")
+    assert viewer.figure_id == "f1"
+
+
+def test_no_candidates_are_shown_as_none():
+    assert CandidateViewer(CANDIDATES[:0], FIGURES, _picture).figure_id is None
+
+
+# --- the judge panel
+
+
+def test_the_largest_disagreement_comes_first_and_unread_ratings_are_left_out():
+    panel = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, _picture)
+    gaps = panel.disagreements.set_index("candidate_id").gap.round(6).to_dict()
+    first, second, _, fourth = DRAFTS.candidate_id[:4]
+    assert gaps == {first: 0.85, second: -0.8, fourth: -0.4}
+    assert panel.candidate_id == first
+
+
+def test_only_what_one_side_rates_higher_can_be_listed():
+    panel = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, _picture)
+    panel.higher("people")
+    assert panel.candidate_id == DRAFTS.candidate_id[1]
+    assert panel.widget.state["of"] == 2
+    panel.higher("judge")
+    assert panel.widget.state["of"] == 1
+
+
+def test_repeats_are_averaged_and_the_first_reasons_shown():
+    shown = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, _picture).widget.state["shown"]
+    assert (shown["rating"], shown["rationale"]) == (8.5, HOSTILE)
+    assert shown["criteria"] == [["image use", 3.0]]
+    assert shown["people"] == "0 of 1"
+
+
+def test_preferences_are_read_as_ticks_and_skips_as_nothing():
+    preferences = pd.DataFrame(
+        {
+            "left_id": DRAFTS.candidate_id[0],
+            "right_id": DRAFTS.candidate_id[1],
+            "left_accepted": pd.array([True, False, None], dtype="boolean"),
+            "right_accepted": pd.array([True, True, None], dtype="boolean"),
+        }
+    )
+    panel = JudgePanel(RATINGS, DRAFTS, preferences, FIGURES, _picture)
+    rows = panel.disagreements.set_index("candidate_id")
+    assert rows.accepted.to_dict() == {DRAFTS.candidate_id[0]: 0.5, DRAFTS.candidate_id[1]: 1.0}
+    assert set(rows.people) == {2}
+
+
+def test_shares_come_with_their_number_of_people():
+    shares = PEOPLE.assign(accepted=[1 / 3, 1.0, 1.0, 0.5], annotators=[3, 3, 3, 2])
+    panel = JudgePanel(RATINGS, DRAFTS, shares, FIGURES, _picture)
+    rows = panel.disagreements.set_index("candidate_id")
+    assert rows.people.to_dict() == dict(
+        zip(DRAFTS.candidate_id[[0, 1, 3]], [3, 3, 2], strict=True)
+    )
+    panel.higher("judge")
+    assert panel.widget.state["shown"]["people"] == "1 of 3"
+
+
+def test_a_share_without_its_people_is_shown_as_a_share():
+    shares = PEOPLE.assign(accepted=[0.25, 1.0, 1.0, 0.5])
+    panel = JudgePanel(RATINGS, DRAFTS, shares, FIGURES, _picture)
+    panel.higher("judge")
+    assert panel.widget.state["shown"]["people"] == "25 %"
+
+
+def test_without_anything_judged_by_both_the_panel_says_so():
+    panel = JudgePanel(RATINGS[:0], DRAFTS, PEOPLE, FIGURES, _picture)
+    assert panel.candidate_id is None and panel.widget.state["shown"] is None
+
+
+# --- the cut
+
+
+def test_a_share_keeps_that_many_of_the_best_scored():
+    panel = CutPanel(SCORES, CANDIDATES, FIGURES, _picture, share=0.5)
+    best = SCORES.sort_values("score", ascending=False).candidate_id
+    assert panel.kept == list(best[:3])
+    panel.set_share(1)
+    assert sorted(panel.kept) == sorted(CANDIDATES.candidate_id)
+    panel.set_share(0.001)
+    assert panel.kept == [best.iloc[0]]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.75, 0.9])
+def test_the_cut_keeps_what_the_selection_will_keep(share):
+    kept = CutPanel(SCORES, CANDIDATES, FIGURES, _picture, share=share).kept
+    scores = SCORES.set_index("candidate_id").score
+    number = max(1, round(share * len(CANDIDATES)))
+    assert kept == list(top_candidates(CANDIDATES, scores, n=number).candidate_id)
+    turns = select(CANDIDATES, scores, share=share).turns
+    assert sum(len(rounds) for rounds in turns) == len(kept)
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan")])
+def test_a_share_outside_its_range_is_refused(share):
+    with pytest.raises(ValueError, match="above 0"):
+        CutPanel(SCORES, CANDIDATES, FIGURES, _picture).set_share(share)
+
+
+def test_the_cut_tells_its_callback_after_every_move():
+    told = []
+    panel = CutPanel(SCORES, CANDIDATES, FIGURES, _picture, told.append)
+    assert told == []
+    _press(panel, "set_share", 0.25)
+    assert told == [0.25]
+
+
+def test_borderline_cases_stand_next_to_the_cut():
+    panel = CutPanel(SCORES, CANDIDATES, FIGURES, _picture, share=0.5)
+    state = panel.widget.state
+    assert state["inside"][-1]["candidate_id"] == panel.kept[-1]
+    assert state["outside"][0]["score"] <= state["inside"][-1]["score"]
+    assert len(state["outside"]) == 3
+
+
+def test_coverage_adds_up_before_and_after_the_cut():
+    state = CutPanel(SCORES, CANDIDATES, FIGURES, _picture, share=0.5).widget.state
+    rows = {row["name"]: (row["before"], row["after"]) for row in state["coverage"]}
+    assert rows == {"chest X-ray": (5, 2), "several": (1, 1)}
+    assert sum(row["share_after"] for row in state["coverage"]) == pytest.approx(1)
+
+
+def test_candidates_without_a_score_are_counted_not_kept():
+    panel = CutPanel(SCORES[:4], CANDIDATES, FIGURES, _picture, share=1)
+    assert len(panel.kept) == 4
+    assert panel.widget.state["unscored"] == 2
+
+
+def test_scores_all_alike_can_still_be_drawn():
+    state = CutPanel(SCORES.assign(score=0.0), CANDIDATES, FIGURES, _picture).widget.state
+    assert 0 <= state["place"] <= 1
+
+
+# --- progress
+
+
+def test_progress_never_goes_back_when_threads_report_out_of_order():
+    view = ProgressView(10, "Rating")
+    for n in (3, 5, 4):
+        view.step(n)
+    assert view.n == 5
+    view.step()
+    assert view.n == 6
+
+
+def test_the_last_step_is_always_shown():
+    view = ProgressView(1000, "Rating")
+    for n in range(1, 1001):
+        view.step(n)
+    assert view.widget.state["n"] == 1000
+
+
+def test_a_step_of_short_work_is_shown_at_once():
+    view = ProgressView(4, "Rating")
+    view.step(1, "the first")
+    assert (view.widget.state["n"], view.widget.state["message"]) == (1, "the first")
+
+
+def test_many_quick_steps_send_few_messages():
+    view = ProgressView(10_000, "Rating")
+    before = view.widget.state["turn"]
+    for n in range(1, 2_001):
+        view.step(n)
+    assert view.widget.state["turn"] - before < 50
+
+
+def test_steps_from_many_threads_are_all_counted():
+    view = ProgressView(400, "Rating")
+    threads = [threading.Thread(target=lambda: [view.step() for _ in range(100)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert view.n == 400
+
+
+def test_one_bar_can_count_several_pieces_of_work():
+    view = ProgressView(10, "Rating")
+    view.step(6)
+    view.counting_from(6)(2)
+    assert view.n == 8
+
+
+def test_training_reports_its_steps_and_its_loss_and_is_not_stopped():
+    view = ProgressView(10, "Tuning")
+    assert view.watch(3, 10, 1.23456) is True
+    assert (view.n, view.message) == (3, "loss 1.23")
+
+
+def test_work_that_ends_early_is_not_called_done():
+    view = ProgressView(4, "Rating")
+    view.step(2)
+    view.done("interrupted")
+    assert view.widget.state["ended"] == "early"
+    view.step(4)
+    view.done()
+    assert view.widget.state["ended"] == "done"
+
+
+def test_an_error_inside_the_block_is_shown_and_raised():
+    with pytest.raises(RuntimeError), ProgressView(4, "Rating") as view:
+        raise RuntimeError("no answer")
+    assert (view.ended, view.message) == ("early", "stopped: no answer")
+
+
+# --- model chat
+
+
+def test_every_model_is_asked_about_the_chosen_image(image):
+    asked = []
+
+    def model(pixels, question):
+        asked.append((pixels.size, question))
+        return "an answer"
+
+    small = Image.new("RGB", (8, 8))
+    chat = ModelChat({"base": model, "tuned": model}, {"one": image, "two": small})
+    chat.choose("two")
+    assert chat.ask(" What? ") == {"base": "an answer", "tuned": "an answer"}
+    assert asked == [((8, 8), "What?")] * 2
+    chat.choose("one")
+    chat.ask("And?")
+    assert asked[-1][0] == (300, 200)
+    assert [entry["question"] for entry in chat.widget.state["asked"]] == ["And?", "What?"]
+
+
+def test_a_model_that_raises_is_shown_as_having_no_answer(image):
+    def broken(pixels, question):
+        raise RuntimeError("out of memory")
+
+    chat = ModelChat({"good": lambda i, q: "yes", "broken": broken}, {"one": image})
+    with pytest.raises(RuntimeError, match="out of memory"):
+        chat.ask("What?")
+    entry = chat.widget.state["asked"][0]
+    assert entry["failed"] and entry["answers"]["good"]["text"] == "yes"
+
+
+def test_an_empty_question_and_an_unknown_figure_are_refused(image):
+    chat = ModelChat({"base": lambda i, q: "yes"}, {"one": image})
+    with pytest.raises(ValueError, match="empty"):
+        chat.ask("  ")
+    with pytest.raises(ValueError, match="'three'"):
+        chat.choose("three")
+
+
+def test_the_chat_says_that_it_is_not_for_clinical_use(image):
+    chat = ModelChat({"base": lambda i, q: "yes"}, {"one": image})
+    assert "not for clinical use" in str(chat.widget._esm)
+
+
+def test_no_panel_reads_or_writes_a_file():
+    for path in Path(panels.__file__).parent.glob("*.py"):
+        source = path.read_text()
+        assert not [word for word in ("open(", "Path(", "to_parquet", "sqlite") if word in source]

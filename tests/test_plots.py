@@ -1,0 +1,243 @@
+"""Every plot draws what its rows and metrics say, with labelled axes, and leaves pyplot alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from vital_lib import plots
+
+ARMS = {
+    "candidates.accepted_share_none": 0.52,
+    "candidates.accepted_share_random": 0.57,
+    "candidates.accepted_share_clinician": 0.71,
+    "candidates.accepted_share_clinician_low": 0.66,
+    "candidates.accepted_share_clinician_high": 0.75,
+}
+AGREEMENT = {
+    "judge.agreement": 0.78,
+    "judge.agreement_mean_of_5": 0.86,
+    "selector.agreement": 0.93,
+    "selector.agreement_human_only": 0.9,
+    "selector.agreement_judge_only": 0.85,
+}
+SELECTION = {
+    "selection.accepted_share_selected": 0.9,
+    "selection.accepted_share_random": 0.7,
+    "selection.accepted_share_judge_top": 0.8,
+}
+EVALUATION = {
+    **{f"evaluation.closed_accuracy_{m}": 0.5 for m in ("base", "random", "selected")},
+    **{f"evaluation.open_recall_{m}": 0.4 for m in ("base", "random", "selected")},
+    "evaluation.blank_closed_accuracy_selected": 0.45,
+}
+WINS = {"evaluation.win_rate_percent": 63.0, "evaluation.win_rate_unaligned_percent": 70.0}
+FIGURES = pd.DataFrame(
+    {
+        "figure_id": ["f1", "f2", "f3", "f4"],
+        "modalities": [["mri"], ["mri", "ct_scan"], [], ["gross"]],
+        "split": ["train", "test", "train", "validation"],
+    }
+)
+RATINGS = pd.DataFrame(
+    {"candidate_id": list("abcd"), "judge": "clinic", "overall": [9.0, 8.6, 2.0, None]}
+)
+PEOPLE = pd.DataFrame({"candidate_id": list("aabbcd"), "accepted": [1, 1, 1, 0, 0, 1]})
+SCORES = pd.DataFrame({"candidate_id": list("abcd"), "score": [2.0, 1.0, -1.0, 0.5]})
+SWEEP = pd.DataFrame({"w_human": [100, 1, 10], "validation_agreement": [0.88, 0.8, 0.91]})
+
+EVERY_PLOT = {
+    "modality_counts": lambda: plots.modality_counts(FIGURES),
+    "cluster_map": lambda: plots.cluster_map(
+        np.random.default_rng(0).normal(size=(9, 5)), [0, 1, 2] * 3, [True, False, False] * 3
+    ),
+    "accepted_share_by_arm": lambda: plots.accepted_share_by_arm(ARMS),
+    "rating_distribution": lambda: plots.rating_distribution(RATINGS),
+    "rating_calibration": lambda: plots.rating_calibration(RATINGS, PEOPLE),
+    "agreement_bars": lambda: plots.agreement_bars(AGREEMENT),
+    "sweep_curve": lambda: plots.sweep_curve(SWEEP),
+    "score_distributions": lambda: plots.score_distributions(SCORES, PEOPLE),
+    "selection_bars": lambda: plots.selection_bars(SELECTION),
+    "loss_curves": lambda: plots.loss_curves({"selected": [3.0, 2.0, 1.5], "mine": [3.0, 2.5]}),
+    "evaluation_bars": lambda: plots.evaluation_bars(EVALUATION),
+    "win_rate_bars": lambda: plots.win_rate_bars(WINS),
+}
+
+
+def _texts(figure) -> str:
+    from matplotlib.text import Text
+
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
+
+
+def _bar_widths(axes) -> list[float]:
+    return [round(bar.get_width(), 6) for bar in axes.patches]
+
+
+@pytest.mark.parametrize("name", EVERY_PLOT)
+def test_every_plot_labels_its_axes_and_shows_itself_as_an_image(name):
+    figure = EVERY_PLOT[name]()
+    assert all(axes.get_xlabel() and axes.get_title(loc="left") for axes in figure.axes)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_the_tests_draw_every_public_plot():
+    drawn = {*EVERY_PLOT, "figure_grid", "pipeline_overview"}
+    public = {name for name in plots.__all__ if name.islower() and name != "modality_of"}
+    assert drawn == public
+
+
+def test_a_figure_with_two_modalities_counts_under_each():
+    axes = plots.modality_counts(FIGURES).axes[0]
+    totals = [text.get_text() for text in axes.texts]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    counts = dict(zip(names, totals, strict=True))
+    assert counts == {"not stated": "1", "gross pathology": "1", "MRI": "2", "CT": "1"}
+
+
+def test_bars_are_as_long_as_their_metrics_say_in_per_cent():
+    axes = plots.accepted_share_by_arm(ARMS).axes[0]
+    assert _bar_widths(axes) == [52, 57, 71]
+
+
+def test_an_interval_is_drawn_and_written_where_it_was_measured():
+    axes = plots.accepted_share_by_arm(ARMS).axes[0]
+    assert [66, 75] in [[round(x, 6) for x in line.get_xdata()] for line in axes.lines]
+    assert [text.get_text() for text in axes.texts] == ["52.0", "57.0", "71.0  (66.0 to 75.0)"]
+
+
+def test_no_interval_is_claimed_where_none_was_measured():
+    assert "interval" not in _texts(plots.agreement_bars(AGREEMENT))
+
+
+def test_a_metric_that_is_missing_or_not_a_number_has_no_bar():
+    some = {**AGREEMENT, "judge.agreement": float("nan")}
+    del some["selector.agreement_judge_only"]
+    axes = plots.agreement_bars(some).axes[0]
+    assert _bar_widths(axes) == [86, 90, 93]
+
+
+def test_without_any_metric_the_error_names_those_wanted():
+    with pytest.raises(plots.MissingMetric, match="selection.accepted_share_selected"):
+        plots.selection_bars({"judge.agreement": 0.8})
+
+
+def test_win_rates_are_per_cent_already():
+    assert _bar_widths(plots.win_rate_bars(WINS).axes[0]) == [70, 63]
+
+
+def test_win_rates_by_the_judge_and_by_clinicians_stand_together():
+    both = {**WINS, "evaluation.win_rate_clinicians_percent": 58.0}
+    axes = plots.win_rate_bars(both).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert dict(zip(names, _bar_widths(axes), strict=True)) == {
+        "clinicians, over random sample": 58,
+        "judge, over unaligned": 70,
+        "judge, over random sample": 63,
+    }
+
+
+def test_the_blank_image_control_is_a_line_across_the_closed_questions():
+    closed, opened = plots.evaluation_bars(EVALUATION).axes
+    assert [45, 45] in [[round(x, 6) for x in line.get_xdata()] for line in closed.lines]
+    assert "image blanked: 45.0 %" in _texts(closed)
+    assert "blanked" not in _texts(opened)
+
+
+def test_ratings_that_could_not_be_read_are_counted_but_not_drawn():
+    figure = plots.rating_distribution(RATINGS)
+    assert "3 of 4 read" in _texts(figure)
+    assert sum(bar.get_height() for bar in figure.axes[0].patches) == 3
+
+
+def test_calibration_puts_the_accepted_share_at_the_rounded_rating():
+    axes = plots.rating_calibration(RATINGS, PEOPLE).axes[0]
+    points = axes.containers[0].lines[0]
+    assert list(points.get_xdata()) == [2, 9]
+    assert list(points.get_ydata()) == [0, 75]
+
+
+def test_wilson_intervals_are_those_of_the_textbook():
+    down, up = plots._wilson(np.array([50.0, 0.0]), np.array([10, 10]))
+    assert np.allclose(
+        [50 - down[0], 50 + up[0], 0 - down[1], up[1]], [23.7, 76.3, 0, 27.8], atol=0.1
+    )
+
+
+def test_the_sweep_is_drawn_in_order_and_names_its_best_weight():
+    axes = plots.sweep_curve(SWEEP).axes[0]
+    assert list(axes.lines[0].get_xdata()) == [1, 10, 100]
+    assert "best: weight 10, 91.0 %" in _texts(axes)
+
+
+def test_a_candidate_that_half_its_people_accept_counts_as_accepted():
+    text = _texts(plots.score_distributions(SCORES, PEOPLE))
+    assert "accepted by people (3)" in text
+    assert "rejected by people (1)" in text
+
+
+def test_a_group_without_any_candidate_is_drawn_as_empty():
+    everyone = PEOPLE.assign(accepted=True)
+    assert "rejected by people (0)" in _texts(plots.score_distributions(SCORES, everyone))
+
+
+def test_features_of_two_dimensions_are_drawn_as_they_are():
+    points = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    axes = plots.cluster_map(points, [0, 1, 1], [False, True, False]).axes[0]
+    assert axes.collections[0].get_offsets().tolist() == [[0, 1], [4, 5]]
+    assert axes.collections[1].get_offsets().tolist() == [[2, 3]]
+
+
+def test_the_first_component_is_the_direction_that_varies_most():
+    spread = np.zeros((8, 6))
+    spread[:, 4] = np.arange(8)
+    points, (first, _) = plots._on_a_plane(spread)
+    assert np.allclose(np.abs(np.diff(points[:, 0])), 1)
+    assert first == " (100 % of variance)"
+
+
+def test_a_grid_shows_every_image_and_cuts_long_titles():
+    images = [Image.new("RGB", (8, 6)), Image.new("L", (6, 8)), Image.new("RGB", (4, 4))]
+    axes = plots.figure_grid(images, ["short", "b" * 40, "c"], columns=2).axes
+    assert [len(one.images) for one in axes] == [1, 1, 1, 0]
+    assert axes[0].get_title() == "short"
+    assert axes[1].get_title() == "b" * 25 + "…"
+
+
+def test_the_overview_names_every_step_in_order():
+    text = _texts(plots.pipeline_overview())
+    steps = ["Figures", "Drafts", "Preferences", "Candidates", "Ratings", "Selector"]
+    places = [text.index(step) for step in [*steps, "Selected set", "Tuned model", "Evaluation"]]
+    assert places == sorted(places)
+
+
+def test_a_figure_has_one_modality_several_or_none():
+    assert plots.modality_of(["mri"]) == "mri"
+    assert plots.modality_of(["mri", "gross"]) == "several"
+    assert plots.modality_of([]) == "not_stated"
+
+
+def test_importing_plots_loads_no_matplotlib():
+    code = "import sys; from vital_lib import plots; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_plot_leaves_no_figure_open_in_pyplot():
+    from matplotlib import pyplot
+
+    plots.win_rate_bars(WINS)._repr_png_()
+    assert pyplot.get_fignums() == []
+
+
+def test_a_plot_leaves_the_readers_own_style_as_it_was():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    plots.agreement_bars(AGREEMENT)
+    assert dict(matplotlib.rcParams) == before

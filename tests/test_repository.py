@@ -1,0 +1,124 @@
+"""Claims about the repository as a whole: its size, its imports, its README, its boundaries."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vital_lib.tables import document
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = ROOT / "vital_lib"
+TORCH_FREE = (
+    "tables statistics figures prompts vlm labels demonstrations generation judging selection "
+    "walkthrough clinic clinic.service clinic.people clinic.figure_set"
+).split()
+
+
+def _modules(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def test_the_core_stays_thin(capsys):
+    core = [path for path in _modules(LIBRARY) if "clinic" not in path.parts]
+    lines = sum(len(path.read_text().splitlines()) for path in core)
+    with capsys.disabled():
+        print(f"\nvital_lib without the clinic: {lines} lines in {len(core)} modules")
+    assert lines <= 5_000
+
+
+def test_no_module_outgrows_400_lines():
+    long = {p.name: n for p in _modules(LIBRARY) if (n := len(p.read_text().splitlines())) > 400}
+    assert not long
+
+
+def test_no_function_outgrows_60_lines():
+    long = []
+    for path in _modules(LIBRARY):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = node.end_lineno - node.lineno + 1
+                if length > 60:
+                    long.append((path.name, node.name, length))
+    assert not long
+
+
+def test_everything_public_is_documented():
+    bare = []
+    for path in _modules(LIBRARY):
+        tree = ast.parse(path.read_text())
+        public = [tree, *(node for node in tree.body if hasattr(node, "name"))]
+        bare += [
+            (path.name, getattr(node, "name", "module"))
+            for node in public
+            if not getattr(node, "name", "").startswith("_") and not ast.get_docstring(node)
+        ]
+    assert not bare
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_a_module_that_needs_no_model_imports_no_heavy_library(module):
+    code = (
+        f"import sys; import vital_lib.{module}; "
+        "print([m for m in ('torch', 'transformers', 'sklearn', 'matplotlib', 'peft') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_only_simulated_people_open_the_truth():
+    """The table clinic_truth is named where it is declared, made, and used by people: nowhere else."""
+    allowed = {"tables.py", "people.py", "figure_set.py", "report.py"}
+    naming = {p.name for p in _modules(LIBRARY) if "clinic_truth" in p.read_text()}
+    assert naming <= allowed
+    assert not [
+        p.name for p in (ROOT / "notebooks").glob("*.ipynb") if "clinic_truth" in p.read_text()
+    ]
+
+
+def test_the_generator_and_the_judges_never_see_the_truth():
+    for name in ("generator", "judges", "service"):
+        for path in [LIBRARY / "clinic" / f"{name}.py", *(LIBRARY / "clinic" / name).glob("*.py")]:
+            if path.exists():
+                source = path.read_text()
+                assert "phantoms" not in source and "people" not in source, path.name
+
+
+def test_the_readme_of_the_data_is_generated_from_the_schemas():
+    assert (ROOT / "data" / "README.md").read_text() == document()
+
+
+def test_the_readme_shows_a_picture_two_commands_and_a_true_tree():
+    text = (ROOT / "README.md").read_text()
+    assert re.search(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text):
+        assert (ROOT / picture).exists(), picture
+    for command in ("make demo", "make lab", "make test", "make test-all"):
+        assert command in text
+    tree = re.search(r"```text\n(.*?)```", text, re.S).group(1)
+    folder, missing = "", []
+    for line in tree.splitlines():
+        name = line.split()[0] if line.split() else ""
+        if not name:
+            continue
+        if not line.startswith(" "):
+            folder = name if name.endswith("/") else ""
+        path = ROOT / name if not line.startswith(" ") else ROOT / folder / name
+        if not path.exists():
+            missing.append(str(path.relative_to(ROOT)))
+    assert not missing
+
+
+def test_the_readme_says_it_is_not_for_clinical_use():
+    assert "not for clinical use" in (ROOT / "README.md").read_text()
+
+
+def test_no_pickle_is_opened_anywhere():
+    opening = re.compile(r"torch\.load\(|pickle\.load|joblib\.load|trust_remote_code=True")
+    assert not [path.name for path in _modules(LIBRARY) if opening.search(path.read_text())]

@@ -1,0 +1,85 @@
+"""Claims about running notebooks unattended, on small notebooks made here."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+
+from vital_lib import walkthrough
+from vital_lib.clinic import CLINICIANS
+from vital_lib.labels import LabelLog
+from vital_lib.tables import Workspace
+
+
+@pytest.fixture
+def small_notebooks(tmp_path, monkeypatch):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr(walkthrough, "NOTEBOOKS", folder)
+
+    def write(name, *sources):
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        cells[0].metadata["tags"] = ["parameters"]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"{name}.ipynb")
+
+    return write
+
+
+RECORD = "from vital_lib.tables import Workspace\nWorkspace(run).record({'stage.seed': seed})"
+
+
+def test_each_notebook_receives_the_parameters_it_declares(small_notebooks, tmp_path):
+    small_notebooks("00_first", "run = None\nseed = 0", RECORD)
+    small_notebooks("01_second", "run = None", "run")
+    ran = list(walkthrough.run_notebooks(tmp_path / "run", settings={"seed": 7}))
+    assert [path.stem for path, _ in ran] == ["00_first", "01_second"]
+    assert Workspace(tmp_path / "run").metrics == {"stage.seed": 7}
+    assert (tmp_path / "run" / "executed" / "01_second.ipynb").exists()
+
+
+def test_a_failing_cell_names_the_notebook_and_stops_the_walk(small_notebooks, tmp_path, capsys):
+    small_notebooks("00_first", "run = None\nseed = 0", "raise RuntimeError('no figures')")
+    small_notebooks("01_second", "run = None\nseed = 0", RECORD)
+    code = walkthrough.main(["--run", str(tmp_path / "run")])
+    assert code == 1
+    assert "00_first" in (error := capsys.readouterr().err) and "no figures" in error
+    assert not Workspace(tmp_path / "run").metrics
+
+
+def test_a_setting_that_no_notebook_declares_is_refused(small_notebooks, tmp_path):
+    small_notebooks("00_first", "run = None", "run")
+    with pytest.raises(ValueError, match="colour"):
+        list(walkthrough.run_notebooks(tmp_path / "run", settings={"colour": "red"}))
+
+
+def _run_labelled_by(folder, annotator):
+    log = LabelLog(Workspace(folder).label_url)
+    log.record(
+        item_id="i",
+        left_id="l",
+        right_id="r",
+        left_accepted=True,
+        right_accepted=False,
+        annotator=annotator,
+    )
+
+
+def test_a_fresh_start_deletes_a_run_that_only_simulated_people_labelled(tmp_path):
+    _run_labelled_by(tmp_path / "run", CLINICIANS[0])
+    assert walkthrough.set_aside(tmp_path / "run") is None
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fresh_start_keeps_a_run_that_a_person_labelled(tmp_path):
+    _run_labelled_by(tmp_path / "run", "dr-somebody")
+    kept = walkthrough.set_aside(tmp_path / "run")
+    log = LabelLog(Workspace(kept).label_url)
+    assert list(log.history()["annotator"]) == ["dr-somebody"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_summary_shows_each_measure_once_with_its_interval():
+    text = walkthrough.summary(
+        {"a.n": 1200, "b.share": 0.5, "b.share_low": 0.4, "b.share_high": 0.6}
+    )
+    assert text.splitlines() == ["a.n      1,200", "b.share  0.500  [0.400, 0.600]"]

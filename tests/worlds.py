@@ -1,0 +1,274 @@
+"""A small world on the clinic: the method's stages in order, called as the notebooks call them.
+
+Figures, drafts, labels, demonstrations, candidates, ratings, selector, selection. Two worlds on the
+same grounds differ only in what they are handed: the clinic's rates, the people, the pool of
+demonstrations, the ratings. This module knows nothing of what any test claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vital_lib import demonstrations, encoders, generation, judging, labels, prompts, selector
+from vital_lib import figures as figure_sets
+from vital_lib.clinic import Clinicians, transport
+from vital_lib.clinic.rates import DEFAULT_RATES, Rates
+from vital_lib.selection import random_candidates, top_candidates
+from vital_lib.statistics import (
+    Interval,
+    difference_interval,
+    mean_interval,
+    share_difference_interval,
+)
+from vital_lib.tables import Workspace, empty_frame
+from vital_lib.vlm import VLM
+
+TRAIN_SAMPLE = 100  # more than notebook 01 has, so that the pool of demonstrations is no luck
+CLUSTERS = 12
+JUDGE_PAIRS = 5000  # half of notebook 06's: the agreement is the same, the training half as long
+WEIGHTS = (1, 10, 100)  # every second weight of notebook 06
+SHARE = 0.4  # as notebook 07 has it
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What several worlds share: a run folder with its figures, which of them are labelled."""
+
+    workspace: Workspace
+    figures: pd.DataFrame
+    labelled: pd.DataFrame
+    encoder: encoders.Encoder
+
+    def of_split(self, frame: pd.DataFrame, split: str) -> pd.DataFrame:
+        """The rows of `frame` (it has a figure_id) that are about figures of `split`."""
+        splits = self.figures.set_index("figure_id")["split"]
+        return frame[frame["figure_id"].map(splits) == split].reset_index(drop=True)
+
+    def groups(self, frame: pd.DataFrame) -> pd.Series:
+        """The article of each row of `frame`, by its figure_id."""
+        return frame["figure_id"].map(self.figures.set_index("figure_id")["group_id"])
+
+
+@dataclass(frozen=True)
+class World:
+    """One generator and one set of people on `grounds`; `preferences` is what they said."""
+
+    grounds: Grounds
+    model: VLM
+    drafts: pd.DataFrame
+    people: Clinicians
+    preferences: pd.DataFrame
+
+
+class Learned(NamedTuple):
+    """A trained selector's scores, and how it and the judge did on held-out human pairs."""
+
+    scores: pd.Series  # by candidate_id
+    selector_hits: np.ndarray  # (pairs,) 1 where the people's choice is scored higher, 0.5 a tie
+    judge_hits: np.ndarray  # (pairs,) the same of the first rating
+    groups: list[str]  # (pairs,)
+
+    def agreement(self) -> Interval:
+        return mean_interval(self.selector_hits, self.groups)
+
+    def judge_agreement(self) -> Interval:
+        return mean_interval(self.judge_hits, self.groups)
+
+    def agreement_minus_judge(self) -> Interval:
+        return difference_interval(self.selector_hits, self.judge_hits, self.groups)
+
+
+# ------------------------------------------------------------- figures, drafts, labels (01 to 03)
+
+
+def draw_grounds(folder: Path, *, articles: int, seed: int = 0) -> Grounds:
+    """The clinic's figures in `folder`; labelled are a diverse sample of train, all of the rest."""
+    workspace = Workspace(folder)
+    frame, _ = figure_sets.read_figures("clinic", run=folder, seed=seed, articles=articles)
+    encoder = encoders.load_encoder("clinic", cache=workspace.features)
+    train = frame[frame["split"] == "train"]
+    features = demonstrations.joined_features(
+        encoder.images(
+            [figure_sets.open_image(workspace.resolve(name)) for name in train["image"]]
+        ),
+        encoder.texts([prompts.figure_text(row) for row in train.to_dict("records")]),
+    )
+    diverse = demonstrations.diverse_sample(
+        train, features, n=TRAIN_SAMPLE, clusters=CLUSTERS, seed=seed
+    )
+    in_sample = frame["figure_id"].isin(diverse["figure_id"]) | (frame["split"] != "train")
+    return Grounds(workspace, frame, frame[in_sample].reset_index(drop=True), encoder)
+
+
+def open_world(
+    grounds: Grounds, name: str, *, rates: Rates = DEFAULT_RATES, seed: int = 0
+) -> World:
+    """Draft about the labelled figures, and have the simulated clinicians judge the drafts.
+
+    Args:
+        name: of the world's folder; a ledger of its own, since it does not know of `rates`.
+    """
+    folder = grounds.workspace.path / name
+    folder.mkdir()
+    model = VLM(ledger=folder / "ledger.sqlite", transport=transport(rates, seed))
+    drafts, unread = generation.draft_candidates(
+        grounds.labelled, model, resolve=grounds.workspace.resolve, seed=seed
+    )
+    assert unread.empty, unread
+    truth = grounds.workspace.read("clinic_truth")
+    people = Clinicians(grounds.figures, truth, rates, seed)
+    return World(grounds, model, drafts, people, _said(people, drafts, folder))
+
+
+def with_people(world: World, name: str, people: Clinicians) -> World:
+    """The same drafts, judged by others; `name` is of the folder of their label log."""
+    folder = world.grounds.workspace.path / name
+    folder.mkdir()
+    return replace(world, people=people, preferences=_said(people, world.drafts, folder))
+
+
+def _said(people: Clinicians, drafts: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    log = labels.LabelLog(f"sqlite:///{folder / 'labels.sqlite'}")
+    people.label(log, drafts)
+    preferences = log.preferences()
+    log.close()
+    return preferences
+
+
+# ------------------------------------------------------- demonstrations and candidates (03 and 04)
+
+
+def accepted_pool(world: World) -> pd.DataFrame:
+    """Demonstrations made of the responses that the majority accepted."""
+    return demonstrations.choose_demonstrations(
+        world.preferences, world.drafts, world.grounds.figures
+    )
+
+
+def rejected_pool(world: World) -> pd.DataFrame:
+    """Demonstrations made of the responses that the majority rejected: every tick a cross."""
+    turned = world.preferences.assign(
+        left_accepted=~world.preferences["left_accepted"],
+        right_accepted=~world.preferences["right_accepted"],
+    )
+    return demonstrations.choose_demonstrations(turned, world.drafts, world.grounds.figures)
+
+
+def write(world: World, pool: pd.DataFrame | None, *, seed: int = 0) -> pd.DataFrame:
+    """Candidates about every figure, after demonstrations of `pool`, or after none."""
+    grounds = world.grounds
+    shown = empty_frame("demonstrations") if pool is None else pool
+    candidates, unread = generation.generate_candidates(
+        grounds.figures,
+        shown,
+        world.model,
+        arm="none" if pool is None else "clinician",
+        resolve=grounds.workspace.resolve,
+        image_of=grounds.figures.set_index("figure_id")["image"],
+        seed=seed,
+    )
+    assert unread.empty, unread
+    return candidates
+
+
+# ----------------------------------------------------------------------- ratings, selector (05, 06)
+
+
+def rate(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
+    """The judge's ratings of candidates of train and test, and of the drafts of test."""
+    grounds = world.grounds
+    final = [grounds.of_split(candidates, split) for split in ("train", "test")]
+    rated = pd.concat([*final, grounds.of_split(world.drafts, "test")], ignore_index=True)
+    return judging.rate_candidates(
+        rated, grounds.figures, world.model, resolve=grounds.workspace.resolve
+    )
+
+
+def peoples_ratings(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
+    """The ratings of a judge who is the people: 10 times the share of them who accept.
+
+    Of the same candidates as `rate`, in the columns of table `ratings` that are read.
+    """
+    grounds = world.grounds
+    final = [grounds.of_split(candidates, split) for split in ("train", "test")]
+    rated = pd.concat([*final, grounds.of_split(world.drafts, "test")], ignore_index=True)
+    shares = world.people.ticks(rated).groupby("candidate_id")["accepted"].mean()
+    overall = 10 * rated["candidate_id"].map(shares).astype(float)
+    return rated[["candidate_id"]].assign(judge="the people", repeat=0, overall=overall)
+
+
+def learn(world: World, candidates: pd.DataFrame, ratings: pd.DataFrame) -> Learned:
+    """Train the selector on the people's and the judge's pairs; try it on held-out human pairs."""
+    grounds = world.grounds
+    everything = pd.concat([world.drafts, candidates], ignore_index=True)
+    human = selector.human_pairs(world.preferences, world.drafts, grounds.figures)
+    judged = selector.judge_pairs(ratings, everything, grounds.figures, n=JUDGE_PAIRS)
+    matrix = selector.candidate_features(
+        everything, grounds.figures, grounds.encoder, resolve=grounds.workspace.resolve
+    )
+    features = selector.Features(list(everything["candidate_id"]), matrix)
+    train = pd.concat([human[human["split"] == "train"], judged], ignore_index=True)
+    scores = _train(train, human[human["split"] == "validation"], features).scores(features)
+    held_out = human[human["split"] == "test"].reset_index(drop=True)
+    return Learned(
+        scores,
+        selector.pair_agreement(held_out, scores),
+        selector.pair_agreement(held_out, ratings.set_index("candidate_id")["overall"]),
+        selector.pair_groups(held_out, world.drafts, grounds.figures),
+    )
+
+
+def _train(
+    pairs: pd.DataFrame, validation: pd.DataFrame, features: selector.Features
+) -> selector.Selector:
+    if validation.empty:  # people who find nothing to reject: no weight can be chosen
+        return selector.train_selector(pairs, features, w_human=WEIGHTS[0])
+    return selector.sweep(pairs, features, weights=WEIGHTS, validation=validation)[1]
+
+
+# ------------------------------------------------------------------- what people make of it (07)
+
+
+def selected_minus_random(
+    world: World,
+    candidates: pd.DataFrame,
+    scores: Mapping[str, float] | pd.Series,
+    *,
+    seed: int = 0,
+) -> Interval:
+    """Accepted share of the best-scored candidates about test figures, minus that of a draw."""
+    held_out = world.grounds.of_split(candidates, "test")
+    n = round(SHARE * len(held_out))
+    return accepted_minus(
+        world,
+        top_candidates(held_out, scores, n=n, seed=seed),
+        random_candidates(held_out, n=n, seed=seed),
+    )
+
+
+def accepted_minus(world: World, a: pd.DataFrame, b: pd.DataFrame) -> Interval:
+    """Share of the people's ticks that accept a candidate of `a`, minus that of `b`."""
+    ticks, others = world.people.ticks(a), world.people.ticks(b)
+    groups = world.grounds.groups
+    return share_difference_interval(
+        ticks["accepted"], groups(ticks), others["accepted"], groups(others)
+    )
+
+
+def error_minus(world: World, kind: str, a: pd.DataFrame, b: pd.DataFrame) -> Interval:
+    """Share of candidates of `a` that really have an error of `kind`, minus that of `b`."""
+    groups = world.grounds.groups
+    return share_difference_interval(
+        has_error(world, kind, a), groups(a), has_error(world, kind, b), groups(b)
+    )
+
+
+def has_error(world: World, kind: str, candidates: pd.DataFrame) -> list[bool]:
+    """Whether each candidate really has an error of `kind`, as the closing study sees it."""
+    return [kind in kinds for kinds in world.people.error_kinds(candidates)["kinds"]]

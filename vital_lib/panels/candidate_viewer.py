@@ -1,0 +1,117 @@
+"""Candidates of one figure side by side: a column for each arm, rounds aligned. It only shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from vital_lib.panels._panel import Paged, plain
+
+_ARMS = ("none", "random", "clinician")
+_ARM_NAMES = {
+    "none": "no demonstrations",
+    "random": "random demonstrations",
+    "clinician": "clinicians' demonstrations",
+}
+
+
+class CandidateViewer(Paged):
+    """The conversations about one figure, drafts before final ones, arm beside arm.
+
+    Args:
+        candidates: columns of table `candidates` (or `drafts`).
+        figures: columns figure_id, caption, mentions.
+        image_of: figure_id -> its FigureImage, or JPEG bytes.
+    """
+
+    def __init__(
+        self, candidates: pd.DataFrame, figures: pd.DataFrame, image_of: Callable[[str], Any]
+    ) -> None:
+        super().__init__(image_of)
+        self._conversations = dict(list(candidates.groupby("figure_id", sort=False)))
+        self._figures = figures.set_index("figure_id")
+        self._items = list(self._conversations)
+        self._show()
+
+    @property
+    def figure_id(self) -> str | None:
+        """The figure shown; None where there are no candidates."""
+        return self._items[self._place] if self._items else None
+
+    def jump(self, number: int | str) -> None:
+        """Show the figure of that number, counted from 1, or of that figure_id."""
+        if isinstance(number, str):
+            if number not in self._conversations:
+                raise ValueError(f"no candidate speaks about a figure {number!r}")
+            number = self._items.index(number) + 1
+        super().jump(number)
+
+    def _state(self) -> dict[str, Any]:
+        if self.figure_id is None:
+            return {**self._pages(), "figure": None}
+        figure = self._figures.loc[self.figure_id]
+        rows = self._conversations[self.figure_id]
+        columns = [_column(c) for _, c in rows.groupby("conversation_id", sort=False)]
+        columns.sort(key=lambda column: column["order"])
+        return {
+            **self._pages(),
+            "figure": self.figure_id,
+            "caption": plain(figure["caption"]),
+            "mentions": [plain(mention) for mention in figure["mentions"]],
+            "columns": columns,
+            "rounds": sorted({int(number) for number in rows["round"]}),
+        }
+
+    _draw = r"""
+function draw(state, ui) {
+  ui.keys = { ArrowLeft: ["previous"], ArrowRight: ["next"] };
+  const head = h("div", { class: "head" }, h("h3", null, "Candidates"),
+    h("span", { class: "muted" }, state.figure ?? ""), h("span", { class: "grow" }),
+    pager(state, ui));
+  if (!state.figure) return [head, h("div", { class: "body muted" }, "There are no candidates.")];
+  const cell = (found) => h("div", { class: "box" }, found ? [
+    h("p", { class: "text" }, h("strong", null, found.instruction)),
+    found.responses.map((response) => h("p", { class: "text response" }, response)),
+    found.type || found.flags.length
+      ? h("div", null, found.type ? tags([found.type]) : null, tags(found.flags, "warn")) : null]
+    : h("span", { class: "muted" }, "no such round"));
+  const style = `grid-template-columns: 22px repeat(${state.columns.length}, minmax(220px, 1fr))`;
+  return [head, h("div", { class: "body" },
+    h("div", { class: "about" }, h("div", null, ui.picture(state.figure, 480, 190)),
+      h("div", null, section("Caption", h("p", { class: "text" }, state.caption || "none")),
+        section("Mentions", texts(state.mentions)))),
+    h("div", { class: "wide" }, h("div", { class: "rounds", style },
+      h("span"), state.columns.map((column) => h("div", null,
+        h("strong", null, column.arm),
+        h("div", { class: "muted small" }, column.about))),
+      state.rounds.map((round) => [h("span", { class: "muted number" }, String(round)),
+        state.columns.map((column) => cell(column.rounds[round]))]))))];
+}
+"""
+
+
+def _column(conversation: pd.DataFrame) -> dict[str, Any]:
+    """One conversation: its arm, what it was made with, and its rounds by number."""
+    first = conversation.iloc[0]
+    arm, shown = plain(first["arm"]), len(first["demonstration_ids"])
+    demonstrations = f"{shown} demonstration{'' if shown == 1 else 's'} shown"
+    order = _ARMS.index(arm) if arm in _ARMS else len(_ARMS)
+    return {
+        "order": [plain(first["stage"]) != "draft", order],
+        "arm": _ARM_NAMES.get(arm, arm),
+        "about": " · ".join([plain(first["stage"]), plain(first["generator"]), demonstrations]),
+        "rounds": {str(number): _round(rows) for number, rows in conversation.groupby("round")},
+    }
+
+
+def _round(rows: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "instruction": plain(rows["instruction"].iloc[0]),
+        "responses": [plain(response) for response in rows["response"]],
+        "type": plain(rows["question_type"].iloc[0]),
+        "flags": sorted(
+            {plain(flag).replace("_", " ") for flags in rows["flags"] for flag in flags}
+        ),
+    }

@@ -1,0 +1,190 @@
+"""Where to cut: the scores by modality, what a share keeps, and what falls just inside or outside.
+
+The cut is on candidates, best score first. This panel selects nothing for good: it shows what a
+share would keep and tells a callback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.panels._panel import Panel, plain
+from vital_lib.plots import MODALITY_COLOURS, MODALITY_NAMES, modality_of
+
+_BINS = 44
+_BORDERLINE = 3  # cases shown on either side of the cut
+
+
+class CutPanel(Panel):
+    """A slider over the share kept, from one candidate to all.
+
+    Args:
+        scores: columns candidate_id, score.
+        candidates: columns candidate_id, figure_id, instruction, response; those without a score
+            are counted and left out.
+        figures: columns figure_id, modalities.
+        image_of: figure_id -> its FigureImage, or JPEG bytes.
+        on_cut: called with the share after every move.
+        share: the share kept at first.
+    """
+
+    _actions = ("set_share",)
+
+    def __init__(
+        self,
+        scores: pd.DataFrame,
+        candidates: pd.DataFrame,
+        figures: pd.DataFrame,
+        image_of: Callable[[str], Any],
+        on_cut: Callable[[float], Any] | None = None,
+        *,
+        share: float = 0.4,
+    ) -> None:
+        super().__init__(image_of)
+        self._on_cut = on_cut
+        rows = candidates.merge(scores[["candidate_id", "score"]], on="candidate_id")
+        rows = rows.dropna(subset="score")
+        if rows.empty:
+            raise ValueError(
+                "no candidate has a score: run notebooks/06_train_selector.ipynb first"
+            )
+        flags = figures.set_index("figure_id")["modalities"]
+        rows["modality"] = [modality_of(flags.at[figure]) for figure in rows["figure_id"]]
+        best_first = ["score", "candidate_id"]
+        self._rows = rows.sort_values(best_first, ascending=[False, True], ignore_index=True)
+        self._unscored = candidates["candidate_id"].nunique() - len(self._rows)
+        self._names = [name for name in MODALITY_NAMES if name in set(rows["modality"])]
+        self._bins = self._histogram()
+        self._set(share)
+
+    @property
+    def kept(self) -> list[str]:
+        """The candidate_ids that the cut keeps, best first."""
+        return list(self._rows["candidate_id"][: self._number])
+
+    def set_share(self, share: float) -> None:
+        """Keep the best-scored `share` of candidates (above 0, up to 1), and tell `on_cut`.
+
+        Raises:
+            ValueError: a share outside that range.
+        """
+        with self._lock:
+            self._set(share)
+            if self._on_cut is not None:
+                self._on_cut(self.share)
+
+    def _set(self, share: float) -> None:
+        if not 0 < share <= 1:
+            raise ValueError(f"share {share!r}: give a number above 0 and up to 1")
+        self.share = float(share)
+        self._number = max(1, round(self.share * len(self._rows)))  # as selection.select
+        self._show()
+
+    def _state(self) -> dict[str, Any]:
+        edge = self._rows["score"].iloc[self._number - 1]
+        low, high = self._bins["from"], self._bins["to"]
+        return {
+            "share": self.share,
+            "kept": self._number,
+            "of": len(self._rows),
+            "unscored": self._unscored,
+            "threshold": float(edge),
+            "place": float((edge - low) / (high - low)),
+            "bins": self._bins,
+            "coverage": self._coverage(),
+            "inside": [self._case(i) for i in range(self._number)[-_BORDERLINE:]],
+            "outside": [self._case(i) for i in range(self._number, len(self._rows))[:_BORDERLINE]],
+        }
+
+    def _histogram(self) -> dict[str, Any]:
+        scores = self._rows["score"].to_numpy(dtype=float)
+        edges = np.histogram_bin_edges(scores, bins=_BINS)
+        layers = [
+            {
+                "colour": MODALITY_COLOURS[name],
+                "counts": np.histogram(scores[self._rows["modality"] == name], edges)[0].tolist(),
+            }
+            for name in self._names
+        ]
+        return {"from": float(edges[0]), "to": float(edges[-1]), "layers": layers}
+
+    def _coverage(self) -> list[dict[str, Any]]:
+        """By modality: candidates before and after the cut, and their shares of the whole."""
+        before = self._rows["modality"].value_counts()
+        after = self._rows["modality"][: self._number].value_counts()
+        return [
+            {
+                "name": MODALITY_NAMES[name],
+                "colour": MODALITY_COLOURS[name],
+                "before": int(before[name]),
+                "after": int(after.get(name, 0)),
+                "share_before": float(before[name] / len(self._rows)),
+                "share_after": float(after.get(name, 0) / self._number),
+            }
+            for name in self._names
+        ]
+
+    def _case(self, place: int) -> dict[str, Any]:
+        row = self._rows.iloc[place]
+        texts = {name: plain(row[name]) for name in ("candidate_id", "instruction", "response")}
+        return {**texts, "figure": plain(row["figure_id"]), "score": float(row["score"])}
+
+    _draw = r"""
+const score = (value, digits) => value.toFixed(digits).replace("-", "−");
+function histogram(state) {
+  const { layers } = state.bins, n = layers[0].counts.length, base = new Array(n).fill(0);
+  const totals = base.map((_, i) => layers.reduce((sum, layer) => sum + layer.counts[i], 0));
+  const unit = 100 / Math.max(1, ...totals), width = 100 / n, cut = 100 * state.place;
+  const rects = layers.map((layer) => layer.counts.map((count, i) => {
+    base[i] += count;
+    return h("rect", { x: i * width + width * 0.06, width: width * 0.88, y: 100 - base[i] * unit,
+      height: count * unit, fill: layer.colour });
+  }));
+  return h("div", { class: "histogram" },
+    h("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img",
+      "aria-label": "histogram of scores" }, rects,
+    h("rect", { class: "veil", x: 0, y: 0, width: cut, height: 100 })),
+    h("div", { class: "cut", style: `left:${cut}%` },
+      h("span", { class: cut > 70 ? "before" : "" }, `cut at ${score(state.threshold, 2)}`)));
+}
+function draw(state, ui) {
+  const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+  const change = (row) => h("td", { class: "number" },
+    `${percent(row.share_before)} → ${percent(row.share_after)}`);
+  const one = (row) => h("div", { class: "box case", key: row.candidate_id },
+    h("div", null, ui.picture(row.figure, 240, 84)),
+    h("div", null, h("div", { class: "muted small" }, `score ${score(row.score, 3)}`),
+      h("p", { class: "text" }, h("strong", null, row.instruction)),
+      h("p", { class: "text" }, row.response)));
+  const range = { type: "range", min: 1, max: 100, step: 1, value: Math.round(100 * state.share),
+    "aria-label": "share kept, in per cent",
+    oninput: (event) => ui.latest("set_share", Number(event.target.value) / 100) };
+  const bins = state.bins;
+  return [h("div", { class: "head" }, h("h3", null, "The cut"),
+    h("span", { class: "muted" }, "share kept"), h("input", { ...range, class: "share" }),
+    h("strong", { class: "number" }, percent(state.share)), h("span", { class: "grow" }),
+    state.unscored ? h("span", { class: "no" }, `${state.unscored} without a score`) : null,
+    h("span", { class: "number" }, `${state.kept.toLocaleString("en")} of ` +
+      `${state.of.toLocaleString("en")} candidates kept`)),
+  h("div", { class: "body" }, h("div", { class: "split scores" },
+    h("div", null, h("h4", null, "Scores by modality"), histogram(state),
+      h("div", { class: "row small muted number" }, h("span", null, score(bins.from, 2)),
+        h("span", { class: "grow" }), "score (higher is better)", h("span", { class: "grow" }),
+        h("span", null, score(bins.to, 2)))),
+    h("div", null, h("h4", null, "Modality coverage"), h("table", null,
+      h("tr", null, ["modality", "kept", "", "share before → after"].map((name) =>
+        h("th", null, name))),
+      state.coverage.map((row) => h("tr", null,
+        h("td", null, h("i", { class: "dot", style: `background:${row.colour}` }), row.name),
+        h("td", { class: "number" }, `${row.after} of ${row.before}`),
+        h("td", { style: "width:22%" }, bar(row.after / row.before)), change(row)))))),
+  h("div", { class: "two borderline" },
+    section("Just inside (kept)", state.inside.map(one)),
+    section("Just outside (left out)", state.outside.length ? state.outside.map(one)
+      : h("p", { class: "muted" }, "nothing is left out"))))];
+}
+"""

@@ -1,0 +1,105 @@
+"""Leaf through figures: image, caption, mentions, where each came from. It changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from vital_lib.panels._panel import Paged, plain
+from vital_lib.plots import MODALITY_NAMES
+
+_FACTS = ("figure_id", "group_id", "split", "source", "licence", "credit")
+
+
+class FigureBrowser(Paged):
+    """Figures one by one, of all modalities or of one.
+
+    Args:
+        figures: columns figure_id, caption, mentions, modalities; group_id, split, source,
+            licence and credit are shown where they are there.
+        image_of: figure_id -> its FigureImage, or JPEG bytes.
+    """
+
+    _actions = (*Paged._actions, "filter")
+
+    def __init__(self, figures: pd.DataFrame, image_of: Callable[[str], Any]) -> None:
+        super().__init__(image_of)
+        self._figures = figures.reset_index(drop=True)
+        self._flags = [list(flags) or ["not_stated"] for flags in self._figures["modalities"]]
+        found = Counter(flag for flags in self._flags for flag in set(flags))
+        names = MODALITY_NAMES.items()
+        self._counts = [[name, label, found[name]] for name, label in names if found[name]]
+        self.modality: str | None = None
+        self.filter(None)
+
+    @property
+    def figure_id(self) -> str | None:
+        """The figure shown; None where the filter leaves none."""
+        return self._figures["figure_id"][self._items[self._place]] if self._items else None
+
+    def filter(self, modality: str | None) -> None:
+        """Show only figures flagged with `modality` ("not_stated": with none; None: all)."""
+        if modality not in (None, *MODALITY_NAMES):
+            raise ValueError(f"modality {modality!r} is none of {', '.join(MODALITY_NAMES)}")
+        self.modality = modality
+        kept = [i for i, flags in enumerate(self._flags) if modality is None or modality in flags]
+        self._items = kept
+        self.jump(1)
+
+    def jump(self, number: int | str) -> None:
+        """Show figure `number` of those that pass the filter, or the figure with that figure_id."""
+        if isinstance(number, str):
+            ids = [self._figures["figure_id"][row] for row in self._items]
+            if number not in ids:
+                raise ValueError(f"no figure {number!r} among the {len(ids)} that pass the filter")
+            number = ids.index(number) + 1
+        super().jump(number)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            **self._pages(),
+            "all": len(self._figures),
+            "modality": self.modality,
+            "modalities": self._counts,
+            "figure": self._figure(),
+        }
+
+    def _figure(self) -> dict[str, Any] | None:
+        if not self._items:
+            return None
+        row = self._figures.iloc[self._items[self._place]]
+        facts = [(name.replace("_", " "), plain(row.get(name))) for name in _FACTS]
+        return {
+            "id": plain(row["figure_id"]),
+            "caption": plain(row["caption"]),
+            "mentions": [plain(mention) for mention in row["mentions"]],
+            "modalities": [MODALITY_NAMES.get(m, m) for m in row["modalities"]],
+            "facts": [[name, value] for name, value in facts if value],
+        }
+
+    _draw = r"""
+function draw(state, ui) {
+  const figure = state.figure;
+  const chip = (value, label, count) => button(`${label} ${count}`, () => ui.call("filter", value),
+    { class: "chip", "aria-pressed": String(state.modality === value) });
+  ui.keys = { ArrowLeft: ["previous"], ArrowRight: ["next"] };
+  return [
+    h("div", { class: "head" }, h("h3", null, "Figures"), chip(null, "all", state.all),
+      state.modalities.map(([value, label, count]) => chip(value, label, count)),
+      h("span", { class: "grow" }), pager(state, ui)),
+    !figure ? h("div", { class: "body muted" }, "No figure has this modality.")
+      : h("div", { class: "body split" },
+        h("div", null, ui.picture(figure.id, 640, 400)),
+        h("div", null,
+          section("Caption", h("p", { class: "text" }, figure.caption || "none")),
+          section("Mentions", texts(figure.mentions)),
+          section("Modalities", h("div", null, figure.modalities.length
+            ? tags(figure.modalities) : h("span", { class: "muted" }, "not stated"))),
+          section("Record", h("dl", { class: "small" }, figure.facts.map(([name, value]) =>
+            [h("dt", null, name), h("dd", null, value)]))))),
+  ];
+}
+"""

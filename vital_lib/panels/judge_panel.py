@@ -1,0 +1,174 @@
+"""Where the judge and people differ most: ratings beside ticks, with the judge's reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from vital_lib.panels._panel import Paged, plain
+
+_MOST = 100  # listed; the rest differ less
+_SIDES = (None, "judge", "people")
+
+
+class JudgePanel(Paged):
+    """Candidates that both the judge and people have seen, the largest disagreements first.
+
+    A disagreement is the judge's mean rating as a share of 10, less the share of people who
+    accepted: from -1 (only people like it) to 1 (only the judge does).
+
+    Args:
+        ratings: columns candidate_id, overall, criteria, rationale; unread ratings are left out,
+            repeats averaged, the first one's reasons shown.
+        candidates: columns candidate_id, figure_id, instruction, response.
+        people: table `preferences`; or columns candidate_id, accepted (yes/no, one row a person);
+            or candidate_id, accepted (a share), annotators (how many people).
+        figures: columns figure_id, caption, mentions.
+        image_of: figure_id -> its FigureImage, or JPEG bytes.
+    """
+
+    _actions = (*Paged._actions, "higher")
+
+    def __init__(
+        self,
+        ratings: pd.DataFrame,
+        candidates: pd.DataFrame,
+        people: pd.DataFrame,
+        figures: pd.DataFrame,
+        image_of: Callable[[str], Any],
+    ) -> None:
+        super().__init__(image_of)
+        self.disagreements = _disagreements(ratings, candidates, people)
+        self._figures = figures.set_index("figure_id")
+        self.side: str | None = None
+        self.higher(None)
+
+    def higher(self, side: str | None) -> None:
+        """List only what the "judge" rates higher than people do, or what "people" do; None: both.
+
+        Raises:
+            ValueError: another side.
+        """
+        if side not in _SIDES:
+            raise ValueError(f"side {side!r} is neither judge nor people nor None")
+        self.side = side
+        gap = self.disagreements["gap"]
+        kept = {"judge": gap > 0, "people": gap < 0}.get(side, gap.notna())
+        self._items = self.disagreements[kept].head(_MOST).to_dict("records")
+        self._more = int(kept.sum()) > _MOST
+        self.jump(1)
+
+    @property
+    def candidate_id(self) -> str | None:
+        """The candidate shown; None where the list is empty."""
+        return self._items[self._place]["candidate_id"] if self._items else None
+
+    def _state(self) -> dict[str, Any]:
+        gap = self.disagreements["gap"]
+        return {
+            **self._pages(),
+            "more": self._more,
+            "mean": float(gap.abs().mean()) if len(gap) else 0.0,
+            "side": self.side,
+            "counts": [len(gap), int((gap > 0).sum()), int((gap < 0).sum())],
+            "list": [[row["gap"], plain(row["instruction"])] for row in self._items],
+            "shown": self._detail(self._items[self._place]) if self._items else None,
+        }
+
+    def _detail(self, row: dict[str, Any]) -> dict[str, Any]:
+        figure = self._figures.loc[row["figure_id"]]
+        return {
+            **{name: plain(row[name]) for name in ("candidate_id", "instruction", "response")},
+            "figure": plain(row["figure_id"]),
+            "caption": plain(figure["caption"]),
+            "mentions": [plain(mention) for mention in figure["mentions"]],
+            "rating": float(row["overall"]),
+            "accepted": float(row["accepted"]),
+            "people": _in_words(row["accepted"], row["people"]),
+            "rationale": plain(row["rationale"]),
+            "criteria": [
+                [plain(part["criterion"]).replace("_", " "), float(part["rating"])]
+                for part in row["criteria"]
+                if part["rating"] is not None
+            ],
+        }
+
+    _draw = r"""
+function draw(state, ui) {
+  const shown = state.shown;
+  const chip = (value, label, n) => button(`${label} ${n}`, () => ui.call("higher", value),
+    { class: "chip", "aria-pressed": String(state.side === value) });
+  const signed = (gap) => `${gap > 0 ? "+" : gap < 0 ? "−" : ""}${Math.abs(gap).toFixed(2)}`;
+  const measure = (label, share, value) => [h("span", null, label), bar(share),
+    h("span", { class: "number" }, value)];
+  ui.keys = { ArrowUp: ["previous"], ArrowDown: ["next"] };
+  const head = h("div", { class: "head" }, h("h3", null, "Judge against people"),
+    chip(null, "all", state.counts[0]), chip("judge", "judge higher", state.counts[1]),
+    chip("people", "people higher", state.counts[2]),
+    h("span", { class: "muted small" }, `mean difference ${state.mean.toFixed(2)}`),
+    h("span", { class: "grow" }), pager(state, ui));
+  if (!shown) return [head, h("div", { class: "body muted" },
+    "No candidate here has both a rating and a person's tick or cross.")];
+  const list = h("div", { class: "list" }, state.list.map(([gap, instruction], place) =>
+    button([h("span", { class: `number ${gap > 0 ? "no" : "yes"}` }, signed(gap)),
+      h("span", { class: "clip" }, instruction)], () => ui.latest("jump", place + 1),
+    { class: "item", "aria-pressed": String(place + 1 === state.n) })),
+  state.more ? h("p", { class: "muted small" }, `the ${state.of} largest`) : null);
+  return [head, h("div", { class: "body disagreement" }, list,
+    h("div", null, ui.picture(shown.figure, 480, 220),
+      section("Caption", h("p", { class: "text" }, shown.caption || "none")),
+      h("details", { key: shown.figure, class: "small" },
+        h("summary", null, `Mentions (${shown.mentions.length})`), texts(shown.mentions))),
+    h("div", null,
+      section("Instruction", h("p", { class: "text" }, shown.instruction)),
+      section("Response", h("p", { class: "text" }, shown.response)),
+      section("Judge and people", h("div", { class: "measures" },
+        measure("judge's rating", shown.rating / 10, `${shown.rating.toFixed(1)} of 10`),
+        measure("accepted by people", shown.accepted, shown.people))),
+      section("The judge's reasons", h("p", { class: "text" }, shown.rationale || "none")),
+      shown.criteria.length ? section("Criteria", h("div", { class: "measures small" },
+        shown.criteria.map(([name, rating]) => measure(name, rating / 10, rating.toFixed(1)))))
+        : null))];
+}
+"""
+
+
+def _disagreements(
+    ratings: pd.DataFrame, candidates: pd.DataFrame, people: pd.DataFrame
+) -> pd.DataFrame:
+    """Columns candidate_id, gap, overall, accepted, people, criteria, rationale and the texts."""
+    read = ratings.dropna(subset="overall")
+    first = read.drop_duplicates("candidate_id").set_index("candidate_id")
+    judged = first[["criteria", "rationale"]].join(read.groupby("candidate_id").overall.mean())
+    rows = judged.join(_accepted_share(people), how="inner").join(
+        candidates.set_index("candidate_id")[["figure_id", "instruction", "response"]], how="inner"
+    )
+    rows["gap"] = rows["overall"] / 10 - rows["accepted"]
+    order = rows["gap"].abs().sort_values(ascending=False, kind="stable").index
+    return rows.loc[order].rename_axis("candidate_id").reset_index()
+
+
+def _accepted_share(people: pd.DataFrame) -> pd.DataFrame:
+    """By candidate_id: accepted (share of people), people (how many)."""
+    if "left_id" in people:
+        sides = [
+            people[[f"{side}_id", f"{side}_accepted"]].set_axis(
+                ["candidate_id", "accepted"], axis=1
+            )
+            for side in ("left", "right")
+        ]
+        people = pd.concat(sides)
+    ticks = people.dropna(subset="accepted").assign(accepted=lambda rows: rows["accepted"] * 1.0)
+    if "annotators" in ticks:
+        shares = ticks.set_index("candidate_id")[["accepted", "annotators"]]
+    else:
+        shares = ticks.groupby("candidate_id")["accepted"].agg(["mean", "size"])
+    return shares.set_axis(["accepted", "people"], axis=1)
+
+
+def _in_words(share: float, people: int) -> str:
+    accepted = share * people
+    whole = abs(accepted - round(accepted)) < 1e-6  # or the rows were shares, not people
+    return f"{accepted:.0f} of {people:.0f}" if whole else f"{100 * share:.0f} %"

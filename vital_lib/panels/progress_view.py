@@ -1,0 +1,99 @@
+"""Progress of long work: n of N, a bar, seconds and a message; may be told from any thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from vital_lib.panels._panel import Panel, plain
+
+# The browser is told after this many seconds or this share of the work: thousands of quick steps
+# would flood it, and what it shows may lag behind by no more than a hundredth.
+_SECONDS, _SHARE = 0.1, 0.01
+
+
+class ProgressView(Panel):
+    """One bar for one piece of work.
+
+    Args:
+        total: how many steps there are.
+        title: what is being done.
+    """
+
+    def __init__(self, total: int, title: str) -> None:
+        if total < 0:
+            raise ValueError(f"total {total!r}: give the number of steps, 0 or more")
+        super().__init__()
+        self.total, self.title = int(total), title
+        self.n, self.message, self.ended = 0, "", ""
+        self._started = time.monotonic()
+        self._tell(self._started)
+
+    def step(self, n: int | None = None, message: str | None = None) -> None:
+        """Say that `n` steps are done so far (without it: one more), with a message if it is new.
+
+        Threads may report out of order: the count never goes back.
+        """
+        with self._lock:
+            self.n = max(self.n, self.n + 1 if n is None else int(n))
+            self.message = self.message if message is None else plain(message)
+            now = time.monotonic()
+            far = self.n - self._told >= _SHARE * self.total
+            if far or now - self._shown >= _SECONDS or self.n >= self.total:
+                self._tell(now)
+
+    def counting_from(self, start: int) -> Callable[[int], None]:
+        """`step` for one of several pieces of work on the same bar, `start` steps having gone."""
+        return lambda n: self.step(start + n)
+
+    def watch(self, step: int, total: int, loss: float) -> bool:
+        """As `on_step` of `tuning.tune`: shows step and loss, and lets it go on."""
+        self.step(step, f"loss {loss:.2f}")
+        return True
+
+    def done(self, message: str = "") -> None:
+        """Say that the work has ended; with fewer than `total` steps done it ended early."""
+        with self._lock:
+            self.ended, self.message = "done" if self.n >= self.total else "early", plain(message)
+            self._tell(time.monotonic())
+
+    def __enter__(self) -> ProgressView:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, _trace: Any) -> None:
+        if kind is not None or not self.ended:
+            self.done(f"stopped: {plain(error) or kind.__name__}" if kind else self.message)
+
+    def _tell(self, now: float) -> None:
+        self._told, self._shown, self._seconds = self.n, now, now - self._started
+        self._show()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "n": self.n,
+            "of": self.total,
+            "seconds": self._seconds,
+            "message": self.message,
+            "ended": self.ended,
+        }
+
+    _draw = r"""
+function draw(state) {
+  const share = state.of ? state.n / state.of : 1;
+  const time = (s) => s < 90 ? `${s.toFixed(s < 10 ? 1 : 0)} s`
+    : `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
+  const left = state.n && !state.ended && share < 1
+    ? `, about ${time(state.seconds * (1 / share - 1))} left` : "";
+  const mark = { done: ["yes", "✓ done"], early: ["no", "ended early"] }[state.ended];
+  return [h("div", { class: "head work" },
+    h("h3", null, state.title), mark ? h("span", { class: mark[0] }, mark[1]) : null,
+    h("span", { class: "muted grow" }, state.message),
+    h("span", { class: "number muted" }, time(state.seconds) + left),
+    h("span", { class: "number" }, `${state.n.toLocaleString("en")} of ` +
+      state.of.toLocaleString("en")),
+    bar(share, { class: `bar ${state.ended}`, role: "progressbar", "aria-valuemin": 0,
+      "aria-valuemax": state.of, "aria-valuenow": state.n }))];
+}
+"""

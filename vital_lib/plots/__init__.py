@@ -1,0 +1,400 @@
+"""One matplotlib figure per function, for the notebooks and the report.
+
+Every function takes plain frames, arrays or the flat metrics of a run and returns a fresh
+``matplotlib.figure.Figure`` that shows itself as a cell's last line. The colours are Okabe and
+Ito's (2008), told apart by colour-blind readers too; intervals are the 95 % ones found in the
+metrics. Nothing here computes a metric, or knows of files, models or pyplot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.plots._canvas import (
+    BESIDE,
+    BLUE,
+    DASHED,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PINK,
+    RED,
+    SKY,
+    MissingMetric,
+    bars,
+    canvas,
+    legend_below_title,
+    styled,
+    value_of,
+)
+from vital_lib.plots._overview import pipeline_overview
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "MODALITY_COLOURS",
+    "MODALITY_NAMES",
+    "MissingMetric",
+    "accepted_share_by_arm",
+    "agreement_bars",
+    "cluster_map",
+    "evaluation_bars",
+    "figure_grid",
+    "loss_curves",
+    "modality_counts",
+    "modality_of",
+    "pipeline_overview",
+    "rating_calibration",
+    "rating_distribution",
+    "score_distributions",
+    "selection_bars",
+    "sweep_curve",
+    "win_rate_bars",
+]
+
+MODALITY_NAMES = {
+    "chest_xray": "chest X-ray",
+    "ct_scan": "CT",
+    "mri": "MRI",
+    "histology": "histology",
+    "gross": "gross pathology",
+    "several": "several",
+    "not_stated": "not stated",
+}
+MODALITY_COLOURS = dict(
+    zip(MODALITY_NAMES, [BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY], strict=True)
+)
+_MODELS = {
+    "base": ("base model, untuned", PALE),
+    "unaligned": ("tuned, unaligned", GREY),
+    "random": ("tuned, random sample", ORANGE),
+    "selected": ("tuned, selected set", BLUE),
+}
+
+
+def modality_of(modalities: Sequence[str]) -> str:
+    """A figure's one modality, ``several`` or ``not_stated``: a key of MODALITY_COLOURS."""
+    return "several" if len(modalities) > 1 else next(iter(modalities), "not_stated")
+
+
+@styled
+def modality_counts(figures: pd.DataFrame) -> Figure:
+    """Figures by modality, stacked by split; a figure with several flags counts under each.
+
+    Args:
+        figures: columns `modalities` (list of str), `split`.
+    """
+    flags = figures.assign(modality=[list(m) or ["not_stated"] for m in figures.modalities])
+    counts = flags.explode("modality").groupby(["modality", "split"]).size().unstack(fill_value=0)
+    names = [name for name in MODALITY_NAMES if name in counts.index][::-1]
+    figure, axes = canvas(6.8, 1.4 + 0.36 * len(names))
+    edge = np.zeros(len(names))
+    for split, colour in {"train": BLUE, "validation": ORANGE, "test": GREEN}.items():
+        if split in counts:
+            width = counts.loc[names, split].to_numpy()
+            label = f"{split} ({(figures.split == split).sum():,})"
+            axes.barh(range(len(names)), width, left=edge, color=colour, height=0.62, label=label)
+            edge = edge + width
+    for place, total in enumerate(edge):
+        axes.annotate(f"{int(total):,}", (total, place), (5, 0), **BESIDE)
+    axes.set_yticks(range(len(names)), [MODALITY_NAMES[name] for name in names])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    axes.set_xlabel("figures")
+    axes.set_title(f"{len(figures):,} figures by modality")
+    legend_below_title(axes)
+    return figure
+
+
+@styled
+def cluster_map(features: np.ndarray, clusters: Sequence[int], sampled: Sequence[bool]) -> Figure:
+    """Figures on two principal components, those chosen to be labelled ringed.
+
+    Args:
+        features: (n, d) features; drawn as they are when d is 2.
+        clusters: (n,) K-means cluster of each figure; colours repeat after eight.
+        sampled: (n,) whether the figure was chosen.
+    """
+    points, explained = _on_a_plane(np.asarray(features, dtype=float))
+    clusters, chosen = np.asarray(clusters), np.asarray(sampled, dtype=bool)
+    figure, axes = canvas(6.8, 4.8)
+    colours = np.array([*MODALITY_COLOURS.values(), "#8F8A2B"])[clusters % 8]
+    axes.scatter(*points[~chosen].T, s=15, c=colours[~chosen], alpha=0.4, linewidths=0)
+    axes.scatter(*points[chosen].T, s=38, c=colours[chosen], edgecolors=INK, linewidths=1.1)
+    ring = {"s": 38, "c": "white", "edgecolors": INK, "linewidths": 1.1}
+    axes.scatter([], [], label=f"chosen to be labelled ({chosen.sum():,})", **ring)
+    axes.set_title(f"{len(chosen):,} figures in {len(np.unique(clusters))} clusters (by colour)")
+    axes.set_xlabel(f"first component{explained[0]}")
+    axes.set_ylabel(f"second component{explained[1]}")
+    legend_below_title(axes)
+    return figure
+
+
+@styled
+def figure_grid(images: Sequence[Any], titles: Sequence[str], *, columns: int = 5) -> Figure:
+    """Images in a grid, each with its title above.
+
+    Args:
+        images: PIL images or arrays.
+        titles: as many; long ones are cut to fit.
+    """
+    columns = max(1, min(columns, len(images)))
+    rows = max(1, math.ceil(len(images) / columns))
+    figure, grid = canvas(2.1 * columns, 2.3 * rows, rows, columns)
+    for axes in np.ravel(grid):
+        axes.axis("off")
+    for axes, image, title in zip(np.ravel(grid), images, titles, strict=False):
+        axes.imshow(np.asarray(image), cmap="gray")
+        short = title if len(title) <= 26 else title[:25] + "…"
+        axes.set_title(short, fontsize=8, fontweight="normal", loc="center", pad=4)
+    return figure
+
+
+@styled
+def accepted_share_by_arm(metrics: Mapping[str, float]) -> Figure:
+    """Share of candidates that clinicians accept, by whose demonstrations the generator saw."""
+    named = {
+        "candidates.accepted_share_none": ("no demonstrations", PALE),
+        "candidates.accepted_share_random": ("random demonstrations", ORANGE),
+        "candidates.accepted_share_clinician": ("clinicians' demonstrations", BLUE),
+    }
+    return _one(metrics, named, "Candidates, by the demonstrations shown", "accepted by clinicians")
+
+
+@styled
+def rating_distribution(ratings: pd.DataFrame) -> Figure:
+    """How the judge's ratings (0 to 10) spread, and how many replies had one.
+
+    Args:
+        ratings: columns `judge` and `overall` (null where the reply had no rating).
+    """
+    figure, axes = canvas(6.8, 3.5)
+    judges = list(ratings.groupby("judge").overall)
+    edges = np.arange(-0.25, 10.5, 0.5)
+    for place, (judge, overall) in enumerate(judges):
+        read = overall.dropna()
+        label = f"{judge} ({len(read):,} of {len(overall):,} read)"
+        width = 0.42 / len(judges)
+        shift = width * (place - (len(judges) - 1) / 2)
+        colour = list(MODALITY_COLOURS.values())[place % 7]
+        places, counts = edges[:-1] + 0.25 + shift, np.histogram(read, edges)[0]
+        axes.bar(places, counts, width, color=colour, label=label)
+    axes.set_xticks(range(11))
+    axes.set_xlabel("rating (0 to 10)")
+    axes.set_ylabel("ratings")
+    axes.set_title("The judge's ratings")
+    axes.grid(False, axis="x")
+    legend_below_title(axes)
+    return figure
+
+
+@styled
+def rating_calibration(ratings: pd.DataFrame, accepted: pd.DataFrame) -> Figure:
+    """Share that people accept at each rating of the judge, with Wilson's (1927) interval and n.
+
+    Args:
+        ratings: columns `candidate_id`, `overall`; repeats are averaged.
+        accepted: columns `candidate_id`, `accepted` (yes/no or a share); repeats are averaged.
+    """
+    both = ratings.dropna(subset="overall").groupby("candidate_id").overall.mean().to_frame()
+    both = both.join(_accepted_share(accepted), how="inner")
+    bins = both.groupby(both.overall.round().astype(int)).accepted.agg(["mean", "size"])
+    share, n = 100 * bins["mean"].to_numpy(), bins["size"].to_numpy()
+    figure, axes = canvas(6.8, 3.9)
+    axes.plot([0, 10], [0, 100], label="rating / 10", **{**DASHED, "color": GREY})
+    points = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "accepted by people"}
+    axes.errorbar(bins.index, share, _wilson(share, n), **points)
+    for rating, count in zip(bins.index, n, strict=True):
+        axes.text(rating, 106, f"n={count:,}", fontsize=8.5, ha="center", va="center")
+    axes.set_xticks(range(11))
+    axes.set(xlim=(-0.5, 10.5), ylim=(-2, 112), yticks=range(0, 101, 20))
+    axes.set_xlabel("the judge's rating, rounded (0 to 10)")
+    axes.set_ylabel("accepted (%), 95 % interval")
+    axes.set_title(f"The judge's ratings against people ({len(both):,} candidates)")
+    legend_below_title(axes)
+    return figure
+
+
+@styled
+def agreement_bars(metrics: Mapping[str, float]) -> Figure:
+    """Agreement with clinicians on held-out pairs: the judge's, and the selector's by its pairs."""
+    named = {
+        "judge.agreement": ("judge, one rating", PALE),
+        "judge.agreement_mean_of_5": ("judge, mean of five", GREY),
+        "selector.agreement_judge_only": ("selector, judge's pairs only", SKY),
+        "selector.agreement_human_only": ("selector, human pairs only", ORANGE),
+        "selector.agreement": ("selector, both kinds of pairs", BLUE),
+    }
+    title = "Agreement with clinicians on held-out pairs"
+    return _one(metrics, named, title, "pairs ordered as clinicians do", line=(50, "chance"))
+
+
+@styled
+def sweep_curve(sweep: pd.DataFrame) -> Figure:
+    """Validation agreement against the weight of a human pair; the best weight is marked.
+
+    Args:
+        sweep: columns `w_human`, `validation_agreement` and, for a band,
+            `validation_agreement_low`, `validation_agreement_high`.
+    """
+    rows = sweep.sort_values("w_human")
+    weights, agreement = rows.w_human.to_numpy(), 100 * rows.validation_agreement.to_numpy()
+    figure, axes = canvas(6.8, 3.5)
+    if "validation_agreement_low" in rows:
+        ends = [100 * rows[f"validation_agreement_{end}"] for end in ("low", "high")]
+        axes.fill_between(
+            weights, *ends, color=BLUE, alpha=0.13, linewidth=0, label="95 % interval"
+        )
+    axes.plot(weights, agreement, color=BLUE, marker="o", markersize=5)
+    best = int(np.argmax(agreement))
+    label = f"best: weight {weights[best]:g}, {agreement[best]:.1f} %"
+    ring = {"markersize": 12, "markerfacecolor": "none", "markeredgewidth": 1.5, "label": label}
+    axes.plot(weights[best], agreement[best], "o", color=BLUE, **ring)
+    axes.set_xscale("log")
+    axes.set_xticks(weights, [f"{weight:g}" for weight in weights])
+    axes.minorticks_off()
+    axes.margins(x=0.05, y=0.15)
+    axes.set_xlabel("weight of a human pair (a judge's pair weighs 1)")
+    axes.set_ylabel("validation agreement (%)")
+    axes.set_title("The mixture of human and judge's pairs")
+    legend_below_title(axes)
+    return figure
+
+
+@styled
+def score_distributions(scores: pd.DataFrame, labels: pd.DataFrame) -> Figure:
+    """Scores of what people accepted and of what they rejected.
+
+    Args:
+        scores: columns `candidate_id`, `score`.
+        labels: columns `candidate_id`, `accepted` (yes/no, or a share: accepted from one half up).
+    """
+    both = scores.set_index("candidate_id").score.to_frame()
+    both = both.join(_accepted_share(labels), how="inner")
+    edges = np.histogram_bin_edges(both.score, bins=30)
+    figure, axes = canvas(6.8, 3.5)
+    groups = {"accepted": (both.accepted >= 0.5, BLUE), "rejected": (both.accepted < 0.5, ORANGE)}
+    for name, (rows, colour) in groups.items():
+        values = both.score[rows]
+        heights = np.histogram(values, edges)[0] / max(1, len(values))
+        label = f"{name} by people ({len(values):,})"
+        axes.stairs(100 * heights, edges, fill=True, color=colour, alpha=0.3, label=label)
+        axes.stairs(100 * heights, edges, color=colour, linewidth=1.4)
+    axes.set_xlabel("score (only the order has meaning)")
+    axes.set_ylabel("share of group (%)")
+    axes.set_title("Scores of what people accepted and rejected")
+    axes.grid(False, axis="x")
+    legend_below_title(axes)
+    return figure
+
+
+@styled
+def selection_bars(metrics: Mapping[str, float]) -> Figure:
+    """Share of what was kept that clinicians accept, by what did the selecting."""
+    named = {
+        "selection.accepted_share_random": ("random sample", ORANGE),
+        "selection.accepted_share_judge_top": ("best by the judge's rating", GREY),
+        "selection.accepted_share_selected": ("best by the selector's score", BLUE),
+    }
+    return _one(metrics, named, "Candidates kept, by what selected them", "accepted by clinicians")
+
+
+@styled
+def loss_curves(losses: Mapping[str, Sequence[float]]) -> Figure:
+    """Training losses: every step pale, its running mean on top; one colour a model.
+
+    Args:
+        losses: model name -> loss at every step.
+    """
+    figure, axes = canvas(6.8, 3.6)
+    palette = list(MODALITY_COLOURS.values())
+    for place, (model, values) in enumerate(losses.items()):
+        name, colour = _MODELS.get(model, (model, palette[place % len(palette)]))
+        steps = range(1, len(values) + 1)
+        smooth = pd.Series(values, dtype=float).ewm(span=max(2, len(values) // 20)).mean()
+        axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
+        axes.plot(steps, smooth, color=colour, linewidth=1.7, label=name)
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    axes.set_title("Tuning loss")
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.01)
+    legend_below_title(axes)
+    return figure
+
+
+@styled
+def evaluation_bars(metrics: Mapping[str, float]) -> Figure:
+    """Closed accuracy and open recall of the models, with the blank-image control."""
+    figure, (closed, opened) = canvas(11.6, 2.9, 1, 2)
+    for axes, metric, title, label in (
+        (closed, "closed_accuracy", "Closed questions", "accuracy"),
+        (opened, "open_recall", "Open questions", "token recall of the reference"),
+    ):
+        named = {f"evaluation.{metric}_{model}": bar for model, bar in _MODELS.items()}
+        bars(axes, metrics, named, title, label)
+        axes.set_title(title, pad=25)
+    blank = 100 * value_of(metrics, "evaluation.blank_closed_accuracy_selected")
+    if not math.isnan(blank):
+        closed.axvline(blank, label=f"selected set, image blanked: {blank:.1f} %", **DASHED)
+        legend_below_title(closed)
+    return figure
+
+
+@styled
+def win_rate_bars(metrics: Mapping[str, float]) -> Figure:
+    """Win rates (ties count half) of the model tuned on the selected set, by who judged."""
+    named = {
+        "evaluation.win_rate_clinicians_unaligned_percent": ("clinicians, over unaligned", SKY),
+        "evaluation.win_rate_clinicians_percent": ("clinicians, over random sample", SKY),
+        "evaluation.win_rate_unaligned_percent": ("judge, over unaligned", BLUE),
+        "evaluation.win_rate_percent": ("judge, over random sample", BLUE),
+    }
+    title = "Wins of the model tuned on the selected set"
+    return _one(metrics, named, title, "win rate", line=(50, "as often as not"), unit=1)
+
+
+def _one(
+    metrics: Mapping[str, float],
+    named: Mapping[str, tuple[str, str]],
+    title: str,
+    label: str,
+    **options: Any,
+) -> Figure:
+    """A figure of one set of bars."""
+    rows = sum(name in metrics for name in named)
+    figure, axes = canvas(7.6, 1.35 + 0.38 * rows + 0.22 * ("line" in options))
+    bars(axes, metrics, named, title, label, **options)
+    return figure
+
+
+def _accepted_share(labels: pd.DataFrame) -> pd.Series:
+    """Mean `accepted` by candidate_id, those without any left out."""
+    known = labels.dropna(subset="accepted")
+    return known.accepted.astype(float).groupby(known.candidate_id).mean().rename("accepted")
+
+
+def _on_a_plane(features: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+    """(n, d) features as (n, 2) principal components, and each one's share of the variance."""
+    if features.shape[1] == 2:
+        return features, ("", "")
+    left, sizes, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
+    shares = 100 * sizes**2 / max(float((sizes**2).sum()), 1e-12)
+    first, second = (f" ({share:.0f} % of variance)" for share in shares[:2])
+    return left[:, :2] * sizes[:2], (first, second)
+
+
+def _wilson(percent: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """(2, n) distances from a share in per cent down and up to its 95 % interval's ends."""
+    z, share = 1.959964, percent / 100
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return 100 * np.maximum(0, np.vstack([share - middle + half, middle + half - share]))

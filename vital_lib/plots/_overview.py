@@ -1,0 +1,65 @@
+"""The overview of the method as one row of steps; its words are those of the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vital_lib.plots._canvas import BLUE, GREY, INK, PALE, canvas, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_STAGES = ((0, 4, "1  Generation"), (4, 7, "2  Selection"), (7, 9, "3  Tuning and evaluation"))
+_STEPS = (
+    ("Figures", "image, caption,\nmentions", False),
+    ("Drafts", "two responses to\neach instruction", False),
+    ("Preferences", "clinicians tick or\ncross each response", True),
+    ("Candidates", "generator shown\ndemonstrations", False),
+    ("Ratings", "a judge, 0 to 10,\nby written policy", False),
+    ("Selector", "learns from human\nand judge's pairs", False),
+    ("Selected set", "the best-scored\nshare", False),
+    ("Tuned model", "LoRA on a vision-\nlanguage model", False),
+    ("Evaluation", "VQA, open chat,\nwin rate", False),
+)
+
+
+@styled
+def pipeline_overview() -> Figure:
+    """The method in one row: three stages, and the two ways in which clinicians steer them."""
+    figure, axes = canvas(12.6, 2.7)
+    axes.axis("off")
+    axes.set(xlim=(0, 9), ylim=(-0.35, 1.95))
+    for start, end, title in _STAGES:
+        axes.plot([start + 0.07, end - 0.07], [0, 0], color=PALE, linewidth=2)
+        axes.text((start + end) / 2, -0.2, title, ha="center", va="center", color="#57606A")
+    for place, step in enumerate(_STEPS):
+        _step_box(axes, place, *step)
+        if place:
+            _arrow(axes, [(place - 0.07, 0.67), (place + 0.07, 0.67)], GREY)
+    _arrow(axes, [(2.64, 1.18), (2.64, 1.42), (3.5, 1.42), (3.5, 1.2)], BLUE)
+    _arrow(axes, [(2.36, 1.18), (2.36, 1.7), (5.5, 1.7), (5.5, 1.2)], BLUE)
+    by_people = {"ha": "center", "va": "bottom", "color": BLUE, "fontsize": 8.5}
+    axes.text(3.07, 1.45, "demonstrations", **by_people)
+    axes.text(3.93, 1.73, "human pairs", **by_people)
+    return figure
+
+
+def _arrow(axes: Axes, points: list[tuple[float, float]], colour: str) -> None:
+    """A line through `points` that ends in an arrowhead."""
+    axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3, solid_joinstyle="round")
+    tip = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", points[-1], points[-2], arrowprops=tip)
+
+
+def _step_box(axes: Axes, place: int, name: str, lines: str, by_people: bool) -> None:
+    """One step of the overview, the people's own filled."""
+    from matplotlib.patches import FancyBboxPatch
+
+    face, edge, ink = (BLUE, BLUE, "white") if by_people else ("#F6F8FA", "#AFB8C1", INK)
+    shape = "round,pad=0,rounding_size=0.06"
+    box = FancyBboxPatch((place + 0.07, 0.16), 0.86, 1.02, shape, facecolor=face, edgecolor=edge)
+    axes.add_patch(box)
+    middle = {"ha": "center", "va": "center", "color": ink}
+    axes.text(place + 0.5, 0.92, name, fontweight="bold", **middle)
+    axes.text(place + 0.5, 0.5, lines, fontsize=7.8, linespacing=1.35, **middle)

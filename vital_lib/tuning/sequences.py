@@ -1,0 +1,236 @@
+"""Conversations into token sequences: labels on the responses alone, images kept apart.
+
+A sequence never loses an image token: one that is too long loses whole last rounds, and they are
+counted. Knows nothing of training, and of an architecture only what its processor makes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from PIL import Image
+
+from vital_lib.figures import open_image
+from vital_lib.models import VisionLanguageModel
+
+IMAGE_CACHE_BYTES = 512 * 2**20
+"""Preprocessed images kept in memory; those beyond it are preprocessed anew for every batch."""
+
+IGNORED = -100
+"""The label of a token that the loss leaves out."""
+
+
+class NothingToTune(ValueError):
+    """Conversations or a model that leave nothing to train; the message says which and why."""
+
+
+class FigureTensors:
+    """Each figure's preprocessed image: kept in memory up to `room` bytes, else made anew.
+
+    Args:
+        files: figure_id -> image file.
+    """
+
+    def __init__(
+        self, vlm: VisionLanguageModel, files: Mapping[str, Path], room: int = IMAGE_CACHE_BYTES
+    ) -> None:
+        self._vlm, self._files, self._room = vlm, files, room
+        self._kept: dict[str, dict[str, torch.Tensor]] = {}
+
+    def open(self, figure_id: str) -> Image.Image:
+        """The figure's pixels, RGB."""
+        return open_image(self._files[figure_id]).pixels()
+
+    def keep(self, figure_id: str, tensors: dict[str, torch.Tensor]) -> None:
+        """Remember what the processor made of the figure's image, while there is room."""
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        if figure_id not in self._kept and size <= self._room:
+            self._kept[figure_id] = tensors
+            self._room -= size
+
+    def __getitem__(self, figure_id: str) -> dict[str, torch.Tensor]:
+        if figure_id not in self._kept:
+            text = self._vlm.chat([("", None)])
+            return _split(self._vlm.tensors([text], [self.open(figure_id)]))[1]
+        return self._kept[figure_id]
+
+
+def token_limit(vlm: VisionLanguageModel) -> int:
+    """The longest sequence that the model was made for, in tokens, its image's included."""
+    made_for = getattr(vlm.model.config.get_text_config(), "max_position_embeddings", None)
+    stated = vlm.processor.tokenizer.model_max_length
+    return min(made_for or stated, stated)
+
+
+def encode_conversations(
+    vlm: VisionLanguageModel, conversations: pd.DataFrame, figures: FigureTensors, limit: int
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Token sequences with labels on the responses, and what was dropped to fit `limit` tokens.
+
+    Args:
+        conversations: columns figure_id and turns (list of instruction and response).
+
+    Returns:
+        One mapping a conversation (figure_id, input_ids, labels, and whatever else the processor
+        makes for each token), and the counts: conversations, conversations_dropped, rounds,
+        rounds_dropped, tokens.
+
+    Raises:
+        NothingToTune: no conversation fits.
+    """
+    examples, rounds, kept = [], 0, 0
+    for row in conversations.itertuples():
+        turns = [(turn["instruction"], turn["response"]) for turn in row.turns]
+        rounds += len(turns)
+        example, used = _longest_that_fits(vlm, turns, row.figure_id, figures, limit)
+        if example is not None:
+            examples.append(example)
+            kept += used
+    if not examples:
+        raise NothingToTune(f"of {len(conversations)} conversations none fits {limit} tokens")
+    return examples, {
+        "conversations": len(examples),
+        "conversations_dropped": len(conversations) - len(examples),
+        "rounds": kept,
+        "rounds_dropped": rounds - kept,
+        "tokens": sum(len(example["input_ids"]) for example in examples),
+    }
+
+
+def encode_rounds(
+    vlm: VisionLanguageModel, turns: Sequence[tuple[str, str]], image: Image.Image
+) -> tuple[dict[str, list[int]], dict[str, torch.Tensor]]:
+    """One conversation's tokens with labels (each list L long), and its image's tensors.
+
+    Labels are the tokens of the responses and of the end-of-answer token after each; the rest is
+    `IGNORED`.
+    """
+    text, spans = _rendered(vlm, turns)
+    batch = vlm.tensors([text], [image], return_offsets_mapping=True)
+    offsets = batch.pop("offset_mapping")[0].tolist()  # (L, 2)
+    tokens, picture = _split(batch)
+    # The processor turns the image's one token into many. They all stand before the first
+    # response, so a place counted from the end of the text is the same before and after.
+    grown = max(end for _, end in offsets) - len(text)
+    spoken = [(start + grown, end + grown) for start, end in spans]
+    tokens["labels"] = [
+        token if any(a < end and start < b for a, b in spoken) else IGNORED
+        for token, (start, end) in zip(tokens["input_ids"], offsets, strict=True)
+    ]
+    return tokens, picture
+
+
+def learned_pieces(vlm: VisionLanguageModel, turns: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """One conversation's text as the model is shown it, piece by piece: text, learned.
+
+    `learned` is True for the responses, which are graded; the rest is given.
+    """
+    text, spans = _rendered(vlm, [(turn["instruction"], turn["response"]) for turn in turns])
+    pieces, read = [], 0
+    for start, end in spans:
+        pieces += [(text[read:start], False), (text[start:end], True)]
+        read = end
+    return pd.DataFrame(pieces, columns=["text", "learned"])
+
+
+def collate(
+    examples: Sequence[Mapping[str, Any]], pictures: Sequence[Mapping[str, torch.Tensor]], pad: int
+) -> dict[str, torch.Tensor]:
+    """One right-padded batch: token tensors (B, L), image tensors joined along their first axis.
+
+    Nothing is cut: `pad` is the id that fills the shorter sequences.
+    """
+    length = max(len(example["input_ids"]) for example in examples)
+    fill = {"input_ids": pad, "labels": IGNORED}
+    batch = {}
+    for name in (name for name in examples[0] if name != "figure_id"):
+        rows = [
+            example[name] + [fill.get(name, 0)] * (length - len(example[name]))
+            for example in examples
+        ]
+        batch[name] = torch.tensor(rows)  # (B, L)
+    for name in pictures[0]:
+        batch[name] = _joined([picture[name] for picture in pictures])
+    return batch
+
+
+def _longest_that_fits(
+    vlm: VisionLanguageModel,
+    turns: Sequence[tuple[str, str]],
+    figure_id: str,
+    figures: FigureTensors,
+    limit: int,
+) -> tuple[dict[str, Any] | None, int]:
+    """The example of the most first rounds within `limit` tokens, and how many they are."""
+    image = figures.open(figure_id)
+    for rounds in range(len(turns), 0, -1):
+        tokens, picture = encode_rounds(vlm, turns[:rounds], image)
+        if len(tokens["input_ids"]) <= limit:
+            figures.keep(figure_id, picture)
+            return {"figure_id": figure_id, **tokens}, rounds
+    return None, 0
+
+
+def _rendered(
+    vlm: VisionLanguageModel, turns: Sequence[tuple[str, str]]
+) -> tuple[str, list[tuple[int, int]]]:
+    """The conversation's text, ending with its last answer, and where the answers lie in it."""
+    text, read, spans = "", 0, []
+    for place, (instruction, _) in enumerate(turns):
+        asked = vlm.chat([*turns[:place], (instruction, None)])
+        answered = vlm.chat(turns[: place + 1])
+        # Some templates open an answer in more words when asking for one than when quoting one.
+        start = len(os.path.commonprefix([asked, answered]))
+        if start <= read:
+            raise NothingToTune(f"the chat template of {vlm.name!r} rewrites its earlier rounds")
+        text += answered[read:start]
+        answer, length = _closed(vlm, answered[start:])
+        spans.append((len(text), len(text) + len(answer)))
+        text += answer
+        read = start + length
+    return text, spans
+
+
+def _closed(vlm: VisionLanguageModel, answer: str) -> tuple[str, int]:
+    """`answer` up to the end of its end-of-answer token, and how much of `answer` that uses up.
+
+    Where the template writes no such token (LLaVA-1.5's does not), it is added: a model that
+    never sees one never stops.
+    """
+    ends = [answer.find(token) + len(token) for token in _end_tokens(vlm) if token in answer]
+    if ends:
+        return answer[: min(ends)], min(ends)
+    return answer.rstrip() + vlm.processor.tokenizer.eos_token, len(answer)
+
+
+def _end_tokens(vlm: VisionLanguageModel) -> set[str]:
+    """Every token at which generation stops, as text."""
+    ids = vlm.model.generation_config.eos_token_id
+    ids = [] if ids is None else ids if isinstance(ids, list) else [ids]
+    tokenizer = vlm.processor.tokenizer
+    return {tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(ids)}
+
+
+def _split(
+    batch: Mapping[str, torch.Tensor],
+) -> tuple[dict[str, list[int]], dict[str, torch.Tensor]]:
+    """A processor's batch of one: what goes with tokens (as lists), what goes with the image."""
+    shape = batch["input_ids"].shape  # (1, L)
+    tokens = {name: value[0].tolist() for name, value in batch.items() if value.shape == shape}
+    return tokens, {name: value for name, value in batch.items() if name not in tokens}
+
+
+def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Tensors along their first axis, other axes padded with zeros to the largest."""
+    largest = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+    padded = []
+    for part in parts:
+        missing = [size - have for size, have in zip(largest, part.shape[1:], strict=True)]
+        widths = [width for size in reversed(missing) for width in (0, size)]
+        padded.append(torch.nn.functional.pad(part, widths) if any(missing) else part)
+    return torch.cat(padded)

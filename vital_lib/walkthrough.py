@@ -1,0 +1,204 @@
+"""Runs the ten notebooks in order, unattended, into one run folder: what ``make demo`` calls.
+
+It hands each notebook those parameters that the notebook declares, keeps the executed copies in
+``<run>/executed/``, and closes with the report and one summary table. It knows nothing of the
+stages; what a stage does stands in its notebook.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vital_lib.tables import Workspace
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook stopped with an error; the message names the notebook, the cell and its copy."""
+
+
+def notebooks(first: str = "00", last: str = "99") -> list[Path]:
+    """The ordered notebooks whose number lies between `first` and `last`, both included."""
+    found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    chosen = [path for path in found if first <= path.name[:2] <= last]
+    if not chosen:
+        raise ValueError(
+            f"no notebook between {first!r} and {last!r} in {NOTEBOOKS}: "
+            f"there are {', '.join(path.stem for path in found) or 'none'}"
+        )
+    return chosen
+
+
+def run_notebooks(
+    run: str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    first: str = "00",
+    last: str = "99",
+) -> Iterator[tuple[Path, float]]:
+    """Execute the notebooks one after the other and yield (notebook, seconds) as each ends.
+
+    Args:
+        run: the run's folder.
+        settings: parameters for all notebooks; each receives those it declares.
+
+    Raises:
+        NotebookFailed: a cell raised; nothing after it is run.
+        ValueError: a setting that none of the notebooks declares.
+    """
+    import papermill
+
+    folder = Path(run).resolve()
+    wanted = {"run": str(folder), **(settings or {})}
+    chosen = notebooks(first, last)
+    declared = {path: set(papermill.inspect_notebook(str(path))) for path in chosen}
+    unknown = set(wanted) - set().union(*declared.values())
+    if unknown:
+        raise ValueError(f"no notebook has a parameter called {', '.join(sorted(unknown))}")
+    (folder / "executed").mkdir(parents=True, exist_ok=True)
+    for path in chosen:
+        start = time.perf_counter()
+        parameters = {name: wanted[name] for name in wanted if name in declared[path]}
+        _execute(path, folder / "executed" / path.name, parameters)
+        yield path, time.perf_counter() - start
+
+
+def set_aside(run: str | Path) -> Path | None:
+    """Clear the way for a fresh run: a run that only simulated people labelled is deleted.
+
+    A run with a person's labels is renamed to `<run>-kept-<n>` and that path returned.
+    """
+    folder = Path(run)
+    if not folder.exists():
+        return None
+    if _labelled_by_people(folder):
+        number = next(n for n in range(1, 10_000) if not _kept(folder, n).exists())
+        return folder.rename(_kept(folder, number))
+    shutil.rmtree(folder)
+    return None
+
+
+def summary(metrics: Mapping[str, float]) -> str:
+    """The flat metrics as one aligned text table, each with its 95 % interval where it has one."""
+    rows = []
+    for name, value in sorted(metrics.items()):
+        if name.endswith(("_low", "_high")):
+            continue
+        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+        interval = "" if low is None else f"[{_number(low)}, {_number(high)}]"
+        rows.append((name, _number(value), interval))
+    widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else [0, 0]
+    lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {interval}" for a, b, interval in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    settings = {"seed": options.seed, **dict(options.set)}
+    if options.fresh and (kept := set_aside(options.run)):
+        print(f"A person labelled in {options.run}: kept as {kept}")
+    start = time.perf_counter()
+    try:
+        _walk(options, settings)
+    except (NotebookFailed, ValueError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    workspace = Workspace(options.run)
+    workspace.record({"demo.seconds": round(time.perf_counter() - start, 1)})
+    print("\n" + summary(workspace.metrics))
+    if options.last >= "09":
+        from vital_lib import report
+
+        print(f"\nReport: {report.write_report(workspace)}")
+    return 0
+
+
+def _walk(options: argparse.Namespace, settings: Mapping[str, Any]) -> None:
+    chosen = notebooks(options.first, options.last)
+    finished = run_notebooks(options.run, settings=settings, first=options.first, last=options.last)
+    for number, path in enumerate(chosen, start=1):
+        print(f"[{number:>2}/{len(chosen)}] {path.stem} ...", end=" ", flush=True)
+        print(f"{next(finished)[1]:.0f} s", flush=True)
+
+
+def _execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    noise = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(noise):
+            papermill.execute_notebook(
+                str(source),
+                str(target),
+                parameters=dict(parameters),
+                kernel_name="python3",
+                cwd=str(source.parent),
+                progress_bar=False,
+                request_save_on_cell_execute=False,
+                # A kernel on loopback TCP warns at every start; only the walk speaks here.
+                extra_arguments=["--IPKernelApp.log_level=40"],
+            )
+    except PapermillExecutionError as error:
+        raise NotebookFailed(
+            f"{source.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}\n"
+            f"The executed copy is {os.path.relpath(target)}"
+        ) from error
+
+
+def _labelled_by_people(folder: Path) -> bool:
+    from vital_lib.clinic import CLINICIANS
+    from vital_lib.labels import LabelLog
+
+    workspace = Workspace(folder)
+    if not (folder / "labels.sqlite").exists():
+        return False
+    return bool(set(LabelLog(workspace.label_url).history()["annotator"]) - set(CLINICIANS))
+
+
+def _kept(folder: Path, number: int) -> Path:
+    return folder.with_name(f"{folder.name}-kept-{number}")
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted name=value")
+    return name, int(value) if value.lstrip("-").isdigit() else value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m vital_lib.walkthrough", description=__doc__)
+    parser.add_argument("--run", default="data/runs/demo", help="the run's folder")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", default="00", help="number of the first notebook")
+    parser.add_argument("--last", default="99", help="number of the last notebook")
+    parser.add_argument("--fresh", action="store_true", help="start from an empty run folder")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_setting,
+        metavar="NAME=VALUE",
+        help="a notebook parameter, for example figures=/path/to/figures",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
