@@ -55,7 +55,9 @@ TINY = Plan(
     phantoms=40,
     held_out=20,
     vocabulary=500,
-    encoder=EncoderPlan(width=32, vision_layers=1, text_layers=1, steps=3, batch=8),
+    encoder=EncoderPlan(
+        width=32, vision_layers=1, text_layers=1, seeing_steps=2, seeing_batch=8, steps=3, batch=8
+    ),
     llava=LlavaPlan(width=32, layers=1, steps=3, batch=4),
 )
 LEFT = Truth("mri", "cyst", "left", "upper", "small", 2)

@@ -292,13 +292,24 @@ def test_a_long_instruction_never_cuts_off_the_answer(folder):
     assert not np.allclose(found[0], found[1])
 
 
-def test_features_are_image_answer_context_and_their_products(folder):
+def test_a_fault_in_the_last_sentence_of_a_long_response_is_seen(folder):
+    drafts = draft_rows()
+    drafts["response"] = ["It is plain. " * 40 + end for end in ("Truly.", "Perhaps.")] * 6
+    found = candidate_features(
+        drafts, figure_rows(), WordEncoder(), resolve=lambda image: folder / image
+    )
+    assert not np.allclose(found[0], found[1])
+
+
+def test_features_are_image_answer_response_context_and_products(folder):
     drafts, figures, encoder = draft_rows(), figure_rows(), WordEncoder()
     found = candidate_features(drafts, figures, encoder, resolve=lambda image: folder / image)
-    assert found.shape == (12, 5 * 64) and found.dtype == np.float32
-    image, answer, context, by_image, by_context = np.split(found, 5, axis=1)
+    assert found.shape == (12, 6 * 64) and found.dtype == np.float32
+    image, answer, response, context, by_image, by_context = np.split(found, 6, axis=1)
     assert np.allclose(by_image, image * answer) and np.allclose(by_context, context * answer)
-    assert np.allclose(context[4], encoder.texts(["caption of F2\nmention of F2"])[0])
+    said = encoder.texts(["caption of F2", "mention of F2"]).mean(axis=0)
+    assert np.allclose(context[4], said / np.linalg.norm(said))
+    assert np.allclose(response[4], encoder.texts(["Answer a to 2."])[0])
     assert np.allclose(answer[4], encoder.texts(["Answer a to 2.\nWhat is shown?"])[0])
     assert np.allclose(image[4], image[5]) and not np.allclose(image[4], image[2])
     assert encoder.encoded == 6  # each figure once, not once per candidate

@@ -20,7 +20,13 @@ def small_notebooks(tmp_path, monkeypatch):
     def write(name, *sources):
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         cells[0].metadata["tags"] = ["parameters"]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"{name}.ipynb")
+        book = nbformat.v4.new_notebook(cells=cells)
+        book.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        nbformat.write(book, folder / f"{name}.ipynb")
 
     return write
 

@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from vital_lib import demonstrations, encoders, generation, judging, labels, prompts, selector
-from vital_lib import figures as figure_sets
+from vital_lib import demonstrations, encoders, figures, generation, judging, labels, selector
 from vital_lib.clinic import Clinicians, transport
 from vital_lib.clinic.rates import DEFAULT_RATES, Rates
 from vital_lib.selection import random_candidates, top_candidates
@@ -29,20 +28,18 @@ from vital_lib.statistics import (
 from vital_lib.tables import Workspace, empty_frame
 from vital_lib.vlm import VLM
 
-TRAIN_SAMPLE = 100  # more than notebook 01 has, so that the pool of demonstrations is no luck
-CLUSTERS = 12
-JUDGE_PAIRS = 5000  # half of notebook 06's: the agreement is the same, the training half as long
+JUDGE_PAIRS = 5000  # half of notebook 06's, which halves the time of training
 WEIGHTS = (1, 10, 100)  # every second weight of notebook 06
 SHARE = 0.4  # as notebook 07 has it
+DRAWS = 20  # random sets that the selected one is compared with: one alone is a matter of luck
 
 
 @dataclass(frozen=True)
 class Grounds:
-    """What several worlds share: a run folder with its figures, which of them are labelled."""
+    """What several worlds share: a run folder with its figures, and an encoder."""
 
     workspace: Workspace
     figures: pd.DataFrame
-    labelled: pd.DataFrame
     encoder: encoders.Encoder
 
     def of_split(self, frame: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -88,28 +85,20 @@ class Learned(NamedTuple):
 
 
 def draw_grounds(folder: Path, *, articles: int, seed: int = 0) -> Grounds:
-    """The clinic's figures in `folder`; labelled are a diverse sample of train, all of the rest."""
+    """The clinic's figures in `folder`, and the encoder of all worlds on them."""
     workspace = Workspace(folder)
-    frame, _ = figure_sets.read_figures("clinic", run=folder, seed=seed, articles=articles)
-    encoder = encoders.load_encoder("clinic", cache=workspace.features)
-    train = frame[frame["split"] == "train"]
-    features = demonstrations.joined_features(
-        encoder.images(
-            [figure_sets.open_image(workspace.resolve(name)) for name in train["image"]]
-        ),
-        encoder.texts([prompts.figure_text(row) for row in train.to_dict("records")]),
-    )
-    diverse = demonstrations.diverse_sample(
-        train, features, n=TRAIN_SAMPLE, clusters=CLUSTERS, seed=seed
-    )
-    in_sample = frame["figure_id"].isin(diverse["figure_id"]) | (frame["split"] != "train")
-    return Grounds(workspace, frame, frame[in_sample].reset_index(drop=True), encoder)
+    frame, rejected = figures.read_figures("clinic", run=folder, seed=seed, articles=articles)
+    assert rejected.empty, rejected
+    return Grounds(workspace, frame, encoders.load_encoder("clinic", cache=workspace.features))
 
 
 def open_world(
     grounds: Grounds, name: str, *, rates: Rates = DEFAULT_RATES, seed: int = 0
 ) -> World:
-    """Draft about the labelled figures, and have the simulated clinicians judge the drafts.
+    """Draft about every figure, and have the simulated clinicians judge every draft.
+
+    The notebooks have a sample of the figures labelled; here the pools and the pairs are as large
+    as the figures allow, so that a test sees causes and not the luck of a small sample.
 
     Args:
         name: of the world's folder; a ledger of its own, since it does not know of `rates`.
@@ -118,7 +107,7 @@ def open_world(
     folder.mkdir()
     model = VLM(ledger=folder / "ledger.sqlite", transport=transport(rates, seed))
     drafts, unread = generation.draft_candidates(
-        grounds.labelled, model, resolve=grounds.workspace.resolve, seed=seed
+        grounds.figures, model, resolve=grounds.workspace.resolve, seed=seed
     )
     assert unread.empty, unread
     truth = grounds.workspace.read("clinic_truth")
@@ -181,26 +170,31 @@ def write(world: World, pool: pd.DataFrame | None, *, seed: int = 0) -> pd.DataF
 
 
 def rate(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
-    """The judge's ratings of candidates of train and test, and of the drafts of test."""
-    grounds = world.grounds
-    final = [grounds.of_split(candidates, split) for split in ("train", "test")]
-    rated = pd.concat([*final, grounds.of_split(world.drafts, "test")], ignore_index=True)
+    """The judge's ratings of the candidates of train, and of the drafts of test that count."""
     return judging.rate_candidates(
-        rated, grounds.figures, world.model, resolve=grounds.workspace.resolve
+        _to_rate(world, candidates),
+        world.grounds.figures,
+        world.model,
+        resolve=world.grounds.workspace.resolve,
     )
 
 
 def peoples_ratings(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
     """The ratings of a judge who is the people: 10 times the share of them who accept.
 
-    Of the same candidates as `rate`, in the columns of table `ratings` that are read.
+    Of the same candidates as `rate`, in those columns of table `ratings` that are read.
     """
-    grounds = world.grounds
-    final = [grounds.of_split(candidates, split) for split in ("train", "test")]
-    rated = pd.concat([*final, grounds.of_split(world.drafts, "test")], ignore_index=True)
+    rated = _to_rate(world, candidates)
     shares = world.people.ticks(rated).groupby("candidate_id")["accepted"].mean()
     overall = 10 * rated["candidate_id"].map(shares).astype(float)
     return rated[["candidate_id"]].assign(judge="the people", repeat=0, overall=overall)
+
+
+def _to_rate(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
+    decided = world.drafts["instruction_id"].isin(labels.decided_items(world.preferences))
+    split = world.grounds.of_split
+    parts = [split(candidates, "train"), split(world.drafts[decided], "test")]
+    return pd.concat(parts, ignore_index=True)
 
 
 def learn(world: World, candidates: pd.DataFrame, ratings: pd.DataFrame) -> Learned:
@@ -236,20 +230,13 @@ def _train(
 
 
 def selected_minus_random(
-    world: World,
-    candidates: pd.DataFrame,
-    scores: Mapping[str, float] | pd.Series,
-    *,
-    seed: int = 0,
+    world: World, candidates: pd.DataFrame, scores: Mapping[str, float] | pd.Series
 ) -> Interval:
-    """Accepted share of the best-scored candidates about test figures, minus that of a draw."""
+    """Accepted share of the best-scored candidates about test figures, minus that of draws."""
     held_out = world.grounds.of_split(candidates, "test")
     n = round(SHARE * len(held_out))
-    return accepted_minus(
-        world,
-        top_candidates(held_out, scores, n=n, seed=seed),
-        random_candidates(held_out, n=n, seed=seed),
-    )
+    drawn = [random_candidates(held_out, n=n, seed=seed) for seed in range(DRAWS)]
+    return accepted_minus(world, top_candidates(held_out, scores, n=n, seed=0), pd.concat(drawn))
 
 
 def accepted_minus(world: World, a: pd.DataFrame, b: pd.DataFrame) -> Interval:

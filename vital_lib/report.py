@@ -59,11 +59,17 @@ def write_report(workspace: Workspace) -> Path:
         pictures={name: _png(figure) for name, figure in _pictures(workspace).items()},
         examples=_examples(workspace),
         origins=_origins(workspace),
-        simulated=workspace.has("clinic_truth"),
+        simulated=_simulated(workspace),
     )
     target = workspace.path / "report.html"
     write_whole(target, lambda path: path.write_text(page, encoding="utf-8"))
     return target
+
+
+def _simulated(workspace: Workspace) -> bool:
+    """Whether the run's figures are the clinic's."""
+    parameters = workspace.origin("figures")["parameters"] if workspace.has("figures") else {}
+    return parameters.get("figures") == "clinic"
 
 
 def _sections(workspace: Workspace) -> list[dict[str, Any]]:

@@ -1,12 +1,13 @@
 """Frozen features of candidates, computed once and looked up by id.
 
-A candidate is encoded as three things apart, its image, its answer and its context, so that no
-caption, however long, can push the answer out of the text window. This module knows nothing of
-preferences, ratings or training.
+A candidate is encoded as four things apart, its image, its answer, its whole response and its
+context, so that no caption, however long, can push the answer out of the text window. This module
+knows nothing of preferences, ratings or training.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from vital_lib.figures import open_image
 
 if TYPE_CHECKING:
     from vital_lib.encoders import Encoder
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,10 @@ def candidate_features(
     *,
     resolve: Callable[[str], Path],
 ) -> np.ndarray:
-    """Features (n, 5 d) float32 of `candidates`, row for row; d is the encoder's width.
+    """Features (n, 6 d) float32 of `candidates`, row for row; d is the encoder's width.
 
-    The parts are image, answer, context, image * answer, context * answer. The products let a small
+    The parts are image, answer (the instruction and the response's first sentence), response,
+    context (caption and mentions), image * answer, context * answer. The products let a small
     head see whether the answer fits the image and its caption, which the parts side by side do not
     show it; the paper's head sees the image and one text side by side.
 
@@ -92,22 +97,43 @@ def candidate_features(
     codes, names = pd.factorize(candidates["figure_id"])  # each figure is encoded once
     rows = about.loc[list(names)]
     image = encoder.images([open_image(resolve(path)) for path in rows["image"]])  # (m, d)
-    context = encoder.texts([context_text(row) for row in rows.to_dict("records")])  # (m, d)
+    passages = [[row["caption"], *row["mentions"]] for row in rows.to_dict("records")]
+    context = encode_passages(encoder, passages)  # (m, d)
     answer = encoder.texts([answer_text(row) for row in candidates.to_dict("records")])  # (n, d)
-    return join_features(image[codes], answer, context[codes])
+    response = encode_passages(encoder, [[text] for text in candidates["response"]])  # (n, d)
+    return join_features(image[codes], answer, response, context[codes])
 
 
-def join_features(image: np.ndarray, answer: np.ndarray, context: np.ndarray) -> np.ndarray:
-    """Image, answer and context features, each (n, d), as the selector reads them: (n, 5 d)."""
-    parts = [image, answer, context, image * answer, context * answer]
+def join_features(
+    image: np.ndarray, answer: np.ndarray, response: np.ndarray, context: np.ndarray
+) -> np.ndarray:
+    """Image, answer, response and context, each (n, d), as the selector reads them: (n, 6 d)."""
+    parts = [image, answer, response, context, image * answer, context * answer]
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
+def encode_passages(encoder: Encoder, passages: Sequence[Sequence[str]]) -> np.ndarray:
+    """Each passage (texts of any length) as the mean of its sentences' features: (n, d), length 1.
+
+    A sentence fits the text window of any encoder, so nothing is cut off; and one that recurs in
+    many passages is encoded once.
+    """
+    split = [[one for text in texts for one in sentences(text)] or [""] for texts in passages]
+    known = list(dict.fromkeys(one for own in split for one in own))
+    features = encoder.texts(known)  # (k, d)
+    row_of = {one: row for row, one in enumerate(known)}
+    means = np.stack([features[[row_of[one] for one in own]].mean(axis=0) for own in split])
+    return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+
+
 def answer_text(candidate: Mapping[str, str]) -> str:
-    """The response and then its instruction: what is cut off at the end is never the response."""
-    return f"{candidate['response']}\n{candidate['instruction']}"
+    """The response's first sentence, where the answer stands, and then the instruction.
+
+    In this order, as what an encoder cuts off is the end.
+    """
+    return "\n".join([*sentences(candidate["response"])[:1], candidate["instruction"]])
 
 
-def context_text(figure: Mapping) -> str:
-    """The caption and then the mentions of a figure."""
-    return "\n".join([figure["caption"], *figure["mentions"]])
+def sentences(text: str) -> list[str]:
+    """The sentences of `text`, by their full stops, question and exclamation marks."""
+    return [part for part in _SENTENCE_END.split(text.strip()) if part]

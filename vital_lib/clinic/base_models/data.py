@@ -25,7 +25,7 @@ from vital_lib.clinic.base_models.texts import (
 from vital_lib.clinic.captions import write_caption, write_mentions
 from vital_lib.clinic.figure_set import RESERVED_SEED
 from vital_lib.clinic.lexicon import ATTRIBUTES, Truth, facts_in
-from vital_lib.clinic.phantoms import draw, sample_truth
+from vital_lib.clinic.phantoms import Spot, draw_with_spots, sample_truth
 
 IMAGE_SIDE = 64
 PATCH_SIDE = 8
@@ -38,9 +38,10 @@ _MEAN, _SPREAD = 0.5, 0.5
 
 @dataclass(frozen=True)
 class Phantoms:
-    """Pictures (n, 64, 64, 3) of 8-bit values, what they show, and the same as codes (n, 6)."""
+    """Pictures (n, 64, 64, 3) of 8-bit values, what they show, the same as codes (n, 6), where."""
 
     truths: list[Truth]
+    spots: list[tuple[Spot, ...]]
     pixels: np.ndarray
     codes: torch.Tensor
 
@@ -61,13 +62,15 @@ class Phantoms:
 
 def draw_phantoms(count: int, *, stream: int) -> Phantoms:
     """`count` phantoms of a reserved `stream` of seeds; streams share no phantom with any run."""
-    truths, pixels = [], np.empty((count, IMAGE_SIDE, IMAGE_SIDE, 3), dtype=np.uint8)
+    truths, spots = [], []
+    pixels = np.empty((count, IMAGE_SIDE, IMAGE_SIDE, 3), dtype=np.uint8)
     for number in range(count):
         rng = np.random.default_rng((RESERVED_SEED + stream, number))
         truths.append(sample_truth(rng))
-        image = draw(truths[-1], rng)
+        image, places = draw_with_spots(truths[-1], rng)
+        spots.append(places)
         pixels[number] = image.resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BICUBIC)
-    return Phantoms(truths, pixels, encode_truths(truths))
+    return Phantoms(truths, spots, pixels, encode_truths(truths))
 
 
 def encode_truths(truths: Iterable[Truth]) -> torch.Tensor:

@@ -1,9 +1,8 @@
 """The clinic's image and text encoder: a tiny CLIP, trained on phantoms.
 
-Contrastive training as in CLIP (Radford and others 2021), with two changes for a closed world: a
-picture and a text are a positive pair whenever the text is true of the picture, and both sides also
-learn to name the attributes through linear heads that are thrown away afterwards. Knows nothing
-about candidates or preferences.
+Contrastive training as in CLIP (Radford and others 2021), with one change for a closed world: a
+picture and a text are a positive pair whenever the text is true of the picture. Knows nothing about
+candidates or preferences.
 """
 
 from __future__ import annotations
@@ -28,6 +27,14 @@ from vital_lib.clinic.base_models.data import (
     read_facts,
 )
 from vital_lib.clinic.base_models.texts import VALUES, Statement, write_exchange, write_sentence
+from vital_lib.clinic.base_models.vision import (
+    Teacher,
+    cosine_schedule,
+    descend,
+    learn_to_see,
+    look,
+    random_shift,
+)
 from vital_lib.clinic.captions import write_caption
 from vital_lib.clinic.lexicon import ATTRIBUTES, FINDINGS, Truth
 from vital_lib.clinic.phantoms import sample_truth
@@ -44,7 +51,10 @@ class EncoderPlan:
     vision_layers: int = 3
     text_layers: int = 2
     heads: int = 4
-    steps: int = 1100
+    seeing_steps: int = 1600
+    seeing_batch: int = 64
+    seeing_learning_rate: float = 3e-3
+    steps: int = 700
     batch: int = 128
     learning_rate: float = 1.5e-3
     seed: int = 0
@@ -52,8 +62,9 @@ class EncoderPlan:
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
-        if self.steps < 1 or self.batch < 2:
-            raise ValueError(f"steps={self.steps}, batch={self.batch}: wanted at least 1 and 2")
+        for name in ("seeing_steps", "seeing_batch", "steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: wanted at least 1")
 
 
 def build_encoder(plan: EncoderPlan, tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
@@ -92,45 +103,37 @@ def build_encoder(plan: EncoderPlan, tokenizer: PreTrainedTokenizerFast) -> CLIP
 def train_encoder(
     plan: EncoderPlan, phantoms: Phantoms, tokenizer: PreTrainedTokenizerFast
 ) -> CLIPModel:
-    """A trained encoder: contrastive loss over true and untrue texts, plus the attribute heads."""
-    model = build_encoder(plan, tokenizer)
-    heads = nn.ModuleList(nn.Linear(plan.width, len(VALUES[name])) for name in ATTRIBUTES)
-    parameters = [*model.parameters(), *heads.parameters()]
+    """A trained encoder: first the vision tower learns to see, then both towers to agree."""
+    model, teacher = build_encoder(plan, tokenizer), Teacher(plan.width)
+    rng = np.random.default_rng(plan.seed)
+    learn_to_see(
+        model,
+        teacher,
+        phantoms,
+        steps=plan.seeing_steps,
+        batch=plan.seeing_batch,
+        learning_rate=plan.seeing_learning_rate,
+        rng=rng,
+    )
+    parameters = [*model.parameters(), *teacher.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=plan.learning_rate, weight_decay=0.02)
     schedule = cosine_schedule(optimizer, plan.steps)
-    rng = np.random.default_rng(plan.seed)
     started = time.monotonic()
-    model.train()
     for step in range(plan.steps):
         rows = rng.integers(len(phantoms.truths), size=plan.batch)
-        statements = [write_statement(phantoms.truths[row], rng) for row in rows]
-        statements += [
-            write_statement(_altered(phantoms.truths[row], rng), rng) for row in rows[::2]
-        ]
-        pixels = phantoms.batch(rows, tuple(rng.integers(-2, 3, 2).tolist()))
-        loss = _loss(model, heads, pixels, phantoms.codes[rows], statements, tokenizer)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
+        truths = [phantoms.truths[row] for row in rows]
+        truths += [_altered(truth, rng) for truth in truths[::2]]
+        statements = [write_statement(truth, rng) for truth in truths]
+        images, taught = look(model, teacher, phantoms, rows, random_shift(rng))
+        texts = model.get_text_features(
+            **tokenize(tokenizer, [statement.text for statement in statements])
+        ).pooler_output
+        fits = consistent(encode_allowed(statements), phantoms.codes[rows])
+        loss = _agreement_loss(images, texts, fits, model.logit_scale) + 0.3 * taught
+        descend(loss, parameters, optimizer, schedule)
         if step % 50 == 0 or step == plan.steps - 1:
-            LOG.info(
-                "encoder step %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - started
-            )
+            LOG.info("encoder %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - started)
     return model.eval()
-
-
-def cosine_schedule(optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    """A short warm-up, then a cosine down to a hundredth."""
-    warm = max(1, min(100, steps // 10))
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * (step - warm) / max(1, steps - warm)))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
 def write_statement(truth: Truth, rng: np.random.Generator) -> Statement:
@@ -164,25 +167,11 @@ def opposite(truth: Truth, attribute: str, rng: np.random.Generator) -> Truth:
     return replace(truth, **{attribute: others[rng.integers(len(others))]})
 
 
-def _loss(model, heads, pixels, codes, statements, tokenizer) -> torch.Tensor:
-    """Contrastive loss plus the heads' losses; `codes` (b, 6), `statements` at least b of them."""
-    words = tokenize(tokenizer, [statement.text for statement in statements])
-    images = _normal(model.get_image_features(pixel_values=pixels).pooler_output)  # (b, d)
-    texts = _normal(model.get_text_features(**words).pooler_output)  # (t, d)
-    allowed = encode_allowed(statements)  # (t, 6, 16)
-    fits = consistent(allowed, codes)  # (t, b)
-    logits = model.logit_scale.exp().clamp(max=60) * texts @ images.T  # (t, b)
-    some = fits.any(1)
-    loss = _many_positives(logits[some], fits[some]) + _many_positives(logits.T, fits.T)
-    for place, head in enumerate(heads):
-        loss = loss + 0.3 * nn.functional.cross_entropy(head(8 * images), codes[:, place])
-        scores = head(8 * texts).log_softmax(-1)  # (t, values)
-        can = allowed[:, place, : scores.shape[1]]
-        spoken = ~can.all(1)
-        if spoken.any():
-            chance = scores[spoken].masked_fill(~can[spoken], -torch.inf).logsumexp(-1)
-            loss = loss - 0.15 * chance.mean()
-    return loss
+def _agreement_loss(images, texts, fits, log_scale) -> torch.Tensor:
+    """CLIP's loss with many positives: `images` (b, d), `texts` (t, d), `fits` (t, b)."""
+    logits = log_scale.exp().clamp(max=60) * _normal(texts) @ _normal(images).T  # (t, b)
+    some = fits.any(1)  # an altered text may be true of no picture of the batch
+    return _many_positives(logits[some], fits[some]) + _many_positives(logits.T, fits.T)
 
 
 def consistent(allowed: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:

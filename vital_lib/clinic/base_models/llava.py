@@ -32,7 +32,6 @@ from vital_lib.clinic.base_models.data import (
     Phantoms,
     image_processor,
 )
-from vital_lib.clinic.base_models.encoder import cosine_schedule
 from vital_lib.clinic.base_models.texts import (
     FIGURE_CAPTION_REQUEST,
     ask_for_caption,
@@ -40,6 +39,7 @@ from vital_lib.clinic.base_models.texts import (
     ask_whether,
     plain_rounds,
 )
+from vital_lib.clinic.base_models.vision import cosine_schedule, descend, random_shift
 from vital_lib.clinic.captions import write_caption
 from vital_lib.clinic.lexicon import ATTRIBUTES, Truth
 
@@ -147,13 +147,8 @@ def train_llava(
     for step in range(plan.steps):
         rows = rng.integers(len(phantoms.truths), size=plan.batch)
         words = _collate([conversation(phantoms.truths[k], rng, tokenizer) for k in rows])
-        shift = tuple(rng.integers(-2, 3, 2).tolist())
-        loss = model(pixel_values=phantoms.batch(rows, shift), **words).loss
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        loss = model(pixel_values=phantoms.batch(rows, random_shift(rng)), **words).loss
+        descend(loss, [*seeing, *speaking], optimizer, schedule)
         if step % 50 == 0 or step == plan.steps - 1:
             LOG.info(
                 "llava step %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - started
