@@ -310,7 +310,9 @@ def test_a_verdict_in_one_order_alone_is_refused():
 def test_when_no_verdict_was_read_there_is_no_rate():
     assert win_rate(OPEN, _verdicts({"q0": None, "q1": None}))["rate"] is None
     assert win_rate_metrics(OPEN, _verdicts({"q0": None})) == {
+        "evaluation.win_rate_wins": 0,
         "evaluation.win_rate_ties": 0,
+        "evaluation.win_rate_losses": 0,
         "evaluation.win_rate_nulls": 1,
     }
 

@@ -26,9 +26,9 @@ from vital_lib.vlm import VLM
 def run(tmp_path):
     """A run with the images of twelve figures, f0 to f11."""
     workspace = Workspace(tmp_path / "run")
-    workspace.images.mkdir()
+    (workspace.path / "images").mkdir()
     for number in range(12):
-        save_image(workspace.images / f"f{number}.png", number)
+        save_image(workspace.path / "images" / f"f{number}.png", number)
     return workspace
 
 
@@ -159,8 +159,8 @@ def test_an_unread_reply_is_a_row_of_unread_with_the_raw_reply(run):
 
 
 def test_an_image_that_cannot_be_read_costs_no_other_figure(run):
-    (run.images / "f1.png").write_bytes(b"not an image")
-    (run.images / "f2.png").unlink()
+    (run.path / "images" / "f1.png").write_bytes(b"not an image")
+    (run.path / "images" / "f2.png").unlink()
     vlm, bodies = model(drafts())
     made, unread = draft_candidates(figures(4), vlm, resolve=run.resolve)
     assert sorted(set(made["figure_id"])) == ["f0", "f3"] and len(bodies) == 2
@@ -263,7 +263,7 @@ def test_a_demonstration_of_several_modalities_is_shown_once(run):
 
 
 def test_a_demonstration_without_its_image_is_shown_by_its_text(run):
-    (run.images / "f7.png").write_bytes(b"damaged")
+    (run.path / "images" / "f7.png").write_bytes(b"damaged")
     shown = pool(
         demonstration("null", "mri", figure_id=None),
         demonstration("elsewhere", "ct_scan", figure_id="not in this run"),
@@ -325,7 +325,7 @@ def test_the_caption_and_mentions_are_sent_with_the_figure(run):
 
 
 def test_the_prompts_to_look_at_are_those_that_are_sent(run):
-    (run.images / "f1.png").unlink()
+    (run.path / "images" / "f1.png").unlink()
     options = {"resolve": run.resolve, "image_of": IMAGE_OF, "rounds": 3, "seed": 8}
     shown = list(generation_prompts(figures(3), ONE_EACH, **options))
     vlm, bodies = model(conversation(3))

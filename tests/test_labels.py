@@ -29,12 +29,17 @@ from vital_lib.labels import (
 )
 from vital_lib.tables import TABLES, OtherFormat, Workspace
 
+DEBIAN = Path("/usr/lib/postgresql")
+
 
 @pytest.fixture(scope="module")
 def server():
     """A throw-away PostgreSQL on a socket of its own; skipped where it is not installed."""
-    if not shutil.which("initdb") or not shutil.which("pg_ctl"):
-        pytest.skip("needs PostgreSQL's initdb and pg_ctl")
+    # Debian keeps the server's commands off the PATH.
+    places = os.pathsep.join([os.environ["PATH"], *map(str, DEBIAN.glob("*/bin"))])
+    initdb, pg_ctl = (shutil.which(name, path=places) for name in ("initdb", "pg_ctl"))
+    if not (initdb and pg_ctl):
+        pytest.skip("needs PostgreSQL's initdb and pg_ctl (Debian: apt-get install postgresql)")
     pytest.importorskip("psycopg")
     folder = Path(tempfile.mkdtemp(prefix="vital-pg-"))
     who = {"user": "postgres", "cwd": "/"} if os.geteuid() == 0 else {"cwd": "/"}
@@ -42,16 +47,16 @@ def server():
         shutil.chown(folder, "postgres")
     data, quiet = str(folder / "data"), {"check": True, "stdout": subprocess.DEVNULL, **who}
     subprocess.run(
-        ["initdb", "-D", data, "-A", "trust", "-U", "vital", "-E", "UTF8", "--no-sync"], **quiet
+        [initdb, "-D", data, "-A", "trust", "-U", "vital", "-E", "UTF8", "--no-sync"], **quiet
     )
     options = f"-k {folder} -c listen_addresses='' -c fsync=off"
     try:
         subprocess.run(
-            ["pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start"], **quiet
+            [pg_ctl, "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start"], **quiet
         )
         yield f"postgresql+psycopg://vital@/postgres?host={folder}"
     finally:
-        subprocess.run(["pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)
+        subprocess.run([pg_ctl, "-D", data, "-m", "immediate", "stop"], **quiet)
         shutil.rmtree(folder)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from vital_lib.figures import MODALITIES, read_figures
 from vital_lib.tables import document
 
 ROOT = Path(__file__).parents[1]
@@ -143,3 +144,9 @@ def test_the_readme_says_it_is_not_for_clinical_use():
 def test_no_pickle_is_opened_anywhere():
     opening = re.compile(r"torch\.load\(|pickle\.load|joblib\.load|trust_remote_code=True")
     assert not [path.name for path in _modules(LIBRARY) if opening.search(path.read_text())]
+
+
+def test_the_sample_is_a_figure_set_like_one_of_your_own(tmp_path):
+    figures, rejected = read_figures(str(ROOT / "data" / "sample"), run=tmp_path)
+    assert len(figures) == 10 and rejected.empty
+    assert set(figures["modalities"].str[0]) == set(MODALITIES)

@@ -328,7 +328,7 @@ def test_images_are_resolved_against_the_run_or_taken_as_they_are(tmp_path):
 def test_logs_and_models_lie_in_the_run_folder(tmp_path):
     workspace = Workspace(tmp_path)
     assert workspace.label_url == f"sqlite:///{tmp_path}/labels.sqlite"
-    places = (workspace.ledger, workspace.features, workspace.images, workspace.model("selector"))
+    places = (workspace.ledger, workspace.features, workspace.model("selector"))
     assert all(place.is_relative_to(tmp_path) for place in places)
 
 

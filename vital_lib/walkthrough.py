@@ -148,7 +148,7 @@ def _execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
                 progress_bar=False,
                 request_save_on_cell_execute=False,
                 # A kernel on loopback TCP warns at every start; only the walk speaks here.
-                extra_arguments=["--IPKernelApp.log_level=40"],
+                extra_arguments=["--IPKernelApp.log_level=50"],
             )
     except PapermillExecutionError as error:
         raise NotebookFailed(

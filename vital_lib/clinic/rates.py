@@ -39,7 +39,7 @@ class JudgeRates:
         modality=0.95,
         # A named finding is the caption's subject; one in ten slips by a near-synonym.
         finding=0.90,
-        # Laterality is where vision-language models fail first (method.md, arXiv 2604.27720):
+        # Laterality is where vision-language models fail first (arXiv 2604.27720):
         # a coin's chance of noticing.
         side=0.50,
         # Up and down are not mirrored between patient and image, so they are easier than side.
@@ -64,7 +64,7 @@ class JudgeRates:
     fact_penalty: float = 3.5  # one wrong fact brings a sound answer below the middle of the scale
     style_penalty: float = 1.5  # a fault of style costs less than half as much as a wrong fact
     noise_sd: float = 1.0  # the same candidate rated twice differs by about a point
-    length_bonus: float = 1.0  # points per `length_step` words: judges love length (method.md)
+    length_bonus: float = 1.0  # points per `length_step` words: judges reward length
     length_from: int = 15  # words that earn no bonus: a full sentence
     length_step: int = 20  # words: a second sentence
     length_most: float = 1.5  # points: beyond two more sentences, length stops to impress
@@ -128,7 +128,7 @@ class Rates:
     """
 
     factual: Mapping[str, float] = _fixed(
-        # Laterality fails first (method.md): one answer about a side in five is mirrored.
+        # Laterality fails first (arXiv 2604.27720): one answer about a side in five is mirrored.
         wrong_side=0.20,
         # Counts of small findings are as unreliable.
         wrong_count=0.20,

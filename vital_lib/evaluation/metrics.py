@@ -71,7 +71,7 @@ def relative_chat_gain(
 ) -> Interval:
     """By how many percent the mean relative score of `model` exceeds that of `baseline`.
 
-    Over the questions scored for both; `n` is their number (method.md: the paper's +18.5 %).
+    Over the questions scored for both; `n` is their number (the paper's +18.5 %).
     """
     values = relative_scores(questions, chat_scores)
     pairs = pair_values(values[values["model"] == model], values[values["model"] == baseline])
@@ -192,7 +192,8 @@ def win_rate_metrics(
 
     Names: ``evaluation.win_rate_percent`` against the `usual` baseline,
     ``evaluation.win_rate_<other>_percent`` against another model; `name` (of a judge) goes before
-    it: ``evaluation.win_rate_<name>_<other>_percent``. ``..._ties`` and ``..._nulls`` are counts.
+    it: ``evaluation.win_rate_<name>_<other>_percent``. Names that end in ``_wins``, ``_ties``,
+    ``_losses`` and ``_nulls`` are counts.
     """
     found: dict[str, float] = {}
     for other, own in verdicts.groupby("model_b", sort=False):
@@ -203,7 +204,8 @@ def win_rate_metrics(
             rate = mean_interval(100 * values["value"], values["group_id"], seed=seed)
             found |= _percent(rate, stem, other, usual)
         short = stem if other == usual else f"{stem}_{other}"
-        found |= {f"evaluation.{short}_{count}": counts[count] for count in ("ties", "nulls")}
+        del counts["rate"]  # it is in `found`, with its interval
+        found |= {f"evaluation.{short}_{count}": number for count, number in counts.items()}
     return found
 
 

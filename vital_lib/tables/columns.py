@@ -239,7 +239,10 @@ def document() -> str:
         "Generated from `vital_lib/tables/` by `python -m vital_lib.tables`; do not edit.",
         "A run lies in `data/runs/<run>/`: one Parquet file per table, `metrics.json`,",
         "`labels.sqlite` (what people said), `ledger.sqlite` (what models were asked and replied),",
-        f"`models/`, `images/`. Format version {FORMAT_VERSION}.",
+        f"`models/`, and the clinic's figures in `clinic/`. Format version {FORMAT_VERSION}.",
+        "",
+        "`data/sample/` shows the form of a figure set of your own: `figures.jsonl`, one record a",
+        "line in LLaVA-Med's caption schema, and `images/` (ten phantoms, CC0).",
     ]
     for name, table in TABLES.items():
         lines += ["", f"## {name}", "", f"A row is {table.row}. Written by `{table.written_by}`."]

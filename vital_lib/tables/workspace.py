@@ -47,11 +47,6 @@ class Workspace:
         return f"Workspace({str(self.path)!r})"
 
     @property
-    def images(self) -> Path:
-        """Folder of the images that this run itself made."""
-        return self.path / "images"
-
-    @property
     def label_url(self) -> str:
         """SQLAlchemy URL of the run's own label log."""
         return f"sqlite:///{self.path / 'labels.sqlite'}"

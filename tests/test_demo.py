@@ -1,0 +1,148 @@
+"""The whole walk, as ``make demo`` makes it, and what it must leave behind. Marked slow."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vital_lib.tables import TABLES, Workspace
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+
+COUNTS = [
+    "figures.n",
+    "figures.rejected",
+    "drafts.n",
+    "preferences.n",
+    "preferences.annotators",
+    "demonstrations.n",
+    "candidates.n",
+    "selection.n",
+    "tuning.seconds",
+    "demo.seconds",
+    "evaluation.win_rate_wins",
+    "evaluation.win_rate_ties",
+    "evaluation.win_rate_losses",
+    "evaluation.win_rate_nulls",
+    "evaluation.win_rate_unaligned_wins",
+    "evaluation.win_rate_unaligned_ties",
+    "evaluation.win_rate_unaligned_losses",
+    "evaluation.win_rate_unaligned_nulls",
+]
+MEASURED = [
+    "preferences.alpha",
+    "candidates.accepted_share_none",
+    "candidates.accepted_share_random",
+    "candidates.accepted_share_clinician",
+    "judge.agreement",
+    "judge.agreement_mean_of_5",
+    "selector.agreement",
+    "selector.agreement_human_only",
+    "selector.agreement_judge_only",
+    "selector.agreement_minus_judge",
+    "selection.accepted_share_selected",
+    "selection.accepted_share_random",
+    "selection.accepted_share_judge_top",
+    "evaluation.closed_accuracy_base",
+    "evaluation.closed_accuracy_random",
+    "evaluation.closed_accuracy_selected",
+    "evaluation.closed_accuracy_unaligned",
+    "evaluation.open_recall_base",
+    "evaluation.open_recall_random",
+    "evaluation.open_recall_selected",
+    "evaluation.open_recall_unaligned",
+    "evaluation.blank_closed_accuracy_selected",
+    "evaluation.chat_relative_gain_percent",
+    "evaluation.chat_relative_gain_unaligned_percent",
+    "evaluation.win_rate_percent",
+    "evaluation.win_rate_unaligned_percent",
+]
+
+
+def _walk(run: Path, *more: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "vital_lib.walkthrough", "--run", str(run), *more]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> tuple[Path, str]:
+    """The folder of a whole walk, and what it printed."""
+    run = tmp_path_factory.mktemp("runs") / "demo"
+    done = _walk(run, "--fresh", "--seed", "0")
+    assert done.returncode == 0, done.stderr
+    return run, done.stdout
+
+
+def test_the_walk_writes_every_table(demo):
+    workspace = Workspace(demo[0])
+    assert all(workspace.has(name) for name in TABLES)
+
+
+def test_the_walk_says_which_notebook_it_is_in(demo):
+    lines = re.findall(r"^\[ ?(\d+)/10\] (\d\d)_\w+ \.\.\. \d+ s$", demo[1], re.M)
+    assert [number for number, _ in lines] == [str(n) for n in range(1, 11)]
+
+
+def test_the_walk_measures_everything_with_its_interval(demo):
+    metrics = Workspace(demo[0]).metrics
+    wanted = set(COUNTS) | {f"{name}{end}" for name in MEASURED for end in ("", "_low", "_high")}
+    assert not wanted - set(metrics)
+    for name in MEASURED:
+        assert metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"], name
+        assert name.split()[0] in demo[1]
+
+
+def test_the_walk_is_of_the_size_that_its_figures_need(demo):
+    metrics = Workspace(demo[0]).metrics
+    assert metrics["figures.n"] >= 800 and metrics["figures.articles"] >= 400
+    assert metrics["candidates.n"] >= 3_000
+    assert 50 <= metrics["selector.human_pairs"] <= 100
+    assert metrics["selector.held_out_pairs"] >= 300
+    assert metrics["evaluation.questions"] >= 300
+    assert Workspace(demo[0]).read("questions")["image"].nunique() >= 100
+
+
+def test_the_report_holds_its_pictures_and_no_script(demo):
+    page = (demo[0] / "report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 6
+    assert "<script" not in page
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+
+
+def test_no_path_of_the_machine_stands_in_a_table_of_the_clinic(demo):
+    workspace = Workspace(demo[0])
+    assert not workspace.read("figures")["image"].str.startswith("/").any()
+
+
+@pytest.mark.realdata
+def test_real_questions_go_through_the_same_evaluation(demo, realdata, tmp_path):
+    run = tmp_path / "real"
+    shutil.copytree(demo[0], run)
+    settings = [f"benchmark={realdata / 'vqa_rad'}", "questions_asked=60"]
+    done = _walk(run, "--first", "09", *(word for one in settings for word in ("--set", one)))
+    assert done.returncode == 0, done.stderr
+    metrics = Workspace(run).metrics
+    assert metrics["evaluation.questions"] == 60
+    assert 0 <= metrics["evaluation.closed_accuracy_selected"] <= 1
+
+
+@pytest.mark.realdata
+def test_real_figures_go_as_far_as_the_selected_set(realdata, tmp_path):
+    settings = [
+        f"figures={realdata / 'figures'}",
+        f"demonstration_pool={realdata / 'clinician_demonstrations.jsonl'}",
+    ]
+    run = tmp_path / "real"
+    done = _walk(run, "--last", "07", *(word for one in settings for word in ("--set", one)))
+    assert done.returncode == 0, done.stderr
+    workspace = Workspace(run)
+    assert workspace.metrics["figures.n"] == 60
+    assert (workspace.read("demonstrations")["origin"] != "random").sum() >= 58
+    assert len(workspace.read("selected")) > 0
+    assert (run / "selected_llava.json").exists()
