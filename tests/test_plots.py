@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from vital_lib import plots
+from vital_lib.plots._sums import on_a_plane, wilson
 
 ARMS = {
     "candidates.accepted_share_none": 0.52,
@@ -88,7 +90,7 @@ def test_every_plot_labels_its_axes_and_shows_itself_as_an_image(name):
 
 def test_the_tests_draw_every_public_plot():
     drawn = {*EVERY_PLOT, "figure_grid", "pipeline_overview"}
-    public = {name for name in plots.__all__ if name.islower() and name != "modality_of"}
+    public = {name for name in plots.__all__ if name.islower()} - {"modality_of", "table"}
     assert drawn == public
 
 
@@ -163,7 +165,7 @@ def test_calibration_puts_the_accepted_share_at_the_rounded_rating():
 
 
 def test_wilson_intervals_are_those_of_the_textbook():
-    down, up = plots._wilson(np.array([50.0, 0.0]), np.array([10, 10]))
+    down, up = wilson(np.array([50.0, 0.0]), np.array([10, 10]))
     assert np.allclose(
         [50 - down[0], 50 + up[0], 0 - down[1], up[1]], [23.7, 76.3, 0, 27.8], atol=0.1
     )
@@ -196,7 +198,7 @@ def test_features_of_two_dimensions_are_drawn_as_they_are():
 def test_the_first_component_is_the_direction_that_varies_most():
     spread = np.zeros((8, 6))
     spread[:, 4] = np.arange(8)
-    points, (first, _) = plots._on_a_plane(spread)
+    points, (first, _) = on_a_plane(spread)
     assert np.allclose(np.abs(np.diff(points[:, 0])), 1)
     assert first == " (100 % of variance)"
 
@@ -241,3 +243,40 @@ def test_a_plot_leaves_the_readers_own_style_as_it_was():
     before = dict(matplotlib.rcParams)
     plots.agreement_bars(AGREEMENT)
     assert dict(matplotlib.rcParams) == before
+
+
+def _shown(rows, n=None) -> str:
+    return re.sub(r"(?s)<style.*?</style>", "", plots.table(rows, n).to_html())
+
+
+def _cells(rows, n=None) -> list[str]:
+    return re.findall(r"(?s)<td[^>]*>(.*?)</td>", _shown(rows, n))
+
+
+def test_a_table_joins_lists_ticks_yes_and_no_and_leaves_what_is_missing_empty():
+    rows = pd.DataFrame({"m": [["ct_scan", "mri"], []], "yes": [True, False], "x": [None, "a"]})
+    assert _cells(rows) == ["ct_scan, mri", "✓", "", "", "✗", "a"]
+
+
+def test_a_table_rounds_shares_and_not_counts():
+    rows = pd.DataFrame({"n": [10_000.0, 3.0], "mix": [2352.0, 0.51217], "share": [1.0, 0.5]})
+    assert _cells(rows) == ["10,000", "2,352", "1.000", "3", "0.512", "0.500"]
+    assert _cells(pd.Series([-0.25, None], name="gain")) == ["−0.250", ""]
+
+
+def test_a_table_says_how_many_of_how_many_rows_it_shows():
+    rows = pd.DataFrame({"n": range(1200)})
+    assert _cells(rows, 2) == ["0", "1"]
+    assert "2 of 1,200 rows" in _shown(rows, 2)
+    assert "no rows" in _shown(rows.head(0))
+    assert "rows" not in _shown(rows.head(2))
+
+
+def test_a_table_shows_an_index_that_has_a_name_and_a_mapping_as_one_row():
+    rows = pd.DataFrame({"split": ["b", "a", "b"]}).groupby("split").size().to_frame("figures")
+    assert _cells(rows) == ["a", "1", "b", "2"]
+    assert _cells({"requests": 294, "usd": 0.0}) == ["294", "0"]
+
+
+def test_a_table_escapes_its_texts():
+    assert "<b>" not in _shown(pd.DataFrame({"<b>": ["<b>", ["<b>"]]}))

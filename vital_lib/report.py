@@ -34,7 +34,7 @@ STAGES = {
 
 
 def metrics_frame(metrics: Mapping[str, float]) -> pd.DataFrame:
-    """The flat metrics as rows: columns figure, value, low, high (null without an interval)."""
+    """The flat metrics as rows: columns metric, value, low, high (null without an interval)."""
     order = {stage: place for place, stage in enumerate(STAGES)}
     names = [name for name in metrics if not name.endswith(("_low", "_high"))]
     names.sort(key=lambda name: (order.get(name.split(".")[0], len(order)), name))
@@ -42,7 +42,7 @@ def metrics_frame(metrics: Mapping[str, float]) -> pd.DataFrame:
         (name, metrics[name], metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
         for name in names
     ]
-    return pd.DataFrame(rows, columns=["figure", "value", "low", "high"]).astype(
+    return pd.DataFrame(rows, columns=["metric", "value", "low", "high"]).astype(
         {"value": float, "low": float, "high": float}
     )
 
@@ -77,7 +77,7 @@ def _sections(workspace: Workspace) -> list[dict[str, Any]]:
     frame = metrics_frame(workspace.metrics)
     sections = []
     for stage, title in STAGES.items():
-        rows = frame[frame["figure"].str.startswith(f"{stage}.")]
+        rows = frame[frame["metric"].str.startswith(f"{stage}.")]
         if len(rows):
             texts = [_as_text(row) for row in rows.itertuples()]
             sections.append({"stage": stage, "title": title, "rows": texts})
@@ -85,7 +85,7 @@ def _sections(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _as_text(row: Any) -> tuple[str, str, str]:
-    name = row.figure.split(".", 1)[1].replace("_", " ")
+    name = row.metric.split(".", 1)[1].replace("_", " ")
     interval = "" if pd.isna(row.low) else f"{row.low:.3f} to {row.high:.3f}"
     whole = float(row.value).is_integer() and not interval
     return name, f"{row.value:,.0f}" if whole else f"{row.value:.3f}", interval

@@ -16,6 +16,7 @@ IMAGES = {
     "mri": ("an MRI scan", "a magnetic resonance image", "an MR image"),
     "histology": ("a stained histology section", "a photomicrograph", "a micrograph of a section"),
     "gross": ("a photograph of a gross specimen", "a gross pathology image", "a macroscopic view"),
+    "ultrasound": ("an ultrasound image", "a sonogram"),  # captions name it, though no flag does
 }
 NOUNS = {
     "nodule": (("nodule", "nodules"), ("nodular opacity", "nodular opacities")),

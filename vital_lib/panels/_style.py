@@ -15,7 +15,7 @@ body[data-jp-theme-light="false"] .vital, body[data-theme="dark"] .vital {
 .vital .head { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 10px;
   padding: 8px 14px; border-bottom: 1px solid var(--line); min-height: 46px; }
 .vital h3 { margin: 0; font-size: 15px; font-weight: 600; line-height: 1.4; }
-.vital .grow { flex: 1 1 auto; }
+.vital .grow { flex: 1 1 auto; } .vital .head > .row:last-child { margin-left: auto; }
 .vital .body { padding: 14px; }
 .vital .muted { color: var(--muted); } .vital .small { font-size: 12px; }
 .vital .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -75,6 +75,7 @@ body[data-jp-theme-light="false"] .vital, body[data-theme="dark"] .vital {
 .vital .tick.no[aria-pressed=true] { background: var(--no); border-color: var(--no); }
 .vital .end { text-align: center; padding: 40px 0; }
 .vital .end p { margin: 4px; font-size: 15px; } .vital .end p.yes { font-size: 34px; }
+.vital .prompt { max-height: 780px; overflow-y: auto; }
 .vital .parts > * + * { margin-top: 8px; }
 .vital .message { border-left: 3px solid var(--strong); }
 .vital .message.user { border-left-color: var(--accent); }
@@ -85,6 +86,8 @@ body[data-jp-theme-light="false"] .vital, body[data-theme="dark"] .vital {
 .vital .about { display: grid; grid-template-columns: 260px 1fr; gap: 18px; margin-bottom: 14px; }
 .vital .wide { overflow-x: auto; } .vital .rounds { display: grid; gap: 8px 10px; }
 .vital .rounds .text + .text { margin-top: 6px; }
+.vital .rounds .one { border-left: 3px solid var(--line); padding-left: 9px; }
+.vital .rounds .box > div { margin-top: 5px; }
 .vital .disagreement { display: grid; grid-template-columns: 25% 30% 1fr; gap: 18px; }
 .vital .list { display: flex; flex-direction: column; max-height: 520px; overflow-y: auto; }
 .vital button.item { display: flex; gap: 10px; border-color: transparent; text-align: left;

@@ -73,7 +73,8 @@ function draw(state, ui) {
   if (!state.figure) return [head, h("div", { class: "body muted" }, "There are no candidates.")];
   const cell = (found) => h("div", { class: "box" }, found ? [
     h("p", { class: "text" }, h("strong", null, found.instruction)),
-    found.responses.map((response) => h("p", { class: "text response" }, response)),
+    found.responses.map((response) => h("p",
+      { class: `text response ${found.responses.length > 1 ? "one" : ""}` }, response)),
     found.type || found.flags.length
       ? h("div", null, found.type ? tags([found.type]) : null, tags(found.flags, "warn")) : null]
     : h("span", { class: "muted" }, "no such round"));

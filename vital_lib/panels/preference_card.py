@@ -224,7 +224,8 @@ function draw(state, ui) {
   const card = state.card, [kind, said] = state.status;
   const undo = button([h("kbd", null, "U"), "Undo"], once(() => ui.call("undo")),
     { disabled: !state.can_undo });
-  const word = ui.late ? "Not saved yet: the kernel has not answered" : ui.busy ? "Saving …" : said;
+  const word = ui.late ? "Not saved yet: the kernel has not answered" : ui.busy ? "Saving …"
+    : said || "Press a button, or click into the card and press its key.";
   const kept = kind === "saved" && !ui.busy;
   const colour = ui.late || kind === "failed" ? "no" : kept ? "yes" : "muted";
   const mark = colour === "yes" ? "✓ " : colour === "no" ? "✗ " : "";

@@ -65,7 +65,7 @@ function draw(state, ui) {
       tags([`version ${state.version}`]), h("span", { class: "grow" }),
       h("span", { class: "muted number" }, [count(state.messages.length, "message"),
         count(state.images, "image"), `about ${count(state.tokens, "token")}`].join(" · "))),
-    h("div", { class: "body" },
+    h("div", { class: "body prompt" },
       state.messages.map((message) => h("section", { class: `box message ${message.role}` },
         h("h4", null, message.role), h("div", { class: "parts" }, message.parts.map(part)))),
       h("section", { class: "box" }, h("details", null,

@@ -1,6 +1,6 @@
-"""One matplotlib figure per function, for the notebooks and the report.
+"""One matplotlib figure per function, for the notebooks and the report; and a table to be read.
 
-Every function takes plain frames, arrays or the flat metrics of a run and returns a fresh
+Every plot takes plain frames, arrays or the flat metrics of a run and returns a fresh
 ``matplotlib.figure.Figure`` that shows itself as a cell's last line. The colours are Okabe and
 Ito's (2008), told apart by colour-blind readers too; intervals are the 95 % ones found in the
 metrics. Nothing here computes a metric, or knows of files, models or pyplot.
@@ -35,6 +35,8 @@ from vital_lib.plots._canvas import (
     value_of,
 )
 from vital_lib.plots._overview import pipeline_overview
+from vital_lib.plots._sums import on_a_plane, wilson
+from vital_lib.plots._table import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,6 +59,7 @@ __all__ = [
     "score_distributions",
     "selection_bars",
     "sweep_curve",
+    "table",
     "win_rate_bars",
 ]
 
@@ -123,7 +126,7 @@ def cluster_map(features: np.ndarray, clusters: Sequence[int], sampled: Sequence
         clusters: (n,) K-means cluster of each figure; colours repeat after eight.
         sampled: (n,) whether the figure was chosen.
     """
-    points, explained = _on_a_plane(np.asarray(features, dtype=float))
+    points, explained = on_a_plane(np.asarray(features, dtype=float))
     clusters, chosen = np.asarray(clusters), np.asarray(sampled, dtype=bool)
     figure, axes = canvas(6.8, 4.8)
     colours = np.array([*MODALITY_COLOURS.values(), "#8F8A2B"])[clusters % 8]
@@ -211,7 +214,7 @@ def rating_calibration(ratings: pd.DataFrame, accepted: pd.DataFrame) -> Figure:
     figure, axes = canvas(6.8, 3.9)
     axes.plot([0, 10], [0, 100], label="rating / 10", **{**DASHED, "color": GREY})
     points = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "accepted by people"}
-    axes.errorbar(bins.index, share, _wilson(share, n), **points)
+    axes.errorbar(bins.index, share, wilson(share, n), **points)
     for rating, count in zip(bins.index, n, strict=True):
         axes.text(rating, 106, f"n={count:,}", fontsize=8.5, ha="center", va="center")
     axes.set_xticks(range(11))
@@ -324,7 +327,7 @@ def loss_curves(losses: Mapping[str, Sequence[float]]) -> Figure:
         axes.plot(steps, smooth, color=colour, linewidth=1.7, label=name)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
-    axes.set_title("Tuning loss")
+    axes.set_title("Training loss")
     axes.set_ylim(bottom=0)
     axes.margins(x=0.01)
     legend_below_title(axes)
@@ -380,21 +383,3 @@ def _accepted_share(labels: pd.DataFrame) -> pd.Series:
     """Mean `accepted` by candidate_id, those without any left out."""
     known = labels.dropna(subset="accepted")
     return known.accepted.astype(float).groupby(known.candidate_id).mean().rename("accepted")
-
-
-def _on_a_plane(features: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
-    """(n, d) features as (n, 2) principal components, and each one's share of the variance."""
-    if features.shape[1] == 2:
-        return features, ("", "")
-    left, sizes, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
-    shares = 100 * sizes**2 / max(float((sizes**2).sum()), 1e-12)
-    first, second = (f" ({share:.0f} % of variance)" for share in shares[:2])
-    return left[:, :2] * sizes[:2], (first, second)
-
-
-def _wilson(percent: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """(2, n) distances from a share in per cent down and up to its 95 % interval's ends."""
-    z, share = 1.959964, percent / 100
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return 100 * np.maximum(0, np.vstack([share - middle + half, middle + half - share]))

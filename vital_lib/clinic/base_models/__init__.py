@@ -85,6 +85,8 @@ def make_base_models(folder: Path = MODELS_FOLDER, plan: Plan | None = None) -> 
         record = {**measured, "held_out_phantoms": plan.held_out, "plan": asdict(plan)}
         text = json.dumps(record, indent=1, sort_keys=True)
         (folder / name / "metrics.json").write_text(text + "\n")
+        for file in (folder / name).iterdir():
+            file.chmod(0o644)  # safetensors writes for the owner alone
     return metrics
 
 

@@ -121,19 +121,23 @@ def train_encoder(
     started = time.monotonic()
     for step in range(plan.steps):
         rows = rng.integers(len(phantoms.truths), size=plan.batch)
-        truths = [phantoms.truths[row] for row in rows]
-        truths += [_altered(truth, rng) for truth in truths[::2]]
-        statements = [write_statement(truth, rng) for truth in truths]
-        images, taught = look(model, teacher, phantoms, rows, random_shift(rng))
-        texts = model.get_text_features(
-            **tokenize(tokenizer, [statement.text for statement in statements])
-        ).pooler_output
-        fits = consistent(encode_allowed(statements), phantoms.codes[rows])
-        loss = _agreement_loss(images, texts, fits, model.logit_scale) + 0.3 * taught
+        loss = _loss(model, teacher, phantoms, rows, tokenizer, rng)
         descend(loss, parameters, optimizer, schedule)
         if step % 50 == 0 or step == plan.steps - 1:
             LOG.info("encoder %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - started)
     return model.eval()
+
+
+def _loss(model, teacher, phantoms, rows, tokenizer, rng) -> torch.Tensor:
+    """Agreement of pictures `rows` with true texts and half as many that are wrong in one word."""
+    truths = [phantoms.truths[row] for row in rows]
+    truths += [_altered(truth, rng) for truth in truths[::2]]
+    statements = [write_statement(truth, rng) for truth in truths]
+    images, taught = look(model, teacher, phantoms, rows, random_shift(rng))  # (b, d)
+    words = tokenize(tokenizer, [statement.text for statement in statements])
+    texts = model.get_text_features(**words).pooler_output  # (t, d)
+    fits = consistent(encode_allowed(statements), phantoms.codes[rows])  # (t, b)
+    return _agreement_loss(images, texts, fits, model.logit_scale) + 0.3 * taught
 
 
 def write_statement(truth: Truth, rng: np.random.Generator) -> Statement:
@@ -207,7 +211,7 @@ def measure_encoder(
     Keys ``caption_<attribute>`` (captions that state the attribute) and ``sentence_<attribute>``
     (short sentences). Ties count as half.
     """
-    found: dict[str, list[float]] = {}
+    found: dict[str, float] = {}
     shown = [k for k, truth in enumerate(phantoms.truths) if truth.count]
     images = _normal(
         model.get_image_features(pixel_values=phantoms.batch(np.array(shown))).pooler_output

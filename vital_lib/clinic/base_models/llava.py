@@ -63,10 +63,10 @@ _IGNORED = -100
 class LlavaPlan:
     """Size and training of the vision-language model."""
 
-    width: int = 128
-    layers: int = 4
+    width: int = 112
+    layers: int = 3
     heads: int = 4
-    steps: int = 1300
+    steps: int = 1000
     batch: int = 48
     learning_rate: float = 2e-3
     seed: int = 0
@@ -87,20 +87,9 @@ def build_llava(
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
     }
-    text = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=plan.width,
-        intermediate_size=int(2.5 * plan.width),
-        num_hidden_layers=plan.layers,
-        num_attention_heads=plan.heads,
-        num_key_value_heads=plan.heads,
-        max_position_embeddings=CONTEXT_TOKENS,
-        tie_word_embeddings=True,
-        **ids,
-    )
     config = LlavaConfig(
         vision_config=encoder.config.vision_config,
-        text_config=text,
+        text_config=_language_config(plan, len(tokenizer), ids),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         image_seq_length=IMAGE_TOKENS,
         vision_feature_layer=-1,
@@ -115,6 +104,20 @@ def build_llava(
     tower.load_state_dict(encoder.vision_model.state_dict())
     model.generation_config = GenerationConfig(max_new_tokens=48, do_sample=False, **ids)
     return model
+
+
+def _language_config(plan: LlavaPlan, vocabulary: int, ids: dict[str, int]) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=plan.width,
+        intermediate_size=int(2.5 * plan.width),
+        num_hidden_layers=plan.layers,
+        num_attention_heads=plan.heads,
+        num_key_value_heads=plan.heads,
+        max_position_embeddings=CONTEXT_TOKENS,
+        tie_word_embeddings=True,
+        **ids,
+    )
 
 
 def make_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:

@@ -1,0 +1,23 @@
+"""The two sums that plots need: a plane to draw features on, and an interval of a share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def on_a_plane(features: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+    """(n, d) features as (n, 2) principal components, and each one's share of the variance."""
+    if features.shape[1] == 2:
+        return features, ("", "")
+    left, sizes, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
+    shares = 100 * sizes**2 / max(float((sizes**2).sum()), 1e-12)
+    first, second = (f" ({share:.0f} % of variance)" for share in shares[:2])
+    return left[:, :2] * sizes[:2], (first, second)
+
+
+def wilson(percent: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """(2, n) distances from a share in per cent down and up to its 95 % interval's ends."""
+    z, share = 1.959964, percent / 100
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return 100 * np.maximum(0, np.vstack([share - middle + half, middle + half - share]))
