@@ -17,9 +17,9 @@ from vital_lib.vlm import VLM
 @pytest.fixture
 def run(tmp_path):
     workspace = Workspace(tmp_path / "run")
-    workspace.images.mkdir()
+    (workspace.path / "images").mkdir()
     for number in range(4):
-        save_image(workspace.images / f"f{number}.png", number)
+        save_image((workspace.path / "images") / f"f{number}.png", number)
     return workspace
 
 
@@ -152,7 +152,7 @@ def test_a_candidate_that_stands_twice_is_refused(run):
 
 
 def test_an_image_that_cannot_be_read_is_a_null_rating(run):
-    (run.images / "f1.png").unlink()
+    ((run.path / "images") / "f1.png").unlink()
     one, two = candidates("x"), candidates("y", figure_id="f1").assign(candidate_id="lost")
     ratings = rate(run, pd.concat([two, one]), lambda said: rating(5))
     assert ratings["candidate_id"].tolist() == ["lost", "c0"]

@@ -203,6 +203,12 @@ def test_the_first_component_is_the_direction_that_varies_most():
     assert first == " (100 % of variance)"
 
 
+def test_losses_of_unlike_sizes_can_be_drawn_on_a_logarithmic_scale():
+    losses = {"mixed": [30.0, 3.0], "judge only": [0.7, 0.2]}
+    scales = [plots.loss_curves(losses, log=log).axes[0].get_yscale() for log in (False, True)]
+    assert scales == ["linear", "log"]
+
+
 def test_a_grid_shows_every_image_and_cuts_long_titles():
     images = [Image.new("RGB", (8, 6)), Image.new("L", (6, 8)), Image.new("RGB", (4, 4))]
     axes = plots.figure_grid(images, ["short", "b" * 40, "c"], columns=2).axes

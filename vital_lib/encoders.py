@@ -216,7 +216,10 @@ def _load_transformers(source: str) -> tuple[Any, Any, Any]:
     """Model, tokenizer and image processor, float32 and in evaluation mode."""
     import torch
     from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # a bar of loaded weights tells a reader nothing
     try:
         # Only safetensors are read: a pickle may run code.
         model, loading = AutoModel.from_pretrained(
@@ -230,6 +233,9 @@ def _load_transformers(source: str) -> tuple[Any, Any, Any]:
             "hub (for open_clip models, BiomedCLIP among them, write 'hf-hub:<owner>/<model>'): "
             f"{error}"
         ) from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
     if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
         kind = type(model).__name__
         raise ValueError(f"encoder {source!r} is a {kind}, which does not encode images and texts")

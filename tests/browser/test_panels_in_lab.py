@@ -127,18 +127,18 @@ def test_labels_by_mouse_and_keys_are_all_in_the_log(page, server, folder):
     expect(progress).to_have_text("item 1 of 9")
 
     _button(page, "Only left").click()
-    expect(status).to_have_text("✓ Saved: left accepted, right rejected")
+    expect(status).to_have_text("✓ Item 1 saved: left accepted, right rejected")
     expect(progress).to_have_text("item 2 of 9")
 
     _button(page, "Only right").dblclick()  # the second press must not fall on the next item
     expect(progress).to_have_text("item 3 of 9")
 
-    for key, said in (
-        ("3", "left accepted, right accepted"),
-        ("4", "left rejected, right rejected"),
+    for number, key, said in (
+        (3, "3", "left accepted, right accepted"),
+        (4, "4", "left rejected, right rejected"),
     ):
         _type(page, key)
-        expect(status).to_have_text(f"✓ Saved: {said}")
+        expect(status).to_have_text(f"✓ Item {number} saved: {said}")
     expect(progress).to_have_text("item 5 of 9")
 
     _type(page, "q")
@@ -149,9 +149,9 @@ def test_labels_by_mouse_and_keys_are_all_in_the_log(page, server, folder):
     _type(page, "u")
     expect(progress).to_have_text("item 5 of 9")
     _type(page, "5")
-    expect(status).to_have_text("✓ Saved: cannot be judged")
+    expect(status).to_have_text("✓ Item 5 saved: cannot be judged")
     _type(page, "6")
-    expect(status).to_have_text("✓ Saved: flagged as unsafe")
+    expect(status).to_have_text("✓ Item 6 saved: flagged as unsafe")
     for number in (8, 9):
         _type(page, "1")
         expect(progress).to_have_text(f"item {number} of 9")
@@ -191,7 +191,7 @@ def test_saved_is_not_shown_before_the_kernel_has_answered(page, server, folder)
     expect(page.locator(".vital .head .number")).to_have_text("item 1 of 9")
     (folder / "go").write_text("well")
     _button(page, "Both").click()
-    expect(status).to_have_text("✓ Saved: left accepted, right accepted")
+    expect(status).to_have_text("✓ Item 1 saved: left accepted, right accepted")
 
 
 def test_every_panel_is_drawn_and_its_texts_stay_texts(page, server):

@@ -138,7 +138,7 @@ const score = (value, digits) => value.toFixed(digits).replace("-", "−");
 function histogram(state) {
   const { layers } = state.bins, n = layers[0].counts.length, base = new Array(n).fill(0);
   const totals = base.map((_, i) => layers.reduce((sum, layer) => sum + layer.counts[i], 0));
-  const unit = 100 / Math.max(1, ...totals), width = 100 / n, cut = 100 * state.place;
+  const unit = 88 / Math.max(1, ...totals), width = 100 / n, cut = 100 * state.place;
   const rects = layers.map((layer) => layer.counts.map((count, i) => {
     base[i] += count;
     return h("rect", { x: i * width + width * 0.06, width: width * 0.88, y: 100 - base[i] * unit,

@@ -170,7 +170,8 @@ class PreferenceCard(Panel):
             self._saved.append(event_id or self._attempt[1])
             self._corrects.pop(row["item_id"], None)
             self._place += 1
-            self._status = ("saved", f"Saved: {_in_words(ticks, flags)}")
+            number = self._before + self._place
+            self._status = ("saved", f"Item {number} saved: {_in_words(ticks, flags)}")
             self._begin()
             self._show()
 

@@ -311,11 +311,12 @@ def selection_bars(metrics: Mapping[str, float]) -> Figure:
 
 
 @styled
-def loss_curves(losses: Mapping[str, Sequence[float]]) -> Figure:
+def loss_curves(losses: Mapping[str, Sequence[float]], *, log: bool = False) -> Figure:
     """Training losses: every step pale, its running mean on top; one colour a model.
 
     Args:
         losses: model name -> loss at every step.
+        log: for losses of unlike sizes.
     """
     figure, axes = canvas(6.8, 3.6)
     palette = list(MODALITY_COLOURS.values())
@@ -326,9 +327,12 @@ def loss_curves(losses: Mapping[str, Sequence[float]]) -> Figure:
         axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
         axes.plot(steps, smooth, color=colour, linewidth=1.7, label=name)
     axes.set_xlabel("step")
-    axes.set_ylabel("loss")
+    axes.set_ylabel("loss, logarithmic" if log else "loss")
     axes.set_title("Training loss")
-    axes.set_ylim(bottom=0)
+    if log:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
     axes.margins(x=0.01)
     legend_below_title(axes)
     return figure

@@ -1,0 +1,79 @@
+"""Notebook 03 as committed, in a real JupyterLab: labelled by keys, the rows of the log counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from lab import CHROMIUM, Lab, chromium, jupyter_lab, run_notebook
+from playwright.sync_api import Page, expect
+
+from vital_lib.figures import read_figures
+from vital_lib.generation import draft_candidates
+from vital_lib.labels import LabelLog
+from vital_lib.tables import Workspace
+from vital_lib.vlm import VLM
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_label_preferences.ipynb"
+QUESTIONS = 2
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory) -> Workspace:
+    """A run that has come as far as notebook 03 needs: a dozen figures and their drafts."""
+    workspace = Workspace(tmp_path_factory.mktemp("runs") / "small")
+    figures, _ = read_figures("clinic", run=workspace.path, articles=6)
+    figures = figures.head(12)
+    model = VLM("clinic", ledger=workspace.ledger)
+    drafts, unread = draft_candidates(
+        figures, model, resolve=workspace.resolve, questions=QUESTIONS, seed=0
+    )
+    assert unread.empty
+    workspace.write("figures", figures)
+    workspace.write("drafts", drafts, made_from=["figures"])
+    return workspace
+
+
+@pytest.fixture
+def server(workspace, tmp_path_factory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("notebooks")
+    book = nbformat.read(NOTEBOOK, as_version=4)
+    [cell] = [cell for cell in book.cells if "parameters" in cell.metadata.get("tags", [])]
+    cell.source += f"\nrun = {str(workspace.path)!r}"
+    nbformat.write(book, folder / NOTEBOOK.name)
+    with jupyter_lab(folder, tmp_path_factory.mktemp("private")) as lab:
+        yield lab
+
+
+def _press(page: Page, key: str, *, done: int, of: int) -> None:
+    """Press `key` once the card's figure is there, and wait for the next item."""
+    expect(page.locator(".vital button", has_text="Both")).to_be_enabled()
+    page.keyboard.press(key)
+    expect(page.locator(".vital .head .number")).to_have_text(f"item {done + 1} of {of}")
+
+
+def test_three_labels_and_an_undo_on_notebook_03_are_all_in_the_log(workspace, server):
+    items = workspace.read("drafts")["instruction_id"].nunique()
+    log = LabelLog(workspace.label_url)
+    with chromium() as page:
+        run_notebook(page, server, NOTEBOOK.name)
+        assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
+        simulated = len(log.history())
+        assert simulated == 3 * items  # three simulated clinicians judged each item once
+
+        page.locator(".vital h3").click()  # gives the card the keys
+        for place, key in enumerate("132", start=1):
+            _press(page, key, done=place, of=items)
+        _press(page, "u", done=2, of=items)
+
+    mine = log.preferences().query("annotator == 'me'")
+    assert sorted(mine.choice) == ["both", "left"]
+    assert len(log.history()) == simulated + 4  # three judgements, and the undo of the last
+    assert len(log.judged("me")) == 2
