@@ -4,4 +4,10 @@ Importing the package imports nothing heavy; each stage module is imported by na
 (``from vital_lib import figures, selector``).
 """
 
+import os
+
+# Idle OpenMP threads must not spin: on a shared machine that costs many times what it gains. It
+# has to be said before torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 __version__ = "0.1.0"

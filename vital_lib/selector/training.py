@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -100,7 +101,7 @@ def train_selector(
     held_out = pairs.iloc[:0] if validation is None else validation
     _check_split("validation", held_out, "validation")
     data = _Data.of(pairs, features, w_human)
-    with torch.random.fork_rng(devices=[]):
+    with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         head, measured, losses = _fit(data, _Data.of(held_out, features, 1.0, data), settings)
     counts = pairs["source"].value_counts()
@@ -180,6 +181,17 @@ class _Data:
         preferred = torch.from_numpy(used["preferred"].to_numpy(np.float32))
         weights = torch.from_numpy(weight.astype(np.float32))
         return cls(standardise(raw, mean, spread), left, right, preferred, weights, mean, spread)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for a head this small: with a busy neighbour, two took twenty times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _moments(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
