@@ -149,12 +149,12 @@ def test_training_reads_a_conversation_as_the_processor_writes_it(made):
 
 def _rounds(seed: int) -> list[tuple[str, str]]:
     rng = np.random.default_rng(seed)
-    return plain_rounds(LEFT, rng)
+    return plain_rounds(LEFT, rng, int(rng.integers(1, 6)))
 
 
 def _first_rounds(seed: int) -> int:
     rng = np.random.default_rng(seed)
-    rounds = plain_rounds(LEFT, rng)
+    rounds = plain_rounds(LEFT, rng, int(rng.integers(1, 6)))
     return 1 if rng.random() < 0.12 else len(rounds)
 
 

@@ -20,8 +20,6 @@ from vital_lib.demonstrations import (
 )
 from vital_lib.tables import TABLES, Workspace
 
-REALDATA = Path(__file__).parents[2] / "shared" / "realdata"
-
 
 def make_figures(n: int, *, splits=("train",), modalities=(("mri",),), seed: int = 0):
     rng = np.random.default_rng(seed)
@@ -396,10 +394,8 @@ def test_importing_demonstrations_imports_nothing_heavy():
 
 
 @pytest.mark.realdata
-def test_all_58_published_demonstrations_are_imported(tmp_path):
-    path = REALDATA / "clinician_demonstrations.jsonl"
-    if not path.exists():
-        pytest.skip("the published demonstrations (../shared/realdata) are not on this machine")
+def test_all_58_published_demonstrations_are_imported(tmp_path, realdata):
+    path = realdata / "clinician_demonstrations.jsonl"
     frame = import_demonstrations(path)
     assert Workspace(tmp_path).write("demonstrations", frame) == 58
     assert frame["demonstration_id"].is_unique and frame["figure_id"].isna().all()

@@ -16,7 +16,6 @@ from vital_lib import encoders
 from vital_lib.encoders import load_encoder
 from vital_lib.figures import open_image
 
-CLINIC = Path(encoders.__file__).parent / "clinic" / "models" / "encoder"
 WORDS = ["a", "nodule", "in", "the", "left", "lung", "right", "upper", "lower", "mri", "normal"]
 CONTEXT = 10
 
@@ -324,7 +323,6 @@ def test_importing_encoders_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
 
 
-@pytest.mark.skipif(not CLINIC.is_dir(), reason="the clinic's encoder is not made yet")
 def test_the_clinics_encoder_finds_captions_of_the_same_modality(tmp_path):
     from vital_lib.clinic.captions import write_caption
     from vital_lib.clinic.phantoms import draw, sample_truth

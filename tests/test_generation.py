@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from loopback import Loopback, fault, in_process, said, save_image
 
+from vital_lib.demonstrations import import_demonstrations
 from vital_lib.figures import MODALITIES
 from vital_lib.generation import (
     FEWER,
@@ -342,8 +343,7 @@ def test_progress_is_reported_figure_by_figure(run):
 
 
 def test_the_published_demonstrations_can_be_shown(run, realdata):
-    demonstrations = pytest.importorskip("vital_lib.demonstrations")
-    published = demonstrations.import_demonstrations(realdata / "clinician_demonstrations.jsonl")
+    published = import_demonstrations(realdata / "clinician_demonstrations.jsonl")
     made, unread, bodies = generate(run, figures(8), published)
     assert unread.empty and made["demonstration_ids"].map(len).min() == 5
     assert all(len(body["messages"]) == 12 for body in bodies)

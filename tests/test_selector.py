@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -673,16 +672,3 @@ def test_perfect_and_empty_rankings_reach_their_known_values():
     assert silent == {"agreement": 0.5, "auc": 0.5, "mean_rank": 0.5, "average_precision": 0.5}
     with pytest.raises(ValueError, match="0 null scores among 0 pairs"):
         alignment_metrics(pairs.iloc[:0], {})
-
-
-@pytest.mark.slow
-def test_ten_thousand_pairs_and_six_epochs_take_less_than_eight_seconds_of_one_core():
-    features, draw = world(n=3000, width=480)
-    pairs = pd.concat([draw(100, "train"), draw(9900, "train", "judge")])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    start = time.process_time()
-    train_selector(pairs, features, w_human=50, validation=draw(50, "validation"))
-    spent = time.process_time() - start
-    torch.set_num_threads(threads)
-    assert spent < 8

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 
 import krippendorff
 import numpy as np
@@ -207,14 +206,6 @@ def test_alpha_refuses_a_response_judged_twice_by_one_annotator():
     twice = pd.concat([rows, rows.iloc[:1]])
     with pytest.raises(ValueError, match="2 responses judged twice by one annotator"):
         alpha_interval(twice, twice["item_id"])
-
-
-def test_two_thousand_resamples_of_a_thousand_groups_take_less_than_half_a_second():
-    values = np.random.default_rng(8).random(5000)
-    groups = np.arange(5000) % 1000
-    start = time.process_time()
-    mean_interval(values, groups)
-    assert time.process_time() - start < 0.5
 
 
 def test_many_groups_are_drawn_in_blocks_with_the_same_result(monkeypatch):

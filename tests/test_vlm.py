@@ -672,15 +672,3 @@ def test_a_ceiling_without_prices_is_refused():
 
 
 # ------------------------------------------------------------------ speed
-
-
-@pytest.mark.slow
-def test_the_client_adds_less_than_two_milliseconds_a_request(tmp_path):
-    images = [open_image(save_image(tmp_path / f"{n}.png", seed=n, side=100)) for n in range(20)]
-    assert 9_000 < len(images[0].jpeg()) < 12_000
-    prompts = [next(verdicts(images[n % 20], 1, start=n)) for n in range(2050)]
-    vlm = VLM("judge", ledger=tmp_path / "l.sqlite", transport=in_process(echo))
-    vlm.ask(prompts[:50])
-    started = time.process_time()
-    vlm.ask(prompts[50:])
-    assert 2000 / (time.process_time() - started) >= 500

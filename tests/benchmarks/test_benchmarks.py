@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from vital_lib import selector
 from vital_lib.labels import LabelLog
@@ -73,7 +74,6 @@ def test_a_durable_label_costs_less_than_rewriting_a_file_of_1000(tmp_path, caps
 
 def test_features_encoded_once_beat_encoding_in_every_epoch(capsys):
     """The published selector encodes image and text anew for every pair of every epoch."""
-    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     names = [f"c{n}" for n in range(600)]
     raw = rng.normal(size=(600, 64, 96)).astype(np.float32)

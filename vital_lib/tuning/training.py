@@ -129,7 +129,7 @@ def tune(
     targets, whole = lora_targets(vlm.model)
     set_seed(config.seed)
     with quiet():
-        model = get_peft_model(vlm.model, _lora(config, targets, whole, base_model))
+        model = get_peft_model(vlm.model, _lora(config, targets, whole))
     losses, planned = _train(model, vlm, examples, tensors, config, on_step)
     metrics = {**_summary(losses, planned), **counts, "seconds": time.perf_counter() - start}
     described |= {**asdict(config), "token_limit": limit, "stopped": len(losses) < planned}
@@ -263,16 +263,13 @@ def _steps(examples: int, config: TuningConfig) -> int:
     return -(-examples // config.batch_size) * config.epochs
 
 
-def _lora(
-    config: TuningConfig, targets: str, whole: list[str], base_model: str | Path
-) -> LoraConfig:
+def _lora(config: TuningConfig, targets: str, whole: list[str]) -> LoraConfig:
     return LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
         target_modules=targets,
         modules_to_save=whole or None,
-        base_model_name_or_path=str(base_model),
         task_type="CAUSAL_LM",
     )
 

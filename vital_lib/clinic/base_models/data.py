@@ -152,7 +152,7 @@ def _corpus() -> list[str]:
         truth = sample_truth(rng)
         texts += [write_sentence(truth, rng).text, write_exchange(truth, rng).text]
         texts += [caption_statement(truth, rng).text]
-        texts += [f"USER: {q}\nASSISTANT: {a}" for q, a in plain_rounds(truth, rng)]
+        texts += [f"USER: {q}\nASSISTANT: {a}" for q, a in plain_rounds(truth, rng, 3)]
     return texts
 
 

@@ -66,7 +66,7 @@ class LlavaPlan:
     width: int = 112
     layers: int = 3
     heads: int = 4
-    steps: int = 1300
+    steps: int = 1000
     batch: int = 48
     learning_rate: float = 2e-3
     seed: int = 0
@@ -171,7 +171,7 @@ def conversation(
     truth: Truth, rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast
 ) -> tuple[list[int], list[int]]:
     """One plain conversation as ids and labels; only answers are learnt."""
-    rounds = plain_rounds(truth, rng)
+    rounds = plain_rounds(truth, rng, int(rng.integers(1, 6)))
     if rng.random() < 0.12:
         rounds = [(FIGURE_CAPTION_REQUEST, write_caption(truth, rng))]
     ids: list[int] = []

@@ -220,17 +220,17 @@ def ask_for_caption(truth: Truth, rng: np.random.Generator) -> tuple[str, str]:
     return request, f"{image}, {count} {truth.size} {thing}, {truth.side} {level_word(truth)}."
 
 
-def plain_rounds(truth: Truth, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """A conversation of one to six (question, answer); an attribute may come up again."""
+def plain_rounds(truth: Truth, rng: np.random.Generator, rounds: int) -> list[tuple[str, str]]:
+    """A conversation of up to `rounds` (question, answer), each about another attribute."""
     subjects = [*ATTRIBUTES, "caption"]
-    rounds = int(rng.integers(1, 7))
-    return [_one_round(truth, _pick(rng, subjects), rng) for _ in range(rounds)]
+    chosen = [subjects[k] for k in rng.permutation(len(subjects))[:rounds]]
+    return [_one_round(truth, subject, rng) for subject in chosen]
 
 
 def _one_round(truth: Truth, subject: str, rng: np.random.Generator) -> tuple[str, str]:
     if subject == "caption":
         return ask_for_caption(truth, rng)
-    if rng.random() < 0.6:
+    if rng.random() < 0.4:
         return ask_whether(truth, subject, rng)[1:]
     return ask_plainly(truth, subject, rng)
 
