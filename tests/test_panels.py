@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import threading
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,6 +30,7 @@ from vital_lib.panels import (
 )
 from vital_lib.selection import select, top_candidates
 
+FOLDER = Path(panels.__file__).parent
 HOSTILE = '<img src=x onerror="alert(1)"> $x^2$ & "quotes"'
 FIGURES = pd.DataFrame(
     {
@@ -759,7 +762,30 @@ def test_the_chat_says_that_it_is_not_for_clinical_use(image):
     assert "not for clinical use" in str(chat.widget._esm)
 
 
-def test_no_panel_reads_or_writes_a_file():
-    for path in Path(panels.__file__).parent.glob("*.py"):
+# --- the package
+
+
+def test_every_panel_draws_with_the_script_beside_it(every_panel):
+    shared, used = (FOLDER / "_panel.js").read_text(), {"_panel.js"}
+    for panel in every_panel:
+        script = Path(inspect.getfile(type(panel))).with_suffix(".js")
+        assert panel.widget._esm == shared + script.read_text()
+        used.add(script.name)
+    assert {path.name for path in FOLDER.glob("*.js")} == used
+
+
+def test_whatever_a_panel_loads_is_shipped_with_the_package():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["vital_lib.panels"]
+    shipped = {path.name for pattern in patterns for path in FOLDER.glob(pattern)}
+    files = {path.name for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".py"}
+    assert "style.css" in shipped and shipped == files
+
+
+def test_no_panel_reads_or_writes_a_file_but_its_script_and_style():
+    own = ('Path(module).with_suffix(".js")', 'Path(__file__).with_name("style.css")')
+    for path in FOLDER.glob("*.py"):
         source = path.read_text()
+        for asset in own:
+            source = source.replace(asset, "")
         assert not [word for word in ("open(", "Path(", "to_parquet", "sqlite") if word in source]

@@ -22,7 +22,7 @@ TORCH_FREE = [
     *("generation", "judging", "selection", "evaluation", "walkthrough", "clinic"),
     *("clinic.service", "clinic.people", "clinic.figure_set"),
 ]
-CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 7_000  # of code: no blanks, comments, docstrings
+CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 6_500  # of Python: no blanks, comments, docstrings
 
 
 def _modules(folder: Path) -> list[Path]:
@@ -43,13 +43,22 @@ def _code_lines(path: Path) -> int:
     return len(lines)
 
 
+def _script_lines(path: Path) -> int:
+    """Lines of JavaScript or CSS that are neither blank nor only a comment."""
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    return sum(bool(line) and not line.startswith(("//", "/*")) for line in lines)
+
+
 def test_the_core_grows_no_further(capsys):
     core = [path for path in _modules(LIBRARY) if "clinic" not in path.parts]
-    lines = sum(map(_code_lines, core))
+    found = (path for end in ("js", "css") for path in LIBRARY.rglob(f"*.{end}"))
+    scripts = [path for path in found if "clinic" not in path.parts]
+    lines, script_lines = sum(map(_code_lines, core)), sum(map(_script_lines, scripts))
     with capsys.disabled():
         print(
-            f"\nvital_lib without the clinic: {lines} lines of code in {len(core)} modules "
-            f"(aimed at: {CORE_LINES_AIMED_AT})"
+            f"\nvital_lib without the clinic: {lines} lines of Python in {len(core)} modules "
+            f"(aimed at: {CORE_LINES_AIMED_AT}), {script_lines} of JavaScript and CSS in "
+            f"{len(scripts)} files, {lines + script_lines} together"
         )
     assert lines <= CORE_LINES_AT_MOST
 

@@ -1,9 +1,10 @@
-"""The workbench's panels: one browser widget per file.
+"""The workbench's panels: one browser widget per file, its JavaScript beside it.
 
 A panel takes rows and callbacks, and gives rows back; ``.widget`` shows it in a notebook. Every
 button calls a public method of the same name, so that all but the keys can be used and tested
-without a browser. Panels read no file, train nothing and keep no label: what a person says goes
-to the callback given. Text that came from a model or a file reaches the page as text nodes only.
+without a browser. Panels read no file but their own scripts and style sheet, train nothing and
+keep no label: what a person says goes to the callback given. Text that came from a model or a file
+reaches the page as text nodes only.
 """
 
 from vital_lib.panels.candidate_viewer import CandidateViewer

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from vital_lib.panels._panel import Paged, plain
+from vital_lib.panels._panel import Paged, plain, script_beside
 from vital_lib.plots import MODALITY_NAMES
 
 _FACTS = ("figure_id", "group_id", "split", "source", "licence", "credit")
@@ -23,6 +23,7 @@ class FigureBrowser(Paged):
         image_of: figure_id -> its FigureImage, or JPEG bytes.
     """
 
+    _draw = script_beside(__file__)
     _actions = (*Paged._actions, "filter")
 
     def __init__(self, figures: pd.DataFrame, image_of: Callable[[str], Any]) -> None:
@@ -79,27 +80,3 @@ class FigureBrowser(Paged):
             "modalities": [MODALITY_NAMES.get(m, m) for m in row["modalities"]],
             "facts": [[name, value] for name, value in facts if value],
         }
-
-    _draw = r"""
-function draw(state, ui) {
-  const figure = state.figure;
-  const chip = (value, label, count) => button(`${label} ${count}`, () => ui.call("filter", value),
-    { class: "chip", "aria-pressed": String(state.modality === value) });
-  ui.keys = { ArrowLeft: ["previous"], ArrowRight: ["next"] };
-  return [
-    h("div", { class: "head" }, h("h3", null, "Figures"), chip(null, "all", state.all),
-      state.modalities.map(([value, label, count]) => chip(value, label, count)),
-      h("span", { class: "grow" }), pager(state, ui)),
-    !figure ? h("div", { class: "body muted" }, "No figure has this modality.")
-      : h("div", { class: "body split" },
-        h("div", null, ui.picture(figure.id, 640, 400)),
-        h("div", null,
-          section("Caption", h("p", { class: "text" }, figure.caption || "none")),
-          section("Mentions", texts(figure.mentions)),
-          section("Modalities", h("div", null, figure.modalities.length
-            ? tags(figure.modalities) : h("span", { class: "muted" }, "not stated"))),
-          section("Record", h("dl", { class: "small" }, figure.facts.map(([name, value]) =>
-            [h("dt", null, name), h("dd", null, value)]))))),
-  ];
-}
-"""

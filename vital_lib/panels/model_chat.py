@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vital_lib.panels._panel import Panel, plain
+from vital_lib.panels._panel import Panel, plain, script_beside
 
 _REMEMBERED = 20  # questions
 
@@ -22,6 +22,7 @@ class ModelChat(Panel):
         ValueError: no model, or no image.
     """
 
+    _draw = script_beside(__file__)
     _actions = ("choose", "ask")
 
     def __init__(
@@ -80,40 +81,3 @@ class ModelChat(Panel):
             "figure": self.figure,
             "asked": [{**entry, "answers": dict(entry["answers"])} for entry in self.asked],
         }
-
-    _draw = r"""
-function draw(state, ui) {
-  const ask = (event) => {
-    event.preventDefault();
-    const box = event.target.elements.question;
-    if (box.value.trim() && !ui.busy) { ui.call("ask", box.value); box.select(); }
-  };
-  const columns = `grid-template-columns: repeat(${state.models.length}, minmax(150px, 1fr))`;
-  const answer = (entry, name) => {
-    const found = entry.answers[name];
-    return h("div", { class: "box" }, h("h4", null, name), found
-      ? [h("p", { class: "text" }, found.text || "(an empty answer)"),
-        h("span", { class: "muted small" }, `${found.seconds.toFixed(1)} s`)]
-      : h("span", { class: entry.failed ? "no" : "muted" },
-        entry.failed ? "no answer: an error was raised" : "thinking …"));
-  };
-  return [h("div", { class: "head" }, h("h3", null, "Ask the models"),
-    h("span", { class: "grow" }), h("span", { class: "tag warn" }, "not for clinical use")),
-  h("div", { class: "body split chat" },
-    h("div", null, ui.picture(state.figure, 640, 320),
-      h("p", { class: "muted small" }, state.figure),
-      h("div", { class: "strip" }, state.figures.map((name) => h("button", { type: "button",
-        title: name, "aria-label": name, "aria-pressed": String(name === state.figure),
-        onclick: () => ui.call("choose", name) }, ui.picture(name, 96, 56))))),
-    h("div", null, h("form", { class: "row", onsubmit: ask },
-      h("input", { type: "text", name: "question", class: "grow", autocomplete: "off",
-        placeholder: "A question about this figure", "aria-label": "question" }),
-      h("button", { type: "submit", class: "main", disabled: ui.busy }, "Ask")),
-    state.asked.length ? state.asked.map((entry) => h("section", null,
-      h("p", { class: "text" }, h("strong", null, entry.question),
-        h("span", { class: "muted small" }, `  ${entry.figure}`)),
-      h("div", { class: "answers", style: columns },
-        state.models.map((name) => answer(entry, name)))))
-      : h("p", { class: "muted" }, "Each model's answer will stand here, side by side.")))];
-}
-"""

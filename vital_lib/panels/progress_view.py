@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from vital_lib.panels._panel import Panel, plain
+from vital_lib.panels._panel import Panel, plain, script_beside
 
 # The browser is told after this many seconds or this share of the work: thousands of quick steps
 # would flood it, and what it shows may lag behind by no more than a hundredth.
@@ -20,6 +20,8 @@ class ProgressView(Panel):
         total: how many steps there are.
         title: what is being done.
     """
+
+    _draw = script_beside(__file__)
 
     def __init__(self, total: int, title: str) -> None:
         if total < 0:
@@ -78,22 +80,3 @@ class ProgressView(Panel):
             "message": self.message,
             "ended": self.ended,
         }
-
-    _draw = r"""
-function draw(state) {
-  const share = state.of ? state.n / state.of : 1;
-  const time = (s) => s < 90 ? `${s.toFixed(s < 10 ? 1 : 0)} s`
-    : `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
-  const left = state.n && !state.ended && share < 1
-    ? `, about ${time(state.seconds * (1 / share - 1))} left` : "";
-  const mark = { done: ["yes", "✓ done"], early: ["no", "ended early"] }[state.ended];
-  return [h("div", { class: "head work" },
-    h("h3", null, state.title), mark ? h("span", { class: mark[0] }, mark[1]) : null,
-    h("span", { class: "muted grow" }, state.message),
-    h("span", { class: "number muted" }, time(state.seconds) + left),
-    h("span", { class: "number" }, `${state.n.toLocaleString("en")} of ` +
-      state.of.toLocaleString("en")),
-    bar(share, { class: `bar ${state.ended}`, role: "progressbar", "aria-valuemin": 0,
-      "aria-valuemax": state.of, "aria-valuenow": state.n }))];
-}
-"""

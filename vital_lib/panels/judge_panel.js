@@ -1,0 +1,36 @@
+function draw(state, ui) {
+  const shown = state.shown;
+  const chip = (value, label, n) => button(`${label} ${n}`, () => ui.call("higher", value),
+    { class: "chip", "aria-pressed": String(state.side === value) });
+  const signed = (gap) => `${gap > 0 ? "+" : gap < 0 ? "−" : ""}${Math.abs(gap).toFixed(2)}`;
+  const measure = (label, share, value) => [h("span", null, label), bar(share),
+    h("span", { class: "number" }, value)];
+  ui.keys = { ArrowUp: ["previous"], ArrowDown: ["next"] };
+  const head = h("div", { class: "head" }, h("h3", null, "Judge against people"),
+    chip(null, "all", state.counts[0]), chip("judge", "judge higher", state.counts[1]),
+    chip("people", "people higher", state.counts[2]),
+    h("span", { class: "muted small" }, `mean difference ${state.mean.toFixed(2)}`),
+    h("span", { class: "grow" }), pager(state, ui));
+  if (!shown) return [head, h("div", { class: "body muted" },
+    "No candidate here has both a rating and a person's tick or cross.")];
+  const list = h("div", { class: "list" }, state.list.map(([gap, instruction], place) =>
+    button([h("span", { class: `number ${gap > 0 ? "no" : "yes"}` }, signed(gap)),
+      h("span", { class: "clip" }, instruction)], () => ui.latest("jump", place + 1),
+    { class: "item", "aria-pressed": String(place + 1 === state.n) })),
+  state.more ? h("p", { class: "muted small" }, `the ${state.of} largest`) : null);
+  return [head, h("div", { class: "body disagreement" }, list,
+    h("div", null, ui.picture(shown.figure, 480, 220),
+      section("Caption", h("p", { class: "text" }, shown.caption || "none")),
+      h("details", { key: shown.figure, class: "small" },
+        h("summary", null, `Mentions (${shown.mentions.length})`), texts(shown.mentions))),
+    h("div", null,
+      section("Instruction", h("p", { class: "text" }, shown.instruction)),
+      section("Response", h("p", { class: "text" }, shown.response)),
+      section("Judge and people", h("div", { class: "measures" },
+        measure("judge's rating", shown.rating / 10, `${shown.rating.toFixed(1)} of 10`),
+        measure("accepted by people", shown.accepted, shown.people))),
+      section("The judge's reasons", h("p", { class: "text" }, shown.rationale || "none")),
+      shown.criteria.length ? section("Criteria", h("div", { class: "measures small" },
+        shown.criteria.map(([name, rating]) => measure(name, rating / 10, rating.toFixed(1)))))
+        : null))];
+}
