@@ -122,6 +122,13 @@ def test_the_right_choice_stands_first_as_often_as_last(written):
     assert 0.35 < np.mean(first) < 0.65
 
 
+def test_the_right_choice_is_worded_as_the_question_offers_it(written):
+    """Or an answer that repeats the right choice would not count as right."""
+    choices = [row for _, row in written if row["kind"] == "closed" and " or " in row["question"]]
+    assert len({row["question_type"] for row in choices}) == 4
+    assert all(row["reference"].lower() in row["question"].lower() for row in choices)
+
+
 def test_findings_that_are_not_there_are_asked_about(written):
     absent = {
         truth.finding == NO_FINDING

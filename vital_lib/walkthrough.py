@@ -115,7 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     workspace = Workspace(options.run)
-    workspace.record({"demo.seconds": round(time.perf_counter() - start, 1)})
+    if notebooks(options.first, options.last) == notebooks():  # a part's time is not the whole's
+        workspace.record({"demo.seconds": round(time.perf_counter() - start, 1)})
     print("\n" + summary(workspace.metrics))
     if options.last >= "09":
         from vital_lib import report

@@ -213,7 +213,7 @@ def _closed_modality(truth: Truth, rng: np.random.Generator) -> _Asked:
     other = _SCENES[_other(tuple(_SCENES), truth.modality, rng)]
     if rng.random() < 0.5:
         first, second = _shuffled((scene.names[0], other.names[0]), rng)
-        return f"Is this {first} or {second}?", scene.answers[0]
+        return f"Is this {first} or {second}?", scene.names[0].split(" ", 1)[1]
     true = rng.random() < 0.5
     name = _pick((scene if true else other).names, rng)
     return f"{_pick(('Is this', 'Is the image'), rng)} {name}?", _yes(true)
