@@ -11,11 +11,17 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from transformers import CLIPModel
+
 from vital_lib.clinic.base_models.data import (
+    Phantoms,
     draw_phantoms,
+    encoder_corpus,
+    language_corpus,
     language_tokenizer,
     text_encoder_tokenizer,
     train_tokenizer,
@@ -46,7 +52,6 @@ class Plan:
 
     phantoms: int = 14_000
     held_out: int = 600
-    vocabulary: int = 1_400
     encoder: EncoderPlan = field(default_factory=EncoderPlan)
     llava: LlavaPlan = field(default_factory=LlavaPlan)
 
@@ -55,39 +60,61 @@ class Plan:
             raise ValueError(
                 f"phantoms={self.phantoms}, held_out={self.held_out}: wanted at least 1"
             )
-        if self.vocabulary < 300:
-            raise ValueError(f"vocabulary={self.vocabulary}: bytes and marks alone take 261")
 
 
-def make_base_models(folder: Path = MODELS_FOLDER, plan: Plan | None = None) -> dict[str, dict]:
-    """Train both models and write ``encoder/`` and ``llava/`` below `folder`.
+def make_base_models(
+    folder: Path = MODELS_FOLDER,
+    plan: Plan | None = None,
+    names: Sequence[str] = ("encoder", "llava"),
+) -> dict[str, dict]:
+    """Train the models `names` and write ``encoder/`` and ``llava/`` below `folder`.
 
-    Each gets a ``metrics.json``: its held-out accuracies, size and training seconds, also returned
-    under the model's name.
+    A LLaVA alone takes its vision tower from the encoder that is there. Each gets a
+    ``metrics.json``: its held-out accuracies, size and training seconds, also returned under the
+    model's name.
     """
     plan = plan or Plan()
     LOG.info("drawing %d phantoms", plan.phantoms)
     phantoms = draw_phantoms(plan.phantoms, stream=_TRAINING_STREAM)
     held_out = draw_phantoms(plan.held_out, stream=_HELD_OUT_STREAM)
-    spelling = train_tokenizer(plan.vocabulary)
+    metrics = {}
+    if "encoder" in names:
+        metrics["encoder"] = _make_encoder(folder / "encoder", plan, phantoms, held_out)
+    if "llava" in names:
+        encoder = CLIPModel.from_pretrained(folder / "encoder", use_safetensors=True)
+        metrics["llava"] = _make_llava(folder / "llava", plan, encoder, phantoms, held_out)
+    return metrics
 
+
+def _make_encoder(folder: Path, plan: Plan, phantoms: Phantoms, held_out: Phantoms) -> dict:
+    spelling = train_tokenizer(plan.encoder.vocabulary, encoder_corpus())
     reads, started = text_encoder_tokenizer(spelling, TEXT_TOKENS), time.monotonic()
     encoder = train_encoder(plan.encoder, phantoms, reads)
-    metrics = {"encoder": _size(encoder, started) | measure_encoder(encoder, reads, held_out)}
-    save_encoder(encoder, reads, _emptied(folder / "encoder"))
+    metrics = _size(encoder, started) | measure_encoder(encoder, reads, held_out)
+    save_encoder(encoder, reads, _emptied(folder))
+    return _describe(folder, plan, plan.encoder, metrics)
 
+
+def _make_llava(
+    folder: Path, plan: Plan, encoder: CLIPModel, phantoms: Phantoms, held_out: Phantoms
+) -> dict:
+    spelling = train_tokenizer(plan.llava.vocabulary, language_corpus())
     speaks, started = language_tokenizer(spelling, CONTEXT_TOKENS), time.monotonic()
     llava = train_llava(plan.llava, encoder, phantoms, speaks)
-    metrics["llava"] = _size(llava, started) | measure_llava(llava, speaks, held_out)
-    save_llava(llava, speaks, _emptied(folder / "llava"))
+    metrics = _size(llava, started) | measure_llava(llava, speaks, held_out)
+    save_llava(llava, speaks, _emptied(folder))
+    return _describe(folder, plan, plan.llava, metrics)
 
-    for name, measured in metrics.items():
-        record = {**measured, "held_out_phantoms": plan.held_out, "plan": asdict(plan)}
-        text = json.dumps(record, indent=1, sort_keys=True)
-        (folder / name / "metrics.json").write_text(text + "\n")
-        for file in (folder / name).iterdir():
-            file.chmod(0o644)  # safetensors writes for the owner alone
-    return metrics
+
+def _describe(folder: Path, plan: Plan, own: EncoderPlan | LlavaPlan, metrics: dict) -> dict:
+    """Write ``metrics.json``, and give it back."""
+    counts = {"phantoms": plan.phantoms, "held_out_phantoms": plan.held_out}
+    record = {**metrics, **counts, "plan": asdict(own)}
+    text = json.dumps(record, indent=1, sort_keys=True)
+    (folder / "metrics.json").write_text(text + "\n")
+    for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors writes for the owner alone
+    return record
 
 
 def _size(model, started: float) -> dict[str, float]:

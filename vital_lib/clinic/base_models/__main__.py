@@ -11,6 +11,9 @@ from vital_lib.clinic.base_models import MODELS_FOLDER, make_base_models
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train the clinic's base models on phantoms.")
     parser.add_argument("folder", nargs="?", type=Path, default=MODELS_FOLDER)
+    parser.add_argument("--only", choices=("encoder", "llava"), help="make this one alone")
+    asked = parser.parse_args()
+    names = (asked.only,) if asked.only else ("encoder", "llava")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    for name, measured in make_base_models(parser.parse_args().folder).items():
+    for name, measured in make_base_models(asked.folder, names=names).items():
         logging.info("%s %s", name, measured)

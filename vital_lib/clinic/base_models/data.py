@@ -5,7 +5,7 @@ Knows nothing about the models themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import CLIPImageProcessorPil, PreTrainedTokenizerFast
 
+from vital_lib.clinic.base_models.talk import write_conversation, write_lesson
 from vital_lib.clinic.base_models.texts import (
     PLAIN_WORDS,
     VALUES,
@@ -128,7 +129,13 @@ def image_processor() -> CLIPImageProcessorPil:
     )
 
 
-def train_tokenizer(vocabulary: int) -> Tokenizer:
+def check_vocabulary(vocabulary: int) -> None:
+    """Raise where a tokenizer of `vocabulary` entries could not spell every text."""
+    if vocabulary < 300:
+        raise ValueError(f"vocabulary={vocabulary}: bytes and marks alone take 261")
+
+
+def train_tokenizer(vocabulary: int, texts: Iterable[str]) -> Tokenizer:
     """A byte-level BPE tokenizer of at most `vocabulary` entries; it can spell any text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -139,21 +146,37 @@ def train_tokenizer(vocabulary: int) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_corpus(), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 
-def _corpus() -> list[str]:
+def encoder_corpus() -> list[str]:
     """Texts of the clinic and a broad sample of plain words, with and without a space before."""
-    words = " ".join(PLAIN_WORDS.split())
-    texts = [words] * 60
-    for number in range(2000):
-        rng = np.random.default_rng((RESERVED_SEED + 99, number))
-        truth = sample_truth(rng)
+    texts = [" ".join(PLAIN_WORDS.split())] * 60
+    for truth, rng in _spelling_truths():
         texts += [write_sentence(truth, rng).text, write_exchange(truth, rng).text]
         texts += [caption_statement(truth, rng).text]
-        texts += [f"USER: {q}\nASSISTANT: {a}" for q, a in plain_rounds(truth, rng, 3)]
+        texts += _written(plain_rounds(truth, rng, 3))
     return texts
+
+
+def language_corpus() -> list[str]:
+    """What the vision-language model hears: conversations, captions and lessons."""
+    texts = []
+    for truth, rng in _spelling_truths():
+        texts += [write_caption(truth, rng)]
+        texts += _written([*write_conversation(truth, rng), *write_lesson(rng)])
+    return texts
+
+
+def _spelling_truths() -> Iterator[tuple[Truth, np.random.Generator]]:
+    for number in range(2000):
+        rng = np.random.default_rng((RESERVED_SEED + 99, number))
+        yield sample_truth(rng), rng
+
+
+def _written(rounds: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"USER: {question}\nASSISTANT: {answer}" for question, answer in rounds]
 
 
 def text_encoder_tokenizer(tokenizer: Tokenizer, longest: int) -> PreTrainedTokenizerFast:

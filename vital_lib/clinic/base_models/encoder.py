@@ -22,6 +22,7 @@ from vital_lib.clinic.base_models.data import (
     PATCH_SIDE,
     Phantoms,
     caption_statement,
+    check_vocabulary,
     encode_allowed,
     image_processor,
     read_facts,
@@ -47,6 +48,7 @@ TEXT_TOKENS = 112
 class EncoderPlan:
     """Size and training of the encoder."""
 
+    vocabulary: int = 1_400
     width: int = 96
     vision_layers: int = 3
     text_layers: int = 2
@@ -60,6 +62,7 @@ class EncoderPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_vocabulary(self.vocabulary)
         if self.width % self.heads:
             raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
         for name in ("seeing_steps", "seeing_batch", "steps", "batch"):

@@ -1,8 +1,9 @@
 """The clinic's vision-language model: a tiny LLaVA that answers plain questions about phantoms.
 
-Its vision tower starts as the encoder's (Liu and others 2023, at the size of a toy). It learns
-short questions in a wording of its own and to write captions, so that it can see but has still to
-learn how the benchmark asks. Knows nothing about the benchmark, candidates or tuning.
+Its vision tower starts as the encoder's (Liu and others 2023, at the size of a toy). It learns to
+talk about pictures in a wording of its own, to write captions, and the English of a small textbook:
+it can see and speak, but has still to learn how the benchmark asks and what clinicians prefer.
+Knows nothing about the benchmark, candidates or tuning.
 """
 
 from __future__ import annotations
@@ -30,14 +31,15 @@ from vital_lib.clinic.base_models.data import (
     IMAGE_TOKENS,
     PATCH_SIDE,
     Phantoms,
+    check_vocabulary,
     image_processor,
 )
+from vital_lib.clinic.base_models.talk import Round, write_conversation, write_lesson
 from vital_lib.clinic.base_models.texts import (
     FIGURE_CAPTION_REQUEST,
     ask_for_caption,
     ask_plainly,
     ask_whether,
-    plain_rounds,
 )
 from vital_lib.clinic.base_models.vision import cosine_schedule, descend, random_shift
 from vital_lib.clinic.captions import write_caption
@@ -56,6 +58,7 @@ CHAT_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ '</s>' }}{% else %}{{ '\n' }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
+CAPTIONS = 0.12
 _IGNORED = -100
 
 
@@ -63,15 +66,18 @@ _IGNORED = -100
 class LlavaPlan:
     """Size and training of the vision-language model."""
 
+    vocabulary: int = 2_000
     width: int = 112
     layers: int = 3
     heads: int = 4
     steps: int = 1000
-    batch: int = 48
+    batch: int = 40
+    lessons: int = 8  # from the textbook, beside each batch
     learning_rate: float = 2e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_vocabulary(self.vocabulary)
         if self.width % (2 * self.heads):
             raise ValueError(f"width={self.width} is not a multiple of 2*heads={2 * self.heads}")
         if self.steps < 1 or self.batch < 1:
@@ -149,7 +155,9 @@ def train_llava(
     model.train()
     for step in range(plan.steps):
         rows = rng.integers(len(phantoms.truths), size=plan.batch)
-        words = _collate([conversation(phantoms.truths[k], rng, tokenizer) for k in rows])
+        read = [conversation(phantoms.truths[k], rng, tokenizer) for k in rows]
+        read += [lesson(rng, tokenizer) for _ in range(plan.lessons)]
+        words = _collate(read)
         loss = model(pixel_values=phantoms.batch(rows, random_shift(rng)), **words).loss
         descend(loss, [*seeing, *speaking], optimizer, schedule)
         if step % 50 == 0 or step == plan.steps - 1:
@@ -170,15 +178,29 @@ def _parameters(model: nn.Module) -> tuple[list, list]:
 def conversation(
     truth: Truth, rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast
 ) -> tuple[list[int], list[int]]:
-    """One plain conversation as ids and labels; only answers are learnt."""
-    rounds = plain_rounds(truth, rng, int(rng.integers(1, 6)))
-    if rng.random() < 0.12:
+    """One conversation about a picture as ids and labels; only answers are learnt."""
+    if rng.random() < CAPTIONS:
         rounds = [(FIGURE_CAPTION_REQUEST, write_caption(truth, rng))]
+    else:
+        rounds = write_conversation(truth, rng)
+    return spell(rounds, tokenizer, "<image>" * IMAGE_TOKENS + "\n")
+
+
+def lesson(
+    rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast
+) -> tuple[list[int], list[int]]:
+    """A lesson from the textbook as ids and labels, without a picture."""
+    return spell(write_lesson(rng), tokenizer)
+
+
+def spell(
+    rounds: list[Round], tokenizer: PreTrainedTokenizerFast, before: str = ""
+) -> tuple[list[int], list[int]]:
+    """Rounds as ids and labels (-100 outside the answers), `before` ahead of the first question."""
     ids: list[int] = []
     labels: list[int] = []
     for place, (question, answer) in enumerate(rounds):
-        picture = "<image>" * IMAGE_TOKENS + "\n" if place == 0 else ""
-        asked = _ids(tokenizer, f"USER: {picture}{question}\nASSISTANT:")
+        asked = _ids(tokenizer, f"USER: {before if place == 0 else ''}{question}\nASSISTANT:")
         said = _ids(tokenizer, f" {answer}</s>")
         ids += asked + said
         labels += [_IGNORED] * len(asked) + said

@@ -94,16 +94,23 @@ def write_sentence(truth: Truth, rng: np.random.Generator) -> Statement:
     """A short factual text about one to six attributes of `truth`, in one of many wordings."""
     if truth.count == 0:
         return _sentence_without_finding(truth, rng)
-    told = {name for name in ATTRIBUTES if rng.random() < 0.5} or {_pick(rng, ATTRIBUTES)}
+    told = {name for name in ATTRIBUTES if rng.random() < 0.5} or {pick(rng, ATTRIBUTES)}
+    return say(truth, told, rng)
+
+
+def say(truth: Truth, told: set[str], rng: np.random.Generator) -> Statement:
+    """A short text about the attributes `told` of `truth`, in one of many wordings."""
+    if truth.count == 0:
+        return _sentence_without_finding(truth, rng)
     thing = _thing(truth, told, rng)
     where = _where(truth, told, rng)
-    image = _pick(rng, MODALITY_WORDS[truth.modality])
+    image = pick(rng, MODALITY_WORDS[truth.modality])
     if "modality" in told:
         forms = _FORMS_WITH_IMAGE
     else:
         forms = _FORMS_OF_PLACE if told <= {"side", "level"} else _FORMS
     texts = [form.format(image=image, thing=thing, where=where).strip() for form in forms]
-    text = _pick(rng, texts)
+    text = pick(rng, texts)
     if rng.random() < 0.6:
         text = text[:1].upper() + text[1:]
     facts = truth.facts()
@@ -111,27 +118,27 @@ def write_sentence(truth: Truth, rng: np.random.Generator) -> Statement:
 
 
 def _sentence_without_finding(truth: Truth, rng: np.random.Generator) -> Statement:
-    image = _pick(rng, MODALITY_WORDS[truth.modality])
+    image = pick(rng, MODALITY_WORDS[truth.modality])
     allowed = {"finding": frozenset(["none"]), "count": frozenset([0])}
     if rng.random() < 0.5:
         texts = ("No abnormality.", "Nothing abnormal is seen.", "Normal appearance.", "No lesion.",
                  "None", "It is normal.", "There is no finding.")  # fmt: skip
-        return Statement(_pick(rng, texts), allowed)
+        return Statement(pick(rng, texts), allowed)
     texts = (f"Normal {image}.", f"{image} without abnormality.", f"{image}: nothing abnormal.",
              f"This {image} shows no lesion.")  # fmt: skip
-    return Statement(_pick(rng, texts), {**allowed, "modality": frozenset([truth.modality])})
+    return Statement(pick(rng, texts), {**allowed, "modality": frozenset([truth.modality])})
 
 
 def _thing(truth: Truth, told: set[str], rng: np.random.Generator) -> str:
     """The noun of a sentence with count and size, as far as they are told."""
     many = truth.count > 1 and "count" in told
-    noun = _pick(rng, (("lesion", "lesions"), ("finding", "findings"), ("focus", "foci")))[many]
+    noun = pick(rng, (("lesion", "lesions"), ("finding", "findings"), ("focus", "foci")))[many]
     if "finding" in told:
         noun = FINDING_WORDS[truth.finding][many]
         if rng.random() < 0.3 and truth.finding in _OTHER_SPELLING:
             noun = _OTHER_SPELLING[truth.finding] + "s" * many
-    size = _pick(rng, _SIZE_WORDS[truth.size]) + " " if "size" in told else ""
-    count = _pick(rng, _COUNT_WORDS[truth.count]) + " " if "count" in told else ""
+    size = pick(rng, _SIZE_WORDS[truth.size]) + " " if "size" in told else ""
+    count = pick(rng, _COUNT_WORDS[truth.count]) + " " if "count" in told else ""
     article = "a " if "count" not in told and rng.random() < 0.5 else ""
     return f"{article}{count}{size}{noun}"
 
@@ -150,7 +157,7 @@ def _where(truth: Truth, told: set[str], rng: np.random.Generator) -> str:
         options = (f" in the {level} third", f" at {level} level", f" in the {level} part")
     else:
         return ""
-    return _pick(rng, options)
+    return pick(rng, options)
 
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -167,7 +174,7 @@ CAPTION_REQUESTS = ("short caption", "caption:", "one-line caption", "sum up")
 
 def ask_plainly(truth: Truth, attribute: str, rng: np.random.Generator) -> tuple[str, str]:
     """One plain open question about `attribute` and its answer, a word or two."""
-    return _pick(rng, QUESTIONS[attribute]), answer_word(truth, attribute)
+    return pick(rng, QUESTIONS[attribute]), answer_word(truth, attribute)
 
 
 def answer_word(truth: Truth, attribute: str) -> str:
@@ -183,11 +190,10 @@ def ask_whether(
     truth: Truth, attribute: str, rng: np.random.Generator
 ) -> tuple[Statement, str, str]:
     """One yes/no question about `attribute`, yes as often as no: (statement, question, answer)."""
-    others = [value for value in _possible(truth, attribute) if value != getattr(truth, attribute)]
     real = getattr(truth, attribute) not in (None, "none", 0)
     yes = real and rng.random() < 0.5
-    value = getattr(truth, attribute) if yes else others[rng.integers(len(others))]
-    word = answer_word(_with(truth, attribute, value), attribute)
+    value = getattr(truth, attribute) if yes else other_value(truth, attribute, rng)
+    word = answer_word(with_value(truth, attribute, value), attribute)
     question, answer = f"{word}?", "yes" if yes else "no"
     left = {value} if yes else set(VALUES[attribute]) - {value}
     return Statement(f"{question} {answer}", {attribute: frozenset(left)}), question, answer
@@ -199,7 +205,12 @@ def _possible(truth: Truth, attribute: str) -> Sequence:
     return [value for value in VALUES[attribute] if value not in (None, 0)]
 
 
-def _with(truth: Truth, attribute: str, value: object) -> Truth:
+def other_value(truth: Truth, attribute: str, rng: np.random.Generator) -> object:
+    """A value of `attribute` that `truth` has not, but a picture of its kind could have."""
+    return pick(rng, [v for v in _possible(truth, attribute) if v != getattr(truth, attribute)])
+
+
+def with_value(truth: Truth, attribute: str, value: object) -> Truth:
     """A truth that has `value` for `attribute`, whatever else it then has to have."""
     modality = value if attribute == "modality" else truth.modality
     rest = {"finding": FINDINGS[modality][0], "side": "left", "level": "upper", "size": "small",
@@ -212,7 +223,7 @@ def _with(truth: Truth, attribute: str, value: object) -> Truth:
 def ask_for_caption(truth: Truth, rng: np.random.Generator) -> tuple[str, str]:
     """A request for a caption, and one that tells every attribute in a fixed order."""
     image = MODALITY_WORDS[truth.modality][0]
-    request = _pick(rng, CAPTION_REQUESTS)
+    request = pick(rng, CAPTION_REQUESTS)
     if truth.count == 0:
         return request, f"{image}, no abnormality."
     count, many = answer_word(truth, "count"), truth.count > 1
@@ -221,7 +232,7 @@ def ask_for_caption(truth: Truth, rng: np.random.Generator) -> tuple[str, str]:
 
 
 def plain_rounds(truth: Truth, rng: np.random.Generator, rounds: int) -> list[tuple[str, str]]:
-    """A conversation of up to `rounds` (question, answer), each about another attribute."""
+    """A terse conversation of up to `rounds` (question, answer), each about another attribute."""
     subjects = [*ATTRIBUTES, "caption"]
     chosen = [subjects[k] for k in rng.permutation(len(subjects))[:rounds]]
     return [_one_round(truth, subject, rng) for subject in chosen]
@@ -237,14 +248,15 @@ def _one_round(truth: Truth, subject: str, rng: np.random.Generator) -> tuple[st
 
 def write_exchange(truth: Truth, rng: np.random.Generator) -> Statement:
     """A plain question and its answer as one text, as a candidate's text reads."""
-    attribute = _pick(rng, ATTRIBUTES)
+    attribute = pick(rng, ATTRIBUTES)
     if rng.random() < 0.5:
         return ask_whether(truth, attribute, rng)[0]
     question, answer = ask_plainly(truth, attribute, rng)
     return Statement(f"{question} {answer}", {attribute: frozenset([getattr(truth, attribute)])})
 
 
-def _pick(rng: np.random.Generator, options: Sequence) -> object:
+def pick(rng: np.random.Generator, options: Sequence):
+    """One of `options`, each as likely."""
     return options[rng.integers(len(options))]
 
 
