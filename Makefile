@@ -1,10 +1,14 @@
 # make demo    the whole method, unattended, into data/runs/demo/ (SEED=k for other figures)
 # make lab     the same notebooks, with their panels, in JupyterLab
+# make label   the preference card alone, one secret link per annotator (ANNOTATORS=ann,bob)
 # make test    everything fast      make test-all    also what is marked slow
 # make bench   measured ratios      make clean       removes .venv, caches and the demo's run
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SEED ?= 0
+RUN ?= data/runs/demo
+HOST ?= 127.0.0.1
+PORT ?= 8866
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
@@ -12,13 +16,17 @@ INSTALLED := .venv/.installed
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo lab test test-all lint bench models clean
+.PHONY: demo lab label test test-all lint bench models clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m vital_lib.walkthrough --run data/runs/demo --seed $(SEED) --fresh
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks/00_start_here.ipynb
+
+label: $(INSTALLED)
+	$(BIN)/python -m vital_lib.labelling --run $(RUN) --annotators "$(ANNOTATORS)" \
+		--host $(HOST) --port $(PORT) $(OPTIONS)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"

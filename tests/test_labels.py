@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -19,56 +15,17 @@ import pytest
 import sqlalchemy as sa
 
 from vital_lib.labels import (
+    ARMS,
     LabelLog,
+    LabelsNotSaved,
     accepted_share,
     decided_items,
     groups_of,
     majority_ticks,
-    queue,
 )
 from vital_lib.tables import TABLES, OtherFormat, Workspace
 
-DEBIAN = Path("/usr/lib/postgresql")
-
-
-@pytest.fixture(scope="module")
-def server():
-    """A throw-away PostgreSQL on a socket of its own; skipped where it is not installed."""
-    # Debian keeps the server's commands off the PATH.
-    places = os.pathsep.join([os.environ["PATH"], *map(str, DEBIAN.glob("*/bin"))])
-    initdb, pg_ctl = (shutil.which(name, path=places) for name in ("initdb", "pg_ctl"))
-    if not (initdb and pg_ctl):
-        pytest.skip("needs PostgreSQL's initdb and pg_ctl (Debian: apt-get install postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="vital-pg-"))
-    who = {"user": "postgres", "cwd": "/"} if os.geteuid() == 0 else {"cwd": "/"}
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")
-    data, quiet = str(folder / "data"), {"check": True, "stdout": subprocess.DEVNULL, **who}
-    subprocess.run(
-        [initdb, "-D", data, "-A", "trust", "-U", "vital", "-E", "UTF8", "--no-sync"], **quiet
-    )
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    try:
-        subprocess.run(
-            [pg_ctl, "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start"], **quiet
-        )
-        yield f"postgresql+psycopg://vital@/postgres?host={folder}"
-    finally:
-        subprocess.run([pg_ctl, "-D", data, "-m", "immediate", "stop"], **quiet)
-        shutil.rmtree(folder)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'labels.sqlite'}"
-    address = request.getfixturevalue("server")
-    name = f"t{uuid.uuid4().hex}"
-    engine = sa.create_engine(address, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return address.replace("/postgres?", f"/{name}?")
+pytest_plugins = "postgres"
 
 
 @pytest.fixture
@@ -101,7 +58,7 @@ def choices(log: LabelLog) -> dict[tuple[str, str], str]:
 
 def test_a_judgement_reads_back_as_it_was_given(log):
     event = log.record(
-        **judged(unsafe=True, reasons=["wrong_side"], note="see é", seconds=2.5, queue_arm="border")
+        **judged(unsafe=True, reasons=["wrong_side"], note="é", seconds=2.5, queue_arm="cluster")
     )
     row = log.history().iloc[0]
     assert list(log.history().columns) == [
@@ -111,8 +68,8 @@ def test_a_judgement_reads_back_as_it_was_given(log):
     ]
     assert row["event_id"] == event
     assert (row["left_accepted"], row["right_accepted"], row["unsafe"]) == (True, False, True)
-    assert (row["reasons"], row["note"], row["seconds"]) == (["wrong_side"], "see é", 2.5)
-    assert row["queue_arm"] == "border"
+    assert (row["reasons"], row["note"], row["seconds"]) == (["wrong_side"], "é", 2.5)
+    assert row["queue_arm"] == "cluster"
     assert pd.Timestamp(row["at"]).tzinfo is not None
 
 
@@ -212,6 +169,37 @@ def test_a_hidden_repeat_is_kept_but_is_not_the_preference(log):
     assert choices(log) == {("i1", "ann"): "left"}
 
 
+def test_a_revision_keeps_the_arm_and_stays_the_repeat_it_corrects(log):
+    first = log.record(**judged(queue_arm="cluster"))
+    again = log.record(**judged(queue_arm="cluster", repeat_of=first))
+    for kept in ({"queue_arm": "random"}, {"queue_arm": "cluster"}):
+        with pytest.raises(ValueError, match="a revision keeps the queue_arm 'cluster'"):
+            log.record(**judged(corrects=again, **kept))
+    log.record(**judged(ticks=(False, True), queue_arm="cluster", corrects=first))
+    assert choices(log) == {("i1", "ann"): "right"}
+
+
+def test_calibration_and_adjudication_are_kept_apart_from_the_votes(log):
+    for number, arm in enumerate(ARMS):
+        log.record(**judged(f"i{number}", queue_arm=arm))
+    assert set(log.preferences()["queue_arm"]) == {"random", "cluster", "uncertainty"}
+    assert list(log.calibrations()["item_id"]) == ["i3"]
+    assert list(log.adjudications()["item_id"]) == ["i4"]
+    assert list(log.adjudications().columns) == TABLES["preferences"].columns
+
+
+def test_what_stands_of_one_person_comes_in_the_order_of_the_latest_act(log):
+    first, second = log.record(**judged("i1")), log.record(**judged("i2", note="see"))
+    log.record(**judged("i1", who="ben"))
+    log.record(**judged("i3"))
+    log.undo("ann")
+    revision = log.record(**judged("i1", ticks=(False, True), corrects=first))
+    standing = log.standing("ann")
+    assert list(standing["event_id"]) == [second, revision]
+    assert list(standing["note"]) == ["see", ""]
+    assert list(standing.columns) == list(log.history().columns)
+
+
 @pytest.mark.parametrize("name", ["corrects", "repeat_of"])
 def test_a_reference_must_be_to_ones_own_judgement_of_the_item(log, name):
     other = log.record(**judged(who="ben"))
@@ -235,6 +223,7 @@ def test_a_reference_must_be_to_ones_own_judgement_of_the_item(log, name):
         ({"left_accepted": 1}, r"ticks \[1, False\]"),
         ({"cannot_judge": True}, r"has no ticks, but came with \[True, False\]"),
         ({"reasons": "vague"}, "reasons 'vague': give a list"),
+        ({"queue_arm": "border"}, "queue_arm 'border' is none of random, cluster, uncertainty"),
         ({"left_id": "i9-a"}, "left_id 'i9-a' is not a candidate"),
         ({"right_id": "i9-a"}, "right_id 'i9-a' is not a candidate"),
     ],
@@ -353,7 +342,7 @@ def test_what_is_recorded_is_there_for_the_next_opening(url):
 
 def test_sqlite_keeps_a_write_ahead_log_and_flushes_at_every_commit(tmp_path):
     log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
-    with log._engine.connect() as connection:
+    with log.database.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
 
@@ -364,7 +353,7 @@ def test_the_log_refuses_to_be_changed(tmp_path, act):
     log.record(**judged())
     with (
         pytest.raises(sa.exc.IntegrityError, match="only grows"),
-        log._engine.begin() as connection,
+        log.database.writing() as connection,
     ):
         connection.exec_driver_sql(act)
     assert log.history()["note"].tolist() == [""]
@@ -372,7 +361,7 @@ def test_the_log_refuses_to_be_changed(tmp_path, act):
 
 def test_a_log_of_a_newer_format_is_refused(url):
     log = LabelLog(url)
-    with log._engine.begin() as connection:
+    with log.database.writing() as connection:
         connection.exec_driver_sql("UPDATE label_format SET version = 99")
     log.close()
     with pytest.raises(OtherFormat, match="format version 99, this release reads 1"):
@@ -388,9 +377,9 @@ def test_a_log_in_memory_is_refused(url):
 def test_the_log_does_not_show_its_password(tmp_path):
     shown = repr(LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}"))
     assert "labels.sqlite" in shown
-    with pytest.raises(sa.exc.OperationalError) as raised:
+    with pytest.raises(LabelsNotSaved) as raised:
         LabelLog("postgresql+psycopg://ann:s3cret@127.0.0.1:1/none")
-    assert "s3cret" not in str(raised.value)
+    assert "s3cret" not in str(raised.value) + str(raised.value.__cause__)
 
 
 def test_a_network_share_is_warned_of(tmp_path, monkeypatch):
@@ -401,7 +390,8 @@ def test_a_network_share_is_warned_of(tmp_path, monkeypatch):
         return mounts if str(path) == "/proc/mounts" else real(path, *more, **named)
 
     monkeypatch.setattr(Path, "read_text", read_text)
-    monkeypatch.setattr(Path, "exists", lambda path: True)
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/proc/mounts" or exists(path))
     with pytest.warns(UserWarning, match=r"network share \(nfs4\)"):
         LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
 
@@ -414,49 +404,6 @@ def drafts(figures: int = 30, rounds: int = 3) -> pd.DataFrame:
         for side in "ab"
     ]
     return pd.DataFrame(rows)
-
-
-def test_the_queue_has_one_row_per_instruction_and_both_its_responses():
-    found = queue(drafts(), "ann")
-    assert list(found.columns) == ["item_id", "left_id", "right_id", "queue_arm"]
-    assert sorted(found["item_id"]) == sorted(set(drafts()["instruction_id"]))
-    for row in found.itertuples():
-        assert {row.left_id, row.right_id} == {f"{row.item_id}-a", f"{row.item_id}-b"}
-    assert set(found["queue_arm"]) == {"random"}
-
-
-def test_the_sides_are_a_fair_coin_of_item_and_annotator():
-    sides = {
-        who: queue(drafts(300), who).set_index("item_id")["left_id"].sort_index().str[-1] == "a"
-        for who in ("ann", "ben")
-    }
-    assert 0.45 < sides["ann"].mean() < 0.55
-    assert 0.45 < (sides["ann"] == sides["ben"]).mean() < 0.55
-
-
-def test_the_queue_is_the_same_for_the_same_seed_and_another_for_another():
-    pd.testing.assert_frame_equal(queue(drafts(), "ann"), queue(drafts(), "ann"))
-    shuffled = drafts().sample(frac=1, random_state=0)
-    by_item = queue(shuffled, "ann").set_index("item_id")["left_id"].sort_index()
-    assert by_item.equals(queue(drafts(), "ann").set_index("item_id")["left_id"].sort_index())
-    assert not queue(drafts(), "ann").equals(queue(drafts(), "ann", seed=1))
-
-
-def test_each_annotator_meets_the_figures_in_another_order_with_instructions_together():
-    orders = []
-    for who in ("ann", "ben"):
-        items = list(queue(drafts(), who)["item_id"])
-        figures = [item.rsplit("-", 1)[0] for item in items]
-        orders.append(list(dict.fromkeys(figures)))
-        assert items == [f"{figure}-r{r}" for figure in orders[-1] for r in (1, 2, 3)]
-    assert orders[0] != orders[1]
-
-
-def test_the_queue_refuses_what_cannot_be_compared():
-    with pytest.raises(ValueError, match="'F0-r1' has the responses \\['F0-r1-a'\\]"):
-        queue(drafts().drop(index=1), "ann")
-    with pytest.raises(ValueError, match="annotator must be"):
-        queue(drafts(), "")
 
 
 def votes(*ticks: tuple, item: str = "i1") -> list[dict]:

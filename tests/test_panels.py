@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -17,9 +18,10 @@ from pydantic import BaseModel
 
 from vital_lib import panels
 from vital_lib.figures import open_image
-from vital_lib.labels import LabelLog, queue
+from vital_lib.labels import LabelLog, fixed
 from vital_lib.panels import (
     CandidateViewer,
+    ClusterMap,
     CutPanel,
     FigureBrowser,
     JudgePanel,
@@ -27,6 +29,7 @@ from vital_lib.panels import (
     PreferenceCard,
     ProgressView,
     PromptViewer,
+    _panel,
 )
 from vital_lib.selection import select, top_candidates
 
@@ -67,7 +70,6 @@ def _candidate(figure: str, stage: str, arm: str, number: int, letter: str = "a"
 DRAFTS = pd.DataFrame(
     [_candidate(f, "draft", "none", r, x) for f in ("f1", "f2") for r in (1, 2) for x in "ab"]
 )
-QUEUE = queue(DRAFTS, "ann")
 CANDIDATES = pd.DataFrame(
     [_candidate("f1", "final", "clinician", r) for r in (1, 2)]
     + [_candidate("f1", "final", "none", r) for r in (1, 2, 3)]
@@ -90,34 +92,32 @@ PEOPLE = pd.DataFrame(
 )
 
 
+POOL = pd.DataFrame(
+    {
+        "demonstration_id": ["d1"],
+        "figure_id": ["f1"],
+        "caption": ["A radiograph."],
+        "mentions": [[]],
+        "modalities": [["chest_xray"]],
+        "turns": [[{"instruction": "What is it?", "response": HOSTILE}]],
+        "annotators": [["ann"]],
+        "origin": ["this run"],
+    }
+)
+
+
 def _picture(figure_id: str) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (30, 20), "grey").save(file, format="JPEG")
     return file.getvalue()
 
 
-class Recorder:
-    """Keeps what the card records; fails while `broken` is a text."""
-
-    def __init__(self) -> None:
-        self.events: list[dict] = []
-        self.broken: str | None = None
-
-    def __call__(self, **event) -> str:
-        if self.broken:
-            raise OSError(self.broken)
-        self.events.append(event)
-        return event["event_id"]
-
-
 @pytest.fixture
-def record() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def card(record) -> PreferenceCard:
-    return PreferenceCard(QUEUE, DRAFTS, FIGURES, _picture, record, "ann")
+def card(tmp_path) -> PreferenceCard:
+    ids, items = list(DRAFTS.candidate_id), list(DRAFTS.instruction_id[::2])
+    rows = pd.DataFrame({"item_id": items, "left_id": ids[::2], "right_id": ids[1::2]})
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    return PreferenceCard(fixed(rows, "ann"), DRAFTS, FIGURES, _picture, log)
 
 
 class Reply(BaseModel):
@@ -149,6 +149,7 @@ def every_panel(card, image) -> list:
         CutPanel(SCORES, CANDIDATES, FIGURES, _picture),
         ProgressView(3, "Rating"),
         ModelChat({"base": lambda image, question: HOSTILE}, {"f1": image}),
+        ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, _picture).conversations,
     ]
 
 
@@ -159,15 +160,14 @@ def _press(panel, name: str, *args, item: object = "as shown") -> None:
     panel._heard(panel.widget, {"call": name, "args": list(args), "item": item}, [])
 
 
-def _status(card: PreferenceCard) -> str:
-    return card.widget.state["status"][0]
-
-
 # --- every panel
 
 
 def test_every_panel_of_the_package_is_among_those_tested(every_panel):
-    assert sorted(type(panel).__name__ for panel in every_panel) == sorted(panels.__all__)
+    names = [type(panel).__name__ for panel in every_panel]
+    # The map is a scatter of another library with a panel of ours beside it.
+    names[names.index("_Conversations")] = "ClusterMap"
+    assert sorted(names) == sorted(panels.__all__)
 
 
 def test_what_goes_to_the_browser_is_plain_json_and_no_image(every_panel):
@@ -199,16 +199,18 @@ def test_every_button_calls_a_public_method(every_panel):
             assert callable(getattr(panel, name)) and not name.startswith("_")
 
 
-def test_the_browser_can_call_nothing_but_the_buttons_methods(card, record):
-    for name in ("_judge", "_record", "__init__", "widget", "nothing"):
-        _press(card, name, (True, True))
-    assert record.events == []
+def test_the_browser_can_call_nothing_but_the_buttons_methods():
+    browser = FigureBrowser(FIGURES, _picture)
+    for name in ("_show", "__init__", "widget", "nothing"):
+        _press(browser, name, "f2")
+    assert browser.figure_id == "f1"
 
 
 def test_an_image_is_sent_as_bytes_of_the_size_asked_for(image):
     panel, sent = FigureBrowser(FIGURES, lambda figure: image), []
     panel.widget.send = lambda content, buffers=(): sent.append((content, buffers))
     panel._heard(panel.widget, {"image": "f1", "side": 90}, [])
+    _panel._painter.submit(lambda: None).result(20)  # images come from a thread of their own
     content, (data,) = sent[0]
     assert content == {"image": "f1", "side": 90}
     assert Image.open(io.BytesIO(data)).size == (90, 60)
@@ -218,210 +220,9 @@ def test_an_image_that_cannot_be_read_is_reported_in_its_place(tmp_path):
     panel, sent = FigureBrowser(FIGURES, lambda figure: open_image(tmp_path / figure)), []
     panel.widget.send = lambda content, buffers=(): sent.append((content, list(buffers)))
     panel._heard(panel.widget, {"image": "f1", "side": 90}, [])
+    _panel._painter.submit(lambda: None).result(20)  # images come from a thread of their own
     assert "cannot be shown" in sent[0][0]["missing"]
     assert sent[0][1] == []
-
-
-# --- the preference card
-
-
-def test_a_choice_is_recorded_with_the_sides_of_the_queue(card, record):
-    card.choose("left")
-    event, row = record.events[0], QUEUE.iloc[0]
-    assert (event["item_id"], event["left_id"], event["right_id"]) == tuple(row[:3])
-    assert (event["left_accepted"], event["right_accepted"]) == (True, False)
-    assert (event["annotator"], event["queue_arm"], event["corrects"]) == ("ann", "random", None)
-    assert event["seconds"] >= 0
-
-
-@pytest.mark.parametrize(
-    ("choice", "ticks"),
-    [("right", (False, True)), ("both", (True, True)), ("neither", (False,) * 2)],
-)
-def test_each_choice_accepts_what_it_says(card, record, choice, ticks):
-    card.choose(choice)
-    event = record.events[0]
-    assert (event["left_accepted"], event["right_accepted"]) == ticks
-
-
-def test_an_unknown_choice_is_refused_with_its_value(card, record):
-    with pytest.raises(ValueError, match="'middle'"):
-        card.choose("middle")
-    assert record.events == []
-
-
-def test_the_left_text_is_the_response_of_the_left_candidate(card):
-    shown, row = card.widget.state["card"], QUEUE.iloc[0]
-    responses = DRAFTS.set_index("candidate_id").response
-    assert (shown["left"], shown["right"]) == (responses[row.left_id], responses[row.right_id])
-
-
-def test_two_ticks_make_one_judgement_and_one_makes_none(card, record):
-    card.tick("right", True)
-    assert record.events == []
-    assert card.widget.state["ticks"] == {"right": True}
-    card.tick("left", False)
-    assert [(e["left_accepted"], e["right_accepted"]) for e in record.events] == [(False, True)]
-    assert card.widget.state["ticks"] == {}
-
-
-def test_a_tick_can_be_changed_before_the_other_side_is_ticked(card, record):
-    card.tick("left", True)
-    card.tick("left", False)
-    card.tick("right", True)
-    assert record.events[0]["left_accepted"] is False
-
-
-def test_cannot_judge_and_unsafe_carry_no_ticks(card, record):
-    card.cannot_judge()
-    card.unsafe()
-    assert [(e["left_accepted"], e["right_accepted"]) for e in record.events] == [(None, None)] * 2
-    assert [e.get("unsafe", False) for e in record.events] == [False, True]
-    assert all(e["cannot_judge"] for e in record.events)
-
-
-def test_saved_is_shown_only_after_the_record_returned():
-    seen = []
-
-    def record(**event):
-        seen.append((_status(card), card.widget.state["done"]))
-        return "e"
-
-    card = PreferenceCard(QUEUE, DRAFTS, FIGURES, _picture, record, "ann")
-    card.choose("both")
-    assert seen == [("", 0)]
-    assert (_status(card), card.widget.state["done"]) == ("saved", 1)
-
-
-def test_a_judgement_that_was_not_kept_is_said_and_stays_on_the_screen(card, record):
-    item, record.broken = card.item_id, "disk full"
-    with pytest.raises(OSError, match="disk full"):
-        card.choose("left")
-    assert card.item_id == item
-    assert card.widget.state["status"][0] == "failed"
-    assert "disk full" in card.widget.state["status"][1]
-    record.broken = None
-    card.choose("left")
-    assert [event["item_id"] for event in record.events] == [item]
-
-
-def test_pressing_again_after_a_failure_sends_the_same_event():
-    sent = []
-
-    def lost_answer(**event):
-        sent.append(event["event_id"])
-        if len(sent) < 3:
-            raise ConnectionError("no answer")
-        return event["event_id"]
-
-    card = PreferenceCard(QUEUE, DRAFTS, FIGURES, _picture, lost_answer, "ann")
-    for choice in ("left", "left", "right"):
-        try:
-            card.choose(choice)
-        except ConnectionError:
-            assert _status(card) == "failed"
-    assert sent[0] == sent[1] != sent[2]
-
-
-def test_a_press_meant_for_an_item_that_has_gone_does_nothing(card, record):
-    shown = card.widget.state["item"]
-    _press(card, "choose", "left", item=shown)
-    _press(card, "choose", "left", item=shown)
-    assert len(record.events) == 1
-
-
-def test_a_press_is_answered_even_where_it_changes_nothing(card):
-    before = card.widget.state["turn"]
-    _press(card, "undo")
-    assert card.widget.state["turn"] == before + 1
-
-
-def test_undo_goes_back_and_the_next_judgement_corrects_the_last(card, record):
-    first = card.item_id
-    card.choose("left")
-    taken_back = card.undo()
-    assert card.item_id == first
-    assert taken_back == record.events[0]["event_id"]
-    card.choose("right")
-    assert record.events[1]["corrects"] == taken_back
-
-
-def test_undo_goes_back_as_often_as_was_judged_and_no_further(card):
-    for _ in range(3):
-        card.choose("both")
-    assert [card.undo() is None for _ in range(4)] == [False, False, False, True]
-    assert card.item_id == QUEUE.item_id[0]
-
-
-def test_undo_by_the_log_leaves_no_judgement_standing(tmp_path):
-    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
-    card = PreferenceCard(QUEUE, DRAFTS, FIGURES, _picture, log.record, "ann", undo=log.undo)
-    card.choose("left")
-    card.undo()
-    assert log.preferences().empty
-    card.choose("neither")
-    assert list(log.preferences().choice) == ["neither"]
-
-
-def test_the_end_says_so_and_takes_nothing_more(card, record):
-    for _ in range(len(QUEUE)):
-        card.choose("both")
-    state = card.widget.state
-    assert card.finished and state["card"] is None
-    assert state["done"] == state["of"] == len(QUEUE)
-    with pytest.raises(ValueError, match="at its end"):
-        card.choose("both")
-    assert len(record.events) == len(QUEUE)
-
-
-def test_items_judged_before_count_as_done_and_are_not_asked_again(record):
-    done = list(QUEUE.item_id[:3])
-    card = PreferenceCard(QUEUE, DRAFTS, FIGURES, _picture, record, "ann", done=done)
-    assert card.item_id == QUEUE.item_id[3]
-    assert (card.widget.state["done"], card.widget.state["of"]) == (3, 4)
-
-
-def test_the_browser_never_learns_who_wrote_a_response(card):
-    card.choose("left")
-    text = json.dumps(card.widget.state)
-    ids = [*DRAFTS.candidate_id, *DRAFTS.conversation_id, "clinic", "draft"]
-    assert not [word for word in ids if word in text]
-
-
-def test_hidden_text_does_not_leave_the_kernel(card):
-    card.toggle_text()
-    shown = card.widget.state["card"]
-    assert (shown["caption"], shown["mentions"]) == ("", [])
-    card.toggle_text()
-    assert card.widget.state["card"]["caption"]
-
-
-def test_the_next_three_figures_are_fetched_ahead(card):
-    order = list(DRAFTS.set_index("candidate_id").figure_id[QUEUE.left_id])
-    assert card.widget.state["ahead"] == order[1:4]
-
-
-def test_a_queue_that_names_an_unknown_candidate_is_refused(record):
-    wrong = QUEUE.assign(right_id="elsewhere")
-    with pytest.raises(ValueError, match="right_id 'elsewhere'"):
-        PreferenceCard(wrong, DRAFTS, FIGURES, _picture, record, "ann")
-
-
-def test_labels_from_other_threads_are_all_kept(tmp_path):
-    drafts = pd.DataFrame(
-        [_candidate("f1", "draft", "none", r, x) for r in range(1, 101) for x in "ab"]
-    )
-    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
-    card = PreferenceCard(queue(drafts, "ann"), drafts, FIGURES, _picture, log.record, "ann")
-    threads = [
-        threading.Thread(target=lambda: [card.choose("left") for _ in range(20)]) for _ in range(5)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(log.preferences()) == 100
-    assert card.finished
 
 
 # --- the figure browser

@@ -53,6 +53,16 @@ PEOPLE = pd.DataFrame({"candidate_id": list("aabbcd"), "accepted": [1, 1, 1, 0, 
 SCORES = pd.DataFrame({"candidate_id": list("abcd"), "score": [2.0, 1.0, -1.0, 0.5]})
 SWEEP = pd.DataFrame({"w_human": [100, 1, 10], "validation_agreement": [0.88, 0.8, 0.91]})
 
+FOREST = pd.DataFrame(
+    {
+        "scope": ["all", "mri", "ann and ben", "self: ann"],
+        "kind": ["overall", "modality", "pair", "self"],
+        "items": [40, 12, 20, 0],
+        **{"alpha": [0.6, 0.5, -0.2, np.nan], "alpha_low": [0.4, np.nan, -0.3, np.nan]},
+        **{"alpha_high": [0.8, np.nan, 0.1, np.nan], "raw": [0.85, 0.8, 0.5, np.nan]},
+    }
+)
+
 EVERY_PLOT = {
     "modality_counts": lambda: plots.modality_counts(FIGURES),
     "cluster_map": lambda: plots.cluster_map(
@@ -62,6 +72,7 @@ EVERY_PLOT = {
     "rating_distribution": lambda: plots.rating_distribution(RATINGS),
     "rating_calibration": lambda: plots.rating_calibration(RATINGS, PEOPLE),
     "agreement_bars": lambda: plots.agreement_bars(AGREEMENT),
+    "agreement_forest": lambda: plots.agreement_forest(FOREST),
     "sweep_curve": lambda: plots.sweep_curve(SWEEP),
     "score_distributions": lambda: plots.score_distributions(SCORES, PEOPLE),
     "selection_bars": lambda: plots.selection_bars(SELECTION),
@@ -149,6 +160,17 @@ def test_the_blank_image_control_is_a_line_across_the_closed_questions():
     assert [45, 45] in [[round(x, 6) for x in line.get_xdata()] for line in closed.lines]
     assert "image blanked: 45.0 %" in _texts(closed)
     assert "blanked" not in _texts(opened)
+
+
+def test_the_forest_has_a_line_for_every_scope_and_no_interval_where_none_was_measured():
+    axes = plots.agreement_forest(FOREST).axes[0]
+    assert [text.get_text() for text in axes.texts] == [
+        "0.60  (0.40 to 0.80)  n = 40",
+        "0.50  n = 12",
+        "-0.20  (-0.30 to 0.10)  n = 20",
+        "too few  n = 0",
+    ]
+    assert axes.get_xlim()[0] < -0.3
 
 
 def test_ratings_that_could_not_be_read_are_counted_but_not_drawn():

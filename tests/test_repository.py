@@ -20,9 +20,9 @@ LIBRARY = ROOT / "vital_lib"
 TORCH_FREE = [
     *("tables", "statistics", "figures", "prompts", "vlm", "labels", "demonstrations"),
     *("generation", "judging", "selection", "evaluation", "walkthrough", "clinic"),
-    *("clinic.service", "clinic.people", "clinic.figure_set"),
+    *("clinic.service", "clinic.people", "clinic.figure_set", "labelling"),
 ]
-CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 6_500  # of Python: no blanks, comments, docstrings
+CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 8_200  # of Python: no blanks, comments, docstrings
 
 
 def _modules(folder: Path) -> list[Path]:

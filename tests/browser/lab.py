@@ -138,6 +138,14 @@ def run_notebook(page: Page, lab: Lab, notebook: str) -> None:
     page.wait_for_function(_IDLE, timeout=RUN_SECONDS * 1000)
 
 
+def run_again(page: Page) -> None:
+    """Run all cells of the open notebook in a kernel that Jupyter starts again by itself."""
+    died = page.locator(".jp-Dialog button", has_text="Ok")
+    died.click(timeout=START_SECONDS * 1000)
+    page.evaluate(_RUN_ALL)
+    page.wait_for_function(_IDLE, timeout=RUN_SECONDS * 1000)
+
+
 def _command(lab: Lab) -> list[str]:
     return [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),

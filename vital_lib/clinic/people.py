@@ -30,7 +30,7 @@ from vital_lib.clinic.lexicon import (
     style_faults,
 )
 from vital_lib.clinic.rates import DEFAULT_RATES, Rates
-from vital_lib.labels import queue
+from vital_lib.labels import Queue
 from vital_lib.tables import TABLES, Workspace
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Clinicians:
     def label(self, log: LabelLog, drafts: pd.DataFrame) -> int:
         """Let every clinician judge every drafted item into `log`; returns the judgements made.
 
-        Each has a queue of their own (`labels.queue`), so that the sides differ between them.
+        Each has a queue of their own (`labels.Queue`), so that the sides differ between them.
         Labelling the same drafts again stores nothing twice. The note of each event says that it
         is simulated, or that the figure had no truth and was judged from its text alone.
 
@@ -122,7 +122,7 @@ class Clinicians:
         events = [
             self._event(annotator, item, candidates)
             for annotator in CLINICIANS
-            for item in queue(drafts, annotator, seed=self._seed).to_dict("records")
+            for item in Queue(log, drafts, annotator, seed=self._seed).items().to_dict("records")
         ]
         log.record_many(events)
         return len(events)

@@ -11,7 +11,7 @@ import io
 import struct
 import warnings
 import zlib
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -136,19 +136,35 @@ def _locate(path: str | Path, inside: Path | None) -> Path:
 def _decode(file: Path) -> tuple[str, Image.Image]:
     """SHA-256 of the file's bytes, and its first frame as upright RGB without metadata."""
     content = _read(file)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return sha256, _upright(_Content(sha256, file.name, content)).copy()
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The bytes of a file, alike where their hash is."""
+
+    sha256: str
+    name: str = field(compare=False)
+    data: bytes = field(compare=False, repr=False)
+
+
+@lru_cache(maxsize=1)  # who opens an image mostly asks for its pixels next
+def _upright(content: _Content) -> Image.Image:
     try:
-        image = _open_header(content)
+        image = _open_header(content.data)
         if image.width * image.height > MAX_PIXELS:
             size = f"{image.width:,} x {image.height:,} pixels"
-            raise UnreadableImage("image", f"{file.name!r} has {size}, over {MAX_PIXELS:,}")
+            raise UnreadableImage("image", f"{content.name!r} has {size}, over {MAX_PIXELS:,}")
         image.load()
         upright = _as_rgb(ImageOps.exif_transpose(image))
     except Rejected:
         raise
     except _DAMAGED as error:
-        raise UnreadableImage("image", _why_unreadable(file.name, content, error)) from None
+        why = _why_unreadable(content.name, content.data, error)
+        raise UnreadableImage("image", why) from None
     upright.info = {}
-    return hashlib.sha256(content).hexdigest(), upright
+    return upright
 
 
 def _read(file: Path) -> bytes:

@@ -1,23 +1,53 @@
-"""Labels: the log of what people said (``log``), and what it amounts to (``views``).
+"""Labels: what people said (``log``), who judges what next (``queue``), and what it amounts to.
+
+``views`` counts votes, ``agreement`` says how far people agree, ``calibration`` is the round before
+labelling, ``exchange`` and ``label_studio`` are files for other tools.
 
 The package knows nothing of widgets, images or models.
 """
 
-from vital_lib.labels.log import FORMAT_VERSION, LabelLog
-from vital_lib.labels.views import (
-    accepted_share,
-    decided_items,
-    groups_of,
-    majority_ticks,
-    queue,
+from vital_lib.labels.agreement import adjudication_rows, agreement, disagreements
+from vital_lib.labels.calibration import (
+    calibration_reference,
+    calibration_result,
+    calibration_rows,
+    guideline,
 )
+from vital_lib.labels.database import FORMAT_VERSION, LabelsNotSaved
+from vital_lib.labels.exchange import Imported, export_jsonl, import_jsonl
+from vital_lib.labels.label_studio import (
+    export_label_studio,
+    import_label_studio,
+    label_studio_config,
+)
+from vital_lib.labels.log import ARMS, VOTES, LabelLog
+from vital_lib.labels.queue import Fixed, Queue, fixed
+from vital_lib.labels.views import accepted_share, decided_items, groups_of, majority_ticks
 
 __all__ = [
+    "ARMS",
     "FORMAT_VERSION",
+    "VOTES",
+    "Fixed",
     "LabelLog",
+    "LabelsNotSaved",
+    "Queue",
     "accepted_share",
     "decided_items",
+    "fixed",
     "groups_of",
     "majority_ticks",
-    "queue",
+    "adjudication_rows",
+    "agreement",
+    "disagreements",
+    "calibration_reference",
+    "calibration_result",
+    "calibration_rows",
+    "guideline",
+    "Imported",
+    "export_jsonl",
+    "import_jsonl",
+    "export_label_studio",
+    "import_label_studio",
+    "label_studio_config",
 ]

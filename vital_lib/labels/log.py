@@ -1,58 +1,33 @@
 """The label log: what people said of two responses, kept as events that are never changed.
 
 An event is on disk before ``record`` returns; undoing and revising append, and ``preferences``
-works out what stands. SQLite (write-ahead log, flushed at every commit) or PostgreSQL by URL, safe
-from several threads and processes. This module knows nothing of widgets, images or models.
+works out what stands. This module knows nothing of widgets, images or models.
 """
 
 from __future__ import annotations
 
-import threading
 import uuid
-import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.pool import QueuePool
 
-from vital_lib.tables import TABLES, OtherFormat
+from vital_lib.labels.database import Database
+from vital_lib.labels.database import label_events as _events
+from vital_lib.tables import TABLES
 
-FORMAT_VERSION = 1
-"""Version of the log's layout, kept in the log; another one is refused."""
+VOTES = ("random", "cluster", "uncertainty")
+"""The arms whose judgements are votes: how the item came to the annotator."""
+ARMS = (*VOTES, "calibration", "adjudication")
+"""Every arm; calibration and adjudication are kept apart from the votes."""
 
-_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afpfs", "9p"}
 _LOOK_UP_AT_ONCE = 500  # ids in one IN (...): far below every database's limit
 
-_metadata = sa.MetaData()
-_format = sa.Table("label_format", _metadata, sa.Column("version", sa.Integer, nullable=False))
-_events = sa.Table(
-    "label_events",
-    _metadata,
-    sa.Column("place", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("event_id", sa.Text, nullable=False, unique=True),
-    sa.Column("item_id", sa.Text, nullable=False),
-    sa.Column("annotator", sa.Text, nullable=False, index=True),
-    sa.Column("left_id", sa.Text, nullable=False),
-    sa.Column("right_id", sa.Text, nullable=False),
-    sa.Column("left_accepted", sa.Boolean),
-    sa.Column("right_accepted", sa.Boolean),
-    sa.Column("cannot_judge", sa.Boolean, nullable=False),
-    sa.Column("unsafe", sa.Boolean, nullable=False),
-    sa.Column("reasons", sa.JSON, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-    sa.Column("queue_arm", sa.Text, nullable=False),
-    sa.Column("repeat_of", sa.Text),
-    sa.Column("corrects", sa.Text, index=True),
-    sa.Column("seconds", sa.Float),
-    sa.Column("at", sa.Text, nullable=False),
-)
-_COLUMNS = [column.name for column in _events.columns if column.name != "place"]
+EVENT_COLUMNS = [column.name for column in _events.columns if column.name != "place"]
 _KINDS = {
     **dict.fromkeys(["left_accepted", "right_accepted", "cannot_judge", "unsafe"], "boolean"),
     **{"repeat_of": "str", "corrects": "str", "seconds": "float64"},
@@ -69,26 +44,22 @@ class LabelLog:
         known: ids of the candidates that may be judged; without it any id is taken.
 
     Raises:
-        OtherFormat: the log was written in a layout that this release does not read.
-        ValueError: a log in memory, or on a disk where SQLite cannot keep its write-ahead log.
+        OtherFormat, LabelsNotSaved, ValueError: as `Database`, from this and every method.
+
+    Attributes:
+        database: where the events lie; the queue keeps its claims there too.
     """
 
     def __init__(self, url: str, *, known: Collection[str] | None = None) -> None:
         self._known = None if known is None else frozenset(known)
-        self._lock = threading.Lock()  # SQLite lets waiting writers starve; a lock does not
-        self._engine = _open(url)
-        self._writer = self._engine.execution_options(vital_begin="BEGIN IMMEDIATE")
-        with self._writing() as connection:
-            _check_format(connection)
-            _metadata.create_all(connection)
-            _forbid_changes(connection)
+        self.database = Database(url)
 
     def __repr__(self) -> str:
-        return f"LabelLog({self._engine.url.render_as_string(hide_password=True)!r})"
+        return f"LabelLog({str(self.database)!r})"
 
     def close(self) -> None:
         """Give back the connections; the log may be used again afterwards."""
-        self._engine.dispose()
+        self.database.close()
 
     def record(
         self,
@@ -115,10 +86,13 @@ class LabelLog:
 
         Args:
             left_accepted, right_accepted: tick or cross; both None exactly if `cannot_judge`.
+            queue_arm: one of `ARMS`.
             repeat_of: event_id of the judgement of which this is a hidden repeat.
-            corrects: event_id of the annotator's judgement of this item that this one replaces.
+            corrects: event_id of the annotator's judgement of this item that this one replaces;
+                it keeps that one's queue_arm and repeat_of.
 
         Raises:
+            LabelsNotSaved: the database fails for now; a retry with the same event_id is safe.
             ValueError: an empty or unknown id, a missing tick, a reference to no such event, or
                 an event_id already used for another judgement; the message shows the value.
         """
@@ -131,9 +105,9 @@ class LabelLog:
         For simulated and imported labels. Each mapping holds the arguments of `record`, and raises
         as `record` does.
         """
-        rows = [self._row(**event) for event in events]
-        with self._writing() as connection:
-            new = _unstored(connection, rows)
+        rows = [self.checked(**event) for event in events]
+        with self.database.writing() as connection:
+            new = unstored(connection, rows)
             if new:
                 connection.execute(sa.insert(_events), new)
         return [row["event_id"] for row in rows]
@@ -145,14 +119,14 @@ class LabelLog:
         the judgement had replaced stands again.
         """
         check_text("annotator", annotator)
-        with self._writing() as connection:
-            mine = _standing().where(_events.c.annotator == annotator)
+        with self.database.writing() as connection:
+            mine = standing_events().where(_events.c.annotator == annotator)
             latest = mine.order_by(_events.c.place.desc()).limit(1)
             found = connection.execute(latest).mappings().first()
             if found is None:
                 return None
             kept = {name: found[name] for name in [*_JUDGEMENT[:4], "queue_arm", "repeat_of"]}
-            row = _event({**kept, "corrects": found["event_id"]})
+            row = event_row({**kept, "corrects": found["event_id"]})
             connection.execute(sa.insert(_events), [row])
             return found["event_id"]
 
@@ -160,27 +134,41 @@ class LabelLog:
         """Every event in the order it was stored, undos included; columns of label_events."""
         return self._frame(sa.select(_events).order_by(_events.c.place))
 
-    def preferences(self) -> pd.DataFrame:
-        """The current truth: one row per item and annotator, columns of table `preferences`.
+    def standing(self, annotator: str, item_id: str | None = None) -> pd.DataFrame:
+        """What stands of `annotator`'s judgements, by their latest act; columns of label_events.
 
-        Of several standing judgements of an item by one annotator the latest counts; hidden
-        repeats do not.
+        With `item_id` those of that item alone.
         """
-        asked = _standing().where(_events.c.repeat_of.is_(None)).order_by(_events.c.place)
-        rows = self._frame(asked).drop_duplicates(["item_id", "annotator"], keep="last")
-        said = rows[["cannot_judge", "left_accepted", "right_accepted"]].itertuples(index=False)
-        choices = ["skip" if skip else _CHOICES[left, right] for skip, left, right in said]
-        columns = TABLES["preferences"].columns
-        return rows.assign(choice=choices)[columns].reset_index(drop=True)
+        check_text("annotator", annotator)
+        mine = standing_events().where(_events.c.annotator == annotator)
+        if item_id is not None:
+            mine = mine.where(_events.c.item_id == item_id)
+        return self._frame(mine.order_by(_events.c.place))
+
+    def preferences(self) -> pd.DataFrame:
+        """The votes: one row per item and annotator, columns of table `preferences`.
+
+        Of several standing judgements of an item by one annotator the latest counts. Hidden
+        repeats, calibration and adjudication are no votes.
+        """
+        return self._current(VOTES)
+
+    def calibrations(self) -> pd.DataFrame:
+        """The judgements made in calibration rounds, in the columns of `preferences`."""
+        return self._current(["calibration"])
+
+    def adjudications(self) -> pd.DataFrame:
+        """The judgements that settle disagreements, in the columns of `preferences`."""
+        return self._current(["adjudication"])
 
     def judged(self, annotator: str) -> set[str]:
         """The item_ids on which `annotator` has a standing judgement, skips included."""
         rows = self.preferences()
         return set(rows["item_id"][rows["annotator"] == annotator])
 
-    def _row(self, **event: Any) -> dict[str, Any]:
+    def checked(self, **event: Any) -> dict[str, Any]:
         """One checked row of label_events, from the arguments of `record`."""
-        unknown = set(event) - (set(_COLUMNS) - {"at"})
+        unknown = set(event) - (set(EVENT_COLUMNS) - {"at"})
         if unknown:
             raise ValueError(f"an event has no field called {', '.join(sorted(unknown))}")
         for name in ("item_id", "annotator", "left_id", "right_id"):
@@ -188,27 +176,32 @@ class LabelLog:
         for name in ("left_id", "right_id"):
             if self._known is not None and event[name] not in self._known:
                 raise ValueError(f"{name} {event[name]!r} is not a candidate of this queue")
+        if event.get("queue_arm", "random") not in ARMS:
+            raise ValueError(f"queue_arm {event['queue_arm']!r} is none of {', '.join(ARMS)}")
         if event["left_id"] == event["right_id"]:
             raise ValueError(f"left_id and right_id are both {event['left_id']!r}")
         if isinstance(event.get("reasons"), str):
             raise ValueError(f"reasons {event['reasons']!r}: give a list of texts")
         _check_ticks(event)
-        return _event(event)
+        return event_row(event)
+
+    def _current(self, arms: Collection[str]) -> pd.DataFrame:
+        """One row per item and annotator of what stands in `arms`, hidden repeats left out."""
+        asked = standing_events().where(
+            _events.c.repeat_of.is_(None), _events.c.queue_arm.in_(arms)
+        )
+        rows = self._frame(asked.order_by(_events.c.place))
+        rows = rows.drop_duplicates(["item_id", "annotator"], keep="last")
+        said = rows[["cannot_judge", "left_accepted", "right_accepted"]].itertuples(index=False)
+        choices = ["skip" if skip else _CHOICES[left, right] for skip, left, right in said]
+        columns = TABLES["preferences"].columns
+        return rows.assign(choice=choices)[columns].reset_index(drop=True)
 
     def _frame(self, query: sa.Select) -> pd.DataFrame:
-        with self._engine.connect() as connection:
+        with self.database.reading() as connection:
             rows = connection.execute(query).mappings().all()
-        frame = pd.DataFrame([dict(row) for row in rows], columns=_COLUMNS)
+        frame = pd.DataFrame([dict(row) for row in rows], columns=EVENT_COLUMNS)
         return frame.astype(_KINDS)
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        """A transaction that no other writer shares, committed at the end."""
-        with self._lock, self._writer.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                # One writer at a time, as in SQLite: places then follow the order of commits.
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(5641544100)"))
-            yield connection
 
 
 def check_text(name: str, value: Any) -> None:
@@ -228,14 +221,14 @@ def _check_ticks(event: Mapping[str, Any]) -> None:
         )
 
 
-def _event(values: Mapping[str, Any]) -> dict[str, Any]:
+def event_row(values: Mapping[str, Any]) -> dict[str, Any]:
     """A whole row of label_events, what `values` lacks filled in, numpy's scalars made Python's."""
     given = {name: value for name, value in values.items() if value is not None}
     plain = {
         name: value.item() if hasattr(value, "item") else value for name, value in given.items()
     }
     return {
-        **dict.fromkeys(_COLUMNS),
+        **dict.fromkeys(EVENT_COLUMNS),
         **{"cannot_judge": False, "unsafe": False, "note": "", "queue_arm": "random"},
         **plain,
         "event_id": plain.get("event_id") or uuid.uuid4().hex,
@@ -249,7 +242,8 @@ def _is_undo(event: sa.FromClause) -> sa.ColumnElement[bool]:
     return event.c.left_accepted.is_(None) & ~event.c.cannot_judge
 
 
-def _standing() -> sa.Select:
+@cache
+def standing_events() -> sa.Select:
     """The judgements that are neither undone nor replaced by one that is not undone itself."""
     undo, newer, undo_newer = (_events.alias(name) for name in ("undo", "newer", "undo_newer"))
     undone = sa.exists().where(undo.c.corrects == _events.c.event_id, _is_undo(undo))
@@ -262,7 +256,7 @@ def _standing() -> sa.Select:
     return sa.select(_events).where(~_is_undo(_events), ~undone, ~replaced)
 
 
-def _unstored(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def unstored(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The `rows` that the log does not hold yet, their references checked."""
     wanted = {row[name] for row in rows for name in ("event_id", "corrects", "repeat_of")} - {None}
     held = _held(connection, sorted(wanted))
@@ -301,70 +295,9 @@ def _check_references(row: Mapping[str, Any], held: Mapping[str, Mapping[str, An
                 f"{name} {row[name]!r} is not the event_id of a judgement of "
                 f"{row['item_id']!r} by {row['annotator']!r}"
             )
-
-
-def _open(url: str) -> sa.Engine:
-    address = sa.make_url(url)
-    if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True)
-    if not address.database or address.database == ":memory:":
-        raise ValueError(f"labels at {url!r} would be lost with the process: give a file's path")
-    path = Path(address.database)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _warn_of_network_share(path)
-    engine = sa.create_engine(
-        address, poolclass=QueuePool, connect_args={"timeout": 60, "check_same_thread": False}
-    )
-    sa.event.listen(engine, "connect", _set_up_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver's own BEGIN comes too late to lock: see below
-    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-    if mode != "wal":
-        raise ValueError(
-            f"SQLite keeps no write-ahead log here (journal mode {mode!r}): put the label log on a "
-            "local disk, or give a PostgreSQL URL"
-        )
-    connection.execute("PRAGMA synchronous=FULL")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A writer takes the lock before it reads, or it may find that what it read has changed.
-    connection.exec_driver_sql(connection.get_execution_options().get("vital_begin", "BEGIN"))
-
-
-def _forbid_changes(connection: sa.Connection) -> None:
-    for act in ("UPDATE", "DELETE") if connection.dialect.name == "sqlite" else ():
-        connection.exec_driver_sql(
-            f"CREATE TRIGGER IF NOT EXISTS no_{act.lower()} BEFORE {act} ON label_events "
-            "BEGIN SELECT RAISE(ABORT, 'label_events only grows: append an event'); END"
-        )
-
-
-def _check_format(connection: sa.Connection) -> None:
-    _format.create(connection, checkfirst=True)
-    found = connection.execute(sa.select(_format.c.version)).scalar()
-    if found is None:
-        connection.execute(sa.insert(_format).values(version=FORMAT_VERSION))
-    elif found != FORMAT_VERSION:
-        raise OtherFormat(
-            f"the label log has format version {found}, this release reads {FORMAT_VERSION}: "
-            "open it with the release that wrote it"
-        )
-
-
-def _warn_of_network_share(path: Path) -> None:
-    mounts = Path("/proc/mounts")
-    lines = mounts.read_text().splitlines() if mounts.exists() else []
-    places = [line.split()[1:3] for line in lines]
-    over = {place: kind for place, kind in places if path.resolve().is_relative_to(place)}
-    kind = over.get(max(over, key=len, default=""))
-    if kind in _NETWORK_FILE_SYSTEMS:
-        warnings.warn(
-            f"{path} lies on a network share ({kind}), where SQLite may lose labels: use a local "
-            "disk or a PostgreSQL URL",
-            stacklevel=4,
-        )
+        if name == "corrects" and any(other[k] != row[k] for k in ("queue_arm", "repeat_of")):
+            raise ValueError(
+                f"a revision keeps the queue_arm {other['queue_arm']!r} and the repeat_of "
+                f"{other['repeat_of']!r} of what it corrects, not {row['queue_arm']!r} and "
+                f"{row['repeat_of']!r}"
+            )

@@ -1,47 +1,11 @@
-"""What is to be judged, and what the judgements amount to: the queue, votes, shares, groups.
+"""What the judgements amount to: votes, shares, groups.
 
 Plain frames in and out; the log itself is not opened here.
 """
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
-
 import pandas as pd
-
-from vital_lib.labels.log import check_text
-
-
-def queue(drafts: pd.DataFrame, annotator: str, *, seed: int = 0) -> pd.DataFrame:
-    """The items to judge: item_id (the instruction_id), left_id, right_id, queue_arm ("random").
-
-    Figures come in an order drawn for each annotator, a figure's instructions together. Which
-    response stands left is a coin per item and annotator: a liking for a side favours neither.
-
-    Args:
-        drafts: columns of table `drafts`; two responses to every instruction.
-
-    Raises:
-        ValueError: an empty annotator, or an instruction without exactly two responses.
-    """
-    check_text("annotator", annotator)
-    rows = []
-    for (figure, item), responses in drafts.groupby(["figure_id", "instruction_id"], sort=False):
-        ids = sorted(responses["candidate_id"])
-        if len(ids) != 2 or ids[0] == ids[1]:
-            raise ValueError(f"instruction {item!r} has the responses {ids}: two are compared")
-        left, right = ids if _coin(seed, annotator, item) % 2 else reversed(ids)
-        rows.append((_coin(seed, annotator, figure), figure, item, left, right))
-    frame = pd.DataFrame(rows, columns=["order", "figure", "item_id", "left_id", "right_id"])
-    frame = frame.sort_values(["order", "figure"], kind="stable").assign(queue_arm="random")
-    return frame[["item_id", "left_id", "right_id", "queue_arm"]].reset_index(drop=True)
-
-
-def _coin(*parts: Any) -> int:
-    """A number of 48 bits that depends on `parts` alone."""
-    text = "\x1f".join(map(str, parts))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
 
 def accepted_share(preferences: pd.DataFrame) -> pd.DataFrame:
@@ -52,7 +16,7 @@ def accepted_share(preferences: pd.DataFrame) -> pd.DataFrame:
     Args:
         preferences: columns of table `preferences`.
     """
-    ticks = _ticks(preferences).groupby("candidate_id", sort=False)["accepted"]
+    ticks = ticks_of(preferences).groupby("candidate_id", sort=False)["accepted"]
     shares = ticks.agg(["mean", "size"]).reset_index()
     return shares.set_axis(["candidate_id", "accepted", "annotators"], axis=1)
 
@@ -66,7 +30,7 @@ def majority_ticks(preferences: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: an item whose rows name other than two responses.
     """
-    ticks = _ticks(preferences)
+    ticks = ticks_of(preferences)
     shares = ticks.groupby(["item_id", "candidate_id"])["accepted"].mean().reset_index()
     sizes = shares.groupby("item_id").size()
     if (sizes != 2).any():
@@ -110,7 +74,7 @@ def groups_of(preferences: pd.DataFrame, drafts: pd.DataFrame, figures: pd.DataF
     return groups
 
 
-def _ticks(preferences: pd.DataFrame) -> pd.DataFrame:
+def ticks_of(preferences: pd.DataFrame) -> pd.DataFrame:
     """One row per tick or cross: item_id, annotator, candidate_id, accepted (0.0 or 1.0)."""
     sides = [
         preferences[["item_id", "annotator", f"{side}_id", f"{side}_accepted"]].set_axis(

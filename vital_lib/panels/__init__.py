@@ -8,6 +8,7 @@ reaches the page as text nodes only.
 """
 
 from vital_lib.panels.candidate_viewer import CandidateViewer
+from vital_lib.panels.cluster_map import ClusterMap
 from vital_lib.panels.cut_panel import CutPanel
 from vital_lib.panels.figure_browser import FigureBrowser
 from vital_lib.panels.judge_panel import JudgePanel
@@ -18,6 +19,7 @@ from vital_lib.panels.prompt_viewer import PromptViewer
 
 __all__ = [
     "CandidateViewer",
+    "ClusterMap",
     "CutPanel",
     "FigureBrowser",
     "JudgePanel",

@@ -1,11 +1,14 @@
 const SVG = "http://www.w3.org/2000/svg";
 const h = (tag, props, ...kids) =>
   ({ tag, props: props ?? {}, kids: kids.flat(9).filter((kid) => kid != null && kid !== false) });
-const FOCUSABLE = /^(button|input|summary)$/;
+const FOCUSABLE = /^(button|input|summary|textarea)$/;
+const TYPED = /^(text|number|textarea)$/;
+const ITS_OWN = { range: /^(Arrow|Page|Home|End)/, button: /^(Enter| )$/, submit: /^(Enter| )$/ };
 const isText = (v) => typeof v !== "object";
+const words = (v) => String(v).replaceAll("\0", "\u2400");  // NUL is seen, too
 
 function create(v, svg) {
-  if (isText(v)) return document.createTextNode(String(v));
+  if (isText(v)) return document.createTextNode(words(v));
   svg = svg || v.tag === "svg";
   const node = svg ? document.createElementNS(SVG, v.tag) : document.createElement(v.tag);
   // Jupyter's command mode claims every focused element that is not typed into, not only the root.
@@ -23,7 +26,8 @@ function dress(node, before, props) {
     if (name.startsWith("on")) node[name] = value ?? null;
     else if (name === "disabled") node.disabled = Boolean(value);
     else if (name === "value") {
-      if (node.value !== String(value) && node !== document.activeElement) node.value = value;
+      const typed = node === document.activeElement && TYPED.test(node.type);
+      if (node.value !== String(value) && !typed) node.value = value;
     } else if (value == null || value === false) node.removeAttribute(name);
     else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
   }
@@ -35,7 +39,7 @@ function patch(parent, wanted) {
       : old && old.tag === v.tag && old.props.key === v.props.key);
     if (!same) node ? node.replaceWith(create(v, parent.namespaceURI === SVG))
       : parent.append(create(v, parent.namespaceURI === SVG));
-    else if (isText(v)) { if (node.data !== String(v)) node.data = String(v); }
+    else if (isText(v)) { if (node.data !== words(v)) node.data = words(v); }
     else { dress(node, old.props, v.props); node.vital = v; patch(node, v.kids); }
   });
   while (parent.childNodes.length > wanted.length) parent.lastChild.remove();
@@ -47,7 +51,7 @@ const bar = (share, props) => h("div", { class: "bar", ...props },
 const tags = (names, cls) => names.map((name) => h("span", { class: `tag ${cls ?? ""}` }, name));
 const section = (title, ...kids) => h("section", null, h("h4", null, title), kids);
 const texts = (lines) => lines.length
-  ? h("ul", null, lines.map((line) => h("li", { class: "text" }, line)))
+  ? h("ul", null, lines.map((line) => h("li", { class: "text", dir: "auto" }, line)))
   : h("p", { class: "muted text" }, "none");
 const pager = (state, ui) => h("div", { class: "row" },
   button("‹ Previous", () => ui.latest("previous"), { disabled: state.n <= 1 }),
@@ -56,9 +60,18 @@ const pager = (state, ui) => h("div", { class: "row" },
   h("span", { class: "number" }, `of ${state.of}`),
   button("Next ›", () => ui.latest("next"), { disabled: state.n >= state.of }));
 
+// The name of a key as it stands on its button: digits by their place, whatever the keyboard.
+function keyName({ code, key, shiftKey }, keys) {
+  const digit = /^Digit(\d)$/.exec(code)?.[1];
+  const name = digit ?? (key.length === 1 ? key.toLowerCase() : key);
+  return shiftKey && keys[`⇧${name}`] ? `⇧${name}` : shiftKey && digit ? "" : name;
+}
+
+// A panel's script may define begin({ model, send, redraw, seen }), called once for each widget:
+// what it returns is ui.own in draw, and gets the kernel's messages by its receive(message).
 export default () => {
   const images = new Map(), views = new Set();
-  let pending = false, late = false, waiting = null, timer = null;
+  let pending = false, late = false, waiting = null, timer = null, own = null;
   const redraw = () => views.forEach((view) => view());
   function send(model, name, args) {
     pending = true;
@@ -72,11 +85,17 @@ export default () => {
     if (waiting) { const [name, args] = waiting; waiting = null; send(model, name, args); }
     redraw();
   }
-  function receive(message, buffers) {
-    if (message.image === undefined) return;
-    const url = buffers.length ? URL.createObjectURL(new Blob([buffers[0]])) : null;
-    images.set(`${message.side} ${message.image}`, { url, missing: message.missing });
+  async function receive(message, buffers) {
+    if (message.image === undefined) return own?.receive(message);
+    const name = `${message.side} ${message.image}`;
+    images.set(name, buffers.length ? await decoded(buffers[0]) : { missing: message.missing });
     redraw();
+  }
+  async function decoded(bytes) {
+    const url = URL.createObjectURL(new Blob([bytes])), image = new Image();
+    image.src = url;
+    try { await image.decode(); } catch { return { missing: "this image cannot be shown" }; }
+    return { url, image };  // held, so that the browser does not decode it again
   }
   function fetched(model, id, side) {
     const name = `${side} ${id}`;
@@ -95,6 +114,10 @@ export default () => {
     initialize({ model }) {
       model.on("change:state", () => settle(model));
       model.on("msg:custom", receive);
+      if (typeof begin !== "undefined") {
+        own = begin({ model, redraw, seen: (id, side) => fetched(model, id, side) });
+        return () => own.end();
+      }
     },
     render({ model, el }) {
       const root = document.createElement("div");
@@ -103,6 +126,12 @@ export default () => {
       el.append(root);
       const ui = {
         keys: {},
+        own,
+        root,
+        set: (name, value) => {
+          model.set("state", { ...model.get("state"), [name]: value });
+          model.save_changes();
+        },
         get busy() { return pending; },
         get late() { return late; },
         call(name, ...args) { if (!pending) send(model, name, args); },
@@ -118,14 +147,20 @@ export default () => {
       root.onkeydown = (event) => {
         if (event.ctrlKey || event.metaKey || event.altKey) return;
         event.stopPropagation();
-        const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-        if (event.target.tagName === "INPUT" || !ui.keys[key]) return;
+        const typing = TYPED.test(event.target.type);
+        if (typing && event.key === "Escape") root.focus();
+        const act = ui.keys[keyName(event, ui.keys)];
+        if (!act || typing || ITS_OWN[event.target.type]?.test(event.key)) return;
         event.preventDefault();
-        if (!event.repeat) ui.call(...ui.keys[key]);
+        if (typeof act === "function") act(event);
+        else if (!event.repeat) ui.call(...act);
       };
       const view = () => {
         ui.keys = {};
+        const inside = root.contains(document.activeElement);
         patch(root, draw(model.get("state"), ui));
+        // What had the focus may be gone: the panel keeps it, or the next key would be Jupyter's.
+        if (inside && !root.contains(document.activeElement)) root.focus({ preventScroll: true });
         Object.keys(ui.keys).length ? (root.tabIndex = 0) : root.removeAttribute("tabindex");
       };
       views.add(view);

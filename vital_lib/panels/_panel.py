@@ -11,14 +11,20 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
-_LARGEST_SIDE = 1024  # pixels; more is never shown
+_LARGEST_SIDE = 2048  # pixels; more is never shown
+_IMAGES_KEPT = 16  # of one panel, as JPEG: whoever looks again soon, or from a second window
 _UNSEEN = (ValueError, KeyError, OSError)  # what image_of raises for an image that is not there
+
+# Images are decoded on a thread of their own: what a person says never waits for a picture.
+_painter = ThreadPoolExecutor(1, thread_name_prefix="vital-images")
 
 
 def script_beside(module: str) -> str:
@@ -51,7 +57,7 @@ class Panel:
     _actions: tuple[str, ...] = ()
 
     def __init__(self, image_of: Callable[[str], Any] | None = None) -> None:
-        self._image_of = image_of
+        self._prepared = lru_cache(_IMAGES_KEPT)(lambda key, side: _jpeg(image_of(key), side))
         self._turn = 0
         self._lock = threading.RLock()  # widget messages may come on another thread
         self.widget = _View(self._draw)
@@ -69,7 +75,7 @@ class Panel:
     def _heard(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         """Act on a message of the browser: an image wanted, or a button pressed."""
         if "image" in content:
-            self._send_image(str(content["image"]), int(content["side"]))
+            _painter.submit(self._send_image, str(content["image"]), int(content["side"]))
             return
         turn = self._turn
         try:
@@ -84,7 +90,7 @@ class Panel:
     def _send_image(self, key: str, side: int) -> None:
         answer = {"image": key, "side": side}
         try:
-            data = _jpeg(self._image_of(key), min(max(side, 16), _LARGEST_SIDE))
+            data = self._prepared(key, min(max(side, 16), _LARGEST_SIDE))
         except _UNSEEN as error:
             self.widget.send({**answer, "missing": f"this image cannot be shown: {error}"})
         else:
@@ -126,9 +132,8 @@ def _jpeg(image: Any, side: int) -> bytes:
     """JPEG bytes of a FigureImage, a PIL image, or bytes that are a JPEG already."""
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
-    if hasattr(image, "jpeg"):
-        return image.jpeg(side)
-    small, file = image.convert("RGB"), io.BytesIO()
-    small.thumbnail((side, side))
+    small = image.pixels() if hasattr(image, "pixels") else image.convert("RGB")
+    file = io.BytesIO()
+    small.thumbnail((side, side), reducing_gap=2.0)
     small.save(file, format="JPEG", quality=90)
     return file.getvalue()

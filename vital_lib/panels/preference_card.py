@@ -1,20 +1,31 @@
 """The preference card: two responses to one instruction, each accepted or not.
 
-The card shows rows of a queue and hands every judgement to a callback. It says "saved" only after
-that callback has returned, and it never learns which arm or model wrote a response: neither do the
-browser and the page. It stores nothing itself.
+The browser holds the item shown and the next three. At a press it goes on at once, sends one small
+message, and says "saved" only when the kernel answers that the log has committed; whatever was not
+kept it sends again under the same event_id. This module takes items from a queue and hands every
+judgement to a log: it stores nothing itself, and it never learns who wrote a response. Neither
+does the page: an item's ids travel as one opaque word.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import time
 import uuid
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from vital_lib.labels import VOTES, LabelsNotSaved
 from vital_lib.panels._panel import Panel, plain, script_beside
+from vital_lib.prompts import RatingCriteria
+
+CRITERIA = tuple(RatingCriteria.model_fields)
+"""The criteria of the judge's policy: what a person may give as reasons."""
 
 _CHOICES = {
     "left": (True, False),
@@ -23,70 +34,68 @@ _CHOICES = {
     "neither": (False, False),
 }
 _SIDES = ("left", "right")
-_NO_TICKS = (None, None)
+_AHEAD = 3  # items that the browser holds beyond the one shown
+_PAGE = 100  # judgements in one page of the history
+_ITEM = ("item_id", "left_id", "right_id", "queue_arm", "repeat_of")
 
 
 class PreferenceCard(Panel):
-    """A blinded pair of responses beside their figure, for one annotator.
+    """A blinded pair of responses beside their figure, for the queue's annotator.
 
     Args:
-        queue: columns item_id, left_id, right_id and, if it has one, queue_arm; in order.
+        queue: a `labels.Queue`, or rows made into one by `labels.fixed`.
         drafts: columns candidate_id, figure_id, instruction, response.
         figures: columns figure_id, caption, mentions.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
-        record: takes the keyword arguments of `LabelLog.record`, returns an event_id once the
-            judgement is on disk.
-        annotator: who judges.
-        done: item_ids judged before; they count in the progress and are not asked again.
-        undo: `LabelLog.undo`, so that an undone judgement no longer stands at once. Without it, it
-            stands until the item is judged again, which then corrects it.
+        log: the `LabelLog` that judgements go to.
+        guideline: plain text shown with the keys on the help key.
+        reasons: what may be given as reasons; the first nine have keys.
+        reference: candidate_id -> accepted, for a calibration round: after each judgement the
+            card shows it beside what was said.
+        votes: columns annotator, candidate_id, accepted, shown under each response to whoever
+            adjudicates.
 
     Raises:
         ValueError: the queue names a candidate or figure that is not among the rows given.
     """
 
     _draw = script_beside(__file__)
-    _actions = ("choose", "tick", "cannot_judge", "unsafe", "undo", "toggle_text")
+    _actions = ("judge", "refresh", "undo", "revise", "keep", "history")
 
     def __init__(
         self,
-        queue: pd.DataFrame,
+        queue: Any,
         drafts: pd.DataFrame,
         figures: pd.DataFrame,
         image_of: Callable[[str], Any],
-        record: Callable[..., Any],
-        annotator: str,
+        log: Any,
         *,
-        done: Iterable[str] = (),
-        undo: Callable[[str], str | None] | None = None,
+        guideline: str = "",
+        reasons: Sequence[str] = CRITERIA,
+        reference: Mapping[str, bool] | None = None,
+        votes: pd.DataFrame | None = None,
     ) -> None:
         super().__init__(image_of)
-        self.annotator = annotator
-        self._record, self._take_back = record, undo
-        self._responses = drafts.set_index("candidate_id", drop=False)
-        self._figures = figures.set_index("figure_id", drop=False)
-        before = set(done)
-        rows = queue.to_dict("records")
-        self._todo = [row for row in rows if row["item_id"] not in before]
-        self._before = len(rows) - len(self._todo)
-        self._check(rows)
-        self._place, self._text_hidden = 0, False
-        self._saved: list[str] = []  # event_ids, in the order of self._todo
-        self._corrects: dict[str, str] = {}
-        self._attempt: tuple[Any, str] | None = None
-        self._status = ("", "")
+        self.annotator = queue.annotator
+        self._queue, self._log = queue, log
+        self._responses = drafts.set_index("candidate_id")
+        self._figures = figures.set_index("figure_id")
+        self._guideline, self._reasons = guideline, list(reasons)
+        self._reference, self._votes = reference, _by_response(votes)
+        self._held: list[dict[str, Any]] = []  # the item shown, then those ahead of it
+        self._fill()
         self._begin()
         self._show()
 
     @property
     def item_id(self) -> str | None:
         """The item shown; None at the end of the queue."""
-        return None if self.finished else self._todo[self._place]["item_id"]
+        return self._held[0]["item_id"] if self._held else None
 
     @property
     def finished(self) -> bool:
-        """Whether every item of the queue has been judged."""
-        return self._place >= len(self._todo)
+        """Whether the queue has nothing more for this annotator."""
+        return not self._held
 
     def choose(self, choice: str) -> None:
         """Accept the "left", the "right", "both" or "neither" response, and go on.
@@ -96,7 +105,7 @@ class PreferenceCard(Panel):
         """
         if choice not in _CHOICES:
             raise ValueError(f"choice {choice!r} is none of {', '.join(_CHOICES)}")
-        self._judge(_CHOICES[choice])
+        self._say(*_CHOICES[choice])
 
     def tick(self, side: str, accepted: bool) -> None:
         """Accept or reject one response; with both sides ticked the judgement is recorded."""
@@ -105,129 +114,285 @@ class PreferenceCard(Panel):
         with self._lock:
             self._ticks[side] = bool(accepted)
             if len(self._ticks) == len(_SIDES):
-                self._judge(tuple(self._ticks[name] for name in _SIDES))
-            else:
-                self._show()
+                self._say(*(self._ticks[name] for name in _SIDES))
 
     def cannot_judge(self) -> None:
         """Leave this item unjudged (the image does not show it, another field, ...), and go on."""
-        self._judge(_NO_TICKS, cannot_judge=True)
+        self._say(None, None, cannot_judge=True)
 
     def unsafe(self) -> None:
         """Leave this item unjudged and flag it as unsafe to show or to use, and go on."""
-        self._judge(_NO_TICKS, cannot_judge=True, unsafe=True)
+        self._say(None, None, cannot_judge=True, unsafe=True)
 
-    def undo(self) -> str | None:
-        """Go back to the item judged last; return the event_id taken back, None at the start."""
-        with self._lock:
-            if not self._saved:
-                return None
-            if self._take_back is not None:
-                self._status = ("failed", "Not taken back: the judgement still stands.")
-                self._take_back(self.annotator)
-            event_id = self._saved.pop()
-            self._place -= 1
-            if self._take_back is None:
-                self._corrects[self._todo[self._place]["item_id"]] = event_id
-            self._status = ("undone", "Taken back. Judge this item again.")
-            self._begin()
-            self._show()
-            return event_id
+    def add_reason(self, reason: str) -> None:
+        """Give a reason with the judgement of the item shown; a second time takes it back."""
+        if reason not in self._reasons:
+            raise ValueError(f"reason {reason!r} is none of {', '.join(self._reasons)}")
+        self._given ^= {reason}
+
+    def set_note(self, note: str) -> None:
+        """A free note to go with the judgement of the item shown."""
+        self._note = note
 
     def toggle_text(self) -> None:
         """Hide caption and mentions, or show them again: to judge by the image alone."""
-        with self._lock:
-            self._text_hidden = not self._text_hidden
-            self._show()
+        state = self.widget.state
+        self.widget.state = {**state, "hidden": not state["hidden"]}
 
-    def _judge(self, ticks: tuple, **flags: bool) -> None:
-        """Record a judgement of the item shown; the card goes on only once it is kept."""
+    def judge(
+        self,
+        key: str,
+        event_id: str,
+        left_accepted: bool | None,
+        right_accepted: bool | None,
+        *,
+        cannot_judge: bool = False,
+        unsafe: bool = False,
+        reasons: Sequence[str] = (),
+        note: str = "",
+        seconds: float | None = None,
+    ) -> None:
+        """Record a whole judgement, as the browser sends it, of the item that `key` stands for.
+
+        What the annotator had said of this item before is corrected by it: whatever the number
+        of windows, one judgement stands. The same event_id twice is recorded once.
+
+        Raises:
+            LabelsNotSaved: the log cannot keep it now; the same call may be made again.
+            ValueError: no such item, or a judgement that the log refuses.
+        """
+        with self._lock:
+            item = _unsealed(key)
+            self._check(item)
+            said = {
+                "left_accepted": left_accepted,
+                "right_accepted": right_accepted,
+                "cannot_judge": cannot_judge,
+                "unsafe": unsafe,
+            }
+            self._log.record(
+                **{**item, **self._stands(item, but=event_id)},
+                **said,
+                annotator=self.annotator,
+                event_id=event_id,
+                reasons=list(reasons),
+                note=note.replace("\0", ""),
+                seconds=None if seconds is None else round(float(seconds), 1),
+            )
+            self._held = [row for row in self._held if _sealed(row) != key]
+            reference = self._reference and [self._reference.get(item[f"{s}_id"]) for s in _SIDES]
+            self._tell(saved=event_id, key=key, said=_in_words(said), reference=reference)
+            self._begin()
+            self._tell_cards(self._fill())
+
+    def refresh(self) -> None:
+        """Send the browser all that it should hold: after a reload, or when it has run dry."""
+        with self._lock:
+            self._fill()
+            self._tell_cards(self._held, whole=True)
+
+    def undo(self) -> str | None:
+        """Take back the annotator's latest judgement and show its item again, back to the first.
+
+        Returns the event_id taken back; None where nothing is left, or where the latest judgement
+        was of an item that is not among these drafts (it is then left standing).
+        """
+        with self._lock:
+            mine = self._log.standing(self.annotator)
+            known = mine.tail(1)["left_id"].isin(self._responses.index).all()
+            event_id = self._log.undo(self.annotator) if known else None
+            found = mine[mine["event_id"] == event_id]
+            if not found.empty:
+                self._put_first(found.iloc[0])
+            word = "Taken back. Judge this item again." if event_id else _NOTHING_TO_UNDO[known]
+            self._tell_cards(self._held, whole=True, word=word)
+            return event_id
+
+    def revise(self, event_id: str) -> None:
+        """Show the item of that standing judgement again; judging it appends a correction.
+
+        Raises:
+            ValueError: no such judgement of this annotator stands, or its item is not here.
+        """
+        with self._lock:
+            mine = self._log.standing(self.annotator)
+            found = mine[mine["event_id"] == event_id]
+            if found.empty:
+                raise ValueError(f"no judgement {event_id!r} of {self.annotator!r} stands")
+            self._held = [row for row in self._held if not row.get("revises")]
+            self._put_first(found.iloc[0], revises=True)
+            self._tell_cards(self._held, whole=True, word="Judge this item anew, or keep it.")
+
+    def keep(self) -> None:
+        """Leave the judgement that is being revised as it is, and go on where the queue stood."""
+        with self._lock:
+            self._held = [row for row in self._held if not row.get("revises")]
+            self._begin()
+            self.refresh()
+
+    def history(self, start: int = 0) -> list[dict[str, Any]]:
+        """The annotator's standing judgements, latest first, 100 from `start` on.
+
+        Each has event_id, instruction, said, reasons, note, at; the browser gets them too.
+        """
+        mine = self._log.standing(self.annotator)
+        mine = mine[mine["left_id"].isin(self._responses.index)].iloc[::-1]
+        rows = [self._entry(event) for _, event in mine.iloc[start : start + _PAGE].iterrows()]
+        self._tell(history=rows, start=start, of=len(mine))
+        return rows
+
+    def _heard(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
+        """Act on a message of the browser, and say so where the log did not keep it."""
+        if content.get("call") not in self._actions:
+            super()._heard(widget, content, buffers)
+            return
+        given = content.get("with", {})
+        try:
+            getattr(self, content["call"])(**given)
+        except (LabelsNotSaved, ValueError) as error:
+            final = isinstance(error, ValueError)  # the same act would be refused again
+            self._tell(failed=given.get("event_id"), why=plain(error), final=final)
+
+    def _say(self, left: bool | None, right: bool | None, **flags: bool) -> None:
         with self._lock:
             if self.finished:
                 raise ValueError("the queue is at its end: nothing is left to judge")
-            row = self._todo[self._place]
-            if self._attempt is None or self._attempt[0] != (ticks, flags):
-                # Pressing again after a failure sends the same event, which the log keeps once.
-                self._attempt = ((ticks, flags), uuid.uuid4().hex)
-            try:
-                event_id = self._record(
-                    item_id=row["item_id"],
-                    left_id=row["left_id"],
-                    right_id=row["right_id"],
-                    left_accepted=ticks[0],
-                    right_accepted=ticks[1],
-                    annotator=self.annotator,
-                    event_id=self._attempt[1],
-                    queue_arm=row.get("queue_arm", "random"),
-                    seconds=round(time.monotonic() - self._since, 1),
-                    corrects=self._corrects.get(row["item_id"]),
-                    **flags,
-                )
-            except Exception as error:
-                self._ticks = {}
-                self._status = ("failed", f"Not saved: {error}. Nothing was recorded; try again.")
-                self._show()
-                raise
-            self._saved.append(event_id or self._attempt[1])
-            self._corrects.pop(row["item_id"], None)
-            self._place += 1
-            number = self._before + self._place
-            self._status = ("saved", f"Item {number} saved: {_in_words(ticks, flags)}")
-            self._begin()
-            self._show()
+            key, seconds = _sealed(self._held[0]), time.monotonic() - self._since
+            more = {"reasons": sorted(self._given), "note": self._note, "seconds": seconds}
+            self.judge(key, uuid.uuid4().hex, left, right, **flags, **more)
 
     def _begin(self) -> None:
-        """A fresh judgement of the item at hand."""
+        """A fresh judgement of the item at hand, for whoever judges without a browser."""
         self._ticks: dict[str, bool] = {}
-        self._attempt = None
-        self._since = time.monotonic()
+        self._given: set[str] = set()
+        self._note, self._since = "", time.monotonic()
 
-    def _check(self, rows: list[dict[str, Any]]) -> None:
-        for row in rows:
-            for side in ("left_id", "right_id"):
-                if row[side] not in self._responses.index:
-                    raise ValueError(f"{side} {row[side]!r} of the queue is not among the drafts")
-            figure = self._responses.at[row["left_id"], "figure_id"]
-            if figure not in self._figures.index:
-                raise ValueError(f"figure {figure!r} of the queue is not among the figures")
+    def _fill(self) -> list[dict[str, Any]]:
+        """Take what is missing ahead from the queue; returns the items that are new."""
+        wanted = 1 + _AHEAD - len(self._held)
+        new = self._queue.take(wanted) if wanted > 0 else []
+        for row in new:
+            self._check(row)
+        self._held += new
+        return new
+
+    def _put_first(self, event: pd.Series, *, revises: bool = False) -> None:
+        """Show the item of a judgement, on the sides where it was judged, with what was said."""
+        row = {name: event[name] for name in _ITEM}
+        self._check(row)
+        before = {"said": _in_words(event), "reasons": list(event["reasons"])}
+        others = [other for other in self._held if _sealed(other) != _sealed(row)]
+        row |= {"revises": revises, "before": {**before, "note": plain(event["note"])}}
+        self._held = [row, *others]
+        self._begin()
+
+    def _stands(self, item: Mapping[str, Any], but: str) -> dict[str, str]:
+        """What a judgement of `item` corrects, and the arm it keeps: nothing for a first one."""
+        mine = self._log.standing(self.annotator, item["item_id"]).to_dict("records")
+        same = [event for event in mine if event["event_id"] != but and _same(event, item)]
+        kept = {"corrects": "event_id", "queue_arm": "queue_arm"}
+        return {name: same[-1][column] for name, column in kept.items()} if same else {}
+
+    def _check(self, row: Mapping[str, Any]) -> None:
+        for side in ("left_id", "right_id"):
+            if row[side] not in self._responses.index:
+                raise ValueError(f"{side} {row[side]!r} of the queue is not among the drafts")
+        if self._figure_of(row) not in self._figures.index:
+            raise ValueError(
+                f"figure {self._figure_of(row)!r} of the queue is not among the figures"
+            )
 
     def _state(self) -> dict[str, Any]:
-        done = self._before + self._place
+        """What stays the same from card to card: all else goes by messages, once."""
+        place = f"{self._log!r} {self.annotator}"
         return {
-            "item": f"{self._place}:{len(self._saved)}" if not self.finished else None,
             "annotator": self.annotator,
-            "done": done,
-            "of": self._before + len(self._todo),
-            "status": list(self._status),
-            "ticks": dict(self._ticks),
-            "hidden": self._text_hidden,
-            "can_undo": bool(self._saved),
-            "card": None if self.finished else self._card(self._todo[self._place]),
-            "ahead": [self._figure_of(row) for row in self._todo[self._place + 1 :][:3]],
+            "guideline": self._guideline,
+            "reasons": [[name, name.replace("_", " ")] for name in self._reasons],
+            "calibrating": self._reference is not None,
+            "store": hashlib.sha256(place.encode()).hexdigest()[:16],
+            "hidden": self.widget.state.get("hidden", False),
         }
 
-    def _card(self, row: dict[str, Any]) -> dict[str, Any]:
-        figure = self._figures.loc[self._figure_of(row)]
-        shown = not self._text_hidden
+    def _tell(self, **content: Any) -> None:
+        self.widget.send(content)
+
+    def _tell_cards(self, rows: list[dict[str, Any]], **content: Any) -> None:
+        done, of = self._queue.progress
+        cards = [self._card(row) for row in rows]
+        self._tell(cards=cards, done=done, of=of, ended=self.finished, **content)
+
+    def _card(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        figure_id = self._figure_of(row)
+        figure = self._figures.loc[figure_id]
         return {
-            "figure": plain(figure["figure_id"]),
-            "caption": plain(figure["caption"]) if shown else "",
-            "mentions": [plain(mention) for mention in figure["mentions"]] if shown else [],
-            "instruction": plain(self._responses.at[row["left_id"], "instruction"]),
-            "left": plain(self._responses.at[row["left_id"], "response"]),
-            "right": plain(self._responses.at[row["right_id"], "response"]),
+            "key": _sealed(row),
+            "figure": plain(figure_id),
+            "caption": plain(figure["caption"]),
+            "mentions": [plain(mention) for mention in figure["mentions"]],
+            "instruction": self._text(row, "instruction"),
+            **{side: plain(self._responses.at[row[f"{side}_id"], "response"]) for side in _SIDES},
+            "votes": [self._votes.get(row[f"{side}_id"], []) for side in _SIDES],
+            "before": row.get("before"),
+            "revises": row.get("revises", False),
         }
 
-    def _figure_of(self, row: dict[str, Any]) -> str:
-        return plain(self._responses.at[row["left_id"], "figure_id"])
+    def _entry(self, event: pd.Series) -> dict[str, Any]:
+        return {
+            "event_id": event["event_id"],
+            "instruction": self._text(event, "instruction")[:200],
+            "said": _in_words(event),
+            "reasons": list(event["reasons"]),
+            "note": plain(event["note"])[:200],
+            "at": event["at"],
+        }
+
+    def _text(self, row: Mapping[str, Any], column: str) -> str:
+        return plain(self._responses.at[row["left_id"], column])
+
+    def _figure_of(self, row: Mapping[str, Any]) -> Any:
+        return self._responses.at[row["left_id"], "figure_id"]
 
 
-def _in_words(ticks: tuple, flags: dict[str, bool]) -> str:
-    if flags.get("unsafe"):
-        return "flagged as unsafe"
-    if flags:
-        return "cannot be judged"
+_NOTHING_TO_UNDO = {
+    True: "Nothing is left to take back.",
+    False: "Not taken back: your latest judgement is of an item that is not on this card.",
+}
+
+
+def _sealed(row: Mapping[str, Any]) -> str:
+    """An item as one opaque word, so that any kernel can place a judgement sent again later."""
+    values = [row[name] if isinstance(row.get(name), str) else None for name in _ITEM]
+    return base64.urlsafe_b64encode(zlib.compress(json.dumps(values).encode(), 9)).decode()
+
+
+def _unsealed(key: str) -> dict[str, Any]:
+    try:
+        values = json.loads(zlib.decompress(base64.urlsafe_b64decode(key)))
+    except (zlib.error, ValueError):
+        raise ValueError(f"{key[:40]!r} stands for no item of this card") from None
+    item = dict(zip(_ITEM, values, strict=True))
+    return {**item, "queue_arm": item["queue_arm"] or "random"}
+
+
+def _same(event: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Whether a judgement of the same item answers the same asking: calibration is no vote."""
+    arms = ["vote" if row["queue_arm"] in VOTES else row["queue_arm"] for row in (event, item)]
+    return arms[0] == arms[1] and plain(event["repeat_of"]) == plain(item["repeat_of"])
+
+
+def _by_response(votes: pd.DataFrame | None) -> dict[str, list[list[Any]]]:
+    """candidate_id -> who accepted it: [annotator, accepted] pairs."""
+    found: dict[str, list[list[Any]]] = {}
+    rows = () if votes is None else votes.dropna(subset=["accepted"]).itertuples(index=False)
+    for vote in rows:
+        found.setdefault(vote.candidate_id, []).append([plain(vote.annotator), bool(vote.accepted)])
+    return found
+
+
+def _in_words(said: Mapping[str, Any]) -> str:
+    if said["cannot_judge"]:
+        return "flagged as unsafe" if said["unsafe"] else "cannot be judged"
     return ", ".join(
-        f"{side} {'accepted' if tick else 'rejected'}"
-        for side, tick in zip(_SIDES, ticks, strict=True)
+        f"{side} {'accepted' if said[f'{side}_accepted'] else 'rejected'}" for side in _SIDES
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vital_lib.plots._agreement import agreement_forest
 from vital_lib.plots._canvas import (
     BESIDE,
     BLUE,
@@ -47,6 +48,7 @@ __all__ = [
     "MissingMetric",
     "accepted_share_by_arm",
     "agreement_bars",
+    "agreement_forest",
     "cluster_map",
     "evaluation_bars",
     "figure_grid",

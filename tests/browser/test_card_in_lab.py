@@ -1,0 +1,403 @@
+"""The preference card in a real JupyterLab, by keys and mouse; the log's rows are counted."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab import CHROMIUM, Lab, chromium, jupyter_lab, run_again, run_notebook, write_notebook
+from playwright.sync_api import Locator, Page, expect
+
+from vital_lib.labels import LabelLog
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+ROWS = """
+import io, os, pathlib
+import pandas as pd
+from PIL import Image
+from vital_lib.labels import LabelLog, LabelsNotSaved, Queue, fixed
+from vital_lib.panels import PreferenceCard
+
+HOSTILE = ('<b id="markup">bold</b><img src=x onerror="window.attacked = 1">'
+           '<script>window.attacked = 2</' + 'script> **strong** $x^2$ \\u202ertl\\u202c \\0 end')
+
+def picture(figure_id):
+    if figure_id == "broken":
+        raise ValueError("'broken.png' is not an image")
+    return Image.new("RGB", (900, 700), "teal")
+
+def make(figures, rounds=3, text="Answer {x} {r} of {f}."):
+    ids = [(f, r, x) for f in figures for r in range(1, rounds + 1) for x in "ab"]
+    return pd.DataFrame([
+        {"candidate_id": f"{f}-r{r}-{x}", "instruction_id": f"{f}-r{r}", "figure_id": f,
+         "instruction": f"Question {r} about {f}?", "response": text.format(f=f, r=r, x=x)}
+        for f, r, x in ids])
+
+names = [f"f{n}" for n in range(10)] + ["broken"]
+figures = pd.DataFrame([
+    {"figure_id": f, "caption": f"Caption of {f}. {HOSTILE}", "mentions": [HOSTILE]}
+    for f in names])
+
+def rows(drafts, **more):
+    ids, items = list(drafts.candidate_id), list(drafts.instruction_id)[::2]
+    return pd.DataFrame({"item_id": items, "left_id": ids[::2], "right_id": ids[1::2],
+                         "queue_arm": "random", **more})
+"""
+CARD = """
+log = LabelLog("sqlite:///NAME.sqlite")
+drafts = make(names[:-1])
+card = PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, log,
+                      guideline="# To know" + chr(10) + "Judge **each** alone.")
+pathlib.Path("kernel").write_text(str(os.getpid()))
+card.widget
+"""
+FAILING = """
+class Failing:
+    "The log, whose disk is full while the file `full` is there."
+    def __init__(self, log):
+        self.log = log
+    def __getattr__(self, name):
+        if pathlib.Path("full").exists():
+            raise LabelsNotSaved("the disk is full")
+        return getattr(self.log, name)
+
+log = LabelLog("sqlite:///failing.sqlite")
+drafts = make(names[:-1])
+PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, Failing(log)).widget
+"""
+SPECIAL = """
+log = LabelLog("sqlite:///special.sqlite")
+drafts = make(["f0", "broken", "f2"], 1, HOSTILE.replace("{", "").replace("}", ""))
+drafts.loc[1, "response"] = "long " * 20_000
+PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, log).widget
+"""
+CALIBRATION = """
+log = LabelLog("sqlite:///calibration.sqlite")
+drafts = make(["f0", "f1"], 1)
+told = rows(drafts, queue_arm="calibration")
+reference = {**dict.fromkeys(told.left_id, True), **dict.fromkeys(told.right_id, False)}
+PreferenceCard(fixed(told, "ann", log), drafts, figures, picture, log, reference=reference).widget
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@pytest.fixture(scope="module")
+def server(folder, tmp_path_factory) -> Iterator[Lab]:
+    with jupyter_lab(folder, tmp_path_factory.mktemp("private"), theme="dark") as lab:
+        yield lab
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with chromium() as page:
+        yield page
+
+
+def _open(page: Page, server: Lab, name: str, cell: str = CARD) -> LabelLog:
+    write_notebook(server.folder / f"{name}.ipynb", [ROWS, cell.replace("NAME", name)])
+    run_notebook(page, server, f"{name}.ipynb")
+    _card(page).focus()
+    return LabelLog(f"sqlite:///{server.folder / f'{name}.sqlite'}")
+
+
+def _card(page: Page) -> Locator:
+    return page.locator(".vital").last
+
+
+def _progress(page: Page) -> Locator:
+    return page.locator(".vital .going .number").last
+
+
+def _status(page: Page) -> Locator:
+    return page.locator(".vital [role=status]").last
+
+
+def _button(page: Page, label: str) -> Locator:
+    return page.locator(".vital button", has_text=label)
+
+
+def _press(page: Page, *keys: str) -> None:
+    """Press keys at a human pace, each once the card's figure is there."""
+    for key in keys:
+        expect(_button(page, "Both").last).not_to_have_attribute("aria-disabled", "true")
+        page.wait_for_timeout(220)  # a card that changed by itself takes no key for 200 ms
+        page.keyboard.press(key)
+
+
+def _choices(log: LabelLog) -> dict[str, str]:
+    rows = log.preferences()
+    return dict(zip(rows.item_id, rows.choice, strict=True))
+
+
+def _of(number: int) -> str:
+    return f"f{number // 3}-r{number % 3 + 1}"
+
+
+def test_twenty_items_by_keys_alone_then_undo_and_revise(page, server):
+    log = _open(page, server, "keys")
+    expect(_progress(page)).to_have_text("item 1 of 30")
+    for round_ in range(2):
+        _press(page, "1", "2", "3", "4", "5", "6", "q", "w", "q", "s", "a", "s", "a", "w")
+        expect(_progress(page)).to_have_text(f"item {10 * round_ + 11} of 30")
+    expect(_status(page)).to_have_text("✓ Saved: left rejected, right accepted")
+    said = ["left", "right", "both", "neither", "skip", "skip", "both", "left", "neither", "right"]
+    assert _choices(log) == {_of(n): said[n % 10] for n in range(20)}
+    assert len(log.history()) == 20
+
+    _press(page, "u")
+    expect(_status(page)).to_have_text("Taken back. Judge this item again.")
+    expect(_progress(page)).to_have_text("item 20 of 30")
+    _press(page, "u")
+    expect(_progress(page)).to_have_text("item 19 of 30")
+    _press(page, "Shift+4", "n")
+    page.keyboard.type("wrong side 1 2 3")
+    _press(page, "Escape", "3")
+    expect(_status(page)).to_have_text("✓ Saved: left accepted, right accepted")
+    assert _choices(log)[_of(18)] == "both" and _of(19) not in _choices(log)
+    event = log.history().iloc[-1]
+    assert (event["reasons"], event["note"]) == (["accuracy"], "wrong side 1 2 3")
+
+    page.keyboard.press("h")
+    expect(page.locator(".vital .history .item")).to_have_count(19)
+    page.keyboard.press("ArrowDown")  # the first of the list: the latest
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(_progress(page)).to_have_text("revising")
+    expect(_card(page)).to_contain_text("You said: left accepted, right rejected.")
+    _press(page, "4")
+    expect(_status(page)).to_have_text("✓ Saved: left rejected, right rejected")
+    expect(_progress(page)).to_have_text("item 20 of 30")
+    assert _choices(log)[_of(17)] == "neither"
+    assert log.history()["corrects"].iloc[-1] == log.history()["event_id"][17]
+
+
+def test_the_end_says_that_it_is_the_end(page, server):
+    log = _open(page, server, "end", CARD.replace("names[:-1]", "names[:1]"))
+    _press(page, "1", "2", "3")
+    expect(_card(page)).to_contain_text("This is the end of the queue")
+    expect(_card(page)).to_contain_text("All 3 items are judged and saved.")
+    page.wait_for_timeout(250)
+    page.keyboard.press("u")
+    expect(_progress(page)).to_have_text("item 3 of 3")
+    assert len(_choices(log)) == 2
+
+
+def test_a_double_press_is_one_press(page, server):
+    log = _open(page, server, "double")
+    _press(page, "1")
+    page.wait_for_timeout(300)
+    for act in (
+        lambda: (page.keyboard.press("3"), page.keyboard.press("3")),
+        lambda: _button(page, "Neither").dblclick(),
+        lambda: (page.keyboard.press("1"), page.keyboard.press("2")),  # two keys under one finger
+    ):
+        act()
+        page.wait_for_timeout(300)
+    expect(_progress(page)).to_have_text("item 5 of 30")
+    expect(_status(page)).to_contain_text("✓ Saved")
+    assert list(_choices(log).values()) == ["left", "both", "neither", "left"]
+
+
+def test_jupyters_own_shortcuts_do_not_fire(page, server):
+    _open(page, server, "shortcuts")
+    cells = page.locator(".jp-Notebook .jp-CodeCell")
+    # Jupyter adds, cuts, deletes, merges and runs cells by these, in and out of command mode.
+    keys = ["b", "x", "d", "d", "m", "a", "c", "v", "z", "Shift+m", "0", "0", "i", "i", "Shift+l"]
+    for place in (_card(page), _button(page, "Undo"), page.locator(".vital .slider input").first):
+        place.focus()
+        for key in [*keys, "Enter"] if place != _button(page, "Undo") else keys:
+            page.keyboard.press(key)
+    assert cells.count() == 2
+    assert page.locator(".jp-Notebook .jp-MarkdownCell").count() == 0
+    expect(_card(page)).to_be_visible()
+
+
+def test_the_focus_goes_round_in_order_and_is_seen(page, server):
+    _open(page, server, "focus")
+    names, seen = [], []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        found = page.evaluate(
+            """() => { const it = document.activeElement;
+            return it.closest(".vital") && [it.getAttribute("aria-label") || it.innerText,
+              getComputedStyle(it).outlineStyle]; }"""
+        )
+        if not found:
+            break
+        names.append(found[0].replace("\n", " "))
+        seen.append(found[1])
+    order = ["History", "Help", "zoom out", "brightness", "reset the picture", "accept the left"]
+    order += ["reject the left", "accept the right", "Only left", "Unsafe", "scope", "note"]
+    places = [next(n for n, name in enumerate(names) if name.startswith(o)) for o in order]
+    assert places == sorted(places)
+    assert names[-1] == "Undo"
+    assert set(seen) == {"solid"}
+    controls = page.locator(".vital :is(button, input, textarea)")
+    assert all(controls.evaluate_all("(all) => all.map((it) => it.getAttribute('aria-label'))"))
+
+
+def test_the_help_key_shows_the_guideline_and_every_key(page, server):
+    _open(page, server, "help")
+    page.keyboard.press("?")
+    expect(_card(page)).to_contain_text("Judge each alone.")
+    help_text = _card(page).inner_text()
+    page.keyboard.press("Escape")
+    expect(_button(page, "Both")).to_be_visible()
+    shown = page.locator(".vital kbd").all_inner_texts()
+    assert [key for key in shown if key not in help_text and key[:1] != "⇧"] == []
+
+
+def test_the_picture_is_zoomed_moved_and_lit_by_keys_wheel_and_drag(page, server):
+    _open(page, server, "picture")
+    picture = page.locator(".vital .stage img")
+    plain = picture.get_attribute("src")
+    _press(page, "+", "+", "ArrowLeft", "b", "Shift+c")
+    style = picture.get_attribute("style")
+    assert "scale(1.5625)" in style and "translate(10%" in style
+    assert "brightness(1.18" in style and "contrast(0.84" in style
+    expect(picture).not_to_have_attribute("src", plain)  # a larger one is fetched on zoom
+    _press(page, "0")
+    expect(picture).to_have_attribute("style", "")
+    picture.hover()
+    page.mouse.wheel(0, -400)
+    expect(picture).to_have_attribute("style", re.compile("scale"))
+    before = picture.get_attribute("style")
+    page.mouse.down()
+    page.mouse.move(300, 400)
+    page.mouse.up()
+    assert picture.get_attribute("style") != before
+    _press(page, "t")
+    expect(page.locator(".vital .context .scroll")).to_have_count(0)
+
+
+def test_hostile_text_is_shown_and_nothing_of_it_runs(page, server):
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    log = _open(page, server, "special", SPECIAL)
+    expect(page.locator(".vital .stage img")).to_be_visible()
+    text = _card(page).inner_text()
+    for part in ('<b id="markup">bold</b>', "onerror=", "<script>", "**strong**", "$x^2$", "␀ end"):
+        assert part in text
+    assert len(page.locator(".vital .response .text").last.inner_text()) > 90_000
+    _press(page, "h")
+    page.keyboard.press("Escape")
+    _press(page, "1")
+
+    # An image that cannot be opened: which one, and a way on.
+    expect(_card(page)).to_contain_text("Figure broken: this image cannot be shown")
+    expect(_button(page, "Both")).to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("1")
+    page.wait_for_timeout(250)
+    page.keyboard.press("5")
+    expect(_status(page)).to_have_text("✓ Saved: cannot be judged")
+    assert _choices(log) == {"f0-r1": "left", "broken-r1": "skip"}
+    assert page.evaluate("[document.querySelector('#markup'), window.attacked ?? null]") == [
+        None,
+        None,
+    ]
+    assert faults == []
+
+
+def test_a_failing_log_is_said_and_every_choice_is_saved_when_it_recovers(page, server, folder):
+    log = _open(page, server, "failing", FAILING)
+    _press(page, "1")
+    expect(_status(page)).to_contain_text("✓ Saved")
+    (folder / "full").touch()
+    _press(page, "2", "3", "4")
+    expect(_status(page)).to_contain_text("✗ Not saved: the disk is full. 3 are kept here")
+    expect(page.locator(".vital .going")).to_contain_text("3 not saved yet")
+    assert list(_choices(log).values()) == ["left"]
+    (folder / "full").unlink()
+    expect(_status(page)).to_contain_text("✓ Saved", timeout=15_000)
+    expect(page.locator(".vital .going")).not_to_contain_text("not saved")
+    assert list(_choices(log).values()) == ["left", "right", "both", "neither"]
+    assert len(log.history()) == 4
+
+
+def test_two_windows_of_one_person_leave_one_judgement_of_an_item(page, server):
+    _open(page, server, "windows")
+    other = page.context.browser.new_page()
+    # Another notebook, so another kernel, on the same log.
+    write_notebook(server.folder / "other.ipynb", [ROWS, CARD.replace("NAME", "windows")])
+    run_notebook(other, server, "other.ipynb")
+    log = LabelLog(f"sqlite:///{server.folder / 'windows.sqlite'}")
+    for one, key in ((page, "1"), (other, "2"), (page, "3")):
+        _card(one).focus()
+        _press(one, key)
+        expect(_status(one)).to_contain_text("✓ Saved")
+    assert _choices(log) == {_of(0): "right", _of(1): "both"}
+    assert len(log.history()) == 3
+    standing = log.standing("ann")
+    assert not standing["item_id"].duplicated().any()
+    assert len(_choices(log)) == len(standing)
+
+
+def test_a_killed_kernel_loses_no_acknowledged_label(page, server, folder):
+    log, acknowledged = _open(page, server, "killed"), 0
+    for _ in range(3):
+        for _ in range(3):
+            _press(page, "1")
+            acknowledged += 1
+            expect(_progress(page)).to_have_text(f"item {acknowledged + 1} of 30")
+            expect(_status(page)).to_contain_text("✓ Saved")
+        kernel = int((folder / "kernel").read_text())
+        os.kill(kernel, signal.SIGSTOP)  # it is killed with a judgement before it, still unread
+        _press(page, "3")
+        acknowledged += 1
+        expect(_status(page)).to_contain_text("not answered", timeout=10_000)
+        expect(_status(page)).to_contain_text("kept here")
+        os.kill(kernel, signal.SIGKILL)
+        run_again(page)
+        _card(page).focus()
+        expect(_progress(page)).to_have_text(f"item {acknowledged + 1} of 30")
+    standing = log.standing("ann")
+    assert list(standing["item_id"]) == [_of(n) for n in range(acknowledged)]
+    assert list(_choices(log).values()) == ["left", "left", "left", "both"] * 3
+    assert not log.history()["event_id"].duplicated().any()
+
+
+def test_calibration_shows_the_reference_and_goes_on_by_key(page, server):
+    log = _open(page, server, "calibration", CALIBRATION)
+    _press(page, "3")
+    expect(page.locator(".vital .compared").first).to_contain_text("✓ the same")
+    expect(page.locator(".vital .compared").last).to_contain_text("✗ different")
+    expect(_progress(page)).to_have_text("item 1 of 2")
+    page.keyboard.press("Enter")
+    expect(_card(page)).to_contain_text("Question 1 about f1?")
+    assert len(log.calibrations()) == 1
+
+
+@pytest.mark.parametrize("width", [1280, 768])
+def test_nothing_is_cut_off_and_what_is_touched_is_large_enough(server, width):
+    with chromium(width=width) as page:
+        _open(page, server, f"width{width}")
+        card = _card(page)
+        assert card.evaluate("(card) => card.scrollWidth <= card.clientWidth")
+        cut = """(all) => all.filter((it) => it.scrollWidth > it.clientWidth + 1)
+          .map((it) => it.innerText)"""
+        assert page.locator(".vital button").evaluate_all(cut) == []
+        if width == 1280:
+            assert card.bounding_box()["height"] < 760
+        else:
+            heights = page.locator(".vital button").evaluate_all(
+                "(all) => all.map((it) => it.getBoundingClientRect().height)"
+            )
+            assert min(heights) >= 44
+
+
+def test_the_card_wears_the_dark_theme(page, server):
+    _open(page, server, "dark")
+    colour = _card(page).evaluate("(panel) => getComputedStyle(panel).backgroundColor")
+    assert max(int(part) for part in colour.split("(")[1].split(")")[0].split(",")[:3]) < 80

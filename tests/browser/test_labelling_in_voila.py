@@ -1,0 +1,192 @@
+"""The labelling service in a real browser: keys, reloads, several people, tabs, closed pages."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from lab import CHROMIUM, chromium
+from labelling_service import Labelling, labelling, write_run
+from playwright.sync_api import Page, expect
+
+from vital_lib.labels import LabelLog
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+PEOPLE = ["ann", "bob", "cat", "dan", "eve"]  # each test has people of its own: one queue each
+OPEN_SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return write_run(tmp_path_factory.mktemp("run"), items=30).path
+
+
+@pytest.fixture(scope="module")
+def service(run, tmp_path_factory) -> Iterator[Labelling]:
+    with labelling(run, PEOPLE, tmp_path_factory.mktemp("private")) as service:
+        yield service
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page in a browser that may have more of them."""
+    with chromium() as first:
+        yield first.context.browser.new_context(viewport=first.viewport_size).new_page()
+
+
+def _open(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.locator(".vital button", has_text="Both")).to_be_enabled(
+        timeout=OPEN_SECONDS * 1000
+    )
+
+
+def _judge(page: Page, number: int, key: str) -> None:
+    """Judge the item of that number, counted from 1, by `key`; wait until the next one is there."""
+    _expect_number(page, number)
+    expect(page.locator(".vital button", has_text="Both")).to_be_enabled()
+    _press(page, key)
+    _expect_number(page, number + 1)
+
+
+def _press(page: Page, key: str) -> None:
+    page.wait_for_timeout(300)  # sooner, the card may take a press for the second of a double one
+    page.keyboard.press(key)
+
+
+def _expect_number(page: Page, number: int) -> None:
+    place = page.locator(".vital .head .number", has_text=f"item {number} of")
+    expect(place).to_be_visible(timeout=OPEN_SECONDS * 1000)
+
+
+def _saved(run: Path, annotator: str, wanted: int) -> pd.DataFrame:
+    """The annotator's standing judgements, once the log holds as many as `wanted`."""
+    log = LabelLog(f"sqlite:///{run / 'labels.sqlite'}")
+    end = time.monotonic() + 20
+    while len(found := log.standing(annotator)) != wanted and time.monotonic() < end:
+        time.sleep(0.05)
+    assert len(found) == wanted
+    return found
+
+
+def test_twenty_items_by_keys_alone_over_a_reload_and_an_undo(page, service, run):
+    asked: list[str] = []
+    faults: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    _open(page, service.links["ann"])
+    expect(page).to_have_title("Labelling · ann")
+    for number, key in enumerate("1234123412", start=1):
+        _judge(page, number, key)
+    _saved(run, "ann", 10)
+    question = page.locator(".vital .instruction").inner_text()
+
+    page.reload()
+    _expect_number(page, 11)
+    assert page.locator(".vital .instruction").inner_text() == question
+    for number, key in enumerate("3412341234", start=11):
+        _judge(page, number, key)
+    assert _saved(run, "ann", 20)["item_id"].is_unique
+
+    _press(page, "u")
+    _expect_number(page, 20)
+    _saved(run, "ann", 19)
+    _judge(page, 20, "1")
+    choices = _saved(run, "ann", 20)[["left_accepted", "right_accepted"]].value_counts()
+    assert sorted(choices) == [4, 5, 5, 6] and choices[True, False] == 6
+    outside = [url for url in asked if not url.startswith((service.url("/"), "blob:", "data:"))]
+    assert outside == [] and faults == []
+
+
+def test_two_people_label_at_once_in_one_browser_each_in_her_own_name(page, service, run):
+    _open(page, service.links["bob"])
+    other = page.context.new_page()
+    _open(other, f"{service.links['cat']}&annotator=bob")
+    expect(other.locator("header")).to_contain_text("cat")
+    for number, (first, second) in enumerate(zip("1112", "2221", strict=True), start=1):
+        other.bring_to_front()
+        _judge(other, number, second)
+        page.bring_to_front()
+        _judge(page, number, first)
+    assert _saved(run, "bob", 4)["left_accepted"].tolist() == [True, True, True, False]
+    assert _saved(run, "cat", 4)["left_accepted"].tolist() == [False, False, False, True]
+
+
+def test_without_a_link_the_page_says_so_and_no_kernel_starts(page, service):
+    before = service.kernels()
+    for path in ("/", "/?token=wrong", "/?annotator=ann"):
+        assert page.goto(service.url(path)).status == 403
+        expect(page.locator("h1")).to_have_text("This page opens by your own link only")
+    assert service.kernels() <= before
+
+
+def test_of_two_tabs_the_last_one_opened_labels_and_the_other_says_so(page, service, run):
+    _open(page, service.links["dan"])
+    _judge(page, 1, "1")
+    other = page.context.new_page()
+    _open(other, service.links["dan"])
+    _expect_number(other, 2)
+    expect(page.locator("#note")).to_contain_text("opened in another tab")
+    page.bring_to_front()
+    page.locator(".vital").focus()
+    _press(page, "1")  # no key reaches the card that was left
+    other.bring_to_front()
+    _judge(other, 2, "2")
+    page.bring_to_front()
+    page.get_by_role("button", name="Go on here").click()
+    _expect_number(page, 3)
+    expect(other.locator("#note")).to_contain_text("opened in another tab")
+    _judge(page, 3, "3")
+    rows = _saved(run, "dan", 3)
+    assert rows["item_id"].is_unique
+    assert rows["left_accepted"].tolist() == [True, False, True]
+    assert rows["right_accepted"].tolist() == [False, True, True]
+
+
+def test_a_page_whose_kernel_was_killed_says_so_and_goes_on_by_one_press(page, service, run):
+    before = service.kernels()
+    _open(page, service.links["eve"])
+    _judge(page, 1, "1")
+    _saved(run, "eve", 1)
+    (kernel,) = service.kernels() - before
+    os.kill(kernel, signal.SIGKILL)
+    expect(page.locator("#note")).to_contain_text("This page has ended", timeout=30_000)
+    page.get_by_role("button", name="Go on here").click()
+    _expect_number(page, 2)
+    _judge(page, 2, "2")
+    _saved(run, "eve", 2)
+
+
+def test_a_closed_pages_kernel_is_ended_and_an_open_ones_is_not(page, run, tmp_path):
+    with labelling(run, ["zoe", "yan"], tmp_path, "--idle=2") as service:
+        _open(page, service.links["zoe"])
+        (open_one,) = service.kernels()
+        closed = page.context.new_page()
+        _open(closed, service.links["yan"])
+        assert len(service.kernels()) == 2
+        closed.close()
+        end = time.monotonic() + 30
+        while len(service.kernels()) > 1 and time.monotonic() < end:
+            time.sleep(0.2)
+        assert service.kernels() == {open_one}
+        _judge(page, 1, "1")
+        _saved(run, "zoe", 1)  # while the service still runs
+
+
+def test_the_page_wears_the_systems_theme(page, service):
+    page.emulate_media(color_scheme="dark")
+    _open(page, service.links["bob"])
+    for scheme, lightness in (("dark", range(0, 80)), ("light", range(200, 256))):
+        page.emulate_media(color_scheme=scheme)
+        colour = page.locator(".vital").evaluate("(card) => getComputedStyle(card).background")
+        assert int(re.search(r"rgba?\((\d+)", colour).group(1)) in lightness

@@ -1,0 +1,259 @@
+"""Claims about agreement: what is counted, what is left out, and what the numbers are."""
+
+from __future__ import annotations
+
+import krippendorff
+import numpy as np
+import pandas as pd
+import pytest
+
+from vital_lib.labels import LabelLog
+from vital_lib.labels.agreement import adjudication_rows, agreement, disagreements, standing
+
+FIGURES = pd.DataFrame(
+    {
+        "figure_id": [f"F{n}" for n in range(12)],
+        "group_id": [f"g{n // 2}" for n in range(12)],
+        "modalities": [["mri"], ["mri", "ct_scan"], []] * 4,
+    }
+)
+DRAFTS = pd.DataFrame(
+    [
+        {"figure_id": f"F{n}", "instruction_id": f"F{n}-r1", "candidate_id": f"F{n}-r1-{side}"}
+        for n in range(12)
+        for side in "ab"
+    ]
+)
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    yield log
+    log.close()
+
+
+def judged(n: int, ticks: tuple, who: str = "ann", *, swapped: bool = False, **more) -> dict:
+    """A judgement of figure n's item: `ticks` of its responses a and b, on whichever side."""
+    sides = [(f"F{n}-r1-a", ticks[0]), (f"F{n}-r1-b", ticks[1])]
+    (left_id, left), (right_id, right) = sides[::-1] if swapped else sides
+    return {
+        "item_id": f"F{n}-r1",
+        "annotator": who,
+        **{"left_id": left_id, "right_id": right_id},
+        **{"left_accepted": left, "right_accepted": right},
+        "cannot_judge": left is None,
+        **more,
+    }
+
+
+def measured(log: LabelLog, **options) -> pd.DataFrame:
+    options = {"resamples": 200, **options}
+    found = agreement(log.preferences(), log.history(), DRAFTS, FIGURES, **options)
+    return found.set_index("scope")
+
+
+def random_votes(seed: int, people: tuple[str, ...] = ("ann", "ben", "cat")) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for n in range(12):
+        truth = rng.random(2) < 0.5
+        for who in people:
+            ticks = tuple(bool(t) for t in truth ^ (rng.random(2) < 0.2))
+            if rng.random() < 0.1:
+                ticks = (None, None)
+            rows.append(judged(n, ticks, who, swapped=bool(rng.random() < 0.5)))
+    return rows
+
+
+def as_matrix(rows: list[dict], people) -> np.ndarray:
+    """(annotators, responses), nan where not ticked: what the krippendorff package takes."""
+    units = sorted(DRAFTS["candidate_id"])
+    matrix = np.full((len(people), len(units)), np.nan)
+    for row in rows:
+        for side in ("left", "right"):
+            if row["annotator"] in people and row[f"{side}_accepted"] is not None:
+                place = list(people).index(row["annotator"]), units.index(row[f"{side}_id"])
+                matrix[place] = row[f"{side}_accepted"]
+    return matrix
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_alpha_and_raw_agreement_are_those_of_the_textbook(log, seed):
+    rows = random_votes(seed)
+    log.record_many(rows)
+    found = measured(log)
+    for scope, people in {
+        "all": ("ann", "ben", "cat"),
+        "ann and ben": ("ann", "ben"),
+        "ben and cat": ("ben", "cat"),
+    }.items():
+        matrix = as_matrix(rows, people)
+        expected = krippendorff.alpha(matrix, level_of_measurement="nominal")
+        assert found.alpha[scope] == pytest.approx(expected)
+        alike = [
+            a == b
+            for unit in matrix.T
+            for k, a in enumerate(unit)
+            for b in unit[:k]
+            if not np.isnan(a + b)
+        ]
+        assert found.raw[scope] == pytest.approx(np.mean(alike))
+        assert found.alpha_low[scope] <= found.alpha[scope] <= found.alpha_high[scope]
+        assert found.raw_low[scope] <= found.raw[scope] <= found.raw_high[scope]
+
+
+def test_there_is_a_row_for_everyone_each_modality_each_pair_and_each_person(log):
+    log.record_many(random_votes(0))
+    found = measured(log)
+    assert found.kind.to_dict() == {
+        "all": "overall",
+        **dict.fromkeys(["ct_scan", "mri", "not_stated"], "modality"),
+        **dict.fromkeys(["ann and ben", "ann and cat", "ben and cat"], "pair"),
+        **dict.fromkeys(["self: ann", "self: ben", "self: cat"], "self"),
+    }
+    columns = ["alpha", "alpha_low", "alpha_high", "raw", "raw_low", "raw_high"]
+    assert list(found.columns) == ["kind", "items", *columns]
+
+
+def test_a_figure_with_two_modalities_counts_under_each(log):
+    log.record_many([judged(n, (True, n > 3), who) for n in range(6) for who in ("ann", "ben")])
+    found = measured(log)["items"].to_dict()
+    assert (found["all"], found["mri"], found["ct_scan"], found["not_stated"]) == (6, 4, 2, 2)
+
+
+def test_what_was_not_drawn_at_random_is_left_out(log):
+    log.record_many([judged(n, (True, False), who) for n in range(4) for who in ("ann", "ben")])
+    before = measured(log)
+    for n in range(4, 9):
+        arm = ("cluster", "uncertainty", "calibration", "adjudication", "cluster")[n - 4]
+        log.record(**judged(n, (True, True), "ann", queue_arm=arm))
+        log.record(**judged(n, (False, False), "ben", queue_arm=arm))
+    pd.testing.assert_frame_equal(measured(log), before)
+    assert before["raw"]["all"] == 1
+
+
+def test_too_little_is_nan_with_its_n_and_no_error(log):
+    nothing = measured(log)
+    assert nothing["items"].to_dict() == {"all": 0}
+    log.record(**judged(0, (True, False), "ann"))
+    log.record(**judged(1, (True, False), "ben"))
+    found = measured(log)
+    assert set(found["items"]) == {0}
+    assert found.drop(columns=["kind", "items"]).isna().all(axis=None)
+    log.record(**judged(0, (True, False), "ben"))
+    found = measured(log)
+    assert (found["items"]["all"], found["raw"]["all"], found["alpha"]["all"]) == (1, 1, 1)
+    assert np.isnan(found["raw_low"]["all"])  # one article shows no spread
+
+
+def test_where_every_tick_is_alike_raw_agreement_is_whole_and_alpha_says_nothing(log):
+    log.record_many([judged(n, (True, True), who) for n in range(6) for who in ("ann", "ben")])
+    row = measured(log).loc["all"]
+    assert row["raw"] == 1 and np.isnan(row["alpha"])
+
+
+def test_self_agreement_compares_responses_wherever_they_stood(log):
+    for n in range(6):
+        log.record(**judged(n, (True, False), event_id=f"e{n}"))
+        again = (True, False) if n else (False, True)
+        log.record(**judged(n, again, swapped=n % 2 == 0, repeat_of=f"e{n}"))
+    row = measured(log).loc["self: ann"]
+    assert row["items"] == 6
+    assert row["raw"] == pytest.approx(5 / 6)
+    ticks = np.array([[1, 0] * 6, [0, 1, *[1, 0] * 5]])
+    assert row["alpha"] == pytest.approx(krippendorff.alpha(ticks, level_of_measurement="nominal"))
+    assert measured(log).loc["all", "items"] == 0  # she is no second annotator
+
+
+def test_self_agreement_is_with_what_was_said_at_first_and_not_with_its_revision(log):
+    log.record(**judged(0, (True, False), event_id="first"))
+    log.record(**judged(0, (False, False), repeat_of="first"))
+    log.record(**judged(0, (False, False), corrects="first"))
+    assert measured(log)["raw"]["self: ann"] == 0.5
+
+
+def test_an_undone_judgement_and_an_undone_repeat_are_no_occasions(log):
+    log.record(**judged(0, (True, False), event_id="first"))
+    log.record(**judged(0, (False, False), repeat_of="first"))
+    log.undo("ann")
+    log.record(**judged(1, (True, True)))
+    assert measured(log)["items"]["self: ann"] == 0
+
+
+def test_a_skipped_repeat_compares_nothing(log):
+    log.record(**judged(0, (True, False), event_id="first"))
+    log.record(**judged(0, (None, None), repeat_of="first"))
+    assert measured(log)["items"]["self: ann"] == 0
+
+
+def test_what_stands_is_what_the_log_says_stands(log):
+    rng = np.random.default_rng(1)
+    for step in range(120):
+        mine = list(log.standing("ann")["event_id"])
+        n = int(rng.integers(12))
+        act = rng.random()
+        if act < 0.25 and mine:
+            log.undo("ann")
+        elif act < 0.5 and mine:
+            corrected = log.standing("ann").iloc[int(rng.integers(len(mine)))]
+            n = int(corrected["item_id"][1:].split("-")[0])
+            log.record(**judged(n, (True, step % 2 == 0), corrects=corrected["event_id"]))
+        else:
+            log.record(**judged(n, (True, False)))
+    expected = sorted(log.standing("ann")["event_id"])
+    assert sorted(standing(log.history())["event_id"]) == expected and len(expected) > 5
+
+
+def test_items_without_a_figure_are_refused(log):
+    log.record(**judged(0, (True, False)))
+    with pytest.raises(ValueError, match="without a figure"):
+        agreement(log.preferences(), log.history(), DRAFTS.iloc[:0], FIGURES)
+
+
+def test_disagreements_name_who_accepted_and_who_rejected_the_most_divided_first(log):
+    people = ("ann", "ben", "cat", "dan")
+    ticks = {0: [1, 1, 1, 0], 1: [1, 1, 0, 0], 2: [1, 1, 1, 1]}
+    for n, of_a in ticks.items():
+        for who, tick in zip(people, of_a, strict=True):
+            log.record(**judged(n, (bool(tick), True), who, swapped=who > "b", queue_arm="cluster"))
+    log.record(**judged(3, (None, None), "ann"))
+    log.record(**judged(3, (True, False), "ben"))
+    texts = DRAFTS.assign(instruction="where?", response="<b>left</b>")
+    found = disagreements(log.preferences(), texts)
+    assert list(found["candidate_id"]) == ["F1-r1-a", "F0-r1-a"]
+    assert found["accepted_by"].tolist() == [["ann", "ben"], ["ann", "ben", "cat"]]
+    assert found["rejected_by"].tolist() == [["cat", "dan"], ["dan"]]
+    assert found["share"].tolist() == [0.5, 0.75]
+    assert found["figure_id"].tolist() == ["F1", "F0"]
+    assert set(found["response"]) == {"<b>left</b>"}
+
+
+def test_no_disagreement_is_an_empty_table(log):
+    assert disagreements(log.preferences(), DRAFTS).empty
+    assert adjudication_rows(disagreements(log.preferences(), DRAFTS), DRAFTS, "eve").empty
+
+
+def test_adjudication_has_each_disputed_item_once_in_order_with_sides_by_a_coin(log):
+    for n in range(12):
+        log.record(**judged(n, (True, True), "ann"))
+        log.record(**judged(n, (False, n % 2 == 0), "ben"))
+    disputed = disagreements(log.preferences(), DRAFTS)
+    rows = adjudication_rows(disputed, DRAFTS, "eve", seed=3)
+    assert list(rows["item_id"]) == list(dict.fromkeys(disputed["item_id"])) and len(rows) == 12
+    assert set(rows["queue_arm"]) == {"adjudication"} and rows["repeat_of"].isna().all()
+    assert all(
+        {r.left_id, r.right_id} == {f"{r.item_id}-a", f"{r.item_id}-b"} for r in rows.itertuples()
+    )
+    assert 0 < (rows["left_id"].str[-1] == "a").sum() < 12
+    pd.testing.assert_frame_equal(rows, adjudication_rows(disputed, DRAFTS, "eve", seed=3))
+    for row in rows.itertuples():
+        event = {"item_id": row.item_id, "left_id": row.left_id, "right_id": row.right_id}
+        log.record(
+            **event,
+            left_accepted=True,
+            right_accepted=True,
+            annotator="eve",
+            queue_arm=row.queue_arm,
+        )
+    assert len(disagreements(log.preferences(), DRAFTS)) == len(disputed)  # no vote of hers

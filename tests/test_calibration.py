@@ -1,0 +1,124 @@
+"""Claims about the calibration round: what is asked, what it is held against, what it comes to."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from vital_lib.labels import LabelLog
+from vital_lib.labels.calibration import (
+    calibration_reference,
+    calibration_result,
+    calibration_rows,
+    guideline,
+)
+from vital_lib.prompts import RatingCriteria
+
+DRAFTS = pd.DataFrame(
+    [
+        {"figure_id": f"F{n // 3}", "instruction_id": f"i{n}", "candidate_id": f"i{n}-{side}"}
+        for n in range(36)
+        for side in "ab"
+    ]
+)
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    yield log
+    log.close()
+
+
+def judged(n: int, ticks: tuple, who: str, **more) -> dict:
+    return {
+        **{"item_id": f"i{n}", "left_id": f"i{n}-a", "right_id": f"i{n}-b", "annotator": who},
+        **{"left_accepted": ticks[0], "right_accepted": ticks[1]},
+        **{"cannot_judge": ticks[0] is None, **more},
+    }
+
+
+def agreed(log: LabelLog, ticks_of: dict[int, tuple]) -> None:
+    log.record_many([judged(n, t, who) for n, t in ticks_of.items() for who in ("ann", "ben")])
+
+
+def test_the_reference_is_what_two_or_more_said_and_nobody_contradicted(log):
+    log.record_many([judged(0, (True, False), "ann"), judged(0, (True, True), "ben")])
+    log.record_many([judged(1, (False, True), who) for who in ("ann", "ben", "cat")])
+    log.record(**judged(2, (True, True), "ann"))
+    log.record_many([judged(3, (None, None), "ann"), judged(3, (True, False), "ben")])
+    log.record(**judged(2, (True, True), "ben", queue_arm="calibration"))
+    found = calibration_reference(log.preferences())
+    assert found == {"i0-a": True, "i1-a": False, "i1-b": True}
+
+
+def test_only_items_agreed_on_are_asked_and_none_that_she_has_judged(log):
+    agreed(log, dict.fromkeys(range(6), (True, False)))
+    log.record(**judged(5, (True, False), "eve"))
+    log.record_many([judged(6, (True, False), "ann"), judged(6, (False, False), "ben")])
+    rows = calibration_rows(log.preferences(), DRAFTS, "eve")
+    assert sorted(rows["item_id"]) == ["i0", "i1", "i2", "i3", "i4"]
+    assert set(rows["queue_arm"]) == {"calibration"} and rows["repeat_of"].isna().all()
+    columns = ["item_id", "left_id", "right_id", "queue_arm", "repeat_of", "figure_id"]
+    assert list(rows.columns) == columns
+    for row in rows.itertuples():
+        assert {row.left_id, row.right_id} == {f"{row.item_id}-a", f"{row.item_id}-b"}
+
+
+def test_ten_items_are_balanced_and_spread_over_figures(log):
+    agreed(log, {n: [(True, True), (False, False), (True, True)][n % 3] for n in range(36)})
+    for seed in range(5):
+        rows = calibration_rows(log.preferences(), DRAFTS, "eve", seed=seed)
+        reference = calibration_reference(log.preferences())
+        accepted = [reference[name] for name in [*rows["left_id"], *rows["right_id"]]]
+        assert len(rows) == 10 and rows["figure_id"].is_unique
+        assert sum(accepted) == 10
+
+
+def test_a_figure_comes_again_only_when_all_have_come(log):
+    agreed(log, dict.fromkeys(range(9), (True, False)))
+    rows = calibration_rows(log.preferences(), DRAFTS, "eve", n=6)
+    assert rows["figure_id"].value_counts().to_dict() == {"F0": 2, "F1": 2, "F2": 2}
+
+
+def test_the_round_is_drawn_by_its_seed(log):
+    agreed(log, dict.fromkeys(range(36), (True, False)))
+    drawn = [calibration_rows(log.preferences(), DRAFTS, "eve", seed=seed) for seed in (0, 0, 1)]
+    pd.testing.assert_frame_equal(drawn[0], drawn[1])
+    assert list(drawn[0]["item_id"]) != list(drawn[2]["item_id"])
+
+
+def test_where_nothing_is_agreed_on_there_is_no_round(log):
+    assert calibration_rows(log.preferences(), DRAFTS, "eve").empty
+
+
+def test_the_result_counts_items_on_which_both_ticks_are_the_references(log):
+    agreed(log, dict.fromkeys(range(4), (True, False)))
+    reference = calibration_reference(log.preferences())
+    said = {0: (True, False), 1: (True, True), 2: (None, None), 3: (True, False)}
+    for n, ticks in said.items():
+        event = judged(n, ticks, "eve", queue_arm="calibration")
+        if n == 3:  # the sides may be swapped
+            event |= {"left_id": "i3-b", "right_id": "i3-a"}
+            event |= {"left_accepted": False, "right_accepted": True}
+        log.record(**event)
+    log.record(**judged(30, (True, True), "eve", queue_arm="calibration"))  # without a reference
+    found = calibration_result(log.calibrations(), reference)
+    assert found == {"items": 4, "agreed": 2, "share": 0.5}
+    assert len(log.preferences()) == 8  # a calibration is no vote
+
+
+def test_the_result_of_no_round_is_of_no_items(log):
+    found = calibration_result(log.calibrations(), {})
+    assert (found["items"], found["agreed"]) == (0, 0) and math.isnan(found["share"])
+
+
+def test_the_guideline_is_one_page_and_names_every_criterion_of_the_policy():
+    text = guideline()
+    for criterion in RatingCriteria.model_fields:
+        assert criterion.replace("_", " ") in text
+    for word in ("Accept", "Reject", "Both", "neither", "Cannot judge", "Unsafe", "Keys", "break"):
+        assert word in text
+    assert 200 < len(text.split()) < 600

@@ -1,0 +1,535 @@
+"""Claims about labels out of and into a log: nothing lost, nothing doubled, nothing hushed up."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vital_lib.labels import LabelLog
+from vital_lib.labels.exchange import export_jsonl, import_jsonl
+from vital_lib.labels.label_studio import (
+    export_label_studio,
+    import_label_studio,
+    label_studio_config,
+)
+from vital_lib.tables import OtherFormat
+
+pytest_plugins = "postgres"
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"quoted", & <img src=x onerror="alert(1)">',
+    "lines\nand\r\nmore\u2028and\u0085more\ttab",
+    "nul\x00 and \x07 bell",
+    "\u202eright to left\u202c مرحبا",
+    "{{ template }} $left %s \\ ' -- ;",
+    "😀 e\u0301 ﬁ",
+    " spaces ",
+    "x" * 20_000,
+]
+ARMS = ("random", "cluster", "uncertainty", "calibration", "adjudication")
+DRAFTS = pd.DataFrame(
+    [
+        {
+            **{"figure_id": f"F{n}", "instruction_id": f"i{n}", "candidate_id": f"i{n}-{side}"},
+            **{"instruction": f"where? {HOSTILE[n]}", "response": f"{side} {HOSTILE[n]}"},
+        }
+        for n in range(8)
+        for side in "ab"
+    ]
+)
+FIGURES = pd.DataFrame(
+    {
+        "figure_id": [f"F{n}" for n in range(8)],
+        "image": [f"images/F{n}.png" for n in range(8)],
+        "caption": HOSTILE[:8],
+        "mentions": [[text, "plain"] for text in HOSTILE[:8]],
+    }
+)
+
+
+@pytest.fixture
+def open_log(tmp_path):
+    logs = []
+
+    def opened(name: str = "labels") -> LabelLog:
+        logs.append(LabelLog(f"sqlite:///{tmp_path / name}.sqlite"))
+        return logs[-1]
+
+    yield opened
+    for log in logs:
+        log.close()
+
+
+def random_history(log: LabelLog, seed: int, acts: int = 150) -> pd.DataFrame:
+    """Judgements, skips, repeats, revisions and undos by three people, with hostile texts."""
+    rng = np.random.default_rng(seed)
+    people = ("ann", "ben@clinic.example", HOSTILE[0])
+    for _ in range(acts):
+        who, n = people[rng.integers(3)], int(rng.integers(8))
+        mine = log.standing(who)
+        act = rng.random()
+        about = {"item_id": f"i{n}", "queue_arm": ARMS[rng.integers(5)]}
+        if act < 0.15:
+            log.undo(who)
+            continue
+        if act < 0.5 and len(mine):
+            other = mine.iloc[int(rng.integers(len(mine)))]
+            about = {name: other[name] for name in ("item_id", "queue_arm", "repeat_of")}
+            about["repeat_of"] = None if pd.isna(about["repeat_of"]) else about["repeat_of"]
+            name = "corrects" if act < 0.3 else "repeat_of"
+            about[name] = other["event_id"]
+        left, right = ("a", "b") if rng.random() < 0.5 else ("b", "a")
+        skip = bool(rng.random() < 0.15)
+        ticks = [None if skip else bool(rng.random() < 0.5) for _ in range(2)]
+        log.record(
+            **about,
+            **{"left_id": f"{about['item_id']}-{left}", "right_id": f"{about['item_id']}-{right}"},
+            **{"left_accepted": ticks[0], "right_accepted": ticks[1], "cannot_judge": skip},
+            unsafe=bool(rng.random() < 0.2),
+            reasons=[str(text) for text in rng.choice(HOSTILE, int(rng.integers(3)))],
+            note=str(rng.choice(["", *HOSTILE])),
+            seconds=None if rng.random() < 0.2 else float(rng.exponential(8)),
+            annotator=who,
+        )
+    return log.history()
+
+
+def judge(log: LabelLog, n: int = 0, ticks: tuple = (True, False), who: str = "ann", **more) -> str:
+    return log.record(
+        **{"item_id": f"i{n}", "left_id": f"i{n}-a", "right_id": f"i{n}-b", "annotator": who},
+        **{"left_accepted": ticks[0], "right_accepted": ticks[1], "cannot_judge": ticks[0] is None},
+        **more,
+    )
+
+
+def choices(log: LabelLog) -> dict:
+    rows = log.preferences()
+    return dict(
+        zip(zip(rows["item_id"], rows["annotator"], strict=True), rows["choice"], strict=True)
+    )
+
+
+def send(way: str, events: pd.DataFrame, path) -> None:
+    if way == "jsonl":
+        export_jsonl(events, path)
+    else:
+        export_label_studio(events, DRAFTS, FIGURES, path)
+
+
+def receive(way: str, path, log: LabelLog):
+    return (import_jsonl if way == "jsonl" else import_label_studio)(path, log)
+
+
+WAYS = pytest.mark.parametrize("way", ["jsonl", "label studio"])
+
+
+@WAYS
+@pytest.mark.parametrize("seed", range(3))
+def test_out_and_in_gives_the_same_history_of_random_acts(way, seed, open_log, tmp_path):
+    events = random_history(open_log("from"), seed)
+    assert events["corrects"].notna().sum() > 20 and events["repeat_of"].notna().sum() > 10
+    send(way, events, tmp_path / "labels.json")
+    into = open_log("to")
+    found = receive(way, tmp_path / "labels.json", into)
+    pd.testing.assert_frame_equal(into.history(), events)
+    assert (found.read, found.total, found.stored) == (len(events),) * 3
+    assert found.rejected.empty
+
+
+@WAYS
+def test_read_twice_it_is_stored_once(way, open_log, tmp_path):
+    log = open_log()
+    events = random_history(log, 7)
+    send(way, events, tmp_path / "labels.json")
+    for name in ("labels", "to", "to"):
+        into = open_log(name)
+        receive(way, tmp_path / "labels.json", into)
+        pd.testing.assert_frame_equal(into.history(), events)
+    assert receive(way, tmp_path / "labels.json", log).stored == 0
+
+
+@WAYS
+def test_a_log_without_events_goes_out_and_in(way, open_log, tmp_path):
+    send(way, open_log("from").history(), tmp_path / "labels.json")
+    assert str(receive(way, tmp_path / "labels.json", open_log("to"))) == (
+        "0 of 0 events read, 0 of them new"
+    )
+
+
+def test_a_file_of_lines_names_its_format_and_every_column(open_log, tmp_path):
+    log, path = open_log(), tmp_path / "labels.jsonl"
+    judge(log)
+    assert export_jsonl(log.history(), path) == 1
+    header, event = map(json.loads, path.read_text().splitlines())
+    assert header == {"format": "vital label events", "version": 1, "events": 1}
+    assert list(event) == list(log.history().columns)
+
+
+@pytest.mark.parametrize(
+    "first", ["", "not JSON", "[]", '{"format": "vital label events", "version": 2}', "\ufeff{}"]
+)
+def test_lines_of_another_format_or_version_are_refused(first, open_log, tmp_path):
+    (tmp_path / "labels.jsonl").write_text(first + "\n{}\n")
+    with pytest.raises(OtherFormat, match="give a file of export_jsonl"):
+        import_jsonl(tmp_path / "labels.jsonl", open_log())
+
+
+WRONG = {
+    "not JSON": "{",
+    "wanted an event, received '3'": "3",
+    "item_id is missing": {"item_id": ...},
+    "item_id must be a text that is not empty": {"item_id": " "},
+    "left_accepted '1' is not of the right type": {"left_accepted": 1},
+    "cannot_judge 'no' is not of the right type": {"cannot_judge": "no"},
+    "each response needs True or False": {"left_accepted": None},
+    "reasons 'depth' is not of the right type": {"reasons": "depth"},
+    "are not all texts": {"reasons": [1]},
+    "note 'None' is not of the right type": {"note": None},
+    "seconds 'True' is not of the right type": {"seconds": True},
+    "seconds nan": {"seconds": float("nan")},
+    "seconds 1000": {"seconds": 10**400},
+    "queue_arm 'best' is none of": {"queue_arm": "best"},
+    "corrects 'nothing' is not the event_id": {"corrects": "nothing"},
+    "left_id and right_id are both": {"right_id": "i1-a"},
+    "Invalid isoformat string: 'today'": {"at": "today"},
+    "has no time zone": {"at": "2026-01-01T00:00:00"},
+    "surrogates not allowed": {"note": "\ud800"},
+    "already holds another judgement": {"event_id": "first"},
+}
+
+
+@pytest.mark.parametrize("reason", WRONG)
+def test_a_line_that_cannot_be_read_is_told_and_the_rest_goes_on(reason, open_log, tmp_path):
+    log, path = open_log("from"), tmp_path / "labels.jsonl"
+    for n in range(3):
+        judge(log, n, event_id="first" if n == 0 else None)
+    export_jsonl(log.history(), path)
+    lines = path.read_text().splitlines()
+    wrong = WRONG[reason]
+    if isinstance(wrong, dict):
+        event = {**json.loads(lines[2]), **wrong}
+        wrong = json.dumps({name: value for name, value in event.items() if value is not ...})
+    path.write_text("\n".join([*lines[:2], wrong, lines[3], ""]))
+    into = open_log("to")
+    found = import_jsonl(path, into)
+    assert [found.read, found.total, found.stored] == [2, 3, 2]
+    assert found.rejected["place"].tolist() == ["line 3"]
+    assert reason in found.rejected["reason"][0] and "1 rejected, first line 3" in str(found)
+    assert set(choices(into)) == {("i0", "ann"), ("i2", "ann")}
+
+
+def test_what_the_database_cannot_hold_is_told_and_the_rest_goes_on(open_log, server, tmp_path):
+    log, path = open_log("from"), tmp_path / "labels.jsonl"
+    for n, note in enumerate(HOSTILE[:6]):
+        judge(log, n, note=note)
+    export_jsonl(log.history(), path)
+    into = LabelLog(server.new_database())
+    found = import_jsonl(path, into)
+    assert found.rejected["place"].tolist() == ["line 5"]
+    assert "NUL" in found.rejected["reason"][0]
+    kept = log.history().drop(index=3).reset_index(drop=True)
+    pd.testing.assert_frame_equal(into.history(), kept)
+    into.close()
+
+
+def test_a_file_cut_short_says_how_much_is_missing(open_log, tmp_path):
+    log, path = open_log("from"), tmp_path / "labels.jsonl"
+    for n in range(5):
+        judge(log, n)
+    export_jsonl(log.history(), path)
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([*lines[:3], lines[3][:40]]))
+    found = import_jsonl(path, open_log("to"))
+    assert (found.read, found.total) == (2, 5)
+    assert found.rejected["place"].tolist() == ["line 4", "end of file"]
+    assert found.rejected["reason"][1] == "2 events are missing"
+
+
+def test_what_refers_to_a_line_that_cannot_be_read_is_rejected_with_it(open_log, tmp_path):
+    log, path = open_log("from"), tmp_path / "labels.jsonl"
+    judge(log, event_id="e1")
+    judge(log, event_id="e2", corrects="e1")
+    judge(log, 1)
+    export_jsonl(log.history(), path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], "{}", *lines[2:]]))
+    found = import_jsonl(path, open_log("to"))
+    assert found.read == 1
+    assert found.rejected["place"].tolist() == ["line 2", "line 3"]
+
+
+@pytest.fixture
+def exported(open_log, tmp_path):
+    """A log of a few judgements, and the file that went to Label Studio, as tasks."""
+    log = open_log("from")
+    judge(log, 0, (True, False), event_id="e0", seconds=4.5, reasons=["depth"], note="right <b>")
+    judge(log, 0, (True, True), who="ben@clinic.example")
+    judge(log, 1, (None, None), unsafe=True)
+    judge(log, 2, (False, False), event_id="e3")
+    judge(log, 2, (False, True), event_id="e4", repeat_of="e3")
+    judge(log, 3, (True, True))
+    log.undo("ann")
+    path = tmp_path / "tasks.json"
+    export_label_studio(
+        log.history(), DRAFTS, FIGURES, path, lambda image: f"/data/local-files/?d={image}"
+    )
+    return log, path, json.loads(path.read_text())
+
+
+def through_label_studio(tasks: list[dict]) -> list[dict]:
+    """What Label Studio keeps of imported tasks, as it exports them: its import and export code."""
+    back = []
+    for n, task in enumerate(tasks):
+        annotations = [
+            {
+                **{"id": 7001 + 10 * n + k, "import_id": one.get("id"), "task": 501 + n},
+                "completed_by": one.get("completed_by", {"id": 1, "email": "admin@clinic.example"}),
+                **{name: one[name] for name in ("result", "was_cancelled", "ground_truth")},
+                **{"lead_time": one["lead_time"], "created_at": "2026-02-01T08:00:00.000000Z"},
+                **{"updated_at": "2026-02-01T08:00:00.000000Z", "draft_created_at": None},
+                **{"prediction": {}, "result_count": 0, "project": 3, "unique_id": f"u{n}-{k}"},
+            }
+            for k, one in enumerate(task["annotations"])
+        ]
+        back.append(
+            {
+                **{"id": 501 + n, "data": task["data"], "meta": task["meta"]},
+                **{"annotations": annotations, "predictions": [], "drafts": [], "project": 3},
+                **{"file_upload": "ab12-tasks.json", "inner_id": n + 1, "comment_count": 0},
+            }
+        )
+    return back
+
+
+def test_tasks_have_the_shape_that_label_studio_takes(exported):
+    log, path, tasks = exported
+    config = ET.parse(path.with_suffix(".xml"))
+    objects = {
+        tag.get("name"): tag.get("value")
+        for tag in config.iter()
+        if tag.get("value", "").startswith("$")
+    }
+    controls = {
+        tag.get("name"): [choice.get("value") for choice in tag]
+        for tag in config.iter()
+        if tag.tag in ("Choices", "Pairwise", "TextArea")
+    }
+    assert {tag.get("toName") for tag in config.iter("Pairwise")} == {"left,right"}
+    for task in tasks:
+        assert all(isinstance(task["data"][value[1:]], str) for value in objects.values())
+        assert isinstance(task["meta"], dict)
+        for annotation in task["annotations"]:
+            assert isinstance(annotation["id"], int) and annotation["ground_truth"] is False
+            for part in annotation["result"]:
+                assert part["from_name"] in controls
+                assert part["to_name"] in {*objects, "pairwise"}
+                chosen = part["value"].get("choices", [])
+                assert set(chosen) <= set(controls[part["from_name"]])
+    assert "\\u0000" not in json.dumps([task["data"] for task in tasks])
+
+
+def test_an_annotation_says_what_the_judgement_said(exported):
+    _, _, tasks = exported
+    assert [len(task["annotations"]) for task in tasks] == [2, 1, 2, 0]  # an undone one is none
+    first, second = tasks[0]["annotations"]
+    said = {part["from_name"]: part["value"] for part in first["result"]}
+    assert said == {
+        "pairwise": {"selected": "left"},
+        "left_tick": {"choices": ["accepted"]},
+        "right_tick": {"choices": ["rejected"]},
+        "reasons": {"choices": ["depth"]},
+        "note": {"text": ["right <b>"]},
+    }
+    assert first["lead_time"] == 4.5 and "completed_by" not in first
+    assert second["completed_by"] == {"email": "ben@clinic.example"}
+    assert "pairwise" not in {part["type"] for part in second["result"]}
+    skipped = tasks[1]["annotations"][0]
+    assert skipped["was_cancelled"] and skipped["result"][0]["value"] == {"choices": ["unsafe"]}
+    assert tasks[0]["data"]["image"] == "/data/local-files/?d=images/F0.png"
+
+
+def test_what_went_through_label_studio_untouched_comes_back_the_same(exported, open_log):
+    log, path, tasks = exported
+    path.write_text(json.dumps(through_label_studio(tasks)))
+    into = open_log("to")
+    found = import_label_studio(path, into)
+    pd.testing.assert_frame_equal(into.history(), log.history())
+    assert found.rejected.empty
+    assert import_label_studio(path, log).stored == 0
+
+
+def test_an_annotation_edited_there_corrects_its_judgement(exported, open_log):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    for part in back[0]["annotations"][0]["result"]:
+        if part["from_name"] == "right_tick":
+            part["value"] = {"choices": ["accepted"]}  # its pairwise choice still says left
+    path.write_text(json.dumps(back))
+    for _ in range(2):
+        import_label_studio(path, log)
+    event = log.history().iloc[-1]
+    assert len(log.history()) == 8
+    assert (event["corrects"], event["annotator"], event["note"]) == ("e0", "ann", "right <b>")
+    assert event["at"].startswith("2026-02-01T08:00:00")
+    assert choices(log)["i0", "ann"] == "both"
+
+
+def test_a_repeat_edited_there_stays_a_repeat(exported):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    for part in back[2]["annotations"][1]["result"]:
+        if part["from_name"] == "left_tick":
+            part["value"] = {"choices": ["accepted"]}
+    path.write_text(json.dumps(back))
+    assert import_label_studio(path, log).stored == 1
+    event = log.history().iloc[-1]
+    assert (event["corrects"], event["repeat_of"]) == ("e4", "e3")
+    assert choices(log)["i2", "ann"] == "neither"
+
+
+def made_there(result: object, **more) -> dict:
+    person = {"id": 4, "email": "eve@clinic.example", "first_name": "", "last_name": ""}
+    return {
+        **{"id": 9001, "import_id": None, "completed_by": person, "result": result},
+        **{
+            "was_cancelled": False,
+            "lead_time": 12.25,
+            "created_at": "2026-02-02T09:00:00Z",
+            **more,
+        },
+    }
+
+
+def ticked(left: str, right: str) -> list[dict]:
+    return [
+        {
+            "from_name": f"{side}_tick",
+            "to_name": side,
+            "type": "choices",
+            "value": {"choices": [tick]},
+        }
+        for side, tick in (("left", left), ("right", right))
+    ]
+
+
+def test_an_annotation_made_there_is_a_judgement_of_its_own(exported, open_log):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    region = {"type": "rectanglelabels", "value": {"x": 1}, "from_name": "box", "id": "r"}
+    back[0]["annotations"].append(made_there([region, *ticked("rejected", "accepted")]))
+    back[1]["annotations"].append(made_there([], id=9002, was_cancelled=True))
+    path.write_text(json.dumps(back))
+    for _ in range(2):
+        found = import_label_studio(path, log, queue_arm="uncertainty")
+    assert found.rejected.empty and len(log.history()) == 9
+    mine = log.standing("eve@clinic.example")
+    assert mine["queue_arm"].tolist() == ["uncertainty"] * 2
+    assert mine["seconds"].tolist() == [12.25] * 2
+    assert choices(log)["i0", "eve@clinic.example"] == "right"
+    assert choices(log)["i1", "eve@clinic.example"] == "skip"
+
+
+def test_tasks_without_our_meta_are_read_by_their_data(exported, open_log):
+    _, path, tasks = exported
+    back = through_label_studio(tasks)
+    for task in back:
+        task["meta"] = {}
+    path.write_text(json.dumps(back))
+    into = open_log("to")
+    found = import_label_studio(path, into)
+    assert (found.read, found.total) == (5, 5)
+    assert choices(into)["i0", "ben@clinic.example"] == "both"
+
+
+def test_a_plain_pairwise_choice_accepts_one_and_rejects_the_other(open_log, tmp_path):
+    pairwise = {
+        "from_name": "pw",
+        "to_name": "pw",
+        "type": "pairwise",
+        "value": {"selected": "right"},
+    }
+    data = {"item_id": "i0", "left_id": "i0-a", "right_id": "i0-b"}
+    annotation = made_there([pairwise], completed_by=4)
+    tasks = [{"id": 1, "data": data, "annotations": [annotation]}]
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+    log = open_log()
+    import_label_studio(tmp_path / "tasks.json", log)
+    assert choices(log) == {("i0", "Label Studio user 4"): "right"}
+
+
+def test_what_cannot_be_read_of_label_studios_file_is_told_and_the_rest_goes_on(exported, open_log):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    back[0]["annotations"] += [
+        made_there(ticked("accepted", "perhaps")),
+        made_there([{"type": "choices", "from_name": "left_tick"}]),
+        made_there(ticked("accepted", "rejected"), completed_by=None),
+        made_there("[]"),
+        None,
+    ]
+    back[1]["meta"]["version"] = 2
+    foreign = {
+        "id": 1,
+        "data": {"text": "?"},
+        "annotations": [made_there(ticked("accepted", "rejected"))],
+    }
+    path.write_text(json.dumps([*back, 3, foreign, {"annotations": 3}]))
+    into = open_log("to")
+    found = import_label_studio(path, into)
+    assert set(found.rejected["place"]) == {
+        *("task 2", "task 5", "task 7", "task 6, annotation 1"),
+        *(f"task 1, annotation {k}" for k in (3, 4, 5, 6, 7)),
+    }
+    assert (found.read, found.total, found.stored) == (6, 15, 6)
+    assert any("neither accepted nor rejected" in reason for reason in found.rejected["reason"])
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"data": {}}'])
+def test_a_file_that_is_no_list_of_tasks_is_refused(text, open_log, tmp_path):
+    (tmp_path / "tasks.json").write_text(text)
+    with pytest.raises(ValueError, match="not a JSON list of tasks"):
+        import_label_studio(tmp_path / "tasks.json", open_log())
+
+
+def test_the_interface_offers_reasons_of_any_text():
+    config = ET.fromstring(label_studio_config(HOSTILE[:7]))
+    offered = [
+        choice.get("value")
+        for tag in config.iter("Choices")
+        if tag.get("name") == "reasons"
+        for choice in tag
+    ]
+    assert len(offered) == 7 and offered[0] == HOSTILE[0]
+    assert "reasons" not in label_studio_config()
+
+
+def spoilt(value, rng):
+    """`value` with one part of it, at random, replaced by something else."""
+    junk = [None, 0, -1.5, True, "", "x", [], {}, [None], {"a": []}, "\ud800", 1e400]
+    inner = value if isinstance(value, list) else list(value) if isinstance(value, dict) else []
+    if not inner or rng.random() < 0.2:
+        return junk[rng.integers(len(junk))]
+    if isinstance(value, list):
+        place = int(rng.integers(len(value)))
+        return [spoilt(one, rng) if n == place else one for n, one in enumerate(value)]
+    key = inner[rng.integers(len(inner))]
+    return {**value, key: spoilt(value[key], rng)}
+
+
+def test_whatever_is_spoilt_is_told_and_never_stops_an_import(exported, open_log):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    back[0]["annotations"].append(made_there(ticked("accepted", "rejected")))
+    rng = np.random.default_rng(0)
+    into = open_log("to")
+    for _ in range(150):
+        task = spoilt(back[0], rng)
+        path.write_text(json.dumps([task, *back[1:]]))
+        found = import_label_studio(path, into)
+        assert found.read + len(found.rejected) == found.total
+        assert found.total >= len(log.history()) - 2

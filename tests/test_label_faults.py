@@ -1,0 +1,390 @@
+"""Claims about faults: whatever fails, what was acknowledged is kept once, and nothing is claimed
+that is not so. Real processes, disks, permissions and servers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from vital_lib.labels import LabelLog, LabelsNotSaved, Queue
+from vital_lib.tables import OtherFormat
+
+pytest_plugins = "postgres"
+
+ROOT = Path(__file__).parents[1]
+NOBODY = 65534
+
+
+def judged(item: str, who: str = "ann", **more) -> dict:
+    ids = {"item_id": item, "left_id": f"{item}-a", "right_id": f"{item}-b", "annotator": who}
+    return {**ids, "left_accepted": True, "right_accepted": False, **more}
+
+
+def start(code: str, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def opened(path: Path) -> LabelLog:
+    return LabelLog(f"sqlite:///{path}")
+
+
+# A process that has imported everything forks a writer and kills it at a random moment, so that
+# moments of opening, of writing and between them are all hit. A writer first sends again what the
+# one before it had not been told was saved, and then goes on.
+KILLED = """
+    import os, random, signal, sys, time
+    import psycopg
+    from vital_lib.labels import LabelLog
+    url, told, kills = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    longest = 0.4 if url.startswith("postgresql") else 0.2  # seconds; opening takes longer there
+    random.seed(0)
+
+    def write():
+        log = LabelLog(url)
+        notes = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with open(told) as file:
+            number = len(file.readlines())
+        while True:
+            log.record(event_id=f"e{number}", item_id=f"i{number}", left_id="a", right_id="b",
+                       left_accepted=True, right_accepted=False, annotator="ann")
+            os.write(notes, f"e{number}\\n".encode())
+            number += 1
+
+    for kill in range(kills):
+        child = os.fork()
+        if not child:
+            write()
+        time.sleep(random.uniform(0.0, longest))
+        os.kill(child, 9)
+        if os.waitpid(child, 0)[1] != 9:
+            sys.exit("the writer ended by itself")
+    print("killed", kills)
+"""
+
+
+@pytest.mark.slow
+def test_of_a_writer_killed_100_times_every_acknowledged_label_is_kept_once(url, tmp_path):
+    told = tmp_path / "told"
+    output, _ = start(KILLED, url, str(told), "100").communicate()
+    assert output == "killed 100\n"
+    acknowledged = told.read_text().split()
+    log = LabelLog(url)
+    kept = Counter(log.history()["event_id"])
+    log.close()
+    assert len(acknowledged) > 200 and set(kept.values()) == {1}
+    assert set(acknowledged) <= set(kept)
+    # Only the last one's acknowledgement may be missing: every other was sent again.
+    assert len(set(kept) - set(acknowledged)) <= 1
+    print(f"{len(acknowledged)} acknowledged, {len(kept)} kept")
+
+
+MANY = """
+    import sys
+    from vital_lib.labels import LabelLog
+    log, who = LabelLog(sys.argv[1]), sys.argv[2]
+    for n in range(500):
+        print(log.record(item_id=f"i{n}", left_id="a", right_id="b", left_accepted=True,
+                         right_accepted=False, annotator=who))
+"""
+
+
+@pytest.mark.slow
+def test_of_8_processes_with_500_labels_each_none_is_lost_or_doubled(url):
+    processes = [start(MANY, url, f"p{n}") for n in range(8)]
+    outputs = [process.communicate()[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8
+    log = LabelLog(url)
+    kept = Counter(log.history()["event_id"])
+    assert kept == Counter(sum(outputs, [])) and set(kept.values()) == {1}
+    assert len(kept) == len(log.preferences()) == 4_000
+    log.close()
+
+
+TAKER = """
+    import sys
+    import pandas as pd
+    from vital_lib.labels import LabelLog, Queue
+    log, who = LabelLog(sys.argv[1]), sys.argv[2]
+    drafts = pd.DataFrame([{"figure_id": f"F{n}", "instruction_id": f"F{n}-r1",
+        "candidate_id": f"F{n}-r1-{side}"} for n in range(150) for side in "ab"])
+    queue = Queue(log, drafts, who, wanted=2, strategy="random", repeats=0.1)
+    while rows := queue.take(3):
+        for row in rows:
+            row.pop("figure_id")
+            log.record(**row, left_accepted=True, right_accepted=False, annotator=who)
+            if not row["repeat_of"]:
+                print(row["item_id"])
+"""
+
+
+@pytest.mark.slow
+def test_8_processes_complete_every_item_with_exactly_two_annotators(url):
+    processes = [start(TAKER, url, f"p{n}") for n in range(8)]
+    handed = sum((process.communicate()[0].split() for process in processes), [])
+    assert [process.returncode for process in processes] == [0] * 8
+    assert set(Counter(handed).values()) == {2} and len(handed) == 300
+    log = LabelLog(url)
+    votes = log.preferences()
+    log.close()
+    assert votes.groupby("item_id")["annotator"].nunique().eq(2).all() and len(votes) == 300
+
+
+def fill(log: LabelLog) -> list[str]:
+    """Label until nothing more is saved; the event_ids that were acknowledged."""
+    acknowledged = []
+    with pytest.raises(LabelsNotSaved, match="cannot be reached or written for now.*full.*room"):
+        for n in range(100_000):
+            log.record(**judged(f"i{n}", note="x" * 500, event_id=f"e{n}"))
+            acknowledged.append(f"e{n}")
+    return acknowledged
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a disk of its own may be mounted by root alone")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_said_and_the_same_event_is_saved_once_there_is_room(small_disk):
+    (small_disk / "other").write_bytes(bytes(400_000))
+    log = opened(small_disk / "labels.sqlite")
+    acknowledged = fill(log)
+    assert acknowledged and list(log.history()["event_id"]) == acknowledged
+    (small_disk / "other").unlink()
+    n = len(acknowledged)
+    for _ in range(2):
+        assert log.record(**judged(f"i{n}", event_id=f"e{n}")) == f"e{n}"
+    assert list(log.history()["event_id"]) == [*acknowledged, f"e{n}"]
+    log.close()
+
+
+def test_a_full_database_is_said_and_holds_what_it_acknowledged(tmp_path):
+    log = opened(tmp_path / "labels.sqlite")
+    with log.database.reading() as connection:  # the pool hands this connection out again
+        connection.exec_driver_sql("PRAGMA max_page_count = 60")
+    acknowledged = fill(log)
+    assert acknowledged and list(log.history()["event_id"]) == acknowledged
+    with log.database.reading() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 600")
+    log.record(**judged("after", event_id=f"e{len(acknowledged)}"))
+    assert len(log.history()) == len(acknowledged) + 1
+    log.close()
+
+
+@contextmanager
+def without_privileges():
+    """As a user whom permissions bind, which they do not bind root."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def shared_folder():
+    """A folder that any user may enter: pytest's own may be entered by root alone."""
+    with tempfile.TemporaryDirectory(prefix="vital-labels-") as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+def test_a_read_only_folder_is_said_and_the_log_opens_once_it_may_be_written(shared_folder):
+    folder = shared_folder / "run"
+    with without_privileges():
+        log = opened(folder / "labels.sqlite")
+        log.record(**judged("i1"))
+        log.close()
+        (folder / "labels.sqlite").chmod(0o444)
+        folder.chmod(0o555)
+        for path in (folder / "labels.sqlite", folder / "new.sqlite", folder / "in" / "new.sqlite"):
+            with pytest.raises(LabelsNotSaved, match="its folder may be written to"):
+                opened(path).record(**judged("i2", event_id="e2"))
+        with pytest.raises(LabelsNotSaved, match="its folder may be written to"):
+            log.record(**judged("i2", event_id="e2"))  # its connections were given back
+        folder.chmod(0o755)
+        (folder / "labels.sqlite").chmod(0o644)
+        log.record(**judged("i2", event_id="e2"))
+        assert list(log.history()["item_id"]) == ["i1", "i2"]
+        log.close()
+
+
+def test_a_locked_log_is_said_and_saves_once_it_is_free(tmp_path, monkeypatch):
+    log = opened(tmp_path / "labels.sqlite")
+    other = sa.create_engine(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    with log.database.reading() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 50")  # milliseconds, not a minute
+    with other.connect() as holder:
+        holder.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(LabelsNotSaved, match="locked"):
+            log.record(**judged("i1", event_id="e1"))
+        assert log.history().empty
+        holder.rollback()
+    log.record(**judged("i1", event_id="e1"))
+    assert len(log.history()) == 1
+    log.close()
+
+
+def test_a_stopped_postgresql_is_said_and_the_same_event_is_saved_when_it_is_back(own_server):
+    drafts = pd.DataFrame(
+        [{"figure_id": "F", "instruction_id": "F-r1", "candidate_id": name} for name in "ab"]
+    )
+    url = own_server.new_database()
+    log = LabelLog(url)
+    log.record(**judged("i1", event_id="e1"))
+    queue = Queue(log, drafts, "ann", wanted=1)
+    own_server.stop()
+    try:
+        for _ in range(3):
+            with pytest.raises(LabelsNotSaved, match="see that it runs"):
+                log.record(**judged("i2", event_id="e2"))
+            with pytest.raises(LabelsNotSaved):
+                queue.take()
+        for act in (log.history, log.preferences, lambda: log.undo("ann"), queue.release):
+            with pytest.raises(LabelsNotSaved):
+                act()
+        with pytest.raises(LabelsNotSaved):
+            LabelLog(url)
+    finally:
+        own_server.start()
+    for _ in range(2):
+        assert log.record(**judged("i2", event_id="e2")) == "e2"
+    assert [row["item_id"] for row in queue.take()] == ["F-r1"]
+    assert list(log.history()["event_id"]) == ["e1", "e2"]
+    log.close()
+
+
+def test_a_connection_that_the_server_cuts_in_the_middle_is_said(server):
+    log = LabelLog(server.new_database())
+    with pytest.raises(LabelsNotSaved), log.database.writing() as connection:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+    log.record(**judged("i1"))
+    assert len(log.history()) == 1
+    log.close()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files that hold labels; -shm is SQLite's index of the -wal, made by every reader."""
+    files = [path for path in folder.iterdir() if path.suffix != ".sqlite-shm"]
+    return {path.name: path.read_bytes() for path in files if path.stat().st_size}
+
+
+def whole_log(path: Path) -> bytes:
+    log = opened(path)
+    log.record_many(judged(f"i{n}", note="x" * 100) for n in range(300))
+    log.close()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kept", [50, 1_000, 4_096, 20_000, -4_096, -1])
+def test_a_truncated_log_is_refused_and_left_as_it_is(tmp_path, kept):
+    path = tmp_path / "labels.sqlite"
+    path.write_bytes(whole_log(path)[:kept])
+    before = contents(tmp_path)
+    with pytest.raises(OtherFormat, match="truncated.*put back a copy"):
+        opened(path)
+    assert contents(tmp_path) == before
+
+
+def test_an_overwritten_page_is_found_at_opening(tmp_path):
+    path = tmp_path / "labels.sqlite"
+    whole = whole_log(path)
+    path.write_bytes(whole[:24_000] + bytes(9_000) + whole[33_000:])
+    before = contents(tmp_path)
+    with pytest.raises(OtherFormat, match="damaged"):
+        opened(path)
+    assert contents(tmp_path) == before
+
+
+def test_an_empty_file_beside_labels_not_yet_moved_into_it_is_refused(tmp_path):
+    code = """
+        import os, sys
+        from vital_lib.labels import LabelLog
+        log = LabelLog(sys.argv[1])
+        log.record(item_id="i", left_id="a", right_id="b", left_accepted=True,
+                   right_accepted=True, annotator="ann")
+        os.kill(os.getpid(), 9)
+    """
+    path = tmp_path / "labels.sqlite"
+    assert start(code, f"sqlite:///{path}").wait() == -signal.SIGKILL
+    path.write_bytes(b"")
+    before = contents(tmp_path)
+    assert "labels.sqlite-wal" in before
+    with pytest.raises(OtherFormat, match="it is empty, yet labels.sqlite-wal holds labels"):
+        opened(path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", [b"item,left,right\n", b"\x00" * 5_000, b"{}"])
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path, text):
+    path = tmp_path / "labels.sqlite"
+    path.write_bytes(text)
+    with pytest.raises(OtherFormat, match="is no label log.*Give another path"):
+        opened(path)
+    assert contents(tmp_path) == {"labels.sqlite": text}
+
+
+def test_another_database_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE replies (text)")
+    engine.dispose()
+    before = contents(tmp_path)
+    with pytest.raises(OtherFormat, match="holds something else than labels: give the log another"):
+        opened(path)
+    assert contents(tmp_path) == before
+
+
+def test_a_newer_log_is_left_as_it_is(tmp_path):
+    path = tmp_path / "labels.sqlite"
+    whole_log(path)
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE label_format SET version = 2")
+        connection.exec_driver_sql("DROP TABLE label_claims")
+    engine.dispose()
+    before = contents(tmp_path)
+    with pytest.raises(OtherFormat, match="format version 2, this release reads 1: open it with"):
+        opened(path)
+    assert contents(tmp_path) == before
+
+
+def test_a_log_from_before_the_claims_opens_and_keeps_its_labels(tmp_path):
+    path = tmp_path / "labels.sqlite"
+    whole_log(path)
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE label_claims")
+        connection.exec_driver_sql("DROP INDEX ix_label_events_item_id")
+    engine.dispose()
+    log = opened(path)
+    with log.database.reading() as connection:
+        found = sa.inspect(connection)
+        assert "ix_label_events_item_id" in {i["name"] for i in found.get_indexes("label_events")}
+        assert "label_claims" in found.get_table_names()
+    assert len(log.preferences()) == 300
+    log.close()

@@ -1,0 +1,392 @@
+"""Claims about the queue: who judges what next, in which arm, and that no place is given twice."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vital_lib.labels import LabelLog, Queue, fixed
+from vital_lib.labels.order import in_order
+from vital_lib.labels.queue import GAP
+
+pytest_plugins = "postgres"
+
+ORDER = ["item_id", "left_id", "right_id", "queue_arm"]
+
+
+def drafts(figures: int = 30, rounds: int = 3) -> pd.DataFrame:
+    rows = [
+        {"figure_id": f"F{f}", "instruction_id": f"F{f}-r{r}", "candidate_id": f"F{f}-r{r}-{side}"}
+        for f in range(figures)
+        for r in range(1, rounds + 1)
+        for side in "ab"
+    ]
+    frame = pd.DataFrame(rows)
+    # Ten clusters, the first of half of the figures; uncertainty rises with the figure's number.
+    number = frame["figure_id"].str[1:].astype(int)
+    cluster = np.where(number < figures // 2, 0, number % 9 + 1)
+    return frame.assign(cluster=cluster, uncertainty=number / figures)
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def open_log(url):
+    """Opens one log several times, as several people's processes do; SQLite and PostgreSQL."""
+    logs = []
+
+    def opened() -> LabelLog:
+        logs.append(LabelLog(url))
+        return logs[-1]
+
+    yield opened
+    for log in logs:
+        log.close()
+
+
+def judge(log: LabelLog, row: dict, who: str) -> str:
+    names = ("item_id", "left_id", "right_id", "queue_arm", "repeat_of")
+    return log.record(
+        **{name: row[name] for name in names},
+        left_accepted=True,
+        right_accepted=False,
+        annotator=who,
+    )
+
+
+def judge_all(log: LabelLog, queue: Queue, most: int = 10_000) -> list[dict]:
+    rows = []
+    while len(rows) < most and (taken := queue.take()):
+        rows += taken
+        judge(log, taken[0], queue.annotator)
+    return rows
+
+
+def orders(log, who="ann", count=30, **settings) -> pd.DataFrame:
+    return Queue(log, drafts(count), who, **settings).items()
+
+
+def test_the_order_has_one_row_per_instruction_and_both_its_responses(log):
+    for strategy in ("random", "cluster", "uncertainty"):
+        found = orders(log, strategy=strategy)
+        assert list(found.columns) == ORDER
+        assert sorted(found["item_id"]) == sorted(set(drafts()["instruction_id"]))
+        for row in found.itertuples():
+            assert {row.left_id, row.right_id} == {f"{row.item_id}-a", f"{row.item_id}-b"}
+        assert set(found["queue_arm"]) == {"random", strategy}
+
+
+def test_the_sides_are_a_fair_coin_of_item_and_annotator(log):
+    sides = {
+        who: orders(log, who, 300).set_index("item_id")["left_id"].sort_index().str[-1] == "a"
+        for who in ("ann", "ben")
+    }
+    assert 0.45 < sides["ann"].mean() < 0.55
+    assert 0.45 < (sides["ann"] == sides["ben"]).mean() < 0.55
+
+
+def test_the_order_is_the_same_for_the_same_seed_and_another_for_another(log):
+    pd.testing.assert_frame_equal(orders(log), orders(log))
+    assert not orders(log).equals(orders(log, seed=1))
+    shuffled = Queue(log, drafts().sample(frac=1, random_state=0), "ann").items()
+    sides = [
+        frame.set_index("item_id")["left_id"].sort_index() for frame in (orders(log), shuffled)
+    ]
+    assert sides[0].equals(sides[1])
+
+
+def test_each_annotator_meets_the_figures_in_another_order_with_instructions_together(log):
+    met = []
+    for who in ("ann", "ben"):
+        items = list(orders(log, who)["item_id"])
+        figures = [item.rsplit("-", 1)[0] for item in items]
+        met.append(list(dict.fromkeys(figures)))
+        assert items == [f"{figure}-r{r}" for figure in met[-1] for r in (1, 2, 3)]
+    assert met[0] != met[1]
+
+
+def test_those_who_share_places_work_along_one_order(log):
+    ann, ben = (orders(log, who, wanted=2) for who in ("ann", "ben"))
+    assert ann["item_id"].equals(ben["item_id"])
+    assert not ann["left_id"].equals(ben["left_id"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"annotator": " "}, "annotator must be a text"),
+        ({"wanted": 0}, "wanted 0: give 1 or more"),
+        ({"random_share": 0.1}, "random_share 0.1: agreement is measured on the random arm"),
+        ({"repeats": -0.1}, "repeats -0.1: give a share"),
+        ({"lease": 0}, "lease 0: give seconds"),
+        ({"strategy": "newest"}, "strategy 'newest' is none of random, cluster, uncertainty"),
+        ({"drafts": drafts().drop(index=1)}, r"'F0-r1' has the responses \['F0-r1-a'\]"),
+        (
+            {"strategy": "cluster", "drafts": drafts().drop(columns="cluster")},
+            "'cluster' needs the drafts to have a column cluster",
+        ),
+        (
+            {"strategy": "uncertainty", "drafts": drafts().replace({"uncertainty": {0: np.nan}})},
+            "6 of 180 drafts have no uncertainty",
+        ),
+    ],
+)
+def test_what_cannot_be_queued_is_refused(log, changed, message):
+    given = {"drafts": drafts(), "annotator": "ann", **changed}
+    with pytest.raises(ValueError, match=message):
+        Queue(log, **given)
+
+
+@pytest.mark.parametrize("strategy", ["cluster", "uncertainty"])
+@pytest.mark.parametrize("share", [0.2, 0.35])
+def test_wherever_labelling_stops_the_random_arm_has_its_share(log, strategy, share):
+    arms = orders(log, count=300, strategy=strategy, random_share=share)["queue_arm"] == "random"
+    shares = arms.cumsum() / np.arange(1, len(arms) + 1)
+    assert shares.min() >= share
+    assert shares[len(shares) // 3 :].max() < share + 0.01
+
+
+@pytest.mark.parametrize("whose_order", ["ann", ""])
+def test_the_random_arm_is_a_random_sample_wherever_labelling_stops(whose_order):
+    """Over 600 seeds its first 10 items have the mean of all items; the strategy's do not."""
+    frame = drafts(100, 1)
+    values = frame.drop_duplicates("instruction_id").set_index("instruction_id")["uncertainty"]
+    means: dict[str, list[float]] = defaultdict(list)
+    for seed in range(600):
+        order = in_order(frame, "ann", "uncertainty", 0.2, seed, whose_order)
+        for arm in ("random", "uncertainty"):
+            means[arm].append(values[order["item_id"][order["queue_arm"] == arm][:10]].mean())
+    spread = values.std() / np.sqrt(10 * 600)
+    z = {arm: (np.mean(found) - values.mean()) / spread for arm, found in means.items()}
+    assert abs(z["random"]) < 3.5, z
+    assert z["uncertainty"] > 50, z
+
+
+def test_an_item_is_in_the_same_arm_for_everyone(log):
+    for wanted in (None, 2):
+        ann, ben = (orders(log, who, strategy="cluster", wanted=wanted) for who in ("ann", "ben"))
+        arms = [frame.set_index("item_id")["queue_arm"].sort_index() for frame in (ann, ben)]
+        assert arms[0].equals(arms[1])
+
+
+def test_the_most_uncertain_come_first(log):
+    rows = orders(log, strategy="uncertainty")
+    items = rows["item_id"][rows["queue_arm"] == "uncertainty"]
+    figures = [int(item.split("-")[0][1:]) for item in items]
+    assert figures == sorted(figures, reverse=True)
+
+
+def test_the_clusters_take_turns_and_the_random_arm_s_gaps_come_first(log):
+    rows = orders(log, count=180, strategy="cluster")
+    cluster = drafts(180).set_index("instruction_id")["cluster"].groupby(level=0).first()
+    of = rows.assign(cluster=rows["item_id"].map(cluster))
+    reached = of["cluster"][of["queue_arm"] == "random"].value_counts()
+    turns = of["cluster"][of["queue_arm"] == "cluster"].tolist()
+    for start in (0, 10, 20):
+        turn = turns[start : start + 10]
+        assert sorted(turn) == list(range(10))
+        gaps = [reached.get(number, 0) for number in turn]
+        assert gaps == sorted(gaps)
+    assert turns[9] == 0  # the largest cluster is the one that the random arm reaches most
+
+
+def test_items_come_in_order_each_once_until_the_end(open_log):
+    log = open_log()
+    queue = Queue(log, drafts(4), "ann", repeats=0)
+    rows = judge_all(log, queue)
+    pd.testing.assert_frame_equal(pd.DataFrame(rows)[ORDER], queue.items())
+    assert {row["figure_id"] for row in rows} == {"F0", "F1", "F2", "F3"}
+    assert queue.take() == [] and queue.progress == (12, 12)
+    assert log.judged("ann") == set(queue.items()["item_id"])
+
+
+def test_several_at_once_are_handed_out_in_order_and_fewer_at_the_end(log):
+    queue = Queue(log, drafts(4), "ann", repeats=0)
+    taken = [queue.take(5) for _ in range(4)]
+    assert [len(rows) for rows in taken] == [5, 5, 2, 0]
+    assert [row["item_id"] for rows in taken for row in rows] == list(queue.items()["item_id"])
+
+
+def test_two_people_are_never_handed_the_same_last_place(log):
+    queues = {who: Queue(log, drafts(4), who, wanted=2, repeats=0) for who in ("a", "b", "c")}
+    handed = Counter()
+    while rows := [row for queue in queues.values() for row in queue.take()]:
+        handed.update(row["item_id"] for row in rows)
+    assert set(handed.values()) == {2} and len(handed) == 12
+
+
+def test_a_released_or_expired_place_is_free_and_a_judged_one_is_not(log):
+    ann, ben = (Queue(log, drafts(2), who, wanted=1, repeats=0) for who in ("ann", "ben"))
+    rows = ann.take(6)
+    assert ben.take() == []
+    judge(log, rows[2], "ann")
+    ann.release()
+    back = [row["item_id"] for row in ben.take(6)]
+    assert back == [row["item_id"] for row in rows if row is not rows[2]]
+    assert ann.take() == []
+    ben.release()
+    brief = Queue(log, drafts(2), "cleo", wanted=1, repeats=0, lease=1e-9)
+    assert len(brief.take(6)) == 5
+    assert [row["item_id"] for row in ann.take(6)] == back
+
+
+def test_after_a_reload_she_gets_back_what_she_holds_and_never_what_she_judged(open_log):
+    log, settings = open_log(), {"wanted": 1, "repeats": 0}
+    before, ben = Queue(log, drafts(4), "ann", **settings), Queue(log, drafts(4), "ben", **settings)
+    first = ben.take()
+    rows = before.take(4)
+    judge(log, rows[0], "ann")
+    ben.release()
+    after = Queue(open_log(), drafts(4), "ann", **settings)
+    items = [row["item_id"] for row in after.take(4)]
+    assert items == [row["item_id"] for row in [*rows[1:], *first]]
+    assert after.progress == (1, 12)
+
+
+def test_what_one_tab_takes_is_not_handed_to_the_other(log):
+    for wanted in (None, 2):
+        one, two = (Queue(log, drafts(4), "ann", wanted=wanted, repeats=0) for _ in range(2))
+        taken = [queue.take()[0]["item_id"] for _ in range(6) for queue in (one, two)]
+        assert len(set(taken)) == 12 and one.take() == two.take() == []
+        one.release()
+        two.release()
+
+
+def test_an_undone_judgement_frees_its_place(log):
+    ann, ben = (Queue(log, drafts(2), who, wanted=1, repeats=0) for who in ("ann", "ben"))
+    [row] = ann.take()
+    judge(log, row, "ann")
+    assert ben.take(6)[0]["item_id"] != row["item_id"] and ben.progress == (0, 5)
+    log.undo("ann")
+    assert ben.progress == (0, 6) and ben.take() == []  # ann still holds it
+    ann.release()
+    ann_again = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
+    assert ann_again.take()[0]["item_id"] == row["item_id"]
+
+
+def test_calibration_and_adjudication_take_no_place(log):
+    queue = Queue(log, drafts(1), "ann", wanted=1, repeats=0)
+    row = queue.items().iloc[0].to_dict() | {"repeat_of": None}
+    for who, arm in (("ann", "calibration"), ("ben", "adjudication")):
+        judge(log, row | {"queue_arm": arm}, who)
+    assert queue.progress == (0, 3) and len(queue.take(3)) == 3
+
+
+def test_about_one_act_in_twenty_is_a_hidden_repeat_of_ten_items_ago(log):
+    queue = Queue(log, drafts(400, 1), "ann", strategy="cluster")
+    rows = judge_all(log, queue)
+    events = log.history().set_index("event_id")
+    item_of, arm_of = events["item_id"], events["queue_arm"]
+    place_of = {row["item_id"]: n for n, row in enumerate(rows) if not row["repeat_of"]}
+    repeats = [(n, row) for n, row in enumerate(rows) if row["repeat_of"]]
+    assert len(place_of) == 400 and 0.03 < len(repeats) / len(rows) < 0.07
+    for n, row in repeats:
+        assert item_of[row["repeat_of"]] == row["item_id"]
+        assert arm_of[row["repeat_of"]] == row["queue_arm"]
+        assert n - place_of[row["item_id"]] > GAP
+    assert len({row["item_id"] for _, row in repeats}) == len(repeats)
+    turned = [row["left_id"] != rows[place_of[row["item_id"]]]["left_id"] for _, row in repeats]
+    assert any(turned) and not all(turned)
+    assert len(log.preferences()) == 400
+
+
+def test_the_share_of_repeats_is_that_asked_for(log):
+    acts = [
+        bool(row["repeat_of"])
+        for n in range(5)
+        for row in judge_all(log, Queue(log, drafts(60, 1), f"p{n}", repeats=0.2))[2 * GAP :]
+    ]
+    assert abs(np.mean(acts) - 0.2) < 3 * np.sqrt(0.2 * 0.8 / len(acts))
+
+
+def test_repeats_and_progress_go_on_where_a_reload_found_them(log):
+    straight = Queue(log, drafts(20), "ann", repeats=0.2)
+    rows = judge_all(log, straight, 45)
+    assert any(row["repeat_of"] for row in rows)
+    again = Queue(log, drafts(20), "ann", repeats=0.2)
+    assert again.progress == straight.progress and again.progress[0] == 45
+    kept = judge_all(log, again)
+    assert len({row["item_id"] for row in [*rows, *kept]}) == 60
+    done, total = again.progress
+    assert done == total == len(rows) + len(kept)
+
+
+def test_progress_rises_by_one_with_every_act_and_ends_at_its_whole(log):
+    queue = Queue(log, drafts(20), "ann", repeats=0.2)
+    for act in range(1, 1_000):
+        if not (rows := queue.take()):
+            break
+        judge(log, rows[0], "ann")
+        done, total = queue.progress
+        assert done == act and total >= done
+    assert done == total and done > 60
+
+
+def test_an_item_judged_by_enough_others_is_out_of_reach(log):
+    for who in ("ben", "cleo"):
+        assert len(judge_all(log, Queue(log, drafts(2), who, wanted=2, repeats=0), 4)) == 4
+    late = Queue(log, drafts(2), "ann", wanted=2, repeats=0)
+    assert late.progress == (0, 2)
+    assert len(judge_all(log, late)) == 2 and late.progress == (2, 2)
+
+
+def test_eight_people_at_once_complete_every_item_with_two_of_them(open_log):
+    everyone = [f"p{n}" for n in range(8)]
+    handed: list[tuple[str, str]] = []
+    faults: list[BaseException] = []
+
+    def work(who: str) -> None:
+        try:
+            log = open_log()
+            queue = Queue(log, drafts(12), who, wanted=2)
+            while rows := queue.take(2):
+                handed.extend((row["item_id"], who) for row in rows if not row["repeat_of"])
+                for row in rows:
+                    judge(log, row, who)
+        except BaseException as fault:  # noqa: BLE001  (shown by the test)
+            faults.append(fault)
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in everyone]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert set(Counter(item for item, _ in handed).values()) == {2}
+    assert len(handed) == len(set(handed)) == 72
+    assert len(open_log().preferences()) == 72
+
+
+def test_fixed_rows_are_handed_out_as_they_are(log):
+    rows = orders(log).head(3).assign(queue_arm="calibration")
+    queue = fixed(rows, "ann")
+    taken = queue.take(2)
+    assert [row["item_id"] for row in taken] == list(rows["item_id"][:2])
+    assert taken[0]["repeat_of"] is None and taken[0]["queue_arm"] == "calibration"
+    assert queue.progress == (2, 3)
+    assert len(queue.take(2)) == 1 and queue.take() == []
+    queue.release()
+    assert queue.progress == (0, 3) and len(queue.take(9)) == 3
+
+
+def test_fixed_rows_with_a_log_leave_out_what_was_judged_in_their_arm(log):
+    rows = orders(log).head(3).assign(queue_arm="calibration")
+    queue = fixed(rows, "ann", log)
+    [row] = queue.take()
+    judge(log, row | {"queue_arm": "random"}, "ann")
+    assert queue.progress == (0, 3)
+    judge(log, row, "ann")
+    again = fixed(rows, "ann", log)
+    assert queue.progress == again.progress == (1, 3)
+    assert [row["item_id"] for row in again.take(9)] == list(rows["item_id"][1:])
+    queue.release()
+    assert len(queue.take(9)) == 2

@@ -1,0 +1,302 @@
+"""The labelling service without a browser: its links, what they open, and what stays shut."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from labelling_service import Labelling, labelling, write_run
+from tornado.httpclient import HTTPClientError
+from tornado.websocket import websocket_connect
+
+from vital_lib.labelling import card_for_link, open_card
+from vital_lib.labelling.__main__ import main
+from vital_lib.labelling.links import FILE, UnreadableLinks, annotators_by_hash, fingerprint, issue
+from vital_lib.labelling.service import Service
+from vital_lib.labels import LabelLog
+from vital_lib.tables import MissingTable
+
+WITHOUT_A_LINK = [
+    *("/", "/?token=", "/?token=wrong", "/?annotator=ann", "/card.ipynb", "/login", "/logout"),
+    *("/api", "/api/kernels", "/api/contents", "/api/sessions", "/api/terminals"),
+    *("/voila/render/card.ipynb", "/voila/tree", "/voila/files/card.ipynb", "/files/run.json"),
+    *(f"/voila/files/{name}" for name in (FILE, "labels.sqlite", "f00.png", "../f00.png")),
+]
+
+
+# --- links
+
+
+def test_a_link_is_shown_once_and_only_its_hash_is_kept(tmp_path):
+    secrets = issue(tmp_path, ["ann", "bob"])
+    assert all(len(secret) >= 43 for secret in secrets.values())  # 256 random bits
+    kept = (tmp_path / FILE).read_text()
+    assert not any(secret in kept for secret in secrets.values())
+    assert issue(tmp_path, ["ann", "bob"]) == {"ann": None, "bob": None}
+    assert (tmp_path / FILE).read_text() == kept
+
+
+def test_only_the_owner_may_read_the_links_hashes(tmp_path):
+    issue(tmp_path, ["ann"])
+    issue(tmp_path, ["ann"], renew=["ann"])
+    assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+
+
+def test_a_renewed_link_ends_the_earlier_one_and_nobody_elses(tmp_path):
+    before = issue(tmp_path, ["ann", "bob"])
+    after = issue(tmp_path, ["ann", "bob"], renew=["ann"])
+    assert after["bob"] is None and after["ann"] not in (None, before["ann"])
+    found = annotators_by_hash(tmp_path, ["ann", "bob"])
+    assert found == {fingerprint(after["ann"]): "ann", fingerprint(before["bob"]): "bob"}
+
+
+def test_who_is_not_named_at_the_start_is_not_let_in(tmp_path):
+    secrets = issue(tmp_path, ["ann", "bob"])
+    assert fingerprint(secrets["bob"]) not in annotators_by_hash(tmp_path, ["ann"])
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format_version": 2, "links": {}}', '{"links": 1}'])
+def test_a_damaged_file_of_links_is_refused_and_left_as_it_is(tmp_path, text):
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(UnreadableLinks, match="move it away"):
+        issue(tmp_path, ["ann"])
+    assert (tmp_path / FILE).read_text() == text
+
+
+# --- the service's settings
+
+
+def test_a_link_names_the_address_by_which_people_reach_the_service(tmp_path):
+    here = Service(tmp_path, ("ann",))
+    assert here.link("s") == "http://127.0.0.1:8866/?token=s" and here.base_url == "/"
+    proxied = Service(tmp_path, ("ann",), host="0.0.0.0", url="https://host.example/label")
+    assert proxied.link("s") == "https://host.example/label/?token=s"
+    assert proxied.base_url == "/label/"
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("h", False)],
+)
+def test_only_loopback_counts_as_this_machine_alone(tmp_path, host, alone):
+    assert Service(tmp_path, ("ann",), host=host).on_loopback == alone
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"annotators": ()}, "--annotators ann,bob"),
+        ({"annotators": ("ann", "ann")}, "each name once"),
+        ({"port": 0}, "port 0"),
+        ({"url": "host.example"}, "give it whole"),
+        ({"idle_seconds": 0}, "idle_seconds 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_with_the_way_out(tmp_path, wrong, told):
+    with pytest.raises(ValueError, match=told):
+        Service(**{"run": tmp_path, "annotators": ("ann",), **wrong})
+
+
+def test_a_start_that_fails_says_why_and_gives_out_no_link(tmp_path, capsys):
+    assert main([f"--run={tmp_path / 'none'}", "--annotators=ann"]) == 2
+    assert "run notebooks 01 and 02 first" in capsys.readouterr().err
+    write_run(tmp_path, items=2)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = f"--port={taken.getsockname()[1]}"
+        assert main([f"--run={tmp_path}", "--annotators=ann", port]) == 2
+    assert "PORT=" in capsys.readouterr().err
+    assert main([f"--run={tmp_path}", "--annotators=ann", "--new-links=eve"]) == 2
+    assert "eve" in capsys.readouterr().err
+    assert not (tmp_path / FILE).exists()
+
+
+# --- what a page's kernel does
+
+
+def test_the_card_takes_its_annotator_from_the_service_and_goes_on_where_she_left_off(tmp_path):
+    workspace = write_run(tmp_path, items=3)
+    first = open_card(tmp_path, "ann")
+    judged = first.item_id
+    first.choose("both")
+    again = open_card(tmp_path, "ann")
+    assert again.annotator == "ann" and again.item_id not in (None, judged)
+    assert LabelLog(workspace.label_url).history()["annotator"].tolist() == ["ann"]
+
+
+def test_the_labels_of_a_team_go_where_they_are_told(tmp_path):
+    write_run(tmp_path / "run", items=2)
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.sqlite'}"
+    open_card(tmp_path / "run", "ann", label_log=elsewhere).choose("left")
+    assert len(LabelLog(elsewhere).history()) == 1
+    assert not (tmp_path / "run" / "labels.sqlite").exists()
+
+
+def test_a_run_without_drafts_names_the_notebook(tmp_path):
+    with pytest.raises(MissingTable, match="01_explore_figures"):
+        open_card(tmp_path, "ann")
+
+
+def test_the_notebook_opened_without_a_link_says_where_to_label():
+    with pytest.raises(RuntimeError, match="03_label_preferences"):
+        card_for_link({})
+
+
+def test_the_notebook_is_one_call_without_outputs(root):
+    path = root / "vital_lib" / "labelling" / "card.ipynb"
+    (cell,) = json.loads(path.read_text())["cells"]
+    assert cell["outputs"] == [] and cell["execution_count"] is None
+
+
+# --- the service itself
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return write_run(tmp_path_factory.mktemp("run"), items=4).path
+
+
+@pytest.fixture(scope="module")
+def service(run, tmp_path_factory) -> Iterator[Labelling]:
+    with labelling(run, ["ann", "bob"], tmp_path_factory.mktemp("private")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def kernel(service) -> str:
+    """The id of the kernel of ann's page."""
+    status, page = service.get(_path(service, "ann"))
+    assert status == 200 and "Labelling · ann" in page and "could not be opened" not in page
+    return re.search(r'"kernelId": "([^"]+)"', page).group(1)
+
+
+def _path(service: Labelling, name: str) -> str:
+    return service.links[name].removeprefix(service.url(""))
+
+
+def _token(service: Labelling, name: str) -> dict[str, str]:
+    return {"Authorization": f"token {service.links[name].split('token=')[1]}"}
+
+
+@pytest.mark.parametrize("path", WITHOUT_A_LINK)
+def test_without_a_link_everything_is_refused_and_no_kernel_starts(service, path):
+    before = service.kernels()
+    status, text = service.get(path)
+    assert status == 403 and "kernelId" not in text
+    assert service.kernels() <= before
+
+
+@pytest.mark.parametrize("name", [FILE, "labels.sqlite", "run.json", "f00.png", "card.ipynb"])
+def test_a_link_opens_the_card_and_no_file(service, name):
+    for path in (f"/{name}", f"/voila/files/{name}", f"/api/contents/{name}", f"/files/{name}"):
+        status, text = service.get(path, **_token(service, "ann"))
+        assert status == 403 and "sha256" not in text
+
+
+def test_a_kernel_knows_its_annotator_and_not_the_link(service, kernel):
+    (found,) = [psutil.Process(pid).environ() for pid in service.kernels()]
+    assert found["VITAL_ANNOTATOR"] == "ann"
+    assert not any(service.links["ann"].split("token=")[1] in value for value in found.values())
+
+
+@pytest.mark.parametrize("claim", ["annotator=bob", "user=bob", "name=bob", "VITAL_ANNOTATOR=bob"])
+def test_a_name_in_the_address_claims_nothing(service, claim):
+    before = service.kernels()
+    status, page = service.get(f"{_path(service, 'ann')}&{claim}")
+    assert status == 200 and "Labelling · ann" in page and "bob" not in page
+    (new,) = service.kernels() - before
+    assert psutil.Process(new).environ()["VITAL_ANNOTATOR"] == "ann"
+
+
+def test_a_kernel_answers_to_its_annotator_alone(service, kernel):
+    path = f"/api/kernels/{kernel}"
+    for headers in ({}, {"Authorization": "token wrong"}, _token(service, "bob")):
+        assert service.get(path, **headers)[0] == 403
+        assert service.send("DELETE", path, **headers)[0] == 403
+        assert service.send("POST", f"/voila/api/shutdown/{kernel}", **headers)[0] == 403
+    assert service.get(path, **_token(service, "ann"))[0] == 200
+    assert service.send("POST", "/api/kernels", **_token(service, "ann"))[0] in (403, 405)
+
+
+def test_a_kernels_websocket_opens_to_its_annotator_alone(service, kernel):
+    place = service.url(f"/api/kernels/{kernel}/channels").replace("http", "ws", 1)
+
+    async def connect(query: str) -> None:
+        (await websocket_connect(f"{place}{query}")).close()
+
+    bob = service.links["bob"].split("token=")[1]
+    for query in ("", "?token=wrong", f"?token={bob}"):
+        with pytest.raises(HTTPClientError, match="403"):
+            asyncio.run(connect(query))
+    asyncio.run(connect(f"?token={service.links['ann'].split('token=')[1]}"))
+
+
+def test_a_link_runs_no_code(service, kernel, tmp_path):
+    proof = tmp_path / "ran"
+    token = service.links["ann"].split("token=")[1]
+    place = service.url(f"/api/kernels/{kernel}/channels?token={token}").replace("http", "ws", 1)
+
+    def message(kind: str, **content: object) -> str:
+        header = {"msg_id": kind, "msg_type": kind, "session": "s", "username": "", "version": "5"}
+        parts = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
+        return json.dumps({**parts, "channel": "shell", "buffers": []})
+
+    async def send() -> None:
+        socket = await websocket_connect(place)
+        code = f"open({str(proof)!r}, 'w').close()"
+        await socket.write_message(message("execute_request", code=code, silent=False))
+        await socket.write_message(message("kernel_info_request"))  # answered after the other
+        while "kernel_info_reply" not in str(await asyncio.wait_for(socket.read_message(), 20)):
+            pass
+        socket.close()
+
+    asyncio.run(send())
+    assert not proof.exists()
+
+
+def test_the_services_own_words_hold_no_link_but_those_it_printed(service, kernel):
+    service.get(f"/api/kernels/aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa?{_path(service, 'ann')[2:]}")
+    service.get(f"/voila/files/x?{_path(service, 'bob')[2:]}")
+    written = service.log.read_text()
+    assert "[secret]" in written
+    assert not any(link.split("token=")[1] in written for link in service.links.values())
+
+
+def test_pages_ask_for_nothing_from_another_server(service, kernel):
+    for path in (_path(service, "bob"), "/"):
+        _, page = service.get(path)
+        assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
+
+
+@pytest.mark.slow
+def test_links_outlive_a_restart_until_they_are_renewed(run, tmp_path):
+    places = [tmp_path / name for name in ("one", "two", "three")]
+    for place in places:
+        place.mkdir()
+    with labelling(run, ["ann", "cat"], places[0]) as first:
+        secret = first.links["cat"].split("token=")[1]
+    with labelling(run, ["ann", "cat"], places[1]) as again:
+        assert "cat: the earlier link stays valid" in again.printed
+        assert again.get(f"/?token={secret}")[0] == 200
+    with labelling(run, ["ann", "cat"], places[2], "--new-links=cat") as renewed:
+        assert "ann: the earlier link stays valid" in renewed.printed
+        assert renewed.get(f"/?token={secret}")[0] == 403
+        assert renewed.get(f"/?token={renewed.links['cat'].split('token=')[1]}")[0] == 200
+
+
+@pytest.mark.slow
+def test_behind_a_proxy_everything_lies_under_the_address_given(run, tmp_path):
+    options = ("--url=https://host.example/label/", "--host=0.0.0.0", "--new-links")
+    with labelling(run, ["ann"], tmp_path, *options) as service:
+        assert service.links["ann"].startswith("https://host.example/label/?token=")
+        assert "WARNING: listening on 0.0.0.0" in service.log.read_text()
+        query = service.links["ann"].split("/label/")[1]
+        status, page = service.get(f"/label/{query}", Host="host.example")
+        assert status == 200 and '"baseUrl": "/label/"' in page
+        assert set(re.findall(r'(?:src|href)="/([a-z]+)/', page)) == {"label"}

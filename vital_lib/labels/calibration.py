@@ -1,0 +1,84 @@
+"""The calibration round: items on which all agreed, judged again by who begins, with feedback.
+
+Plain frames in and out; the card shows the feedback, the log keeps the answers (arm "calibration").
+The one-page guideline, shown with the same card, is handed out here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.labels.agreement import rows_to_judge
+from vital_lib.labels.views import accepted_share, ticks_of
+
+
+def guideline() -> str:
+    """The one-page guideline for clinicians, as plain text."""
+    return resources.files("vital_lib.labels").joinpath("guideline.md").read_text("utf-8")
+
+
+def calibration_reference(preferences: pd.DataFrame) -> dict[str, bool]:
+    """candidate_id -> accepted, of the responses that two or more judged and all judged alike.
+
+    Args:
+        preferences: `LabelLog.preferences()`.
+    """
+    shares = accepted_share(preferences)
+    alike = shares[(shares["annotators"] > 1) & shares["accepted"].isin([0, 1])]
+    return {row.candidate_id: bool(row.accepted) for row in alike.itertuples()}
+
+
+def calibration_rows(
+    preferences: pd.DataFrame, drafts: pd.DataFrame, annotator: str, n: int = 10, seed: int = 0
+) -> pd.DataFrame:
+    """Up to `n` items with a reference for both responses, as rows of a fixed queue.
+
+    Accepted and rejected responses are kept in balance and figures are repeated as late as can be;
+    items that `annotator` has judged are left out. Fewer rows, or none, where the others have
+    agreed on fewer items. Columns item_id, left_id, right_id, queue_arm ("calibration"), repeat_of
+    (none), figure_id.
+
+    Args:
+        preferences: `LabelLog.preferences()`.
+        drafts: columns figure_id, instruction_id, candidate_id.
+    """
+    reference = calibration_reference(preferences)
+    seen = set(preferences["item_id"][preferences["annotator"] == annotator])
+    lean = {}  # item -> 1 both accepted, 0 one of them, -1 neither
+    for item, ids in drafts.groupby("instruction_id", sort=True)["candidate_id"]:
+        if item not in seen and all(name in reference for name in ids):
+            lean[item] = sum(reference[name] for name in ids) - 1
+    left = list(np.random.default_rng(seed).permutation(list(lean)))
+    figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
+    shown: Counter[str] = Counter()
+    chosen: list[str] = []
+    while left and len(chosen) < n:
+        tilt = sum(lean[item] for item in chosen)
+        item = min(left, key=lambda item: (shown[figure_of[item]], abs(tilt + lean[item])))
+        left.remove(item)
+        chosen.append(str(item))
+        shown[figure_of[item]] += 1
+    return rows_to_judge(chosen, drafts, annotator, "calibration", seed)
+
+
+def calibration_result(calibrations: pd.DataFrame, reference: Mapping[str, bool]) -> dict:
+    """How one person's calibration round went: items, agreed, share (agreed / items, 0 to 1).
+
+    An item is agreed on when both ticks are the reference's, so one that was skipped is not. The
+    share of no items is NaN.
+
+    Args:
+        calibrations: that person's rows of `LabelLog.calibrations()`.
+        reference: from `calibration_reference`; items without one are not counted.
+    """
+    known = calibrations["left_id"].isin(reference) & calibrations["right_id"].isin(reference)
+    ticks = ticks_of(calibrations[known])
+    alike = ticks["accepted"] == ticks["candidate_id"].map(dict(reference))
+    agreed = int((alike.groupby([ticks["item_id"], ticks["annotator"]]).sum() == 2).sum())
+    items = int(known.sum())
+    return {"items": items, "agreed": agreed, "share": agreed / items if items else float("nan")}

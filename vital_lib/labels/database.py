@@ -1,0 +1,245 @@
+"""The database of a label log: its tables, how it is opened, and what is said when it fails.
+
+SQLite (write-ahead log, flushed at every commit) or PostgreSQL by URL, safe from several threads
+and processes. A file that is not a whole log of this format is refused before anything is written.
+This module knows tables and transactions, and nothing of what a judgement means.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool
+
+from vital_lib.tables import OtherFormat
+
+FORMAT_VERSION = 1
+"""Version of the log's layout, kept in the log; another one is refused."""
+
+_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afpfs", "9p"}
+_MISTAKES = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError)
+_LOCK = "SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(5641544100)"
+
+_metadata = sa.MetaData()
+_format = sa.Table("label_format", _metadata, sa.Column("version", sa.Integer, nullable=False))
+label_events = sa.Table(
+    "label_events",
+    _metadata,
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("event_id", sa.Text, nullable=False, unique=True),
+    sa.Column("item_id", sa.Text, nullable=False, index=True),
+    sa.Column("annotator", sa.Text, nullable=False, index=True),
+    sa.Column("left_id", sa.Text, nullable=False),
+    sa.Column("right_id", sa.Text, nullable=False),
+    sa.Column("left_accepted", sa.Boolean),
+    sa.Column("right_accepted", sa.Boolean),
+    sa.Column("cannot_judge", sa.Boolean, nullable=False),
+    sa.Column("unsafe", sa.Boolean, nullable=False),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("queue_arm", sa.Text, nullable=False),
+    sa.Column("repeat_of", sa.Text),
+    sa.Column("corrects", sa.Text, index=True),
+    sa.Column("seconds", sa.Float),
+    sa.Column("at", sa.Text, nullable=False),
+)
+label_claims = sa.Table(
+    "label_claims",
+    _metadata,
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("item_id", sa.Text, nullable=False),
+    sa.Column("annotator", sa.Text, nullable=False),
+    sa.Column("until", sa.Float, nullable=False),  # seconds since 1970; the latest row counts
+)
+
+
+class LabelsNotSaved(RuntimeError):
+    """The labels' database cannot be reached, read or written for now.
+
+    What was asked for may be asked again: a judgement sent with the same event_id is stored once.
+    The database's own error is the cause.
+    """
+
+
+class Database:
+    """The tables of a label log behind an SQLAlchemy URL, made where they are not there.
+
+    Args:
+        url: `sqlite:///path` or `postgresql+psycopg://...`.
+
+    Raises:
+        OtherFormat: a file that is no label log or is damaged, or a layout that this release does
+            not read; nothing of it is changed.
+        LabelsNotSaved: the database cannot be reached, read or written for now.
+        ValueError: a log in memory, or on a disk where SQLite cannot keep its write-ahead log.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._lock = threading.Lock()  # SQLite lets waiting writers starve; a lock does not
+        with _explained():
+            self._engine = _open(url)
+        self._writer = self._engine.execution_options(vital_begin="BEGIN IMMEDIATE")
+        with self.writing() as connection:
+            _check_format(connection)
+            _metadata.create_all(connection)
+            for index in label_events.indexes:
+                index.create(connection, checkfirst=True)  # an older log lacks that of item_id
+            _forbid_changes(connection)
+
+    def __str__(self) -> str:
+        return self._engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Give back the connections; the database may be used again afterwards."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection to read by; raises LabelsNotSaved where the database fails."""
+        with _explained(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that no other writer shares, on disk at the end; raises LabelsNotSaved."""
+        with self._lock, _explained(), self._writer.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # One writer at a time, as in SQLite: places then follow the order of commits.
+                connection.exec_driver_sql(_LOCK)
+            yield connection
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the database's failures into LabelsNotSaved; a program's mistakes stay what they are."""
+    try:
+        yield
+    except _MISTAKES:
+        raise
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError, sqlite3.OperationalError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
+        raise LabelsNotSaved(
+            f"the labels' database cannot be reached or written for now ({reason}): see that it "
+            "runs, that its disk has room and that its folder may be written to, then try again "
+            "(a judgement with the same event_id is stored once)"
+        ) from error
+
+
+def _open(url: str) -> sa.Engine:
+    address = sa.make_url(url)
+    if address.get_backend_name() != "sqlite":
+        waiting = {"connect_timeout": "10", **address.query}  # seconds; else minutes
+        return sa.create_engine(address.update_query_dict(waiting), pool_pre_ping=True)
+    if not address.database or address.database == ":memory:":
+        raise ValueError(f"labels at {url!r} would be lost with the process: give a file's path")
+    path = Path(address.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _warn_of_network_share(path)
+    _refuse_other_files(path)
+    engine = sa.create_engine(
+        address, poolclass=QueuePool, connect_args={"timeout": 60, "check_same_thread": False}
+    )
+    sa.event.listen(engine, "connect", _set_up_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse a file that is not a whole label log of this format, without changing a byte of it."""
+    beside = path.with_name(f"{path.name}-wal")
+    size, ahead = (file.stat().st_size if file.exists() else 0 for file in (path, beside))
+    if not size:
+        if ahead:  # SQLite would throw these labels away
+            raise _damaged(path, f"it is empty, yet {beside.name} holds labels")
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", 60, uri=True)) as file:
+            fault = file.execute("PRAGMA quick_check(1)").fetchone()[0]
+            page = file.execute("PRAGMA page_size").fetchone()[0]
+            if size % page and not ahead:  # SQLite reads what is missing of a page as zeros
+                fault = "its last page is cut short"
+            tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+            ours = "label_format" in tables
+            found = file.execute("SELECT max(version) FROM label_format").fetchone() if ours else ()
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, str(error)) from error
+    if fault != "ok":
+        raise _damaged(path, fault)
+    if tables and not ours:
+        raise OtherFormat(f"{path} holds something else than labels: give the log another path")
+    if found:
+        _check_version(found[0])
+
+
+def _damaged(path: Path, fault: str) -> OtherFormat:
+    return OtherFormat(
+        f"{path} is no label log, or a damaged or truncated one ({fault}); it was left as it is. "
+        "Give another path, put back a copy, or save what can be read by sqlite3's .recover"
+    )
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late to lock: see below
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    if mode != "wal":
+        raise ValueError(
+            f"SQLite keeps no write-ahead log here (journal mode {mode!r}): put the label log on a "
+            "local disk, or give a PostgreSQL URL"
+        )
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A writer takes the lock before it reads, or it may find that what it read has changed.
+    connection.exec_driver_sql(connection.get_execution_options().get("vital_begin", "BEGIN"))
+
+
+def _forbid_changes(connection: sa.Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        return
+    for table in (label_events.name, label_claims.name):
+        for act in ("UPDATE", "DELETE"):
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER IF NOT EXISTS {table}_no_{act.lower()} BEFORE {act} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} only grows: append a row'); END"
+            )
+
+
+def _check_format(connection: sa.Connection) -> None:
+    _format.create(connection, checkfirst=True)
+    found = connection.execute(sa.select(_format.c.version)).scalar()
+    if found is None:
+        connection.execute(sa.insert(_format).values(version=FORMAT_VERSION))
+    else:
+        _check_version(found)
+
+
+def _check_version(found: int) -> None:
+    if found != FORMAT_VERSION:
+        raise OtherFormat(
+            f"the label log has format version {found}, this release reads {FORMAT_VERSION}: "
+            "open it with the release that wrote it"
+        )
+
+
+def _warn_of_network_share(path: Path) -> None:
+    mounts = Path("/proc/mounts")
+    lines = mounts.read_text().splitlines() if mounts.exists() else []
+    places = [line.split()[1:3] for line in lines]
+    over = {place: kind for place, kind in places if path.resolve().is_relative_to(place)}
+    kind = over.get(max(over, key=len, default=""))
+    if kind in _NETWORK_FILE_SYSTEMS:
+        warnings.warn(
+            f"{path} lies on a network share ({kind}), where SQLite may lose labels: use a local "
+            "disk or a PostgreSQL URL",
+            stacklevel=5,
+        )

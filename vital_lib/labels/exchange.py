@@ -1,0 +1,172 @@
+"""Labels out of and into a log: events as JSON lines, and what every import shares.
+
+An export carries every column of every event, undone and replaced ones too: read into an empty log
+it gives the same history, and read twice it is stored once. What cannot be read is told with its
+place, and the rest goes on. Label Studio's format lies in ``label_studio``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from vital_lib.labels.database import label_events
+from vital_lib.labels.log import EVENT_COLUMNS, LabelLog, event_row, unstored
+from vital_lib.tables import OtherFormat, write_whole
+
+EXCHANGE_FORMAT = "vital label events"
+EXCHANGE_VERSION = 1
+"""Version of both files, written into them; another one is refused."""
+
+_TEXT, _MAYBE, _TICK = (str,), (str, type(None)), (bool, type(None))
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(EVENT_COLUMNS, _TEXT),
+    **dict.fromkeys(["left_accepted", "right_accepted"], _TICK),
+    **dict.fromkeys(["cannot_judge", "unsafe"], (bool,)),
+    **dict.fromkeys(["repeat_of", "corrects"], _MAYBE),
+    **{"reasons": (list,), "seconds": (int, float, type(None))},
+}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import found: `read` of `total` events could be read, `stored` of them were new.
+
+    `rejected` says why of the others: place (in the file), reason.
+    """
+
+    total: int
+    read: int
+    stored: int
+    rejected: pd.DataFrame
+
+    def __str__(self) -> str:
+        text = f"{self.read} of {self.total} events read, {self.stored} of them new"
+        if len(self.rejected):
+            first = self.rejected.iloc[0]
+            text += f"; {len(self.rejected)} rejected, first {first.place}: {first.reason}"
+        return text
+
+
+def export_jsonl(events: pd.DataFrame, path: str | Path) -> int:
+    """Write `LabelLog.history()` as JSON lines and return the number of events.
+
+    The first line names format, version and number of events; then one event a line, in order, with
+    every column of label_events. The file appears whole or not at all.
+    """
+    rows = plain_events(events)
+    header = {"format": EXCHANGE_FORMAT, "version": EXCHANGE_VERSION, "events": len(rows)}
+    text = "".join(json.dumps(row) + "\n" for row in [header, *rows])
+    write_whole(Path(path), lambda temporary: temporary.write_text(text, encoding="ascii"))
+    return len(rows)
+
+
+def import_jsonl(path: str | Path, log: LabelLog) -> Imported:
+    """Append the events of a file of `export_jsonl` to `log`, as they were, times included.
+
+    Raises:
+        OtherFormat: the first line is not this format's, or of another version.
+    """
+    first, *lines = Path(path).read_bytes().split(b"\n")
+    header = read_json(first)
+    known = isinstance(header, dict) and header.get("format") == EXCHANGE_FORMAT
+    if not known or header.get("version") != EXCHANGE_VERSION:
+        raise OtherFormat(
+            f"{path} begins with {first[:80]!r}, not with format {EXCHANGE_FORMAT!r} of version "
+            f"{EXCHANGE_VERSION}: give a file of export_jsonl, or the release that wrote it"
+        )
+    found = [(f"line {n}", read_json(line)) for n, line in enumerate(lines, 2) if line.strip()]
+    total = header["events"] if isinstance(header.get("events"), int) else 0
+    if total > len(found):
+        found.append(("end of file", ValueError(f"{total - len(found)} events are missing")))
+    return store(log, found, total=max(len(found), total))
+
+
+def store(log: LabelLog, found: Sequence[tuple[str, Any]], total: int) -> Imported:
+    """Append what was found, (place, event or error), to the log in one commit."""
+    rejected, rows, places = [], [], []
+    for place, event in found:
+        try:
+            rows.append(_row(log, event))
+            places.append(place)
+        except ValueError as error:
+            rejected.append((place, str(error)))
+    stored, refused = _append(log, rows)
+    rejected += [(places[n], reason) for n, reason in refused.items()]
+    frame = pd.DataFrame(rejected, columns=["place", "reason"])
+    return Imported(total, len(rows) - len(refused), stored, frame)
+
+
+def _append(log: LabelLog, rows: list[dict]) -> tuple[int, dict[int, str]]:
+    """How many rows were new, and why others were refused, by their number in `rows`."""
+    with log.database.writing() as connection:
+
+        def kept(part: list[dict]) -> int:
+            with connection.begin_nested():
+                new = unstored(connection, part)
+                if new:
+                    connection.execute(sa.insert(label_events), new)
+            return len(new)
+
+        try:
+            return kept(rows), {}
+        except (ValueError, sa.exc.DataError):
+            stored, refused = 0, {}  # some of them cannot be stored: one by one, to learn which
+        for n, row in enumerate(rows):
+            try:
+                stored += kept([row])
+            except (ValueError, sa.exc.DataError) as error:
+                refused[n] = str(getattr(error, "orig", error))
+        return stored, refused
+
+
+def _row(log: LabelLog, event: Any) -> dict[str, Any]:
+    """A whole row of label_events from what a file holds; raises ValueError for anything else."""
+    check_event(event)
+    given = {name: event[name] for name in EVENT_COLUMNS if name != "at"}
+    silent = event["left_accepted"] is None is event["right_accepted"]
+    undo = silent and event["corrects"] and not event["cannot_judge"]
+    row = event_row(given) if undo else log.checked(**given)
+    return {**row, "at": event["at"]}
+
+
+def check_event(event: Any) -> None:
+    """Refuse what does not have every column of label_events, each of its type."""
+    if isinstance(event, ValueError):
+        raise event
+    if not isinstance(event, dict):
+        raise ValueError(f"wanted an event, received {str(event)[:60]!r}")
+    for name, kinds in _TYPES.items():
+        if name not in event:
+            raise ValueError(f"{name} is missing")
+        if type(event[name]) not in kinds:
+            raise ValueError(f"{name} {str(event[name])[:60]!r} is not of the right type")
+        if isinstance(event[name], str):
+            event[name].encode()  # half a character cannot be stored: a ValueError says which
+    if not all(isinstance(reason, str) for reason in event["reasons"]):
+        raise ValueError(f"reasons {str(event['reasons'])[:60]} are not all texts")
+    if event["seconds"] is not None and not abs(event["seconds"]) < 1e9:
+        raise ValueError(f"seconds {event['seconds']!r} is no time that someone took")
+    if datetime.fromisoformat(event["at"]).tzinfo is None:
+        raise ValueError(f"at {event['at']!r} has no time zone")
+
+
+def plain_events(events: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of label_events as JSON knows them: None for what is missing."""
+    frame = events[EVENT_COLUMNS].astype(object)
+    return frame.where(frame.notna(), None).to_dict("records")
+
+
+def read_json(text: bytes) -> Any:
+    """What the JSON says; a ValueError as a value where it is none."""
+    try:
+        return json.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        return ValueError(f"not JSON ({error}): {text[:60]!r}")

@@ -1,0 +1,341 @@
+"""Who judges what next: every item to a wanted number of people, in the order of a strategy.
+
+A random arm is always kept apart, so that its judgements are a random sample of the items whenever
+labelling stops. Places are claimed in the label log's database. This module draws no card.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from vital_lib.labels.database import label_claims, label_events
+from vital_lib.labels.log import VOTES, LabelLog, check_text, standing_events
+from vital_lib.labels.order import COLUMNS, LEAST_RANDOM_SHARE, in_order, number
+
+GAP = 10
+"""A hidden repeat comes after at least so many other items."""
+
+_LOOK_UP_AT_ONCE = 500  # ids in one IN (...): far below every database's limit
+
+
+class Queue:
+    """The items that one annotator is to judge, handed out a few at a time.
+
+    Items are judged in the order of `items()`, and about every twentieth comes a second time,
+    unmarked, to measure how far the annotator agrees with herself. Sides are drawn by a coin per
+    item and annotator. A person is never handed what she has judged, and after a reload gets back
+    first what she holds; what she takes in another tab from then on is not handed out here. A place
+    that a judgement or an unexpired claim has taken is handed to nobody else; the machines' clocks
+    must agree to well within `lease`.
+
+    Args:
+        drafts: columns figure_id, instruction_id, candidate_id, two rows to an instruction; for
+            strategy "cluster" also cluster, for "uncertainty" also uncertainty (the larger of the
+            two responses' counts).
+        wanted: how many people judge each item; they all work along the same order, so that items
+            are completed one by one. None: everyone judges every item, each in an order of her own.
+        strategy: "random" (a figure's instructions together), "cluster" (round robin over the
+            clusters, first those the random arm reaches least), "uncertainty" (most uncertain
+            first).
+        random_share: share of the items in the random arm, drawn by hash of item and seed and
+            spread evenly over the order; the rest come by the strategy.
+        repeats: share of the acts that are hidden repeats.
+        lease: seconds for which a place handed out stays claimed.
+
+    Raises:
+        ValueError: an empty annotator, a setting out of its range, or drafts that are not so.
+        LabelsNotSaved: the log's database fails for now, from this and every method.
+    """
+
+    def __init__(
+        self,
+        log: LabelLog,
+        drafts: pd.DataFrame,
+        annotator: str,
+        *,
+        wanted: int | None = None,
+        strategy: str = "random",
+        random_share: float = LEAST_RANDOM_SHARE,
+        repeats: float = 0.05,
+        seed: int = 0,
+        lease: float = 1800.0,
+    ) -> None:
+        check_text("annotator", annotator)
+        _check_settings(wanted, repeats, lease)
+        self.annotator = annotator
+        self._database, self._wanted, self._lease, self._seed = log.database, wanted, lease, seed
+        who = annotator if wanted is None else ""
+        self._items = in_order(drafts, annotator, strategy, random_share, seed, who)
+        self._ids = self._items["item_id"].tolist()
+        self._place_of = {item: place for place, item in enumerate(self._ids)}
+        rng = np.random.default_rng(number(seed, annotator, "repeats"))
+        self._repeats_at = rng.random(2 * len(self._ids) + 2 * GAP) < repeats  # by act
+        self._repeats_at[: 2 * GAP] = False  # nothing lies far enough back yet
+        self._fresh = np.cumsum(~self._repeats_at)
+
+        self._lock = threading.Lock()
+        self._votes: dict[str, set[str]] = {}  # item: who has judged it
+        self._mine: dict[str, tuple[str, str]] = {}  # item: her event_id and arm, by latest act
+        self._repeated: set[str] = set()
+        self._full: set[str] = set()  # judged by as many others as wanted
+        self._claims: dict[str, dict[str, float]] = {}  # item: who holds it until when
+        self._waiting: list[dict[str, Any]] = []  # handed out here, not judged yet
+        self._handed: set[int] = set()  # places handed out here
+        self._next = 0  # places before it were looked at; of those, these may be free again:
+        self._again: set[int] = set()
+        self._inherited: set[int] = set()  # held by her when the queue was opened: a reload
+        self._open()
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many judgements the annotator has made, and how many she can get to in all.
+
+        Both count the hidden repeats (those to come as expected), which would show themselves
+        by a count that stands still.
+        """
+        with self._lock, self._database.reading() as connection:
+            self._catch_up(connection)
+        done = len(self._mine) + len(self._repeated)
+        left = len(self._ids) - len(self._mine) - len(self._full)
+        if not left:
+            return done, done
+        before = self._fresh[done - 1] if done else 0
+        return done, int(np.searchsorted(self._fresh, before + left)) + 1
+
+    def take(self, n: int = 1) -> list[dict[str, Any]]:
+        """Claim and hand out the next `n` items, fewer at the end: each item once per queue.
+
+        Each is a dict with item_id, left_id, right_id, queue_arm, figure_id, and repeat_of (the
+        event_id of the judgement that it repeats, or None).
+        """
+        with self._lock:
+            with self._database.writing() as connection:
+                now = time.time()
+                self._catch_up(connection)
+                rows = self._choose(n, now)
+                self._claim(connection, rows, now + self._lease)
+            self._waiting += rows
+            self._handed |= {self._place_of[row["item_id"]] for row in rows}
+        return rows
+
+    def release(self) -> None:
+        """Give back what this queue has handed out and the annotator has not judged."""
+        with self._lock:
+            with self._database.writing() as connection:
+                self._catch_up(connection)
+                self._claim(connection, self._waiting, 0.0)
+            places = {self._place_of[row["item_id"]] for row in self._waiting}
+            self._handed -= places
+            self._again |= places
+            self._waiting = []
+
+    def items(self) -> pd.DataFrame:
+        """The whole order for this annotator: item_id, left_id, right_id, queue_arm."""
+        return self._items[COLUMNS[1:]].copy()
+
+    def _open(self) -> None:
+        """Read what has been judged and claimed so far, and pass over what is closed."""
+        now, claims = time.time(), label_claims.c
+        with self._database.reading() as connection:
+            # The newest is read before the oldest: what comes in between is then read below.
+            newest = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(claims.place), 0)))
+            oldest = sa.select(sa.func.min(claims.place)).where(claims.until > now)
+            first = connection.scalar(oldest)
+            self._claims_seen = newest if first is None else first - 1
+            latest = sa.select(sa.func.coalesce(sa.func.max(label_events.c.place), 0))
+            self._events_seen = connection.scalar(latest)
+            self._note(connection.execute(_votes()))
+            self._catch_up(connection)
+        held = (item for item, holders in self._claims.items() if self._holds(holders, now))
+        self._inherited = {self._place_of[item] for item in held if item in self._place_of}
+        self._again |= self._inherited
+        next(self._free(now), None)
+
+    def _catch_up(self, connection: sa.Connection) -> None:
+        """Take in what was judged, undone and claimed since the last look."""
+        events, claims = label_events.c, label_claims.c
+        new = sa.select(events.place, events.item_id).where(events.place > self._events_seen)
+        changed = connection.execute(new.order_by(events.place)).all()
+        self._events_seen = changed[-1][0] if changed else self._events_seen
+        items = sorted({item for _, item in changed} & self._place_of.keys())
+        for start in range(0, len(items), _LOOK_UP_AT_ONCE):
+            part = items[start : start + _LOOK_UP_AT_ONCE]
+            for item in part:
+                self._forget(item)
+            self._note(connection.execute(_votes().where(events.item_id.in_(part))))
+        places = (self._place_of[item] for item in items)
+        self._again |= {place for place in places if place < self._next}
+        asked = sa.select(label_claims).where(claims.place > self._claims_seen)
+        for row in connection.execute(asked.order_by(claims.place)):
+            self._claims_seen = row.place
+            self._claims.setdefault(row.item_id, {})[row.annotator] = row.until
+        self._waiting = [row for row in self._waiting if not self._judged(row)]
+
+    def _forget(self, item: str) -> None:
+        self._votes.pop(item, None)
+        self._mine.pop(item, None)
+        self._repeated.discard(item)
+        self._full.discard(item)
+
+    def _note(self, judgements: sa.CursorResult) -> None:
+        """Take in standing judgements, in the order in which they were made."""
+        for item, annotator, event_id, arm, repeat_of in judgements:
+            if item not in self._place_of:
+                continue
+            mine, voters = annotator == self.annotator, self._votes.setdefault(item, set())
+            if mine and repeat_of:
+                self._repeated.add(item)
+            elif mine:
+                self._mine.pop(item, None)  # a later act moves it to the end
+                self._mine[item] = event_id, arm
+            voters.add(annotator)
+            if self._is_full(voters) and item not in self._mine:
+                self._full.add(item)
+            elif mine:
+                self._full.discard(item)
+
+    def _is_full(self, people: set[str]) -> bool:
+        return self._wanted is not None and len(people - {self.annotator}) >= self._wanted
+
+    def _judged(self, row: dict[str, Any]) -> bool:
+        return row["item_id"] in (self._repeated if row["repeat_of"] else self._mine)
+
+    def _free(self, now: float) -> Iterator[int]:
+        """The places that may be handed out at `now`, those held before a reload first.
+
+        What is not closed for good goes into `_again`, so that nothing is lost if a take fails.
+        """
+        for place in sorted(self._again, key=lambda place: (place not in self._inherited, place)):
+            if self._closed(place):
+                self._again.discard(place)
+            elif not self._is_taken(place, now):
+                yield place
+        while self._next < len(self._ids):
+            place = self._next
+            self._next += 1
+            if not self._closed(place) and place not in self._again:
+                self._again.add(place)
+                if not self._is_taken(place, now):
+                    yield place
+
+    def _closed(self, place: int) -> bool:
+        item = self._ids[place]
+        return place in self._handed or item in self._mine or item in self._full
+
+    def _holds(self, holders: dict[str, float], now: float) -> bool:
+        return holders.get(self.annotator, 0.0) > now
+
+    def _is_taken(self, place: int, now: float) -> bool:
+        """Whether others have or hold every wanted place, or another tab of hers holds one."""
+        holders = self._claims.get(self._ids[place], {})
+        if self._holds(holders, now) and place not in self._inherited:
+            return True
+        people = {annotator for annotator, until in holders.items() if until > now}
+        return self._is_full(people | self._votes.get(self._ids[place], set()))
+
+    def _choose(self, n: int, now: float) -> list[dict[str, Any]]:
+        """Up to `n` rows to hand out: hidden repeats where they fall due, else the next free."""
+        rows: list[dict[str, Any]] = []
+        act = len(self._mine) + len(self._repeated) + len(self._waiting)
+        free = self._free(now)
+        place = next(free, None)
+        while place is not None and len(rows) < n:
+            row = self._repeat(rows, act) if self._repeats_at[act] else None
+            if row is None:
+                row = {**self._items.iloc[place].to_dict(), "repeat_of": None}
+                place = next(free, None)
+            rows.append(row)
+            act += 1
+        return rows
+
+    def _repeat(self, rows: list[dict[str, Any]], act: int) -> dict[str, Any] | None:
+        """One of her own items of at least `GAP` items ago, its sides drawn anew; None without."""
+        out = {row["item_id"] for row in [*self._waiting, *rows] if row["repeat_of"]}
+        old = [item for item in list(self._mine)[:-GAP] if item not in self._repeated | out]
+        if not old:
+            return None
+        item = old[number(self._seed, self.annotator, act) % len(old)]
+        row = self._items.iloc[self._place_of[item]].to_dict()
+        if number(self._seed, self.annotator, item, "repeat") % 2:
+            row["left_id"], row["right_id"] = row["right_id"], row["left_id"]
+        event_id, arm = self._mine[item]
+        return {**row, "queue_arm": arm, "repeat_of": event_id}
+
+    def _claim(self, connection: sa.Connection, rows: list[dict[str, Any]], until: float) -> None:
+        claims = [
+            {"item_id": row["item_id"], "annotator": self.annotator, "until": until}
+            for row in rows
+            if not row["repeat_of"]
+        ]
+        if claims:
+            connection.execute(sa.insert(label_claims), claims)
+
+
+class Fixed:
+    """Rows handed out in their own order: a calibration round, an adjudication. See `fixed`."""
+
+    def __init__(self, rows: pd.DataFrame, annotator: str, log: LabelLog | None) -> None:
+        check_text("annotator", annotator)
+        self.annotator, self._log = annotator, log
+        plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
+        self._rows = [{"queue_arm": "random", "repeat_of": None, **row} for row in plain]
+        self._handed: set[int] = set()
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many rows are judged (without a log: handed out), and how many there are."""
+        return len(self._handed if self._log is None else self._judged()), len(self._rows)
+
+    def take(self, n: int = 1) -> list[dict[str, Any]]:
+        """The next `n` rows, fewer at the end; with a log, none that the annotator has judged."""
+        passed = self._handed | self._judged()
+        places = [place for place in range(len(self._rows)) if place not in passed][:n]
+        self._handed.update(places)
+        return [dict(self._rows[place]) for place in places]
+
+    def release(self) -> None:
+        """Let the rows handed out be handed out again; with a log, those not judged."""
+        self._handed.clear()
+
+    def _judged(self) -> set[int]:
+        if self._log is None:
+            return set()
+        said = self._log.standing(self.annotator)
+        done = set(zip(said["item_id"], said["queue_arm"], strict=True))
+        return {n for n, row in enumerate(self._rows) if (row["item_id"], row["queue_arm"]) in done}
+
+
+def fixed(rows: pd.DataFrame, annotator: str, log: LabelLog | None = None) -> Fixed:
+    """A queue of just these `rows`, in their order, for calibration and adjudication.
+
+    Args:
+        rows: columns item_id, left_id, right_id and, where they matter, queue_arm, figure_id.
+        log: where given, rows that `annotator` has judged in their arm are left out.
+    """
+    return Fixed(rows, annotator, log)
+
+
+def _check_settings(wanted: int | None, repeats: float, lease: float) -> None:
+    if wanted is not None and wanted < 1:
+        raise ValueError(f"wanted {wanted}: give 1 or more, or None for everyone")
+    if not 0 <= repeats <= 0.5:
+        raise ValueError(f"repeats {repeats}: give a share from 0 to 0.5")
+    if not lease > 0:
+        raise ValueError(f"lease {lease}: give seconds above 0")
+
+
+@cache
+def _votes() -> sa.Select:
+    """The standing votes and hidden repeats of votes, in the order in which they were made."""
+    events = label_events.c
+    columns = (events.item_id, events.annotator, events.event_id, events.queue_arm)
+    asked = standing_events().where(events.queue_arm.in_(VOTES)).order_by(events.place)
+    return asked.with_only_columns(*columns, events.repeat_of, maintain_column_froms=True)

@@ -1,0 +1,50 @@
+"""How far annotators agree, drawn as a forest: one line a scope, its interval, and its n."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from vital_lib.plots._canvas import BESIDE, BLUE, GREEN, GREY, INK, ORANGE, PALE, canvas, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLOURS = {"overall": INK, "modality": BLUE, "pair": ORANGE, "self": GREEN}
+
+
+@styled
+def agreement_forest(agreement: pd.DataFrame) -> Figure:
+    """Krippendorff's alpha by modality, pair and person, each with its 95 % interval and n.
+
+    Raw agreement is a small pale mark on the same line: where it is high and alpha is low, nearly
+    all ticks are alike and agreement says little.
+
+    Args:
+        agreement: of `labels.agreement`: scope, kind, items, alpha, alpha_low, alpha_high, raw.
+    """
+    from vital_lib.plots import MODALITY_NAMES  # where this module is imported from
+
+    names = {**MODALITY_NAMES, "all": "all", "not_stated": "modality not stated"}
+    figure, axes = canvas(7.6, 1.5 + 0.3 * len(agreement))
+    lowest = min(0.0, agreement[["alpha", "alpha_low"]].min().min())
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    for place, row in enumerate(agreement.itertuples()):
+        colour = _COLOURS[row.kind]
+        axes.plot([row.alpha_low, row.alpha_high], [place, place], color=colour, linewidth=1.6)
+        axes.plot(row.raw, place, "|", color=PALE, markersize=11, markeredgewidth=2.5)
+        axes.plot(row.alpha, place, "o", color=colour, markersize=5.5)
+        text = "too few" if pd.isna(row.alpha) else f"{row.alpha:.2f}"
+        if not pd.isna(row.alpha_low + row.alpha_high):
+            text += f"  ({row.alpha_low:.2f} to {row.alpha_high:.2f})"
+        text += f"  n = {row.items:,}"
+        axes.annotate(text, (1, place), (9, 0), xycoords=("axes fraction", "data"), **BESIDE)
+    axes.set_yticks(range(len(agreement)), [names.get(name, name) for name in agreement.scope])
+    axes.set_ylim(len(agreement) - 0.4, -0.6)
+    axes.set_xlim(lowest - 0.03, 1.03)
+    axes.grid(False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("Krippendorff's alpha, with 95 % interval (pale mark: raw agreement)")
+    axes.set_title("Agreement over single ticks, random arm")
+    return figure
