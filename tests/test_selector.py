@@ -64,7 +64,7 @@ def draft_rows(n: int = 6) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def preference_rows(*votes: tuple[int, str, str]) -> pd.DataFrame:
+def preference_rows(*votes: tuple[int, str, str], arm: str = "random") -> pd.DataFrame:
     """Preferences from (figure number, annotator, which were accepted: "ab", "a", "", "skip")."""
     rows = []
     for number, who, accepted in votes:
@@ -78,6 +78,7 @@ def preference_rows(*votes: tuple[int, str, str]) -> pd.DataFrame:
                 "right_id": f"F{number}-r1-{right}",
                 "left_accepted": ticks[0],
                 "right_accepted": ticks[1],
+                "queue_arm": arm,
             }
         )
     frame = pd.DataFrame(rows)
@@ -142,6 +143,16 @@ def test_each_vote_makes_a_pair_of_its_own():
     pairs = human_pairs(votes, draft_rows(), figure_rows(), votes="each")
     assert better_of(pairs) == ["F0-r1-a", "F0-r1-b"]
     assert pairs["annotator"].tolist() == ["ann", "ben"]
+
+
+@pytest.mark.parametrize("votes", ["majority", "each"])
+def test_what_is_measured_on_was_drawn_at_random_and_what_trains_need_not_be(votes):
+    said = [(number, "ann", "a") for number in range(6)]
+    drawn = human_pairs(preference_rows(*said), draft_rows(), figure_rows(), votes=votes)
+    assert set(drawn["split"]) > {"train"}
+    picked = preference_rows(*said, arm="uncertainty")
+    pairs = human_pairs(picked, draft_rows(), figure_rows(), votes=votes)
+    assert better_of(pairs) == better_of(drawn[drawn["split"] == "train"])
 
 
 def test_human_pairs_refuse_strangers_and_unknown_ways_to_vote():

@@ -23,7 +23,9 @@ def human_pairs(
 ) -> pd.DataFrame:
     """Pairs from preferences: only where one response was accepted and the other rejected.
 
-    Both, neither and skip make no pair. Returns the columns of table `pairs`, weight 1.
+    Both, neither and skip make no pair. Agreement is measured on the pairs outside the training
+    split, so there only preferences of the random arm count. Returns the columns of table `pairs`,
+    weight 1.
 
     Args:
         votes: "majority" gives one pair per item, from the majority tick of its annotators for
@@ -33,6 +35,9 @@ def human_pairs(
     Raises:
         ValueError: `votes` is neither, or candidates that are not in `drafts` and `figures`.
     """
+    split_of = _split_of(preferences["left_id"], drafts, figures)
+    trains = preferences["left_id"].map(split_of) == "train"
+    preferences = preferences[trains | (preferences["queue_arm"] == "random")]
     if votes == "majority":
         found = majority_ticks(preferences).assign(annotator="majority")
         names = ["first_id", "second_id", "first_accepted", "second_accepted"]
@@ -51,7 +56,6 @@ def human_pairs(
             "annotator": found["annotator"][decided],
         }
     )
-    split_of = _split_of(pairs["left_id"], drafts, figures)
     return _pairs(pairs, source="human", split=pairs["left_id"].map(split_of))
 
 
