@@ -157,7 +157,7 @@ def test_what_is_measured_on_was_drawn_at_random_and_what_trains_need_not_be(vot
 
 def test_human_pairs_refuse_strangers_and_unknown_ways_to_vote():
     votes = preference_rows((0, "ann", "a"))
-    with pytest.raises(ValueError, match="1 of 1 candidates are not in .*'F0-r1-a'"):
+    with pytest.raises(ValueError, match="2 of 2 candidates are not in .*'F0-r1-b'"):
         human_pairs(votes, draft_rows().iloc[2:], figure_rows())
     with pytest.raises(ValueError, match="votes 'all': wanted"):
         human_pairs(votes, draft_rows(), figure_rows(), votes="all")

@@ -35,7 +35,7 @@ def human_pairs(
     Raises:
         ValueError: `votes` is neither, or candidates that are not in `drafts` and `figures`.
     """
-    split_of = _split_of(preferences["left_id"], drafts, figures)
+    split_of = _split_of([*preferences["left_id"], *preferences["right_id"]], drafts, figures)
     trains = preferences["left_id"].map(split_of) == "train"
     preferences = preferences[trains | (preferences["queue_arm"] == "random")]
     if votes == "majority":
