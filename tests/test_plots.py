@@ -57,9 +57,9 @@ FOREST = pd.DataFrame(
     {
         "scope": ["all", "mri", "ann and ben", "self: ann"],
         "kind": ["overall", "modality", "pair", "self"],
-        "items": [40, 12, 20, 0],
+        "items": [40, 12, 20, 1],
         **{"alpha": [0.6, 0.5, -0.2, np.nan], "alpha_low": [0.4, np.nan, -0.3, np.nan]},
-        **{"alpha_high": [0.8, np.nan, 0.1, np.nan], "raw": [0.85, 0.8, 0.5, np.nan]},
+        **{"alpha_high": [0.8, np.nan, 0.1, np.nan], "raw": [0.85, 0.8, 0.5, 1.0]},
     }
 )
 
@@ -168,8 +168,10 @@ def test_the_forest_has_a_line_for_every_scope_and_no_interval_where_none_was_me
         "0.60  (0.40 to 0.80)  n = 40",
         "0.50  n = 12",
         "-0.20  (-0.30 to 0.10)  n = 20",
-        "too few  n = 0",
+        "too few  n = 1",
     ]
+    nobody = FOREST.assign(items=[0, 0, 0, 0])
+    assert len(plots.agreement_forest(nobody).axes[0].texts) == 1
     assert axes.get_xlim()[0] < -0.3
 
 

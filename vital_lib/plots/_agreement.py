@@ -19,7 +19,8 @@ def agreement_forest(agreement: pd.DataFrame) -> Figure:
     """Krippendorff's alpha by modality, pair and person, each with its 95 % interval and n.
 
     Raw agreement is a small pale mark on the same line: where it is high and alpha is low, nearly
-    all ticks are alike and agreement says little.
+    all ticks are alike and agreement says little. A modality, pair or person with nothing judged
+    twice has no line.
 
     Args:
         agreement: of `labels.agreement`: scope, kind, items, alpha, alpha_low, alpha_high, raw.
@@ -27,6 +28,7 @@ def agreement_forest(agreement: pd.DataFrame) -> Figure:
     from vital_lib.plots import MODALITY_NAMES  # where this module is imported from
 
     names = {**MODALITY_NAMES, "all": "all", "not_stated": "modality not stated"}
+    agreement = agreement[(agreement["items"] > 0) | (agreement["kind"] == "overall")]
     figure, axes = canvas(7.6, 1.5 + 0.3 * len(agreement))
     lowest = min(0.0, agreement[["alpha", "alpha_low"]].min().min())
     axes.axvline(0, color=GREY, linewidth=0.8)
