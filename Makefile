@@ -1,6 +1,7 @@
 # make demo    the whole method, unattended, into data/runs/demo/ (SEED=k for other figures)
 # make lab     the same notebooks, with their panels, in JupyterLab
 # make label   the preference card alone, one secret link per annotator (ANNOTATORS=ann,bob)
+# make serve-clinic   the simulated models for any OpenAI client: PORT=8801 OPTIONS="--latency 0.2"
 # make test    everything fast      make test-all    also what is marked slow
 # make bench   measured ratios      make clean       removes .venv, caches and the demo's run
 
@@ -16,7 +17,7 @@ INSTALLED := .venv/.installed
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo lab label test test-all lint bench models clean
+.PHONY: demo lab label serve-clinic test test-all lint bench models clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m vital_lib.walkthrough --run data/runs/demo --seed $(SEED) --fresh
@@ -27,6 +28,10 @@ lab: $(INSTALLED)
 label: $(INSTALLED)
 	$(BIN)/python -m vital_lib.labelling --run $(RUN) --annotators "$(ANNOTATORS)" \
 		--host $(HOST) --port $(PORT) $(OPTIONS)
+
+serve-clinic: PORT = 8801
+serve-clinic: $(INSTALLED)
+	$(BIN)/python -m vital_lib.clinic.server --port $(PORT) $(OPTIONS)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"

@@ -1,9 +1,9 @@
-"""The clinic's models behind the API that real ones have: chat completions, in this process.
+"""The clinic's models behind the API that real ones have: chat completions, and a list of models.
 
 The transport is handed to the ordinary client, so that the embedded models are reached by the very
-path that real ones are. The same request always gets the same reply: chance depends on what the
-request says and on the service's seed, never on time, order or concurrency. It knows nothing of
-tables, runs or truth.
+path that real ones are; `server` serves the same on a socket. The same request always gets the
+same reply: chance depends on what the request says and on the service's seed, never on time, order
+or concurrency. It knows nothing of tables, runs or truth.
 """
 
 from __future__ import annotations
@@ -42,31 +42,53 @@ class _Refused(Exception):
 
 
 def transport(rates: Rates = DEFAULT_RATES, seed: int = 0) -> httpx2.MockTransport:
-    """A transport that answers POST .../chat/completions as the clinic's models do.
-
-    Errors come as the API's own: 404 for an unknown address or model, 405 for another method, 400
-    with the field's name for a request that cannot be served.
-    """
+    """A transport that answers as `respond` does, for a client in this process."""
 
     async def handle(request: httpx2.Request) -> httpx2.Response:
-        try:
-            return httpx2.Response(200, json=_completion(_body(request), rates, seed))
-        except _Refused as error:
-            return _error(error.status, str(error), error.param, error.code)
-        except BadRequest as error:
-            return _error(400, str(error), error.param, None)
+        status, reply = respond(request.method, request.url.path, request.content, rates, seed)
+        return httpx2.Response(status, json=reply)
 
     return httpx2.MockTransport(handle)
 
 
-def _body(request: httpx2.Request) -> Mapping[str, Any]:
-    if not request.url.path.endswith("/chat/completions"):
-        raise _Refused(404, f"Unknown request URL: {request.method} {request.url.path}", None, None)
-    if request.method != "POST":
-        raise _Refused(405, f"{request.method} is not allowed here; use POST", None, None)
+def respond(
+    method: str, path: str, content: bytes, rates: Rates = DEFAULT_RATES, seed: int = 0
+) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of the reply to POST .../chat/completions or GET .../models.
+
+    Errors come as the API's own: 404 for an unknown address or model, 405 for another method, 400
+    with the field's name for a request that cannot be served.
+    """
     try:
-        body = json.loads(request.content)
-    except ValueError as error:
+        if path.endswith("/models"):
+            _check_method(method, "GET")
+            return 200, _listed()
+        return 200, _completion(_body(method, path, content), rates, seed)
+    except _Refused as error:
+        return error.status, _error(str(error), error.param, error.code)
+    except BadRequest as error:
+        return 400, _error(str(error), error.param, None)
+
+
+def _check_method(method: str, wanted: str) -> None:
+    if method != wanted:
+        raise _Refused(405, f"{method} is not allowed here; use {wanted}", None, None)
+
+
+def _listed() -> dict[str, Any]:
+    models = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "clinic"} for name in MODELS
+    ]
+    return {"object": "list", "data": models}
+
+
+def _body(method: str, path: str, content: bytes) -> Mapping[str, Any]:
+    if not path.endswith("/chat/completions"):
+        raise _Refused(404, f"Unknown request URL: {method} {path}", None, None)
+    _check_method(method, "POST")
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise _Refused(400, f"The body is not JSON: {error}", None, None) from None
     if not isinstance(body, dict):
         raise _Refused(400, "The body is not a JSON object", None, None)
@@ -116,6 +138,6 @@ def _usage(body: Mapping[str, Any], content: str) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": reply, "total_tokens": prompt + reply}
 
 
-def _error(status: int, message: str, param: str | None, code: str | None) -> httpx2.Response:
+def _error(message: str, param: str | None, code: str | None) -> dict[str, Any]:
     error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    return httpx2.Response(status, json={"error": error})
+    return {"error": error}

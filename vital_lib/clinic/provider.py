@@ -1,0 +1,244 @@
+"""What a provider of models does with requests: lets in, limits, fails, answers, and counts.
+
+Decides and counts only; `server` carries it out on a socket, and `service` knows what the models
+say. Keeps hashes of request bodies, never bodies or headers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vital_lib.clinic.dials import Dials
+from vital_lib.clinic.service import respond
+
+_RATE_LIMITED = (429, "Rate limit reached; try again later", "requests", "rate_limit_exceeded")
+_ERRORS = {
+    "rate_limited": _RATE_LIMITED,
+    "rate_limited_after": _RATE_LIMITED,
+    "limit": _RATE_LIMITED,
+    "server_error": (500, "The server had an error; try again", "server_error", None),
+    "wrong_key": (401, "Incorrect API key provided", "invalid_request_error", "invalid_api_key"),
+}
+_TURNED_AWAY = ("limit", "wrong_key", "bad_request")
+_CRITERIA = (
+    *("scope", "tuning_value", "alignment", "accuracy", "utility"),
+    *("image_use", "clarity", "depth", "precision"),
+)
+_RESPONSE = "The image shows a rounded lesion with a smooth margin, of which the text says no more."
+_ASKED = {"instruction": "What does the image show?", "question_type": "open"}
+_FIXED: Mapping[str, Any] = {
+    "Conversation": {"rounds": [{**_ASKED, "response": _RESPONSE}] * 5},
+    "Drafts": {"questions": [{**_ASKED, "response_a": _RESPONSE, "response_b": "A lesion."}] * 4},
+    "Rating": {"rationale": _RESPONSE, "criteria": dict.fromkeys(_CRITERIA, 7), "overall": 7},
+    "ChatScores": {"rationale": _RESPONSE, "first": 8, "second": 7},
+    "Verdict": {"rationale": _RESPONSE, "winner": "tie"},
+}
+_FIXED_TOKENS = {"prompt_tokens": 1000, "completion_tokens": 150, "total_tokens": 1150}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is to be done about one request.
+
+    Args:
+        kind: "answered", a name of FAULTS, or what is turned away at once: "limit", "wrong_key",
+            "bad_request"; "page" for what is not counted.
+        seconds: to wait before it is sent.
+        tokens: in and out, as the body states them.
+        asked: hash of the request's body.
+    """
+
+    kind: str
+    status: int = 0
+    body: bytes = b""
+    seconds: float = 0.0
+    retry_after: float | None = None
+    tokens: tuple[int, int] = (0, 0)
+    asked: bytes = b""
+
+
+class Provider:
+    """Answers requests as the dials say, and counts them.
+
+    Every answer that `receive` gives is handed back to `finish`, once it is sent or the client
+    has hung up.
+
+    Args:
+        clock: seconds, never going back.
+    """
+
+    def __init__(self, dials: Dials, clock: Callable[[], float] = time.monotonic) -> None:
+        self._dials, self._clock = dials, clock
+        self._taken: deque[float] = deque()  # when requests were let in, within the last second
+        self._in_flight = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew to count and to draw; what is under way counts as asked just now."""
+        self._since = self._clock()
+        self._requests = self._most_in_flight = self._in_flight
+        self._answered = self._abandoned = self._repeated = self._in = self._out = 0
+        self._faults: Counter[str] = Counter()
+        self._drawn: Counter[bytes] = Counter()  # by body: how often there was a draw
+        self._known: set[bytes] = set()  # bodies that have been answered
+
+    def stats(self) -> dict[str, Any]:
+        """What was asked and answered since the start or `reset`.
+
+        At any time, requests = answered + abandoned + in_flight + the sum of faults.
+
+        Returns:
+            requests (chat completions asked for), answered (in full, as the models answer),
+            abandoned (the client hung up before its answer; a provider may charge for it), faults
+            (by kind: FAULTS, limit, wrong_key, bad_request), distinct (request bodies), repeated
+            (answers to a body that had been answered before: paid for twice), in_flight,
+            most_in_flight, tokens_in and tokens_out (of all replies sent, whole or spoilt),
+            seconds.
+        """
+        return {
+            "requests": self._requests,
+            "answered": self._answered,
+            "abandoned": self._abandoned,
+            "faults": dict(sorted(self._faults.items())),
+            "distinct": len(self._drawn),
+            "repeated": self._repeated,
+            "in_flight": self._in_flight,
+            "most_in_flight": self._most_in_flight,
+            "tokens_in": self._in,
+            "tokens_out": self._out,
+            "seconds": round(self._clock() - self._since, 3),
+        }
+
+    def receive(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """What to do about a request, `headers` by lower-case name."""
+        if path in ("/stats", "/stats/reset"):
+            return self._page(method, path)
+        refused = self._refused(headers)
+        if not path.endswith("/chat/completions"):
+            if refused:
+                return Answer("page", 401, refused.body)
+            return Answer("page", *_encoded(respond(method, path, body)))
+        asked = hashlib.sha256(body).digest()
+        self._drawn[asked] += 0
+        answer = refused or self._limited() or self._decide(method, path, body, asked)
+        self._requests += 1
+        if answer.kind in _TURNED_AWAY:  # never under way, so that no limit is passed by them
+            self._faults[answer.kind] += 1
+            return answer
+        self._in_flight += 1
+        self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        return answer
+
+    def finish(self, answer: Answer, *, heard: bool) -> None:
+        """Count an answer: sent, or not `heard` because the client hung up first."""
+        if answer.kind == "page" or answer.kind in _TURNED_AWAY:
+            return
+        self._in_flight -= 1
+        if not heard and answer.kind != "hang":
+            self._abandoned += 1
+            return
+        self._in += answer.tokens[0]
+        self._out += answer.tokens[1]
+        if answer.kind != "answered":
+            self._faults[answer.kind] += 1
+            return
+        self._answered += 1
+        self._repeated += answer.asked in self._known
+        self._known.add(answer.asked)
+
+    def _page(self, method: str, path: str) -> Answer:
+        if path == "/stats/reset":
+            if method != "POST":
+                return Answer("page", 405, b'{"error": {"message": "use POST"}}')
+            self.reset()
+        return Answer("page", *_encoded((200, self.stats())))
+
+    def _refused(self, headers: Mapping[str, str]) -> Answer | None:
+        """401, unless the key is sent as OpenAI or as Azure wants it."""
+        if self._dials.key is None:
+            return None
+        sent = headers.get("authorization", "").removeprefix("Bearer ")
+        sent = sent or headers.get("api-key", "")
+        if hmac.compare_digest(sent.encode(), self._dials.key.encode()):
+            return None
+        return _failure("wrong_key")
+
+    def _limited(self) -> Answer | None:
+        """429, where there is no room for one more; otherwise the request is let in."""
+        dials, now = self._dials, self._clock()
+        while self._taken and self._taken[0] <= now - 1:
+            self._taken.popleft()
+        wait = None
+        if dials.at_once is not None and self._in_flight >= dials.at_once:
+            wait = dials.retry_after
+        elif dials.per_second is not None and len(self._taken) >= dials.per_second:
+            wait = round(self._taken[0] + 1 - now, 3)
+        if wait is None:
+            self._taken.append(now)
+            return None
+        return _failure("limit", retry_after=wait if dials.says_when else None)
+
+    def _decide(self, method: str, path: str, body: bytes, asked: bytes) -> Answer:
+        fault, seconds = self._dials.draw(asked, self._drawn[asked])
+        self._drawn[asked] += 1
+        if fault in ("reset", "hang"):
+            return Answer(fault, seconds=seconds)
+        if fault in _ERRORS:
+            after = self._dials.retry_after if fault == "rate_limited_after" else None
+            return _failure(fault, seconds=seconds, retry_after=after)
+        if self._dials.reply == "fixed":
+            status, reply = 200, _fixed(body)
+        else:
+            status, reply = respond(method, path, body, seed=self._dials.seed)
+        if status != 200:
+            return Answer("bad_request", *_encoded((status, reply)))
+        usage = reply["usage"]
+        tokens = usage["prompt_tokens"], usage["completion_tokens"]
+        spoilt = _spoilt(reply, fault)
+        return Answer(fault or "answered", 200, spoilt, seconds, tokens=tokens, asked=asked)
+
+
+def _encoded(response: tuple[int, dict[str, Any]]) -> tuple[int, bytes]:
+    return response[0], json.dumps(response[1]).encode()
+
+
+def _failure(kind: str, *, seconds: float = 0.0, retry_after: float | None = None) -> Answer:
+    status, message, type_, code = _ERRORS[kind]
+    error = {"message": message, "type": type_, "param": None, "code": code}
+    return Answer(kind, *_encoded((status, {"error": error})), seconds, retry_after)
+
+
+def _fixed(body: bytes) -> dict[str, Any]:
+    """The same valid reply each time to what the schema's name asks for; the body is not parsed."""
+    place = body.find(b'"json_schema"')
+    tail = body[place : place + 200] if place >= 0 else b""
+    name = next((name for name in _FIXED if f'"{name}"'.encode() in tail), "Conversation")
+    message = {"role": "assistant", "content": json.dumps(_FIXED[name]), "refusal": None}
+    return {
+        "id": "chatcmpl-fixed",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "clinic",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}],
+        "usage": _FIXED_TOKENS,
+    }
+
+
+def _spoilt(reply: dict[str, Any], fault: str | None) -> bytes:
+    """The reply's JSON, after what a fault does to it; what is truncated, the server cuts."""
+    message = reply["choices"][0]["message"]
+    if fault == "refusal":
+        message.update(content=None, refusal="I'm sorry, but I can't help with that.")
+    elif fault == "empty":
+        message["content"] = ""
+    elif fault == "wrong_schema":
+        message["content"] = json.dumps({"reply": message["content"]})
+    whole = json.dumps(reply).encode()
+    return whole[: len(whole) * 2 // 3] if fault == "malformed" else whole
