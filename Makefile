@@ -26,6 +26,7 @@ lab: $(INSTALLED)
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks/00_start_here.ipynb
 
 label: $(INSTALLED)
+	@test -n "$(ANNOTATORS)" || { echo "name who labels: make label ANNOTATORS=ann,bob"; exit 2; }
 	$(BIN)/python -m vital_lib.labelling --run $(RUN) --annotators "$(ANNOTATORS)" \
 		--host $(HOST) --port $(PORT) $(OPTIONS)
 

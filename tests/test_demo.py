@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from vital_lib.labels import LabelLog, Queue
 from vital_lib.tables import TABLES, Workspace
 
 pytestmark = pytest.mark.slow
@@ -118,6 +119,27 @@ def test_the_report_holds_its_pictures_and_no_script(demo):
 def test_no_path_of_the_machine_stands_in_a_table_of_the_clinic(demo):
     workspace = Workspace(demo[0])
     assert not workspace.read("figures")["image"].str.startswith("/").any()
+
+
+def test_people_can_label_instead_beginning_with_nobody(demo, tmp_path):
+    """The labelling notebook runs to its end with an empty log, and with one person's labels."""
+    run = tmp_path / "people"
+    shutil.copytree(demo[0], run)
+    for log in run.glob("labels.sqlite*"):
+        log.unlink()
+    labelled = ("--first", "03", "--last", "03", "--set", "annotators=people")
+    done = _walk(run, *labelled)
+    assert done.returncode == 0, done.stderr
+    workspace = Workspace(run)
+    assert workspace.read("preferences").empty
+    log = LabelLog(workspace.label_url)
+    for place, row in enumerate(Queue(log, workspace.read("drafts"), "ann").take(12)):
+        del row["figure_id"]
+        log.record(**row, left_accepted=place % 2 == 0, right_accepted=True, annotator="ann")
+    done = _walk(run, *labelled)
+    assert done.returncode == 0, done.stderr
+    assert len(workspace.read("preferences")) == 12
+    assert workspace.read("demonstrations")["origin"].eq("this run").any()
 
 
 @pytest.mark.realdata

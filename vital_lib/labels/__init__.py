@@ -22,7 +22,7 @@ from vital_lib.labels.label_studio import (
 )
 from vital_lib.labels.log import ARMS, VOTES, LabelLog
 from vital_lib.labels.queue import Fixed, Queue, fixed
-from vital_lib.labels.views import accepted_share, decided_items, groups_of, majority_ticks
+from vital_lib.labels.views import accepted_share, decided_items, groups_of, majority_ticks, ticks_of
 
 __all__ = [
     "ARMS",
@@ -37,6 +37,7 @@ __all__ = [
     "fixed",
     "groups_of",
     "majority_ticks",
+    "ticks_of",
     "adjudication_rows",
     "agreement",
     "disagreements",

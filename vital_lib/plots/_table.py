@@ -52,7 +52,7 @@ def _look(column: pd.Series, texts: pd.Series) -> list[dict[str, str]]:
     if _is_number(column):
         style = _NUMBER
     else:
-        style = _WRAPPED if texts.str.len().max() > _LONG else "white-space: nowrap"
+        style = _WRAPPED if texts.astype(str).str.len().max() > _LONG else "white-space: nowrap"
     return [{"selector": "", "props": style}]
 
 
