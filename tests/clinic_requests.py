@@ -14,13 +14,16 @@ from vital_lib.clinic.lexicon import facts_in
 from vital_lib.clinic.phantoms import sample_truth
 from vital_lib.figures import FigureImage, open_image
 from vital_lib.prompts import Prompt
+from vital_lib.vlm.images import Images
+from vital_lib.vlm.prices import nothing
 from vital_lib.vlm.wire import make_body, make_request
 
 
 def sent(prompt: Prompt, *, model: str = "clinic", seed: int = 0) -> dict[str, Any]:
     """The JSON body that the client sends for `prompt`, read back from its bytes."""
-    request = make_request(model, prompt, seed=seed, repeat=0)
-    return json.loads(json.dumps(make_body(request, prompt)))
+    images = Images(nothing(model).images)
+    request = make_request(model, prompt, images.rule, seed=seed, repeat=0)
+    return json.loads(json.dumps(make_body(request, prompt, images)))
 
 
 def any_image(folder: Path) -> FigureImage:

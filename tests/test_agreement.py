@@ -173,6 +173,33 @@ def test_self_agreement_is_with_what_was_said_at_first_and_not_with_its_revision
     assert measured(log)["raw"]["self: ann"] == 0.5
 
 
+def test_two_repeats_of_one_item_are_two_occasions(log):
+    log.record(**judged(0, (True, False), event_id="first"))
+    log.record(**judged(0, (False, False), repeat_of="first"))
+    log.record(**judged(0, (True, False), repeat_of="first"))
+    row = measured(log).loc["self: ann"]
+    assert (row["items"], row["raw"]) == (2, 0.75)
+
+
+def test_repeats_in_the_other_arms_are_left_out(log):
+    log.record(**judged(0, (True, False)))
+    for n, arm in enumerate(["cluster", "uncertainty"], 1):
+        log.record(**judged(n, (True, False), event_id=arm, queue_arm=arm))
+        log.record(**judged(n, (True, False), repeat_of=arm, queue_arm=arm))
+    assert measured(log)["items"]["self: ann"] == 0
+
+
+def test_repeats_of_items_that_are_not_among_the_drafts_are_left_out(log):
+    for n in range(4):
+        log.record(**judged(n, (True, False), event_id=f"e{n}"))
+        log.record(**judged(n, (True, n > 2), repeat_of=f"e{n}"))
+    few = DRAFTS[DRAFTS["figure_id"].isin(["F2", "F3"])]
+    votes = log.preferences()
+    votes = votes[votes["item_id"].isin(few["instruction_id"])]
+    row = agreement(votes, log.history(), few, FIGURES).set_index("scope").loc["self: ann"]
+    assert (row["items"], row["raw"]) == (2, 0.75)
+
+
 def test_an_undone_judgement_and_an_undone_repeat_are_no_occasions(log):
     log.record(**judged(0, (True, False), event_id="first"))
     log.record(**judged(0, (False, False), repeat_of="first"))

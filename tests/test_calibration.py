@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from vital_lib.labels import LabelLog
+from vital_lib.labels import LabelLog, fixed
 from vital_lib.labels.calibration import (
     calibration_reference,
     calibration_result,
@@ -88,6 +88,57 @@ def test_the_round_is_drawn_by_its_seed(log):
     drawn = [calibration_rows(log.preferences(), DRAFTS, "eve", seed=seed) for seed in (0, 0, 1)]
     pd.testing.assert_frame_equal(drawn[0], drawn[1])
     assert list(drawn[0]["item_id"]) != list(drawn[2]["item_id"])
+
+
+def own(log: LabelLog) -> list[str]:
+    """The items that eve has calibrated on."""
+    rows = log.calibrations()
+    return list(rows["item_id"][rows["annotator"] == "eve"])
+
+
+def drawn(log: LabelLog, **more) -> pd.DataFrame:
+    return calibration_rows(log.preferences(), DRAFTS, "eve", calibrated=own(log), **more)
+
+
+def say(log: LabelLog, row: dict) -> None:
+    sides = {name: row[name] for name in ("item_id", "left_id", "right_id", "queue_arm")}
+    log.record(**sides, annotator="eve", left_accepted=True, right_accepted=False)
+
+
+def test_a_finished_round_stays_finished_whatever_was_judged_since(log):
+    agreed(log, {n: [(True, True), (False, False), (True, False)][n % 3] for n in range(20)})
+    while rows := fixed(drawn(log), "eve", log).take():
+        say(log, rows[0])
+    done = own(log)
+    assert len(done) == 10
+    agreed(log, dict.fromkeys(range(20, 36), (True, True)))  # more has a reference
+    n = int(done[0][1:])
+    log.record(**judged(n, (False, False), "cat"))  # and one of hers has lost it
+    for item in {f"i{n}" for n in range(20)} - set(done):
+        log.record(**judged(int(item[1:]), (True, False), "eve"))
+    queue = fixed(drawn(log), "eve", log)
+    assert queue.progress == (10, 10) and queue.take() == []
+    assert set(drawn(log)["item_id"]) == set(done)
+
+
+def test_a_round_begun_is_topped_up_with_the_items_that_it_began_with(log):
+    agreed(log, {n: [(True, True), (False, False), (True, False)][n % 3] for n in range(36)})
+    planned = drawn(log)
+    for row in planned.head(4).to_dict("records"):
+        say(log, row)
+    assert set(drawn(log)["item_id"]) == set(planned["item_id"])
+    assert set(drawn(log, n=6)["item_id"]) == set(planned["item_id"][:6])
+    assert len(drawn(log, n=3)) == 3
+
+
+def test_what_she_votes_on_in_between_does_not_change_the_rest_of_the_round(log):
+    agreed(log, dict.fromkeys(range(0, 36, 3), (True, False)))  # one item of each of 12 figures
+    planned = list(drawn(log)["item_id"])
+    spare = {f"i{n}" for n in range(0, 36, 3)} - set(planned)
+    log.record(**judged(int(spare.pop()[1:]), (True, False), "eve"))
+    assert list(drawn(log)["item_id"]) == planned
+    log.record(**judged(int(planned[3][1:]), (True, False), "eve"))
+    assert list(drawn(log)["item_id"]) == [*planned[:3], *planned[4:], *spare]
 
 
 def test_where_nothing_is_agreed_on_there_is_no_round(log):

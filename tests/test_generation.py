@@ -15,10 +15,15 @@ from vital_lib.figures import MODALITIES
 from vital_lib.generation import (
     FEWER,
     UNREAD_COLUMNS,
+    compare_arms,
     draft_candidates,
     generate_candidates,
     generation_prompts,
+    paired_drafts,
 )
+from vital_lib.generation.candidates import _draw, _pool
+from vital_lib.labels import LabelLog, Queue
+from vital_lib.panels.preference_card import PreferenceCard
 from vital_lib.tables import Workspace, empty_frame
 from vital_lib.vlm import VLM
 
@@ -96,7 +101,7 @@ def replying(content):
 
 def model(content):
     transport, bodies = replying(content)
-    return VLM("generator", transport=transport), bodies
+    return VLM("generator", local=True, transport=transport), bodies
 
 
 def generate(run, frame, demonstrations, content=None, *, arm="clinician", **options):
@@ -151,11 +156,11 @@ def test_an_unread_reply_is_a_row_of_unread_with_the_raw_reply(run):
     def answer(body, place):
         return said("no JSON") if "Caption 1." in own_text(body) else said(json.dumps(drafts()))
 
-    vlm = VLM("generator", transport=in_process(answer))
+    vlm = VLM("generator", local=True, transport=in_process(answer))
     made, unread = draft_candidates(figures(), vlm, resolve=run.resolve)
     assert sorted(set(made["figure_id"])) == ["f0", "f2"]
     [row] = unread.to_dict("records")
-    assert (row["figure_id"], row["text"]) == ("f1", "no JSON") and "Invalid JSON" in row["reason"]
+    assert (row["figure_id"], row["text"]) == ("f1", "no JSON") and row["reason"]
     assert vlm.ledger.trace(row["reply_id"])["text"] == "no JSON"
 
 
@@ -173,7 +178,7 @@ def test_a_reply_after_a_server_error_becomes_candidates(run):
         return fault(500, retry_after_ms="1") if place == 0 else said(json.dumps(drafts()))
 
     with Loopback(answer) as server:
-        vlm = VLM("generator", base_url=server.base_url)
+        vlm = VLM("generator", local=True, base_url=server.base_url)
         made, unread = draft_candidates(figures(1), vlm, resolve=run.resolve)
     assert len(made) == 8 and unread.empty
 
@@ -188,6 +193,34 @@ def test_a_shorter_conversation_is_kept_and_flagged(run):
 def test_a_multi_line_response_is_kept_whole(run):
     made, _, _ = generate(run, figures(1), ONE_EACH)
     assert made["response"].tolist()[0] == "A0.\nMore."
+
+
+def test_only_the_figures_of_unread_are_asked_again_and_join_the_others(run):
+    bodies = []
+
+    def answer(body, place):
+        bodies.append(own_text(body))
+        bad = "Caption 1." in own_text(body) and len(bodies) <= 3
+        return said("no JSON" if bad else json.dumps(drafts()))
+
+    vlm = VLM("generator", local=True, transport=in_process(answer))
+    made, unread = draft_candidates(figures(), vlm, resolve=run.resolve)
+    failed = figures()[figures()["figure_id"].isin(unread["figure_id"])]
+    same, still = draft_candidates(failed, vlm, resolve=run.resolve)
+    assert same.empty and still["figure_id"].tolist() == ["f1"] and len(bodies) == 3
+    more, unread = draft_candidates(failed, vlm, resolve=run.resolve, again=True)
+    assert len(bodies) == 4 and "Caption 1." in bodies[3] and unread.empty
+    whole = pd.concat([made, more])
+    assert whole["candidate_id"].is_unique and whole["figure_id"].nunique() == 3
+    read, unread = draft_candidates(figures(), vlm, resolve=run.resolve)  # the notebook run anew
+    assert len(bodies) == 4 and unread.empty and len(read) == len(whole)
+
+
+def test_what_goes_against_the_text_is_flagged_as_it_is_read(run):
+    named = drafts(1)
+    named["questions"][0]["response_a"] = "As described in the caption, it is small."
+    made, _ = draft_candidates(figures(1), model(named)[0], resolve=run.resolve, questions=2)
+    assert made["flags"].tolist() == [[FEWER, "names_the_text"], [FEWER]]
 
 
 # ------------------------------------------------------------------ ids and seeds
@@ -230,6 +263,16 @@ def test_adding_figures_changes_nothing_for_the_others(run):
 def test_the_seed_in_the_table_is_the_one_that_was_sent(run):
     made, _, bodies = generate(run, figures(2), ONE_EACH)
     assert set(made["seed"]) == {body["seed"] for body in bodies}
+
+
+def test_the_recorded_seed_alone_decides_which_demonstrations_are_drawn(run):
+    """Two figures that record the same seed are shown the same, whatever their ids."""
+    many = pool(*(demonstration(f"d{n}", "mri") for n in range(40)))
+    made, _, _ = generate(run, figures(12), many)
+    drawn = made.groupby("seed")["demonstration_ids"].agg(lambda ids: ids.iloc[0])
+    opened = _pool(many, {}, run.resolve)
+    for seed, ids in drawn.items():
+        assert [one.id for one in _draw(opened, "another figure", seed)] == ids
 
 
 # ------------------------------------------------------------------ demonstrations
@@ -348,3 +391,104 @@ def test_the_published_demonstrations_can_be_shown(run, realdata):
     assert unread.empty and made["demonstration_ids"].map(len).min() == 5
     assert all(len(body["messages"]) == 12 for body in bodies)
     assert not re.search(r'"response":\s*""', json.dumps(bodies))
+
+
+# ------------------------------------------------------------------ two prompts or arms, blind
+
+
+def two_arms(run, count=6):
+    """Candidates of two arms about the same figures; the answers of the second say "better"."""
+    better = json.loads(json.dumps(conversation(2)).replace("A", "Better A"))
+    a = generate(run, figures(count), pool(), conversation(2), arm="none")[0]
+    b = generate(run, figures(count), ONE_EACH, better, arm="clinician")[0]
+    return a, b
+
+
+GROUPS = figures(12).assign(group_id=[f"article {n // 2}" for n in range(12)])
+
+
+def test_two_arms_are_paired_by_figure_and_round_and_their_ids_tell_nothing(run):
+    a, b = two_arms(run)
+    items, key = paired_drafts(a, b[b["figure_id"] != "f5"])
+    assert len(items) == 5 * 2 * 2 and items["candidate_id"].is_unique
+    assert (items.groupby("instruction_id")["figure_id"].agg(["size", "nunique"]) == [2, 1]).all(
+        axis=None
+    )
+    assert (
+        not items.astype(str)
+        .apply(lambda texts: texts.str.contains("none|clinician"))
+        .any(axis=None)
+    )
+    for side, own in (("a", a), ("b", b)):
+        rows = key[key["side"] == side]
+        assert set(rows["original_id"]) <= set(own["candidate_id"]) and len(rows) == 10
+    both = [*range(20)]
+    first = items.drop_duplicates("instruction_id")["candidate_id"]
+    order = items.assign(place=both).merge(key, on="candidate_id")
+    lower = order.sort_values("candidate_id").drop_duplicates("instruction_id_x")
+    assert 1 < (order[order["candidate_id"].isin(first)]["side"] == "a").sum() < 9
+    assert 1 < (lower["side"] == "a").sum() < 9  # neither place nor the order of the ids tells
+
+
+def test_instructions_that_differ_stand_above_their_responses(run):
+    a, b = two_arms(run, 1)
+    items, _ = paired_drafts(a, b)
+    assert set(items["instruction"]) == {"Q0?", "Q1?"} and "A0.\nMore." in set(items["response"])
+    items, _ = paired_drafts(a, b.assign(instruction="Why?"))
+    assert items["instruction"].nunique() == 1
+    assert "Question: Why?\n\nAnswer: Better A0.\nMore." in set(items["response"])
+
+
+def test_of_a_drafted_instruction_the_first_response_is_paired(run):
+    one, _ = draft_candidates(figures(2), model(drafts(2))[0], resolve=run.resolve)
+    items, key = paired_drafts(one, one.assign(response="Other."))
+    assert len(items) == 8 and key["original_id"].str.endswith("-a").all()
+
+
+def test_two_sets_without_a_common_figure_are_refused(run):
+    a, b = two_arms(run, 2)
+    with pytest.raises(ValueError, match="share no figure and round"):
+        paired_drafts(a[a["figure_id"] == "f0"], b[b["figure_id"] == "f1"])
+
+
+def test_a_pair_rated_on_the_card_is_won_by_the_arm_that_was_preferred(run):
+    items, key = paired_drafts(*two_arms(run))
+    log = LabelLog(f"sqlite:///{run.path / 'labels.sqlite'}")
+    queue = Queue(log, items, "ada", repeats=0)
+    image = run.path / "images" / "f0.png"
+    card = PreferenceCard(queue, items, figures(6), lambda _: image.read_bytes(), log)
+    texts = items.set_index("candidate_id")["response"]
+    order = queue.items().set_index("item_id")
+    for place in range(12):
+        left = texts[order.at[card.item_id, "left_id"]]
+        card.choose("both" if place < 2 else "left" if left.startswith("Better") else "right")
+    found = compare_arms(log.preferences(), key, GROUPS)
+    assert (found["arms.a_wins"], found["arms.ties"], found["arms.b_wins"]) == (0, 2, 10)
+    assert found["arms.a_win_rate"] == pytest.approx(1 / 12) and found["arms.pairs"] == 12
+    assert found["arms.a_minus_b_accepted"] == pytest.approx(-10 / 12)
+    assert 0 <= found["arms.a_win_rate_low"] < 1 / 12 < found["arms.a_win_rate_high"]
+    turned = compare_arms(
+        log.preferences(), key.assign(side=key["side"].map({"a": "b", "b": "a"})), GROUPS
+    )
+    assert turned["arms.a_win_rate"] == pytest.approx(11 / 12)
+
+
+def test_judgements_of_other_items_and_skips_say_nothing_of_the_arms(run):
+    items, key = paired_drafts(*two_arms(run, 1))
+    pairs = [(item, *own["candidate_id"]) for item, own in items.groupby("instruction_id")]
+    rows = [
+        {"item_id": item, "left_id": left, "right_id": right} | ticks
+        for (item, left, right), ticks in zip(
+            [*pairs, ("elsewhere", "x", "y")],
+            [
+                {"left_accepted": True, "right_accepted": False},
+                {"left_accepted": None, "right_accepted": None},
+                {"left_accepted": True, "right_accepted": False},
+            ],
+            strict=True,
+        )
+    ]
+    found = compare_arms(pd.DataFrame(rows), key, GROUPS)
+    assert found["arms.pairs"] == 1 and found["arms.skips"] == 1
+    with pytest.raises(ValueError, match="none of 1 judgements is of a pair"):
+        compare_arms(pd.DataFrame(rows[2:]), key, GROUPS)

@@ -8,7 +8,15 @@ import pandas as pd
 import pytest
 from loopback import Loopback, fault, in_process, said, save_image
 
-from vital_lib.judging import combine_orders, compare_answers, rate_candidates, score_answers
+from vital_lib.judging import (
+    RESPONSES,
+    combine_orders,
+    compare_answers,
+    compare_drafts,
+    rate_again,
+    rate_candidates,
+    score_answers,
+)
 from vital_lib.prompts import VERSIONS, RatingCriteria
 from vital_lib.tables import Workspace, empty_frame
 from vital_lib.vlm import VLM
@@ -69,7 +77,7 @@ def judge(answer, **options):
         bodies.append(body)
         return said(answer(fields(body)))
 
-    vlm = VLM("judge", transport=in_process(respond), **options)
+    vlm = VLM("judge", local=True, transport=in_process(respond), **options)
     vlm.bodies = bodies
     return vlm
 
@@ -94,16 +102,45 @@ def test_each_candidate_has_the_rating_that_it_was_given(run):
     assert run.write("ratings", ratings) == 11
 
 
-@pytest.mark.parametrize("raw", ["", "I would say nine.", "1. Score: 9", "9", "[[9]]", rating("9")])
+@pytest.mark.parametrize("raw", ["", "I would say 9.", "Score: 9/5", "8 - 9", rating("9")])
 def test_a_reply_without_a_rating_is_null_and_its_words_are_kept(run, raw):
     def answer(said):
         return raw if said["Response"] == "odd" else rating(9)
 
     ratings = rate(run, candidates("fine", "odd", "fine"), answer)
     assert ratings["overall"].isna().tolist() == [False, True, False]
-    assert ratings["criteria"][1] == [] and ratings["rationale"][1] == (raw or "empty reply")
+    reason, words = ratings["rationale"][1][1:].split("]", 1)
+    assert ratings["criteria"][1] == [] and reason and words.strip() == raw
     assert run.write("ratings", ratings) == 3
     assert run.read("ratings")["overall"].isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("raw", "overall"), [("7.5", 7.5), ("Score: 9/10", 9), ("1. Score: 9", 9)])
+def test_a_rating_in_words_is_read_without_the_criteria_that_it_leaves_out(run, raw, overall):
+    ratings = rate(
+        run, candidates("fine"), lambda said: f"{raw}\nclarity: 4" if raw != "7.5" else raw
+    )
+    assert ratings["overall"].tolist() == [overall]
+    clarity = [] if raw == "7.5" else [{"criterion": "clarity", "rating": 4.0}]
+    assert ratings["criteria"][0] == clarity and run.write("ratings", ratings) == 1
+
+
+def test_what_was_not_read_is_asked_again_and_nothing_else(run):
+    """Two of three repeats come back unread for one candidate; then the judge finds its words."""
+    silent = True
+
+    def answer(said):
+        return "" if silent and said["Response"] == "odd" else rating(9)
+
+    vlm, frame = judge(answer), candidates("fine", "odd")
+    before = rate(run, frame, vlm, repeats=2)
+    sent, silent = len(vlm.bodies), False
+    after = rate_again(before, frame, FIGURES, vlm, resolve=run.resolve)
+    assert before["overall"].isna().tolist() == [False, True, False, True]
+    assert after["overall"].tolist() == [9.0] * 4 and len(vlm.bodies) == sent + 2
+    names = ["candidate_id", "judge", "repeat", "reply_id"]
+    pd.testing.assert_frame_equal(after[names], before[names])
+    assert run.write("ratings", after) == 4
 
 
 def test_all_unread_is_all_null(run):
@@ -168,7 +205,7 @@ def test_ratings_are_kept_as_they_arrive(run):
 
     frame = candidates(*(f"r{number}" for number in range(9)))
     with Loopback(answer) as server:
-        vlm = VLM("judge", base_url=server.base_url, ledger=run.ledger, concurrency=1)
+        vlm = VLM("judge", local=True, base_url=server.base_url, ledger=run.ledger, concurrency=1)
         with pytest.raises(RuntimeError, match="key was refused"):
             rate(run, frame, vlm)
         kept = vlm.spent()["requests"]
@@ -334,14 +371,14 @@ def test_a_tie_in_one_order_alone_is_a_tie(run):
     assert combine_orders(compare(run, answer))["winner"].tolist() == 3 * ["tie"]
 
 
-@pytest.mark.parametrize("raw", ["[[A]]", "first", "8 6", '{"winner": "A"}'])
+@pytest.mark.parametrize("raw", ["The first.", "A", "8 6", '{"winner": "A"}'])
 def test_an_unread_verdict_is_null_and_not_a_tie(run, raw):
     def answer(said):
         return raw if said["Answer 1"] == "old 1" else verdict("first")
 
     verdicts = compare(run, answer)
     assert verdicts["winner"].isna().tolist() == [False, False, True, False, False, False]
-    assert verdicts["rationale"][2] == raw and run.write("verdicts", verdicts) == 6
+    assert verdicts["rationale"][2].endswith(f"] {raw}") and run.write("verdicts", verdicts) == 6
     combined = combine_orders(run.read("verdicts"))
     assert combined["winner"].isna().tolist() == [False, True, False]
     assert run.write("verdicts", combined) == 3
@@ -380,3 +417,14 @@ def test_judges_are_combined_each_by_itself(run):
 def test_a_model_is_not_compared_with_itself(run):
     with pytest.raises(ValueError, match="both 'old'"):
         compare_answers(questions(), BOTH, "old", "old", VLM(), resolve=run.resolve)
+
+
+def test_the_two_responses_of_a_draft_are_compared_against_the_figures_text(run):
+    frame = candidates("good", "bad", "alone").assign(instruction_id=["i0", "i0", "i1"])
+    vlm = judge(prefers("good"))
+    verdicts = compare_drafts(frame, FIGURES, vlm, resolve=run.resolve)
+    assert verdicts["question_id"].tolist() == ["i0", "i0"]  # one response alone is no pair
+    assert verdicts["winner"].tolist() == ["a", "a"] and verdicts["order"].tolist() == ["ab", "ba"]
+    assert set(verdicts["model_a"]) == {RESPONSES[0]} and set(verdicts["model_b"]) == {RESPONSES[1]}
+    shown = fields(vlm.bodies[0])
+    assert shown["Question"] == "Q0?" and "Caption 0." in shown["Reference answer"]

@@ -248,6 +248,59 @@ def test_a_locked_log_is_said_and_saves_once_it_is_free(tmp_path, monkeypatch):
     log.close()
 
 
+def held_open(folder: Path) -> list[str]:
+    """The files of `folder` that this process holds open; none where /proc does not tell."""
+    files = Path("/proc/self/fd")
+    targets = [os.path.realpath(link) for link in (files.iterdir() if files.exists() else ())]
+    return [target for target in targets if target.startswith(str(folder))]
+
+
+def test_a_file_that_is_gone_is_said_until_it_is_back(tmp_path):
+    folder, aside = tmp_path / "run", tmp_path / "aside"
+    path = folder / "labels.sqlite"
+    drafts = pd.DataFrame(
+        [{"figure_id": "F", "instruction_id": "F-r1", "candidate_id": name} for name in "ab"]
+    )
+    log = opened(path)
+    log.record(**judged("i1", event_id="e1"))
+    queue = Queue(log, drafts, "ann")
+    for taken, back in ((folder, aside), (path, path.with_name("other.sqlite"))):
+        taken.rename(back)
+        acts = (lambda: log.undo("ann"), log.history, queue.take, lambda: queue.progress)
+        for act in (lambda: log.record(**judged("i2", event_id="e2")), *acts):
+            with pytest.raises(
+                LabelsNotSaved, match="was removed, renamed or replaced.*put it bac"
+            ):
+                act()
+        assert not taken.exists()  # no empty log is made in its place
+        assert not held_open(tmp_path)
+        back.rename(taken)
+        assert log.record(**judged("i2", event_id="e2")) == "e2"
+        assert list(log.history()["event_id"]) == ["e1", "e2"]
+    log.close()
+    assert list(opened(path).history()["event_id"]) == ["e1", "e2"]
+
+
+def test_labels_are_not_written_into_another_file_put_in_the_place_of_theirs(tmp_path):
+    log, other = opened(tmp_path / "labels.sqlite"), opened(tmp_path / "other.sqlite")
+    log.record(**judged("i1"))
+    other.record(**judged("i9"))
+    other.close()
+    (tmp_path / "other.sqlite").replace(tmp_path / "labels.sqlite")
+    with pytest.raises(LabelsNotSaved, match="open the label log anew to go on with what lies"):
+        log.record(**judged("i2"))
+
+
+def test_the_log_stays_where_it_was_opened_when_the_folder_worked_in_changes(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    log = LabelLog("sqlite:///labels.sqlite")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    log.record(**judged("i1"))
+    log.close()
+    assert list(opened(tmp_path / "labels.sqlite").history()["item_id"]) == ["i1"]
+
+
 def test_a_stopped_postgresql_is_said_and_the_same_event_is_saved_when_it_is_back(own_server):
     drafts = pd.DataFrame(
         [{"figure_id": "F", "instruction_id": "F-r1", "candidate_id": name} for name in "ab"]

@@ -239,6 +239,15 @@ def test_a_released_or_expired_place_is_free_and_a_judged_one_is_not(log):
     assert [row["item_id"] for row in ann.take(6)] == back
 
 
+def test_what_is_judged_is_not_given_back_by_a_release(log):
+    ann, ben = (Queue(log, drafts(2), who, wanted=1, repeats=0) for who in ("ann", "ben"))
+    rows = ann.take(2)
+    judge(log, rows[0], "ann")
+    ann.release()
+    log.undo("ann")  # the place is still held for her
+    assert [row["item_id"] for row in ben.take(9)] == list(ben.items()["item_id"][1:])
+
+
 def test_after_a_reload_she_gets_back_what_she_holds_and_never_what_she_judged(open_log):
     log, settings = open_log(), {"wanted": 1, "repeats": 0}
     before, ben = Queue(log, drafts(4), "ann", **settings), Queue(log, drafts(4), "ben", **settings)
@@ -273,12 +282,57 @@ def test_an_undone_judgement_frees_its_place(log):
     assert ann_again.take()[0]["item_id"] == row["item_id"]
 
 
-def test_calibration_and_adjudication_take_no_place(log):
+@pytest.mark.parametrize("wanted", [None, 1])
+def test_an_undone_judgement_of_an_earlier_session_comes_back(log, wanted):
+    before = Queue(log, drafts(2), "ann", wanted=wanted, repeats=0)
+    items = list(before.items()["item_id"])
+    judge_all(log, before, 4)
+    later = Queue(log, drafts(2), "ann", wanted=wanted, repeats=0, lease=1e-9)
+    log.undo("ann")
+    before.release()
+    assert later.progress == (3, 6)
+    assert [row["item_id"] for row in later.take(9)] == items[3:]
+
+
+def test_what_was_judged_elsewhere_since_the_opening_is_not_handed_out(log):
+    ann = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
+    rows = ann.items().assign(repeat_of=None).to_dict("records")
+    judge(log, rows[0], "ann")  # with no claim on it: as an import, or once the lease is over
+    judge(log, rows[1], "ben")
+    assert [row["item_id"] for row in ann.take(9)] == [row["item_id"] for row in rows[2:]]
+    assert ann.progress == (1, 5)
+
+
+def test_calibration_and_adjudication_of_others_take_no_place(log):
     queue = Queue(log, drafts(1), "ann", wanted=1, repeats=0)
     row = queue.items().iloc[0].to_dict() | {"repeat_of": None}
-    for who, arm in (("ann", "calibration"), ("ben", "adjudication")):
+    for who, arm in (("cleo", "calibration"), ("ben", "adjudication")):
         judge(log, row | {"queue_arm": arm}, who)
     assert queue.progress == (0, 3) and len(queue.take(3)) == 3
+
+
+@pytest.mark.parametrize("arm", ["calibration", "adjudication"])
+def test_what_she_judged_knowing_what_others_said_is_no_vote_of_hers_any_more(log, arm):
+    before = Queue(log, drafts(2), "ann", repeats=0)
+    rows = before.items().assign(repeat_of=None).to_dict("records")
+    judge(log, rows[1] | {"queue_arm": arm}, "ann")
+    for queue in (before, Queue(log, drafts(2), "ann", repeats=0)):
+        assert queue.progress == (0, 5)
+        assert [row["item_id"] for row in queue.take(2)] == [rows[n]["item_id"] for n in (0, 2)]
+        queue.release()
+    log.undo("ann")
+    assert before.progress == (0, 6) and before.take(2)[1]["item_id"] == rows[1]["item_id"]
+
+
+def test_a_vote_that_she_also_adjudicated_is_counted_once_and_never_repeated(log):
+    queue = Queue(log, drafts(20), "ann", repeats=0.5)
+    rows = judge_all(log, queue, 18)
+    for row in rows:
+        judge(log, row | {"queue_arm": "adjudication"}, "ann")
+    assert queue.progress[0] == 18
+    repeated = {row["item_id"] for row in judge_all(log, queue) if row["repeat_of"]}
+    assert repeated and not repeated & {row["item_id"] for row in rows}
+    assert queue.progress[0] == queue.progress[1] and len(log.preferences()) == 60
 
 
 def test_about_one_act_in_twenty_is_a_hidden_repeat_of_ten_items_ago(log):

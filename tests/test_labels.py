@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import statistics
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import sqlalchemy as sa
 
 from vital_lib.labels import (
     ARMS,
+    VOTES,
     LabelLog,
     LabelsNotSaved,
     accepted_share,
@@ -137,6 +140,48 @@ def test_undo_takes_back_ones_own_judgement_only(log):
     assert log.undo("cleo") is None
 
 
+def test_undo_and_what_stands_keep_to_the_arms_asked_for(log):
+    vote, checked = (log.record(**judged("i1", queue_arm=arm)) for arm in ("cluster", ARMS[3]))
+    latest = log.record(**judged("i2"))
+    assert list(log.standing("ann", arms=VOTES)["event_id"]) == [vote, latest]
+    assert list(log.standing("ann", arms=["calibration"])["event_id"]) == [checked]
+    assert log.undo("ann", arms=["adjudication"]) is None
+    assert log.undo("ann", ["calibration"]) == checked
+    assert log.undo("ann", ["calibration"]) is None
+    assert list(log.standing("ann")["event_id"]) == [vote, latest]
+    assert log.undo("ann") == latest
+
+
+def test_the_latest_that_stand_are_as_many_as_asked_for_in_their_order(log):
+    ids = log.record_many(judged(f"i{n}", queue_arm=VOTES[n % 2]) for n in range(6))
+    log.undo("ann")
+    assert list(log.standing("ann", limit=2)["event_id"]) == ids[3:5]
+    assert list(log.standing("ann", limit=2, arms=VOTES[:1])["event_id"]) == [ids[2], ids[4]]
+    assert list(log.standing("ann", item_id="i1", limit=2)["event_id"]) == [ids[1]]
+    assert list(log.standing("ann", limit=9)["event_id"]) == ids[:5]
+    assert log.standing("ann", limit=0).empty and list(log.standing("ann").index) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_the_latest_of_20000_judgements_come_without_reading_the_others(tmp_path):
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    log.record_many(judged(f"i{n}") for n in range(20_000))
+
+    def seconds(act) -> float:
+        starts = [(time.perf_counter(), act(), time.perf_counter()) for _ in range(9)]
+        return statistics.median(end - start for start, _, end in starts)
+
+    everything = seconds(lambda: log.standing("ann"))
+    for act in (
+        lambda: log.undo("ann"),
+        lambda: log.undo("ann", VOTES),
+        lambda: log.standing("ann", limit=20),
+        lambda: log.standing("ann", item_id="i7"),
+    ):
+        assert seconds(act) < everything / 8
+    log.close()
+
+
 def test_a_skip_can_be_undone_too(log):
     log.record(**judged(ticks=(None, None), cannot_judge=True))
     log.undo("ann")
@@ -217,6 +262,8 @@ def test_a_reference_must_be_to_ones_own_judgement_of_the_item(log, name):
     [
         ({"annotator": ""}, "annotator must be a text that is not empty, not ''"),
         ({"annotator": "  "}, "annotator must be"),
+        ({"event_id": ""}, "event_id must be a text that is not empty, not ''"),
+        ({"event_id": " "}, "event_id must be"),
         ({"item_id": None}, "item_id must be a text that is not empty, not None"),
         ({"right_id": "i1-a"}, "left_id and right_id are both 'i1-a'"),
         ({"left_accepted": None}, r"ticks \[None, False\]"),

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
-from vital_lib import panels
+from vital_lib import judging, panels
 from vital_lib.figures import open_image
 from vital_lib.labels import LabelLog, fixed
 from vital_lib.panels import (
@@ -29,9 +29,12 @@ from vital_lib.panels import (
     PreferenceCard,
     ProgressView,
     PromptViewer,
+    RunMonitor,
     _panel,
 )
 from vital_lib.selection import select, top_candidates
+from vital_lib.statistics import Interval
+from vital_lib.vlm.job import Job
 
 FOLDER = Path(panels.__file__).parent
 HOSTILE = '<img src=x onerror="alert(1)"> $x^2$ & "quotes"'
@@ -148,6 +151,7 @@ def every_panel(card, image) -> list:
         JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, _picture),
         CutPanel(SCORES, CANDIDATES, FIGURES, _picture),
         ProgressView(3, "Rating"),
+        RunMonitor(Job(lambda control: None, 3)),
         ModelChat({"base": lambda image, question: HOSTILE}, {"f1": image}),
         ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, _picture).conversations,
     ]
@@ -383,6 +387,22 @@ def test_without_anything_judged_by_both_the_panel_says_so():
     assert panel.candidate_id is None and panel.widget.state["shown"] is None
 
 
+def test_the_policy_and_the_measures_stand_beside_the_disagreements():
+    measures = judging.measured(
+        agreement=Interval(0.8, 0.7, 0.9, 1200), null_share=Interval(0.0, float("nan"), 1.0, 3)
+    )
+    panel = JudgePanel(
+        RATINGS, DRAFTS, PEOPLE, FIGURES, _picture, policy=HOSTILE, measures=measures
+    )
+    state = panel.widget.state
+    assert state["policy"] == HOSTILE and state["of"] == 3
+    agreement, nulls = state["measures"]
+    assert "clinicians" in agreement[0] and agreement[1:] == ["0.80", "0.70 to 0.90", "1,200"]
+    assert nulls[1:] == ["0.00", "", "3"]
+    panel.higher("people")
+    assert panel.widget.state["measures"] == state["measures"]
+
+
 # --- the cut
 
 
@@ -570,8 +590,12 @@ def test_every_panel_draws_with_the_script_beside_it(every_panel):
     shared, used = (FOLDER / "_panel.js").read_text(), {"_panel.js"}
     for panel in every_panel:
         script = Path(inspect.getfile(type(panel))).with_suffix(".js")
-        assert panel.widget._esm == shared + script.read_text()
-        used.add(script.name)
+        parts = {path: path.read_text() for path in FOLDER.glob(f"{script.stem}_*.js")}
+        source = panel.widget._esm
+        assert source.startswith(shared) and source.endswith(script.read_text())
+        assert all(part in source for part in parts.values())
+        assert len(source) == len(shared + script.read_text()) + sum(map(len, parts.values()))
+        used |= {script.name, *(path.name for path in parts)}
     assert {path.name for path in FOLDER.glob("*.js")} == used
 
 
@@ -584,7 +608,7 @@ def test_whatever_a_panel_loads_is_shipped_with_the_package():
 
 
 def test_no_panel_reads_or_writes_a_file_but_its_script_and_style():
-    own = ('Path(module).with_suffix(".js")', 'Path(__file__).with_name("style.css")')
+    own = ("file = Path(module)", 'Path(__file__).with_name("style.css")')
     for path in FOLDER.glob("*.py"):
         source = path.read_text()
         for asset in own:

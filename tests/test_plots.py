@@ -28,6 +28,13 @@ AGREEMENT = {
     "selector.agreement_human_only": 0.9,
     "selector.agreement_judge_only": 0.85,
 }
+PROBES = {
+    "judge.probe_falls_side": 0.62,
+    "judge.probe_falls_side_low": 0.55,
+    "judge.probe_falls_side_high": 0.7,
+    "judge.blank_falls": 0.4,
+    "judge.probe_falls_control": 0.39,
+}
 SELECTION = {
     "selection.accepted_share_selected": 0.9,
     "selection.accepted_share_random": 0.7,
@@ -73,6 +80,7 @@ EVERY_PLOT = {
     "rating_calibration": lambda: plots.rating_calibration(RATINGS, PEOPLE),
     "agreement_bars": lambda: plots.agreement_bars(AGREEMENT),
     "agreement_forest": lambda: plots.agreement_forest(FOREST),
+    "judge_probes": lambda: plots.judge_probes(PROBES),
     "sweep_curve": lambda: plots.sweep_curve(SWEEP),
     "score_distributions": lambda: plots.score_distributions(SCORES, PEOPLE),
     "selection_bars": lambda: plots.selection_bars(SELECTION),
@@ -310,3 +318,11 @@ def test_a_table_shows_an_index_that_has_a_name_and_a_mapping_as_one_row():
 
 def test_a_table_escapes_its_texts():
     assert "<b>" not in _shown(pd.DataFrame({"<b>": ["<b>", ["<b>"]]}))
+
+
+def test_the_probes_are_drawn_beside_what_falls_untouched():
+    axes = plots.judge_probes(PROBES).axes[0]
+    assert _bar_widths(axes) == [62, 40]
+    assert [line.get_xdata()[0] for line in axes.lines if line.get_label()[:1] == "u"] == [39]
+    del (alone := dict(PROBES))["judge.probe_falls_control"]
+    assert "untouched" not in _texts(plots.judge_probes(alone))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -236,7 +238,7 @@ def test_saved_is_said_only_when_another_connection_can_read_it(card, log, tmp_p
     card.widget.send = lambda content: seen.append(
         ("saved" in content, list(other.history()["event_id"]))
     )
-    key = preference_card._sealed(card._held[0])
+    key = preference_card.sealed(card._held[0])
     _judge_quietly(card, key, "e1")
     assert seen[0] == (True, ["e1"])
 
@@ -284,6 +286,50 @@ def test_a_key_that_stands_for_nothing_is_refused_for_good(card, log):
         answer = _judge(card, key, "e1")[0]
         assert answer["final"] and "no item of this card" in answer["why"]
     assert log.history().empty
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"reasons": None}, "reasons"),
+        ({"reasons": "accuracy"}, "reasons"),
+        ({"colour": "red"}, "colour"),
+        ({"event_id": ""}, "event_id"),
+        ({"event_id": None}, "event_id"),
+        ({"note": 3}, "note"),
+        ({"seconds": "long"}, "seconds"),
+        ({"left_accepted": "yes"}, "left_accepted"),
+        ({"key": None}, "key"),
+        ({"left_accepted": None}, "ticks"),
+    ],
+)
+def test_a_malformed_judgement_is_refused_for_good_and_by_its_fault(card, log, wrong, named):
+    given = {"key": _cards(card)[0]["key"], "event_id": "e1", "left_accepted": True}
+    (answer,) = _hear(card, "judge", **{**given, "right_accepted": True, **wrong})
+    assert answer["final"] and named in answer["why"]
+    assert answer["failed"] == wrong.get("event_id", "e1")
+    assert log.history().empty and card.item_id == ROWS.item_id[0]
+
+
+def test_a_message_that_is_no_judgement_at_all_is_refused(card, log):
+    for given in (None, [], "e1", {}):
+        card._heard(card.widget, {"call": "judge", "with": given}, [])
+        assert card.sent[-1]["final"]
+    assert log.history().empty
+
+
+def test_what_a_browser_keeps_is_told_apart_by_log_person_and_candidates(card_on, log, tmp_path):
+    other_log = LabelLog(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    fewer = DRAFTS.iloc[:4]
+    cards = [
+        card_on(),
+        card_on(use=other_log),
+        card_on(queue=fixed(ROWS, "bob", log)),
+        card_on(_rows(fewer), fewer),
+    ]
+    assert len({card.widget.state["store"] for card in cards}) == 4
+    again = card_on(drafts=DRAFTS.iloc[::-1], reference={})
+    assert again.widget.state["store"] == cards[0].widget.state["store"]
 
 
 def test_text_goes_to_the_browser_as_it_is(card_on):
@@ -348,8 +394,11 @@ def test_saved_is_said_even_where_the_next_item_cannot_be_had(card_on, log):
             rows, self.rows = self.rows, []
             return rows
 
+        def release(self) -> None:
+            raise LabelsNotSaved("gone away")
+
     card = card_on(queue=Gone())
-    keys = [preference_card._sealed(row) for row in card._held]
+    keys = [preference_card.sealed(row) for row in card._held]
     saved, failed = _judge(card, keys[0], "e1")
     assert saved["saved"] == "e1"
     assert "gone away" in failed["why"]
@@ -378,7 +427,7 @@ def test_a_strategy_changed_between_two_windows_corrects_all_the_same(card_on, l
     one, two = card_on(), card_on(ROWS.assign(queue_arm="cluster"))
     _judge(one, _cards(one)[0]["key"], "e1")
     two.sent.clear()
-    key = preference_card._sealed({**ROWS.iloc[0], "queue_arm": "cluster"})
+    key = preference_card.sealed({**ROWS.iloc[0], "queue_arm": "cluster"})
     assert _judge(two, key, "e2")[0]["saved"] == "e2"
     assert list(log.standing("ann")["queue_arm"]) == ["random"]
 
@@ -428,6 +477,51 @@ def test_the_card_works_over_a_real_queue_and_meets_each_item_once(card_on, log)
     assert len(log.preferences()) == 30
     assert acts == len(log.standing("ann")) > 30  # the rest are hidden repeats
     assert log.history()["corrects"].isna().all()
+
+
+def test_at_an_end_that_others_hold_the_card_says_how_much_is_left_and_asks_again(card_on, log):
+    drafts = _drafts(("f1",), 6)
+    bob = Queue(log, drafts, "bob", wanted=1, repeats=0)
+    held = bob.take(2)
+    card = card_on(drafts=drafts, queue=Queue(log, drafts, "ann", wanted=1, repeats=0))
+    while not card.finished:
+        card.choose("both")
+    assert (card.sent[-1]["done"], card.sent[-1]["of"], card.sent[-1]["ended"]) == (4, 6, True)
+    assert _cards(card) == []
+    bob.release()
+    assert len(_cards(card)) == len(held)
+    assert card.item_id in [row["item_id"] for row in held]
+
+
+def test_a_closed_card_gives_back_what_nobody_judged(card_on, log):
+    drafts = _drafts(("f1",), 6)
+    card = card_on(drafts=drafts, queue=Queue(log, drafts, "ann", wanted=1, repeats=0))
+    card.choose("left")
+    bob = Queue(log, drafts, "bob", wanted=1, repeats=0)
+    assert len(bob.take(9)) == 1  # what ann neither judged nor holds
+    card.widget.close()
+    assert len(bob.take(9)) == 4
+    card.widget.close()
+    assert log.preferences()["item_id"].nunique() == 1
+
+
+def test_a_kernel_that_ends_gives_back_what_nobody_judged(log, tmp_path):
+    drafts = _drafts(("f1",), 6)
+    drafts.to_pickle(tmp_path / "drafts")
+    FIGURES.to_pickle(tmp_path / "figures")
+    script = """
+import pandas as pd
+from vital_lib.labels import LabelLog, Queue
+from vital_lib.panels import PreferenceCard
+drafts, figures = pd.read_pickle("drafts"), pd.read_pickle("figures")
+log = LabelLog("sqlite:///labels.sqlite")
+queue = Queue(log, drafts, "ann", wanted=1, repeats=0)
+card = PreferenceCard(queue, drafts, figures, None, log)
+card.choose("left")
+assert len(Queue(log, drafts, "bob", wanted=1, repeats=0).take(9)) == 1
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    assert len(Queue(log, drafts, "cat", wanted=1, repeats=0).take(9)) == 4
 
 
 # --- undo and revise
@@ -488,8 +582,107 @@ def test_the_history_lists_what_stands_latest_first(card, log):
     rows = card.history()
     assert [row["said"] for row in rows] == ["flagged as unsafe", "left accepted, right rejected"]
     assert rows[1]["reasons"] == ["accuracy"]
-    assert card.sent[-1]["history"] == rows and card.sent[-1]["of"] == 2
+    assert card.sent[-1]["history"] == rows and card.sent[-1]["next"] is None
     assert card.history(start=1) == rows[1:]
+
+
+def test_undo_history_and_revising_stay_within_the_cards_own_arms(card_on, log):
+    reference = {ROWS.left_id[1]: True, ROWS.right_id[1]: False}
+    votes = pd.DataFrame(columns=["item_id", "annotator", "candidate_id", "accepted"])
+    voting = card_on()
+    calibrating = card_on(ROWS.iloc[1:2].assign(queue_arm="calibration"), reference=reference)
+    settling = card_on(ROWS.iloc[2:3].assign(queue_arm="adjudication"), votes=votes)
+    cards = {"random": voting, "calibration": calibrating, "adjudication": settling}
+    for card in cards.values():
+        card.choose("left")
+    for arm, card in cards.items():
+        (row,) = card.history()
+        assert log.standing("ann", arms=[arm])["event_id"].tolist() == [row["event_id"]]
+        others = log.standing("ann").query("queue_arm != @arm")["event_id"]
+        with pytest.raises(ValueError, match="stands here"):
+            card.revise(others.iloc[0])
+        assert card.undo() == row["event_id"]
+        assert card.undo() is None
+        assert log.standing("ann")["event_id"].tolist() == others.tolist()
+        card.choose("left")
+
+
+def test_a_finished_calibration_or_adjudication_undoes_no_vote(card_on, log):
+    card_on().choose("left")
+    votes = pd.DataFrame(columns=["item_id", "annotator", "candidate_id", "accepted"])
+    for more in ({"reference": {}}, {"votes": votes}):
+        assert card_on(ROWS.iloc[:0], **more).undo() is None
+    assert len(log.preferences()) == 1
+
+
+def test_the_title_names_the_kind_of_judging(card_on):
+    adjudication = card_on(ROWS.assign(queue_arm="adjudication"))
+    titles = [
+        card.widget.state["title"] for card in (card_on(), card_on(reference={}), adjudication)
+    ]
+    assert titles == ["Preferences", "Calibration", "Adjudication"]
+
+
+def test_the_history_keeps_back_the_first_answer_to_a_hidden_repeat(card_on, log):
+    first = card_on()
+    first.choose("left")
+    first.choose("both")
+    event_id = log.history()["event_id"][0]
+    repeat = pd.concat([ROWS.iloc[:1].assign(repeat_of=event_id), ROWS.iloc[2:3]])
+    card = card_on(queue=fixed(repeat, "ann"))
+    assert [row["said"] for row in card.history()] == ["left accepted, right accepted"]
+    card.choose("right")
+    assert len(card.history()) == 3
+
+
+def test_of_a_long_history_a_page_is_read_at_a_time(card_on, log, monkeypatch):
+    monkeypatch.setattr(preference_card, "_PAGE", 2)
+    card = card_on()
+    for _ in range(5):
+        card.choose("both")
+    asked = []
+    standing = log.standing
+    monkeypatch.setattr(log, "standing", lambda *a, **k: asked.append(k) or standing(*a, **k))
+    pages = [card.history(start) for start in (0, 2, 4)]
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [one["next"] for one in card.sent[-3:]] == [2, 4, None]
+    assert [one["limit"] for one in asked] == [3, 5, 7]
+    card.revise(pages[1][0]["event_id"])
+    card.choose("left")
+    card.undo()
+    assert pages[1][0]["event_id"] in set(standing("ann")["event_id"])
+
+
+def test_no_act_reads_all_that_was_said(card_on, log, monkeypatch):
+    card = card_on(queue=Queue(log, DRAFTS, "ann", repeats=0))
+    card.choose("left")
+    event_id = card.history()[0]["event_id"]
+    standing = log.standing
+
+    def bounded(annotator, item_id=None, arms=None, limit=None):
+        assert item_id or limit, "the whole log"
+        return standing(annotator, item_id, arms, limit)
+
+    monkeypatch.setattr(log, "standing", bounded)
+    card.choose("both")
+    card.undo()
+    card.revise(event_id)
+    card.choose("right")
+    assert log.preferences()["choice"].tolist() == ["right"]
+
+
+def test_after_undoing_a_revision_the_former_judgement_is_shown_and_may_be_kept(card, log):
+    card.choose("left")
+    first = log.history()["event_id"][0]
+    card.revise(first)
+    card.choose("neither")
+    card.undo()
+    shown = card.sent[-1]["cards"][0]
+    assert shown["revises"] and shown["before"]["said"] == "left accepted, right rejected"
+    assert "stands again" in card.sent[-1]["word"]
+    card.keep()
+    assert card.item_id == ROWS.item_id[1]
+    assert log.standing("ann")["event_id"].tolist() == [first]
 
 
 def test_revising_appends_a_correction_and_goes_back_to_the_queue(card, log):
@@ -576,6 +769,38 @@ def test_an_image_is_prepared_off_the_thread_that_records(card_on, log):
     go_on.set()
     _panel._painter.submit(lambda: None).result(20)
     assert [one for one in card.sent if "image" in one] == [{"image": "f1", "side": 512}]
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [(RuntimeError("decoder crashed"), "decoder crashed"), (MemoryError(), "Memory")],
+)
+def test_an_image_that_fails_in_any_way_is_said_with_its_reason_and_tried_anew(log, fault, why):
+    faults = [fault]
+
+    def image_of(figure_id):
+        if faults:
+            raise faults.pop()
+        return _picture(figure_id)
+
+    card = PreferenceCard(fixed(ROWS, "ann", log), DRAFTS, FIGURES, image_of, log)
+    sent = []
+    card.widget.send = lambda content, buffers=(): sent.append((content, len(buffers)))
+    for _ in range(2):
+        card._heard(card.widget, {"image": "f1", "side": 512}, [])
+    _panel._painter.submit(lambda: None).result(20)
+    assert sent[0][0]["image"] == "f1" and why in sent[0][0]["missing"]
+    assert sent[1] == ({"image": "f1", "side": 512}, 1)
+
+
+def test_images_of_the_items_that_come_next_are_sent_unasked_unless_the_browser_has_them(card):
+    keys = [one["key"] for one in _cards(card)]  # of f1, f1, f2, f2
+    for number, key in enumerate(keys[:2]):
+        _judge(card, key, f"e{number}", side=512)
+    _panel._painter.submit(lambda: None).result(20)
+    dealt = [one for one in card.sent if one.get("side") == 512 and "cards" in one]
+    assert [one["coming"] for one in dealt] == [["f3"], []]
+    assert [one for one in card.sent if "image" in one] == [{"image": "f3", "side": 512}]
 
 
 def test_the_kernel_keeps_a_few_images_however_many_are_shown(log):

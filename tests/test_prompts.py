@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import string
+import time
+from importlib import resources
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vital_lib import prompts
 from vital_lib.prompts import (
@@ -31,6 +36,8 @@ FIGURE = {
 IMAGE, OTHER = object(), object()  # prompts only place images; what they are is vlm's to check
 VERDICT = verdict_prompt("Which side?", IMAGE, "Left.", "Left.", "Right.")
 RATING = rating_prompt(FIGURE, IMAGE, "Which side?", "Left.")
+SCORES = chat_score_prompt("Which side?", IMAGE, "Left.", "Right.")
+TURNS, DRAFTS = generation_prompt(FIGURE, IMAGE, []), draft_prompt(FIGURE, IMAGE)
 
 
 def rating_json(**changes):
@@ -165,7 +172,7 @@ def test_plain_json_and_fenced_json_are_read_alike():
     "text",
     [
         "",
-        "first",
+        "A",
         "The first answer is better: winner: first.",
         '["first"]',
         '{"winner": "first"}',
@@ -239,3 +246,294 @@ def test_the_generation_policy_carries_the_methods_points(words):
 def test_the_rating_policy_names_every_criterion():
     for criterion in RatingCriteria.model_fields:
         assert f"- {criterion}: " in RATING.messages[0]["content"][0]
+
+
+def test_the_policies_are_files_and_their_words_are_the_version():
+    folder = resources.files("vital_lib.prompts") / "policies"
+    for name, text in prompts.POLICIES.items():
+        own = (folder / f"{name}.md").read_text("utf-8")
+        assert own.split("$")[-1].split(maxsplit=1)[-1].strip() in text
+        assert not {"$material", "$writing", "$judging"} & set(text.split())
+    assert RATING.messages[0]["content"][0] == prompts.POLICIES["rating"]
+    changed = prompts._Sheet("rating", prompts.POLICIES["rating"] + " ", prompts._CANDIDATE, Rating)
+    assert changed.version != RATING.version == prompts.VERSIONS["rating"]
+
+
+# ------------------------------------------------------------------ replies in words
+
+
+@pytest.mark.parametrize(
+    ("text", "overall"),
+    [
+        ("7.5", 7.5),
+        ("9/10.", 9),
+        ("Score: 9/10", 9),
+        ("1. Score: 9", 9),
+        ("**Overall rating:** 8.5 / 10", 8.5),
+        ("Rating: [[6]]", 6),
+        ("| criterion | rating |\n|---|---|\n| scope | 2 |\n| overall | 4 |", 4),
+        ("Score: 6\nAfter another look:\nFinal score: 7 - the side is right", 7),
+        ("Score: 9 would be too kind, with 2 of 3 sides wrong.\nOverall: 3", 3),
+        ("Score: high praise would be too kind.\nOverall: 3", 3),
+        ("<think>\nScore: 9\n</think>\nScore: 4", 4),
+        ("```text\nOverall: 5\n```", 5),
+    ],
+)
+def test_a_rating_in_words_is_the_number_that_it_declares(text, overall):
+    assert parse(RATING, text).overall == overall
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I would say 9.",
+        "2. The answer is wrong.",
+        "Score: nine",
+        "Score: 8 - 9",
+        "Score: 7,5",
+        "Score: 4/5",
+        "Score: 95 %",
+        "Score: 9\nScore: 4",
+        "Overall: <0 to 10>",
+        "Overall: 11",
+        "Overall: -1",
+        "clarity: 9\ndepth: 9",
+        "<think>\nScore: 9",
+        "> Score: 9",
+        "It deserves no more. Score: 9",
+        '"overall": 9',
+    ],
+)
+def test_a_number_that_is_not_plainly_the_rating_is_not_taken(text):
+    with pytest.raises(Unread):
+        parse(RATING, text)
+
+
+def test_the_criteria_are_read_beside_the_overall_rating_and_may_be_left_out():
+    read = parse(
+        RATING, "Rationale: sound, 3 cm.\n- Tuning value: 7/10\n* image_use: 2\nOverall: 6"
+    )
+    assert (read.criteria.tuning_value, read.criteria.image_use, read.criteria.depth) == (
+        7,
+        2,
+        None,
+    )
+    assert (read.rationale, read.overall) == ("sound, 3 cm.", 6) and isinstance(read, Rating)
+
+
+@pytest.mark.parametrize(
+    ("text", "winner"),
+    [
+        ("[[A]]", "first"),
+        ("[[B]] at first sight; but the side is wrong, so [[A]]", "first"),
+        ("[[B]] ... [[A]]", "first"),
+        ("Final verdict: [[B]]\nalthough [[A]] is longer", "second"),
+        ("Rationale: the first names the side.\n**Winner:** Answer 2", "second"),
+        ("Winner: first\nOn reflection:\nFinal verdict: tie", "tie"),
+        ("The two say the same. [[C]]", "tie"),
+        ("second", "second"),
+    ],
+)
+def test_the_verdict_is_the_last_one_that_is_declared(text, winner):
+    assert parse(VERDICT, text).winner == winner
+
+
+def test_scores_in_words_need_both_and_each_once():
+    read = parse(SCORES, "Rationale: close\nAnswer 1: 8\nAnswer 2: 6.5/10")
+    assert (read.first, read.second, read.rationale) == (8, 6.5, "close")
+    for text in ("8 8", "Answer 1: 8", "Answer 1: 8\nAnswer 1: 7\nAnswer 2: 6"):
+        with pytest.raises(Unread, match="ChatScores"):
+            parse(SCORES, text)
+
+
+ROUNDS = [("What is it?", "A mass.\n\n- firm\n- round"), ("Where?", "On the left.")]
+SPELLED = [
+    "User: {}\nAssistant: {}\n",
+    "**User:** {}\n\n**Assistant:** {}\n\n",
+    "Question: {}\nAnswer: {}\n",
+    "Human: {}\nGPT:\n{}\n",
+    "Q: {}\nA: {}\n",
+    "{n}. Question: {}\n   Answer: {}\n",
+    "{n}. Question: {} Answer: {}\n",
+    "Question {n}: {}\nAnswer {n}: {}\n",
+    "### Round {n}\n**Question:** {}\n**Answer:** {}\n---\n",
+    "Round {n} - Instruction: {}\nResponse: {}\n\n",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLED)
+def test_turns_are_read_in_every_spelling_with_all_of_their_lines(spelling):
+    written = "".join(spelling.format(*turn, n=n) for n, turn in enumerate(ROUNDS, start=1))
+    for text in (written, f"Here is the conversation:\n\n{written}", f"```\n{written}\n```"):
+        rounds = parse(TURNS, text).rounds
+        assert [(round.instruction, round.response) for round in rounds] == ROUNDS
+
+
+def test_code_in_an_answer_is_kept_and_begins_no_turn():
+    code = 'Read it so:\n```python\nUser: x = {"rounds": 1}\nAnswer: 2\n```\nand no other way.'
+    [round] = parse(TURNS, f"User: How?\nAssistant: {code}").rounds
+    assert round.response == code
+    [round] = parse(TURNS, 'Q: How?\nA:\n```json\n{"a": 1}\n```').rounds
+    assert round.response == '```json\n{"a": 1}\n```'
+
+
+def test_two_answers_to_each_drafted_question_are_read_with_its_type():
+    text = "1. Question: What?\nType: finding\nAnswer A: One.\nAnswer B: Two.\nMore.\n"
+    text += "2. Question: Where? Response A: Left. Response B: Right."
+    assert [
+        (one.instruction, one.question_type, one.response_a, one.response_b)
+        for one in parse(DRAFTS, text).questions
+    ] == [("What?", "finding", "One.", "Two.\nMore."), ("Where?", None, "Left.", "Right.")]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("User: What?", "round 1 has 0 answers"),
+        ("User: What?\nAssistant: It.\nAssistant: No.", "round 1 has 2 answers"),
+        ("Assistant: It.\nUser: What?", "before the first question"),
+        ("User: What?\nAssistant: ```\ncut", "not closed"),
+        ("The image shows a mass.", "no line"),
+        ("User:\nAssistant: It.", "the text is empty"),
+        ("I'm sorry, but I can't help with medical images.", "refused in words"),
+        ("", "the reply is empty"),
+    ],
+)
+def test_turns_that_do_not_pair_off_are_unread_and_say_why(text, why):
+    with pytest.raises(Unread, match=f"Conversation: .*{why}"):
+        parse(TURNS, text)
+
+
+def test_json_after_a_preamble_is_read_and_json_that_does_not_fit_is_nothing_else():
+    assert parse(RATING, f"Here is my rating:\n{rating_json(overall=4)}").overall == 4
+    with pytest.raises(Unread, match="Rating: "):
+        parse(RATING, '{"overall": 4}\nScore: 4')
+
+
+# ------------------------------------------------------------------ replies made up by the thousand
+
+MADE = {"deadline": None, "derandomize": True, "database": None}
+EVERY = st.sampled_from([RATING, SCORES, VERDICT, TURNS, DRAFTS])
+PIECES = [
+    *("Score:", "Overall:", "Rating", ":", "9", "/10", "7.5", "[[A]]", "[[", "]]", "Winner: first"),
+    *("Answer 1:", "User:", "Assistant:", "Question", "Q:", "A:", "1. ", "Type:", "Round 2", "---"),
+    *(
+        "\n",
+        "\n\n",
+        "\r\n",
+        "```",
+        "```json\n",
+        "{",
+        "}",
+        '"overall": ',
+        "null",
+        "NaN",
+        "1e999",
+        ",",
+    ),
+    *(
+        "<think>",
+        "</think>",
+        "I'm sorry",
+        "**",
+        "| ",
+        "scope",
+        " - ",
+        "(",
+        "٩",
+        "\ud800",
+        "\x00",
+        "\u2028",
+    ),
+    *(rating_json(), rating_json(overall=None), '{"rationale": "", "winner": "first"}', "[" * 200),
+]
+MIXED = st.lists(st.sampled_from(PIECES) | st.text(max_size=8), max_size=12).map("".join)
+REPLIES = MIXED | st.text(st.characters(), max_size=60)
+WORDS = st.text(string.ascii_letters + " \n.,:|*#[]{}\"'`-_<>/()", max_size=80)
+
+
+@settings(max_examples=10_000, **MADE)
+@given(EVERY, REPLIES)
+def test_no_reply_raises_anything_but_unread(prompt, text):
+    try:
+        read = parse(prompt, text)
+    except Unread as error:
+        assert str(error)
+    else:
+        assert isinstance(read, prompt.schema)
+        assert prompt is not RATING or 0 <= read.overall <= 10
+
+
+@settings(max_examples=3_000, **MADE)
+@given(st.sampled_from([RATING, SCORES]), WORDS)
+def test_words_without_a_digit_are_never_a_number(prompt, text):
+    with pytest.raises(Unread):
+        parse(prompt, text)
+
+
+@settings(max_examples=1_000, **MADE)
+@given(st.none() | st.text(max_size=4) | st.booleans() | st.lists(st.integers(), max_size=2))
+def test_what_json_holds_for_a_number_and_is_none_is_never_one(value):
+    with pytest.raises(Unread):
+        parse(RATING, rating_json(overall=value))
+    with pytest.raises(Unread):
+        parse(SCORES, json.dumps({"rationale": "", "first": value, "second": 5}))
+
+
+NAMED = st.sampled_from(
+    [
+        *(
+            "I would give {n}.",
+            "It is {n}/10 elsewhere.",
+            "Not a Score: {n} though.",
+            "{n} of 10 say so.",
+        ),
+        *(
+            "The lesion is {n} cm wide.",
+            "See [[{n}]].",
+            "Another judge's rating is {n}",
+            "- {n} nodules",
+        ),
+    ]
+)
+RATIONALE = st.lists(
+    st.builds(lambda line, n: line.format(n=n), NAMED, st.integers(0, 10)), min_size=1, max_size=4
+)
+
+
+@settings(max_examples=1_000, **MADE)
+@given(RATIONALE, st.integers(0, 20), st.booleans())
+def test_a_number_named_in_a_rationale_is_never_taken(lines, halves, labelled):
+    rationale = ("Rationale: " if labelled else "") + "\n".join(lines)
+    with pytest.raises(Unread):
+        parse(RATING, rationale)
+    assert parse(RATING, f"{rationale}\nOverall: {halves / 2:g}").overall == halves / 2
+
+
+LINE = st.text(string.ascii_letters + string.digits + " .,;()%éµ", max_size=30).map("The {}".format)
+SAID = st.lists(LINE | st.just("") | st.just("```\nUser: no turn\n```"), min_size=1, max_size=4)
+ANSWER = SAID.map("\n".join).map(str.strip).filter(bool)
+
+
+@settings(max_examples=1_000, **MADE)
+@given(
+    st.sampled_from([one for one in SPELLED if " Answer: " not in one]),
+    st.lists(st.tuples(LINE.map(str.strip), ANSWER), min_size=1, max_size=3),
+)
+def test_whatever_is_said_over_several_lines_is_read_whole(spelling, turns):
+    text = "".join(spelling.format(*turn, n=n) for n, turn in enumerate(turns, start=1))
+    read = parse(TURNS, text).rounds
+    assert [(round.instruction, round.response) for round in read] == turns
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["*", "| ", "``` x\n", "a", "1. ", "Score: ", "[[", "Question: a. ", "_", "{", "\n{", " ", "-"],
+)
+def test_a_long_reply_of_one_sign_is_read_in_no_time(unit):
+    for prompt in (RATING, SCORES, VERDICT, TURNS, DRAFTS):
+        for text in (unit * 50_000, f"Answer{unit * 50_000}:", f"x{unit * 50_000}x"):
+            begun = time.perf_counter()
+            with pytest.raises(Unread):
+                parse(prompt, text)
+            assert time.perf_counter() - begun < 2

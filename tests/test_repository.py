@@ -23,7 +23,10 @@ TORCH_FREE = [
     *("clinic.service", "clinic.people", "clinic.figure_set", "clinic.server"),
     "labelling",
 ]
-CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 8_200  # of Python: no blanks, comments, docstrings
+CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = (
+    5_000,
+    10_400,
+)  # of Python: no blanks, comments, docstrings
 
 
 def _modules(folder: Path) -> list[Path]:

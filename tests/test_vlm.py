@@ -16,6 +16,7 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -24,7 +25,9 @@ from PIL import Image
 
 from vital_lib.figures import open_image
 from vital_lib.prompts import Prompt, RatingCriteria, rating_prompt, verdict_prompt
-from vital_lib.vlm import VLM, CostCeiling, Ledger, ModelUnavailable
+from vital_lib.vlm import VLM, CostCeiling, Ledger, ModelUnavailable, UnknownPrice, cost_per
+from vital_lib.vlm.faults import KEY_NAMES
+from vital_lib.vlm.prices import ImageRule, price_of
 
 KEY = "sk-planted-0123456789abcdef"
 FIGURE = {"caption": "CT of the head.", "mentions": [], "modalities": ["ct_scan"]}
@@ -32,7 +35,7 @@ FIGURE = {"caption": "CT of the head.", "mentions": [], "modalities": ["ct_scan"
 
 @pytest.fixture(autouse=True)
 def no_key_of_mine(monkeypatch):
-    for name in ("OPENAI_API_KEY", "VITAL_API_KEY", "OPENAI_BASE_URL"):
+    for name in (*KEY_NAMES, "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -54,7 +57,7 @@ def echo(body, place=0):
 
 
 def local(server, **options):
-    return VLM("judge", base_url=server.base_url, **options)
+    return VLM("judge", base_url=server.base_url, **{"local": True, **options})
 
 
 def test_replies_come_in_the_order_of_the_prompts(image):
@@ -126,7 +129,63 @@ def test_known_replies_need_neither_key_nor_server(image, tmp_path):
     with Loopback(echo) as server:
         first = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3))
     assert local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3)) == first
-    assert VLM("judge", ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3)) == first
+
+
+def test_a_model_of_the_same_name_on_another_server_is_another_model(image, tmp_path):
+    with Loopback(echo) as one, Loopback(echo) as other:
+        for server in (one, other, one):
+            local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 2))
+    assert len(one.bodies) == len(other.bodies) == 2
+
+
+def test_the_clinic_at_other_rates_is_another_model(monkeypatch):
+    before = VLM().endpoint
+    monkeypatch.setattr("vital_lib.clinic.rates.rates_fingerprint", lambda rates: "f" * 64)
+    assert VLM().endpoint == "clinic/ffffffffffff" != before
+
+
+def test_asking_anew_is_another_attempt_and_its_answer_counts_from_then_on(image, tmp_path):
+    def answer(body, place):
+        return PROSE if place == 0 else echo(body)
+
+    with Loopback(answer) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite")
+        [first] = vlm.ask(verdicts(image, 1))
+        [anew, twin] = vlm.ask([*verdicts(image, 1), *verdicts(image, 1)], again=True)
+        [known] = vlm.ask(verdicts(image, 1))
+        [third] = vlm.ask(verdicts(image, 1), again=True)
+    assert first.value is None and anew.value.rationale == "0" and known == anew == twin
+    assert [reply.reply_id for reply in (anew, third)] == [f"{first.reply_id}-{n}" for n in (1, 2)]
+    assert len({body["seed"] for body in server.bodies}) == len(server.bodies) == 3
+    assert vlm.ledger.trace(first.reply_id)["text"] == first.text
+    assert vlm.ledger.trace(anew.reply_id)["text"] == anew.text
+
+
+def test_exported_replies_are_replayed_without_ledger_or_network(image, tmp_path):
+    with Loopback(echo) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite")
+        replies = vlm.ask(verdicts(image, 5))
+    assert vlm.ledger.export(tmp_path / "replies.jsonl") == 5
+    replay = VLM("judge", base_url=server.base_url, replay=tmp_path / "replies.jsonl")
+    assert replay.ask(verdicts(image, 5)) == replies
+    assert replay.ledger.trace(replies[2].reply_id) == vlm.ledger.trace(replies[2].reply_id)
+    with pytest.raises(
+        ModelUnavailable, match="a verdict prompt is not among the replies replayed"
+    ):
+        replay.ask(verdicts(image, 6))
+    (tmp_path / "replies.jsonl").write_text('{"key": 1}\n')
+    with pytest.raises(ValueError, match=r"replies\.jsonl, line 1: no exported reply"):
+        VLM("judge", replay=tmp_path / "replies.jsonl")
+
+
+def test_a_ledger_of_before_there_were_prices_is_read_on(image, tmp_path):
+    with Loopback(echo) as server:
+        first = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 2))
+        with sqlite3.connect(tmp_path / "l.sqlite") as other:
+            for column in ("usd", "attempt"):
+                other.execute(f"ALTER TABLE replies DROP COLUMN {column}")
+        [known, *_] = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3))
+    assert len(server.bodies) == 3 and known.text == first[0].text
 
 
 def test_model_text_image_seed_repeat_and_version_each_make_another_request(image, tmp_path):
@@ -142,7 +201,9 @@ def test_model_text_image_seed_repeat_and_version_each_make_another_request(imag
             *vlm.ask(verdicts(other, 1)),
             *vlm.ask(verdicts(image, 1, start=1)),
             *vlm.ask([newer]),
-            *VLM("x", base_url=server.base_url, ledger=tmp_path / "l.sqlite").ask([plain]),
+            *VLM("x", local=True, base_url=server.base_url, ledger=tmp_path / "l.sqlite").ask(
+                [plain]
+            ),
         ]
     assert len(server.bodies) == len({reply.reply_id for reply in replies}) == 7
 
@@ -198,7 +259,7 @@ def test_a_reply_is_in_the_ledger_before_it_is_counted(image, tmp_path):
         with sqlite3.connect(tmp_path / "l.sqlite") as other:
             kept.append((count, other.execute("SELECT count(*) FROM replies").fetchone()[0]))
 
-    vlm = VLM("judge", ledger=tmp_path / "l.sqlite", transport=in_process(echo))
+    vlm = VLM("judge", local=True, ledger=tmp_path / "l.sqlite", transport=in_process(echo))
     vlm.ask(verdicts(image, 50), on_reply=look)
     assert [count for count, _ in kept] == list(range(1, 51))
     assert all(rows >= count for count, rows in kept)
@@ -210,7 +271,8 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from test_vlm import VLM, echo, in_process, open_image, verdicts
 folder = Path(sys.argv[2])
-vlm = VLM("judge", ledger=folder / "l.sqlite", transport=in_process(echo), concurrency=4)
+vlm = VLM("judge", local=True, ledger=folder / "l.sqlite", transport=in_process(echo),
+          concurrency=4)
 vlm.ask(verdicts(open_image(folder / "figure.png"), 200),
         on_reply=lambda count: os._exit(9) if count == 60 else None)
 """
@@ -222,9 +284,15 @@ def test_a_killed_process_loses_nothing_that_was_counted(image, tmp_path):
     assert done.returncode == 9, done.stderr
     kept = len(Ledger(tmp_path / "l.sqlite").history())
     assert kept >= 60
-    with Loopback(echo) as server:
-        replies = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 200))
-    assert len(server.bodies) == 200 - kept
+    sent = []
+
+    def answer(body, place):
+        sent.append(place)
+        return echo(body)
+
+    vlm = VLM("judge", local=True, ledger=tmp_path / "l.sqlite", transport=in_process(answer))
+    replies = vlm.ask(verdicts(image, 200))
+    assert len(sent) == 200 - kept
     assert [reply.value.rationale for reply in replies] == [str(n) for n in range(200)]
 
 
@@ -264,7 +332,7 @@ REFUSED = said(None, refusal="I cannot help with that.")
 CUT = said('{"rationale": "a long', finish_reason="length")
 WHOLE_BUT_CUT = said('{"rationale": "", "winner": "tie"}', finish_reason="length")
 FILTERED = said("", finish_reason="content_filter")
-PROSE = said("The first one. [[A]]")
+PROSE = said("The film is dark.")
 
 
 @pytest.mark.parametrize(
@@ -274,7 +342,7 @@ PROSE = said("The first one. [[A]]")
         (CUT, "token limit", '{"rationale": "a long'),
         (WHOLE_BUT_CUT, "token limit", '{"rationale": "", "winner": "tie"}'),
         (FILTERED, "content filter", ""),
-        (PROSE, "Verdict: reply: Invalid JSON", "The first one. [[A]]"),
+        (PROSE, "Verdict: ", "The film is dark."),
     ],
 )
 def test_an_answer_without_a_value_has_a_reason_and_is_not_paid_for_again(
@@ -393,7 +461,9 @@ def test_a_dropped_connection_is_tried_again(image):
         status, headers, content = echo(json.loads(request.content))
         return httpx2.Response(status, headers=headers, content=content)
 
-    [reply] = VLM("judge", transport=httpx2.MockTransport(handle)).ask(verdicts(image, 1))
+    [reply] = VLM("judge", local=True, transport=httpx2.MockTransport(handle)).ask(
+        verdicts(image, 1)
+    )
     assert reply.value.rationale == "0"
 
 
@@ -423,7 +493,6 @@ def test_an_endpoint_that_fails_everything_ends_the_run(image):
         (fault(401, f"Incorrect API key provided: {KEY}"), r"key was refused \(401\)"),
         (fault(403, f"{KEY} may not"), r"key was refused \(403\)"),
         (fault(404, f"The model `judge` does not exist for {KEY}"), "no such model"),
-        (fault(429, "Too many", retry_after="3600"), "rate limit or quota"),
         (fault(429, "No credit", code="insufficient_quota"), "rate limit or quota"),
     ],
 )
@@ -446,12 +515,12 @@ def test_an_unreachable_endpoint_is_one_clear_error(image):
         taken.bind(("127.0.0.1", 0))  # bound but not listening: refuses at once
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         with pytest.raises(ModelUnavailable, match=f"{url}: cannot be reached"):
-            VLM("judge", base_url=url).ask(verdicts(image, 100))
+            VLM("judge", local=True, base_url=url).ask(verdicts(image, 100))
 
 
 def test_an_address_without_a_scheme_is_one_clear_error(image):
     with pytest.raises(ModelUnavailable, match="is base_url right"):
-        VLM("judge", base_url="localhost:1/v1").ask(verdicts(image, 3))
+        VLM("judge", local=True, base_url="localhost:1/v1").ask(verdicts(image, 3))
 
 
 def test_what_was_under_way_when_the_run_ended_is_kept(image, tmp_path):
@@ -501,19 +570,21 @@ def test_openais_key_goes_to_openai_alone(image, monkeypatch):
     for url in (None, "http://127.0.0.1:1/v1"):
         with pytest.raises(ModelUnavailable):
             transport = httpx2.MockTransport(handle)
-            VLM("judge", base_url=url, transport=transport, concurrency=1).ask(verdicts(image, 1))
+            VLM("judge", local=True, base_url=url, transport=transport, concurrency=1).ask(
+                verdicts(image, 1)
+            )
     assert seen == [("api.openai.com", f"Bearer {KEY}"), ("127.0.0.1", "Bearer none")]
 
 
 def test_a_missing_key_says_which_to_set(image):
     with pytest.raises(ModelUnavailable, match="no key; set OPENAI_API_KEY"):
-        VLM("gpt").ask(verdicts(image, 1))
+        VLM("gpt-4o").ask(verdicts(image, 1))
 
 
 def test_a_key_with_a_stray_character_is_not_shown(image, monkeypatch):
     monkeypatch.setenv("VITAL_API_KEY", KEY + "\nmore")
     with pytest.raises(ModelUnavailable, match="VITAL_API_KEY holds characters") as caught:
-        VLM("judge", base_url="http://127.0.0.1:1/v1").ask(verdicts(image, 1))
+        VLM("judge", local=True, base_url="http://127.0.0.1:1/v1").ask(verdicts(image, 1))
     assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
@@ -538,7 +609,9 @@ def test_never_more_requests_under_way_than_asked_for_and_no_fewer(image):
         status, headers, content = echo(json.loads(request.content))
         return httpx2.Response(status, headers=headers, content=content)
 
-    VLM("judge", concurrency=7, transport=httpx2.MockTransport(handle)).ask(verdicts(image, 100))
+    VLM("judge", local=True, concurrency=7, transport=httpx2.MockTransport(handle)).ask(
+        verdicts(image, 100)
+    )
     assert most == 7
 
 
@@ -555,19 +628,19 @@ def test_prompts_are_taken_as_there_is_room(image):
         ahead.append(taken - place)
         return echo(body)
 
-    VLM("judge", concurrency=4, transport=in_process(answer)).ask(prompts())
+    VLM("judge", local=True, concurrency=4, transport=in_process(answer)).ask(prompts())
     assert len(ahead) == 200 and max(ahead) <= 8 + 4
 
 
 def test_asking_works_inside_a_running_event_loop(image):
     async def cell():
-        return VLM("judge", transport=in_process(echo)).ask(verdicts(image, 2))
+        return VLM("judge", local=True, transport=in_process(echo)).ask(verdicts(image, 2))
 
     assert [reply.value.rationale for reply in asyncio.run(cell())] == ["0", "1"]
 
 
 def test_asking_nothing_gives_nothing():
-    assert VLM("judge").ask([]) == []
+    assert VLM("judge", local=True).ask([]) == []
 
 
 def test_a_raising_on_reply_ends_the_run_and_keeps_what_came(image, tmp_path):
@@ -575,7 +648,7 @@ def test_a_raising_on_reply_ends_the_run_and_keeps_what_came(image, tmp_path):
         if count == 10:
             raise StopAsyncIteration("enough")
 
-    vlm = VLM("judge", ledger=tmp_path / "l", concurrency=4, transport=in_process(echo))
+    vlm = VLM("judge", local=True, ledger=tmp_path / "l", concurrency=4, transport=in_process(echo))
     with pytest.raises(StopAsyncIteration, match="enough"):
         vlm.ask(verdicts(image, 500), on_reply=stop)
     assert 10 <= len(vlm.ledger.history()) <= 30
@@ -605,7 +678,7 @@ def test_an_error_in_the_prompts_is_raised_as_it_is(image):
         raise LookupError("figure 4 is gone")
 
     with pytest.raises(LookupError, match="figure 4 is gone"):
-        VLM("judge", transport=in_process(echo)).ask(prompts())
+        VLM("judge", local=True, transport=in_process(echo)).ask(prompts())
 
 
 @pytest.mark.parametrize("concurrency", [0, -1])
@@ -634,9 +707,19 @@ def test_the_embedded_model_goes_through_the_same_client(image, monkeypatch):
 # ------------------------------------------------------------------ cost
 
 
-def test_cost_is_estimated_before_and_counted_after(image, tmp_path):
+PRICES = "model,usd_per_million_in,usd_per_million_out,image_tokens,as_of\n"
+
+
+@pytest.fixture
+def prices(tmp_path):
+    table = tmp_path / "prices.csv"
+    table.write_text(f"{PRICES}judge,2.0,10.0,tiles 85 170,2026-01-01\n")
+    return table
+
+
+def test_cost_is_estimated_before_and_counted_after(image, tmp_path, prices):
     with Loopback(echo) as server:
-        options = {"ledger": tmp_path / "l", "usd_per_million_tokens": (2.0, 10.0)}
+        options = {"ledger": tmp_path / "l", "prices": prices, "local": False}
         vlm = local(server, **options)
         before = vlm.estimate(verdicts(image, 10))
         assert before["requests"] == 10 and before["tokens_in"] > 10 * 255
@@ -648,27 +731,126 @@ def test_cost_is_estimated_before_and_counted_after(image, tmp_path):
     spent = {"requests": 10, "tokens_in": 1000, "tokens_out": 200, "usd": pytest.approx(0.004)}
     assert vlm.spent() == spent == local(server, **options).spent()
     assert vlm.estimate(verdicts(image, 3))["tokens_out"] == 60  # now from the ledger's mean
-    assert local(server).estimate(verdicts(image, 1))["usd"] is None
+    assert local(server).estimate(verdicts(image, 1))["usd"] == 0.0
+    assert vlm.price.as_of == "2026-01-01"
 
 
-def test_the_ceiling_is_kept_and_the_run_goes_on_when_it_is_raised(image, tmp_path):
+def test_a_reply_keeps_the_price_of_its_day(image, tmp_path, prices):
     with Loopback(echo) as server:
-        prices = {"ledger": tmp_path / "l", "usd_per_million_tokens": (0.0, 1000.0)}  # 0.02 each
-        vlm = local(server, usd_ceiling=1.0, concurrency=2, **prices)
-        with pytest.raises(CostCeiling, match="the ceiling is 1. Raise usd_ceiling"):
+        options = {"ledger": tmp_path / "l", "prices": prices, "local": False}
+        local(server, **options).ask(verdicts(image, 10))
+        prices.write_text(f"{PRICES}judge,20.0,100.0,tiles 85 170,2027-01-01\n")
+        dearer = local(server, **options)
+        replies = dearer.ask(verdicts(image, 11))
+    assert replies[0].usd == pytest.approx(0.0004) and replies[10].usd == pytest.approx(0.004)
+    assert dearer.spent()["usd"] == pytest.approx(0.008)
+
+
+def test_what_is_left_of_the_items_carries_the_whole_cost():
+    bill = {"requests": 10, "tokens_in": 1, "tokens_out": 1, "usd": 6.0}
+    found = cost_per(bill, accepted=12, selected=3, tuned=0)
+    assert found == {"usd_per_accepted": 0.5, "usd_per_selected": 2.0, "usd_per_tuned": None}
+
+
+def test_a_model_without_a_price_is_an_error_that_shows_the_line_to_add(prices):
+    with pytest.raises(UnknownPrice, match=r"Add a line to .*prices\.csv") as caught:
+        VLM("other", prices=prices)
+    line = next(line for line in str(caught.value).splitlines() if line.startswith("other,"))
+    prices.write_text(f"{PRICES}{line}\n")
+    assert VLM("other", prices=prices).price.usd(1e6, 1e6) == 12.5
+    assert VLM("other", local=True).price.usd(1e6, 1e6) == 0.0
+
+
+def test_a_dated_snapshot_has_its_models_price_unless_it_has_its_own():
+    assert VLM("gpt-4.1-2025-04-14").price.model == "gpt-4.1"
+    assert VLM("gpt-4o-2024-05-13").price.usd_per_million_in == 5.0
+    assert all(price.as_of for price in map(price_of, ("gpt-5", "gpt-4.1-mini", "o3")))
+
+
+@pytest.mark.parametrize(
+    "line", ["judge,x,1,tiles 85 170,", "judge,-1,1,low 85,", "judge,1,1,cubes 3,", "judge,1"]
+)
+def test_a_line_of_prices_that_cannot_be_read_is_named(prices, line):
+    prices.write_text(f"{PRICES}{line}\n")
+    with pytest.raises(ValueError, match=r"prices\.csv, line 2"):
+        VLM("judge", prices=prices)
+
+
+@pytest.mark.parametrize(
+    ("rule", "size", "sent", "tokens"),
+    [  # the first five are the provider's own examples
+        ("tiles 85 170", (1024, 1024), (768, 768), 765),
+        ("tiles 85 170", (2048, 4096), (768, 1536), 1105),
+        ("low 85", (4096, 8192), (256, 512), 85),
+        ("patches 1 1536", (1024, 1024), (1024, 1024), 1024),
+        ("patches 1 1536", (1800, 2400), (1056, 1408), 1452),
+        ("patches 1.62 1536", (64, 33), (64, 33), 7),
+        ("tiles 70 140", (300, 200), (300, 200), 210),
+        ("side 768 85", (1600, 800), (768, 384), 85),
+    ],
+)
+def test_an_image_is_sent_as_the_provider_would_scale_it_and_counts_as_it_would(
+    rule, size, sent, tokens
+):
+    read = ImageRule.read(rule)
+    assert read.fit(*size) == sent and read.tokens(*size) == tokens
+    assert read.tokens(*sent) == tokens
+
+
+def test_how_an_image_is_sent_can_be_looked_at(tmp_path):
+    figure = open_image(save_image(tmp_path / "large.png", seed=1, side=1000))
+    vlm = VLM("gpt-4o")
+    [row] = vlm.images_sent(verdicts(figure, 3)).to_dict("records")
+    assert (row["image"], row["width"], row["height"], row["tokens"]) == (
+        "large.png",
+        768,
+        768,
+        765,
+    )
+    data = vlm.images.encoded(figure).result().split(",")[1]
+    assert row["bytes"] == len(base64.b64decode(data))
+
+
+def test_text_is_counted_by_the_tokenizer_where_there_is_one(image, monkeypatch):
+    def by_word(model):
+        return SimpleNamespace(encode_ordinary=str.split)
+
+    [prompt] = verdicts(image, 1)
+    words = sum(len(p.split()) for m in prompt.messages for p in m["content"] if isinstance(p, str))
+    monkeypatch.setitem(sys.modules, "tiktoken", SimpleNamespace(encoding_for_model=by_word))
+    assert VLM("gpt-4o-2024-08-06").estimate([prompt])["tokens_in"] == words + 255
+
+
+def test_the_ceiling_is_kept_and_the_run_goes_on_when_it_is_raised(image, tmp_path, prices):
+    prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")  # 0.02 each
+    with Loopback(echo) as server:
+        options = {"ledger": tmp_path / "l", "prices": prices, "local": False}
+        vlm = local(server, max_usd=1.0, concurrency=2, **options)
+        with pytest.raises(CostCeiling, match="the ceiling is 1. Raise max_usd"):
             vlm.ask(verdicts(image, 100))
         assert 0.6 < vlm.spent()["usd"] <= 1.0
         sent = len(server.bodies)
         with pytest.raises(CostCeiling):
-            local(server, usd_ceiling=0.5, **prices).ask(verdicts(image, 100))
+            local(server, max_usd=0.5, **options).ask(verdicts(image, 100))
         assert len(server.bodies) == sent
-        done = local(server, usd_ceiling=10.0, **prices).ask(verdicts(image, 100))
+        done = local(server, max_usd=10.0, **options).ask(verdicts(image, 100))
     assert len(done) == 100 == len(server.bodies)
 
 
-def test_a_ceiling_without_prices_is_refused():
-    with pytest.raises(ValueError, match="needs usd_per_million_tokens"):
-        VLM("judge", usd_ceiling=1.0)
+def test_a_ceiling_is_passed_by_no_more_than_what_is_in_flight(image, tmp_path, prices):
+    """Even where every reply costs a hundred times what was thought."""
+    prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")
+    dear = said(json.dumps({"rationale": "", "winner": "tie"}), tokens=(0, 8000))  # 8 USD each
+    with Loopback(lambda body, place: dear) as server:
+        vlm = local(server, max_usd=20.0, concurrency=3, prices=prices, local=False)
+        with pytest.raises(CostCeiling):
+            vlm.ask(verdicts(image, 100))
+    assert vlm.spent()["usd"] <= 20.0 + 2 * 3 * 8.0
+
+
+def test_a_ceiling_below_zero_is_refused():
+    with pytest.raises(ValueError, match="max_usd is -1"):
+        VLM("clinic", max_usd=-1)
 
 
 # ------------------------------------------------------------------ speed

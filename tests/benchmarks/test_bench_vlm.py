@@ -1,81 +1,285 @@
-"""What sending prompts through the ledger costs beside the bare client, and what it saves."""
+"""What sending prompts through the seam costs beside the bare client, and what it saves.
+
+Against the clinic's server in a process of its own, with fixed replies: 200 ms each, as a provider
+takes. Seconds are reported; what is asserted are ratios, counts and the memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openai
 import pytest
-from clinic_requests import any_image, phantom_figures, sent
+from clinic_requests import any_image, phantom_figures
 from measuring import median_seconds
+from PIL import Image
 
 from vital_lib.clinic import transport
+from vital_lib.clinic.server import Dials, Server, running
+from vital_lib.figures import FigureImage, open_image
 from vital_lib.prompts import Prompt, rating_prompt
-from vital_lib.vlm import VLM
+from vital_lib.vlm import VLM, Control, Ledger
+from vital_lib.vlm.ledger import Entry, Request
+from vital_lib.vlm.wire import make_body, make_request
 
 pytestmark = pytest.mark.slow
 
-NUMBER, CONCURRENCY = 200, 32
+LATENCY, FIGURES, REQUESTS = 0.2, 20, 2000
+FIGURE = {"caption": "CT of the head.", "mentions": [], "modalities": ["ct_scan"]}
 
 
-@pytest.fixture
-def prompts(tmp_path) -> list[Prompt]:
-    """Ratings of an answer each, about figures of their own."""
-    image = any_image(tmp_path)
+def _figure(folder: Path, number: int) -> FigureImage:
+    """An image that is sent as a JPEG of about 100 kB."""
+    rng = np.random.default_rng(number)
+    coarse = Image.fromarray(rng.integers(0, 255, (60, 60, 3), dtype=np.uint8))
+    path = folder / f"{number}.png"
+    coarse.resize((768, 768), Image.Resampling.BICUBIC).save(path)
+    return open_image(path)
+
+
+def _prompts(figures: list[FigureImage], number: int, run: int) -> Iterator[Prompt]:
+    """As many ratings, none asked before: `run` tells one run's from another's."""
+    for place in range(number):
+        image = figures[place % len(figures)]
+        yield rating_prompt(FIGURE, image, f"Run {run}, instruction {place}?", "It lies left.")
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory) -> list[FigureImage]:
+    folder = tmp_path_factory.mktemp("figures")
+    return [_figure(folder, number) for number in range(FIGURES)]
+
+
+def _open(server: Server, ledger: Path, **options: Any) -> VLM:
+    return VLM(base_url=server.url, local=True, ledger=ledger, **options)
+
+
+def _ask(vlm: VLM, prompts: Iterator[Prompt], control: Control | None = None) -> float:
+    """Seconds until all have a reply with a value."""
+    start = time.perf_counter()
+    replies = vlm.ask(prompts, control=control)
+    assert all(reply.value for reply in replies)
+    return time.perf_counter() - start
+
+
+def _bodies(figures: list[FigureImage], number: int, run: int) -> list[dict[str, Any]]:
+    images = VLM().images
     return [
-        rating_prompt(figure, image, "On which side is the finding?", "It lies on the left.")
-        for figure in phantom_figures(NUMBER)
+        make_body(make_request("clinic", prompt, images.rule, seed=0, repeat=0), prompt, images)
+        for prompt in _prompts(figures, number, run)
     ]
 
 
-def _open(ledger: Path) -> VLM:
-    return VLM(ledger=ledger, concurrency=CONCURRENCY, transport=transport())
-
-
-def _ask(vlm: VLM, prompts: list[Prompt]) -> None:
-    assert all(reply.value for reply in vlm.ask(prompts))
-
-
-async def _ask_bare(bodies: list[dict[str, Any]]) -> None:
-    """The same requests with the same concurrency; nothing is checked, kept or repeated."""
-    room = asyncio.Semaphore(CONCURRENCY)
-    http_client = openai.DefaultAsyncHttpxClient(transport=transport())
-    url = "http://clinic.invalid/v1"
-    async with openai.AsyncOpenAI(api_key="none", base_url=url, http_client=http_client) as client:
+async def _gather(server: Server, bodies: list[dict[str, Any]], at_once: int) -> float:
+    """Seconds of the bare client: nothing is checked, kept or repeated."""
+    room = asyncio.Semaphore(at_once)
+    client = openai.AsyncOpenAI(
+        api_key="none",
+        base_url=server.url,
+        http_client=openai.DefaultAioHttpClient(),
+    )
+    async with client:
 
         async def ask(body: dict[str, Any]) -> str:
             async with room:
                 completion = await client.chat.completions.create(**body)
                 return completion.choices[0].message.content
 
+        start = time.perf_counter()
         assert all(await asyncio.gather(*map(ask, bodies)))
+        return time.perf_counter() - start
 
 
-def test_a_kept_and_checked_reply_costs_little_beside_the_bare_clients(prompts, tmp_path, report):
-    bodies = [sent(prompt) for prompt in prompts]
-    numbers = itertools.count()  # a ledger of its own each time, so that all is asked anew
-    ours, bare = median_seconds(
-        lambda: _ask(_open(tmp_path / f"{next(numbers)}.sqlite"), prompts),
-        lambda: asyncio.run(_ask_bare(bodies)),
-    )
-    report("vlm", ask_seconds_per_request=ours / NUMBER, ask_over_bare_client=ours / bare)
-    assert ours < 2 * bare
+@pytest.mark.parametrize(("at_once", "share"), [(64, 0.97), (256, 0.85)])
+def test_kept_and_checked_replies_come_about_as_fast_as_the_bare_clients(
+    at_once, share, figures, tmp_path, report
+):
+    """The best of four turns of each: neighbours on the machine only ever slow down."""
+    bare, ours = [], []
+    with running(Dials(latency=LATENCY, reply="fixed")) as server:
+        for run in range(4):
+            bodies = _bodies(figures, REQUESTS, run)
+            bare.append(asyncio.run(_gather(server, bodies, at_once)))
+            del bodies
+            vlm = _open(server, tmp_path / f"{run}.sqlite", concurrency=at_once)
+            ours.append(_ask(vlm, _prompts(figures, REQUESTS, run)))
+    named = {
+        f"rate_at_{at_once}": REQUESTS / min(ours),
+        f"bare_rate_at_{at_once}": REQUESTS / min(bare),
+        f"rate_at_{at_once}_over_bare": min(bare) / min(ours),
+    }
+    report("vlm", **named)
+    assert min(bare) / min(ours) >= share
 
 
-def test_asking_again_from_the_ledger_costs_little_beside_asking_anew(prompts, tmp_path, report):
-    """Even where the endpoint answers at once, as the clinic does."""
-    again, numbers = _open(tmp_path / "kept.sqlite"), itertools.count()
-    from_ledger, anew = median_seconds(
-        lambda: _ask(again, prompts),
-        lambda: _ask(_open(tmp_path / f"{next(numbers)}.sqlite"), prompts),
-    )
-    assert again.spent()["requests"] == NUMBER
+def test_scattered_faults_cost_their_own_retries_and_lose_nothing(figures, tmp_path, report):
+    """7 % of requests, half 429 and half 500, none with a Retry-After; 10 runs of 1,000 each.
+
+    The ceiling is what the bare client reaches in the same run where nothing fails, over the
+    requests that it takes to get a reply.
+    """
+    faults = {"rate_limited": 0.035, "server_error": 0.035}
+    rates, bare, attempts = [], [], 0
+    with (
+        running(Dials(latency=LATENCY, reply="fixed", faults=faults)) as server,
+        running(Dials(latency=LATENCY, reply="fixed")) as faultless,
+    ):
+        for run in range(10):
+            control = Control()
+            vlm = _open(server, tmp_path / f"{run}.sqlite", concurrency=64)
+            rates.append(1000 / _ask(vlm, _prompts(figures, 1000, run), control))  # all answered
+            attempts += control.tally.attempts
+            bare.append(1000 / asyncio.run(_gather(faultless, _bodies(figures, 1000, run), 64)))
+        stats = server.stats()
+    assert stats["answered"] == 10_000 == stats["distinct"]
+    each = attempts / 10_000
+    of_ceiling = max(rates) / (max(bare) / each)
     report(
         "vlm",
-        again_seconds_per_request=from_ledger / NUMBER,
-        again_over_anew=from_ledger / anew,
+        faults_rate=statistics.median(rates),
+        faults_rate_over_ceiling=of_ceiling,
+        faults_requests_per_reply=each,
     )
-    assert 2 * from_ledger < anew
+    assert of_ceiling >= 0.8
+
+
+def _pair(number: int) -> tuple[Request, Entry]:
+    """A reply of the usual size to a request of its own."""
+    text = json.dumps({"rationale": "The lesion lies on the left. " * 20, "winner": "tie"})
+    said = json.dumps({"role": "user", "content": [f"Question {number}: " + "where is it? " * 40]})
+    request = Request("judge", "verdict", "v1", 0, 0, ("the policy", said), "schema")
+    return request, Entry(answered=True, text=text, tokens_in=900, tokens_out=150, seconds=0.2)
+
+
+def test_a_durable_record_costs_little_and_no_more_when_there_are_many(tmp_path, report):
+    """As 64 at once bring them, eight to a commit, beside reading and rewriting one JSON file."""
+    numbers = itertools.count()
+
+    def filled(name: str, records: int) -> Ledger:
+        ledger = Ledger(tmp_path / name)
+        for _ in range(records // 1000):
+            ledger.append([_pair(next(numbers)) for _ in range(1000)])
+        return ledger
+
+    def milliseconds(ledger: Ledger) -> float:
+        batches = [[_pair(next(numbers)) for _ in range(8)] for _ in range(50)]
+        start = time.perf_counter()
+        for batch in batches:
+            ledger.append(batch, [request for request, _ in batch])
+        return 1000 * (time.perf_counter() - start) / 400
+
+    small, large = filled("small", 1000), filled("large", 100_000)
+    turns = [(milliseconds(small), milliseconds(large)) for _ in range(12)]
+    few, many = (min(column) for column in zip(*turns, strict=True))
+    rewritten = tmp_path / "replies.json"
+    rewritten.write_text(json.dumps([_pair(n)[1].text for n in range(1000)]))
+    start = time.perf_counter()
+    for number in range(20):
+        known = json.loads(rewritten.read_text())
+        rewritten.write_text(json.dumps([*known, _pair(number)[1].text]))
+    report(
+        "vlm",
+        record_milliseconds=few,
+        record_milliseconds_at_100_000=many,
+        record_at_100_000_over_1_000=many / few,
+        rewriting_milliseconds_at_1_000=1000 * (time.perf_counter() - start) / 20,
+    )
+    assert max(few, many) <= 0.25
+    assert many <= 1.2 * few
+
+
+def test_a_sequential_loop_takes_as_much_longer_as_there_is_room(figures, tmp_path, report):
+    with running(Dials(latency=LATENCY, reply="fixed")) as server:
+        bodies = _bodies(figures, 20, 0)
+        alone = asyncio.run(_gather(server, bodies, 1)) / 20
+        vlm = _open(server, tmp_path / "l.sqlite", concurrency=64)
+        ours = _ask(vlm, _prompts(figures, 640, 1)) / 640
+    report("vlm", sequential_seconds_per_request=alone, sequential_over_ours=alone / ours)
+    assert alone > 20 * ours
+
+
+MEMORY = """
+import sys, threading
+import numpy as np
+import psutil
+sys.path[:0] = sys.argv[4:]
+from pathlib import Path
+import vital_lib.clinic.server, vital_lib.prompts
+from vital_lib.figures import open_image
+from vital_lib.prompts import verdict_prompt
+from vital_lib.vlm import VLM
+folder, url, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+vlm = VLM(base_url=url, local=True, ledger=folder / "l.sqlite", concurrency=64)
+coarse = np.random.default_rng(0).integers(0, 255, (30, 30, 3), dtype=np.uint8)
+pixels = np.kron(coarse, np.ones((20, 20, 1), dtype=np.uint8))
+before = psutil.Process().memory_info().rss
+
+def prompts():
+    for n in range(number):
+        pixels[:, :, 0] ^= 1
+        pixels[:2, :, :] = n % 251
+        pixels[2, :, 0] = n // 251
+        path = folder / f"{n}.ppm"
+        path.write_bytes(b"P6 600 600 255\\n" + pixels.tobytes())
+        yield verdict_prompt(f"number {n}?", open_image(path), "r", "x", "y")
+        if n >= 1000:
+            (folder / f"{n - 1000}.ppm").unlink()
+
+most, done = 0, threading.Event()
+def watch():
+    global most
+    while not done.wait(0.02):
+        most = max(most, psutil.Process().memory_info().rss)
+threading.Thread(target=watch, daemon=True).start()
+replies = vlm.ask(prompts())
+done.set()
+assert all(reply.value for reply in replies) and len(replies) == number
+print((most - before) / 2**20)
+"""
+
+
+@pytest.mark.parametrize("number", [1000, 10_000])
+def test_memory_stays_small_however_many_figures_there_are(number, tmp_path, report):
+    """Figures of 1 MB each, as many as requests; what the process takes beyond its imports."""
+    with running(Dials(latency=0.05, reply="fixed")) as server:
+        command = [sys.executable, "-c", MEMORY, str(tmp_path), server.url, str(number)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert server.stats()["distinct"] == number
+    megabytes = float(done.stdout)
+    report("vlm", **{f"memory_megabytes_at_{number}": megabytes})
+    assert megabytes <= 150
+
+
+def test_asking_again_from_the_ledger_costs_little_beside_asking_anew(tmp_path, report):
+    """Even where the endpoint answers at once, as the clinic does."""
+    image, number, numbers = any_image(tmp_path), 200, itertools.count()
+    prompts = [
+        rating_prompt(figure, image, "On which side is the finding?", "It lies on the left.")
+        for figure in phantom_figures(number)
+    ]
+
+    def ask(vlm: VLM) -> None:
+        assert all(reply.value for reply in vlm.ask(prompts))
+
+    def anew() -> VLM:
+        return VLM(ledger=tmp_path / f"{next(numbers)}.sqlite", transport=transport())
+
+    again = anew()
+    from_ledger, asked = median_seconds(lambda: ask(again), lambda: ask(anew()))
+    assert again.spent()["requests"] == number
+    report(
+        "vlm",
+        again_seconds_per_request=from_ledger / number,
+        again_over_anew=from_ledger / asked,
+    )
+    assert 2 * from_ledger < asked

@@ -8,11 +8,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from card_layout import check_narrow
 from lab import CHROMIUM, Lab, chromium, jupyter_lab, run_again, run_notebook, write_notebook
 from playwright.sync_api import Locator, Page, expect
 
-from vital_lib.labels import LabelLog
+from vital_lib.labels import LabelLog, Queue
 
 pytestmark = [
     pytest.mark.slow,
@@ -72,6 +74,38 @@ class Failing:
 log = LabelLog("sqlite:///failing.sqlite")
 drafts = make(names[:-1])
 PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, Failing(log)).widget
+"""
+REFUSING = """
+class Refusing:
+    "The log, which takes no judgement while the file `refuse` is there."
+    def __init__(self, log):
+        self.log = log
+    def __getattr__(self, name):
+        return getattr(self.log, name)
+    def record(self, **event):
+        if pathlib.Path("refuse").exists():
+            raise ValueError("too late")
+        return self.log.record(**event)
+
+log = LabelLog("sqlite:///refusing.sqlite")
+drafts = make(names[:-1])
+PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, Refusing(log)).widget
+"""
+SHARED = """
+log = LabelLog("sqlite:///shared.sqlite")
+drafts = make(["f0"])
+queue = Queue(log, drafts, "ann", wanted=1, repeats=0)
+PreferenceCard(queue, drafts, figures, picture, log).widget
+"""
+FLAKY = """
+def flaky(figure_id):
+    if figure_id == "f1" and pathlib.Path("unreachable").exists():
+        raise RuntimeError("no archive")
+    return picture(figure_id)
+
+log = LabelLog("sqlite:///flaky.sqlite")
+drafts = make(["f0", "f1"], 1)
+PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, flaky, log).widget
 """
 SPECIAL = """
 log = LabelLog("sqlite:///special.sqlite")
@@ -182,6 +216,14 @@ def test_twenty_items_by_keys_alone_then_undo_and_revise(page, server):
     assert _choices(log)[_of(17)] == "neither"
     assert log.history()["corrects"].iloc[-1] == log.history()["event_id"][17]
 
+    _press(page, "u")  # the revision is taken back, and what it replaced is to be kept or not
+    expect(_status(page)).to_contain_text("What you had said before stands again")
+    expect(_progress(page)).to_have_text("revising")
+    expect(_card(page)).to_contain_text("You said: left accepted, right rejected.")
+    _press(page, "k")
+    expect(_progress(page)).to_have_text("item 20 of 30")
+    assert _choices(log)[_of(17)] == "left"
+
 
 def test_the_end_says_that_it_is_the_end(page, server):
     log = _open(page, server, "end", CARD.replace("names[:-1]", "names[:1]"))
@@ -215,10 +257,12 @@ def test_jupyters_own_shortcuts_do_not_fire(page, server):
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     # Jupyter adds, cuts, deletes, merges and runs cells by these, in and out of command mode.
     keys = ["b", "x", "d", "d", "m", "a", "c", "v", "z", "Shift+m", "0", "0", "i", "i", "Shift+l"]
-    for place in (_card(page), _button(page, "Undo"), page.locator(".vital .slider input").first):
+    undo, slider = _button(page, "Undo"), page.locator(".vital .slider input").first
+    for place, more in ((_card(page), ["Enter"]), (slider, ["Enter"]), (undo, [])):
         place.focus()
-        for key in [*keys, "Enter"] if place != _button(page, "Undo") else keys:
+        for key in [*keys, *more]:  # Enter on Undo would press it
             page.keyboard.press(key)
+            assert page.locator(".jp-Notebook.jp-mod-editMode").count() == 0, key
     assert cells.count() == 2
     assert page.locator(".jp-Notebook .jp-MarkdownCell").count() == 0
     expect(_card(page)).to_be_visible()
@@ -368,8 +412,200 @@ def test_a_killed_kernel_loses_no_acknowledged_label(page, server, folder):
     assert not log.history()["event_id"].duplicated().any()
 
 
+def _kept(page: Page) -> int:
+    """How many judgements the browser keeps because they are not saved."""
+    names = "Object.keys(localStorage).filter((name) => name.startsWith('vital-unsaved/'))"
+    return page.evaluate(f"{names}.length")
+
+
+def test_what_is_not_saved_outlives_a_card_that_cannot_place_it(page, server, folder):
+    page.on("dialog", lambda dialog: dialog.accept())  # the page warns before it is left
+    log = _open(page, server, "kept")
+    _press(page, "1")
+    expect(_status(page)).to_contain_text("✓ Saved")
+    kernel = int((folder / "kernel").read_text())
+    os.kill(kernel, signal.SIGSTOP)
+    _press(page, "3")
+    expect(_status(page)).to_contain_text("kept here", timeout=10_000)
+    os.kill(kernel, signal.SIGKILL)
+
+    # The same person and log, but other items: what it finds there it leaves alone.
+    other = CARD.replace("names[:-1]", "names[7:8]").replace("NAME", "kept")
+    _open(page, server, "kept_other", other)
+    _press(page, "2")
+    expect(_status(page)).to_contain_text("✓ Saved")
+    expect(page.locator(".vital .refused .row")).to_have_count(0)
+    assert _kept(page) == 1
+    _open(page, server, "kept")
+    expect(_progress(page)).to_have_text("item 4 of 30")
+    expect(_status(page)).to_contain_text("✓ Saved")
+    assert _kept(page) == 0
+    assert _choices(log) == {_of(0): "left", _of(1): "both", "f7-r1": "right"}
+
+
+def test_what_the_log_refuses_stays_listed_until_it_is_dismissed(page, server, folder):
+    (folder / "refuse").touch()
+    log = _open(page, server, "refusing", REFUSING)
+    _press(page, "Shift+4", "n")
+    page.keyboard.type("see left")
+    _press(page, "Escape", "1")
+    refused = page.locator(".vital .refused .row")
+    expect(refused).to_have_text(re.compile("Not saved: too late.*left accepted.*see left"))
+    (folder / "refuse").unlink()
+    expect(_progress(page)).to_have_text("item 1 of 30")  # it may be judged again, as it was
+    expect(page.locator(".vital textarea")).to_have_value("see left")
+    _press(page, "2")
+    expect(_status(page)).to_contain_text("✓ Saved")
+    expect(refused).to_have_count(1)
+    assert _kept(page) == 1
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    refused.get_by_role("button", name="copy").click()
+    expect(_status(page)).to_have_text("Copied.")
+    assert '"note":"see left"' in page.evaluate("navigator.clipboard.readText()")
+    refused.get_by_role("button", name="dismiss").click()
+    expect(refused).to_have_count(0)
+    assert _kept(page) == 0
+    assert _choices(log) == {_of(0): "right"}
+    assert log.history()["note"].tolist() == ["see left"]
+
+
+def test_a_note_and_reasons_outlive_an_undo_another_item_and_a_reload(page, server):
+    log = _open(page, server, "drafts")
+    _press(page, "1", "Shift+4", "n")
+    page.keyboard.type("half a thought")
+    _press(page, "Escape", "u")
+    expect(_progress(page)).to_have_text("item 1 of 30")
+    expect(page.locator(".vital textarea")).to_have_value("")
+    _press(page, "2")
+    expect(_progress(page)).to_have_text("item 2 of 30")
+    chip = page.locator(".vital .reasons [aria-pressed=true]")
+    for _ in "before", "after":
+        expect(page.locator(".vital textarea")).to_have_value("half a thought")
+        expect(chip).to_have_text(re.compile("accuracy"))
+        run_notebook(page, server, "drafts.ipynb")
+    _card(page).focus()
+    _press(page, "3")
+    expect(_status(page)).to_contain_text("✓ Saved")
+    assert log.history()["note"].tolist()[-1] == "half a thought"
+    assert log.history()["reasons"].tolist()[-1] == ["accuracy"]
+    run_notebook(page, server, "drafts.ipynb")
+    expect(_progress(page)).to_have_text("item 3 of 30")
+    assert page.evaluate("Object.keys(localStorage).join()").count("vital-draft/") == 0
+
+
+def test_what_others_hold_is_no_end_and_is_asked_again(page, server):
+    drafts = pd.DataFrame({"candidate_id": [f"f0-r{n}-{x}" for n in "123" for x in "ab"]})
+    drafts = drafts.assign(instruction_id=drafts["candidate_id"].str[:-2], figure_id="f0")
+    log = LabelLog(f"sqlite:///{server.folder / 'shared.sqlite'}")
+    bob = Queue(log, drafts, "bob", wanted=1, repeats=0)
+    (theirs,) = bob.take(1)
+    _open(page, server, "shared", SHARED)
+    _press(page, "1", "2")
+    expect(_card(page)).to_contain_text("The rest is with others for now")
+    expect(_card(page)).to_contain_text("2 of 3 are judged and saved")
+    bob.release()
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(_progress(page)).to_have_text("item 3 of 3")
+    _press(page, "3")
+    expect(_card(page)).to_contain_text("This is the end of the queue")
+    assert _choices(log)[theirs["item_id"]] == "both"
+
+
+def test_each_item_is_counted_and_read_aloud_once(page, server):
+    _open(page, server, "spoken")
+    _press(page, "1")
+    expect(_status(page)).to_contain_text("✓ Saved")
+    page.evaluate(
+        """() => {
+        window.heard = { number: [], spoken: [] };
+        const number = [...document.querySelectorAll(".vital .going .number")].at(-1);
+        const spoken = document.querySelector(".vital .spoken");
+        const kinds = { childList: true, subtree: true, characterData: true };
+        for (const [name, node] of Object.entries({ number, spoken }))
+          new MutationObserver((all) => all.forEach(({ target }) => {
+            if (target.textContent) heard[name].push(target.textContent);
+          })).observe(node, kinds);
+        }"""
+    )
+    _press(page, "3")
+    expect(_status(page)).to_have_text("✓ Saved: left accepted, right accepted")
+    page.wait_for_timeout(300)
+    assert page.evaluate("heard") == {
+        "number": ["item 3 of 30"],
+        "spoken": ["Item 3: Question 3 about f0?", "Saved: left accepted, right accepted"],
+    }
+
+
+def test_the_pace_is_the_median_of_the_seconds_that_are_recorded(page, server):
+    log = _open(page, server, "pace")
+    pace = page.locator(".vital .going .number").first
+    for wait in (200, 900, 1500):
+        expect(pace).to_have_text("")
+        page.wait_for_timeout(wait)
+        _press(page, "1")
+    expect(_progress(page)).to_have_text("item 4 of 30")
+    expect(_status(page)).to_contain_text("✓ Saved")
+    seconds = log.history()["seconds"]
+    assert seconds.iloc[0] < seconds.iloc[1] < seconds.iloc[2]
+    expect(pace).to_have_text(f"{seconds.median():.1f} s an item · under a minute left")
+
+
+def test_keys_go_by_their_place_on_keyboards_of_other_letters(page, server):
+    log = _open(page, server, "layouts")
+    expect(_button(page, "Both")).not_to_have_attribute("aria-disabled", "true")
+
+    def type_(key: str, code: str, **more: bool) -> None:
+        page.wait_for_timeout(220)
+        event = {"key": key, "code": code, "bubbles": True, "cancelable": True, **more}
+        _card(page).evaluate(
+            "(it, of) => it.dispatchEvent(new KeyboardEvent('keydown', of))", event
+        )
+
+    type_("й", "KeyQ")  # Russian
+    type_("ы", "KeyS")
+    expect(_progress(page)).to_have_text("item 2 of 30")
+    type_("-", "Digit6")  # French: zoom out, and nothing is flagged
+    type_("4", "Digit4", shiftKey=True)  # a reason by its place
+    type_("é", "Digit2")
+    expect(_progress(page)).to_have_text("item 3 of 30")
+    expect(_status(page)).to_contain_text("✓ Saved")
+    assert _choices(log) == {_of(0): "left", _of(1): "right"}
+    assert log.history()["reasons"].tolist() == [[], ["accuracy"]]
+    assert not log.history()["unsafe"].any()
+
+
+def test_arrows_scroll_a_long_response_and_leave_the_picture(page, server):
+    _open(page, server, "arrows", SPECIAL.replace("special", "arrows"))
+    _press(page, "+", "+")
+    picture = page.locator(".vital .stage img")
+    before, text = picture.get_attribute("style"), page.locator(".vital .response .text").last
+    text.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("(it) => it.scrollTop > 0", arg=text.element_handle())
+    assert picture.get_attribute("style") == before
+    _card(page).focus()
+    page.keyboard.press("ArrowLeft")
+    expect(picture).not_to_have_attribute("style", before)
+
+
+def test_an_image_that_could_not_be_had_is_asked_again_when_it_is_shown_again(page, server, folder):
+    (folder / "unreachable").touch()
+    _open(page, server, "flaky", FLAKY)
+    _press(page, "1")
+    expect(_card(page)).to_contain_text("Figure f1: this image cannot be shown: no archive")
+    (folder / "unreachable").unlink()
+    page.wait_for_timeout(250)
+    page.keyboard.press("u")
+    expect(_progress(page)).to_have_text("item 1 of 2")
+    _press(page, "1")
+    expect(page.locator(".vital .stage img")).to_have_attribute("alt", "Figure f1")
+    expect(_button(page, "Both")).not_to_have_attribute("aria-disabled", "true")
+
+
 def test_calibration_shows_the_reference_and_goes_on_by_key(page, server):
     log = _open(page, server, "calibration", CALIBRATION)
+    expect(page.locator(".vital h3")).to_have_text("Calibration")
     _press(page, "3")
     expect(page.locator(".vital .compared").first).to_contain_text("✓ the same")
     expect(page.locator(".vital .compared").last).to_contain_text("✗ different")
@@ -391,10 +627,7 @@ def test_nothing_is_cut_off_and_what_is_touched_is_large_enough(server, width):
         if width == 1280:
             assert card.bounding_box()["height"] < 760
         else:
-            heights = page.locator(".vital button").evaluate_all(
-                "(all) => all.map((it) => it.getBoundingClientRect().height)"
-            )
-            assert min(heights) >= 44
+            check_narrow(page)
 
 
 def test_the_card_wears_the_dark_theme(page, server):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
+from card_layout import check_narrow
 from lab import CHROMIUM, chromium
 from labelling_service import Labelling, labelling, write_run
 from playwright.sync_api import Page, expect
@@ -179,8 +181,24 @@ def test_a_closed_pages_kernel_is_ended_and_an_open_ones_is_not(page, run, tmp_p
         while len(service.kernels()) > 1 and time.monotonic() < end:
             time.sleep(0.2)
         assert service.kernels() == {open_one}
+        log = LabelLog(f"sqlite:///{run / 'labels.sqlite'}")
+        claims = (
+            "SELECT item_id, max(place), until FROM label_claims WHERE annotator = 'yan' GROUP BY 1"
+        )
+        with log.database.reading() as connection:
+            held = connection.execute(sa.text(claims)).all()
+        assert held and {until for *_, until in held} == {0.0}  # given back as the kernel ended
         _judge(page, 1, "1")
         _saved(run, "zoe", 1)  # while the service still runs
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_tablet_held_upright_the_card_is_one_column_to_touch(service, scheme):
+    with chromium(width=768, height=1024) as page:
+        page.emulate_media(color_scheme=scheme)
+        _open(page, service.links["bob"])
+        expect(page.locator(".vital .stage img")).to_be_visible()
+        check_narrow(page)
 
 
 def test_the_page_wears_the_systems_theme(page, service):

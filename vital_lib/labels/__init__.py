@@ -22,7 +22,13 @@ from vital_lib.labels.label_studio import (
 )
 from vital_lib.labels.log import ARMS, VOTES, LabelLog
 from vital_lib.labels.queue import Fixed, Queue, fixed
-from vital_lib.labels.views import accepted_share, decided_items, groups_of, majority_ticks, ticks_of
+from vital_lib.labels.views import (
+    accepted_share,
+    decided_items,
+    groups_of,
+    majority_ticks,
+    ticks_of,
+)
 
 __all__ = [
     "ARMS",

@@ -40,13 +40,15 @@ def agreement(
 
     Args:
         preferences: `LabelLog.preferences()`.
-        events: `LabelLog.history()`; the hidden repeats are taken from it.
+        events: `LabelLog.history()`; the hidden repeats are taken from it, those of items that are
+            not among the drafts are left out.
         drafts: columns figure_id, instruction_id.
         figures: columns figure_id, group_id, modalities.
 
     Raises:
-        ValueError: judgements of items that are not among the drafts and their figures.
+        ValueError: preferences of items that are not among the drafts, or drafts without a figure.
     """
+    events = events[events["item_id"].isin(drafts["instruction_id"])]
     votes = preferences[preferences["queue_arm"] == "random"]
     people = sorted(set(votes["annotator"]))
     votes, again = (

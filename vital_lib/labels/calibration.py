@@ -7,13 +7,13 @@ The one-page guideline, shown with the same card, is handed out here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
 
-import numpy as np
 import pandas as pd
 
 from vital_lib.labels.agreement import rows_to_judge
+from vital_lib.labels.order import number
 from vital_lib.labels.views import accepted_share, ticks_of
 
 
@@ -34,7 +34,12 @@ def calibration_reference(preferences: pd.DataFrame) -> dict[str, bool]:
 
 
 def calibration_rows(
-    preferences: pd.DataFrame, drafts: pd.DataFrame, annotator: str, n: int = 10, seed: int = 0
+    preferences: pd.DataFrame,
+    drafts: pd.DataFrame,
+    annotator: str,
+    n: int = 10,
+    seed: int = 0,
+    calibrated: Collection[str] = (),
 ) -> pd.DataFrame:
     """Up to `n` items with a reference for both responses, as rows of a fixed queue.
 
@@ -46,22 +51,28 @@ def calibration_rows(
     Args:
         preferences: `LabelLog.preferences()`.
         drafts: columns figure_id, instruction_id, candidate_id.
+        calibrated: ids of the items that `annotator` has calibrated on; they come first, whatever
+            was said of them since, so that a round begun goes on and a finished one stays finished.
     """
     reference = calibration_reference(preferences)
     seen = set(preferences["item_id"][preferences["annotator"] == annotator])
-    lean = {}  # item -> 1 both accepted, 0 one of them, -1 neither
+    calibrated = set(calibrated)
+    begun, lean = [], {}  # item -> 1 both accepted, 0 one of them, -1 neither
     for item, ids in drafts.groupby("instruction_id", sort=True)["candidate_id"]:
+        if item in calibrated:
+            begun.append(item)
         if item not in seen and all(name in reference for name in ids):
             lean[item] = sum(reference[name] for name in ids) - 1
-    left = list(np.random.default_rng(seed).permutation(list(lean)))
+    # By a number of the item's own: what is judged in between does not shuffle the rest.
+    left = sorted(lean.keys() - calibrated, key=lambda item: number(seed, item, "calibration"))
     figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
-    shown: Counter[str] = Counter()
-    chosen: list[str] = []
+    chosen = begun[:n]
+    shown = Counter(figure_of[item] for item in chosen)
     while left and len(chosen) < n:
-        tilt = sum(lean[item] for item in chosen)
+        tilt = sum(lean.get(item, 0) for item in chosen)
         item = min(left, key=lambda item: (shown[figure_of[item]], abs(tilt + lean[item])))
         left.remove(item)
-        chosen.append(str(item))
+        chosen.append(item)
         shown[figure_of[item]] += 1
     return rows_to_judge(chosen, drafts, annotator, "calibration", seed)
 

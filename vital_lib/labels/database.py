@@ -7,6 +7,7 @@ This module knows tables and transactions, and nothing of what a judgement means
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import warnings
@@ -49,6 +50,7 @@ label_events = sa.Table(
     sa.Column("corrects", sa.Text, index=True),
     sa.Column("seconds", sa.Float),
     sa.Column("at", sa.Text, nullable=False),
+    sa.Index("ix_label_events_annotator_item", "annotator", "item_id"),  # looked up at every label
 )
 label_claims = sa.Table(
     "label_claims",
@@ -85,13 +87,17 @@ class Database:
         self._lock = threading.Lock()  # SQLite lets waiting writers starve; a lock does not
         with _explained():
             self._engine = _open(url)
+        name = self._engine.url.database if self._engine.dialect.name == "sqlite" else None
+        self._path = Path(name).absolute() if name else None
+        self._file: tuple[int, int] | None = None
         self._writer = self._engine.execution_options(vital_begin="BEGIN IMMEDIATE")
         with self.writing() as connection:
             _check_format(connection)
             _metadata.create_all(connection)
             for index in label_events.indexes:
-                index.create(connection, checkfirst=True)  # an older log lacks that of item_id
+                index.create(connection, checkfirst=True)  # an older log lacks some
             _forbid_changes(connection)
+        self._file = self._found()
 
     def __str__(self) -> str:
         return self._engine.url.render_as_string(hide_password=True)
@@ -103,17 +109,43 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A connection to read by; raises LabelsNotSaved where the database fails."""
-        with _explained(), self._engine.connect() as connection:
-            yield connection
+        with _explained():
+            self._check_file()
+            with self._engine.connect() as connection:
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction that no other writer shares, on disk at the end; raises LabelsNotSaved."""
-        with self._lock, _explained(), self._writer.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                # One writer at a time, as in SQLite: places then follow the order of commits.
-                connection.exec_driver_sql(_LOCK)
-            yield connection
+        with self._lock, _explained():
+            self._check_file()
+            with self._writer.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    # One writer at a time, as in SQLite: places then follow the order of commits.
+                    connection.exec_driver_sql(_LOCK)
+                yield connection
+
+    def _check_file(self) -> None:
+        """Refuse to go on where SQLite's file is gone: it would write to what nobody finds again.
+
+        Nor is a new, empty file made in its place, or another one written to.
+        """
+        if self._file is None or self._found() == self._file:
+            return
+        self._engine.dispose()
+        raise LabelsNotSaved(
+            f"the labels' file {self._path} was removed, renamed or replaced while it was open: "
+            "put it back and try again (a judgement with the same event_id is stored once), or "
+            "open the label log anew to go on with what lies there now"
+        )
+
+    def _found(self) -> tuple[int, int] | None:
+        """Which file lies at SQLite's path now; None without one."""
+        try:
+            found = os.stat(self._path) if self._path else None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found and (found.st_dev, found.st_ino)
 
 
 @contextmanager

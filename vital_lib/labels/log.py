@@ -112,16 +112,14 @@ class LabelLog:
                 connection.execute(sa.insert(_events), new)
         return [row["event_id"] for row in rows]
 
-    def undo(self, annotator: str) -> str | None:
+    def undo(self, annotator: str, arms: Collection[str] | None = None) -> str | None:
         """Take back `annotator`'s latest standing judgement by an event that corrects it.
 
-        Returns the event_id that no longer stands, or None where nothing was left to undo. What
-        the judgement had replaced stands again.
+        With `arms` the latest made in one of those. Returns the event_id that no longer stands, or
+        None where nothing was left to undo. What the judgement had replaced stands again.
         """
-        check_text("annotator", annotator)
+        latest = _standing_of(annotator, arms).order_by(_events.c.place.desc()).limit(1)
         with self.database.writing() as connection:
-            mine = standing_events().where(_events.c.annotator == annotator)
-            latest = mine.order_by(_events.c.place.desc()).limit(1)
             found = connection.execute(latest).mappings().first()
             if found is None:
                 return None
@@ -134,16 +132,23 @@ class LabelLog:
         """Every event in the order it was stored, undos included; columns of label_events."""
         return self._frame(sa.select(_events).order_by(_events.c.place))
 
-    def standing(self, annotator: str, item_id: str | None = None) -> pd.DataFrame:
+    def standing(
+        self,
+        annotator: str,
+        item_id: str | None = None,
+        arms: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
         """What stands of `annotator`'s judgements, by their latest act; columns of label_events.
 
-        With `item_id` those of that item alone.
+        With `item_id` those of that item alone, with `arms` those made in one of these, with
+        `limit` the latest so many.
         """
-        check_text("annotator", annotator)
-        mine = standing_events().where(_events.c.annotator == annotator)
+        mine = _standing_of(annotator, arms)
         if item_id is not None:
             mine = mine.where(_events.c.item_id == item_id)
-        return self._frame(mine.order_by(_events.c.place))
+        latest_first = mine.order_by(_events.c.place.desc()).limit(limit)
+        return self._frame(latest_first).iloc[::-1].reset_index(drop=True)
 
     def preferences(self) -> pd.DataFrame:
         """The votes: one row per item and annotator, columns of table `preferences`.
@@ -223,6 +228,8 @@ def _check_ticks(event: Mapping[str, Any]) -> None:
 
 def event_row(values: Mapping[str, Any]) -> dict[str, Any]:
     """A whole row of label_events, what `values` lacks filled in, numpy's scalars made Python's."""
+    if values.get("event_id") is not None:
+        check_text("event_id", values["event_id"])
     given = {name: value for name, value in values.items() if value is not None}
     plain = {
         name: value.item() if hasattr(value, "item") else value for name, value in given.items()
@@ -254,6 +261,12 @@ def standing_events() -> sa.Select:
         newer.c.corrects == _events.c.event_id, ~_is_undo(newer), ~newer_undone
     )
     return sa.select(_events).where(~_is_undo(_events), ~undone, ~replaced)
+
+
+def _standing_of(annotator: str, arms: Collection[str] | None) -> sa.Select:
+    check_text("annotator", annotator)
+    mine = standing_events().where(_events.c.annotator == annotator)
+    return mine if arms is None else mine.where(_events.c.queue_arm.in_(arms))
 
 
 def unstored(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

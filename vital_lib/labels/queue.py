@@ -31,10 +31,11 @@ class Queue:
 
     Items are judged in the order of `items()`, and about every twentieth comes a second time,
     unmarked, to measure how far the annotator agrees with herself. Sides are drawn by a coin per
-    item and annotator. A person is never handed what she has judged, and after a reload gets back
-    first what she holds; what she takes in another tab from then on is not handed out here. A place
-    that a judgement or an unexpired claim has taken is handed to nobody else; the machines' clocks
-    must agree to well within `lease`.
+    item and annotator. A person is never handed what she has judged, nor as a vote what she has
+    judged in calibration or adjudication, where she saw what others said. After a reload she gets
+    back first what she holds; what she takes in another tab from then on is not handed out here. A
+    place that a judgement or an unexpired claim has taken is handed to nobody else; the machines'
+    clocks must agree to well within `lease`.
 
     Args:
         drafts: columns figure_id, instruction_id, candidate_id, two rows to an instruction; for
@@ -85,6 +86,7 @@ class Queue:
         self._votes: dict[str, set[str]] = {}  # item: who has judged it
         self._mine: dict[str, tuple[str, str]] = {}  # item: her event_id and arm, by latest act
         self._repeated: set[str] = set()
+        self._seen: set[str] = set()  # judged by her knowing what others said
         self._full: set[str] = set()  # judged by as many others as wanted
         self._claims: dict[str, dict[str, float]] = {}  # item: who holds it until when
         self._waiting: list[dict[str, Any]] = []  # handed out here, not judged yet
@@ -104,7 +106,8 @@ class Queue:
         with self._lock, self._database.reading() as connection:
             self._catch_up(connection)
         done = len(self._mine) + len(self._repeated)
-        left = len(self._ids) - len(self._mine) - len(self._full)
+        seen = sum(item not in self._mine and item not in self._full for item in self._seen)
+        left = len(self._ids) - len(self._mine) - len(self._full) - seen
         if not left:
             return done, done
         before = self._fresh[done - 1] if done else 0
@@ -152,7 +155,7 @@ class Queue:
             self._claims_seen = newest if first is None else first - 1
             latest = sa.select(sa.func.coalesce(sa.func.max(label_events.c.place), 0))
             self._events_seen = connection.scalar(latest)
-            self._note(connection.execute(_votes()))
+            self._note(connection.execute(_standing()))
             self._catch_up(connection)
         held = (item for item, holders in self._claims.items() if self._holds(holders, now))
         self._inherited = {self._place_of[item] for item in held if item in self._place_of}
@@ -170,7 +173,7 @@ class Queue:
             part = items[start : start + _LOOK_UP_AT_ONCE]
             for item in part:
                 self._forget(item)
-            self._note(connection.execute(_votes().where(events.item_id.in_(part))))
+            self._note(connection.execute(_standing().where(events.item_id.in_(part))))
         places = (self._place_of[item] for item in items)
         self._again |= {place for place in places if place < self._next}
         asked = sa.select(label_claims).where(claims.place > self._claims_seen)
@@ -183,6 +186,7 @@ class Queue:
         self._votes.pop(item, None)
         self._mine.pop(item, None)
         self._repeated.discard(item)
+        self._seen.discard(item)
         self._full.discard(item)
 
     def _note(self, judgements: sa.CursorResult) -> None:
@@ -190,7 +194,12 @@ class Queue:
         for item, annotator, event_id, arm, repeat_of in judgements:
             if item not in self._place_of:
                 continue
-            mine, voters = annotator == self.annotator, self._votes.setdefault(item, set())
+            mine = annotator == self.annotator
+            if arm not in VOTES:
+                if mine:
+                    self._seen.add(item)
+                continue
+            voters = self._votes.setdefault(item, set())
             if mine and repeat_of:
                 self._repeated.add(item)
             elif mine:
@@ -228,7 +237,8 @@ class Queue:
 
     def _closed(self, place: int) -> bool:
         item = self._ids[place]
-        return place in self._handed or item in self._mine or item in self._full
+        judged = item in self._mine or item in self._seen
+        return judged or item in self._full or place in self._handed
 
     def _holds(self, holders: dict[str, float], now: float) -> bool:
         return holders.get(self.annotator, 0.0) > now
@@ -259,7 +269,8 @@ class Queue:
     def _repeat(self, rows: list[dict[str, Any]], act: int) -> dict[str, Any] | None:
         """One of her own items of at least `GAP` items ago, its sides drawn anew; None without."""
         out = {row["item_id"] for row in [*self._waiting, *rows] if row["repeat_of"]}
-        old = [item for item in list(self._mine)[:-GAP] if item not in self._repeated | out]
+        out |= self._repeated | self._seen
+        old = [item for item in list(self._mine)[:-GAP] if item not in out]
         if not old:
             return None
         item = old[number(self._seed, self.annotator, act) % len(old)]
@@ -308,7 +319,8 @@ class Fixed:
     def _judged(self) -> set[int]:
         if self._log is None:
             return set()
-        said = self._log.standing(self.annotator)
+        arms = {row["queue_arm"] for row in self._rows}
+        said = self._log.standing(self.annotator, arms=arms)
         done = set(zip(said["item_id"], said["queue_arm"], strict=True))
         return {n for n, row in enumerate(self._rows) if (row["item_id"], row["queue_arm"]) in done}
 
@@ -333,9 +345,9 @@ def _check_settings(wanted: int | None, repeats: float, lease: float) -> None:
 
 
 @cache
-def _votes() -> sa.Select:
-    """The standing votes and hidden repeats of votes, in the order in which they were made."""
+def _standing() -> sa.Select:
+    """What stands of everyone's judgements, in the order in which they were made."""
     events = label_events.c
     columns = (events.item_id, events.annotator, events.event_id, events.queue_arm)
-    asked = standing_events().where(events.queue_arm.in_(VOTES)).order_by(events.place)
+    asked = standing_events().order_by(events.place)
     return asked.with_only_columns(*columns, events.repeat_of, maintain_column_froms=True)

@@ -16,6 +16,7 @@ from vital_lib.panels.model_chat import ModelChat
 from vital_lib.panels.preference_card import PreferenceCard
 from vital_lib.panels.progress_view import ProgressView
 from vital_lib.panels.prompt_viewer import PromptViewer
+from vital_lib.panels.run_monitor import RunMonitor
 
 __all__ = [
     "CandidateViewer",
@@ -27,4 +28,5 @@ __all__ = [
     "PreferenceCard",
     "ProgressView",
     "PromptViewer",
+    "RunMonitor",
 ]

@@ -3,7 +3,8 @@ const h = (tag, props, ...kids) =>
   ({ tag, props: props ?? {}, kids: kids.flat(9).filter((kid) => kid != null && kid !== false) });
 const FOCUSABLE = /^(button|input|summary|textarea)$/;
 const TYPED = /^(text|number|textarea)$/;
-const ITS_OWN = { range: /^(Arrow|Page|Home|End)/, button: /^(Enter| )$/, submit: /^(Enter| )$/ };
+const SCROLLS = /^(Arrow|Page|Home|End)/;
+const ITS_OWN = { range: SCROLLS, button: /^(Enter| )$/, submit: /^(Enter| )$/ };
 const isText = (v) => typeof v !== "object";
 const words = (v) => String(v).replaceAll("\0", "\u2400");  // NUL is seen, too
 
@@ -12,7 +13,8 @@ function create(v, svg) {
   svg = svg || v.tag === "svg";
   const node = svg ? document.createElementNS(SVG, v.tag) : document.createElement(v.tag);
   // Jupyter's command mode claims every focused element that is not typed into, not only the root.
-  if (FOCUSABLE.test(v.tag)) node.dataset.lmSuppressShortcuts = "true";
+  const scrolls = /\bscroll\b/.test(v.props.class);  // a browser focuses what is too long
+  if (scrolls || FOCUSABLE.test(v.tag)) node.dataset.lmSuppressShortcuts = "true";
   if (v.props.open) node.open = true;  // only at first: afterwards it is the reader's
   node.vital = v;
   dress(node, {}, v.props);
@@ -60,14 +62,20 @@ const pager = (state, ui) => h("div", { class: "row" },
   h("span", { class: "number" }, `of ${state.of}`),
   button("Next ›", () => ui.latest("next"), { disabled: state.n >= state.of }));
 
-// The name of a key as it stands on its button: digits by their place, whatever the keyboard.
+// The name of a key as it stands on its button. Digits go by their place, whatever the keyboard,
+// but for a key that is bound itself (a French "-" lies on the six); letters go by theirs where
+// the keyboard types no Latin ones.
 function keyName({ code, key, shiftKey }, keys) {
-  const digit = /^Digit(\d)$/.exec(code)?.[1];
-  const name = digit ?? (key.length === 1 ? key.toLowerCase() : key);
-  return shiftKey && keys[`⇧${name}`] ? `⇧${name}` : shiftKey && digit ? "" : name;
+  const [, letter, digit] = /^(?:Key([A-Z])|Digit(\d))$/.exec(code) ?? [];
+  const typed = key.length === 1 ? key.toLowerCase() : key;
+  const itself = /^[a-z]$/.test(typed) || (keys[typed] && !/^\d$/.test(typed));
+  const name = itself ? typed : digit ?? letter?.toLowerCase() ?? typed;
+  return shiftKey && keys[`⇧${name}`] ? `⇧${name}` : shiftKey && name === digit ? "" : name;
 }
+const keptByIt = (node, key) => ITS_OWN[node.type]?.test(key) || (SCROLLS.test(key)
+  && node.classList.contains("scroll") && node.scrollHeight > node.clientHeight);
 
-// A panel's script may define begin({ model, send, redraw, seen }), called once for each widget:
+// A panel's script may define begin({ model, redraw, seen, again }), called once for each widget:
 // what it returns is ui.own in draw, and gets the kernel's messages by its receive(message).
 export default () => {
   const images = new Map(), views = new Set();
@@ -88,6 +96,7 @@ export default () => {
   async function receive(message, buffers) {
     if (message.image === undefined) return own?.receive(message);
     const name = `${message.side} ${message.image}`;
+    if (images.get(name)?.url) return;
     images.set(name, buffers.length ? await decoded(buffers[0]) : { missing: message.missing });
     redraw();
   }
@@ -97,7 +106,7 @@ export default () => {
     try { await image.decode(); } catch { return { missing: "this image cannot be shown" }; }
     return { url, image };  // held, so that the browser does not decode it again
   }
-  function fetched(model, id, side) {
+  function fetched(model, id, side, coming = false) {  // coming: the kernel sends it unasked
     const name = `${side} ${id}`;
     if (!images.has(name)) {
       images.set(name, {});
@@ -106,18 +115,25 @@ export default () => {
         if (url) URL.revokeObjectURL(url);
         images.delete(oldest);
       }
-      model.send({ image: id, side });
+      if (!coming) model.send({ image: id, side });
     }
     return images.get(name);
   }
+  function again(id) {  // an image that could not be had is asked for once more
+    for (const [name, { missing }] of images) {
+      if (missing && name.endsWith(` ${id}`)) images.delete(name);
+    }
+  }
   return {
     initialize({ model }) {
-      model.on("change:state", () => settle(model));
+      const start = () => {  // the widget comes before its state
+        if (typeof begin === "undefined" || own || !model.get("state").turn) return;
+        own = begin({ model, redraw, again, seen: (...of) => fetched(model, ...of) });
+      };
+      start();
+      model.on("change:state", () => { start(); settle(model); });
       model.on("msg:custom", receive);
-      if (typeof begin !== "undefined") {
-        own = begin({ model, redraw, seen: (id, side) => fetched(model, id, side) });
-        return () => own.end();
-      }
+      return () => own?.end();
     },
     render({ model, el }) {
       const root = document.createElement("div");
@@ -126,7 +142,7 @@ export default () => {
       el.append(root);
       const ui = {
         keys: {},
-        own,
+        get own() { return own; },
         root,
         set: (name, value) => {
           model.set("state", { ...model.get("state"), [name]: value });
@@ -150,12 +166,13 @@ export default () => {
         const typing = TYPED.test(event.target.type);
         if (typing && event.key === "Escape") root.focus();
         const act = ui.keys[keyName(event, ui.keys)];
-        if (!act || typing || ITS_OWN[event.target.type]?.test(event.key)) return;
+        if (!act || typing || keptByIt(event.target, event.key)) return;
         event.preventDefault();
         if (typeof act === "function") act(event);
         else if (!event.repeat) ui.call(...act);
       };
       const view = () => {
+        if (!model.get("state").turn) return;
         ui.keys = {};
         const inside = root.contains(document.activeElement);
         patch(root, draw(model.get("state"), ui));

@@ -21,15 +21,16 @@ import traitlets
 
 _LARGEST_SIDE = 2048  # pixels; more is never shown
 _IMAGES_KEPT = 16  # of one panel, as JPEG: whoever looks again soon, or from a second window
-_UNSEEN = (ValueError, KeyError, OSError)  # what image_of raises for an image that is not there
 
 # Images are decoded on a thread of their own: what a person says never waits for a picture.
 _painter = ThreadPoolExecutor(1, thread_name_prefix="vital-images")
 
 
-def script_beside(module: str) -> str:
-    """The JavaScript beside the Python file `module`, of the same name."""
-    return Path(module).with_suffix(".js").read_text(encoding="utf-8")
+def script_beside(module: str, *parts: str) -> str:
+    """The JavaScript beside the Python file `module`: its parts' (`<name>_<part>.js`), its own."""
+    file = Path(module)
+    names = [*(f"{file.stem}_{part}" for part in parts), file.stem]
+    return "".join(file.with_name(f"{name}.js").read_text(encoding="utf-8") for name in names)
 
 
 class _View(anywidget.AnyWidget):
@@ -40,9 +41,15 @@ class _View(anywidget.AnyWidget):
     _shared = script_beside(__file__)
     state = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, draw: str) -> None:
+    def __init__(self, draw: str, on_close: Callable[[], None]) -> None:
         self._esm = self._shared + draw
+        self._on_close = on_close
         super().__init__()
+
+    def close(self) -> None:
+        """Take the view off the page for good."""
+        self._on_close()
+        super().close()
 
 
 class Panel:
@@ -60,11 +67,14 @@ class Panel:
         self._prepared = lru_cache(_IMAGES_KEPT)(lambda key, side: _jpeg(image_of(key), side))
         self._turn = 0
         self._lock = threading.RLock()  # widget messages may come on another thread
-        self.widget = _View(self._draw)
+        self.widget = _View(self._draw, self._closed)
         self.widget.on_msg(self._heard)
 
     def _state(self) -> dict[str, Any]:
         raise NotImplementedError
+
+    def _closed(self) -> None:
+        """Called when the widget is closed, maybe more than once."""
 
     def _show(self) -> None:
         """Send the state; the count makes it an answer even where nothing else changed."""
@@ -75,7 +85,7 @@ class Panel:
     def _heard(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         """Act on a message of the browser: an image wanted, or a button pressed."""
         if "image" in content:
-            _painter.submit(self._send_image, str(content["image"]), int(content["side"]))
+            self._paint(str(content["image"]), int(content["side"]))
             return
         turn = self._turn
         try:
@@ -87,12 +97,18 @@ class Panel:
             if self._turn == turn:
                 self._show()
 
+    def _paint(self, key: str, side: int) -> None:
+        """Send the browser that image, no side longer than `side` pixels, when it is ready."""
+        _painter.submit(self._send_image, key, side)
+
     def _send_image(self, key: str, side: int) -> None:
         answer = {"image": key, "side": side}
         try:
             data = self._prepared(key, min(max(side, 16), _LARGEST_SIDE))
-        except _UNSEEN as error:
-            self.widget.send({**answer, "missing": f"this image cannot be shown: {error}"})
+        # The thread's outermost frame: whatever it is, a page waits for the answer.
+        except Exception as error:  # noqa: BLE001
+            why = str(error) or type(error).__name__
+            self.widget.send({**answer, "missing": f"this image cannot be shown: {why}"})
         else:
             self.widget.send(answer, buffers=[data])
 

@@ -11,8 +11,18 @@ function draw(state, ui) {
     chip("people", "people higher", state.counts[2]),
     h("span", { class: "muted small" }, `mean difference ${state.mean.toFixed(2)}`),
     h("span", { class: "grow" }), pager(state, ui));
+  const number = (text) => h("td", { class: "number" }, text);
+  const measured = state.measures.length ? h("div", { class: "box" },
+    section("The judge, measured", h("table", null,
+      h("tr", null, ["", "value", "95 % interval", "n"].map((name) => h("th", null, name))),
+      state.measures.map(([meaning, ...numbers]) =>
+        h("tr", null, h("td", { class: "wrap" }, meaning), numbers.map(number)))))) : null;
+  const policy = state.policy ? h("div", { class: "box" }, section("The policy",
+    h("p", { class: "text small" }, state.policy))) : null;
+  const judge = measured || policy
+    ? h("div", { class: "body two judged" }, measured, policy) : null;
   if (!shown) return [head, h("div", { class: "body muted" },
-    "No candidate here has both a rating and a person's tick or cross.")];
+    "No candidate here has both a rating and a person's tick or cross."), judge];
   const list = h("div", { class: "list" }, state.list.map(([gap, instruction], place) =>
     button([h("span", { class: `number ${gap > 0 ? "no" : "yes"}` }, signed(gap)),
       h("span", { class: "clip" }, instruction)], () => ui.latest("jump", place + 1),
@@ -32,5 +42,5 @@ function draw(state, ui) {
       section("The judge's reasons", h("p", { class: "text" }, shown.rationale || "none")),
       shown.criteria.length ? section("Criteria", h("div", { class: "measures small" },
         shown.criteria.map(([name, rating]) => measure(name, rating / 10, rating.toFixed(1)))))
-        : null))];
+        : null)), judge];
 }

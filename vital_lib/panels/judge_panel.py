@@ -1,4 +1,4 @@
-"""Where the judge and people differ most: ratings beside ticks, with the judge's reasons."""
+"""Where the judge and people differ most, with the judge's reasons, its measures and its policy."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class JudgePanel(Paged):
             or candidate_id, accepted (a share), annotators (how many people).
         figures: columns figure_id, caption, mentions.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
+        policy: the text that the judge rates by.
+        measures: of ``judging``: columns value, low, high, n, meaning.
     """
 
     _draw = script_beside(__file__)
@@ -39,8 +41,17 @@ class JudgePanel(Paged):
         people: pd.DataFrame,
         figures: pd.DataFrame,
         image_of: Callable[[str], Any],
+        *,
+        policy: str = "",
+        measures: pd.DataFrame | None = None,
     ) -> None:
         super().__init__(image_of)
+        self._judge = {
+            "policy": plain(policy),
+            "measures": []
+            if measures is None
+            else [_measure(row) for row in measures.itertuples()],
+        }
         self.disagreements = _disagreements(ratings, candidates, people)
         self._figures = figures.set_index("figure_id")
         self.side: str | None = None
@@ -70,6 +81,7 @@ class JudgePanel(Paged):
         gap = self.disagreements["gap"]
         return {
             **self._pages(),
+            **self._judge,
             "more": self._more,
             "mean": float(gap.abs().mean()) if len(gap) else 0.0,
             "side": self.side,
@@ -95,6 +107,13 @@ class JudgePanel(Paged):
                 if part["rating"] is not None
             ],
         }
+
+
+def _measure(row: Any) -> list[str]:
+    """Meaning, value, interval and n, as shown; no interval where there is none to draw from."""
+    value, low, high = (f"{number:z.2f}" for number in (row.value, row.low, row.high))
+    interval = "" if pd.isna(row.low + row.high) else f"{low} to {high}"
+    return [plain(row.meaning), value, interval, f"{row.n:,}"]
 
 
 def _disagreements(

@@ -1,306 +1,4 @@
-const DOUBLE = 200, SILENT = 1500, LONGEST_WAIT = 8000;  // milliseconds
-const SIDES = ["left", "right"];
-const CHOICES = { left: [true, false], right: [false, true], both: [true, true],
-  neither: [false, false] };
-const FLAT = { zoom: 1, x: 0, y: 0, brightness: 0, contrast: 0 };  // light in powers of two
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
-  (byte) => byte.toString(16).padStart(2, "0")).join("");
-const inWords = (said) => said.unsafe ? "flagged as unsafe" : said.cannot_judge
-  ? "cannot be judged"
-  : SIDES.map((s) => `${s} ${said[`${s}_accepted`] ? "accepted" : "rejected"}`).join(", ");
-
-// What was judged and not yet acknowledged outlives a reload and a kernel: one entry for each act.
-function shelf(store) {
-  const prefix = `vital-unsaved/${store}/`;
-  const quietly = (act) => { try { return act(); } catch { return []; } };  // a private window
-  return {
-    put: (act) => quietly(() => localStorage.setItem(prefix + act.event_id, JSON.stringify(act))),
-    drop: (id) => quietly(() => localStorage.removeItem(prefix + id)),
-    all: () => quietly(() => Object.keys(localStorage).filter((name) => name.startsWith(prefix))
-      .map((name) => JSON.parse(localStorage.getItem(name)))),
-  };
-}
-
-// One annotator at work: the items held, what was said and not yet saved, and the way it is seen.
-class Labelling {
-  constructor({ model, redraw, seen }) {
-    Object.assign(this, { model, redraw, seen, held: [], done: 0, of: 0, ended: false,
-      unsaved: new Map(), gone: new Set(), draft: {}, view: { ...FLAT }, panel: null,
-      history: null, feedback: null, said: null, waiting: null, undoing: false, paces: [],
-      pressed: -DOUBLE, last: ["", -DOUBLE], asked: 0, asks: 0, began: false });
-    this.shelf = shelf(model.get("state").store);
-    for (const act of this.shelf.all()) this.hold(act);
-    this.back = () => this.resend(this.unsaved.values());
-    this.leaving = (event) => { if (this.unsaved.size) event.preventDefault(); };
-    window.addEventListener("online", this.back);
-    window.addEventListener("beforeunload", this.leaving);
-    this.clock = setInterval(() => this.tick(), 250);
-    this.back();
-    this.refresh();
-  }
-  end() {
-    clearInterval(this.clock);
-    window.removeEventListener("online", this.back);
-    window.removeEventListener("beforeunload", this.leaving);
-  }
-
-  // --- to the kernel and back
-  send(call, given = {}) {
-    // A connection that is gone throws, or promises in vain: what matters is sent again anyway.
-    try { this.model.send({ call, with: given }); } catch { /* said by the clock */ }
-  }
-  refresh() {
-    this.asked = performance.now();
-    this.asks += 1;
-    this.send("refresh");
-  }
-  hold(act) {
-    this.unsaved.set(act.event_id, { act, tries: 0, why: "", again: performance.now() + SILENT,
-      late: false });
-    this.gone.add(act.key);
-  }
-  resend(entries) {
-    for (const entry of entries) {
-      entry.again = performance.now() + Math.min(SILENT * 2 ** entry.tries++, LONGEST_WAIT);
-      this.send("judge", entry.act);
-    }
-  }
-  tick() {
-    const before = this.status().join(), [oldest] = this.unsaved.values();
-    // The oldest is tried alone, and the rest once it is saved: the log keeps their order.
-    if (oldest && performance.now() > oldest.again) {
-      oldest.late = !oldest.why;
-      this.resend([oldest]);
-    }
-    const dry = (!this.card() && !this.ended) || this.waiting;
-    const patience = Math.min(SILENT * 2 ** this.asks, LONGEST_WAIT);
-    if (dry && performance.now() - this.asked > patience) this.refresh();
-    if (this.status().join() !== before) this.redraw();
-  }
-  receive(message) {
-    if (message.saved) this.saved(message);
-    if (message.why !== undefined) this.failed(message);
-    if (message.history) this.listed(message);
-    if (message.cards) this.dealt(message);
-    if (!this.unsaved.size && this.undoing) { this.undoing = false; this.ask("undo"); }
-    this.redraw();
-  }
-  saved({ saved, key, said, reference }) {
-    const { why, late } = this.unsaved.get(saved) ?? {};  // it is kept by the log now
-    this.unsaved.delete(saved);
-    this.shelf.drop(saved);
-    if (why || late) this.back();
-    this.held = this.held.filter((card) => card.key !== key);
-    this.gone.delete(key);
-    if (this.feedback?.event_id === saved) this.feedback.reference = reference;
-    this.said = ["yes", `Saved: ${said}`];
-  }
-  failed({ failed, why, final }) {
-    const entry = this.unsaved.get(failed);
-    this.waiting = null;
-    if (!entry || final) this.said = ["no", why];
-    if (!entry) return;
-    if (!final) {
-      Object.assign(entry, { why, late: false,
-        again: performance.now() + Math.min(500 * 2 ** entry.tries, LONGEST_WAIT) });
-      return;
-    }
-    this.said = ["no", `Not saved: ${why}. Please judge this item again.`];
-    this.unsaved.delete(failed);
-    this.shelf.drop(failed);
-    this.gone.delete(entry.act.key);
-    if (this.feedback?.event_id === failed) this.feedback = null;
-  }
-  listed({ history, start, of }) {
-    this.waiting = null;
-    this.history = { of, rows: start ? [...(this.history?.rows ?? []), ...history] : history };
-  }
-  dealt({ cards, whole, done, of, ended, word }) {
-    const known = new Set(whole ? [] : this.held.map((card) => card.key));
-    this.held = [...(whole ? [] : this.held), ...cards.filter((card) => !known.has(card.key))];
-    Object.assign(this, { done, of, ended, asks: 0, began: true });
-    if (whole) this.waiting = null;
-    if (word) this.said = ["muted", word];
-  }
-
-  // --- what is on the screen
-  card() { return this.feedback?.card ?? this.held.find((card) => !this.gone.has(card.key)); }
-  ahead() { return this.held.filter((card) => !this.gone.has(card.key)).slice(0, 4); }
-  number() { return Math.min(this.done + this.unsaved.size + (this.feedback ? 0 : 1), this.of); }
-  fresh() {
-    const card = this.card(), before = this.draft;
-    if (card?.key === before.key && card?.before?.said === before.said) return;
-    // A card that another window or the kernel changed is protected as after a press of one's own.
-    if (before.key && !this.gone.has(before.key)) this.pressed = performance.now();
-    if (card?.figure !== before.figure) this.view = { ...FLAT };
-    this.draft = { key: card?.key, figure: card?.figure, said: card?.before?.said, ticks: {},
-      reasons: new Set(card?.before?.reasons), note: card?.before?.note ?? "",
-      since: performance.now() };
-  }
-  status() {
-    const entries = [...this.unsaved.values()], n = entries.length;
-    const kept = `${n === 1 ? "It is" : `${n} are`} kept here and sent again.`;
-    const why = entries.find((entry) => entry.why)?.why;
-    if (why) return ["no", `Not saved: ${why}. ${kept}`];
-    if (entries.some((entry) => entry.late)) {
-      return ["no", `Not saved yet: the kernel has not answered. ${kept}`];
-    }
-    if (this.waiting && performance.now() - this.waiting[1] > SILENT) {
-      return ["no", "The kernel has not answered yet."];
-    }
-    if (n) return ["muted", "Saving …"];
-    return this.said ?? ["muted", ""];
-  }
-  pace() {
-    if (this.paces.length < 3) return "";
-    const seconds = [...this.paces].sort((a, b) => a - b)[this.paces.length >> 1];
-    const left = seconds * Math.max(0, this.of - this.done - this.unsaved.size) / 60;
-    const each = seconds < 10 ? seconds.toFixed(1) : Math.round(seconds);
-    const rest = left < 1 ? "under a minute" : left < 90 ? `about ${Math.round(left)} min`
-      : `about ${(left / 60).toFixed(1)} h`;
-    return `${each} s an item · ${rest} left`;
-  }
-
-  // --- what the annotator does; a second press within 200 ms is no press
-  once(name, event, act) {
-    const at = event?.timeStamp ?? performance.now();
-    if (event?.repeat || (this.last[0] === name && at - this.last[1] < DOUBLE)) return;
-    this.last = [name, at];
-    act(at);
-    this.redraw();
-  }
-  ready(at) { return !this.waiting && !this.undoing && at - this.pressed >= DOUBLE; }
-  tick_side(side, accepted, at) {
-    if (!this.ready(at)) return;
-    this.draft.ticks[side] = accepted;
-    const [left, right] = SIDES.map((name) => this.draft.ticks[name]);
-    if (left !== undefined && right !== undefined) this.judge([left, right], {}, at);
-  }
-  judge([left, right], flags, at) {
-    const card = this.card();
-    if (!card || this.feedback || !this.ready(at)) return;
-    const { reasons, note, since } = this.draft, seconds = (at - since) / 1000;
-    const act = { key: card.key, event_id: newId(), left_accepted: left, right_accepted: right,
-      ...flags, reasons: [...reasons], note, seconds: Math.max(0, Math.round(seconds * 10) / 10) };
-    this.pressed = at;
-    this.paces = [...this.paces.slice(-19), act.seconds];
-    this.hold(act);
-    if (this.model.get("state").calibrating) this.feedback = { card, act, event_id: act.event_id };
-    // The next card first: the message waits until it is drawn, not until it is painted.
-    queueMicrotask(() => { this.shelf.put(act); this.send("judge", act); });
-  }
-  go_on() { this.feedback = null; }
-  undo(at) {
-    if (!this.ready(at)) return;
-    this.pressed = at;
-    this.feedback = null;
-    if (this.unsaved.size) this.undoing = true;  // it takes back the latest act, once that is saved
-    else this.ask("undo");
-  }
-  ask(call, given) {
-    this.waiting = [call, performance.now()];
-    this.asked = performance.now();
-    this.send(call, given);
-  }
-  open(panel) {
-    this.panel = this.panel === panel ? null : panel;
-    if (this.panel === "history") { this.history = null; this.ask("history", { start: 0 }); }
-  }
-  revise(event_id) { this.panel = null; this.feedback = null; this.ask("revise", { event_id }); }
-  reason(name) {
-    const { reasons } = this.draft;
-    if (!reasons.delete(name)) reasons.add(name);
-  }
-  look(change, at = [0, 0]) {  // at: from the middle, as a share of the picture's frame
-    const next = { ...this.view, ...change };
-    next.zoom = clamp(next.zoom, 1, 8);
-    const grown = next.zoom / this.view.zoom, reach = (next.zoom - 1) / 2;
-    next.x = clamp(at[0] - (at[0] - next.x) * grown, -reach, reach);
-    next.y = clamp(at[1] - (at[1] - next.y) * grown, -reach, reach);
-    for (const name of ["brightness", "contrast"]) next[name] = clamp(next[name], -2, 2);
-    this.view = next;
-    this.redraw();
-  }
-}
-const begin = (given) => new Labelling(given);
-
-// --- the picture
-function picture(card, state, ui) {
-  const own = ui.own, { view } = own, width = ui.root.clientWidth || 1000;
-  const shown = (width > 720 ? width * 0.4 : width) * (window.devicePixelRatio || 1);
-  const side = clamp(256 * Math.ceil(shown / 256), 512, 1024);
-  own.ahead().forEach((other) => ui.seen(other.figure, side));
-  const found = ui.seen(card.figure, side);
-  const large = view.zoom > 1.4 && found.url ? ui.seen(card.figure, 2048) : {};
-  const move = `transform:translate(${view.x * 100}%,${view.y * 100}%) scale(${view.zoom});`;
-  const light = `filter:brightness(${2 ** view.brightness}) contrast(${2 ** view.contrast})`;
-  const place = (view.zoom > 1 ? move : "") + (view.brightness || view.contrast ? light : "");
-  const stage = h("div", { class: "picture stage", ...pointing(own), role: "group",
-    "aria-label": "figure: plus and minus zoom, the arrows move it" },
-  found.url
-    ? h("img", { src: large.url ?? found.url, alt: `Figure ${card.figure}`, style: place,
-      draggable: "false", decoding: "sync" })
-    : h("span", null, found.missing
-      ? `Figure ${card.figure}: ${found.missing}. Press 5 to skip it: cannot judge.`
-      : "loading the image"));
-  return [found, stage, looks(own, ui)];
-}
-function pointing(own) {
-  const share = (event) => {
-    const box = event.currentTarget.getBoundingClientRect();
-    return [(event.clientX - box.left) / box.width - 0.5,
-      (event.clientY - box.top) / box.height - 0.5];
-  };
-  return {
-    onwheel(event) {
-      event.preventDefault();
-      own.look({ zoom: own.view.zoom * Math.exp(-event.deltaY / 400) }, share(event));
-    },
-    onpointerdown(event) {
-      event.currentTarget.setPointerCapture(event.pointerId);
-      own.drag = [share(event), own.view];
-    },
-    onpointermove(event) {
-      if (!own.drag) return;
-      const [[x, y], view] = own.drag, [nowX, nowY] = share(event);
-      own.look({ x: view.x + nowX - x, y: view.y + nowY - y });
-    },
-    onpointerup() { own.drag = null; },
-    onpointercancel() { own.drag = null; },
-  };
-}
-function looks(own, ui) {
-  const { view } = own, step = 0.25;
-  const key = (name, change) => { ui.keys[name] = () => own.look(change()); };
-  const zoom = (factor) => () => ({ zoom: own.view.zoom * factor });
-  const slide = (name, by) => () => ({ [name]: own.view[name] + by });
-  const pan = (axis, by) => () => ({ [axis]: own.view[axis] + by });
-  for (const name of ["+", "="]) key(name, zoom(1.25));
-  key("-", zoom(0.8));
-  for (const [name, axis, by] of [["ArrowLeft", "x", 0.1], ["ArrowRight", "x", -0.1],
-    ["ArrowUp", "y", 0.1], ["ArrowDown", "y", -0.1]]) key(name, pan(axis, by));
-  for (const name of ["brightness", "contrast"]) {
-    key(name[0], slide(name, step));
-    key(`⇧${name[0]}`, slide(name, -step));
-  }
-  key("0", () => FLAT);
-  const slider = (name) => h("label", { class: "slider" },
-    h("span", null, h("kbd", null, name[0].toUpperCase()), name),
-    h("input", { type: "range", min: -2, max: 2, step, value: view[name],
-      "aria-label": name, "aria-keyshortcuts": `${name[0]} Shift+${name[0]}`,
-      title: `${name[0].toUpperCase()} more, ⇧${name[0].toUpperCase()} less`,
-      oninput: (event) => own.look({ [name]: Number(event.target.value) }) }));
-  const small = (label, name, change, shortcut) => button(label, () => own.look(change()),
-    { class: "small", "aria-label": name, title: name, "aria-keyshortcuts": shortcut });
-  return h("div", { class: "row looks" },
-    small(h("kbd", null, "−"), "zoom out", zoom(0.8), "-"),
-    small(h("kbd", null, "+"), "zoom in", zoom(1.25), "+"),
-    slider("brightness"), slider("contrast"),
-    small([h("kbd", null, "0"), h("span", null, "Reset")], "reset the picture", () => FLAT, "0"));
-}
-
-// --- what is said of it
+// The card's elements, made anew at every change: what is said of an item, and the parts around it.
 function acts(ui, open) {
   const own = ui.own;
   return (key, label, name, act, props) => {
@@ -322,7 +20,7 @@ function response(side, keys, card, ui, act) {
       "aria-label": `${accepted ? "accept" : "reject"} the ${title}` });
   return h("div", { class: "box response", role: "group", "aria-label": title },
     h("h4", null, title),
-    h("p", { class: "text scroll", dir: "auto", key: card.key }, card[side]),
+    h("p", { class: "text scroll", dir: "auto", key: card.key, tabindex: "0" }, card[side]),
     votes.length ? h("p", { class: "votes small" }, votes.map(([who, accepted]) =>
       h("span", { class: accepted ? "yes" : "no" },
         `${accepted ? "✓" : "✗"} ${who} ${accepted ? "accepted" : "rejected"}`))) : null,
@@ -359,9 +57,9 @@ function extras(state, ui, act) {
     const key = place < 9 ? `⇧${place + 1}` : `reason ${place}`;
     return act(key, label, name, () => own.reason(name), props);
   };
-  const note = h("textarea", { class: "grow", rows: 1, maxlength: 500, key: draft.key,
+  const note = h("textarea", { class: "grow", rows: 1, maxlength: 500, key: draft.name,
     value: draft.note, placeholder: "A note, if you like (Esc leaves it)", "aria-label": "note",
-    "aria-keyshortcuts": "n", oninput: (event) => { own.draft.note = event.target.value; } });
+    "aria-keyshortcuts": "n", oninput: (event) => own.write(event.target.value) });
   ui.keys.n = () => ui.root.querySelector("textarea").focus();
   return h("section", { class: "extras" }, h("h4", null, "Why (optional)"),
     h("div", { class: "row reasons" }, state.reasons.map(chip)),
@@ -370,32 +68,42 @@ function extras(state, ui, act) {
 
 // --- the parts of the card
 function head(state, ui) {
-  const own = ui.own, { done, of } = own, unsaved = own.unsaved.size;
+  const own = ui.own, { done, of } = own, unsaved = own.unsaved.size, card = own.card();
   const open = (key, name, label) => {
     ui.keys[key] = (event) => own.once(name, event, () => own.open(name));
     return button([h("kbd", null, key.toUpperCase()), label], ui.keys[key],
       { "aria-label": label, "aria-keyshortcuts": key, "aria-pressed": String(own.panel === name) });
   };
-  return h("div", { class: "head" }, h("h3", null, state.calibrating ? "Calibration"
-    : "Preferences"), h("span", { class: "muted" }, state.annotator),
+  return h("div", { class: "head" }, h("h3", null, state.title),
+    h("span", { class: "muted" }, state.annotator),
   h("div", { class: "row grow going" }, h("span", { class: "muted number" }, own.pace()),
     unsaved > 1 ? h("span", { class: "no number" }, `${unsaved} not saved yet`) : null,
     bar(of ? done / of : 1, { role: "progressbar", "aria-label": "judged",
       "aria-valuemin": 0, "aria-valuemax": of, "aria-valuenow": done }),
-    h("span", { class: "number" }, own.card()?.revises ? "revising"
-      : own.card() ? `item ${own.number()} of ${of}` : `${done} of ${of} judged`)),
+    h("span", { class: "number" }, card?.revises ? "revising"
+      : card ? `item ${own.number()} of ${of}` : `${done} of ${of} judged`)),
   h("div", { class: "row" }, open("h", "history", "History"), open("?", "help", "Help")));
+}
+// What the log refuses for good is the person's to note down: it never goes by itself.
+function refusals(own) {
+  return h("div", { class: "refused" }, [...own.unsaved.refused.values()].map(({ act, why }) =>
+    h("div", { class: "row", key: act.event_id },
+      h("span", { class: "no grow text" }, `✗ Not saved: ${why}. It was: ${inWords(act)}`
+        + `${act.note ? ` (${act.note})` : ""}.`),
+      button("Copy", () => own.copy(act), { "aria-label": "copy what was not saved" }),
+      button("Dismiss", () => { own.unsaved.dismiss(act.event_id); own.redraw(); },
+        { "aria-label": "dismiss what was not saved" }))));
 }
 function foot(ui, act) {
   const own = ui.own, [colour, word] = own.status();
   const mark = { yes: "✓ ", no: "✗ " }[colour] ?? "";
-  return h("div", { class: "row foot" },
-    h("span", { class: `${colour} grow`, role: "status", "aria-live": "polite" }, mark +
+  return h("div", { class: "row foot" },  // read aloud is `spoken`, which says each thing once
+    h("span", { class: `${colour} grow`, role: "status", "aria-live": "off" }, mark +
       (word || "Click the card, or Tab to it: then its keys work.")),
     act("u", "Undo", "undo", (at) => own.undo(at), { free: true }));
 }
 function judging(card, state, ui) {
-  const own = ui.own, [found, stage, sliders] = picture(card, state, ui);
+  const own = ui.own, [found, stage, sliders] = picture(card, ui);
   const act = acts(ui, Boolean(found.url) && !own.feedback);
   const hide = () => ui.set("hidden", !state.hidden);
   const said = [
@@ -419,7 +127,7 @@ function judging(card, state, ui) {
 function before(card, own, act) {
   const word = `You said: ${card.before.said}.`;
   return h("p", { class: "row before" }, h("span", { class: "grow" }, word), card.revises
-    ? act("k", "Keep it", "keep", () => own.ask("keep"), { free: true }) : null);
+    ? act("k", "Keep it", "keep", () => own.leave_as_it_is(), { free: true }) : null);
 }
 function onward(own, ui) {
   const next = (event) => own.once("next", event, () => own.go_on());
@@ -427,25 +135,30 @@ function onward(own, ui) {
   return h("div", { class: "row onward" }, button([h("kbd", null, "Enter"), "Next item"], next,
     { class: "main", "aria-keyshortcuts": "Enter" }));
 }
+function outcome(own) {
+  const n = own.unsaved.size;
+  if (n) return ["…", "That was the last item", `${n} not saved yet: please keep this page open.`];
+  if (!own.ended) return ["…", "Fetching the next item", "The kernel is asked for it."];
+  if (own.elsewhere()) return ["…", "Nothing to judge for now",
+    `The rest is with others for now; it is asked again by itself. ${own.done} of ${own.of} are `
+    + "judged and saved."];
+  return ["✓", "This is the end of the queue", own.of
+    ? `All ${own.of} items are judged and saved. Thank you.` : "There is nothing to judge."];
+}
 function ending(ui) {
-  const own = ui.own, n = own.unsaved.size, act = acts(ui, false);
-  const [mark, title, word] = n
-    ? ["…", "That was the last item", `${n} not saved yet: please keep this page open.`]
-    : own.ended ? ["✓", "This is the end of the queue", own.of
-      ? `All ${own.of} items are judged and saved. Thank you.` : "There is nothing to judge."]
-      : ["…", "Fetching the next item", "The kernel is asked for it."];
+  const [mark, title, word] = outcome(ui.own), act = acts(ui, false);
   return h("div", { class: "body" }, h("div", { class: "end" },
     h("p", { class: mark === "✓" ? "yes" : "muted" }, mark), h("h3", null, title),
     h("p", { class: "muted" }, word)), foot(ui, act));
 }
 function listing(ui) {
-  const own = ui.own, { rows, of } = own.history ?? {};
+  const own = ui.own, { rows, next } = own.history ?? {};
   const step = (by) => (event) => {
     const all = [...ui.root.querySelectorAll(".history button")];
     all[clamp(all.indexOf(event.target) + by, 0, all.length - 1)]?.focus();
   };
   Object.assign(ui.keys, { ArrowDown: step(1), ArrowUp: step(-1) });
-  const row = (entry, place) => button([h("span", { class: "number muted" }, of - place),
+  const row = (entry, place) => button([h("span", { class: "number muted" }, place + 1),
     h("span", { class: "grow clip", dir: "auto" }, entry.instruction),
     h("span", null, [entry.said, ...entry.reasons.map((name) => name.replaceAll("_", " "))]
       .join(" · ")), entry.note ? h("span", { class: "muted clip noted" }, entry.note) : null],
@@ -455,8 +168,8 @@ function listing(ui) {
     h("p", { class: "muted" }, !rows ? "Asking the kernel …" : rows.length
       ? "Open one to judge it anew: arrows and Enter, or a click. Nothing is overwritten."
       : "Nothing yet."),
-    h("div", { class: "list history" }, rows?.map(row), rows && rows.length < of
-      ? button("Earlier ones", () => own.ask("history", { start: rows.length })) : null));
+    h("div", { class: "list history" }, rows?.map(row), next
+      ? button("Earlier ones", () => own.ask("history", { start: next })) : null));
 }
 const KEYS = [["1, 2, 3, 4", "accept only the left, only the right, both, neither"],
   ["5, 6", "cannot judge, unsafe"], ["Q, A", "accept, reject the left response"],
@@ -491,13 +204,15 @@ function helping(state) {
 function draw(state, ui) {
   const own = ui.own;
   own.fresh();
-  const card = own.card(), top = head(state, ui);
+  const card = own.card();
   ui.root.setAttribute("role", "region");
   ui.root.setAttribute("aria-label", "Preference card");
-  const spoken = card && own.began ? `Item ${own.number()}: ${card.instruction.slice(0, 300)}` : "";
-  const announced = h("p", { class: "spoken", "aria-live": "polite" }, spoken);
+  const [colour, word] = own.status(), polite = { "aria-live": "polite" };
+  const announced = h("div", { class: "spoken" },
+    h("p", polite, card ? own.spoken : own.began ? outcome(own)[1] : ""),
+    h("p", polite, colour === "muted" ? "" : word));
   if (own.panel) ui.keys.Escape = () => { own.panel = null; own.redraw(); };
   const body = own.panel === "help" ? helping(state) : own.panel === "history" ? listing(ui)
     : card ? judging(card, state, ui) : ending(ui);
-  return [top, ...[body].flat(), announced];
+  return [head(state, ui), refusals(own), ...[body].flat(), announced];
 }

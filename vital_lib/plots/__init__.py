@@ -35,6 +35,7 @@ from vital_lib.plots._canvas import (
     styled,
     value_of,
 )
+from vital_lib.plots._judge import judge_probes
 from vital_lib.plots._overview import pipeline_overview
 from vital_lib.plots._sums import on_a_plane, wilson
 from vital_lib.plots._table import table
@@ -52,6 +53,7 @@ __all__ = [
     "cluster_map",
     "evaluation_bars",
     "figure_grid",
+    "judge_probes",
     "loss_curves",
     "modality_counts",
     "modality_of",

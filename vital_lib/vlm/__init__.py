@@ -1,14 +1,16 @@
 """The only seam to a model API: prompts in, replies out, in the same order.
 
-Any endpoint that speaks OpenAI's chat completions with a JSON schema will do; the embedded
-``"clinic"`` is reached through the very same client. This package knows nothing of what prompts
-ask or what tables hold. ``run`` sends, ``faults`` says which errors pass, ``wire`` translates,
-``ledger`` keeps every reply, so that none is paid for twice, ``cost`` counts.
+Any endpoint that speaks OpenAI's chat completions will do; the embedded ``"clinic"`` is reached
+through the very same client. This package knows nothing of what prompts ask or what tables hold.
+``run`` sends, ``pace`` says how fast, ``faults`` which errors pass, ``wire`` translates,
+``images`` encodes, ``ledger`` keeps every reply, so that none is paid for twice, ``prices`` and
+``cost`` count, ``control`` stops.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable
@@ -18,17 +20,35 @@ from urllib.parse import urlsplit
 
 import httpx2
 import openai
+import pandas as pd
 
 from vital_lib.prompts import Prompt
-from vital_lib.vlm.cost import Bill, Cost, CostCeiling
-from vital_lib.vlm.ledger import Ledger
-from vital_lib.vlm.run import Claims, Run
-from vital_lib.vlm.wire import Reply
+from vital_lib.vlm.control import Control, Tally
+from vital_lib.vlm.cost import Bill, Cost, CostCeiling, cost_per
+from vital_lib.vlm.images import Images
+from vital_lib.vlm.ledger import Ledger, LedgerUnwritable
+from vital_lib.vlm.prices import Price, UnknownPrice, nothing, price_of
+from vital_lib.vlm.run import UNSENT, Claims, Run
+from vital_lib.vlm.wire import Reply, figures_of
 
-__all__ = ["VLM", "CostCeiling", "Ledger", "ModelUnavailable", "Reply"]
+__all__ = [
+    "UNSENT",
+    "VLM",
+    "Control",
+    "CostCeiling",
+    "Ledger",
+    "LedgerUnwritable",
+    "ModelUnavailable",
+    "Price",
+    "Reply",
+    "Tally",
+    "UnknownPrice",
+    "cost_per",
+]
 
 OPENAI_URL = "https://api.openai.com/v1"
 _CLINIC_URL = "http://clinic.invalid/v1"
+_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _Value = TypeVar("_Value")
 
 
@@ -40,20 +60,27 @@ class VLM:
     """A vision-language model behind an OpenAI-compatible endpoint.
 
     The key to the API is read from the environment when something is sent: OPENAI_API_KEY for
-    OpenAI itself, VITAL_API_KEY for any other `base_url` (a local server mostly needs none).
+    OpenAI itself, AZURE_OPENAI_API_KEY for Azure, VITAL_API_KEY for any other `base_url` (a local
+    server mostly needs none).
 
     Args:
-        model: the model's name; without `base_url`, one that starts with "clinic" is the
-            embedded stand-in.
-        base_url: where it is served; None is OpenAI itself, whatever OPENAI_BASE_URL says.
+        model: the model's name, on Azure the deployment's; without `base_url`, one that starts
+            with "clinic" is the embedded stand-in.
+        base_url: where it is served; None is OpenAI itself, whatever OPENAI_BASE_URL says. Azure:
+            ``https://<resource>.openai.azure.com/openai/v1/``; vLLM, Ollama and others: up to and
+            with ``/v1``.
         ledger: SQLite file of requests and replies; None keeps them in memory.
-        concurrency: requests under way at once.
-        usd_per_million_tokens: prices (in, out); None where they are not known.
-        usd_ceiling: the most that this model may cost in this ledger, all runs together.
+        concurrency: requests under way at once, at best.
+        max_usd: the most that this model may cost in this ledger, all runs together.
+        local: it costs nothing, as a server of one's own does; no price is looked up.
+        prices: a table of one's own, whose lines go before those of ``prices.csv`` here.
         transport: an httpx2 transport to use instead of the network.
+        replay: a file of `Ledger.export`, which answers instead of `ledger` and of any endpoint.
+        timeout_seconds: how long a request may take; then it is sent again.
 
     Raises:
         ValueError: an argument out of range; the message names it.
+        UnknownPrice: the price table has no line for `model`; the message shows the line to add.
     """
 
     def __init__(
@@ -62,30 +89,44 @@ class VLM:
         *,
         base_url: str | None = None,
         ledger: Path | None = None,
-        concurrency: int = 32,
-        usd_per_million_tokens: tuple[float, float] | None = None,
-        usd_ceiling: float | None = None,
+        concurrency: int = 64,
+        max_usd: float | None = None,
+        local: bool = False,
+        prices: Path | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
+        replay: Path | None = None,
+        timeout_seconds: float = 120.0,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency is {concurrency!r}; it must be at least 1")
+        if not timeout_seconds > 0:
+            raise ValueError(f"timeout_seconds is {timeout_seconds!r}; give more than 0")
         if base_url is not None and urlsplit(base_url).username is not None:
             raise ValueError("base_url holds a user name or key; set VITAL_API_KEY instead")
-        embedded = base_url is None and model.startswith("clinic")
-        self.model = model
-        self.concurrency = concurrency
-        self.base_url = base_url or (_CLINIC_URL if embedded else OPENAI_URL)
-        self.ledger = Ledger(ledger)
+        self._embedded = base_url is None and model.startswith("clinic")
+        self._transport, self._timeout_seconds = transport, timeout_seconds
+        self.model, self.concurrency = model, concurrency
+        self.base_url = base_url or (_CLINIC_URL if self._embedded else OPENAI_URL)
+        self.replayed = replay is not None
+        free = local or self._embedded or self.replayed
+        self.price = nothing(model) if free else price_of(model, prices)
+        self.ledger = Ledger.of_export(replay) if self.replayed else Ledger(ledger)
+        self.images = Images(self.price.images)
         self.claims = Claims()
-        self.cost = Cost(
-            model,
-            self.ledger,
-            usd_per_million=(0.0, 0.0) if embedded else usd_per_million_tokens,
-            usd_ceiling=usd_ceiling,
-            flat_images=embedded,
-        )
-        self._embedded = embedded
-        self._transport = transport
+        self.cost = Cost(self.price, model, self.ledger, max_usd)
+        self.plain = False  # the endpoint takes no JSON schema
+
+    @functools.cached_property
+    def endpoint(self) -> str:
+        """Tells apart what answers to the model's name: address, or the clinic's rates."""
+        if self._embedded:
+            from vital_lib.clinic.rates import DEFAULT_RATES, rates_fingerprint
+
+            return f"clinic/{rates_fingerprint(DEFAULT_RATES)[:12]}"
+        if self.base_url == OPENAI_URL:
+            return ""
+        parts = urlsplit(self.base_url)
+        return parts.netloc + parts.path.rstrip("/")
 
     def __repr__(self) -> str:
         return f"VLM({self.model!r}, base_url={self.base_url!r}, ledger={self.ledger!r})"
@@ -96,7 +137,9 @@ class VLM:
         *,
         seed: int = 0,
         repeat: int = 0,
+        again: bool = False,
         on_reply: Callable[[int], None] | None = None,
+        control: Control | None = None,
     ) -> list[Reply]:
         """Send prompts and wait for their replies, in the order of the prompts.
 
@@ -108,17 +151,24 @@ class VLM:
             prompts: taken as there is room to send, so a generator need never hold them all.
             seed: sent with every prompt that carries none of its own.
             repeat: asks the same again, as another request with another seed sent.
+            again: ask anew what has been answered, as a new attempt with another seed; its answer
+                is the one that counts from then on.
             on_reply: called with the number of prompts done so far, in another thread. Raising
                 in it ends the run: nothing more is sent, what is under way is still kept.
+            control: pauses, resumes or stops the run from elsewhere, and tells how it stands. What
+                a stopped run did not send comes back without a value, for the reason `UNSENT`.
 
         Raises:
             ModelUnavailable: wrong key, unknown model, unreachable endpoint, quota used up.
             CostCeiling: the ceiling is reached.
+            LedgerUnwritable: the ledger cannot be written, as when the disk is full.
             TypeError: a message holds anything but text and images from `figures.open_image`.
         """
 
         async def replies() -> list[Reply]:
-            run = Run(self, seed=seed, repeat=repeat, on_reply=on_reply)
+            run = Run(
+                self, seed=seed, repeat=repeat, again=again, on_reply=on_reply, control=control
+            )
             return await run.replies(prompts)
 
         return _in_thread(replies())
@@ -127,7 +177,7 @@ class VLM:
         """What prompts would take if none were answered yet: requests, tokens_in, tokens_out, usd.
 
         Tokens out are the mean of this model's replies to the same kind of prompt in the ledger,
-        or a typical number where it has none; usd is None without prices.
+        or a typical number where it has none.
         """
         return self.cost.estimate(prompts)
 
@@ -135,13 +185,20 @@ class VLM:
         """What the ledger holds of this model: requests, tokens_in, tokens_out, usd."""
         return self.cost.spent()
 
+    def images_sent(self, prompts: Iterable[Prompt]) -> pd.DataFrame:
+        """How prompts' images are sent: image, width, height, bytes, tokens; one row each."""
+        figures = {one.sha256: one for prompt in prompts for one in figures_of(prompt)}
+        columns = ["image", "width", "height", "bytes", "tokens"]
+        return pd.DataFrame([self.images.sent(one) for one in figures.values()], columns=columns)
+
     def open_client(self) -> openai.AsyncOpenAI:
         """A client for one event loop, with the key from the environment and no retries."""
         return openai.AsyncOpenAI(
             api_key=self._key(),
             base_url=self.base_url,
             max_retries=0,  # `run` waits beside the other requests instead of in their way
-            http_client=openai.DefaultAsyncHttpxClient(transport=self._open_transport()),
+            timeout=httpx2.Timeout(self._timeout_seconds, connect=10.0),
+            http_client=self._http_client(),
         )
 
     def unavailable(self, what: str) -> ModelUnavailable:
@@ -150,6 +207,13 @@ class VLM:
             f"model {self.model!r} at {self.base_url}: {what}. "
             "Replies that arrived are in the ledger and will not be asked again."
         )
+
+    def _http_client(self) -> httpx2.AsyncClient:
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=self.concurrency)
+        transport = self._open_transport()
+        if transport is None:
+            return openai.DefaultAioHttpClient(limits=limits)  # twice as fast above 64 at once
+        return openai.DefaultAsyncHttpxClient(transport=transport, limits=limits)
 
     def _open_transport(self) -> httpx2.AsyncBaseTransport | None:
         if self._transport is None and self._embedded:
@@ -160,8 +224,11 @@ class VLM:
 
     def _key(self) -> str:
         name = "OPENAI_API_KEY" if self.base_url == OPENAI_URL else "VITAL_API_KEY"
+        if (urlsplit(self.base_url).hostname or "").endswith(_AZURE):
+            name = "AZURE_OPENAI_API_KEY"
         key = "" if self._embedded else os.environ.get(name, "").strip()
-        if not key and self.base_url == OPENAI_URL and self._transport is None:
+        needed = name != "VITAL_API_KEY" and not self._embedded
+        if not key and needed and self._transport is None:
             raise self.unavailable(f"there is no key; set {name} in the environment")
         if not (key.isascii() and key.isprintable()):
             raise self.unavailable(f"{name} holds characters that no key has; set it anew")

@@ -1,16 +1,15 @@
 """Between prompts and the API's JSON: what is sent, what is kept of it, how a reply is read.
 
-Pure functions: no network, no retries, no clock. Images are encoded here, at sending, and kept in
-the ledger by content hash alone.
+Pure functions: no network, no retries, no clock. Images come encoded from ``images``, and are kept
+in the ledger by content hash and size alone.
 """
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
@@ -18,11 +17,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from vital_lib.figures import FigureImage
 from vital_lib.prompts import Prompt, Unread, parse
-from vital_lib.vlm.faults import without_key
+from vital_lib.vlm.faults import NoCompletion, without_key
+from vital_lib.vlm.images import Images
 from vital_lib.vlm.ledger import Entry, Request
-
-MAX_SIDE = 768
-"""No side of an image is sent with more pixels than this."""
+from vital_lib.vlm.prices import ImageRule, Price
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,7 @@ class Reply:
         text: the raw reply.
         reason: why `value` is None; None where it is not.
         seconds: what the request took that brought the reply.
+        usd: what it cost at the price of its day.
     """
 
     reply_id: str
@@ -44,10 +43,13 @@ class Reply:
     tokens_in: int
     tokens_out: int
     seconds: float
+    usd: float | None = 0.0
 
 
-def make_request(model: str, prompt: Prompt, *, seed: int, repeat: int) -> Request:
-    """What decides the reply, images by content hash.
+def make_request(
+    model: str, prompt: Prompt, rule: ImageRule, *, seed: int, repeat: int, endpoint: str = ""
+) -> Request:
+    """What decides the reply, images by content hash and by the size that they are sent in.
 
     Raises:
         TypeError: a message holds anything but text and images from `figures.open_image`.
@@ -58,30 +60,45 @@ def make_request(model: str, prompt: Prompt, *, seed: int, repeat: int) -> Reque
         prompt_version=prompt.version,
         seed=seed,
         repeat=repeat,
-        messages=tuple(_kept(message) for message in prompt.messages),
+        messages=tuple(_kept(message, rule) for message in prompt.messages),
         schema=_response_format(prompt.schema)[1],
+        endpoint=endpoint,
     )
 
 
-def make_body(request: Request, prompt: Prompt) -> dict[str, Any]:
+def figures_of(prompt: Prompt) -> list[FigureImage]:
+    """The images that a prompt shows, in order."""
+    parts = (part for message in prompt.messages for part in message["content"])
+    return [part for part in parts if isinstance(part, FigureImage)]
+
+
+def make_body(
+    request: Request, prompt: Prompt, images: Images, *, plain: bool = False
+) -> dict[str, Any]:
     """The JSON body of the request, images encoded as JPEG.
+
+    Args:
+        plain: say in words what form the reply must have, for a server that takes no JSON schema.
 
     Raises:
         UnreadableImage: an image file is not the one that was opened any more.
     """
-    return {
-        "model": request.model,
-        "messages": [_sent(message) for message in prompt.messages],
-        "response_format": _response_format(prompt.schema)[0],
-        "seed": seed_sent(request.seed, request.repeat),
-    }
+    messages = [_sent(message, images) for message in prompt.messages]
+    body = {"model": request.model, "messages": messages, "seed": seed_sent(request)}
+    form = _response_format(prompt.schema)[0]
+    if not plain:
+        return {**body, "response_format": form}
+    wanted = json.dumps(form["json_schema"]["schema"])
+    words = f"Answer with nothing but JSON that fits this schema: {wanted}"
+    return {**body, "messages": [*messages, {"role": "user", "content": words}]}
 
 
-def seed_sent(seed: int, repeat: int) -> int:
-    """`seed` itself, and another number for every repeat of it."""
-    if repeat == 0:
-        return seed
-    return int(hashlib.sha256(f"{seed}/{repeat}".encode()).hexdigest()[:8], 16) >> 1
+def seed_sent(request: Request) -> int:
+    """The request's seed itself, and another number for every repeat and every attempt."""
+    if request.repeat == request.attempt == 0:
+        return request.seed
+    text = f"{request.seed}/{request.repeat}" + (f"/{request.attempt}" if request.attempt else "")
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) >> 1
 
 
 class _Message(BaseModel):
@@ -106,14 +123,16 @@ class _Completion(BaseModel):
     usage: _Usage | None = None
 
 
-def make_entry(response: httpx2.Response, seconds: float) -> Entry:
-    """What the ledger keeps of a response. An empty reply does not count as an answer."""
+def make_entry(response: httpx2.Response, seconds: float, price: Price, attempt: int = 0) -> Entry:
+    """What the ledger keeps of a response. An empty reply does not count as an answer.
+
+    Raises:
+        NoCompletion: the response is not a chat completion, or not all of one.
+    """
     try:
         completion = _Completion.model_validate_json(response.content)
     except ValidationError:
-        failure = "the endpoint answered with no chat completion; is base_url right?"
-        said = without_key(response.text)[:2000]
-        return Entry(answered=False, text=said, error=failure, seconds=seconds)
+        raise NoCompletion(without_key(response.text)[:2000]) from None
     choice, usage = completion.choices[0], completion.usage or _Usage()
     text, refusal = choice.message.content or "", choice.message.refusal
     return Entry(
@@ -124,6 +143,8 @@ def make_entry(response: httpx2.Response, seconds: float) -> Entry:
         tokens_in=usage.prompt_tokens,
         tokens_out=usage.completion_tokens,
         seconds=seconds,
+        usd=price.usd(usage.prompt_tokens, usage.completion_tokens),
+        attempt=attempt,
     )
 
 
@@ -136,8 +157,8 @@ def make_reply(prompt: Prompt, request: Request, entry: Entry) -> Reply:
         except Unread as error:
             reason = str(error)
     return Reply(
-        request.reply_id, value, entry.text, reason,
-        entry.tokens_in, entry.tokens_out, entry.seconds,
+        replace(request, attempt=entry.attempt).reply_id if entry.attempt else request.reply_id,
+        value, entry.text, reason, entry.tokens_in, entry.tokens_out, entry.seconds, entry.usd,
     )  # fmt: skip
 
 
@@ -162,31 +183,34 @@ def _response_format(schema: type[BaseModel]) -> tuple[dict[str, Any], str]:
     return {"type": "json_schema", "json_schema": named}, digest
 
 
-def _kept(message: dict[str, Any]) -> str:
+def _kept(message: dict[str, Any], rule: ImageRule) -> str:
     """A message as it is kept in the ledger: JSON text, each image by its content hash."""
-    content = [part if isinstance(part, str) else _by_hash(part) for part in message["content"]]
+    parts = message["content"]
+    content = [part if isinstance(part, str) else _by_hash(part, rule) for part in parts]
     return json.dumps({"role": message["role"], "content": content}, ensure_ascii=False)
 
 
-def _by_hash(part: Any) -> dict[str, Any]:
+def _by_hash(part: Any, rule: ImageRule) -> dict[str, Any]:
     if not isinstance(part, FigureImage):
         raise TypeError(
             f"a message holds a {type(part).__name__}; only text and images that "
             "figures.open_image has checked may be sent"
         )
-    return {"image": part.sha256, "max_side": MAX_SIDE}
+    detail = {"detail": rule.detail} if rule.detail else {}
+    return {"image": part.sha256, "size": rule.fit(part.width, part.height), **detail}
 
 
-def _sent(message: dict[str, Any]) -> dict[str, Any]:
+def _sent(message: dict[str, Any], images: Images) -> dict[str, Any]:
     parts = message["content"]
     if len(parts) == 1 and isinstance(parts[0], str):
         # Plain text as a plain string: some servers' chat templates take nothing else.
         return {"role": message["role"], "content": parts[0]}
-    return {"role": message["role"], "content": [_part(part) for part in parts]}
+    return {"role": message["role"], "content": [_part(part, images) for part in parts]}
 
 
-def _part(part: str | FigureImage) -> dict[str, Any]:
+def _part(part: str | FigureImage, images: Images) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    encoded = base64.b64encode(part.jpeg(MAX_SIDE)).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{encoded}"}}
+    detail = {"detail": images.rule.detail} if images.rule.detail else {}
+    url = images.encoded(part).result()
+    return {"type": "image_url", "image_url": {"url": url, **detail}}

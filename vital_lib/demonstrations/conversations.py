@@ -1,15 +1,13 @@
-"""Chooses the figures to be labelled, and turns accepted responses into demonstrations.
+"""Demonstrations: conversations of responses that people accepted, and their control pool.
 
-The sample is diverse by K-means over image and text features; a demonstration is a conversation
-made of responses that people accepted, and beside it stands a control pool drawn without looking
-at what anyone accepted. This module shows nothing to anyone and knows no prompt and no model.
+A demonstration comes of this run's preferences or of a published file. This module shows nothing
+to anyone and knows no prompt and no model.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,149 +24,12 @@ from vital_lib.figures.records import (
 )
 from vital_lib.tables import TABLES, empty_frame
 
-NEAR_IDENTICAL_BITS = 4
-"""Two pictures whose perceptual hashes differ in at most so many of 64 bits are near-identical."""
-
 RULES: dict[str, Callable[[int, int], bool]] = {
     "majority": lambda accepted, judged: 2 * accepted > judged,
     "all": lambda accepted, judged: accepted == judged,
     "any": lambda accepted, judged: accepted >= 1,
 }
 """When a response counts as accepted, from how many accepted it and how many judged it."""
-
-
-# The sample to label
-
-
-def joined_features(images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-    """Image (n, d) and text (n, e) features as rows (n, d + e): each part brought to length 1.
-
-    So that neither part outweighs the other by its scale; the published code joins them raw.
-    """
-    parts = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (images, texts)]
-    return np.concatenate(parts, axis=1)
-
-
-def diverse_sample(
-    figures: pd.DataFrame, features: np.ndarray, *, n: int, clusters: int, seed: int
-) -> pd.DataFrame:
-    """A few figures from every K-means cluster (BioMed-VITAL, stage 1).
-
-    First one figure of every modality there is, rarest first; then always from the cluster that
-    has given fewest, nearest to its centre first, and never two near-identical pictures.
-
-    Args:
-        figures: table `figures`.
-        features: (n figures, d), rows as in `figures`; see `joined_features`.
-        n: how many figures, at least `clusters`; fewer come where no distinct ones are left.
-
-    Returns:
-        Table `figures_sampled` with chosen_by "cluster", in the order chosen.
-
-    Raises:
-        ValueError: rows that do not match, or numbers that cannot be met.
-    """
-    if len(features) != len(figures):
-        raise ValueError(f"{len(features)} rows of features for {len(figures)} figures")
-    if not 1 <= clusters <= min(n, len(figures)):
-        raise ValueError(
-            f"clusters={clusters}: give between 1 and the lesser of n={n} and the "
-            f"{len(figures)} figures there are"
-        )
-    cluster, distance = _clustered(features, clusters, seed)
-    picker = _Picker(figures, cluster, distance)
-    for modality in _rarest_first(figures["modalities"]):
-        picker.take_modality(modality, n)
-    while len(picker.chosen) < n and picker.take_from_fewest():
-        pass
-    return _sampled(figures.iloc[picker.chosen], cluster[picker.chosen], "cluster")
-
-
-def random_sample(figures: pd.DataFrame, *, n: int, seed: int) -> pd.DataFrame:
-    """`n` figures drawn at random without repetition (all of them where there are fewer).
-
-    Agreement measured on these is free of the clusters' choice.
-
-    Returns:
-        Table `figures_sampled` with chosen_by "random" and cluster -1.
-    """
-    order = np.random.default_rng(seed).permutation(len(figures))[:n]
-    return _sampled(figures.iloc[order], np.full(len(order), -1), "random")
-
-
-def cluster_figures(features: np.ndarray, *, clusters: int, seed: int) -> np.ndarray:
-    """Each figure's K-means cluster (n,), from 0, of features (n, d); as in `diverse_sample`."""
-    return _clustered(features, clusters, seed)[0]
-
-
-def _clustered(features: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's cluster (n,) and its distance to that cluster's centre (n,)."""
-    from sklearn.cluster import KMeans
-
-    means = KMeans(clusters, n_init=4, random_state=seed).fit(features)
-    distances = means.transform(features)  # (n, clusters)
-    return means.labels_, distances[np.arange(len(features)), means.labels_]
-
-
-def _rarest_first(modalities: Iterable[list[str]]) -> list[str]:
-    counts = Counter(modality for flags in modalities for modality in flags)
-    return sorted(counts, key=lambda modality: (counts[modality], modality))
-
-
-class _Picker:
-    """Picks rows, nearest to their centre first, leaving out near-identical pictures."""
-
-    def __init__(self, figures: pd.DataFrame, cluster: np.ndarray, distance: np.ndarray) -> None:
-        self.chosen: list[int] = []
-        self._cluster = cluster
-        self._modalities = list(figures["modalities"])
-        self._hashes = [int(phash, 16) for phash in figures["phash"]]
-        self._nearest = np.lexsort((figures["figure_id"].to_numpy(str), distance))
-        sizes = Counter(cluster.tolist())
-        self._queues = {
-            k: [i for i in self._nearest if cluster[i] == k] for k, _ in sizes.most_common()
-        }
-        self._given: Counter[int] = Counter()
-
-    def take_modality(self, modality: str, limit: int) -> None:
-        """The most typical figure of `modality`, unless one is chosen already."""
-        if len(self.chosen) >= limit:
-            return
-        if any(modality in self._modalities[i] for i in self.chosen):
-            return
-        for i in self._nearest:
-            if modality in self._modalities[i] and self._take(i):
-                return
-
-    def take_from_fewest(self) -> bool:
-        """One figure from the cluster that has given fewest; False when none is left."""
-        for k in sorted(self._queues, key=lambda k: self._given[k]):
-            while self._queues[k]:
-                if self._take(self._queues[k].pop(0)):
-                    return True
-        return False
-
-    def _take(self, i: int) -> bool:
-        code = self._hashes[i]
-        if any((code ^ self._hashes[j]).bit_count() <= NEAR_IDENTICAL_BITS for j in self.chosen):
-            return False
-        self.chosen.append(int(i))
-        self._given[self._cluster[i]] += 1
-        return True
-
-
-def _sampled(figures: pd.DataFrame, cluster: np.ndarray, chosen_by: str) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "figure_id": figures["figure_id"].to_numpy(),
-            "cluster": cluster.astype(np.int64),
-            "split": figures["split"].to_numpy(),
-            "chosen_by": chosen_by,
-        }
-    )
-
-
-# Demonstrations
 
 
 def choose_demonstrations(

@@ -1,8 +1,8 @@
-"""Judges: ratings of candidates, scores of answers, verdicts between two models' answers.
+"""What a judge is asked: ratings of candidates, scores of answers, verdicts between two answers.
 
 BioMed-VITAL's rating policy (paper section 3.2) and its evaluation by a judge (section 4). Rows
-are joined by their ids, never by their place. What a judge did not say is null: this module
-averages nothing, and knows nothing of people or of the selector.
+are joined by their ids, never by their place. What a judge did not say is null, with the reason and
+the raw reply in place of the rationale: this module averages nothing, and knows nothing of people.
 """
 
 from __future__ import annotations
@@ -15,13 +15,23 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.figures import FigureImage, UnreadableImage, open_image
-from vital_lib.prompts import VERSIONS, Prompt, chat_score_prompt, rating_prompt, verdict_prompt
+from vital_lib.prompts import (
+    VERSIONS,
+    Prompt,
+    chat_score_prompt,
+    figure_text,
+    rating_prompt,
+    verdict_prompt,
+)
 from vital_lib.tables import empty_frame
 from vital_lib.vlm import VLM, Reply
 
 Resolve = Callable[[str], Path]
 OnReply = Callable[[int], None]
 _Request = tuple[str, Callable[[FigureImage], Prompt]]  # an `image`, and the prompt made with it
+
+RESPONSES = ("first response", "second response")
+"""What `compare_drafts` calls the two responses to one instruction."""
 
 _WINNER = {
     ("ab", "first"): "a",
@@ -40,6 +50,7 @@ def rate_candidates(
     repeats: int = 1,
     seed: int = 0,
     on_reply: OnReply | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Have a judge rate every candidate by the policy, once or several times.
 
@@ -49,29 +60,74 @@ def rate_candidates(
         resolve: from an `image` to its file (``Workspace.resolve``).
         repeats: how often each candidate is rated; the column `repeat` counts them from 0.
         on_reply: called with the number of ratings done (``VLM.ask``).
+        options: further arguments of ``VLM.ask``.
 
     Returns:
         Rows of the table ratings, as candidates. Where the reply was unread, `overall` is null,
-        `criteria` empty, and `rationale` holds the raw reply or why there is none.
+        `criteria` empty, and `rationale` says why, with the raw reply.
 
     Raises:
         ValueError: a candidate stands twice, or its figure is not in `figures`.
     """
     rows = _by_id(candidates, "candidate_id")
+    requests = _rating_requests(rows, figures)
+    ratings = []
+    for repeat in range(repeats):
+        told = on_reply and partial(_add, on_reply, repeat * len(requests))
+        asked = {"repeat": repeat, "seed": seed, "on_reply": told, **options}
+        ratings += _rated(rows, requests, vlm, resolve, **asked)
+    return _frame(ratings, "ratings")
+
+
+def rate_again(
+    ratings: pd.DataFrame,
+    candidates: pd.DataFrame,
+    figures: pd.DataFrame,
+    vlm: VLM,
+    *,
+    resolve: Resolve,
+    **options: Any,
+) -> pd.DataFrame:
+    """Ask anew for the ratings that are null, each as a new attempt at the same repeat.
+
+    Args:
+        ratings: of `rate_candidates`, by this judge; the others are left as they are.
+        candidates, figures: as for `rate_candidates`, among them those of the null ratings.
+        options: as for `rate_candidates`; the same `seed`, and ``again=True`` by default.
+
+    Returns:
+        The rows of `ratings`, in their order, the null ones as they came back this time.
+    """
+    ratings = ratings.reset_index(drop=True)
+    null = ratings[ratings["overall"].isna() & (ratings["judge"] == vlm.model)]
+    rows = _by_id(candidates, "candidate_id")
+    anew: dict[int, dict[str, Any]] = {}
+    for repeat, part in null.groupby("repeat"):
+        some = {name: rows[name] for name in part["candidate_id"]}
+        asked = {"repeat": int(repeat), "again": True, **options}
+        told = _rated(some, _rating_requests(some, figures), vlm, resolve, **asked)
+        anew |= dict(zip(part.index, told, strict=True))
+    kept = ratings.to_dict("records")
+    return _frame([anew.get(place, row) for place, row in enumerate(kept)], "ratings")
+
+
+def _rating_requests(rows: dict[str, dict[str, Any]], figures: pd.DataFrame) -> list[_Request]:
     known = _by_id(figures, "figure_id")
     lost = [row["figure_id"] for row in rows.values() if row["figure_id"] not in known]
     if lost:
         raise ValueError(f"figure {lost[0]!r} of a candidate is not in figures ({len(lost)} so)")
-    requests = [_rating_request(row, known[row["figure_id"]]) for row in rows.values()]
-    ratings = []
-    for repeat in range(repeats):
-        told = on_reply and partial(_add, on_reply, repeat * len(requests))
-        replies = _ask(requests, vlm, resolve, repeat=repeat, seed=seed, on_reply=told)
-        ratings += [
-            {"candidate_id": candidate_id, "judge": vlm.model, "repeat": repeat, **_rating(reply)}
-            for candidate_id, reply in zip(rows, replies, strict=True)
-        ]
-    return _frame(ratings, "ratings")
+    return [_rating_request(row, known[row["figure_id"]]) for row in rows.values()]
+
+
+def _rated(
+    rows: dict[str, Any], requests: list[_Request], vlm: VLM, resolve: Resolve, **asked: Any
+) -> list[dict[str, Any]]:
+    told = {"judge": vlm.model, "repeat": asked["repeat"]}
+    replies = _ask(requests, vlm, resolve, **asked)
+    return [
+        {"candidate_id": candidate_id, **told, **_rating(reply)}
+        for candidate_id, reply in zip(rows, replies, strict=True)
+    ]
 
 
 def _add(on_reply: OnReply, before: int, done: int) -> None:
@@ -86,6 +142,7 @@ def score_answers(
     resolve: Resolve,
     seed: int = 0,
     on_reply: OnReply | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Have a judge score the reference answer and each model's answer, 1 to 10 each.
 
@@ -95,6 +152,7 @@ def score_answers(
         questions: rows of the table questions.
         answers: rows of the table answers. Those to other questions, and those of the blank and
             shuffled controls, are left out.
+        on_reply, options: as for `rate_candidates`.
 
     Returns:
         Rows of the table chat_scores, one per model and question; null where unread.
@@ -110,7 +168,7 @@ def score_answers(
         for question_id, answer in _answers_of(model, real, asked).items()
     ]
     requests = [_score_request(asked[question_id], answer) for _, question_id, answer in places]
-    replies = _ask(requests, vlm, resolve, seed=seed, on_reply=on_reply)
+    replies = _ask(requests, vlm, resolve, seed=seed, on_reply=on_reply, **options)
     scores = [
         {"question_id": question_id, "model": model, "judge": vlm.model, **_scores(reply)}
         for (model, question_id, _), reply in zip(places, replies, strict=True)
@@ -128,6 +186,7 @@ def compare_answers(
     resolve: Resolve,
     seed: int = 0,
     on_reply: OnReply | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Have a judge compare two models' answers, each question once in either order.
 
@@ -152,13 +211,52 @@ def compare_answers(
         _verdict_request(asked[question_id], *(said[letter][question_id] for letter in order))
         for question_id, order in places
     ]
-    replies = _ask(requests, vlm, resolve, seed=seed, on_reply=on_reply)
+    replies = _ask(requests, vlm, resolve, seed=seed, on_reply=on_reply, **options)
     models = {"model_a": model_a, "model_b": model_b, "judge": vlm.model}
     verdicts = [
         {"question_id": question_id, **models, "order": order, **_verdict(order, reply)}
         for (question_id, order), reply in zip(places, replies, strict=True)
     ]
     return _frame(verdicts, "verdicts")
+
+
+def compare_drafts(
+    drafts: pd.DataFrame, figures: pd.DataFrame, vlm: VLM, *, resolve: Resolve, **options: Any
+) -> pd.DataFrame:
+    """Have a judge compare the two responses of each drafted instruction, in either order.
+
+    The reference is the figure's text, since nobody has answered these questions before.
+
+    Args:
+        drafts: rows of the table drafts; instructions with other than two responses are left out.
+        figures: rows of the table figures, among them every draft's.
+        options: as for `compare_answers`.
+
+    Returns:
+        Rows of the table verdicts, two per instruction: `question_id` is its id, `model_a` and
+        `model_b` stand for its first and second response in the order of `drafts`.
+    """
+    two = drafts[drafts.groupby("instruction_id")["candidate_id"].transform("size") == 2]
+    place = two.groupby("instruction_id").cumcount()
+    texts = {row["figure_id"]: figure_text(row) for row in figures.to_dict("records")}
+    images = dict(zip(figures["figure_id"], figures["image"], strict=True))
+    questions = pd.DataFrame(
+        {
+            "question_id": two["instruction_id"],
+            "image": two["figure_id"].map(images),
+            "question": two["instruction"],
+            "reference": two["figure_id"].map(texts),
+        }
+    ).drop_duplicates("question_id")
+    answers = pd.DataFrame(
+        {
+            "question_id": two["instruction_id"],
+            "model": place.map({0: RESPONSES[0], 1: RESPONSES[1]}),
+            "control": "none",
+            "answer": two["response"],
+        }
+    )
+    return compare_answers(questions, answers, *RESPONSES, vlm, resolve=resolve, **options)
 
 
 def combine_orders(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -231,7 +329,8 @@ def _rating(reply: Reply) -> dict[str, Any]:
     value, criteria = reply.value, []
     if value is not None:
         named = value.criteria.model_dump().items()
-        criteria = [{"criterion": name, "rating": rating} for name, rating in named]
+        stated = [(name, rating) for name, rating in named if rating is not None]
+        criteria = [{"criterion": name, "rating": rating} for name, rating in stated]
     return {
         "overall": None if value is None else value.overall,
         "criteria": criteria,
@@ -257,8 +356,10 @@ def _verdict(order: str, reply: Reply) -> dict[str, Any]:
 
 
 def _words(reply: Reply) -> str:
-    """The judge's words, or the raw reply where unread, or why there is none."""
-    return reply.text or reply.reason if reply.value is None else reply.value.rationale
+    """The judge's words; where they were not read, why, and the raw reply."""
+    if reply.value is not None:
+        return reply.value.rationale
+    return f"[{reply.reason}] {reply.text}".strip()
 
 
 def _by_id(frame: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Candidates from figures: drafts to be labelled, and conversations after demonstrations.
+"""Asks for candidates: drafts to be labelled, and conversations after demonstrations.
 
 BioMed-VITAL's first stage (paper section 3.1). Every arm runs through the same code and differs
 only in the pool of demonstrations it is handed. This module knows nothing of who accepted a
@@ -18,9 +18,11 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.figures import MODALITIES, FigureImage, UnreadableImage, open_image
+from vital_lib.generation.grounding import grounding_flags
 from vital_lib.prompts import Prompt, draft_prompt, generation_prompt
 from vital_lib.tables import empty_frame
 from vital_lib.vlm import VLM, Reply
+from vital_lib.vlm.control import Control
 
 ARMS = ("none", "random", "clinician")
 """Whose demonstrations the generator was shown."""
@@ -33,7 +35,8 @@ FEWER = "fewer_than_asked"
 
 Resolve = Callable[[str], Path]
 OnReply = Callable[[int], None]
-_PromptOf = Callable[[Mapping[str, Any], FigureImage], tuple[Prompt, list[str]]]
+_Sent = tuple[Prompt, list[str]]  # and the ids of the demonstrations in it
+_PromptOf = Callable[[Mapping[str, Any], FigureImage, int], _Sent]
 
 
 def draft_candidates(
@@ -43,7 +46,9 @@ def draft_candidates(
     resolve: Resolve,
     questions: int = 4,
     seed: int = 0,
+    again: bool = False,
     on_reply: OnReply | None = None,
+    control: Control | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Draft instructions with two responses each, to be labelled.
 
@@ -52,17 +57,20 @@ def draft_candidates(
         resolve: from an `image` to its file (``Workspace.resolve``).
         questions: instructions to ask for, per figure.
         seed: of the run; each figure's own request seed is derived from it and the figure's id.
+        again: ask anew where the ledger holds an answer, as for the figures of `unread`.
         on_reply: called with the number of figures done (``VLM.ask``).
+        control: pauses and stops the run (``VLM.ask``).
 
     Returns:
-        (rows of the table drafts, frame of `UNREAD_COLUMNS`).
+        (rows of the table drafts, with `grounding_flags`; frame of `UNREAD_COLUMNS`).
 
     Raises:
         ValueError: a figure stands in `figures` twice.
     """
 
     prompt_of = _without_demonstrations(questions)
-    asked, unread = _ask(figures, vlm, prompt_of, resolve=resolve, seed=seed, on_reply=on_reply)
+    sending = {"again": again, "on_reply": on_reply, "control": control}
+    asked, unread = _ask(figures, vlm, prompt_of, resolve, seed, sending)
     rows = [
         _row(one, vlm, "draft", "none", place, letter, question, response)
         | {"flags": [FEWER] if len(one.reply.value.questions) < questions else []}
@@ -70,7 +78,7 @@ def draft_candidates(
         for place, question in enumerate(one.reply.value.questions, start=1)
         for letter, response in (("a", question.response_a), ("b", question.response_b))
     ]
-    return _frame(rows, "drafts"), unread
+    return _flagged(rows, "drafts", figures), unread
 
 
 def generate_candidates(
@@ -83,12 +91,15 @@ def generate_candidates(
     image_of: Mapping[str, str],
     rounds: int = 5,
     seed: int = 0,
+    again: bool = False,
     on_reply: OnReply | None = None,
+    control: Control | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write one conversation about each figure, after one demonstration per modality.
 
     Which demonstrations a figure is shown depends on `seed`, its id and the pool alone, so that
-    adding figures changes nothing for the others. A figure is never its own demonstration.
+    adding figures changes nothing for the others, and asking again shows the same. A figure is
+    never its own demonstration.
 
     Args:
         figures: rows of the table figures.
@@ -99,25 +110,29 @@ def generate_candidates(
         image_of: from a demonstration's figure_id to its `image`; one that is not there, or
             cannot be read, is shown by its text alone.
         rounds: rounds to ask for; a conversation with fewer is kept and flagged.
-        seed: of the run, for the draw and for each figure's request.
+        seed: of the run; each figure's own, which its candidates record, decides its draw and goes
+            with its request.
+        again: ask anew where the ledger holds an answer, as for the figures of `unread`.
         on_reply: called with the number of figures done (``VLM.ask``).
+        control: pauses and stops the run (``VLM.ask``).
 
     Returns:
-        (rows of the table candidates, frame of `UNREAD_COLUMNS`).
+        (rows of the table candidates, with `grounding_flags`; frame of `UNREAD_COLUMNS`).
 
     Raises:
         ValueError: an unknown arm, a pool that does not fit it, or a figure that stands twice.
     """
     _check_arm(arm, demonstrations)
-    prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds, seed)
-    asked, unread = _ask(figures, vlm, prompt_of, resolve=resolve, seed=seed, on_reply=on_reply)
+    prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds)
+    sending = {"again": again, "on_reply": on_reply, "control": control}
+    asked, unread = _ask(figures, vlm, prompt_of, resolve, seed, sending)
     rows = [
         _row(one, vlm, "final", arm, place, "a", round, round.response)
         | {"flags": [FEWER] if len(one.reply.value.rounds) < rounds else []}
         for one in asked
         for place, round in enumerate(one.reply.value.rounds, start=1)
     ]
-    return _frame(rows, "candidates"), unread
+    return _flagged(rows, "candidates", figures), unread
 
 
 def draft_prompts(
@@ -141,7 +156,7 @@ def generation_prompts(
 
     One per figure, in order; a figure whose image cannot be read has none.
     """
-    prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds, seed)
+    prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds)
     for _, prompt in _prompts(figures, prompt_of, resolve, seed, []):
         yield prompt
 
@@ -158,14 +173,14 @@ class _Asked:
 
 
 def _without_demonstrations(questions: int) -> _PromptOf:
-    def prompt_of(figure: Mapping[str, Any], image: FigureImage) -> tuple[Prompt, list[str]]:
+    def prompt_of(figure: Mapping[str, Any], image: FigureImage, _: int) -> _Sent:
         return draft_prompt(figure, image, questions), []
 
     return prompt_of
 
 
-def _after_demonstrations(pool: list[_Demonstration], rounds: int, seed: int) -> _PromptOf:
-    def prompt_of(figure: Mapping[str, Any], image: FigureImage) -> tuple[Prompt, list[str]]:
+def _after_demonstrations(pool: list[_Demonstration], rounds: int) -> _PromptOf:
+    def prompt_of(figure: Mapping[str, Any], image: FigureImage, seed: int) -> _Sent:
         drawn = _draw(pool, figure["figure_id"], seed)
         shown = [(one.row, one.image) for one in drawn]
         return generation_prompt(figure, image, shown, rounds), [one.id for one in drawn]
@@ -183,8 +198,8 @@ def _prompts(
         except UnreadableImage as error:
             unread.append((figure["figure_id"], None, str(error), ""))
             continue
-        prompt, demonstration_ids = prompt_of(figure, image)
         own = _number(seed, figure["figure_id"])
+        prompt, demonstration_ids = prompt_of(figure, image, own)
         asked = _Asked(figure["figure_id"], own, prompt.version, demonstration_ids)
         yield asked, replace(prompt, seed=own)
 
@@ -193,10 +208,9 @@ def _ask(
     figures: pd.DataFrame,
     vlm: VLM,
     prompt_of: _PromptOf,
-    *,
     resolve: Resolve,
     seed: int,
-    on_reply: OnReply | None,
+    sending: Mapping[str, Any],
 ) -> tuple[list[_Asked], pd.DataFrame]:
     """Ask about every figure; (those whose reply was read, frame of the others)."""
     twice = figures["figure_id"][figures["figure_id"].duplicated()]
@@ -210,7 +224,7 @@ def _ask(
             sent.append(one)
             yield prompt
 
-    replies = vlm.ask(prompts(), on_reply=on_reply)
+    replies = vlm.ask(prompts(), **sending)
     asked = [replace(one, reply=reply) for one, reply in zip(sent, replies, strict=True)]
     unread += [
         (one.figure_id, one.reply.reply_id, one.reply.reason, one.reply.text)
@@ -245,9 +259,13 @@ def _row(
     }
 
 
-def _frame(rows: list[dict[str, Any]], table: str) -> pd.DataFrame:
+def _flagged(rows: list[dict[str, Any]], table: str, figures: pd.DataFrame) -> pd.DataFrame:
+    """The rows as a frame of `table`; what `grounding_flags` finds comes after other flags."""
     empty = empty_frame(table)
-    return pd.DataFrame(rows)[list(empty)] if rows else empty
+    if not rows:
+        return empty
+    frame = pd.DataFrame(rows)[list(empty)]
+    return frame.assign(flags=frame["flags"] + grounding_flags(frame, figures))
 
 
 class _Demonstration:
@@ -279,13 +297,13 @@ def _pool(
 def _draw(pool: Iterable[_Demonstration], figure_id: str, seed: int) -> list[_Demonstration]:
     """One demonstration per modality that has any, each shown once, none of the figure itself.
 
-    The one whose hash with the figure is smallest: neither the order nor, mostly, the size of the
-    pool changes what a figure is shown.
+    `seed` is the figure's own, as its candidates record it. The demonstration whose hash with it is
+    smallest is drawn: neither the order nor, mostly, the size of the pool changes what is shown.
     """
     drawn: list[_Demonstration] = []
     for modality in MODALITIES:
         fitting = {
-            _number(seed, figure_id, modality, one.id): one
+            _number(seed, modality, one.id): one
             for one in pool
             if modality in one.row["modalities"]
             and one.row["figure_id"] != figure_id

@@ -1,0 +1,128 @@
+"""The monitor of a job in a real JupyterLab: reloaded in the middle, braked, stopped by mouse."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from lab import _RUN_ALL, CHROMIUM, Lab, chromium, jupyter_lab, run_notebook, write_notebook
+from playwright.sync_api import Page, expect
+
+from vital_lib.clinic.server import Dials, Server, running
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+START = """
+from PIL import Image
+from vital_lib.figures import open_image
+from vital_lib.panels import RunMonitor
+from vital_lib.prompts import verdict_prompt
+from vital_lib.vlm import UNSENT, VLM
+from vital_lib.vlm.job import Job
+
+Image.new("RGB", (32, 32), "teal").save("figure.png")
+image = open_image("figure.png")
+model = VLM("clinic", base_url="URL", local=True, concurrency=8)
+prompts = [verdict_prompt(f"number {n}", image, "r", "x", "y") for n in range(3_000)]
+job = Job(lambda control: model.ask(prompts, control=control), len(prompts)).start()
+"""
+WATCH = "RunMonitor(job).widget"
+WAIT = """
+kept = [reply for reply in job.result() if reply.reason != UNSENT]
+print("kept", len(kept))
+"""
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def lab(request, tmp_path_factory) -> Iterator[Lab]:
+    private = tmp_path_factory.mktemp("private")
+    with jupyter_lab(tmp_path_factory.mktemp("notebooks"), private, theme=request.param) as lab:
+        yield lab
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Server]:
+    with running(Dials(latency=0.1, reply="fixed")) as server:
+        yield server
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with chromium() as page:
+        yield page
+
+
+def _press(page: Page, label: str) -> None:
+    page.locator(".vital button", has_text=re.compile(f"^{label}$")).click()
+
+
+def _done(page: Page) -> int:
+    text = page.locator(".vital .tally .number").first.inner_text()
+    return int(text.split(" of ")[0].replace(",", ""))
+
+
+def _expect_progress(page: Page) -> None:
+    before, end = _done(page), time.monotonic() + 20
+    while _done(page) <= before:
+        assert time.monotonic() < end, f"{before} is not passed"
+        page.wait_for_timeout(50)
+
+
+def _expect_status(page: Page, status: str) -> None:
+    expect(page.locator(".vital [role=status]")).to_have_text(status, timeout=20_000)
+
+
+def _expect_silence(page: Page, endpoint: Server) -> None:
+    """Nothing more is sent, and the page shows all that came."""
+    end = time.monotonic() + 20
+    while (asked := endpoint.stats())["in_flight"]:
+        assert time.monotonic() < end
+    expect(page.locator(".vital .tally .number").first).to_have_text(
+        f"{asked['answered']:,} of 3,000"
+    )
+    page.wait_for_timeout(1000)  # ten times the latency
+    assert endpoint.stats()["requests"] == asked["requests"]
+
+
+def test_it_goes_on_over_a_reload_and_obeys_afterwards(page, lab, endpoint):
+    write_notebook(lab.folder / "run.ipynb", [START.replace("URL", endpoint.url), WATCH])
+    run_notebook(page, lab, "run.ipynb")
+    _expect_status(page, "running")
+    _expect_progress(page)
+
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    page.reload()
+    expect(page.locator(".vital")).to_have_count(1, timeout=60_000)
+    _expect_status(page, "running")
+    _expect_progress(page)
+
+    _press(page, "Pause")
+    _expect_status(page, "paused")
+    _expect_silence(page, endpoint)
+    _press(page, "Resume")
+    _expect_progress(page)
+    assert endpoint.stats()["repeated"] == 0
+
+
+def test_it_stops_while_a_cell_waits_and_keeps_what_is_done(page, lab, endpoint):
+    cells = [START.replace("URL", endpoint.url), WATCH, WAIT]
+    write_notebook(lab.folder / "wait.ipynb", cells)
+    page.goto(lab.url("wait.ipynb"))
+    page.wait_for_selector(".jp-Notebook", timeout=60_000)
+    page.evaluate(f"void ({_RUN_ALL})()")
+    _expect_status(page, "running")
+    _press(page, "Stop")
+    _expect_progress(page)  # nothing ends before it is asked once more
+    _press(page, "Go on")
+    _press(page, "Stop")
+    _press(page, "Stop")
+    _expect_status(page, "stopped")
+    answered = endpoint.stats()["answered"]
+    assert 0 < answered < 3000
+    assert _done(page) == answered
+    expect(page.locator(".jp-OutputArea-output").last).to_have_text(f"kept {answered}")

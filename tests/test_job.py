@@ -1,0 +1,203 @@
+"""Claims about work beside the notebook: it waits, goes on, is braked, and says how it stands."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from clinic_requests import any_image
+
+from vital_lib.clinic.server import Dials, running
+from vital_lib.prompts import verdict_prompt
+from vital_lib.vlm import UNSENT, VLM
+from vital_lib.vlm import job as job_module
+from vital_lib.vlm.job import Job
+
+
+@pytest.fixture(autouse=True)
+def no_key_of_mine(monkeypatch):
+    monkeypatch.delenv("VITAL_API_KEY", raising=False)
+
+
+@pytest.fixture
+def image(tmp_path):
+    return any_image(tmp_path)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until it is told."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(job_module.time, "monotonic", lambda: clock.now)
+    return clock
+
+
+@pytest.fixture
+def held():
+    """A job whose work waits for `release`, and may be told what it has done."""
+    release = threading.Event()
+    job = Job(lambda control: release.wait(30), 100)
+    job.release = release
+    yield job
+    release.set()
+
+
+def verdicts(image, count):
+    return [verdict_prompt(f"number {number}", image, "r", "x", "y") for number in range(count)]
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        threading.Event().wait(0.01)
+
+
+def test_the_result_is_what_the_work_returned():
+    job = Job(lambda control: control.tally, 0).start()
+    assert job.result() is job.control.tally
+    assert job.state()["status"] == "finished"
+
+
+def test_waiting_for_the_result_raises_what_the_work_raised():
+    def work(control):
+        raise ValueError("no such arm")
+
+    job = Job(work, 3).start()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no such arm"):
+            job.result()
+    assert (job.state()["status"], job.state()["error"]) == ("failed", "ValueError: no such arm")
+
+
+def test_a_job_is_started_once_and_asked_for_its_result_only_then():
+    runs = []
+    job = Job(runs.append, 1)
+    assert job.state()["status"] == "waiting"
+    with pytest.raises(RuntimeError, match=r"start\(\)"):
+        job.result()
+    job.start().start()
+    job.result()
+    assert len(runs) == 1
+
+
+def test_a_negative_total_is_refused():
+    with pytest.raises(ValueError, match="-1"):
+        Job(print, -1)
+
+
+def test_waiting_ends_at_the_timeout_and_the_work_goes_on(held):
+    held.start()
+    with pytest.raises(TimeoutError, match="goes on"):
+        held.result(timeout=0.01)
+    assert held.state()["status"] == "running"
+
+
+def test_an_interrupted_wait_leaves_the_work_going_and_says_so(held):
+    held.start()
+    main = threading.main_thread().ident
+    threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt, match="the work goes on"):
+        held.result(timeout=20)
+    assert held.state()["status"] == "running"
+    held.release.set()
+    assert held.result() is True
+
+
+def test_the_status_follows_the_brakes(held):
+    seen = [held.state()["status"]]
+    for act in (held.start, held.pause, held.resume, held.stop, held.resume):
+        act()
+        seen.append(held.state()["status"])
+    assert seen == ["waiting", "running", "paused", "running", "stopping", "stopping"]
+    held.release.set()
+    held.result()
+    assert held.state()["status"] == "stopped"
+
+
+def test_rate_and_time_left_are_of_the_last_half_minute(held, clock):
+    held.start()
+    tally = held.control.tally
+    assert (held.state()["per_second"], held.state()["seconds_left"]) == (0, None)
+    for second in range(1, 41):
+        clock.now += 1
+        tally.done += 1 if second <= 10 else 2
+        state = held.state()
+    assert state["per_second"] == 2
+    assert state["seconds_left"] == (100 - 70) / 2
+    assert state["seconds"] == 40
+
+
+def test_replies_out_of_the_ledger_do_not_count_as_speed(held, clock):
+    held.start()
+    held.control.tally.done, held.control.tally.known = 60, 50
+    clock.now += 5
+    assert held.state()["per_second"] == 2
+    assert held.state()["seconds_left"] == 20
+
+
+def test_a_pause_is_no_part_of_the_rate(held, clock):
+    held.start()
+    held.control.tally.done = 10
+    clock.now += 5
+    assert held.state()["per_second"] == 2
+    held.pause()
+    clock.now += 600
+    assert (held.state()["per_second"], held.state()["seconds_left"]) == (0, None)
+    held.resume()
+    clock.now += 5
+    held.control.tally.done += 10
+    assert held.state()["per_second"] == 2
+
+
+def test_time_stands_still_once_it_has_ended(clock):
+    job = Job(lambda control: None, 1).start()
+    job.result()
+    clock.now += 60
+    assert job.state()["seconds"] == 0
+
+
+def test_several_calls_are_counted_together(image):
+    vlm, prompts = VLM(), verdicts(image, 8)
+
+    def work(control):
+        return [vlm.ask(part, control=control) for part in (prompts[:5], prompts[3:])]
+
+    first, second = (job := Job(work, 10).start()).result(60)
+    assert [reply.reply_id for reply in first[3:]] == [reply.reply_id for reply in second[:2]]
+    state = job.state()
+    assert (state["done"], state["known"], state["failed"], state["in_flight"]) == (10, 2, 0, 0)
+    assert state["tokens_in"] == vlm.spent()["tokens_in"] > 0
+
+
+def test_a_pause_stops_the_servers_count_and_a_stop_keeps_what_was_done(image):
+    with running(Dials(latency=0.05, reply="fixed")) as server:
+        vlm = VLM("clinic", base_url=server.url, local=True, concurrency=4)
+        prompts = verdicts(image, 2000)
+        job = Job(lambda control: vlm.ask(prompts, control=control), len(prompts)).start()
+        until(lambda: job.state()["done"] >= 20)
+        job.pause()
+        until(lambda: server.stats()["in_flight"] == 0 == job.state()["in_flight"])
+        asked = server.stats()["requests"]
+        threading.Event().wait(0.5)  # ten times the latency
+        assert server.stats()["requests"] == asked
+        assert job.state()["status"] == "paused"
+
+        job.resume()
+        until(lambda: job.state()["done"] >= asked + 20)
+        job.stop()
+        replies = job.result(60)
+        kept = [reply for reply in replies if reply.reason != UNSENT]
+        state = job.state()
+        assert state["status"] == "stopped"
+        assert asked + 20 <= len(kept) == state["done"] == server.stats()["answered"] < 2000
+        assert state["failed"] == 0
+
+        # Asked again, only the rest is sent.
+        again = Job(lambda control: vlm.ask(prompts[: len(kept) + 5], control=control), 0).start()
+        again.result(60)
+        assert again.state()["known"] == len(kept)
+        assert server.stats()["repeated"] == 0

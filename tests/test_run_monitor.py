@@ -1,0 +1,141 @@
+"""Claims about the monitor of a job, by its methods and without a browser."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from vital_lib.panels import RunMonitor
+from vital_lib.vlm.job import Job
+
+
+class Work:
+    """Work that counts when told to, and ends when told to."""
+
+    def __init__(self):
+        self.release, self.error = threading.Event(), None
+
+    def __call__(self, control):
+        self.release.wait(30)
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def work():
+    work = Work()
+    yield work
+    work.release.set()
+
+
+@pytest.fixture
+def job(work):
+    return Job(work, 10)
+
+
+@pytest.fixture
+def monitor(job):
+    return RunMonitor(job, "Conversations")
+
+
+def shown(monitor, **wanted):
+    """What is shown, once it is what is wanted."""
+    end = time.monotonic() + 10
+    while not wanted.items() <= monitor.widget.state.items():
+        assert time.monotonic() < end, f"wanted {wanted}, shown {monitor.widget.state}"
+        threading.Event().wait(0.01)
+    return monitor.widget.state
+
+
+def press(monitor, name):
+    """What the browser sends for a button pressed."""
+    monitor._heard(monitor.widget, {"call": name, "args": [], "item": None}, [])
+
+
+def test_a_job_started_later_is_watched_from_then_on(job, monitor, work):
+    assert shown(monitor, status="waiting")["message"] == "not started"
+    job.start()
+    shown(monitor, status="running")
+    job.control.tally.done, job.control.tally.failed = 7, 2
+    assert shown(monitor, done=7)["failed"] == 2
+    work.release.set()
+    state = shown(monitor, status="finished")
+    assert (state["message"], state["seconds"]) == ("2 of them without a value", 0)
+
+
+def test_the_browser_is_told_only_of_changes(job, monitor):
+    job.start()
+    turn = shown(monitor, status="running")["turn"]
+    threading.Event().wait(0.8)  # several looks at the job
+    assert monitor.widget.state["turn"] == turn
+    job.control.tally.in_flight = 3
+    assert shown(monitor, in_flight=3)["turn"] == turn + 1
+
+
+def test_many_quick_replies_send_few_messages(job, monitor):
+    job.start()
+    turn = shown(monitor, status="running")["turn"]
+    for _ in range(200):
+        job.control.tally.done += 1
+        threading.Event().wait(0.005)
+    shown(monitor, done=200)
+    assert monitor.widget.state["turn"] - turn < 15
+
+
+def test_pause_and_resume_are_buttons(job, monitor):
+    job.start()
+    press(monitor, "pause")
+    assert monitor.widget.state["status"] == job.state()["status"] == "paused"
+    press(monitor, "resume")
+    assert monitor.widget.state["status"] == job.state()["status"] == "running"
+
+
+def test_stop_asks_once_more(job, monitor, work):
+    job.start()
+    press(monitor, "stop")
+    assert monitor.widget.state["asking"]
+    press(monitor, "go_on")
+    assert not monitor.widget.state["asking"]
+    assert job.state()["status"] == "running"
+    press(monitor, "stop")
+    press(monitor, "stop")
+    assert monitor.widget.state["status"] == job.state()["status"] == "stopping"
+    work.release.set()
+    assert "is kept" in shown(monitor, status="stopped")["message"]
+
+
+def test_what_holds_the_run_up_is_said(job, monitor):
+    job.start()
+    job.control.tally.notice = "the endpoint asks to wait 300 s"
+    shown(monitor, message="the endpoint asks to wait 300 s")
+
+
+def test_why_it_failed_is_said(job, monitor, work):
+    work.error = ValueError("no such <b>arm</b>")
+    job.start()
+    work.release.set()
+    shown(monitor, status="failed", message="ValueError: no such <b>arm</b>")
+
+
+def test_a_question_left_open_goes_when_the_work_ends(job, monitor, work):
+    job.start()
+    press(monitor, "stop")
+    work.release.set()
+    assert not shown(monitor, status="finished")["asking"]
+
+
+def test_watching_ends_with_the_job(job, work):
+    before = set(threading.enumerate())
+    monitor = RunMonitor(job.start())
+    (watcher,) = (t for t in set(threading.enumerate()) - before if t.name == "vital-monitor")
+    work.release.set()
+    watcher.join(10)
+    assert not watcher.is_alive()
+    assert monitor.widget.state["status"] == "finished"
+
+
+def test_what_is_shown_is_plain(job, monitor):
+    json.dumps(monitor.widget.state)

@@ -1,0 +1,390 @@
+"""Claims about what happens when things go wrong: bursts, long waits, kills, full disks, keys."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+
+import httpx2
+import pandas as pd
+import pytest
+from loopback import Loopback, fault, said, save_image
+from test_vlm import KEY, echo, local, verdicts
+
+from vital_lib.clinic.server import Dials, running
+from vital_lib.figures import open_image
+from vital_lib.vlm import UNSENT, VLM, Control, Ledger, LedgerUnwritable, ModelUnavailable, faults
+from vital_lib.vlm import pace as pace_module
+from vital_lib.vlm.faults import KEY_NAMES
+from vital_lib.vlm.pace import Health, Pace
+
+
+@pytest.fixture(autouse=True)
+def no_key_of_mine(monkeypatch):
+    for name in (*KEY_NAMES, "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def image(tmp_path):
+    return open_image(save_image(tmp_path / "figure.png", seed=0))
+
+
+# ------------------------------------------------------------------ pace
+
+
+def test_a_burst_of_refusals_cuts_the_pace_once_and_it_recovers_in_a_few_rounds():
+    pace = Pace(64)
+    cuts = [pace.note(0, refused=True) for _ in range(200)]  # all sent before the first cut
+    assert sum(cuts) == 1 and pace.limit == 32
+    rounds = 0
+    while pace.limit < 64:
+        for _ in range(pace.limit):
+            pace.note(1, refused=False)
+        rounds += 1
+    assert rounds <= 4
+
+
+def test_a_background_of_scattered_refusals_never_cuts_the_pace():
+    chance, pace = random.Random(0), Pace(64)
+    assert not any(pace.note(0, refused=chance.random() < 0.1) for _ in range(100_000))
+    assert pace.limit == 64
+
+
+def test_a_pace_is_never_cut_to_nothing():
+    pace = Pace(2)
+    for cut in range(10):
+        for _ in range(100):
+            pace.note(cut, refused=True)
+    assert pace.limit == 1
+
+
+def test_a_real_limit_is_found_and_few_requests_are_wasted_on_it(image):
+    control = Control()
+    with running(Dials(latency=0.05, at_once=16, reply="fixed")) as server:
+        vlm = VLM(base_url=server.url, local=True, concurrency=64)
+        replies = vlm.ask(verdicts(image, 600), control=control)
+        stats = server.stats()
+    assert all(reply.value for reply in replies) and stats["answered"] == 600
+    assert control.tally.rate_limited == stats["faults"]["limit"] < 2 * 600
+
+
+def test_a_long_retry_after_holds_the_whole_run_and_is_said_once(image, caplog):
+    def answer(body, place):
+        return fault(429, "slow down", retry_after="400") if place < 2 else echo(body)
+
+    control = Control()
+    with Loopback(answer) as server:
+        vlm = local(server, concurrency=2)
+        asked = _in_background(vlm.ask, list(verdicts(image, 20)), control=control)
+        _wait_for(lambda: len(server.bodies) == 2 and "asks to wait 400 s" in control.tally.notice)
+        time.sleep(0.3)
+        assert len(server.bodies) == 2  # nobody else was sent
+        control.stop()
+        replies = asked()
+    assert [reply.reason for reply in replies] == [UNSENT] * 20
+    assert sum("asks to wait 400 s" in record.message for record in caplog.records) == 1
+
+
+def test_a_retry_after_beyond_all_patience_is_obeyed(image, monkeypatch):
+    monkeypatch.setattr(faults, "_PATIENCE_SECONDS", 0.01)
+
+    def answer(body, place):
+        return fault(429, retry_after="0.2") if place < 3 else echo(body)
+
+    with Loopback(answer) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert reply.value and server.times[3] - server.times[0] >= 0.6
+
+
+def test_errors_that_stay_many_end_a_run_and_ones_that_pass_do_not():
+    clock = iter(range(10_000))
+    health = Health(lambda: next(clock))  # a second each
+    assert not any(health.note("500" if n % 10 < 6 else None) for n in range(500))
+    said_why = [why for n in range(200) if (why := health.note("500" if n % 10 < 9 else None))]
+    assert "of the last 100 requests failed" in said_why[0] and "mostly with: 500" in said_why[0]
+    clock = iter(range(10_000))
+    health = Health(lambda: next(clock) / 100)
+    assert not any(health.note("500") for _ in range(1000))  # ten seconds of outage
+    assert not any(health.note(None) for _ in range(1000))
+
+
+def test_a_run_whose_errors_stay_many_ends_with_one_clear_error(image, monkeypatch):
+    monkeypatch.setattr(pace_module, "_HIGH_SECONDS", 0.2)
+    control = Control()
+    with running(Dials(faults={"server_error": 0.9}, reply="fixed")) as server:
+        vlm = VLM(base_url=server.url, local=True, concurrency=16)
+        with pytest.raises(ModelUnavailable, match=r"stopped early: \d+ of the last") as caught:
+            vlm.ask(verdicts(image, 5000), control=control)
+    assert "The server had an error" in str(caught.value) and caught.value.__context__ is None
+    assert 0 < len(vlm.ledger.history()) < 5000
+
+
+# ------------------------------------------------------------------ pause, stop
+
+
+def test_a_paused_run_sends_nothing_until_it_is_resumed(image):
+    control = Control()
+    with Loopback(lambda body, place: time.sleep(0.02) or echo(body)) as server:
+        vlm = local(server, concurrency=2)
+        asked = _in_background(vlm.ask, verdicts(image, 60), control=control)
+        _wait_for(lambda: len(server.bodies) >= 5)
+        control.pause()
+        time.sleep(0.2)
+        held = len(server.bodies)
+        time.sleep(0.3)
+        assert len(server.bodies) == held < 60 and control.state == "paused"
+        control.resume()
+        replies = asked()
+    assert all(reply.value for reply in replies) and len(server.bodies) == 60
+    assert (control.tally.done, control.tally.failed, control.tally.in_flight) == (60, 0, 0)
+
+
+def test_a_stopped_run_keeps_its_successes_and_can_be_asked_again(image, tmp_path):
+    control = Control()
+    with Loopback(lambda body, place: time.sleep(0.01) or echo(body)) as server:
+        vlm = local(server, concurrency=2, ledger=tmp_path / "l.sqlite")
+        replies = vlm.ask(
+            verdicts(image, 100),
+            control=control,
+            on_reply=lambda count: control.stop() if count == 10 else None,
+        )
+        good = [reply for reply in replies if reply.value]
+        assert len(replies) == 100 and 10 <= len(good) < 40
+        assert {reply.reason for reply in replies if not reply.value} == {UNSENT}
+        assert len(server.bodies) == len(good)
+        control.resume()
+        assert control.state == "stopped"
+        assert all(reply.value for reply in vlm.ask(verdicts(image, 100)))
+    assert len(server.bodies) == 100
+
+
+def test_a_stopped_run_still_gives_what_the_ledger_knows(image, tmp_path):
+    control = Control()
+    control.stop()
+    with Loopback(echo) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite")
+        vlm.ask(verdicts(image, 3))
+        replies = vlm.ask(verdicts(image, 5), control=control)
+    assert [reply.value is not None for reply in replies] == [True] * 3 + [False] * 2
+    assert len(server.bodies) == 3
+
+
+# ------------------------------------------------------------------ one clear line each
+
+
+def test_an_endpoint_that_does_not_answer_is_one_clear_error(image):
+    with running(Dials(faults={"hang": 1.0})) as server:
+        vlm = VLM(base_url=server.url, local=True, concurrency=4, timeout_seconds=0.2)
+        with pytest.raises(ModelUnavailable, match="no reply in time; is it running"):
+            vlm.ask(verdicts(image, 100))
+        assert server.stats()["requests"] <= 3 * 8
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "words"),
+    [("clinic", "wrong-key-0123456789", "key was refused"), ("other", KEY, "no such model there")],
+)
+def test_a_wrong_key_and_an_unknown_model_are_one_line_and_the_ledger_stands(
+    image, tmp_path, monkeypatch, model, key, words
+):
+    with running(Dials(key=KEY, reply="fixed" if model == "clinic" else "simulated")) as server:
+        monkeypatch.setenv("VITAL_API_KEY", KEY)
+        good = VLM(base_url=server.url, local=True, ledger=tmp_path / "l.sqlite")
+        first = good.ask(verdicts(image, 3))
+        monkeypatch.setenv("VITAL_API_KEY", key)
+        vlm = VLM(model, base_url=server.url, local=True, ledger=tmp_path / "l.sqlite")
+        with pytest.raises(ModelUnavailable, match=words) as caught:
+            vlm.ask(verdicts(image, 50, start=10))
+    assert "\n" not in str(caught.value) and key not in str(caught.value)
+    assert good.ask(verdicts(image, 3)) == first and len(good.ledger.history()) == 3
+
+
+def test_a_full_disk_is_one_clear_error_and_the_ledger_stands(image, tmp_path):
+    with Loopback(echo) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
+        first = vlm.ask(verdicts(image, 3))
+        [pages] = vlm.ledger._writer.execute("PRAGMA page_count").fetchone()
+        vlm.ledger._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
+        with pytest.raises(LedgerUnwritable, match=r"l\.sqlite.* cannot be written: .*full"):
+            vlm.ask(verdicts(image, 500))
+        kept = len(vlm.ledger.history())
+        assert 3 <= kept < 500
+        roomy = local(server, ledger=tmp_path / "l.sqlite")
+        assert roomy.ask(verdicts(image, 3)) == first
+        assert len(roomy.ask(verdicts(image, 500))) == len(roomy.ledger.history()) == 500
+    with sqlite3.connect(tmp_path / "l.sqlite") as other:
+        assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_server_that_takes_no_schema_is_told_the_form_in_words(image):
+    def answer(body, place):
+        if "response_format" in body:
+            return fault(400, "Unknown parameter: 'response_format'.")
+        assert "fits this schema" in body["messages"][-1]["content"]
+        return said(json.dumps({"rationale": "", "winner": "tie"}))
+
+    with Loopback(answer) as server:
+        replies = local(server, concurrency=2).ask(verdicts(image, 20))
+    assert all(reply.value for reply in replies) and len(server.bodies) <= 20 + 4
+
+
+# ------------------------------------------------------------------ keys
+
+
+@pytest.mark.parametrize("name", KEY_NAMES)
+def test_a_planted_key_is_in_nothing_that_is_written(image, tmp_path, monkeypatch, caplog, name):
+    """Ledger, export, log at its most talkative, replies and errors, whatever the endpoint says."""
+    url = {
+        "OPENAI_API_KEY": None,
+        "AZURE_OPENAI_API_KEY": "https://mine.openai.azure.com/openai/v1/",
+        "VITAL_API_KEY": "http://127.0.0.1:9/v1",
+    }[name]
+    monkeypatch.setenv(name, KEY)
+    caplog.set_level(logging.DEBUG)
+    sent = []
+
+    async def handle(request):
+        sent.append((request.url.path, request.headers["authorization"]))
+        kinds = [said(f"you are {KEY}"), fault(400, f"bad {KEY}"), (200, {}, f"<{KEY}>".encode())]
+        kinds += [fault(500, f"failed for {KEY}", retry_after_ms="1"), fault(401, f"no {KEY}")]
+        status, headers, body = kinds[min(len(sent) - 1, 4)]
+        return httpx2.Response(status, headers=headers, content=body)
+
+    vlm = VLM(
+        "judge",
+        base_url=url,
+        local=True,
+        ledger=tmp_path / "l.sqlite",
+        concurrency=1,
+        transport=httpx2.MockTransport(handle),
+    )
+    with pytest.raises(ModelUnavailable) as caught:
+        vlm.ask(verdicts(image, 20))
+    vlm.ledger.export(tmp_path / "replies.jsonl")
+    assert sent[0][1] == f"Bearer {KEY}" and sent[0][0].endswith("/v1/chat/completions")
+    written = b"".join(p.read_bytes() for p in tmp_path.iterdir() if p.suffix != ".png")
+    assert b"you are [" in written
+    shown = written.decode(errors="replace") + caplog.text + str(caught.value) + repr(vars(vlm))
+    assert caplog.records and KEY not in shown
+
+
+# ------------------------------------------------------------------ mixed faults, kills
+
+MIXED = {
+    **{"rate_limited": 0.06, "rate_limited_after": 0.04, "server_error": 0.05, "reset": 0.04},
+    **{"hang": 0.02, "malformed": 0.03, "truncated": 0.03},
+    **{"refusal": 0.01, "empty": 0.01, "wrong_schema": 0.01},
+}
+
+
+@pytest.mark.slow
+def test_all_finish_where_thirty_percent_of_requests_fail_in_mixed_ways(image, capsys):
+    control = Control()
+    with running(Dials(latency=0.02, retry_after=0.2, faults=MIXED, reply="fixed")) as server:
+        vlm = VLM(base_url=server.url, local=True, timeout_seconds=1.0)
+        replies = vlm.ask(verdicts(image, 1000), control=control)
+        tally = control.tally
+        wasted = tally.rate_limited / sum(reply.value is not None for reply in replies)
+        with capsys.disabled():
+            print(f"\n429s wasted per success: {wasted:.3f}, requests per reply: "
+                  f"{tally.attempts / 1000:.3f}")  # fmt: skip
+        null = [reply for reply in replies if reply.value is None]
+        assert 0 < len(null) < 100
+        assert {re.split(r"[ :]", reply.reason)[0] for reply in null} <= {
+            "refused", "empty", "Verdict",
+        }  # fmt: skip
+        for _ in range(10):  # what was refused, empty or of another form is asked anew
+            replies = [
+                reply if reply.value else vlm.ask([prompt], again=True)[0]
+                for reply, prompt in zip(replies, verdicts(image, 1000), strict=True)
+            ]
+        assert server.stats()["faults"]["rate_limited"] > 30
+    assert all(reply.value for reply in replies) and wasted < 0.3
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import pandas as pd
+from vital_lib.generation import draft_candidates
+from vital_lib.vlm import VLM
+folder, url = Path(sys.argv[1]), sys.argv[2]
+vlm = VLM(base_url=url, local=True, ledger=folder / "ledger.sqlite", concurrency=32)
+figures = pd.read_parquet(folder / "figures.parquet")
+print("ready", flush=True)
+made, unread = draft_candidates(figures, vlm, resolve=lambda name: folder / name)
+made.to_parquet(folder / "candidates.parquet")
+print(len(made), len(unread), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_lose_nothing_and_pay_twice_only_for_what_was_under_way(
+    image, tmp_path
+):
+    figures = pd.DataFrame(
+        {
+            "figure_id": f"f{number}",
+            "image": image.path.name,
+            "caption": f"CT of head {number}.",
+            "mentions": [],
+            "modalities": ["ct_scan"],
+        }
+        for number in range(1000)
+    )
+    figures.to_parquet(tmp_path / "figures.parquet")
+    chance, under_way = random.Random(0), []
+    with running(Dials(latency=0.1, spread=0.1, reply="fixed")) as server:
+        command = [sys.executable, "-c", CHILD, str(tmp_path), server.url]
+        for _ in range(20):
+            started = datetime.now(UTC).isoformat(timespec="milliseconds")
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(chance.uniform(0, 0.8))
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            child.stdout.close()
+            lost = Ledger(tmp_path / "ledger.sqlite").unanswered()
+            under_way.append((lost["at"] >= started).sum())
+        answered_before = len(Ledger(tmp_path / "ledger.sqlite").history())
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        stats = server.stats()
+    assert done.stdout.split() == ["ready", "8000", "0"]
+    made = pd.read_parquet(tmp_path / "candidates.parquet")
+    assert made["candidate_id"].is_unique
+    assert made.groupby("figure_id").size().eq(8).sum() == 1000
+    history = Ledger(tmp_path / "ledger.sqlite").history()
+    assert history["key"].is_unique and len(history) == 1000 == stats["distinct"]
+    assert 0 < answered_before < 1000 and max(under_way) <= 32
+    assert stats["repeated"] == stats["answered"] - 1000 <= sum(under_way)
+    assert len(Ledger(tmp_path / "ledger.sqlite").unanswered()) == 0
+
+
+def _in_background(work, *args, **options):
+    """Start `work`; gives what waits for its result."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(work(*args, **options)))
+    thread.start()
+
+    def result():
+        thread.join(20)
+        return found[0]
+
+    return result
+
+
+def _wait_for(happened, seconds=10.0):
+    until = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.01)

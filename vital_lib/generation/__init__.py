@@ -1,0 +1,32 @@
+"""Candidates from figures: drafts to be labelled, and conversations after demonstrations.
+
+BioMed-VITAL's first stage (paper section 3.1). ``candidates`` asks, ``grounding`` flags answers
+that go against their figure's text, ``pairing`` puts two prompts or arms side by side, blind. The
+package knows nothing of who accepted a demonstration, nor of any model beyond asking it.
+"""
+
+from vital_lib.generation.candidates import (
+    ARMS,
+    FEWER,
+    UNREAD_COLUMNS,
+    draft_candidates,
+    draft_prompts,
+    generate_candidates,
+    generation_prompts,
+)
+from vital_lib.generation.grounding import FLAGS, grounding_flags
+from vital_lib.generation.pairing import compare_arms, paired_drafts
+
+__all__ = [
+    "ARMS",
+    "FEWER",
+    "FLAGS",
+    "UNREAD_COLUMNS",
+    "compare_arms",
+    "draft_candidates",
+    "draft_prompts",
+    "generate_candidates",
+    "generation_prompts",
+    "grounding_flags",
+    "paired_drafts",
+]

@@ -1,0 +1,226 @@
+"""Flags answers that go against what is written of their figure, or lean on it in the open.
+
+A flag is a hint for whoever looks, not a verdict: the reader knows a few dozen words, and
+clinicians do accept a text's own wording. It claims nothing where the text leaves room (two sides,
+several modalities, "may"). It sees no image, and knows nothing of people or of what is true.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from vital_lib.generation._reading import (
+    FINDING,
+    HEDGE,
+    MODALITIES,
+    NORMAL,
+    SENTENCE,
+    WORD,
+    Said,
+    agree,
+    denies_all,
+    folded,
+    is_finding,
+    words_of,
+)
+
+FLAGS = (
+    "side_against_text",
+    "modality_against_text",
+    "number_against_text",
+    "negation_against_text",
+    "names_the_text",
+    "repeats_the_text",
+)
+"""What `grounding_flags` may find, in this order."""
+
+REPEATED_WORDS = 8
+"""An answer with so many consecutive words of a caption or mention repeats it."""
+
+_OTHER = {"left": "right", "right": "left"}
+_OWN_SIDE = re.compile(r"\b(?:ventric|atri|heart|cardiac|coronary|kidney|renal|subclavian|jugular)")
+
+_OF_FLAG = {"chest_xray": "xray", "ct_scan": "ct"}
+_NOT_THIS = re.compile(r"\b(?:no|not|isn't|rather than|instead of|unlike)\s+(?:[\w-]+\s+){0,2}$")
+_ASKS_MODALITY = re.compile(
+    r"modalit|imaging (?:technique|method|type|study|test)|"
+    r"(?:what|which|kind|type|sort)\b.{0,20}\b(?:image|imaging|scan|picture|study|preparation)\b"
+)
+_GIVEN = re.compile(r"\b(?:this|the|these|shown|provided|given|is an?)\s+(?:[\w-]+\s+){0,3}$")
+
+_YES_OR_NO = re.compile(r"\W*(yes|no)(?=\s*(?:[,.;:!-]|$|(?:it|there|the|this|they|that)\b))", re.I)
+_NAMES_TEXT = re.compile(
+    r"\b(?:caption|figure legend|in-text|figure context|text provided|provided text|"
+    r"(?:the|this|given|provided|accompanying|above) (?:text|article|passage|narrative|paper|"
+    r"manuscript|description|(?:provided|given|accompanying) (?:text|context|information))|"
+    r"(?:based on|according to|considering) the (?:context|provided|given|accompanying|"
+    r"description|report|mentions?|information)\b|in the (?:description|mentions?)\b|"
+    r"(?:as|was|is|are|were) (?:\w+ly )?(?:described|mentioned|stated|noted|reported|indicated|"
+    r"documented) (?:in|by) (?:the|this) (?:text|article|report|paper|study|authors?|case|"
+    r"description|context)|the authors?)\b"
+)
+
+
+@dataclass
+class _Text:
+    """What caption, mentions and modality flags of one figure state together."""
+
+    said: Said
+    modalities: set[str]
+    runs: frozenset[str]
+
+    @property
+    def side(self) -> str | None:
+        sides = {side for side, _ in self.said.sides}
+        return next(iter(sides)) if len(sides) == 1 and not self.said.both else None
+
+    @property
+    def findings(self) -> bool:
+        return any(FINDING.search(clause) for clause, _ in self.said.asserted)
+
+    @property
+    def clear(self) -> bool:
+        """Whether the text says of anything that it is normal."""
+        return any(map(denies_all, self.said.denied)) or any(
+            NORMAL.search(clause) for clause, _ in self.said.asserted
+        )
+
+
+def grounding_flags(candidates: pd.DataFrame, figures: pd.DataFrame) -> pd.Series:
+    """What each response has against its figure's caption, mentions and modalities, by `FLAGS`.
+
+    Args:
+        candidates: columns figure_id, instruction, response.
+        figures: columns figure_id, caption, mentions, modalities, among them every candidate's.
+
+    Returns:
+        One list per candidate, mostly empty, with the index of `candidates`; fit to be added to
+        its column `flags`.
+
+    Raises:
+        ValueError: a candidate's figure is not in `figures`.
+    """
+    texts: dict[str, _Text] = {}
+    rows = {row["figure_id"]: row for row in figures.to_dict("records")}
+    found = []
+    columns = ["figure_id", "instruction", "response"]
+    for figure_id, instruction, response in candidates[columns].itertuples(index=False):
+        if figure_id not in rows:
+            raise ValueError(f"figure {figure_id!r} of a candidate is not in figures")
+        if figure_id not in texts:
+            texts[figure_id] = _text_of(rows[figure_id])
+        found.append(_flags(texts[figure_id], instruction, response))
+    return pd.Series(found, index=candidates.index, dtype=object)
+
+
+def _text_of(figure: Mapping[str, Any]) -> _Text:
+    sources, said = [figure["caption"], *figure["mentions"]], Said()
+    for source in sources:
+        said.read(source)
+    stated = {_OF_FLAG.get(flag, flag) for flag in figure["modalities"]}
+    runs = frozenset().union(*(_runs(source) for source in sources))
+    return _Text(said, stated | said.modalities, runs)
+
+
+def _flags(text: _Text, instruction: str, response: str) -> list[str]:
+    # What is taken from the text cannot go against it: the rest is read.
+    own = _without_runs(folded(response), text.runs)
+    question, start = folded(instruction).replace("?", ""), _YES_OR_NO.match(own)
+    yes = start is not None and start[1] == "yes"
+    answer = Said()
+    if start:
+        answer.read(question, denied=not yes)
+    answer.read(own[start.end() :] if start else own)
+    checks = (
+        _other_side(text, answer),
+        _other_modality(text, question, own, yes),
+        _other_number(text, answer, question),
+        _other_sign(text, answer),
+        bool(_NAMES_TEXT.search(folded(response))),
+        not _runs(response).isdisjoint(text.runs),
+    )
+    return [name for name, failed in zip(FLAGS, checks, strict=True) if failed]
+
+
+def _other_side(text: _Text, answer: Said) -> bool:
+    sides = {side for side, _ in answer.sides}
+    if text.side is None or answer.both or sides != {_OTHER[text.side]}:
+        return False
+    known = frozenset().union(*(words for _, words in text.said.sides))
+    return any(not _OWN_SIDE.search(" ".join(words)) or words & known for _, words in answer.sides)
+
+
+def _other_modality(text: _Text, question: str, own: str, yes: bool) -> bool:
+    asked = bool(_ASKS_MODALITY.search(question))
+    claimed = set()
+    for sentence in SENTENCE.split(f"{question}. {own}" if yes else own):
+        if HEDGE.search(sentence) and not (asked or yes):
+            continue
+        for found in MODALITIES.finditer(sentence):
+            before = sentence[: found.start()]
+            if (asked or _GIVEN.search(before)) and not _NOT_THIS.search(before):
+                claimed.add(found.lastgroup)
+    return bool(claimed and text.modalities) and claimed.isdisjoint(text.modalities)
+
+
+def _other_number(text: _Text, answer: Said, question: str) -> bool:
+    counted = (
+        words_of(question) if "how many" in question or "number of" in question else frozenset()
+    )
+    for number, words in answer.numbers:
+        things = words or counted
+        stated = {
+            other
+            for other, named in text.said.numbers
+            if things & named or (is_finding(things) and is_finding(named))
+        }
+        if len(stated) == 1 and not agree(number, *stated):
+            return True
+    return False
+
+
+def _other_sign(text: _Text, answer: Said) -> bool:
+    """Whether the answer denies what the text asserts, or asserts what the text denies."""
+    stated = [words_of(clause) for clause, _ in text.said.asserted]
+    union = frozenset().union(*stated)
+    for denied in answer.denied:
+        words = words_of(MODALITIES.sub(" ", denied))
+        found = {word for word in words if FINDING.match(word)}
+        if len(words) > bool(not found) and any(words <= clause for clause in stated):
+            return True
+        if found and words <= union and any(found <= clause for clause in stated):
+            return True
+        if denies_all(denied) and text.findings and not text.clear:
+            return True
+    held = [clause for clause, hedged in answer.asserted if not hedged]
+    if text.findings and not text.clear and any(NORMAL.search(clause) for clause in held):
+        return True
+    if text.clear and not text.findings:
+        return any(FINDING.search(clause) for clause in held)
+    denials = [words_of(denied) for denied in text.said.denied]
+    return any(
+        words and words <= words_of(clause) and not any(words <= other for other in stated)
+        for words in denials
+        for clause in held
+    )
+
+
+def _without_runs(text: str, runs: frozenset[str]) -> str:
+    """`text` without its runs of words that are among `runs`."""
+    words = list(WORD.finditer(text))
+    for place in reversed(range(len(words) - REPEATED_WORDS + 1)):
+        run = words[place : place + REPEATED_WORDS]
+        if " ".join(word[0] for word in run) in runs:
+            text = f"{text[: run[0].start()]} ; {text[run[-1].end() :]}"
+    return text
+
+
+def _runs(text: str) -> frozenset[str]:
+    words = WORD.findall(folded(text))
+    places: Iterable[int] = range(len(words) - REPEATED_WORDS + 1)
+    return frozenset(" ".join(words[place : place + REPEATED_WORDS]) for place in places)

@@ -1,0 +1,130 @@
+"""Puts the candidates of two prompts or arms side by side, blind, and counts who was preferred.
+
+The pairs are items for `labels.Queue` and the preference card, where a person accepts or rejects
+each side; a key, kept from the card, says afterwards which side was whose. This module shows
+nothing and knows no model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from vital_lib.statistics import difference_interval, mean_interval
+
+ITEM_COLUMNS = ("figure_id", "instruction_id", "candidate_id", "instruction", "response")
+"""Columns of the items: of the table drafts, those that a queue and a card need."""
+
+KEY_COLUMNS = ("candidate_id", "instruction_id", "figure_id", "side", "original_id")
+"""Columns of the key: side is a or b, original_id the candidate that it was made from."""
+
+BOTH_QUESTIONS = "Each side is a question about this figure, and its answer."
+"""The instruction of a pair whose two instructions differ; they stand above their responses."""
+
+
+def paired_drafts(
+    candidates_a: pd.DataFrame, candidates_b: pd.DataFrame, *, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Pairs of what two prompts or arms wrote about the same figure in the same round.
+
+    Ids are hashes, and which response comes first is a coin's: neither tells a or b. Of an
+    instruction with two responses (a draft) the first is taken; a round that only one side has is
+    left out.
+
+    Args:
+        candidates_a, candidates_b: rows of the tables candidates or drafts.
+        seed: of the ids and the coins.
+
+    Returns:
+        (`ITEM_COLUMNS`, two rows to a pair: for ``labels.Queue``, ``PreferenceCard`` and
+        ``Clinicians.label``; `KEY_COLUMNS`, one row to each of theirs).
+
+    Raises:
+        ValueError: the two share no figure and round.
+    """
+    sides = {"a": _by_place(candidates_a), "b": _by_place(candidates_b)}
+    shared = [place for place in sides["a"] if place in sides["b"]]
+    if not shared:
+        raise ValueError(
+            f"{len(candidates_a)} and {len(candidates_b)} candidates share no figure and round: "
+            "write both about the same figures"
+        )
+    items, key = [], []
+    for place in shared:
+        item_id = f"pair-{_hash(seed, *place)}"
+        pair = {side: rows[place] for side, rows in sides.items()}
+        same = pair["a"]["instruction"] == pair["b"]["instruction"]
+        for side in sorted(pair, key=lambda side: _hash(seed, item_id, side)):
+            row, candidate_id = pair[side], f"{item_id}-{_hash(seed, item_id, side)}"
+            instruction, response = row["instruction"], row["response"]
+            if not same:
+                response = f"Question: {instruction}\n\nAnswer: {response}"
+                instruction = BOTH_QUESTIONS
+            items.append((row["figure_id"], item_id, candidate_id, instruction, response))
+            key.append((candidate_id, item_id, row["figure_id"], side, row["candidate_id"]))
+    return (
+        pd.DataFrame(items, columns=list(ITEM_COLUMNS)),
+        pd.DataFrame(key, columns=list(KEY_COLUMNS)),
+    )
+
+
+def compare_arms(
+    preferences: pd.DataFrame, key: pd.DataFrame, figures: pd.DataFrame, *, seed: int = 0
+) -> dict[str, float]:
+    """How often a was preferred to b by those who judged the pairs of `paired_drafts`.
+
+    A judgement is won by the side that was accepted alone; both or neither is a tie.
+
+    Args:
+        preferences: columns of table `preferences`; items that are not in `key` and skips are
+            left out.
+        key: of `paired_drafts`.
+        figures: columns figure_id, group_id.
+
+    Returns:
+        ``arms.a_win_rate``: (wins + half the ties) / judgements; ``arms.a_minus_b_accepted``: the
+        difference of the shares accepted; both with 95 % intervals over articles. Counts:
+        ``arms.a_wins``, ``arms.b_wins``, ``arms.ties``, ``arms.skips``, ``arms.pairs`` judged.
+
+    Raises:
+        ValueError: no judgement of any of the pairs.
+    """
+    own = preferences[preferences["item_id"].isin(key["instruction_id"])]
+    judged = own.dropna(subset=["left_accepted", "right_accepted"])
+    if judged.empty:
+        raise ValueError(f"none of {len(preferences)} judgements is of a pair in the key")
+    side_of = key.set_index("candidate_id")["side"]
+    left_is_a = (judged["left_id"].map(side_of) == "a").to_numpy()
+    left, right = (judged[f"{side}_accepted"].to_numpy(float) for side in ("left", "right"))
+    a, b = left.copy(), right.copy()
+    a[~left_is_a], b[~left_is_a] = right[~left_is_a], left[~left_is_a]
+    groups = _groups(judged["item_id"], key, figures)
+    return {
+        **mean_interval((1 + a - b) / 2, groups, seed=seed).metrics("arms.a_win_rate"),
+        **difference_interval(a, b, groups, seed=seed).metrics("arms.a_minus_b_accepted"),
+        "arms.a_wins": int((a > b).sum()),
+        "arms.b_wins": int((a < b).sum()),
+        "arms.ties": int((a == b).sum()),
+        "arms.skips": len(own) - len(judged),
+        "arms.pairs": int(judged["item_id"].nunique()),
+    }
+
+
+def _by_place(candidates: pd.DataFrame) -> dict[tuple[str, int], Mapping[str, Any]]:
+    """(figure_id, round) -> its candidate; the first where there are several."""
+    first = candidates.sort_values("candidate_id").drop_duplicates(["figure_id", "round"])
+    rows = first.sort_values(["figure_id", "round"]).to_dict("records")
+    return {(row["figure_id"], row["round"]): row for row in rows}
+
+
+def _groups(items: pd.Series, key: pd.DataFrame, figures: pd.DataFrame) -> list[str]:
+    figure_of = dict(zip(key["instruction_id"], key["figure_id"], strict=True))
+    group_of = dict(zip(figures["figure_id"], figures["group_id"], strict=True))
+    return [group_of[figure_of[item]] for item in items]
+
+
+def _hash(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]

@@ -1,0 +1,49 @@
+"""Judges: what they are asked, and how far they can be believed.
+
+Ratings, scores and verdicts (``asking``), answers with planted errors (``probes``), and the judge
+measured beside people (``measures``). The package knows nothing of the selector.
+"""
+
+from vital_lib.judging.asking import (
+    RESPONSES,
+    combine_orders,
+    compare_answers,
+    compare_drafts,
+    rate_again,
+    rate_candidates,
+    score_answers,
+)
+from vital_lib.judging.measures import (
+    blank_falls,
+    calibration,
+    consistency,
+    length_bias,
+    measured,
+    metrics_of,
+    null_rate,
+    position_bias,
+    probe_falls,
+)
+from vital_lib.judging.probes import KINDS, blanked, planted
+
+__all__ = [
+    "KINDS",
+    "RESPONSES",
+    "blank_falls",
+    "blanked",
+    "calibration",
+    "combine_orders",
+    "compare_answers",
+    "compare_drafts",
+    "consistency",
+    "length_bias",
+    "measured",
+    "metrics_of",
+    "null_rate",
+    "planted",
+    "position_bias",
+    "probe_falls",
+    "rate_again",
+    "rate_candidates",
+    "score_answers",
+]

@@ -1,0 +1,290 @@
+"""The judge measured: how it errs, beside what people said of the same answers.
+
+Every function takes rows and gives rows of `COLUMNS`, one per measure, with 95 % intervals drawn
+over groups (articles or patients); a measure of which there is no case is left out. They are put
+together with ``pandas.concat`` and flattened for metrics.json by `metrics_of`. This module asks
+nobody: ratings, verdicts and probes are made elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.statistics import (
+    Interval,
+    difference_interval,
+    mean_interval,
+    ratio_interval,
+)
+
+COLUMNS = ("measure", "value", "low", "high", "n", "meaning")
+"""Columns of what every function here returns; n counts what the measure was taken on."""
+
+MEANINGS = {
+    "agreement": "pairs ordered as clinicians do (a tie counts half; chance 0.5)",
+    "null_share": "replies without a rating",
+    "order_decides": "comparisons whose verdict changes with the order",
+    "first_preference": "wins of the answer shown first, beyond one half",
+    "longer_judge": "pairs where the judge rates the longer response higher",
+    "longer_people": "pairs where people accept the longer response more",
+    "length_bias": "the judge's share for the longer response, less people's",
+    "repeat_difference": "points between two ratings of the same answer",
+    "consistency": "share of a rating's variance that another rating repeats (ICC)",
+    "calibration_error_raw": "rating / 10 against the share accepted, mean distance",
+    "calibration_error": "the same after a line fitted on other articles",
+    "probe_falls_control": "ratings below another one of the same, untouched answer",
+    "blank_falls": "ratings that fall when the image is blanked",
+    "blank_points": "points lost when the image is blanked",
+}
+"""What each measure says, in a few words; those of probes are made by kind."""
+
+
+def metrics_of(measures: pd.DataFrame) -> dict[str, float]:
+    """Rows of `COLUMNS` as the flat `judge.<measure>`, `_low` and `_high` of metrics.json."""
+    flat: dict[str, float] = {}
+    for row in measures.itertuples():
+        interval = Interval(row.value, row.low, row.high, row.n)
+        flat |= interval.metrics(f"judge.{row.measure}")
+    return flat
+
+
+def measured(**intervals: Interval) -> pd.DataFrame:
+    """Intervals by the name of their measure as rows of `COLUMNS`."""
+    rows = [
+        (name, one.estimate, one.low, one.high, one.n, _meaning(name))
+        for name, one in intervals.items()
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def null_rate(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
+    """Measure null_share: replies that held no rating.
+
+    Args:
+        ratings: columns candidate_id, overall.
+        groups: candidate_id -> group_id, of all that are rated; as in every function here.
+    """
+    if ratings.empty:
+        return measured()
+    nulls = ratings["overall"].isna().astype(float)
+    return measured(null_share=mean_interval(nulls, _of(ratings["candidate_id"], groups)))
+
+
+def position_bias(verdicts: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
+    """Measures order_decides and first_preference: how far the place of an answer decides.
+
+    Each pair is asked in both orders, so that a judge without a preference for a place lets the
+    first win half of the verdicts, however unlike the answers are.
+
+    Args:
+        verdicts: rows of the table verdicts of orders ab and ba; pairs with a null are left out.
+        groups: question_id -> group_id.
+    """
+    names = ["question_id", "model_a", "model_b", "judge"]
+    single = verdicts[verdicts["order"].isin(["ab", "ba"])]
+    both = single.pivot(index=names, columns="order", values="winner")
+    both = both.reindex(columns=["ab", "ba"]).dropna().reset_index()
+    if both.empty:
+        return measured()
+    of = _of(both["question_id"], groups)
+    first = (both["ab"] == "a").astype(float) + (both["ba"] == "b")
+    wins = both[["ab", "ba"]].isin(["a", "b"]).sum(axis=1)
+    found = {"order_decides": mean_interval((both["ab"] != both["ba"]).astype(float), of)}
+    if wins.sum():
+        found["first_preference"] = ratio_interval(first - wins / 2, wins, of)
+    return measured(**found)
+
+
+def length_bias(
+    ratings: pd.DataFrame,
+    accepted: pd.DataFrame,
+    candidates: pd.DataFrame,
+    groups: Mapping[str, str],
+) -> pd.DataFrame:
+    """Measures longer_judge, longer_people and length_bias, over two responses to one instruction.
+
+    The share of pairs in which the one with more words is preferred, by the mean rating and by the
+    share of people who accepted; ties count half. People may well prefer the longer one: only
+    what the judge does beyond that is bias, be it for length itself or for what comes with it,
+    such as copied text that people mind more.
+
+    Args:
+        ratings: columns candidate_id, overall; repeats are averaged.
+        accepted: columns candidate_id, accepted (a share).
+        candidates: columns candidate_id, instruction_id, response.
+    """
+    rows = candidates.set_index("candidate_id")[["instruction_id", "response"]]
+    rows = rows.assign(
+        words=rows["response"].str.split().str.len(),
+        rating=ratings.groupby("candidate_id")["overall"].mean(),
+        accepted=accepted.set_index("candidate_id")["accepted"],
+    ).dropna(subset=["rating", "accepted"])
+    rows = rows.sort_values("words", kind="stable").reset_index()
+    sizes = rows.groupby("instruction_id")
+    rows = rows[
+        (sizes["words"].transform("size") == 2) & (sizes["words"].transform("nunique") == 2)
+    ]
+    if rows.empty:
+        return measured()
+    shorter, longer = (
+        rows.groupby("instruction_id").nth(n).sort_values("instruction_id") for n in (0, 1)
+    )
+    of = _of(shorter["candidate_id"], groups)
+    judge, people = (
+        0.5 + np.sign(longer[name].to_numpy(float) - shorter[name].to_numpy(float)) / 2
+        for name in ("rating", "accepted")
+    )
+    return measured(
+        longer_judge=mean_interval(judge, of),
+        longer_people=mean_interval(people, of),
+        length_bias=difference_interval(judge, people, of),
+    )
+
+
+def consistency(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
+    """Measures repeat_difference, consistency and probe_falls_control, over repeated ratings.
+
+    The consistency is the intraclass correlation of single ratings, ICC(1) of Shrout and Fleiss
+    (1979), taken as 1 less the variance within answers over the variance of all ratings.
+    """
+    read = ratings.dropna(subset="overall")
+    repeated = read[read.groupby("candidate_id")["overall"].transform("size") > 1]
+    if repeated.empty:
+        return measured()
+    grand = repeated["overall"].mean()
+    parts = [
+        (name, *_within(part.to_numpy(float), grand))
+        for name, part in repeated.sort_values("repeat").groupby("candidate_id")["overall"]
+    ]
+    ids, apart, within, total, falls = (list(column) for column in zip(*parts, strict=True))
+    of = _of(ids, groups)
+    found = {"repeat_difference": mean_interval(apart, of)}
+    if sum(total):
+        noise = ratio_interval(within, total, of)
+        found["consistency"] = Interval(1 - noise.estimate, 1 - noise.high, 1 - noise.low, noise.n)
+    return measured(**found, probe_falls_control=mean_interval(falls, of))
+
+
+def calibration(
+    ratings: pd.DataFrame, accepted: pd.DataFrame, groups: Mapping[str, str]
+) -> pd.DataFrame:
+    """Measures calibration_error_raw and calibration_error, of the first rating of each answer.
+
+    The expected calibration error (Naeini et al. 2015) over bins of one point: the mean distance
+    between what the rating promises and the share that people accept. Raw, it promises a tenth of
+    itself; else what a line promises that was fitted on the other half of the groups. Intervals
+    keep each bin's sign.
+
+    Args:
+        ratings: columns candidate_id, repeat, overall.
+        accepted: columns candidate_id, accepted (a share).
+    """
+    first = ratings[ratings["repeat"] == 0].dropna(subset="overall")
+    rows = first.merge(accepted[["candidate_id", "accepted"]], on="candidate_id")
+    if rows.empty:
+        return measured()
+    of = _of(rows["candidate_id"], groups)
+    rating, share = rows["overall"].to_numpy(float), rows["accepted"].to_numpy(float)
+    bins = rating.round()
+    found = {"calibration_error_raw": mean_interval(_distances(rating / 10, share, bins), of)}
+    fitted = _fitted_elsewhere(rating, share, of)
+    if fitted is not None:
+        found["calibration_error"] = mean_interval(_distances(fitted, share, bins), of)
+    return measured(**found)
+
+
+def probe_falls(
+    probes: pd.DataFrame,
+    probe_ratings: pd.DataFrame,
+    ratings: pd.DataFrame,
+    groups: Mapping[str, str],
+) -> pd.DataFrame:
+    """Measures probe_falls_<kind> and probe_points_<kind>: what a planted error costs.
+
+    The share of probes rated below the untouched answer (at the same repeat), and the points lost.
+    Ratings waver: compare the share with probe_falls_control, of `consistency`.
+
+    Args:
+        probes: of `planted`.
+        probe_ratings, ratings: columns candidate_id, repeat, overall, of the probes and of the
+            untouched answers.
+        groups: candidate_id -> group_id, of the untouched answers.
+    """
+    told = probe_ratings.merge(probes[["candidate_id", "probe_of", "kind"]], on="candidate_id")
+    told["candidate_id"] = told["probe_of"]
+    found = {}
+    for kind, part in told.groupby("kind", sort=False):
+        found |= _falls("probe", f"_{kind}", part, ratings, groups)
+    return measured(**found)
+
+
+def blank_falls(
+    blank_ratings: pd.DataFrame, ratings: pd.DataFrame, groups: Mapping[str, str]
+) -> pd.DataFrame:
+    """Measures blank_falls and blank_points: what it costs an answer that its image is blanked.
+
+    A judge that looks at images should not trust an answer about a grey one. `blank_ratings` are
+    of the same candidates as `ratings`, with `blanked` images; else as `probe_falls`.
+    """
+    return measured(**_falls("blank", "", blank_ratings, ratings, groups))
+
+
+def _falls(
+    what: str, end: str, after: pd.DataFrame, before: pd.DataFrame, groups: Mapping[str, str]
+) -> dict[str, Interval]:
+    names = ["candidate_id", "repeat", "overall"]
+    both = before[names].merge(after[names], on=names[:2], suffixes=("", "_after")).dropna()
+    if both.empty:
+        return {}
+    both["lost"] = (both["overall"] - both["overall_after"]).astype(float)
+    both["falls"] = (both["lost"] > 0).astype(float)
+    means = both.groupby("candidate_id")[["falls", "lost"]].mean()  # over repeats
+    of = _of(means.index, groups)
+    return {
+        f"{what}_falls{end}": mean_interval(means["falls"], of),
+        f"{what}_points{end}": mean_interval(means["lost"], of),
+    }
+
+
+def _meaning(name: str) -> str:
+    for start, words in (("probe_falls_", "probes rated below"), ("probe_points_", "points lost")):
+        if name.startswith(start) and name not in MEANINGS:
+            return f"{words}, {name.removeprefix(start)} turned wrong"
+    return MEANINGS.get(name, name.replace("_", " "))
+
+
+def _of(ids, groups: Mapping[str, str]) -> list[str]:
+    known, ids = dict(groups), list(ids)
+    lost = [name for name in ids if name not in known]
+    if lost:
+        raise ValueError(f"{len(lost)} of {len(ids)} have no group, first {lost[0]!r}")
+    return [known[name] for name in ids]
+
+
+def _within(values: np.ndarray, grand: float) -> tuple[float, float, float, float]:
+    """Of one answer's ratings (k,): mean distance of two, variance within, mean squared deviation
+    from the `grand` mean, and how often a later one lies below an earlier one."""
+    gaps = (values[:, None] - values[None, :])[np.triu_indices(len(values), 1)]
+    squares = float(((values - grand) ** 2).mean())
+    return float(np.abs(gaps).mean()), float(values.var(ddof=1)), squares, float((gaps > 0).mean())
+
+
+def _fitted_elsewhere(rating: np.ndarray, share: np.ndarray, of: list[str]) -> np.ndarray | None:
+    """What a line fitted on the other half of the groups promises; None with too few of them."""
+    codes = pd.factorize(pd.Series(of))[0] % 2
+    promised = np.empty(len(rating))
+    for half in (0, 1):
+        there = codes != half
+        if len(np.unique(rating[there])) < 2:
+            return None
+        promised[~there] = np.polyval(np.polyfit(rating[there], share[there], 1), rating[~there])
+    return promised.clip(0, 1)
+
+
+def _distances(promised: np.ndarray, share: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    """(n,) whose mean is the expected calibration error: each row's gap, with its bin's sign."""
+    gaps = pd.Series(promised - share)
+    return (gaps * np.sign(gaps.groupby(bins).transform("mean"))).to_numpy()

@@ -1,0 +1,147 @@
+"""Answers with a planted error, and images blanked: does the judge notice?
+
+A probe is an answer that people accepted with one thing in it turned wrong: the side, the kind of
+image, a number, or a negation. Words alone are read, by the few lists below, so that probes can be
+made of any answer in English; an answer that says nothing of the kind makes no probe. A blanked
+image is the same request about a grey picture. This module knows nothing of measures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from vital_lib.figures import blank, open_image
+
+KINDS = ("side", "modality", "count", "negation")
+"""What a probe turns wrong."""
+
+_SIDES = {"left": "right", "right": "left"}
+_SIDE = re.compile(r"\b(left|right)\b", re.I)
+_OTHER_MODALITY = (
+    (r"CT scans?|CT|computed tomograph(?:y|ic)", "MRI"),
+    (r"(?:brain |cranial )?MRIs?|MR scans?|MR|magnetic resonance(?: imag(?:e|ing))?", "CT"),
+    (r"(?:chest )?(?:X-?rays?|radiographs?)", "CT"),
+    (r"ultrasound|sonogra(?:m|phy)", "MRI"),
+    (r"histolog(?:y|ical)|histopatholog(?:y|ical)|micrographs?", "radiograph"),
+    (r"gross(?: patholog(?:y|ical))?(?= (?:specimen|photograph|image|section))", "histology"),
+)
+_NAMES = "|".join(f"({names})" for names, _ in _OTHER_MODALITY)
+_MODALITY = re.compile(rf"\b(?:(?P<article>an?) )?(?:{_NAMES})\b", re.I)
+_NEXT = {"two": "three", "three": "two", "four": "five", "five": "four", "six": "seven"}
+_NEXT |= {str(n): str(n + 1 if n % 2 == 0 else n - 1) for n in range(2, 10)}
+_NEXT |= {"2": "3", "3": "2", "both": "three"}
+_UNITS = r"(?!\s*(?:%|[cm]?m\b|k?g\b|ml\b|years?\b|months?\b|weeks?\b|days?\b|hours?\b|tesla\b))"
+_COUNT = re.compile(
+    rf"(?<![\w.,/-])({'|'.join(_NEXT)})(?![\w/%-]|[.,]\d){_UNITS}(?=\s+[a-z])", re.I
+)
+_AMOUNT = "(?:an? |the |one |two |three |four |several |[0-9]+ )?"
+# (what is found, what it becomes): the first that is found is turned, once.
+_NEGATIONS = tuple(
+    (re.compile(found, re.I), turned)
+    for found, turned in (
+        (r"\bno (?:evidence|sign) of\b", "clear evidence of"),
+        (r"\b(is|are|was|were|does|do|can)(?: not|n't) ", r"\1 "),
+        (r"\bwithout (?=an?\b|any\b|\w)", "with "),
+        (r"\b(there (?:is|was)|shows?|has|have|with) no ", r"\1 a "),
+        (r"\b(there (?:are|were)) no ", r"\1 "),
+        (r"\bno (?=\w+ (?:is|are|was|were|can)\b)", "a "),
+        (r"\bno (?=[a-z])", "a "),
+        (rf"\b(there (?:is|are|was|were)|shows?|showing|has|have) {_AMOUNT}", r"\1 no "),
+        (r"\b(is|are|was|were) ", r"\1 not "),
+    )
+)
+_LEADS = {"yes": "no", "no": "yes"}
+_LEAD = re.compile(r"(yes|no)(?=[,.;:]|$)", re.I)
+
+
+def planted(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Every probe that can be made of `candidates`, to be rated as they are.
+
+    Returns:
+        Rows as `candidates`, with candidate_id `<its own>-probe-<kind>`, the response turned, and
+        two columns more: probe_of (the candidate's own id) and kind (of `KINDS`).
+
+    Args:
+        candidates: rows of the table candidates or drafts, best such as people accepted.
+    """
+    rows = []
+    for row in candidates.to_dict("records"):
+        for kind, plant in _PLANTERS.items():
+            response = plant(row["response"])
+            if response is not None:
+                own = {"candidate_id": f"{row['candidate_id']}-probe-{kind}", "response": response}
+                rows.append({**row, **own, "probe_of": row["candidate_id"], "kind": kind})
+    return pd.DataFrame(rows, columns=[*candidates, "probe_of", "kind"])
+
+
+def blanked(resolve: Callable[[str], Path], folder: Path) -> Callable[[str], Path]:
+    """A `resolve` for `rate_candidates` under which every image is grey, kept in `folder`.
+
+    The grey is each image's own mean (``figures.blank``). It raises UnreadableImage, as opening
+    the image itself does.
+    """
+
+    def resolve_blank(image: str) -> Path:
+        target = folder / f"{hashlib.sha256(image.encode()).hexdigest()[:16]}.png"
+        if not target.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            blank(open_image(resolve(image))).save(target)
+        return target
+
+    return resolve_blank
+
+
+def _other_side(text: str) -> str | None:
+    """Every left a right, and the reverse."""
+    return _turned(_SIDE.sub(lambda found: _cased(found[0], _SIDES[found[0].lower()]), text), text)
+
+
+def _other_modality(text: str) -> str | None:
+    return _turned(_MODALITY.sub(_in_other_modality, text), text)
+
+
+def _in_other_modality(found: re.Match[str]) -> str:
+    place = next(n for n, names in enumerate(found.groups()[1:]) if names)
+    other = _OTHER_MODALITY[place][1]
+    if not found["article"]:
+        return other
+    article = "an" if other == "MRI" else "a"
+    return f"{_cased(found['article'], article)} {other}"
+
+
+def _other_count(text: str) -> str | None:
+    """Every number of things another one; one and none are left to the negation."""
+    return _turned(_COUNT.sub(lambda found: _cased(found[0], _NEXT[found[0].lower()]), text), text)
+
+
+def _negated(text: str) -> str | None:
+    """The opposite of the first sentence; a leading yes or no is turned with it."""
+    lead = _LEAD.match(text)
+    head = _cased(lead[0], _LEADS[lead[0].lower()]) if lead else ""
+    first, stop, others = re.split(r"([.!?](?=\s)|$)", text[len(head and lead[0]) :], maxsplit=1)
+    for found, turned in _NEGATIONS:
+        if found.search(first):
+            first = found.sub(lambda seen, to=turned: _cased(seen[0], seen.expand(to)), first, 1)
+            break
+    return _turned(head + first + stop + others, text)
+
+
+_PLANTERS: dict[str, Callable[[str], str | None]] = dict(
+    zip(KINDS, (_other_side, _other_modality, _other_count, _negated), strict=True)
+)
+
+
+def _turned(text: str, before: str) -> str | None:
+    return None if text == before else text
+
+
+def _cased(like: str, word: str) -> str:
+    """`word` in capitals where `like` is."""
+    if len(like) > 1 and like.isupper():
+        return word.upper()
+    return word.capitalize() if like[:1].isupper() else word

@@ -1,0 +1,87 @@
+// The figure of an item: zoomed, moved and lit, by keys, wheel and pointer.
+const NARROW = 780;  // pixels: at most so wide, style.css puts the card in one column
+
+function picture(card, ui) {
+  const own = ui.own, { view } = own, width = ui.root.clientWidth || 1000;
+  const shown = (width > NARROW ? width * 0.4 : width) * (window.devicePixelRatio || 1);
+  const side = clamp(256 * Math.ceil(shown / 256), 512, 1024);
+  own.side = side;
+  own.ahead().forEach((other) => ui.seen(other.figure, side));
+  const found = ui.seen(card.figure, side);
+  const large = view.zoom > 1.4 && found.url ? ui.seen(card.figure, 2048) : {};
+  const move = `transform:translate(${view.x * 100}%,${view.y * 100}%) scale(${view.zoom});`;
+  const light = `filter:brightness(${2 ** view.brightness}) contrast(${2 ** view.contrast})`;
+  const place = (view.zoom > 1 ? move : "") + (view.brightness || view.contrast ? light : "");
+  const stage = h("div", { class: "picture stage", ...pointing(own), role: "group",
+    "aria-label": "figure: plus and minus zoom, the arrows move it" },
+  found.url
+    ? h("img", { src: large.url ?? found.url, alt: `Figure ${card.figure}`, style: place,
+      draggable: "false", decoding: "sync" })
+    : h("span", null, found.missing
+      ? `Figure ${card.figure}: ${found.missing}. Press 5 to skip it: cannot judge.`
+      : "loading the image"));
+  return [found, stage, looks(own, ui)];
+}
+function pointing(own) {
+  const share = (event) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width - 0.5,
+      (event.clientY - box.top) / box.height - 0.5];
+  };
+  return {
+    onwheel(event) {
+      event.preventDefault();
+      own.look({ zoom: own.view.zoom * Math.exp(-event.deltaY / 400) }, share(event));
+    },
+    onpointerdown(event) {
+      event.currentTarget.setPointerCapture(event.pointerId);
+      own.drag = [share(event), own.view];
+    },
+    onpointermove(event) {
+      if (!own.drag) return;
+      const [[x, y], view] = own.drag, [nowX, nowY] = share(event);
+      own.look({ x: view.x + nowX - x, y: view.y + nowY - y });
+    },
+    onpointerup() { own.drag = null; },
+    onpointercancel() { own.drag = null; },
+  };
+}
+function looks(own, ui) {
+  const { view } = own, step = 0.25;
+  const key = (name, change) => { ui.keys[name] = () => own.look(change()); };
+  const zoom = (factor) => () => ({ zoom: own.view.zoom * factor });
+  const slide = (name, by) => () => ({ [name]: own.view[name] + by });
+  const pan = (axis, by) => () => ({ [axis]: own.view[axis] + by });
+  for (const name of ["+", "="]) key(name, zoom(1.25));
+  key("-", zoom(0.8));
+  for (const [name, axis, by] of [["ArrowLeft", "x", 0.1], ["ArrowRight", "x", -0.1],
+    ["ArrowUp", "y", 0.1], ["ArrowDown", "y", -0.1]]) key(name, pan(axis, by));
+  for (const name of ["brightness", "contrast"]) {
+    key(name[0], slide(name, step));
+    key(`⇧${name[0]}`, slide(name, -step));
+  }
+  key("0", () => FLAT);
+  const slider = (name) => h("label", { class: "slider" },
+    h("span", null, h("kbd", null, name[0].toUpperCase()), name),
+    h("input", { type: "range", min: -2, max: 2, step, value: view[name],
+      "aria-label": name, "aria-keyshortcuts": `${name[0]} Shift+${name[0]}`,
+      title: `${name[0].toUpperCase()} more, ⇧${name[0].toUpperCase()} less`,
+      oninput: (event) => own.look({ [name]: Number(event.target.value) }) }));
+  const small = (label, name, change, shortcut) => button(label, () => own.look(change()),
+    { class: "small", "aria-label": name, title: name, "aria-keyshortcuts": shortcut });
+  return h("div", { class: "row looks" },
+    small(h("kbd", null, "−"), "zoom out", zoom(0.8), "-"),
+    small(h("kbd", null, "+"), "zoom in", zoom(1.25), "+"),
+    slider("brightness"), slider("contrast"),
+    small([h("kbd", null, "0"), h("span", null, "Reset")], "reset the picture", () => FLAT, "0"));
+}
+// at: from the middle, as a share of the picture's frame
+function looked(view, change, at = [0, 0]) {
+  const next = { ...view, ...change };
+  next.zoom = clamp(next.zoom, 1, 8);
+  const grown = next.zoom / view.zoom, reach = (next.zoom - 1) / 2;
+  next.x = clamp(at[0] - (at[0] - next.x) * grown, -reach, reach);
+  next.y = clamp(at[1] - (at[1] - next.y) * grown, -reach, reach);
+  for (const name of ["brightness", "contrast"]) next[name] = clamp(next[name], -2, 2);
+  return next;
+}

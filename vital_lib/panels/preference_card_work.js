@@ -1,0 +1,221 @@
+const DOUBLE = 200, SILENT = 1500, LONGEST_WAIT = 8000, SLOWLY = 30000;  // milliseconds
+const SIDES = ["left", "right"];
+const CHOICES = { left: [true, false], right: [false, true], both: [true, true],
+  neither: [false, false] };
+const FLAT = { zoom: 1, x: 0, y: 0, brightness: 0, contrast: 0 };  // light in powers of two
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
+  (byte) => byte.toString(16).padStart(2, "0")).join("");
+const inWords = (said) => said.unsafe ? "flagged as unsafe" : said.cannot_judge
+  ? "cannot be judged"
+  : SIDES.map((s) => `${s} ${said[`${s}_accepted`] ? "accepted" : "rejected"}`).join(", ");
+
+// One annotator at work: the items held, the draft of the one shown, and the way it is seen.
+class Labelling {
+  constructor({ model, redraw, seen, again }) {
+    Object.assign(this, { model, redraw, seen, again, held: [], done: 0, of: 0, ended: false,
+      gone: new Set(), side: 0, draft: {}, view: { ...FLAT }, panel: null, history: null,
+      feedback: null, said: null, spoken: "", waiting: null, undoing: false, paces: [],
+      pressed: -DOUBLE, last: ["", -DOUBLE], asked: 0, asks: 0, began: false });
+    const kept = shelf(model.get("state").store);
+    this.kept = kept.drafts;
+    this.drafts = new Map(kept.drafts.all());
+    this.unsaved = new Unsaved(kept.acts, (act) => this.send("judge", { ...act, side: this.side }));
+    this.gone = new Set(this.unsaved.keys());
+    this.back = () => this.unsaved.resend();
+    this.leaving = (event) => { if (this.unsaved.size) event.preventDefault(); };
+    this.looked = () => { if (this.began && !this.card()) this.refresh(); };
+    this.listens = { online: this.back, beforeunload: this.leaving, focus: this.looked };
+    for (const [name, act] of Object.entries(this.listens)) window.addEventListener(name, act);
+    this.clock = setInterval(() => this.tick(), 250);
+    this.back();
+    this.refresh();
+  }
+  end() {
+    clearInterval(this.clock);
+    for (const [name, act] of Object.entries(this.listens)) window.removeEventListener(name, act);
+  }
+
+  // --- to the kernel and back
+  send(call, given = {}) {
+    // A connection that is gone throws, or promises in vain: what matters is sent again anyway.
+    try { this.model.send({ call, with: given }); } catch { /* said by the clock */ }
+  }
+  refresh() {
+    this.asked = performance.now();
+    this.asks += 1;
+    this.send("refresh");
+  }
+  tick() {
+    const before = this.status().join();
+    this.unsaved.tick();
+    const dry = (!this.card() && !this.ended) || this.waiting;
+    const patience = dry ? Math.min(SILENT * 2 ** this.asks, LONGEST_WAIT)
+      : this.elsewhere() ? SLOWLY : Infinity;
+    if (performance.now() - this.asked > patience) this.refresh();
+    if (this.status().join() !== before) this.redraw();
+  }
+  receive(message) {
+    if (message.saved !== undefined) this.saved(message);
+    if (message.why !== undefined) this.failed(message);
+    if (message.history) this.listed(message);
+    if (message.cards) this.dealt(message);
+    if (!this.unsaved.size && this.undoing) { this.undoing = false; this.ask("undo"); }
+    this.redraw();
+  }
+  saved({ saved, key, said, reference, first }) {
+    const entry = this.unsaved.saved(saved);
+    if (entry?.counts && first) this.done += 1;  // until the kernel's own count comes
+    this.held = this.held.filter((card) => card.key !== key);
+    this.gone.delete(key);
+    if (this.feedback?.event_id === saved) this.feedback.reference = reference;
+    this.said = ["yes", `Saved: ${said}`];
+  }
+  failed({ failed, why, final }) {
+    const entry = this.unsaved.failed(failed, why, final);
+    this.waiting = null;
+    if (!entry) this.said = ["no", why];
+    if (!entry || !final) return;
+    this.said = ["no", "Not saved: see above. Please judge this item again."];
+    this.gone.delete(entry.act.key);
+    if (entry.name) this.keep(entry.name, { ...entry.act, ticks: {} });
+    if (this.feedback?.event_id === failed) this.feedback = null;
+  }
+  listed({ history, start, next }) {
+    this.waiting = null;
+    this.history = { next, rows: start ? [...(this.history?.rows ?? []), ...history] : history };
+  }
+  dealt({ cards, whole, done, of, ended, word, coming = [], side }) {
+    for (const figure of coming) this.seen(figure, side, true);
+    const known = new Set(whole ? [] : this.held.map((card) => card.key));
+    this.held = [...(whole ? [] : this.held), ...cards.filter((card) => !known.has(card.key))];
+    Object.assign(this, { done, of, ended, asks: 0, began: true });
+    if (whole) this.waiting = null;
+    if (word) this.said = ["muted", word];
+  }
+
+  // --- what is on the screen
+  card() { return this.feedback?.card ?? this.held.find((card) => !this.gone.has(card.key)); }
+  ahead() { return this.held.filter((card) => !this.gone.has(card.key)).slice(0, 4); }
+  number() {
+    return Math.min(this.done + this.unsaved.counted() + (this.feedback ? 0 : 1), this.of);
+  }
+  elsewhere() {  // nothing is left here, but not all is judged: others hold the rest
+    return this.ended && !this.card() && !this.unsaved.size && this.done < this.of;
+  }
+  fresh() {
+    const card = this.card(), before = this.draft;
+    const name = card && `${card.key} ${card.before?.said ?? ""}`;
+    if (name === before.name) return;
+    // A card that another window or the kernel changed is protected as after a press of one's own.
+    if (before.key && !this.gone.has(before.key)) this.pressed = performance.now();
+    if (card?.figure !== before.figure) this.view = { ...FLAT };
+    const { ticks, reasons, note } = this.drafts.get(name) ?? card?.before ?? {};
+    this.draft = { name, key: card?.key, figure: card?.figure, ticks: { ...ticks },
+      reasons: new Set(reasons), note: note ?? "", since: performance.now() };
+    this.spoken = card ? `Item ${this.number()}: ${card.instruction.slice(0, 300)}` : "";
+    if (card) this.again(card.figure);
+  }
+  keep(name, { ticks, reasons, note }) {
+    const draft = { ticks, reasons: [...reasons], note };
+    this.drafts.set(name, draft);
+    this.kept.put(name, draft);
+  }
+  forget(name) { if (this.drafts.delete(name)) this.kept.drop(name); }
+  status() {
+    const trouble = this.unsaved.trouble();
+    if (trouble) return ["no", trouble];
+    if (this.waiting && performance.now() - this.waiting[1] > SILENT) {
+      return ["no", "The kernel has not answered yet."];
+    }
+    return this.unsaved.size ? ["muted", "Saving …"] : this.said ?? ["muted", ""];
+  }
+  pace() {
+    if (this.paces.length < 3) return "";
+    const seconds = [...this.paces].sort((a, b) => a - b)[this.paces.length >> 1];
+    const left = seconds * Math.max(0, this.of - this.done - this.unsaved.counted()) / 60;
+    const each = seconds < 10 ? seconds.toFixed(1) : Math.round(seconds);
+    const rest = left < 1 ? "under a minute" : left < 90 ? `about ${Math.round(left)} min`
+      : `about ${(left / 60).toFixed(1)} h`;
+    return `${each} s an item · ${rest} left`;
+  }
+
+  // --- what the annotator does; a second press within 200 ms is no press
+  once(name, event, act) {
+    const at = event?.timeStamp ?? performance.now();
+    if (event?.repeat || (this.last[0] === name && at - this.last[1] < DOUBLE)) return;
+    this.last = [name, at];
+    act(at);
+    this.redraw();
+  }
+  ready(at) { return !this.waiting && !this.undoing && at - this.pressed >= DOUBLE; }
+  tick_side(side, accepted, at) {
+    if (!this.ready(at)) return;
+    this.draft.ticks[side] = accepted;
+    const [left, right] = SIDES.map((name) => this.draft.ticks[name]);
+    if (left !== undefined && right !== undefined) this.judge([left, right], {}, at);
+    else this.keep(this.draft.name, this.draft);
+  }
+  judge([left, right], flags, at) {
+    const card = this.card();
+    if (!card || this.feedback || !this.ready(at)) return;
+    const { name, reasons, note, since } = this.draft, seconds = (at - since) / 1000;
+    const act = { key: card.key, event_id: newId(), left_accepted: left, right_accepted: right,
+      ...flags, reasons: [...reasons], note, seconds: Math.max(0, Math.round(seconds * 10) / 10) };
+    this.pressed = at;
+    this.paces = [...this.paces.slice(-19), act.seconds];
+    this.unsaved.hold(act, { name, counts: !card.revises });
+    this.gone.add(card.key);
+    if (this.model.get("state").calibrating) this.feedback = { card, act, event_id: act.event_id };
+    // The next card first: the message waits until it is drawn, not until it is painted.
+    queueMicrotask(() => {
+      this.unsaved.kept.put(act.event_id, act);
+      this.send("judge", { ...act, side: this.side });
+      this.forget(name);
+    });
+  }
+  go_on() { this.feedback = null; }
+  undo(at) {
+    if (!this.ready(at)) return;
+    this.pressed = at;
+    this.feedback = null;
+    if (this.unsaved.size) this.undoing = true;  // it takes back the latest act, once that is saved
+    else this.ask("undo");
+  }
+  ask(call, given) {
+    this.waiting = [call, performance.now()];
+    this.asked = performance.now();
+    this.send(call, given);
+  }
+  leave_as_it_is() {
+    this.forget(this.draft.name);
+    this.ask("keep");
+  }
+  open(panel) {
+    this.panel = this.panel === panel ? null : panel;
+    if (this.panel === "history") { this.history = null; this.ask("history", { start: 0 }); }
+  }
+  revise(event_id) { this.panel = null; this.feedback = null; this.ask("revise", { event_id }); }
+  reason(name) {
+    const { reasons } = this.draft;
+    if (!reasons.delete(name)) reasons.add(name);
+    this.keep(this.draft.name, this.draft);
+  }
+  write(note) {
+    this.draft.note = note;
+    this.keep(this.draft.name, this.draft);
+  }
+  look(change, at) {
+    this.view = looked(this.view, change, at);
+    this.redraw();
+  }
+  async copy(act) {
+    const text = JSON.stringify(act);
+    try {
+      await navigator.clipboard.writeText(text);
+      this.said = ["muted", "Copied."];
+    } catch { window.prompt("To copy:", text); }  // a page without TLS has no clipboard
+    this.redraw();
+  }
+}
+const begin = (given) => new Labelling(given);

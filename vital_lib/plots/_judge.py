@@ -1,0 +1,34 @@
+"""What the judge notices, drawn as bars: how often its rating falls when an answer is spoilt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from vital_lib.plots._canvas import BLUE, ORANGE, bars, canvas, styled, value_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SPOILT = {
+    "judge.probe_falls_modality": ("kind of image turned wrong", BLUE),
+    "judge.probe_falls_negation": ("negation turned", BLUE),
+    "judge.probe_falls_count": ("number turned wrong", BLUE),
+    "judge.probe_falls_side": ("side turned wrong", BLUE),
+    "judge.blank_falls": ("image blanked", ORANGE),
+}
+
+
+@styled
+def judge_probes(metrics: Mapping[str, float]) -> Figure:
+    """Share of accepted answers whose rating falls when one thing in them is turned wrong.
+
+    The dashed line is the share that falls when the same answer is rated again: a judge that
+    notices nothing stays there.
+    """
+    rows = sum(name in metrics for name in _SPOILT)
+    control = 100 * value_of(metrics, "judge.probe_falls_control")
+    line = None if control != control else (control, "untouched, rated again")
+    figure, axes = canvas(7.6, 1.35 + 0.38 * rows + 0.22 * bool(line))
+    bars(axes, metrics, _SPOILT, "What the judge notices", "ratings that fall", line=line)
+    return figure

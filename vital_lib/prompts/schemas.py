@@ -1,0 +1,130 @@
+"""The forms that replies must fit: what a server is sent as a JSON schema, checked when reading.
+
+This module knows nothing of how a reply is worded, nor of what was asked.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+
+
+def _said(text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise ValueError("the text is empty")
+    return text
+
+
+def _between(low: float, high: float):
+    """A check that a number lies in range; NaN lies in none."""
+
+    def check(value: float) -> float:
+        if not low <= value <= high:
+            raise ValueError(f"{value:g} is not between {low:g} and {high:g}")
+        return value
+
+    return check
+
+
+def _some(items: list) -> list:
+    if not items:
+        raise ValueError("the list is empty")
+    return items
+
+
+# Lengths and ranges are checked when reading and told in words, because servers differ in which
+# JSON schema keywords they accept. Numbers are strict: neither "9" nor true is a rating.
+_Said = Annotated[str, AfterValidator(_said)]
+_Rated = Annotated[
+    float, Field(strict=True, description="0 (worst) to 10 (best)"), AfterValidator(_between(0, 10))
+]
+_Scored = Annotated[
+    float, Field(strict=True, description="1 (worst) to 10 (best)"), AfterValidator(_between(1, 10))
+]
+
+
+class _Part(BaseModel):
+    """Base of the schemas: closed for the server, forgiving of an extra key when reading."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False}, frozen=True)
+
+
+class DraftQuestion(_Part):
+    """One drafted instruction with two responses, to be judged side by side."""
+
+    instruction: _Said
+    question_type: str | None
+    response_a: _Said
+    response_b: _Said
+
+
+class Drafts(_Part):
+    """The drafted questions about one figure."""
+
+    questions: Annotated[list[DraftQuestion], AfterValidator(_some)]
+
+
+class Round(_Part):
+    """One round of a conversation."""
+
+    instruction: _Said
+    response: _Said
+    question_type: str | None
+
+
+class Conversation(_Part):
+    """The ordered rounds about one figure; a demonstration is shown in this form too."""
+
+    rounds: Annotated[list[Round], AfterValidator(_some)]
+
+
+class RatingCriteria(_Part):
+    """Ratings by criterion of the rating policy."""
+
+    scope: _Rated
+    tuning_value: _Rated
+    alignment: _Rated
+    accuracy: _Rated
+    utility: _Rated
+    image_use: _Rated
+    clarity: _Rated
+    depth: _Rated
+    precision: _Rated
+
+
+class Rating(_Part):
+    """A rating by the policy; the rationale comes before the numbers."""
+
+    rationale: str
+    criteria: RatingCriteria
+    overall: _Rated
+
+
+_Stated = create_model(
+    "_Stated",
+    __base__=RatingCriteria,
+    **dict.fromkeys(RatingCriteria.model_fields, (_Rated | None, None)),
+)
+
+
+class WordedRating(Rating):
+    """A rating read from plain text, which may leave criteria out: those are None."""
+
+    criteria: _Stated
+
+
+class ChatScores(_Part):
+    """Scores of two answers."""
+
+    rationale: str
+    first: _Scored
+    second: _Scored
+
+
+class Verdict(_Part):
+    """Which of two answers is better."""
+
+    rationale: str
+    winner: Literal["first", "second", "tie"]
