@@ -282,6 +282,18 @@ def test_an_undone_judgement_frees_its_place(log):
     assert ann_again.take()[0]["item_id"] == row["item_id"]
 
 
+def test_the_end_of_an_earlier_session_gives_back_nothing_that_a_later_one_holds(open_log):
+    log, settings = open_log(), {"wanted": 1, "repeats": 0}
+    before, ben = Queue(log, drafts(4), "ann", **settings), Queue(log, drafts(4), "ben", **settings)
+    held = before.take(4)
+    after = Queue(open_log(), drafts(4), "ann", **settings)
+    kept = after.take(2)
+    before.release()  # the closed page's kernel ends some minutes after the reload
+    given_back = {row["item_id"] for row in held} - {row["item_id"] for row in kept}
+    taken = {row["item_id"] for row in ben.take(99)}
+    assert given_back <= taken and not taken & {row["item_id"] for row in kept}
+
+
 @pytest.mark.parametrize("wanted", [None, 1])
 def test_an_undone_judgement_of_an_earlier_session_comes_back(log, wanted):
     before = Queue(log, drafts(2), "ann", wanted=wanted, repeats=0)

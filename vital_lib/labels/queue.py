@@ -89,6 +89,7 @@ class Queue:
         self._seen: set[str] = set()  # judged by her knowing what others said
         self._full: set[str] = set()  # judged by as many others as wanted
         self._claims: dict[str, dict[str, float]] = {}  # item: who holds it until when
+        self._until: dict[str, float] = {}  # item: the claim that this queue wrote
         self._waiting: list[dict[str, Any]] = []  # handed out here, not judged yet
         self._handed: set[int] = set()  # places handed out here
         self._next = 0  # places before it were looked at; of those, these may be free again:
@@ -125,16 +126,21 @@ class Queue:
                 self._catch_up(connection)
                 rows = self._choose(n, now)
                 self._claim(connection, rows, now + self._lease)
+            self._until |= {row["item_id"]: now + self._lease for row in rows}
             self._waiting += rows
             self._handed |= {self._place_of[row["item_id"]] for row in rows}
         return rows
 
     def release(self) -> None:
-        """Give back what this queue has handed out and the annotator has not judged."""
+        """Give back what this queue has handed out and the annotator has not judged.
+
+        What she has claimed anew since, in another tab or after a reload, stays hers.
+        """
         with self._lock:
             with self._database.writing() as connection:
                 self._catch_up(connection)
-                self._claim(connection, self._waiting, 0.0)
+                mine = [row for row in self._waiting if self._claimed_here(row["item_id"])]
+                self._claim(connection, mine, 0.0)
             places = {self._place_of[row["item_id"]] for row in self._waiting}
             self._handed -= places
             self._again |= places
@@ -242,6 +248,9 @@ class Queue:
 
     def _holds(self, holders: dict[str, float], now: float) -> bool:
         return holders.get(self.annotator, 0.0) > now
+
+    def _claimed_here(self, item: str) -> bool:
+        return self._claims.get(item, {}).get(self.annotator) == self._until.get(item)
 
     def _is_taken(self, place: int, now: float) -> bool:
         """Whether others have or hold every wanted place, or another tab of hers holds one."""
