@@ -131,7 +131,7 @@ TABLES: dict[str, Table] = {
         _column("repeat", _WHOLE, "0 for the first rating of this candidate, then 1, 2, ..."),
         _column("overall", _NUMBER, "0 to 10; null where the reply had no rating", empty=True),
         _column("criteria", _CRITERIA, "rating by criterion of the policy"),
-        _column("rationale", _TEXT, "the judge's words, or the raw reply where unread", empty=True),
+        _column("rationale", _TEXT, "the judge's words; unread: why, and the reply", empty=True),
         _column("prompt_version", _TEXT, "content hash of the policy"),
         _column("reply_id", _TEXT, "the reply in the ledger"),
     ),
