@@ -39,7 +39,7 @@ test: lint
 
 test-all: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow --ignore=tests/benchmarks
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

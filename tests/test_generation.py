@@ -17,6 +17,7 @@ from vital_lib.generation import (
     UNREAD_COLUMNS,
     compare_arms,
     draft_candidates,
+    generate_arms,
     generate_candidates,
     generation_prompts,
     paired_drafts,
@@ -25,7 +26,7 @@ from vital_lib.generation.candidates import _draw, _pool
 from vital_lib.labels import LabelLog, Queue
 from vital_lib.panels.preference_card import PreferenceCard
 from vital_lib.tables import Workspace, empty_frame
-from vital_lib.vlm import VLM
+from vital_lib.vlm import UNSENT, VLM, Control
 
 
 @pytest.fixture
@@ -347,6 +348,22 @@ def test_the_arms_differ_in_their_pool_alone(run):
     _, _, [bare] = generate(run, figures(1), pool(), arm="none")
     assert by_chance == chosen
     assert bare["messages"] == [chosen["messages"][0], chosen["messages"][-1]]
+
+
+def test_several_arms_are_written_under_one_control_and_a_stop_lists_the_rest(run):
+    plan = [("clinician", figures(2), ONE_EACH), ("none", figures(3), pool())]
+    options = {"resolve": run.resolve, "image_of": IMAGE_OF, "seed": 3}
+    vlm, bodies = model(conversation())
+    made, unread = generate_arms(plan, vlm, **options)
+    assert made.groupby("arm")["figure_id"].nunique().to_dict() == {"clinician": 2, "none": 3}
+    assert unread.empty and len(bodies) == 5
+    control = Control()
+    control.stop()
+    vlm, bodies = model(conversation())
+    made, unread = generate_arms(plan, vlm, control, **options)
+    assert made.empty and not bodies
+    assert unread["arm"].tolist() == ["clinician"] * 2 + ["none"] * 3
+    assert set(unread["reason"]) == {UNSENT}
 
 
 @pytest.mark.parametrize(

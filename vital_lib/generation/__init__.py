@@ -11,6 +11,7 @@ from vital_lib.generation.candidates import (
     UNREAD_COLUMNS,
     draft_candidates,
     draft_prompts,
+    generate_arms,
     generate_candidates,
     generation_prompts,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "compare_arms",
     "draft_candidates",
     "draft_prompts",
+    "generate_arms",
     "generate_candidates",
     "generation_prompts",
     "grounding_flags",

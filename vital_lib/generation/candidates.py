@@ -135,6 +135,31 @@ def generate_candidates(
     return _flagged(rows, "candidates", figures), unread
 
 
+def generate_arms(
+    plan: Iterable[tuple[str, pd.DataFrame, pd.DataFrame]],
+    vlm: VLM,
+    control: Control | None = None,
+    **settings: Any,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`generate_candidates` for several arms, one after another under one `control`.
+
+    Args:
+        plan: (arm, figures, demonstrations) of each arm.
+        settings: further arguments of `generate_candidates`, the same for all.
+
+    Returns:
+        As `generate_candidates`, all arms together; the unread also with their `arm`.
+    """
+    made, unread = [], []
+    for arm, figures, demonstrations in plan:
+        rows, failed = generate_candidates(
+            figures, demonstrations, vlm, arm=arm, control=control, **settings
+        )
+        made.append(rows)
+        unread.append(failed.assign(arm=arm))
+    return pd.concat(made, ignore_index=True), pd.concat(unread, ignore_index=True)
+
+
 def draft_prompts(
     figures: pd.DataFrame, *, resolve: Resolve, questions: int = 4, seed: int = 0
 ) -> Iterator[Prompt]:

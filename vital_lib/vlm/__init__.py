@@ -26,6 +26,7 @@ from vital_lib.prompts import Prompt
 from vital_lib.vlm.control import Control, Tally
 from vital_lib.vlm.cost import Bill, Cost, CostCeiling, cost_per
 from vital_lib.vlm.images import Images
+from vital_lib.vlm.job import Job
 from vital_lib.vlm.ledger import Ledger, LedgerUnwritable
 from vital_lib.vlm.prices import Price, UnknownPrice, nothing, price_of
 from vital_lib.vlm.run import UNSENT, Claims, Run
@@ -36,6 +37,7 @@ __all__ = [
     "VLM",
     "Control",
     "CostCeiling",
+    "Job",
     "Ledger",
     "LedgerUnwritable",
     "ModelUnavailable",
