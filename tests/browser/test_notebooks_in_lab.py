@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from lab import CHROMIUM, Lab, chromium, jupyter_lab, run_notebook
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, expect
 
 from vital_lib.figures import read_figures
 from vital_lib.generation import draft_candidates
@@ -37,6 +37,8 @@ def workspace(tmp_path_factory) -> Workspace:
     )
     assert unread.empty
     workspace.write("figures", figures)
+    sampled = figures[["figure_id", "split"]].assign(cluster=0, chosen_by="cluster")
+    workspace.write("figures_sampled", sampled, made_from=["figures"])
     workspace.write("drafts", drafts, made_from=["figures"])
     return workspace
 
@@ -52,11 +54,13 @@ def server(workspace, tmp_path_factory) -> Iterator[Lab]:
         yield lab
 
 
-def _press(page: Page, key: str, *, done: int, of: int) -> None:
+def _press(card: Locator, key: str, *, done: int) -> None:
     """Press `key` once the card's figure is there, and wait for the next item."""
-    expect(page.locator(".vital button", has_text="Both")).to_be_enabled()
-    page.keyboard.press(key)
-    expect(page.locator(".vital .head .number")).to_have_text(f"item {done + 1} of {of}")
+    expect(card.locator("button", has_text="Both")).to_be_enabled()
+    card.page.keyboard.press(key)
+    expect(card.locator(".head")).to_contain_text(f"item {done + 1} of")
+    if key != "u":
+        expect(card.locator("[role=status]")).to_contain_text("Saved")
 
 
 def test_three_labels_and_an_undo_on_notebook_03_are_all_in_the_log(workspace, server):
@@ -68,10 +72,12 @@ def test_three_labels_and_an_undo_on_notebook_03_are_all_in_the_log(workspace, s
         simulated = len(log.history())
         assert simulated == 3 * items  # three simulated clinicians judged each item once
 
-        page.locator(".vital h3").click()  # gives the card the keys
+        # Calibration and adjudication have cards of their own beside it.
+        card = page.locator(".vital", has=page.locator("h3", has_text="Preferences"))
+        card.locator("h3").click()  # gives the card the keys
         for place, key in enumerate("132", start=1):
-            _press(page, key, done=place, of=items)
-        _press(page, "u", done=2, of=items)
+            _press(card, key, done=place)
+        _press(card, "u", done=2)
 
     mine = log.preferences().query("annotator == 'me'")
     assert sorted(mine.choice) == ["both", "left"]

@@ -175,7 +175,7 @@ export default () => {
         if (!model.get("state").turn) return;
         ui.keys = {};
         const inside = root.contains(document.activeElement);
-        patch(root, draw(model.get("state"), ui));
+        patch(root, draw(model.get("state"), ui).flat(9).filter((kid) => kid));
         // What had the focus may be gone: the panel keeps it, or the next key would be Jupyter's.
         if (inside && !root.contains(document.activeElement)) root.focus({ preventScroll: true });
         Object.keys(ui.keys).length ? (root.tabIndex = 0) : root.removeAttribute("tabindex");
