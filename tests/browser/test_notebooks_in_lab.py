@@ -57,6 +57,7 @@ def server(workspace, tmp_path_factory) -> Iterator[Lab]:
 def _press(card: Locator, key: str, *, done: int) -> None:
     """Press `key` once the card's figure is there, and wait for the next item."""
     expect(card.locator("button", has_text="Both")).to_be_enabled()
+    card.page.wait_for_timeout(300)  # a press within 200 ms of the last one is a double press
     card.page.keyboard.press(key)
     expect(card.locator(".head")).to_contain_text(f"item {done + 1} of")
     if key != "u":
