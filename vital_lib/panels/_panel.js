@@ -1,6 +1,6 @@
 const SVG = "http://www.w3.org/2000/svg";
-const h = (tag, props, ...kids) =>
-  ({ tag, props: props ?? {}, kids: kids.flat(9).filter((kid) => kid != null && kid !== false) });
+const flat = (kids) => kids.flat(9).filter((kid) => kid != null && kid !== false);
+const h = (tag, props, ...kids) => ({ tag, props: props ?? {}, kids: flat(kids) });
 const FOCUSABLE = /^(button|input|summary|textarea)$/;
 const TYPED = /^(text|number|textarea)$/;
 const SCROLLS = /^(Arrow|Page|Home|End)/;
@@ -175,7 +175,7 @@ export default () => {
         if (!model.get("state").turn) return;
         ui.keys = {};
         const inside = root.contains(document.activeElement);
-        patch(root, draw(model.get("state"), ui).flat(9).filter((kid) => kid));
+        patch(root, flat(draw(model.get("state"), ui)));
         // What had the focus may be gone: the panel keeps it, or the next key would be Jupyter's.
         if (inside && !root.contains(document.activeElement)) root.focus({ preventScroll: true });
         Object.keys(ui.keys).length ? (root.tabIndex = 0) : root.removeAttribute("tabindex");

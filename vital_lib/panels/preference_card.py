@@ -186,7 +186,9 @@ class PreferenceCard(Panel):
             item = unsealed(key)
             self._check(item)
             former = self._former(item, but=event_id)
-            kept = {"corrects": "event_id", "queue_arm": "queue_arm"} if former else {}
+            corrected = {}
+            if former:
+                corrected = {"corrects": former["event_id"], "queue_arm": former["queue_arm"]}
             said = {
                 "left_accepted": left_accepted,
                 "right_accepted": right_accepted,
@@ -194,7 +196,7 @@ class PreferenceCard(Panel):
                 "unsafe": unsafe,
             }
             self._log.record(
-                **{**item, **{name: former[column] for name, column in kept.items()}},
+                **{**item, **corrected},
                 **said,
                 annotator=self.annotator,
                 event_id=event_id,

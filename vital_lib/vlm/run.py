@@ -147,9 +147,8 @@ class Run:
             if reply.reason == UNSENT:
                 continue
             self._done += 1
-            if reply.reason != UNSENT:
-                self._tally.done += 1
-                self._tally.failed += reply.value is None
+            self._tally.done += 1
+            self._tally.failed += reply.value is None
             if self._on_reply is not None:
                 self._on_reply(self._done)
             if self._stop.is_set() and self._control.state != "stopped":

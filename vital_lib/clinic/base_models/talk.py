@@ -17,7 +17,6 @@ from vital_lib.clinic.base_models.texts import (
     ask_for_caption,
     ask_plainly,
     ask_whether,
-    level_word,
     other_value,
     pick,
     say,
@@ -48,13 +47,13 @@ SENTENCE_QUESTIONS: dict[str, tuple[str, ...]] = {
         "What side would you say {it_is} on?",
         "Tell me which half the {thing} {sits} in.",
         "Where {is_it}, to the left or to the right?",
-        "On what side {do} you find the {thing}?",
+        "On what side do you find the {thing}?",
     ),
     "level": (
         "How high or low would you say {it_is}?",
         "Tell me at what height the {thing} {sits}.",
         "In which third {is_it} to be found?",
-        "What part of the picture {do} you find the {thing} in?",
+        "What part of the picture do you find the {thing} in?",
     ),
     "size": (
         "How big would you say {it_is}?",
@@ -215,9 +214,7 @@ def _slots(truth: Truth) -> dict[str, str]:
         "thing": forms[many],
         "things": forms[1],
         "sits": "sit" if many else "sits",
-        "do": "do",
         "it_is": "they are" if many else "it is",
         "is_it": "are they" if many else "is it",
         "Is_it": "Are they" if many else "Is it",
-        "level": level_word(truth) or "",
     }
