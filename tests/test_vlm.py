@@ -746,6 +746,19 @@ def test_a_reply_keeps_the_price_of_its_day(image, tmp_path, prices):
     assert dearer.spent()["usd"] == pytest.approx(0.008)
 
 
+def test_a_ledger_bills_one_model_or_all_of_them(image, tmp_path, prices):
+    ledger = tmp_path / "l"
+    with Loopback(echo) as server:
+        for model, asked in (("judge", 10), ("judge-2026-01-01", 5)):
+            VLM(model, base_url=server.base_url, ledger=ledger, prices=prices).ask(
+                verdicts(image, asked)
+            )
+    one, all_of_them = Ledger(ledger).bill("judge"), Ledger(ledger).bill()
+    assert (one["requests"], all_of_them["requests"]) == (10, 15)
+    assert all_of_them["usd"] == pytest.approx(1.5 * one["usd"]) and one["usd"] > 0
+    assert Ledger(ledger).bill("never asked")["usd"] == 0
+
+
 def test_what_is_left_of_the_items_carries_the_whole_cost():
     bill = {"requests": 10, "tokens_in": 1, "tokens_out": 1, "usd": 6.0}
     found = cost_per(bill, accepted=12, selected=3, tuned=0)

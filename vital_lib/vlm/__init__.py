@@ -24,10 +24,10 @@ import pandas as pd
 
 from vital_lib.prompts import Prompt
 from vital_lib.vlm.control import Control, Tally
-from vital_lib.vlm.cost import Bill, Cost, CostCeiling, cost_per
+from vital_lib.vlm.cost import Cost, CostCeiling, cost_per
 from vital_lib.vlm.images import Images
 from vital_lib.vlm.job import Job
-from vital_lib.vlm.ledger import Ledger, LedgerUnwritable
+from vital_lib.vlm.ledger import Bill, Ledger, LedgerUnwritable
 from vital_lib.vlm.prices import Price, UnknownPrice, nothing, price_of
 from vital_lib.vlm.run import UNSENT, Claims, Run
 from vital_lib.vlm.wire import Reply, figures_of
@@ -46,6 +46,7 @@ __all__ = [
     "Tally",
     "UnknownPrice",
     "cost_per",
+    "price_of",
 ]
 
 OPENAI_URL = "https://api.openai.com/v1"

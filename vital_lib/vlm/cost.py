@@ -11,11 +11,8 @@ from collections.abc import Callable, Iterable
 
 from vital_lib.figures import FigureImage
 from vital_lib.prompts import Prompt
-from vital_lib.vlm.ledger import Entry, Ledger
+from vital_lib.vlm.ledger import Bill, Entry, Ledger
 from vital_lib.vlm.prices import Price
-
-Bill = dict[str, float]
-"""requests, tokens_in, tokens_out, usd."""
 
 # Guesses, for as long as the ledger holds no reply of that kind to take the mean of.
 _TYPICAL_TOKENS_OUT = {"draft": 400, "generation": 400, "rating": 150}
@@ -29,7 +26,7 @@ class CostCeiling(RuntimeError):
 def cost_per(bill: Bill, **counts: int) -> dict[str, float | None]:
     """What one item cost of each kind that a bill paid for; None where there is none.
 
-    ``cost_per(model.spent(), accepted=120, selected=40)`` gives ``usd_per_accepted`` and
+    ``cost_per(ledger.bill(), accepted=120, selected=40)`` gives ``usd_per_accepted`` and
     ``usd_per_selected``: all that was spent over those that are left.
     """
     return {
@@ -55,10 +52,7 @@ class Cost:
 
     def spent(self) -> Bill:
         """The bill of all that the ledger holds of this model, at the prices of their days."""
-        requests, tokens_in, tokens_out, usd = self._ledger.totals(self._model)
-        return {
-            "requests": requests, "tokens_in": tokens_in, "tokens_out": tokens_out, "usd": usd,
-        }  # fmt: skip
+        return self._ledger.bill(self._model)
 
     def estimate(self, prompts: Iterable[Prompt]) -> Bill:
         """The bill of prompts if none were answered yet."""

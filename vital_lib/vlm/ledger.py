@@ -22,6 +22,9 @@ from typing import Any
 
 import pandas as pd
 
+Bill = dict[str, float]
+"""requests, tokens_in, tokens_out, usd."""
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS messages (hash TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS replies (
@@ -249,13 +252,14 @@ class Ledger:
         )
         return pd.DataFrame.from_records(rows, columns=["at", "reply_id"])
 
-    def totals(self, model: str) -> tuple[int, int, int, float]:
-        """(replies, tokens in, tokens out, USD) kept for a model."""
-        return self._query(
+    def bill(self, model: str | None = None) -> Bill:
+        """The bill of all that is kept of `model`, or of every model; at the prices of its day."""
+        sums = self._query(
             "SELECT count(*), coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0), "
-            "coalesce(sum(usd), 0.0) FROM replies WHERE model = ?",
+            "coalesce(sum(usd), 0.0) FROM replies WHERE ?1 IS NULL OR model = ?1",
             model,
         )[0]
+        return dict(zip(("requests", "tokens_in", "tokens_out", "usd"), sums, strict=True))
 
     def mean_tokens_out(self, model: str, prompt: str) -> float | None:
         """Mean length of a model's answers to a kind of prompt; None where it has none yet."""
