@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pandas as pd
@@ -11,7 +12,9 @@ from vital_lib.clinic import transport
 from vital_lib.clinic.lexicon import contradictions, read_answer
 from vital_lib.demonstrations import import_demonstrations
 from vital_lib.figures import read_figures
+from vital_lib.figures.records import mentions_of, modalities_of
 from vital_lib.generation import FLAGS, draft_candidates, grounding_flags
+from vital_lib.judging.probes import planted
 from vital_lib.tables import Workspace
 from vital_lib.vlm import VLM
 
@@ -112,6 +115,11 @@ def test_several_modalities_in_the_text_leave_each_open():
         ("A 3-year-old boy. Two nodules.", "Two nodules, 12 mm wide, in a 3-year-old boy.", False),
         ("Two nodules in one patient of five.", "Two nodules.", False),
         ("Two nodules and three cysts.", "Three cysts.", False),
+        ("A mass of 4.7 cm.", "The mass measures 9 cm.", True),
+        ("A mass of 4.7 cm.", "The mass is 47 mm wide, about 5 centimeters.", False),
+        ("A mass of 4.7 cm.", "A mass over 3 cm is removed after 6 months.", False),
+        ("A mass of 3 x 4.5 cm in a 51-year-old man.", "A mass of 3 by 5.5 cm.", True),
+        ("A mass of 3 x 4.5 cm in a 51-year-old man.", "A man, 15 years old.", True),
     ],
 )
 def test_another_number_of_the_same_thing_is_flagged(caption, answer, wrong):
@@ -141,6 +149,20 @@ def test_a_bare_number_answers_how_many():
         ("Chest radiograph. Unremarkable.", "The radiograph shows consolidation.", True),
         ("Chest radiograph. Unremarkable.", "No consolidation is seen.", False),
         ("The nodule in the left lung.", "There is no nodule in the right lung.", False),
+        ("The nodule in the left lung.", "The right lung shows no nodule.", False),
+        ("The nodule in the left lung.", "There is no evidence that the nodule grows.", False),
+        ("The nodule in the left lung.", "The nodule is not calcified.", False),
+        ("The trachea is displaced by a mass.", "The trachea is not displaced.", True),
+        ("The trachea is displaced by a mass.", "The trachea isn't displaced by the nodes.", False),
+        ("A mass with no enhancement in the left lobe.", "There is enhancement.", True),
+        ("A mass with no enhancement in the left lobe.", "Enhancement of the right lobe.", False),
+        ("Worsening of the shadow.", "There is no worsening.", True),
+        ("Change in one group, no change in another.", "There is no change.", False),
+        (
+            "CT shows a large thin-walled cyst beside the third ventricle of the brain.",
+            "CT shows no large thin-walled cyst beside the third ventricle of the brain.",
+            True,
+        ),
     ],
 )
 def test_denying_what_the_text_asserts_is_flagged_and_asserting_what_it_denies(
@@ -221,29 +243,173 @@ def test_answers_that_clinicians_accepted_are_hardly_flagged(realdata):
 
 
 @pytest.mark.realdata
-def test_a_side_swapped_in_an_accepted_answer_is_mostly_flagged(realdata):
-    answers, shown = accepted(realdata)
-    other = {"left": "right", "right": "left"}
-    swapped = answers.assign(
-        response=[
-            re.sub(r"\b(left|right)\b", lambda found: other[found[1]], answer)
-            for answer in answers["response"]
-        ]
-    )
-    changed = swapped["response"] != answers["response"]
-    found = grounding_flags(swapped[changed], shown)
-    assert changed.sum() == 40
-    assert found.map(lambda flags: "side_against_text" in flags).mean() > 0.55
-
-
-@pytest.mark.realdata
-def test_a_real_caption_does_not_contradict_itself(realdata, tmp_path, monkeypatch):
-    # what is taken from the text is passed over, unless nothing is long enough to be
-    monkeypatch.setattr("vital_lib.generation.grounding.REPEATED_WORDS", 10_000)
+def test_a_real_caption_does_not_contradict_itself(realdata, tmp_path):
     frame, _ = read_figures(str(realdata / "figures"), run=tmp_path)
     rows = frame[["figure_id"]].assign(instruction="Describe it.", response=frame["caption"])
     found = grounding_flags(rows, frame)
     assert not found.map(lambda flags: bool(set(flags) & set(AGAINST))).any()
+
+
+# ------------------------------------------------------------------ errors planted in real wording
+
+_SHOWS = (
+    r"(?:(?:show|reveal|display|demonstrat|depict|exhibit|detect|contain)(?:s|es?|e?d|ing)?|"
+    r"there (?:is|are|was|were)|with)"
+)
+_DENIES = re.compile(
+    r"\b(?:no|not|without|absen\w+|lack\w*|never|n?either|nor|un\w+|non\w*)\b", re.I
+)
+_THING = (
+    r"((?:(?!(?:and|or|of|in|at|on|to|is|are|was|were|has|have|that|which|with|within|as|from|by|for|"
+    r"like|along|can|may|be|this|suggest\w*|indicat\w*|caus\w*|between|behind|around|after|before|"
+    r"due|up|no|not|without|any|evidence)\b)[a-z][\w'-]+\s?){1,5})"
+)
+_FOUND = re.compile(
+    rf"\b({_SHOWS}) (?:(?:an?|the|several|multiple|some|its|his|her) )?{_THING}", re.I
+)
+_LACKS = re.compile(rf"\b(?:no|without)(?: (?:any|evidence of|signs? of|an?))* {_THING}", re.I)
+_SAID_OF = re.compile(r"(\w+) (?:is|are|was|were) (?=(\w+))", re.I)
+_SPELLED = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"]
+_NUMBER = re.compile(
+    rf"(?<![\w.,/×-])({'|'.join(_SPELLED)}|\d{{1,3}}(?:\.\d+)?)(?=[ -][a-zµμ%])"
+    r"(?! (?:of|and|or|in|to|the|x|shows?|january)\b)",
+    re.I,
+)
+_FRAMES = [  # (what says that it is there, what says that it is not)
+    ("There is {}.", "There is no {}."),
+    ("The image shows {}.", "The image does not show {}."),
+    ("{} can be seen.", "{} is absent."),
+    ("The findings include {}.", "There is no evidence of {}."),
+    ("Yes, {} is visible.", "No, {} is not visible."),
+]
+
+
+def sentences(text):
+    return re.split(r"(?<=[.!?;])\s+", re.sub(r" (?=[.,)])|(?<=\() ", "", text))
+
+
+def stems(text):
+    words = set(re.findall(r"[a-z]{3,}", text.lower()))
+    return {word[:5] for word in words - {"the", "this", "image", "scan", "are", "was", "for"}}
+
+
+def states(text, thing):
+    """Whether a sentence of the text without a denial has every word of the thing."""
+    return bool(stems(thing)) and any(
+        stems(thing) <= stems(sentence) and not _DENIES.search(sentence)
+        for sentence in sentences(text)
+    )
+
+
+def another(number):
+    if number.lower() in _SPELLED:
+        return _SPELLED[(_SPELLED.index(number.lower()) + 2) % len(_SPELLED)]
+    return f"{2 * float(number) + 1:g}"
+
+
+def negated(answer, text):
+    """The answer with the first finding denied that the text states as well, or None."""
+    for sentence in sentences(answer):
+        if _DENIES.search(sentence):
+            continue
+        for found in _FOUND.finditer(sentence):
+            if found[1].lower() != "with" and states(text, found[2]):
+                denial = f"{sentence[: found.end(1)]} no {sentence[found.start(2) :]}"
+                return re.sub("^Yes", "No", answer.replace(sentence, denial, 1))
+        for found in _SAID_OF.finditer(sentence):
+            both = stems(found[1]) and stems(found[2])
+            if both and states(text, f"{found[1]} {found[2]}"):
+                denial = f"{sentence[: found.end()]}not {sentence[found.end() :]}"
+                return re.sub("^Yes", "No", answer.replace(sentence, denial, 1))
+    return None
+
+
+def renumbered(answer, text):
+    """The answer with the first number changed that the text states as well, or None."""
+    stated = {found[1].lower() for found in _NUMBER.finditer(text)}
+    for found in _NUMBER.finditer(answer):
+        if found[1].lower() in stated:
+            return f"{answer[: found.start(1)]}{another(found[1])}{answer[found.end(1) :]}"
+    return None
+
+
+def remarks(text):
+    """Short sentences about what the text says: (kind, one that agrees, one that does not)."""
+    things, made = {}, []
+    for sentence in sentences(text):
+        for found in () if _DENIES.search(sentence) else _FOUND.finditer(sentence):
+            whole = sentence[found.end() : found.end() + 1] != "," and stems(found[2])
+            if whole and not re.search(r"(?:ly|ing)\s*$|^(?:further|other)\b", found[2]):
+                things.setdefault(found[2].strip().lower(), True)
+        for found in _LACKS.finditer(sentence):
+            if not states(text, found[1]):
+                things.setdefault(found[1].strip().lower(), False)
+        for found in _NUMBER.finditer(sentence):
+            rest = re.split(r"[.,;()]|\b(?:is|are|was|in|on|with|of)\b", sentence[found.end() :])[0]
+            frame = f"This concerns {{}}{rest.rstrip()}."
+            made.append(("number", frame.format(found[1]), frame.format(another(found[1]))))
+    for place, (thing, there) in enumerate(things.items()):
+        frames = [frame.format(thing) for frame in _FRAMES[place % len(_FRAMES)]]
+        made.append(("negation", *(frames if there else reversed(frames))))
+    return made
+
+
+@pytest.fixture
+def planted_errors(realdata):
+    """Answers and remarks with `kind`, `true`, `flags`: of every second text, kept for this."""
+    answers, shown = accepted(realdata)
+    answers["candidate_id"] = answers.index.astype(str)
+    records = map(json.loads, (realdata / "figures/figures.jsonl").read_text().splitlines())
+    figures = [
+        {
+            "figure_id": record["pair_id"],
+            "caption": record["fig_caption"],
+            "mentions": mentions_of(record["in_text_mention"]),
+            "modalities": modalities_of(record["domain"]),
+        }
+        for record in records
+    ]
+    frame = pd.concat([shown[list(figures[0])][1::2], pd.DataFrame(figures[1::2])])
+    texts = {
+        row["figure_id"]: " ".join([f"{row['caption'].rstrip('. ')}.", *row["mentions"]])
+        for row in frame.to_dict("records")
+    }
+    answers = answers[answers["figure_id"].isin(list(texts))]
+    probes = planted(answers)
+    rows = probes[probes["kind"].isin(["side", "modality"])].assign(true=False).to_dict("records")
+    for row in answers.to_dict("records"):
+        for kind, plant in (("negation", negated), ("number", renumbered)):
+            response = plant(row["response"], texts[row["figure_id"]])
+            if response is not None:
+                rows.append({**row, "kind": kind, "response": response, "true": False})
+    for figure_id, text in texts.items():
+        for kind, *pair in remarks(text):
+            row = {"figure_id": figure_id, "instruction": "What is seen?", "kind": kind}
+            rows += [
+                {**row, "response": said, "true": true}
+                for said, true in zip(pair, (True, False), strict=True)
+            ]
+    made = pd.DataFrame(rows)
+    return made.assign(flags=grounding_flags(made, frame))
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("kind", "at_least", "recall"),
+    [("side", 20, 0.6), ("modality", 50, 0.45), ("number", 25, 0.7), ("negation", 70, 0.8)],
+)
+def test_an_error_planted_in_real_wording_is_mostly_flagged(planted_errors, kind, at_least, recall):
+    wrong = planted_errors[(planted_errors["kind"] == kind) & ~planted_errors["true"]]
+    found = wrong["flags"].map(lambda flags: f"{kind}_against_text" in flags)
+    assert len(found) >= at_least
+    assert found.mean() >= recall
+
+
+@pytest.mark.realdata
+def test_a_short_remark_that_agrees_with_a_real_text_is_hardly_flagged(planted_errors):
+    right = planted_errors[planted_errors["true"]]
+    assert len(right) >= 80
+    assert right["flags"].map(lambda flags: bool(set(flags) & set(AGAINST))).sum() <= 1
 
 
 # ------------------------------------------------------------------ the clinic's own mistakes

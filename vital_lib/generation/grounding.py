@@ -54,6 +54,27 @@ _ASKS_MODALITY = re.compile(
 _GIVEN = re.compile(r"\b(?:this|the|these|shown|provided|given|is an?)\s+(?:[\w-]+\s+){0,3}$")
 
 _YES_OR_NO = re.compile(r"\W*(yes|no)(?=\s*(?:[,.;:!-]|$|(?:it|there|the|this|they|that)\b))", re.I)
+_PLACES = words_of("left right upper lower middle anterior posterior lateral superior inferior")
+# A denial with its subject before it; what is not that, or not alone, is left as it is.
+_DENIAL = re.compile(
+    r"(?<![\w'-])((?:(?!(?:and|or|but|that|which|while|there)\b)[\w'-]+ ){1,5}?)"
+    r"(?:(?:is|are|was|were|has|have|do|does|did)(?: not|n't)|"
+    r"(?:has|have|(?:show|contain|reveal|display|demonstrate)s?) (no))\b"
+    r"(?! (?:only|entirely|always|yet|certain|sure|clear|possible|uncommon|specific|other|longer|"
+    r"further|additional|more|new|significant|single|doubt|question)\b)"
+)
+_PHRASE_END = re.compile(
+    r",|\b(?:in|on|at|of|within|with|along|around|behind|near|from|to|for|by|as|and|or|who|is|are|"
+    r"was|were|has|have|(?:indicat|suggest|caus|involv|extend|includ|measur|surround)ing)\b"
+)
+_SPELLED = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "ten": 10}
+_SIZE = rf"(?:\d+(?:\.\d+)?|{'|'.join(_SPELLED)})"
+_MEASURE = re.compile(
+    r"(?:\b(over|above|below|under|than|least|most|every|after|up to) )?"
+    rf"(?<![\w.])({_SIZE}(?:\s?(?:x|×|-|to|by|and)\s?{_SIZE})*)[ -]?"
+    r"(?:(c|m|centi|milli)(?:m|met(?:er|re))|([µμ]m|kev|hu|%|min|minute|hour|day|week|month|year))"
+    r"s?(?!\w)([- ]old)?"
+)
 _NAMES_TEXT = re.compile(
     r"\b(?:caption|figure legend|in-text|figure context|text provided|provided text|"
     r"(?:the|this|given|provided|accompanying|above) (?:text|article|passage|narrative|paper|"
@@ -73,6 +94,7 @@ class _Text:
     said: Said
     modalities: set[str]
     runs: frozenset[str]
+    measures: dict[str, set[float]]
 
     @property
     def side(self) -> str | None:
@@ -121,27 +143,26 @@ def grounding_flags(candidates: pd.DataFrame, figures: pd.DataFrame) -> pd.Serie
 def _text_of(figure: Mapping[str, Any]) -> _Text:
     sources, said = [figure["caption"], *figure["mentions"]], Said()
     for source in sources:
-        said.read(source)
+        said.read(_plain(source))
     stated = {_OF_FLAG.get(flag, flag) for flag in figure["modalities"]}
     runs = frozenset().union(*(_runs(source) for source in sources))
-    return _Text(said, stated | said.modalities, runs)
+    return _Text(said, stated | said.modalities, runs, _measures(" ; ".join(sources)))
 
 
 def _flags(text: _Text, instruction: str, response: str) -> list[str]:
-    # What is taken from the text cannot go against it: the rest is read.
-    own = _without_runs(folded(response), text.runs)
-    question, start = folded(instruction).replace("?", ""), _YES_OR_NO.match(own)
+    own, question = folded(response), folded(instruction).replace("?", "")
+    start = _YES_OR_NO.match(own)
     yes = start is not None and start[1] == "yes"
     answer = Said()
     if start:
         answer.read(question, denied=not yes)
-    answer.read(own[start.end() :] if start else own)
+    answer.read(_plain(own[start.end() :] if start else own))
     checks = (
         _other_side(text, answer),
         _other_modality(text, question, own, yes),
-        _other_number(text, answer, question),
+        _other_number(text, answer, question) or _other_measure(text, own),
         _other_sign(text, answer),
-        bool(_NAMES_TEXT.search(folded(response))),
+        bool(_NAMES_TEXT.search(own)),
         not _runs(response).isdisjoint(text.runs),
     )
     return [name for name, failed in zip(FLAGS, checks, strict=True) if failed]
@@ -184,40 +205,79 @@ def _other_number(text: _Text, answer: Said, question: str) -> bool:
     return False
 
 
+def _other_measure(text: _Text, own: str) -> bool:
+    """Whether the answer measures what the text does, otherwise; 5 cm for 4.7 cm is the same."""
+    for sentence in SENTENCE.split(own):
+        found = {} if HEDGE.search(sentence) else _measures(sentence)
+        for kind in found.keys() & text.measures.keys():
+            stated = text.measures[kind]
+            if any(all(abs(size - one) > 0.1 * one for one in stated) for size in found[kind]):
+                return True
+    return False
+
+
+def _measures(text: str) -> dict[str, set[float]]:
+    """What `text` measures by kind, lengths in millimetres; a limit ("over 3 cm") is none."""
+    found: dict[str, set[float]] = {}
+    for limit, sizes, length, unit, old in _MEASURE.findall(folded(text)):
+        kind = "length" if length else f"{unit[:3]}{old and ' old'}"
+        scale = 10.0 if length[:1] == "c" else 1.0
+        for size in () if limit else re.findall(_SIZE, sizes):
+            found.setdefault(kind, set()).add(float(_SPELLED.get(size, size)) * scale)
+    return found
+
+
+def _plain(text: str) -> str:
+    """`text` without measures, and "it is not large" as "not it large": what is denied of what."""
+
+    def denied(found: re.Match[str]) -> str:
+        # "the image shows no mass" stays; "the left lung shows no mass" denies none elsewhere
+        return found[0] if found[2] and _PLACES.isdisjoint(found[1].split()) else f"not {found[1]}"
+
+    return _MEASURE.sub(" ", _DENIAL.sub(denied, folded(text)))
+
+
 def _other_sign(text: _Text, answer: Said) -> bool:
     """Whether the answer denies what the text asserts, or asserts what the text denies."""
     stated = [words_of(clause) for clause, _ in text.said.asserted]
-    union = frozenset().union(*stated)
-    for denied in answer.denied:
-        words = words_of(MODALITIES.sub(" ", denied))
-        found = {word for word in words if FINDING.match(word)}
-        if len(words) > bool(not found) and any(words <= clause for clause in stated):
-            return True
-        if found and words <= union and any(found <= clause for clause in stated):
-            return True
-        if denies_all(denied) and text.findings and not text.clear:
-            return True
+    left_out = [words_of(denied) for denied in text.said.denied]
+    if any(_denies(denied, stated, left_out) for denied in answer.denied):
+        return True
     held = [clause for clause, hedged in answer.asserted if not hedged]
-    if text.findings and not text.clear and any(NORMAL.search(clause) for clause in held):
+    nothing = any(map(denies_all, answer.denied)) or any(map(NORMAL.search, held))
+    if nothing and text.findings and not text.clear:
         return True
     if text.clear and not text.findings:
-        return any(FINDING.search(clause) for clause in held)
-    denials = [words_of(denied) for denied in text.said.denied]
-    return any(
-        words and words <= words_of(clause) and not any(words <= other for other in stated)
-        for words in denials
-        for clause in held
-    )
+        return any(map(FINDING.search, held))
+    claims = [words_of(clause) for clause in held]
+    return any(_asserts(claims, denied, stated) for denied in text.said.denied)
 
 
-def _without_runs(text: str, runs: frozenset[str]) -> str:
-    """`text` without its runs of words that are among `runs`."""
-    words = list(WORD.finditer(text))
-    for place in reversed(range(len(words) - REPEATED_WORDS + 1)):
-        run = words[place : place + REPEATED_WORDS]
-        if " ".join(word[0] for word in run) in runs:
-            text = f"{text[: run[0].start()]} ; {text[run[-1].end() :]}"
-    return text
+def _denies(denied: str, stated: list[frozenset[str]], left_out: list[frozenset[str]]) -> bool:
+    """Whether something stated is denied: its core and places whole, and most of its words."""
+    core, words = _core(denied)
+    if not core or any(core <= other for other in left_out):
+        return False
+    must, enough = core | words & _PLACES, 0.75 * len(words)
+    return any(must <= clause and len(words & clause) >= enough for clause in stated)
+
+
+def _asserts(claims: list[frozenset[str]], denied: str, stated: list[frozenset[str]]) -> bool:
+    """Whether something denied is claimed, in no other place than where it is denied."""
+    core, words = _core(denied)
+    if not core or denies_all(denied) or any(core <= other for other in stated):
+        return False
+    elsewhere = _PLACES - words if words & _PLACES else frozenset()
+    return any(core <= claim and claim.isdisjoint(elsewhere) for claim in claims)
+
+
+def _core(denied: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The words of what is denied, up to where it is or what it does; and all words of it."""
+    said = MODALITIES.sub(" ", denied)
+    words = words_of(said)
+    if re.search(r"\b(?:that|whether|if|due)\b", said):
+        return words, words
+    return next(filter(None, map(words_of, _PHRASE_END.split(said))), frozenset()), words
 
 
 def _runs(text: str) -> frozenset[str]:
