@@ -1,13 +1,27 @@
-"""What all tests share: the repository's root, and the folder of real figures where it is there."""
+"""What tests share: the root, the real figures, a label log, a run of images, tiny models."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from loopback import save_image
+
+from vital_lib.labels import LabelLog
+from vital_lib.tables import Workspace
 
 ROOT = Path(__file__).parents[1]
 REALDATA = ROOT.parent / "shared" / "realdata"
+
+
+@pytest.fixture(autouse=True)
+def no_key_of_mine(monkeypatch) -> None:
+    """No test finds a key or an endpoint that whoever runs it has set."""
+    keys = [name for name in os.environ if name.endswith("_API_KEY")]
+    for name in (*keys, "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -19,5 +33,40 @@ def root() -> Path:
 def realdata() -> Path:
     """The folder of real figures and questions; the test is skipped where it is absent."""
     if not REALDATA.is_dir():
-        pytest.skip("the folder of real figures is not beside this checkout")
+        pytest.skip(
+            "needs ../shared/realdata: figures/ (as LLaVA-Med's captions), vqa_rad/ (VQA-RAD), "
+            "clinician_demonstrations.jsonl (BioMed-VITAL's, as published)"
+        )
     return REALDATA
+
+
+@pytest.fixture
+def log(tmp_path) -> Iterator[LabelLog]:
+    """A new label log in SQLite, closed after the test."""
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def run(tmp_path) -> Workspace:
+    """A run with the images of twelve figures, f0 to f11."""
+    workspace = Workspace(tmp_path / "run")
+    (workspace.path / "images").mkdir()
+    for number in range(12):
+        save_image(workspace.path / "images" / f"f{number}.png", number)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def llava_folder(tmp_path_factory) -> Path:
+    from tiny_llava import make_tiny_llava  # brings in torch
+
+    return make_tiny_llava(tmp_path_factory.mktemp("llava"))
+
+
+@pytest.fixture(scope="module")
+def qwen_folder(tmp_path_factory) -> Path:
+    from tiny_llava import make_tiny_qwen
+
+    return make_tiny_qwen(tmp_path_factory.mktemp("qwen"))

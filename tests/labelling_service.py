@@ -6,12 +6,8 @@ nothing of the card.
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -22,11 +18,10 @@ from pathlib import Path
 import pandas as pd
 import psutil
 from PIL import Image
+from processes import free_port, jupyter_environment, running_process, status
 
 from vital_lib.figures import open_image
 from vital_lib.tables import TABLES, Workspace
-
-START_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -113,31 +108,19 @@ def labelling(
         private: an empty folder for Jupyter's own configuration and data, and the service's log.
         options: further words of the command line.
     """
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "vital_lib.labelling", f"--run={run}", f"--port={port}"]
     command += [f"--annotators={','.join(annotators)}", *options]
     out, log = private / "printed.txt", private / "log.txt"
-    with out.open("wb") as printed, log.open("wb") as errors:
-        process = subprocess.Popen(
-            command, stdout=printed, stderr=errors, env=_environment(private), cwd=private
-        )
-        try:
-            _wait_until_it_answers(port, process, log)
-            links = dict(re.findall(r"^  (\w+): (http\S+)$", out.read_text(), re.M))
-            yield Labelling(port, psutil.Process(process.pid), out.read_text(), log, links)
-        finally:
-            process.terminate()  # it ends its kernels, too
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    places = {"environment": jupyter_environment(private), "log": log, "printed": out}
+    with running_process(command, lambda: _refuses(port), **places) as process:
+        links = dict(re.findall(r"^  (\w+): (http\S+)$", out.read_text(), re.M))
+        yield Labelling(port, psutil.Process(process.pid), out.read_text(), log, links)
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+def _refuses(port: int) -> bool:
+    """Whether it listens: it refuses who has no link."""
+    return (status(f"http://127.0.0.1:{port}/") or 0) >= 400
 
 
 def _words(process: psutil.Process) -> list[str]:
@@ -145,21 +128,3 @@ def _words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.NoSuchProcess:
         return []
-
-
-def _environment(private: Path) -> dict[str, str]:
-    """The environment of a Jupyter that finds nobody's settings."""
-    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-    return {**os.environ, **{name: str(private / name.lower()) for name in names}}
-
-
-def _wait_until_it_answers(port: int, process: subprocess.Popen, log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
-        except urllib.error.HTTPError:
-            return  # it refuses who has no link
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    raise RuntimeError(f"the labelling service did not start:\n{log.read_text()[-3000:]}")

@@ -6,6 +6,7 @@ import krippendorff
 import numpy as np
 import pandas as pd
 import pytest
+from label_rows import drafts
 
 from vital_lib.labels import LabelLog
 from vital_lib.labels.agreement import adjudication_rows, agreement, disagreements, standing
@@ -17,20 +18,7 @@ FIGURES = pd.DataFrame(
         "modalities": [["mri"], ["mri", "ct_scan"], []] * 4,
     }
 )
-DRAFTS = pd.DataFrame(
-    [
-        {"figure_id": f"F{n}", "instruction_id": f"F{n}-r1", "candidate_id": f"F{n}-r1-{side}"}
-        for n in range(12)
-        for side in "ab"
-    ]
-)
-
-
-@pytest.fixture
-def log(tmp_path):
-    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
-    yield log
-    log.close()
+DRAFTS = drafts(12, rounds=1)
 
 
 def judged(n: int, ticks: tuple, who: str = "ann", *, swapped: bool = False, **more) -> dict:

@@ -212,12 +212,14 @@ def test_a_text_fits_the_pictures_that_it_is_true_of():
 
 
 def test_every_training_text_is_true_of_its_picture():
-    rng = np.random.default_rng(0)
+    rng, stated = np.random.default_rng(0), set()
     for _ in range(500):
         truth = sample_truth(rng)
         for statement in (write_sentence(truth, rng), write_exchange(truth, rng)):
+            stated |= statement.allowed.keys()
             for name, allowed in statement.allowed.items():
                 assert getattr(truth, name) in allowed, statement
+    assert stated == set(ATTRIBUTES)
 
 
 def test_an_opposite_differs_in_one_attribute_that_a_text_can_state():
@@ -239,13 +241,15 @@ def test_yes_is_as_frequent_as_no():
 
 def test_what_is_said_in_a_conversation_is_true_of_its_picture():
     """The lexicon, which is none of the writers', reads no answer as speaking against the truth."""
-    rng = np.random.default_rng(5)
+    rng, claimed = np.random.default_rng(5), set()
     for _ in range(400):
         truth = sample_truth(rng)
         for question, answer in write_conversation(truth, rng):
             if question not in talk.MORE_QUESTIONS:
                 claims = read_answer(question, answer)
+                claimed |= {claim.attribute for claim in claims}
                 assert not contradictions(claims, truth.facts()), (truth, question, answer)
+    assert claimed == set(ATTRIBUTES)
 
 
 def test_no_plain_question_is_worded_as_the_benchmark_or_the_generator_asks():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-import pytest
 
 from vital_lib.labels import LabelLog, fixed
 from vital_lib.labels.calibration import (
@@ -23,13 +22,6 @@ DRAFTS = pd.DataFrame(
         for side in "ab"
     ]
 )
-
-
-@pytest.fixture
-def log(tmp_path):
-    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
-    yield log
-    log.close()
 
 
 def judged(n: int, ticks: tuple, who: str, **more) -> dict:

@@ -357,13 +357,16 @@ def test_text_is_sent_as_it_is_in_plain_json_and_never_made_into_markup(chooser)
 
 
 def test_every_button_calls_a_public_method_of_the_map(chooser):
-    for name in set(chooser.conversations._actions) - {"next", "previous", "jump"}:
+    own = set(chooser.conversations._actions) - {"next", "previous", "jump"}
+    assert {"pick", "show_list"} <= own
+    for name in own:
         assert getattr(chooser.conversations, name) == getattr(chooser, name)
 
 
 def test_an_empty_pool_and_a_single_figure_can_be_shown(figures, pool):
     assert make_map(figures, pool.head(0)).listed() == []
     one = ClusterMap(np.ones((1, 2)), figures.head(1), pool.head(1), lambda name: b"")
+    assert len(one._scatter.widget.points) == 1
     assert np.isfinite(one._scatter.widget.points).all()
     assert one.listed() == ids(0)
 

@@ -358,7 +358,7 @@ def test_answers_in_a_row_become_one_response(tmp_path):
 def test_an_imported_figure_is_null_unless_it_is_at_hand_for_training(tmp_path):
     names = ["0_F1", "1_F1", "9_F1"]
     path = write_lines(tmp_path / "pool.jsonl", *(published(name, *PAIR) for name in names))
-    assert import_demonstrations(path)["figure_id"].isna().all()
+    assert import_demonstrations(path)["figure_id"].isna().tolist() == [True] * 3
     figures = make_figures(2, splits=("train", "test"))
     frame = import_demonstrations(path, figures)
     assert frame["demonstration_id"].tolist() == ["0_F1-pool", "9_F1-pool"]

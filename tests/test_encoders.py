@@ -264,7 +264,8 @@ def test_a_file_that_is_no_cache_says_so(clip, tmp_path):
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("open_clip") is not None, reason="open_clip is installed here"
+    importlib.util.find_spec("open_clip") is not None,
+    reason="needs an environment without open_clip (pip uninstall open_clip_torch)",
 )
 @pytest.mark.parametrize(
     "name", ["hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224", "local-dir:/x"]
@@ -306,7 +307,9 @@ def write_open_clip(folder: Path) -> Path:
 
 
 def test_an_open_clip_folder_encodes_without_a_hub(tmp_path, images, monkeypatch):
-    pytest.importorskip("open_clip", reason="the extra biomedclip is not installed")
+    pytest.importorskip(
+        "open_clip", reason="needs open_clip (pip install 'vital-workbench[biomedclip]')"
+    )
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     encoder = load_encoder(str(write_open_clip(tmp_path)))
     assert encoder.fingerprint == load_encoder(f"local-dir:{tmp_path}").fingerprint

@@ -376,8 +376,11 @@ def test_every_model_and_control_is_measured_and_the_unanswered_are_counted():
 
 def test_metrics_can_be_recorded(tmp_path):
     questions = _questions(("closed", "Is it?", "yes"), ("open", "What?", "a nodule"))
-    Workspace(tmp_path).record(accuracy_metrics(questions, _answers({"q0": "yes", "q1": "no"})))
-    Workspace(tmp_path).record(win_rate_metrics(OPEN, _verdicts({"q0": "a", "q2": "b"})))
+    accuracy = accuracy_metrics(questions, _answers({"q0": "yes", "q1": "no"}))
+    wins = win_rate_metrics(OPEN, _verdicts({"q0": "a", "q2": "b"}))
+    for metrics in (accuracy, wins):
+        Workspace(tmp_path).record(metrics)
+    assert accuracy and wins and Workspace(tmp_path).metrics == accuracy | wins
 
 
 # -- answering -----------------------------------------------------------------------------------
@@ -429,6 +432,7 @@ def test_a_blank_image_has_the_same_mean_and_nothing_on_it(shown):
         Keeper(), questions, resolve=lambda i: folder / i, name="reader", control="blank"
     )
     assert answers["answer"].tolist() == _ask(shown)["answer"].tolist()
+    assert len(seen) == len(questions) == 6
     assert all(np.asarray(image).std() == 0 for image in seen)
     assert all(image.size == (8, 8) for image in seen)
 

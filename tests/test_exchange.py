@@ -320,6 +320,9 @@ def test_tasks_have_the_shape_that_label_studio_takes(exported):
         if tag.tag in ("Choices", "Pairwise", "TextArea")
     }
     assert {tag.get("toName") for tag in config.iter("Pairwise")} == {"left,right"}
+    assert len(tasks) == 4 and sum(len(task["annotations"]) for task in tasks) == 5
+    parts = [part for task in tasks for one in task["annotations"] for part in one["result"]]
+    assert any(part["value"].get("choices") for part in parts)
     for task in tasks:
         assert all(isinstance(task["data"][value[1:]], str) for value in objects.values())
         assert isinstance(task["meta"], dict)

@@ -48,6 +48,7 @@ def test_every_cluster_gives_its_share_and_at_least_one():
 def test_one_figure_of_a_cluster_is_its_most_typical():
     features, blob = blobs(50, 50, spread=0.5)
     chosen = choose_figures(figures(100), features, n=2, clusters=2, seed=0)
+    assert sorted(blob[places(figures(100), chosen)]) == [0, 1]
     for place in places(figures(100), chosen):
         own = features[blob == blob[place]]
         distances = np.linalg.norm(own - own.mean(axis=0), axis=1)

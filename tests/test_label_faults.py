@@ -160,7 +160,7 @@ def small_disk(tmp_path):
         ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True
     )
     if mounted.returncode:
-        pytest.skip("a disk of its own may be mounted by root alone")
+        pytest.skip("needs root, who alone may mount a disk of its own (sudo make test)")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
@@ -352,24 +352,35 @@ def whole_log(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def execute(path: Path, *statements: str) -> None:
+    """Run SQL on the database at `path`, which is made if it is not there."""
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def expect_refused(path: Path, why: str) -> None:
+    """The log at `path` does not open, and nothing in its folder is changed by trying."""
+    before = contents(path.parent)
+    with pytest.raises(OtherFormat, match=why):
+        opened(path)
+    assert contents(path.parent) == before
+
+
 @pytest.mark.parametrize("kept", [50, 1_000, 4_096, 20_000, -4_096, -1])
 def test_a_truncated_log_is_refused_and_left_as_it_is(tmp_path, kept):
     path = tmp_path / "labels.sqlite"
     path.write_bytes(whole_log(path)[:kept])
-    before = contents(tmp_path)
-    with pytest.raises(OtherFormat, match="truncated.*put back a copy"):
-        opened(path)
-    assert contents(tmp_path) == before
+    expect_refused(path, "truncated.*put back a copy")
 
 
 def test_an_overwritten_page_is_found_at_opening(tmp_path):
     path = tmp_path / "labels.sqlite"
     whole = whole_log(path)
     path.write_bytes(whole[:24_000] + bytes(9_000) + whole[33_000:])
-    before = contents(tmp_path)
-    with pytest.raises(OtherFormat, match="damaged"):
-        opened(path)
-    assert contents(tmp_path) == before
+    expect_refused(path, "damaged")
 
 
 def test_an_empty_file_beside_labels_not_yet_moved_into_it_is_refused(tmp_path):
@@ -384,11 +395,8 @@ def test_an_empty_file_beside_labels_not_yet_moved_into_it_is_refused(tmp_path):
     path = tmp_path / "labels.sqlite"
     assert start(code, f"sqlite:///{path}").wait() == -signal.SIGKILL
     path.write_bytes(b"")
-    before = contents(tmp_path)
-    assert "labels.sqlite-wal" in before
-    with pytest.raises(OtherFormat, match="it is empty, yet labels.sqlite-wal holds labels"):
-        opened(path)
-    assert contents(tmp_path) == before
+    assert "labels.sqlite-wal" in contents(tmp_path)
+    expect_refused(path, "it is empty, yet labels.sqlite-wal holds labels")
 
 
 @pytest.mark.parametrize("text", [b"item,left,right\n", b"\x00" * 5_000, b"{}"])
@@ -402,38 +410,21 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path, text)
 
 def test_another_database_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "ledger.sqlite"
-    engine = sa.create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE TABLE replies (text)")
-    engine.dispose()
-    before = contents(tmp_path)
-    with pytest.raises(OtherFormat, match="holds something else than labels: give the log another"):
-        opened(path)
-    assert contents(tmp_path) == before
+    execute(path, "CREATE TABLE replies (text)")
+    expect_refused(path, "holds something else than labels: give the log another")
 
 
 def test_a_newer_log_is_left_as_it_is(tmp_path):
     path = tmp_path / "labels.sqlite"
     whole_log(path)
-    engine = sa.create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE label_format SET version = 2")
-        connection.exec_driver_sql("DROP TABLE label_claims")
-    engine.dispose()
-    before = contents(tmp_path)
-    with pytest.raises(OtherFormat, match="format version 2, this release reads 1: open it with"):
-        opened(path)
-    assert contents(tmp_path) == before
+    execute(path, "UPDATE label_format SET version = 2", "DROP TABLE label_claims")
+    expect_refused(path, "format version 2, this release reads 1: open it with")
 
 
 def test_a_log_from_before_the_claims_opens_and_keeps_its_labels(tmp_path):
     path = tmp_path / "labels.sqlite"
     whole_log(path)
-    engine = sa.create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE label_claims")
-        connection.exec_driver_sql("DROP INDEX ix_label_events_item_id")
-    engine.dispose()
+    execute(path, "DROP TABLE label_claims", "DROP INDEX ix_label_events_item_id")
     log = opened(path)
     with log.database.reading() as connection:
         found = sa.inspect(connection)

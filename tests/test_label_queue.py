@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 
+import label_rows
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,24 +20,11 @@ ORDER = ["item_id", "left_id", "right_id", "queue_arm"]
 
 
 def drafts(figures: int = 30, rounds: int = 3) -> pd.DataFrame:
-    rows = [
-        {"figure_id": f"F{f}", "instruction_id": f"F{f}-r{r}", "candidate_id": f"F{f}-r{r}-{side}"}
-        for f in range(figures)
-        for r in range(1, rounds + 1)
-        for side in "ab"
-    ]
-    frame = pd.DataFrame(rows)
-    # Ten clusters, the first of half of the figures; uncertainty rises with the figure's number.
+    """Drafts of figures in ten clusters, half of them in the first; uncertainty rises with F."""
+    frame = label_rows.drafts(figures, rounds)
     number = frame["figure_id"].str[1:].astype(int)
     cluster = np.where(number < figures // 2, 0, number % 9 + 1)
     return frame.assign(cluster=cluster, uncertainty=number / figures)
-
-
-@pytest.fixture
-def log(tmp_path):
-    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
-    yield log
-    log.close()
 
 
 @pytest.fixture
@@ -206,7 +194,8 @@ def test_items_come_in_order_each_once_until_the_end(open_log):
     pd.testing.assert_frame_equal(pd.DataFrame(rows)[ORDER], queue.items())
     assert {row["figure_id"] for row in rows} == {"F0", "F1", "F2", "F3"}
     assert queue.take() == [] and queue.progress == (12, 12)
-    assert log.judged("ann") == set(queue.items()["item_id"])
+    judged = log.preferences().query("annotator == 'ann'")
+    assert set(judged["item_id"]) == set(queue.items()["item_id"])
 
 
 def test_several_at_once_are_handed_out_in_order_and_fewer_at_the_end(log):

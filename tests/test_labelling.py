@@ -269,8 +269,9 @@ def test_the_services_own_words_hold_no_link_but_those_it_printed(service, kerne
 
 
 def test_pages_ask_for_nothing_from_another_server(service, kernel):
-    for path in (_path(service, "bob"), "/"):
-        _, page = service.get(path)
+    for path, wanted in ((_path(service, "bob"), 200), ("/", 403)):
+        status, page = service.get(path)
+        assert status == wanted
         assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from label_rows import drafts
 
 from vital_lib.labels import (
     ARMS,
@@ -441,16 +442,6 @@ def test_a_network_share_is_warned_of(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/proc/mounts" or exists(path))
     with pytest.warns(UserWarning, match=r"network share \(nfs4\)"):
         LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
-
-
-def drafts(figures: int = 30, rounds: int = 3) -> pd.DataFrame:
-    rows = [
-        {"figure_id": f"F{f}", "instruction_id": f"F{f}-r{r}", "candidate_id": f"F{f}-r{r}-{side}"}
-        for f in range(figures)
-        for r in range(1, rounds + 1)
-        for side in "ab"
-    ]
-    return pd.DataFrame(rows)
 
 
 def votes(*ticks: tuple, item: str = "i1") -> list[dict]:

@@ -8,20 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_llava import make_tiny_llava, make_tiny_qwen
+from tiny_llava import make_tiny_llava
 
 from vital_lib import clinic
 from vital_lib.models import WrongAdapter, load_model, weights_fingerprint
-
-
-@pytest.fixture(scope="module")
-def llava_folder(tmp_path_factory):
-    return make_tiny_llava(tmp_path_factory.mktemp("llava"))
-
-
-@pytest.fixture(scope="module")
-def qwen_folder(tmp_path_factory):
-    return make_tiny_qwen(tmp_path_factory.mktemp("qwen"))
 
 
 @pytest.fixture(scope="module", params=["llava", "qwen"])
@@ -123,6 +113,7 @@ def test_the_clinics_model_opens_by_its_name_and_answers_in_words():
     vlm = load_model("clinic")
     assert weights_fingerprint(vlm.model) == weights_fingerprint(load_model(folder).model)
     answers = vlm.answer(_images(2), ["Which imaging modality is shown?"] * 2)
+    assert len(answers) == 2
     assert all(any(letter.isalpha() for letter in answer) for answer in answers)
 
 

@@ -93,7 +93,7 @@ def test_the_patients_left_is_the_pictures_right_except_under_the_microscope():
         for _ in range(20):
             spots = canvas.place(layout, "left", "middle", "large", 3, rng)
             wanted = -1 if modality == "histology" else 1
-            assert all(np.sign(spot.x) == wanted for spot in spots)
+            assert [np.sign(spot.x) for spot in spots] == [wanted] * 3
 
 
 def test_levels_go_down_the_picture_and_never_mix():
@@ -115,6 +115,7 @@ def test_findings_do_not_touch_and_stay_in_the_picture():
     for _, layout in PAINTERS.values():
         for level, size in itertools.product(("upper", "middle", "lower"), ("small", "large")):
             spots = canvas.place(layout, "left", level, size, 3, rng)
+            assert len(spots) == 3
             for one, two in itertools.combinations(spots, 2):
                 assert np.hypot(one.x - two.x, one.y - two.y) > one.radius + two.radius
             assert all(max(abs(s.x), abs(s.y)) + s.radius < 1 for s in spots)

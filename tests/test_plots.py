@@ -103,6 +103,7 @@ def _bar_widths(axes) -> list[float]:
 @pytest.mark.parametrize("name", EVERY_PLOT)
 def test_every_plot_labels_its_axes_and_shows_itself_as_an_image(name):
     figure = EVERY_PLOT[name]()
+    assert figure.axes
     assert all(axes.get_xlabel() and axes.get_title(loc="left") for axes in figure.axes)
     assert figure._repr_png_().startswith(b"\x89PNG")
 

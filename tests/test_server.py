@@ -19,6 +19,7 @@ import openai
 import psutil
 import pytest
 from clinic_requests import any_image, sent
+from waiting import until
 
 from vital_lib.clinic.dials import FAULTS
 from vital_lib.clinic.provider import Provider
@@ -38,12 +39,6 @@ FIGURE = {"caption": "CT of the head with a tumour.", "mentions": [], "modalitie
 TEXT = "Caption: {}. A CT of the head with a tumour.\nMentions:\nModalities: CT scan"
 PATH = "/v1/chat/completions"
 PATIENCE_SECONDS = 20  # at most, for what another process is to do
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_mine(monkeypatch):
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -84,13 +79,6 @@ def outcomes(server, numbers, at_once=8):
 
     with client(server) as asking, ThreadPoolExecutor(at_once) as threads:
         return list(threads.map(one, numbers))
-
-
-def until(condition):
-    """Wait for what another process is about to do."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
 
 
 def agrees(stats):

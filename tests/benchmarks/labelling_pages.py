@@ -116,9 +116,10 @@ class Labeller:
             before = len(self.milliseconds("painted"))
             due = time.monotonic() + pace
             self.press(number)
+            # Time itself: the pace of a person, at which the images ahead are fetched.
             self.page.wait_for_timeout(max(0.0, due - time.monotonic()) * 1000)
             while len(self.milliseconds("painted")) == before:
-                self.page.wait_for_timeout(5)
+                self.page.wait_for_timeout(5)  # between two looks; the page goes on meanwhile
                 if time.monotonic() > due + 30:
                     raise TimeoutError(f"no new image within 30 s of act {number + 1} of {n}")
             self.late += time.monotonic() > due + 0.1
@@ -164,7 +165,7 @@ def kernel_bytes(card: Labeller, lab: Lab) -> int:
     kernel, found = psutil.Process(int((lab.folder / "kernel").read_text())), []
     for _ in range(READINGS):
         card.judge(BETWEEN, 0.3)
-        card.page.wait_for_timeout(1000)  # the images ahead are prepared by now
+        card.page.wait_for_timeout(1000)  # time itself: no more images ahead are asked for
         card.page.evaluate(_GIVE_BACK)
         found.append(kernel.memory_info().rss)
     return min(found)

@@ -18,12 +18,9 @@ from labelling_pages import (
 
 from vital_lib.labels import LabelLog
 
-from lab import CHROMIUM, Lab, chromium, jupyter_lab  # isort: skip
+from lab import IN_CHROMIUM, Lab, chromium, jupyter_lab  # isort: skip
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = IN_CHROMIUM
 
 ITEMS = 100_000
 PACE = 0.3  # seconds a card: brisk for a person

@@ -7,25 +7,42 @@ ended by the process that started them. This module knows nothing of panels.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import pytest
 from playwright.sync_api import Page, sync_playwright
+from processes import START_SECONDS, free_port, jupyter_environment, running_process, status
 
 CHROMIUM = shutil.which("chromium")
-START_SECONDS = 60
+IN_CHROMIUM = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="needs Chromium on the PATH (Debian: apt-get install chromium)"
+    ),
+]
+"""The marks of a module of browser tests."""
+
+PICTURE = """
+import io
+import pandas as pd
+from PIL import Image
+
+HOSTILE = '<b id="markup">bold</b><img src=x onerror="window.attacked = true">'
+
+def picture(figure_id):
+    file = io.BytesIO()
+    Image.new("RGB", (224, 224), "teal").save(file, format="JPEG")
+    return file.getvalue()
+"""
+"""The start of a notebook: an image, and a text that runs if it is ever taken for markup."""
+
 RUN_SECONDS = 120
 
 _CHROMIUM_FLAGS = [
@@ -92,32 +109,24 @@ def jupyter_lab(folder: Path, private: Path, *, theme: str = "light") -> Iterato
         private: an empty folder for Jupyter's own configuration and data.
         theme: light or dark.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    lab = Lab(port, secrets.token_hex(16), folder)
-    with open(private / "jupyter.log", "wb") as log:
-        environment = _environment(private, theme)
-        server = subprocess.Popen(_command(lab), env=environment, stdout=log, stderr=log)
-        try:
-            _wait_until_it_answers(lab, server, private / "jupyter.log")
-            yield lab
-        finally:
-            server.terminate()  # it ends its kernels, too
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+    lab = Lab(free_port(), secrets.token_hex(16), folder)
+    _write_settings(private / "settings", theme)
+    address = f"http://127.0.0.1:{lab.port}/api?token={lab.token}"
+    places = {"environment": jupyter_environment(private), "log": private / "jupyter.log"}
+    with running_process(_command(lab), lambda: status(address) == 200, **places):
+        yield lab
 
 
 @contextmanager
 def chromium(*, width: int = 1280, height: int = 900) -> Iterator[Page]:
-    """A page of a new headless Chromium, its window `width` x `height` pixels."""
+    """A page of a new headless Chromium, its window `width` x `height` pixels.
+
+    Its context may have more pages, which are to it what more tabs are to a person.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_CHROMIUM_FLAGS)
         try:
-            yield browser.new_page(viewport={"width": width, "height": height})
+            yield browser.new_context(viewport={"width": width, "height": height}).new_page()
         finally:
             browser.close()
 
@@ -157,31 +166,9 @@ def _command(lab: Lab) -> list[str]:
     ]
 
 
-def _environment(private: Path, theme: str) -> dict[str, str]:
-    """The environment of a Jupyter that finds nobody's settings but those written here."""
-    names = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_DATA_DIR": "data",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }
+def _write_settings(folder: Path, theme: str) -> None:
     themes = {"@jupyterlab/apputils-extension/themes": {"theme": _THEMES[theme]}}
     for plugin, settings in {**_SETTINGS, **themes}.items():
-        file = private / "settings" / f"{plugin}.jupyterlab-settings"
+        file = folder / f"{plugin}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(settings))
-    return {**os.environ, **{name: str(private / folder) for name, folder in names.items()}}
-
-
-def _wait_until_it_answers(lab: Lab, server: subprocess.Popen, log: Path) -> None:
-    address = f"http://127.0.0.1:{lab.port}/api?token={lab.token}"
-    end = time.monotonic() + START_SECONDS
-    while server.poll() is None and time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")

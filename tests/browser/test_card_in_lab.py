@@ -5,21 +5,17 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from card_layout import check_narrow
-from lab import CHROMIUM, Lab, chromium, jupyter_lab, run_again, run_notebook, write_notebook
+from lab import IN_CHROMIUM, Lab, chromium, run_again, run_notebook, write_notebook
+from pace import breathe
 from playwright.sync_api import Locator, Page, expect
 
 from vital_lib.labels import LabelLog, Queue
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = IN_CHROMIUM
 
 ROWS = """
 import io, os, pathlib
@@ -122,28 +118,11 @@ PreferenceCard(fixed(told, "ann", log), drafts, figures, picture, log, reference
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("notebooks")
-
-
-@pytest.fixture(scope="module")
-def server(folder, tmp_path_factory) -> Iterator[Lab]:
-    with jupyter_lab(folder, tmp_path_factory.mktemp("private"), theme="dark") as lab:
-        yield lab
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with chromium() as page:
-        yield page
-
-
-def _open(page: Page, server: Lab, name: str, cell: str = CARD) -> LabelLog:
-    write_notebook(server.folder / f"{name}.ipynb", [ROWS, cell.replace("NAME", name)])
-    run_notebook(page, server, f"{name}.ipynb")
+def _open(page: Page, lab: Lab, name: str, cell: str = CARD) -> LabelLog:
+    write_notebook(lab.folder / f"{name}.ipynb", [ROWS, cell.replace("NAME", name)])
+    run_notebook(page, lab, f"{name}.ipynb")
     _card(page).focus()
-    return LabelLog(f"sqlite:///{server.folder / f'{name}.sqlite'}")
+    return LabelLog(f"sqlite:///{lab.folder / f'{name}.sqlite'}")
 
 
 def _card(page: Page) -> Locator:
@@ -166,7 +145,7 @@ def _press(page: Page, *keys: str) -> None:
     """Press keys at a human pace, each once the card's figure is there."""
     for key in keys:
         expect(_button(page, "Both").last).not_to_have_attribute("aria-disabled", "true")
-        page.wait_for_timeout(220)  # a card that changed by itself takes no key for 200 ms
+        breathe(page)
         page.keyboard.press(key)
 
 
@@ -179,8 +158,8 @@ def _of(number: int) -> str:
     return f"f{number // 3}-r{number % 3 + 1}"
 
 
-def test_twenty_items_by_keys_alone_then_undo_and_revise(page, server):
-    log = _open(page, server, "keys")
+def test_twenty_items_by_keys_alone_then_undo_and_revise(page, lab):
+    log = _open(page, lab, "keys")
     expect(_progress(page)).to_have_text("item 1 of 30")
     for round_ in range(2):
         _press(page, "1", "2", "3", "4", "5", "6", "q", "w", "q", "s", "a", "s", "a", "w")
@@ -225,35 +204,35 @@ def test_twenty_items_by_keys_alone_then_undo_and_revise(page, server):
     assert _choices(log)[_of(17)] == "left"
 
 
-def test_the_end_says_that_it_is_the_end(page, server):
-    log = _open(page, server, "end", CARD.replace("names[:-1]", "names[:1]"))
+def test_the_end_says_that_it_is_the_end(page, lab):
+    log = _open(page, lab, "end", CARD.replace("names[:-1]", "names[:1]"))
     _press(page, "1", "2", "3")
     expect(_card(page)).to_contain_text("This is the end of the queue")
     expect(_card(page)).to_contain_text("All 3 items are judged and saved.")
-    page.wait_for_timeout(250)
+    breathe(page)
     page.keyboard.press("u")
     expect(_progress(page)).to_have_text("item 3 of 3")
     assert len(_choices(log)) == 2
 
 
-def test_a_double_press_is_one_press(page, server):
-    log = _open(page, server, "double")
+def test_a_double_press_is_one_press(page, lab):
+    log = _open(page, lab, "double")
     _press(page, "1")
-    page.wait_for_timeout(300)
+    breathe(page)
     for act in (
         lambda: (page.keyboard.press("3"), page.keyboard.press("3")),
         lambda: _button(page, "Neither").dblclick(),
         lambda: (page.keyboard.press("1"), page.keyboard.press("2")),  # two keys under one finger
     ):
         act()
-        page.wait_for_timeout(300)
+        breathe(page)
     expect(_progress(page)).to_have_text("item 5 of 30")
     expect(_status(page)).to_contain_text("✓ Saved")
     assert list(_choices(log).values()) == ["left", "both", "neither", "left"]
 
 
-def test_jupyters_own_shortcuts_do_not_fire(page, server):
-    _open(page, server, "shortcuts")
+def test_jupyters_own_shortcuts_do_not_fire(page, lab):
+    _open(page, lab, "shortcuts")
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     # Jupyter adds, cuts, deletes, merges and runs cells by these, in and out of command mode.
     keys = ["b", "x", "d", "d", "m", "a", "c", "v", "z", "Shift+m", "0", "0", "i", "i", "Shift+l"]
@@ -268,8 +247,8 @@ def test_jupyters_own_shortcuts_do_not_fire(page, server):
     expect(_card(page)).to_be_visible()
 
 
-def test_the_focus_goes_round_in_order_and_is_seen(page, server):
-    _open(page, server, "focus")
+def test_the_focus_goes_round_in_order_and_is_seen(page, lab):
+    _open(page, lab, "focus")
     names, seen = [], []
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -289,22 +268,24 @@ def test_the_focus_goes_round_in_order_and_is_seen(page, server):
     assert names[-1] == "Undo"
     assert set(seen) == {"solid"}
     controls = page.locator(".vital :is(button, input, textarea)")
-    assert all(controls.evaluate_all("(all) => all.map((it) => it.getAttribute('aria-label'))"))
+    spoken = controls.evaluate_all("(all) => all.map((it) => it.getAttribute('aria-label'))")
+    assert len(spoken) > 20 and all(spoken)
 
 
-def test_the_help_key_shows_the_guideline_and_every_key(page, server):
-    _open(page, server, "help")
+def test_the_help_key_shows_the_guideline_and_every_key(page, lab):
+    _open(page, lab, "help")
     page.keyboard.press("?")
     expect(_card(page)).to_contain_text("Judge each alone.")
     help_text = _card(page).inner_text()
     page.keyboard.press("Escape")
     expect(_button(page, "Both")).to_be_visible()
     shown = page.locator(".vital kbd").all_inner_texts()
+    assert len(shown) > 10
     assert [key for key in shown if key not in help_text and key[:1] != "⇧"] == []
 
 
-def test_the_picture_is_zoomed_moved_and_lit_by_keys_wheel_and_drag(page, server):
-    _open(page, server, "picture")
+def test_the_picture_is_zoomed_moved_and_lit_by_keys_wheel_and_drag(page, lab):
+    _open(page, lab, "picture")
     picture = page.locator(".vital .stage img")
     plain = picture.get_attribute("src")
     _press(page, "+", "+", "ArrowLeft", "b", "Shift+c")
@@ -326,10 +307,10 @@ def test_the_picture_is_zoomed_moved_and_lit_by_keys_wheel_and_drag(page, server
     expect(page.locator(".vital .context .scroll")).to_have_count(0)
 
 
-def test_hostile_text_is_shown_and_nothing_of_it_runs(page, server):
+def test_hostile_text_is_shown_and_nothing_of_it_runs(page, lab):
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    log = _open(page, server, "special", SPECIAL)
+    log = _open(page, lab, "special", SPECIAL)
     expect(page.locator(".vital .stage img")).to_be_visible()
     text = _card(page).inner_text()
     for part in ('<b id="markup">bold</b>', "onerror=", "<script>", "**strong**", "$x^2$", "␀ end"):
@@ -343,7 +324,7 @@ def test_hostile_text_is_shown_and_nothing_of_it_runs(page, server):
     expect(_card(page)).to_contain_text("Figure broken: this image cannot be shown")
     expect(_button(page, "Both")).to_have_attribute("aria-disabled", "true")
     page.keyboard.press("1")
-    page.wait_for_timeout(250)
+    breathe(page)
     page.keyboard.press("5")
     expect(_status(page)).to_have_text("✓ Saved: cannot be judged")
     assert _choices(log) == {"f0-r1": "left", "broken-r1": "skip"}
@@ -354,29 +335,29 @@ def test_hostile_text_is_shown_and_nothing_of_it_runs(page, server):
     assert faults == []
 
 
-def test_a_failing_log_is_said_and_every_choice_is_saved_when_it_recovers(page, server, folder):
-    log = _open(page, server, "failing", FAILING)
+def test_a_failing_log_is_said_and_every_choice_is_saved_when_it_recovers(page, lab):
+    log = _open(page, lab, "failing", FAILING)
     _press(page, "1")
     expect(_status(page)).to_contain_text("✓ Saved")
-    (folder / "full").touch()
+    (lab.folder / "full").touch()
     _press(page, "2", "3", "4")
     expect(_status(page)).to_contain_text("✗ Not saved: the disk is full. 3 are kept here")
     expect(page.locator(".vital .going")).to_contain_text("3 not saved yet")
     assert list(_choices(log).values()) == ["left"]
-    (folder / "full").unlink()
+    (lab.folder / "full").unlink()
     expect(_status(page)).to_contain_text("✓ Saved", timeout=15_000)
     expect(page.locator(".vital .going")).not_to_contain_text("not saved")
     assert list(_choices(log).values()) == ["left", "right", "both", "neither"]
     assert len(log.history()) == 4
 
 
-def test_two_windows_of_one_person_leave_one_judgement_of_an_item(page, server):
-    _open(page, server, "windows")
+def test_two_windows_of_one_person_leave_one_judgement_of_an_item(page, lab):
+    _open(page, lab, "windows")
     other = page.context.browser.new_page()
     # Another notebook, so another kernel, on the same log.
-    write_notebook(server.folder / "other.ipynb", [ROWS, CARD.replace("NAME", "windows")])
-    run_notebook(other, server, "other.ipynb")
-    log = LabelLog(f"sqlite:///{server.folder / 'windows.sqlite'}")
+    write_notebook(lab.folder / "other.ipynb", [ROWS, CARD.replace("NAME", "windows")])
+    run_notebook(other, lab, "other.ipynb")
+    log = LabelLog(f"sqlite:///{lab.folder / 'windows.sqlite'}")
     for one, key in ((page, "1"), (other, "2"), (page, "3")):
         _card(one).focus()
         _press(one, key)
@@ -388,15 +369,15 @@ def test_two_windows_of_one_person_leave_one_judgement_of_an_item(page, server):
     assert len(_choices(log)) == len(standing)
 
 
-def test_a_killed_kernel_loses_no_acknowledged_label(page, server, folder):
-    log, acknowledged = _open(page, server, "killed"), 0
+def test_a_killed_kernel_loses_no_acknowledged_label(page, lab):
+    log, acknowledged = _open(page, lab, "killed"), 0
     for _ in range(3):
         for _ in range(3):
             _press(page, "1")
             acknowledged += 1
             expect(_progress(page)).to_have_text(f"item {acknowledged + 1} of 30")
             expect(_status(page)).to_contain_text("✓ Saved")
-        kernel = int((folder / "kernel").read_text())
+        kernel = int((lab.folder / "kernel").read_text())
         os.kill(kernel, signal.SIGSTOP)  # it is killed with a judgement before it, still unread
         _press(page, "3")
         acknowledged += 1
@@ -418,12 +399,12 @@ def _kept(page: Page) -> int:
     return page.evaluate(f"{names}.length")
 
 
-def test_what_is_not_saved_outlives_a_card_that_cannot_place_it(page, server, folder):
+def test_what_is_not_saved_outlives_a_card_that_cannot_place_it(page, lab):
     page.on("dialog", lambda dialog: dialog.accept())  # the page warns before it is left
-    log = _open(page, server, "kept")
+    log = _open(page, lab, "kept")
     _press(page, "1")
     expect(_status(page)).to_contain_text("✓ Saved")
-    kernel = int((folder / "kernel").read_text())
+    kernel = int((lab.folder / "kernel").read_text())
     os.kill(kernel, signal.SIGSTOP)
     _press(page, "3")
     expect(_status(page)).to_contain_text("kept here", timeout=10_000)
@@ -431,27 +412,27 @@ def test_what_is_not_saved_outlives_a_card_that_cannot_place_it(page, server, fo
 
     # The same person and log, but other items: what it finds there it leaves alone.
     other = CARD.replace("names[:-1]", "names[7:8]").replace("NAME", "kept")
-    _open(page, server, "kept_other", other)
+    _open(page, lab, "kept_other", other)
     _press(page, "2")
     expect(_status(page)).to_contain_text("✓ Saved")
     expect(page.locator(".vital .refused .row")).to_have_count(0)
     assert _kept(page) == 1
-    _open(page, server, "kept")
+    _open(page, lab, "kept")
     expect(_progress(page)).to_have_text("item 4 of 30")
     expect(_status(page)).to_contain_text("✓ Saved")
     assert _kept(page) == 0
     assert _choices(log) == {_of(0): "left", _of(1): "both", "f7-r1": "right"}
 
 
-def test_what_the_log_refuses_stays_listed_until_it_is_dismissed(page, server, folder):
-    (folder / "refuse").touch()
-    log = _open(page, server, "refusing", REFUSING)
+def test_what_the_log_refuses_stays_listed_until_it_is_dismissed(page, lab):
+    (lab.folder / "refuse").touch()
+    log = _open(page, lab, "refusing", REFUSING)
     _press(page, "Shift+4", "n")
     page.keyboard.type("see left")
     _press(page, "Escape", "1")
     refused = page.locator(".vital .refused .row")
     expect(refused).to_have_text(re.compile("Not saved: too late.*left accepted.*see left"))
-    (folder / "refuse").unlink()
+    (lab.folder / "refuse").unlink()
     expect(_progress(page)).to_have_text("item 1 of 30")  # it may be judged again, as it was
     expect(page.locator(".vital textarea")).to_have_value("see left")
     _press(page, "2")
@@ -469,8 +450,8 @@ def test_what_the_log_refuses_stays_listed_until_it_is_dismissed(page, server, f
     assert log.history()["note"].tolist() == ["see left"]
 
 
-def test_a_note_and_reasons_outlive_an_undo_another_item_and_a_reload(page, server):
-    log = _open(page, server, "drafts")
+def test_a_note_and_reasons_outlive_an_undo_another_item_and_a_reload(page, lab):
+    log = _open(page, lab, "drafts")
     _press(page, "1", "Shift+4", "n")
     page.keyboard.type("half a thought")
     _press(page, "Escape", "u")
@@ -482,24 +463,24 @@ def test_a_note_and_reasons_outlive_an_undo_another_item_and_a_reload(page, serv
     for _ in "before", "after":
         expect(page.locator(".vital textarea")).to_have_value("half a thought")
         expect(chip).to_have_text(re.compile("accuracy"))
-        run_notebook(page, server, "drafts.ipynb")
+        run_notebook(page, lab, "drafts.ipynb")
     _card(page).focus()
     _press(page, "3")
     expect(_status(page)).to_contain_text("✓ Saved")
     assert log.history()["note"].tolist()[-1] == "half a thought"
     assert log.history()["reasons"].tolist()[-1] == ["accuracy"]
-    run_notebook(page, server, "drafts.ipynb")
+    run_notebook(page, lab, "drafts.ipynb")
     expect(_progress(page)).to_have_text("item 3 of 30")
     assert page.evaluate("Object.keys(localStorage).join()").count("vital-draft/") == 0
 
 
-def test_what_others_hold_is_no_end_and_is_asked_again(page, server):
+def test_what_others_hold_is_no_end_and_is_asked_again(page, lab):
     drafts = pd.DataFrame({"candidate_id": [f"f0-r{n}-{x}" for n in "123" for x in "ab"]})
     drafts = drafts.assign(instruction_id=drafts["candidate_id"].str[:-2], figure_id="f0")
-    log = LabelLog(f"sqlite:///{server.folder / 'shared.sqlite'}")
+    log = LabelLog(f"sqlite:///{lab.folder / 'shared.sqlite'}")
     bob = Queue(log, drafts, "bob", wanted=1, repeats=0)
     (theirs,) = bob.take(1)
-    _open(page, server, "shared", SHARED)
+    _open(page, lab, "shared", SHARED)
     _press(page, "1", "2")
     expect(_card(page)).to_contain_text("The rest is with others for now")
     expect(_card(page)).to_contain_text("2 of 3 are judged and saved")
@@ -511,8 +492,8 @@ def test_what_others_hold_is_no_end_and_is_asked_again(page, server):
     assert _choices(log)[theirs["item_id"]] == "both"
 
 
-def test_each_item_is_counted_and_read_aloud_once(page, server):
-    _open(page, server, "spoken")
+def test_each_item_is_counted_and_read_aloud_once(page, lab):
+    _open(page, lab, "spoken")
     _press(page, "1")
     expect(_status(page)).to_contain_text("✓ Saved")
     page.evaluate(
@@ -529,19 +510,19 @@ def test_each_item_is_counted_and_read_aloud_once(page, server):
     )
     _press(page, "3")
     expect(_status(page)).to_have_text("✓ Saved: left accepted, right accepted")
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(300)  # time itself: whatever is said a second time is said by now
     assert page.evaluate("heard") == {
         "number": ["item 3 of 30"],
         "spoken": ["Item 3: Question 3 about f0?", "Saved: left accepted, right accepted"],
     }
 
 
-def test_the_pace_is_the_median_of_the_seconds_that_are_recorded(page, server):
-    log = _open(page, server, "pace")
+def test_the_pace_is_the_median_of_the_seconds_that_are_recorded(page, lab):
+    log = _open(page, lab, "pace")
     pace = page.locator(".vital .going .number").first
     for wait in (200, 900, 1500):
         expect(pace).to_have_text("")
-        page.wait_for_timeout(wait)
+        page.wait_for_timeout(wait)  # time itself: it is what the card measures
         _press(page, "1")
     expect(_progress(page)).to_have_text("item 4 of 30")
     expect(_status(page)).to_contain_text("✓ Saved")
@@ -550,12 +531,12 @@ def test_the_pace_is_the_median_of_the_seconds_that_are_recorded(page, server):
     expect(pace).to_have_text(f"{seconds.median():.1f} s an item · under a minute left")
 
 
-def test_keys_go_by_their_place_on_keyboards_of_other_letters(page, server):
-    log = _open(page, server, "layouts")
+def test_keys_go_by_their_place_on_keyboards_of_other_letters(page, lab):
+    log = _open(page, lab, "layouts")
     expect(_button(page, "Both")).not_to_have_attribute("aria-disabled", "true")
 
     def type_(key: str, code: str, **more: bool) -> None:
-        page.wait_for_timeout(220)
+        breathe(page)
         event = {"key": key, "code": code, "bubbles": True, "cancelable": True, **more}
         _card(page).evaluate(
             "(it, of) => it.dispatchEvent(new KeyboardEvent('keydown', of))", event
@@ -574,8 +555,8 @@ def test_keys_go_by_their_place_on_keyboards_of_other_letters(page, server):
     assert not log.history()["unsafe"].any()
 
 
-def test_arrows_scroll_a_long_response_and_leave_the_picture(page, server):
-    _open(page, server, "arrows", SPECIAL.replace("special", "arrows"))
+def test_arrows_scroll_a_long_response_and_leave_the_picture(page, lab):
+    _open(page, lab, "arrows", SPECIAL.replace("special", "arrows"))
     _press(page, "+", "+")
     picture = page.locator(".vital .stage img")
     before, text = picture.get_attribute("style"), page.locator(".vital .response .text").last
@@ -589,13 +570,13 @@ def test_arrows_scroll_a_long_response_and_leave_the_picture(page, server):
     expect(picture).not_to_have_attribute("style", before)
 
 
-def test_an_image_that_could_not_be_had_is_asked_again_when_it_is_shown_again(page, server, folder):
-    (folder / "unreachable").touch()
-    _open(page, server, "flaky", FLAKY)
+def test_an_image_that_could_not_be_had_is_asked_again_when_it_is_shown_again(page, lab):
+    (lab.folder / "unreachable").touch()
+    _open(page, lab, "flaky", FLAKY)
     _press(page, "1")
     expect(_card(page)).to_contain_text("Figure f1: this image cannot be shown: no archive")
-    (folder / "unreachable").unlink()
-    page.wait_for_timeout(250)
+    (lab.folder / "unreachable").unlink()
+    breathe(page)
     page.keyboard.press("u")
     expect(_progress(page)).to_have_text("item 1 of 2")
     _press(page, "1")
@@ -603,8 +584,8 @@ def test_an_image_that_could_not_be_had_is_asked_again_when_it_is_shown_again(pa
     expect(_button(page, "Both")).not_to_have_attribute("aria-disabled", "true")
 
 
-def test_calibration_shows_the_reference_and_goes_on_by_key(page, server):
-    log = _open(page, server, "calibration", CALIBRATION)
+def test_calibration_shows_the_reference_and_goes_on_by_key(page, lab):
+    log = _open(page, lab, "calibration", CALIBRATION)
     expect(page.locator(".vital h3")).to_have_text("Calibration")
     _press(page, "3")
     expect(page.locator(".vital .compared").first).to_contain_text("✓ the same")
@@ -616,13 +597,14 @@ def test_calibration_shows_the_reference_and_goes_on_by_key(page, server):
 
 
 @pytest.mark.parametrize("width", [1280, 768])
-def test_nothing_is_cut_off_and_what_is_touched_is_large_enough(server, width):
+def test_nothing_is_cut_off_and_what_is_touched_is_large_enough(lab, width):
     with chromium(width=width) as page:
-        _open(page, server, f"width{width}")
+        _open(page, lab, f"width{width}")
         card = _card(page)
         assert card.evaluate("(card) => card.scrollWidth <= card.clientWidth")
         cut = """(all) => all.filter((it) => it.scrollWidth > it.clientWidth + 1)
           .map((it) => it.innerText)"""
+        expect(_button(page, "Both")).to_be_visible()
         assert page.locator(".vital button").evaluate_all(cut) == []
         if width == 1280:
             assert card.bounding_box()["height"] < 760
@@ -630,7 +612,7 @@ def test_nothing_is_cut_off_and_what_is_touched_is_large_enough(server, width):
             check_narrow(page)
 
 
-def test_the_card_wears_the_dark_theme(page, server):
-    _open(page, server, "dark")
+def test_the_card_wears_the_dark_theme(page, lab):
+    _open(page, lab, "dark")
     colour = _card(page).evaluate("(panel) => getComputedStyle(panel).backgroundColor")
     assert max(int(part) for part in colour.split("(")[1].split(")")[0].split(",")[:3]) < 80

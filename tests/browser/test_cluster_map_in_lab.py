@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from lab import CHROMIUM, Lab, chromium, jupyter_lab, run_notebook, write_notebook
+from lab import IN_CHROMIUM, PICTURE, run_notebook, write_notebook
 from playwright.sync_api import Page, expect
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = [*IN_CHROMIUM, pytest.mark.parametrize("lab", ["light", "dark"], indirect=True)]
 
 # Two groups of figures, one in the map's upper left and one in its lower right, and one row that
 # has no place on it. What `picked()` holds is written under the map, for the test to read.
 CELLS = (
+    PICTURE,
     """
-import io
 import ipywidgets
 import numpy as np
-import pandas as pd
-from PIL import Image
-
-HOSTILE = '<b id="markup">bold</b><img src=x onerror="window.attacked = true">'
-
-def picture(figure_id):
-    file = io.BytesIO()
-    Image.new("RGB", (224, 224), "teal").save(file, format="JPEG")
-    return file.getvalue()
 
 names = [f"{side}{i}" for side in ("upper", "lower") for i in range(4)]
 upper = np.array([[-3 - i % 2, 3 + i // 2] for i in range(4)])
@@ -55,20 +41,13 @@ chooser.widget
 )
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
-def server(request, tmp_path_factory) -> Iterator[Lab]:
-    private = tmp_path_factory.mktemp("private")
-    with jupyter_lab(tmp_path_factory.mktemp("notebooks"), private, theme=request.param) as lab:
-        yield lab
-
-
 @pytest.fixture
-def page(server) -> Iterator[Page]:
-    with chromium() as page:
-        write_notebook(server.folder / "map.ipynb", CELLS)
-        run_notebook(page, server, "map.ipynb")
-        expect(page.locator(".vital img")).to_have_count(3)
-        yield page
+def page(page, lab) -> Page:
+    """The page with the map on it, all its images there."""
+    write_notebook(lab.folder / "map.ipynb", CELLS)
+    run_notebook(page, lab, "map.ipynb")
+    expect(page.locator(".vital img")).to_have_count(3)
+    return page
 
 
 def _button(page: Page, label: str):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,16 +12,15 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 from card_layout import check_narrow
-from lab import CHROMIUM, chromium
+from lab import IN_CHROMIUM, chromium
 from labelling_service import Labelling, labelling, write_run
+from pace import breathe
 from playwright.sync_api import Page, expect
+from waiting import until
 
 from vital_lib.labels import LabelLog
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = IN_CHROMIUM
 
 PEOPLE = ["ann", "bob", "cat", "dan", "eve"]  # each test has people of its own: one queue each
 OPEN_SECONDS = 30
@@ -37,13 +35,6 @@ def run(tmp_path_factory) -> Path:
 def service(run, tmp_path_factory) -> Iterator[Labelling]:
     with labelling(run, PEOPLE, tmp_path_factory.mktemp("private")) as service:
         yield service
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A page in a browser that may have more of them."""
-    with chromium() as first:
-        yield first.context.browser.new_context(viewport=first.viewport_size).new_page()
 
 
 def _open(page: Page, address: str) -> None:
@@ -62,7 +53,7 @@ def _judge(page: Page, number: int, key: str) -> None:
 
 
 def _press(page: Page, key: str) -> None:
-    page.wait_for_timeout(300)  # sooner, the card may take a press for the second of a double one
+    breathe(page)
     page.keyboard.press(key)
 
 
@@ -74,11 +65,8 @@ def _expect_number(page: Page, number: int) -> None:
 def _saved(run: Path, annotator: str, wanted: int) -> pd.DataFrame:
     """The annotator's standing judgements, once the log holds as many as `wanted`."""
     log = LabelLog(f"sqlite:///{run / 'labels.sqlite'}")
-    end = time.monotonic() + 20
-    while len(found := log.standing(annotator)) != wanted and time.monotonic() < end:
-        time.sleep(0.05)
-    assert len(found) == wanted
-    return found
+    until(lambda: len(log.standing(annotator)) == wanted, what=f"{wanted} of {annotator}'s stand")
+    return log.standing(annotator)
 
 
 def test_twenty_items_by_keys_alone_over_a_reload_and_an_undo(page, service, run):
@@ -177,9 +165,7 @@ def test_a_closed_pages_kernel_is_ended_and_an_open_ones_is_not(page, run, tmp_p
         _open(closed, service.links["yan"])
         assert len(service.kernels()) == 2
         closed.close()
-        end = time.monotonic() + 30
-        while len(service.kernels()) > 1 and time.monotonic() < end:
-            time.sleep(0.2)
+        until(lambda: len(service.kernels()) == 1, 30, "the closed page's kernel is ended")
         assert service.kernels() == {open_one}
         log = LabelLog(f"sqlite:///{run / 'labels.sqlite'}")
         claims = (

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from lab import CHROMIUM, Lab, chromium, jupyter_lab, run_notebook, write_notebook
+from lab import IN_CHROMIUM, PICTURE, Lab, run_notebook, write_notebook
 from playwright.sync_api import Page, expect
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = IN_CHROMIUM
 
 ROWS = """
-import io
-import pandas as pd
-from PIL import Image
-
-HOSTILE = '<b id="markup">bold</b><img src=x onerror="window.attacked = true">'
-
-def picture(figure_id):
-    file = io.BytesIO()
-    Image.new("RGB", (224, 224), "teal").save(file, format="JPEG")
-    return file.getvalue()
-
 figures = pd.DataFrame([
     {"figure_id": f, "caption": f"Caption of {f}. {HOSTILE}", "mentions": [HOSTILE],
      "modalities": ["mri"], "split": "train"} for f in ("f1", "f2", "f3")])
@@ -64,26 +46,9 @@ for panel in (FigureBrowser(figures, picture), PromptViewer(prompt),
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("notebooks")
-
-
-@pytest.fixture(scope="module")
-def server(folder, tmp_path_factory) -> Iterator[Lab]:
-    with jupyter_lab(folder, tmp_path_factory.mktemp("private"), theme="dark") as lab:
-        yield lab
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with chromium() as page:
-        yield page
-
-
-def _open(page: Page, server: Lab, name: str, *cells: str) -> None:
-    write_notebook(server.folder / name, cells)
-    run_notebook(page, server, name)
+def _open(page: Page, lab: Lab, name: str, *cells: str) -> None:
+    write_notebook(lab.folder / name, cells)
+    run_notebook(page, lab, name)
     page.wait_for_selector(".vital", timeout=30_000)
 
 
@@ -91,10 +56,10 @@ def _button(page: Page, label: str):
     return page.locator(".vital button", has_text=label)
 
 
-def test_every_panel_is_drawn_and_its_texts_stay_texts(page, server):
+def test_every_panel_is_drawn_and_its_texts_stay_texts(page, lab):
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    _open(page, server, "panels.ipynb", ROWS, ALL_PANELS)
+    _open(page, lab, "panels.ipynb", PICTURE + ROWS, ALL_PANELS)
     expect(page.locator(".vital")).to_have_count(7)
     expect(page.locator(".vital .picture img").first).to_be_visible()
     assert page.evaluate("document.querySelector('#markup')") is None

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from lab import _RUN_ALL, CHROMIUM, Lab, chromium, jupyter_lab, run_notebook, write_notebook
+from lab import _RUN_ALL, CHROMIUM, Lab, jupyter_lab, run_notebook, write_notebook
 from playwright.sync_api import Page, expect
 
 from vital_lib.clinic.server import Dials, Server, running
@@ -49,12 +49,6 @@ def lab(request, tmp_path_factory) -> Iterator[Lab]:
 def endpoint() -> Iterator[Server]:
     with running(Dials(latency=0.1, reply="fixed")) as server:
         yield server
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with chromium() as page:
-        yield page
 
 
 def _press(page: Page, label: str) -> None:

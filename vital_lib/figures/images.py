@@ -83,7 +83,11 @@ class FigureImage:
 
     def jpeg(self, max_side: int = 768) -> bytes:
         """JPEG bytes without metadata, no side longer than `max_side` pixels, never enlarged."""
-        return _jpeg(self, max_side)
+        picture = self.pixels()
+        picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=90)
+        return buffer.getvalue()
 
 
 def open_image(path: str | Path, *, inside: Path | None = None) -> FigureImage:
@@ -207,15 +211,6 @@ def _stretched(image: Image.Image) -> Image.Image:
     low, high = values.min(), values.max()
     scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
     return Image.fromarray(scaled.round().astype(np.uint8)).convert("RGB")
-
-
-@lru_cache(maxsize=256)
-def _jpeg(image: FigureImage, max_side: int) -> bytes:
-    picture = image.pixels()
-    picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
 
 
 def shown(value: Any) -> str:

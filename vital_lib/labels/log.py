@@ -166,11 +166,6 @@ class LabelLog:
         """The judgements that settle disagreements, in the columns of `preferences`."""
         return self._current(["adjudication"])
 
-    def judged(self, annotator: str) -> set[str]:
-        """The item_ids on which `annotator` has a standing judgement, skips included."""
-        rows = self.preferences()
-        return set(rows["item_id"][rows["annotator"] == annotator])
-
     def checked(self, **event: Any) -> dict[str, Any]:
         """One checked row of label_events, from the arguments of `record`."""
         unknown = set(event) - (set(EVENT_COLUMNS) - {"at"})

@@ -68,6 +68,9 @@ class Panel:
         self._turn = 0
         self._lock = threading.RLock()  # widget messages may come on another thread
         self.widget = _View(self._draw, self._closed)
+        # ipykernel (7.4) hands a press to the thread that wrote to the page last, which may wait
+        # in a cell by now, or be gone with an earlier page; it goes where the browser addressed it.
+        self.widget.comm._reply_subshell_for = lambda _data, addressed: addressed
         self.widget.on_msg(self._heard)
 
     def _state(self) -> dict[str, Any]:

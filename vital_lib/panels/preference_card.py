@@ -186,9 +186,8 @@ class PreferenceCard(Panel):
             item = unsealed(key)
             self._check(item)
             former = self._former(item, but=event_id)
-            corrected = {}
             if former:
-                corrected = {"corrects": former["event_id"], "queue_arm": former["queue_arm"]}
+                item |= {"corrects": former["event_id"], "queue_arm": former["queue_arm"]}
             said = {
                 "left_accepted": left_accepted,
                 "right_accepted": right_accepted,
@@ -196,7 +195,7 @@ class PreferenceCard(Panel):
                 "unsafe": unsafe,
             }
             self._log.record(
-                **{**item, **corrected},
+                **item,
                 **said,
                 annotator=self.annotator,
                 event_id=event_id,

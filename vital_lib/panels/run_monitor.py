@@ -37,9 +37,6 @@ class RunMonitor(Panel):
     def __init__(self, job: Job, title: str = "Requests to the model") -> None:
         super().__init__()
         self.title, self._job, self._asking = title, job, False
-        # ipykernel (7.4) hands a press to the thread that wrote to the page last, which may wait
-        # in a cell by now, or be gone with an earlier page; it goes where the browser addressed it.
-        self.widget.comm._reply_subshell_for = lambda _data, addressed: addressed
         self._show()
         threading.Thread(target=self._watch, name="vital-monitor", daemon=True).start()
 
