@@ -8,7 +8,7 @@ from collections import Counter
 
 import pandas as pd
 import pytest
-from loopback import Loopback, fault, in_process, said, save_image
+from loopback import Loopback, fault, in_process, said
 
 from vital_lib.demonstrations import import_demonstrations
 from vital_lib.figures import MODALITIES
@@ -17,6 +17,7 @@ from vital_lib.generation import (
     UNREAD_COLUMNS,
     compare_arms,
     draft_candidates,
+    draft_prompts,
     generate_arms,
     generate_candidates,
     generation_prompts,
@@ -25,18 +26,8 @@ from vital_lib.generation import (
 from vital_lib.generation.candidates import _draw, _pool
 from vital_lib.labels import LabelLog, Queue
 from vital_lib.panels.preference_card import PreferenceCard
-from vital_lib.tables import Workspace, empty_frame
+from vital_lib.tables import empty_frame
 from vital_lib.vlm import UNSENT, VLM, Control
-
-
-@pytest.fixture
-def run(tmp_path):
-    """A run with the images of twelve figures, f0 to f11."""
-    workspace = Workspace(tmp_path / "run")
-    (workspace.path / "images").mkdir()
-    for number in range(12):
-        save_image(workspace.path / "images" / f"f{number}.png", number)
-    return workspace
 
 
 def figures(count=3):
@@ -161,7 +152,7 @@ def test_an_unread_reply_is_a_row_of_unread_with_the_raw_reply(run):
     made, unread = draft_candidates(figures(), vlm, resolve=run.resolve)
     assert sorted(set(made["figure_id"])) == ["f0", "f2"]
     [row] = unread.to_dict("records")
-    assert (row["figure_id"], row["text"]) == ("f1", "no JSON") and row["reason"]
+    assert (row["figure_id"], row["text"]) == ("f1", "no JSON") and row["reason"] and row["sent"]
     assert vlm.ledger.trace(row["reply_id"])["text"] == "no JSON"
 
 
@@ -172,6 +163,7 @@ def test_an_image_that_cannot_be_read_costs_no_other_figure(run):
     made, unread = draft_candidates(figures(4), vlm, resolve=run.resolve)
     assert sorted(set(made["figure_id"])) == ["f0", "f3"] and len(bodies) == 2
     assert unread["figure_id"].tolist() == ["f1", "f2"] and unread["reply_id"].isna().all()
+    assert unread["sent"].tolist() == [False, False]
 
 
 def test_a_reply_after_a_server_error_becomes_candidates(run):
@@ -253,6 +245,7 @@ def test_the_same_seed_asks_the_same_and_another_seed_does_not(run):
 def test_adding_figures_changes_nothing_for_the_others(run):
     many = pool(*(demonstration(f"d{n}", MODALITIES[n % 5]) for n in range(40)))
     few, _, _ = generate(run, figures(3), many, seed=4)
+    assert set(few["figure_id"]) == {"f0", "f1", "f2"}
     more, _, _ = generate(run, figures(8).iloc[::-1], many, seed=4)
     columns = ["candidate_id", "demonstration_ids", "seed"]
     shared = more[more["figure_id"].isin(few["figure_id"])].sort_values("candidate_id")
@@ -272,6 +265,7 @@ def test_the_recorded_seed_alone_decides_which_demonstrations_are_drawn(run):
     made, _, _ = generate(run, figures(12), many)
     drawn = made.groupby("seed")["demonstration_ids"].agg(lambda ids: ids.iloc[0])
     opened = _pool(many, {}, run.resolve)
+    assert len(drawn) == 12
     for seed, ids in drawn.items():
         assert [one.id for one in _draw(opened, "another figure", seed)] == ids
 
@@ -317,6 +311,7 @@ def test_a_demonstration_without_its_image_is_shown_by_its_text(run):
     made, unread, [body] = generate(run, figures(1), shown)
     assert unread.empty and len(made["demonstration_ids"][0]) == 3
     texts = [message["content"] for message in body["messages"][1:-1:2]]
+    assert len(texts) == 3
     assert all(isinstance(text, str) and text.startswith("Caption: Caption of") for text in texts)
 
 
@@ -326,6 +321,7 @@ def test_a_figure_is_never_its_own_demonstration(run):
     )
     for seed in range(10):
         made, _, _ = generate(run, figures(3), own, seed=seed)
+        assert set(made["figure_id"]) == {"f0", "f1", "f2"}
         for row in made.to_dict("records"):
             assert row["demonstration_ids"] != [f"of-{row['figure_id']}"]
             assert len(row["demonstration_ids"]) == 1
@@ -364,6 +360,103 @@ def test_several_arms_are_written_under_one_control_and_a_stop_lists_the_rest(ru
     assert made.empty and not bodies
     assert unread["arm"].tolist() == ["clinician"] * 2 + ["none"] * 3
     assert set(unread["reason"]) == {UNSENT}
+    assert not unread["sent"].any() and unread["reply_id"].isna().all()
+
+
+def test_what_a_stop_left_unsent_stands_apart_from_what_came_back_unread(run):
+    """The first reply is unread; it stops the run, so that not even images are opened after it."""
+    control, bodies, opened = Control(), [], []
+
+    def answer(body, place):
+        bodies.append(body)
+        control.stop()
+        return said("no JSON")
+
+    def resolve(image):
+        opened.append(image)
+        return run.resolve(image)
+
+    vlm = VLM("generator", local=True, transport=in_process(answer), concurrency=1)
+    made, unread = draft_candidates(figures(12), vlm, resolve=resolve, control=control)
+    assert made.empty and len(opened) < 6
+    assert unread["figure_id"].tolist() == [f"f{n}" for n in range(12)]
+    assert unread["sent"].sum() == len(bodies) < 6
+    assert set(unread["reason"][~unread["sent"]]) == {UNSENT}
+    assert (unread["text"][unread["sent"]] == "no JSON").all()
+
+
+def test_what_is_kept_of_a_reply_that_was_read_is_not_its_raw_text(run, monkeypatch):
+    kept, ask = [], VLM.ask
+
+    def watched(self, prompts, **options):
+        kept.extend(ask(self, prompts, **options))
+        return kept
+
+    monkeypatch.setattr(VLM, "ask", watched)
+    generate(run, figures(2), ONE_EACH)
+    assert len(kept) == 2 and "rounds" not in repr(kept) and "A4.\\nMore." in repr(kept)
+
+
+OTHER_POLICY = "Write $rounds rounds about the last figure, as a radiologist would ask."
+
+
+def test_two_policies_are_compared_in_one_call_and_blind_on_the_card(run):
+    def answer(body, place):
+        bodies.append(body)
+        better = "radiologist" in body["messages"][0]["content"]
+        return said(json.dumps(conversation(2)).replace("A", "Better A" if better else "A"))
+
+    bodies = []
+    vlm = VLM("generator", local=True, transport=in_process(answer))
+    plan = [("clinician", figures(3), ONE_EACH), ("clinician", figures(3), ONE_EACH, OTHER_POLICY)]
+    made, unread = generate_arms(
+        plan, vlm, resolve=run.resolve, image_of=IMAGE_OF, rounds=2, seed=3
+    )
+    assert unread.empty and len(bodies) == 6 and made["candidate_id"].is_unique
+    assert run.write("candidates", made) == 2 * 3 * 2
+    own, other = (made[made["prompt_version"] == name] for name in made["prompt_version"].unique())
+    assert own["conversation_id"].tolist()[0] == "f0-final-clinician"
+    assert own["demonstration_ids"].tolist() == other["demonstration_ids"].tolist()
+    assert own["seed"].tolist() == other["seed"].tolist()  # they differ in the policy alone
+    items, key = paired_drafts(own, other)
+    assert len(items) == 2 * len(own) and set(key["side"]) == {"a", "b"}
+    log = LabelLog(f"sqlite:///{run.path / 'labels.sqlite'}")
+    image = run.path / "images" / "f0.png"
+    card = PreferenceCard(
+        Queue(log, items, "ada", repeats=0), items, figures(3), lambda _: image.read_bytes(), log
+    )
+    telling = ["clinician", *made["prompt_version"].str[:6].unique()]
+    assert not [word for word in telling if word in items.to_json()]
+    texts = items.set_index("candidate_id")["response"]
+    order = Queue(log, items, "ada", repeats=0).items().set_index("item_id")
+    for _ in range(6):
+        left = texts[order.at[card.item_id, "left_id"]]
+        card.choose("left" if left.startswith("Better") else "right")
+    found = compare_arms(log.preferences(), key, GROUPS)
+    assert (found["arms.a_wins"], found["arms.b_wins"]) == (0, 6)
+
+
+def test_drafts_under_another_policy_have_ids_of_their_own(run):
+    policy = "Write $questions questions, in short."
+    own, _ = draft_candidates(figures(2), model(drafts())[0], resolve=run.resolve)
+    vlm, bodies = model(drafts())
+    other, _ = draft_candidates(figures(2), vlm, resolve=run.resolve, policy=policy)
+    assert pd.concat([own, other])["candidate_id"].is_unique
+    assert bodies[0]["messages"][0]["content"] == "Write 4 questions, in short."
+    [prompt, _] = draft_prompts(figures(2), resolve=run.resolve, policy=policy)
+    assert set(other["prompt_version"]) == {prompt.version} != set(own["prompt_version"])
+    assert other["conversation_id"].str.endswith(f"-draft-none-{prompt.version[:6]}").all()
+    with pytest.raises(ValueError, match=r"must name \['questions'\]"):
+        draft_candidates(figures(1), vlm, resolve=run.resolve, policy="Write.")
+
+
+def test_the_pairs_of_another_comparison_have_ids_of_their_own(run):
+    a, b = two_arms(run, 2)
+    first, _ = paired_drafts(a, b)
+    again, _ = paired_drafts(a, b)
+    other, _ = paired_drafts(a, b.assign(response="Another answer."))
+    assert set(first["instruction_id"]) == set(again["instruction_id"])
+    assert not set(first["instruction_id"]) & set(other["instruction_id"])
 
 
 @pytest.mark.parametrize(

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
 from clinic_requests import any_image
+from waiting import until
 
 from vital_lib.clinic.server import Dials, running
 from vital_lib.prompts import verdict_prompt
 from vital_lib.vlm import UNSENT, VLM
 from vital_lib.vlm import job as job_module
 from vital_lib.vlm.job import Job
-
-
-@pytest.fixture(autouse=True)
-def no_key_of_mine(monkeypatch):
-    monkeypatch.delenv("VITAL_API_KEY", raising=False)
 
 
 @pytest.fixture
@@ -49,13 +44,6 @@ def verdicts(image, count):
     return [verdict_prompt(f"number {number}", image, "r", "x", "y") for number in range(count)]
 
 
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        threading.Event().wait(0.01)
-
-
 def test_the_result_is_what_the_work_returned():
     job = Job(lambda control: control.tally, 0).start()
     assert job.result() is job.control.tally
@@ -75,7 +63,7 @@ def test_waiting_for_the_result_raises_what_the_work_raised():
 
 def test_a_job_is_started_once_and_asked_for_its_result_only_then():
     runs = []
-    job = Job(runs.append, 1)
+    job = Job(lambda control: runs.append(control), 1)
     assert job.state()["status"] == "waiting"
     with pytest.raises(RuntimeError, match=r"start\(\)"):
         job.result()
@@ -182,7 +170,7 @@ def test_a_pause_stops_the_servers_count_and_a_stop_keeps_what_was_done(image):
         job.pause()
         until(lambda: server.stats()["in_flight"] == 0 == job.state()["in_flight"])
         asked = server.stats()["requests"]
-        threading.Event().wait(0.5)  # ten times the latency
+        threading.Event().wait(0.5)  # time itself, ten times the latency: nothing more comes
         assert server.stats()["requests"] == asked
         assert job.state()["status"] == "paused"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -23,7 +24,8 @@ GROUPS = {f"c{n}": f"g{n}" for n in range(20)}
 
 def ratings(*overall, repeat=0):
     rows = {"candidate_id": [f"c{n}" for n in range(len(overall))], "repeat": repeat}
-    return pd.DataFrame({**rows, "overall": overall}).astype({"overall": float})
+    frame = pd.DataFrame({**rows, "overall": overall, "reply_id": "in the ledger"})
+    return frame.astype({"overall": float})
 
 
 def accepted(*shares):
@@ -43,6 +45,13 @@ def test_measures_are_flat_metrics_with_their_intervals():
     flat = judging.metrics_of(found)
     assert flat["judge.null_share"] == 0.5
     assert flat["judge.null_share_low"] < 0.5 < flat["judge.null_share_high"]
+
+
+def test_what_was_not_sent_is_no_null_of_the_judges():
+    stopped = ratings(9, None, None, None)
+    stopped.loc[2:, "reply_id"] = ""
+    assert values(judging.null_rate(stopped, GROUPS)) == {"null_share": 0.5}
+    assert judging.null_rate(stopped[2:], GROUPS).empty
 
 
 def test_what_has_no_case_is_left_out():
@@ -210,10 +219,37 @@ def test_a_blanked_image_is_grey_of_the_same_size_and_made_once(tmp_path):
     image = open_image(resolve("a.png"))
     assert image.pixels().size == Image.open(tmp_path / "a.png").size
     assert len(image.pixels().getcolors()) == 1
-    (tmp_path / "a.png").unlink()
-    assert open_image(resolve("a.png")).sha256 == image.sha256
+    made = resolve("a.png").stat().st_mtime_ns
+    assert resolve("a.png").stat().st_mtime_ns == made
     with pytest.raises(UnreadableImage):
         resolve("gone.png")
+
+
+def test_another_image_under_the_same_name_is_blanked_anew(tmp_path):
+    resolve = judging.blanked(lambda image: tmp_path / image, tmp_path / "blank")
+    Image.new("L", (48, 48), 10).save(tmp_path / "a.png")
+    dark = open_image(resolve("a.png"))
+    Image.new("L", (64, 48), 200).save(tmp_path / "a.png")
+    bright = open_image(resolve("a.png"))
+    assert (dark.pixels().getpixel((0, 0)), bright.pixels().getpixel((0, 0))) == (
+        (10, 10, 10), (200, 200, 200)
+    )  # fmt: skip
+    assert bright.width == 64 and len(list((tmp_path / "blank").iterdir())) == 2
+
+
+def test_a_blanked_image_that_could_not_be_written_whole_is_not_there(tmp_path, monkeypatch):
+    save_image(tmp_path / "a.png", 1)
+    resolve = judging.blanked(lambda image: tmp_path / image, tmp_path / "blank")
+
+    def half(self, file, **options):
+        Path(file).write_bytes(b"\x89PNG half of it")
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
+        patched.setattr(Image.Image, "save", half)
+        resolve("a.png")
+    assert list((tmp_path / "blank").iterdir()) == []
+    assert len(open_image(resolve("a.png")).pixels().getcolors()) == 1
 
 
 # ------------------------------------------------------------------ on the clinic

@@ -6,30 +6,22 @@ import json
 
 import pandas as pd
 import pytest
-from loopback import Loopback, fault, in_process, said, save_image
+from loopback import Loopback, fault, in_process, said
 
 from vital_lib.judging import (
+    NULL_COLUMNS,
     RESPONSES,
+    blanked,
     combine_orders,
     compare_answers,
     compare_drafts,
-    rate_again,
+    nulls,
     rate_candidates,
     score_answers,
 )
 from vital_lib.prompts import VERSIONS, RatingCriteria
-from vital_lib.tables import Workspace, empty_frame
-from vital_lib.vlm import VLM
-
-
-@pytest.fixture
-def run(tmp_path):
-    workspace = Workspace(tmp_path / "run")
-    (workspace.path / "images").mkdir()
-    for number in range(4):
-        save_image((workspace.path / "images") / f"f{number}.png", number)
-    return workspace
-
+from vital_lib.tables import empty_frame
+from vital_lib.vlm import UNSENT, VLM, Control
 
 FIGURES = pd.DataFrame(
     [
@@ -84,7 +76,7 @@ def judge(answer, **options):
 
 def rate(run, frame, answer, **options):
     vlm = answer if isinstance(answer, VLM) else judge(answer)
-    return rate_candidates(frame, FIGURES, vlm, resolve=run.resolve, **options)
+    return rate_candidates(frame, FIGURES, vlm, **{"resolve": run.resolve, **options})
 
 
 # ------------------------------------------------------------------ ratings
@@ -130,17 +122,97 @@ def test_what_was_not_read_is_asked_again_and_nothing_else(run):
     silent = True
 
     def answer(said):
-        return "" if silent and said["Response"] == "odd" else rating(9)
+        return "no" if silent and said["Response"] == "odd" else rating(9)
 
     vlm, frame = judge(answer), candidates("fine", "odd")
     before = rate(run, frame, vlm, repeats=2)
     sent, silent = len(vlm.bodies), False
-    after = rate_again(before, frame, FIGURES, vlm, resolve=run.resolve)
-    assert before["overall"].isna().tolist() == [False, True, False, True]
+    same = rate(run, frame, vlm, repeats=2)
+    pd.testing.assert_frame_equal(same, before)  # unasked for, nothing is sent again
+    after = rate(run, frame, vlm, repeats=2, unread_again=True)
+    assert before["overall"].isna().tolist() == [False, False, True, True]
     assert after["overall"].tolist() == [9.0] * 4 and len(vlm.bodies) == sent + 2
-    names = ["candidate_id", "judge", "repeat", "reply_id"]
+    names = ["candidate_id", "judge", "repeat"]
     pd.testing.assert_frame_equal(after[names], before[names])
+    assert (after["reply_id"] == before["reply_id"]).tolist() == [True, True, False, False]
     assert run.write("ratings", after) == 4
+    rate(run, frame, vlm, repeats=2, unread_again=True)
+    assert len(vlm.bodies) == sent + 2
+
+
+def test_what_stays_unread_is_asked_again_once_a_call(run):
+    vlm = judge(lambda said: "no")
+    for times in (2, 3):  # the first call asks, and once more
+        ratings = rate(run, candidates("odd"), vlm, unread_again=True)
+        assert len(vlm.bodies) == times and ratings["overall"].isna().all()
+
+
+@pytest.mark.parametrize("of", ["scores", "verdicts", "blanked"])
+def test_unread_scores_verdicts_and_blanked_ratings_are_asked_again_too(run, of):
+    good = {"scores": scores(8, 8), "verdicts": verdict("first"), "blanked": rating(3)}[of]
+    silent = True
+    vlm = judge(lambda said: "no" if silent else good)
+
+    def ask(**options):
+        options |= {"resolve": run.resolve}
+        if of == "scores":
+            return score_answers(questions(2), answers("new", 2), vlm, **options)
+        if of == "verdicts":
+            return compare_answers(questions(2), BOTH, "old", "new", vlm, **options)
+        grey = blanked(run.resolve, run.path / "grey")
+        return rate(run, candidates("x", "y"), vlm, **options | {"resolve": grey})
+
+    before, silent = nulls(asked=ask()), False
+    after = ask(unread_again=True)
+    assert len(before) == len(after) and nulls(asked=after).empty
+    assert len(vlm.bodies) == 2 * len(after)
+
+
+def test_a_rating_that_was_read_is_kept_when_others_are_asked_again_in_vain(run):
+    vlm = judge(lambda said: "no" if said["Response"] == "odd" else rating(9))
+    ratings = rate(run, candidates("odd", "fine"), vlm, unread_again=True)
+    assert ratings["overall"].isna().tolist() == [True, False]
+
+
+def test_nulls_are_listed_of_every_kind_with_their_reason(run):
+    rated = rate(
+        run, candidates("fine", "odd"), lambda said: "no" if "odd" in said.values() else rating(9)
+    )
+    ((run.path / "images") / "f1.png").unlink()
+    compared = compare(run, lambda said: verdict("first"), count=2)
+    listed = nulls(ratings=rated, verdicts=compared)
+    assert list(listed) == list(NULL_COLUMNS)
+    assert listed[["asked", "id", "sent"]].to_numpy().tolist() == [
+        ["ratings", "c1", True], ["verdicts", "q1", False], ["verdicts", "q1", False]
+    ]  # fmt: skip
+    assert listed["why"][0].endswith("] no") and "not sent" in listed["why"][1]
+    assert nulls(ratings=rated[:1]).empty and list(nulls()) == list(NULL_COLUMNS)
+
+
+def test_what_a_stopped_run_did_not_send_is_listed_as_such_and_opens_no_image(run):
+    opened, control = [], Control()
+
+    def answer(said):
+        control.stop()
+        return rating(9)
+
+    def resolve(image):
+        opened.append(image)
+        return run.resolve(image)
+
+    frame = pd.concat(
+        candidates(f"says {n}", figure_id=f"f{n % 4}").assign(candidate_id=f"c{n}")
+        for n in range(400)
+    )
+    vlm = judge(answer, concurrency=1)
+    ratings = rate(run, frame, vlm, resolve=resolve, control=control)
+    assert ratings["candidate_id"].tolist() == frame["candidate_id"].tolist()
+    assert ratings["overall"].notna().sum() == len(vlm.bodies) < 10 and len(opened) <= 4
+    left = nulls(ratings=ratings)
+    assert len(left) == 400 - len(vlm.bodies) and not left["sent"].any()
+    assert set(left["why"]) == {f"[{UNSENT}]"} and run.write("ratings", ratings) == 400
+    again = rate(run, frame, vlm, control=Control())
+    assert again["overall"].notna().all() and len(vlm.bodies) == 400
 
 
 def test_all_unread_is_all_null(run):
@@ -163,6 +235,33 @@ def test_a_repeat_asks_the_same_judge_again(run):
     assert second["repeat"].tolist() == [0, 1]
     assert second["reply_id"][0] == first["reply_id"][0] != second["reply_id"][1]
     pd.testing.assert_frame_equal(second, again)
+
+
+def test_some_candidates_may_be_rated_more_often_than_others(run):
+    vlm = judge(lambda said: rating(5))
+    ratings = rate(run, candidates("x", "y"), vlm, repeats={"c1": 3})
+    assert ratings[["candidate_id", "repeat"]].values.tolist() == [
+        ["c0", 0], ["c1", 0], ["c1", 1], ["c1", 2],
+    ]  # fmt: skip
+
+
+def test_an_image_is_opened_once_for_all_repeats(run):
+    opened = []
+
+    def resolve(image):
+        opened.append(image)
+        return run.resolve(f"images/f{int(image) % 12}.png")
+
+    known = pd.concat([FIGURES.iloc[:1]] * 70, ignore_index=True)
+    known = known.assign(figure_id=[f"f{n}" for n in range(70)], image=[f"{n}" for n in range(70)])
+    frame = pd.concat(
+        candidates(f"says {n}", figure_id=f"f{n}").assign(candidate_id=f"c{n}") for n in range(70)
+    )
+    vlm, counts = judge(lambda said: rating(5)), []
+    ratings = rate_candidates(frame, known, vlm, resolve=resolve, repeats=3, on_reply=counts.append)
+    assert len(ratings) == len(vlm.bodies) == 210 and opened == [f"{n}" for n in range(70)]
+    assert len({body["seed"] for body in vlm.bodies}) == 3
+    assert ratings["repeat"].tolist() == 70 * [0, 1, 2] and counts == [*range(1, 211)]
 
 
 def test_the_judge_sees_image_figure_instruction_and_response(run):
@@ -386,7 +485,7 @@ def test_an_unread_verdict_is_null_and_not_a_tie(run, raw):
 
 def test_a_single_order_combines_to_null(run):
     verdicts = compare(run, prefers("new"), count=1).query("order == 'ab'")
-    assert combine_orders(verdicts)["winner"].isna().all()
+    assert combine_orders(verdicts)["winner"].isna().tolist() == [True]
 
 
 def test_a_persons_verdict_is_combined_already(run):

@@ -141,6 +141,26 @@ def test_a_version_changes_with_the_template_and_with_the_schema_only():
     assert len({sheet.version, *(other.version for other in changed)}) == 4
 
 
+def test_another_policy_is_sent_as_it_stands_and_is_another_version():
+    policy = "Write $questions questions; $$5 each. Nothing of the caption."
+    prompt, own = draft_prompt(FIGURE, IMAGE, 3, policy), draft_prompt(FIGURE, IMAGE, 3)
+    assert (
+        prompt.messages[0]["content"] == ["Write 3 questions; $5 each. Nothing of the caption."]
+        and prompt.messages[1:] == own.messages[1:]
+    )
+    assert prompt.version == draft_prompt(FIGURE, OTHER, 4, policy).version != own.version
+    assert draft_prompt(FIGURE, IMAGE, 3, prompts.POLICIES["draft"]) == own
+    spoken = generation_prompt(FIGURE, IMAGE, [], policy="Write $rounds rounds.")
+    assert spoken.messages[0]["content"] == ["Write 5 rounds."]
+    assert spoken.version not in prompts.VERSIONS.values()
+
+
+@pytest.mark.parametrize("policy", ["Write some.", "Write $rounds.", "$questions of $topic", ""])
+def test_a_policy_that_names_other_variables_is_refused(policy):
+    with pytest.raises(ValueError, match=r"draft policy names .*; it must name \['questions'\]"):
+        draft_prompt(FIGURE, IMAGE, 3, policy)
+
+
 def test_every_object_of_every_schema_is_closed_and_every_field_required():
     def objects(node):
         if isinstance(node, dict):
@@ -178,7 +198,7 @@ def test_plain_json_and_fenced_json_are_read_alike():
         '{"winner": "first"}',
         '{"rationale": "", "winner": "FIRST"}',
         '{"rationale": "", "winner": "A"}',
-        '{"rationale": "", "winner": "first"} and more',
+        '{"rationale": "", "winner": "first"} and {"rationale": "", "winner": "first"}',
         2 * '```\n{"rationale": "", "winner": "first"}\n```\n',
         '{"rationale": "", "winner": "first"',
     ],
@@ -277,6 +297,9 @@ def test_the_policies_are_files_and_their_words_are_the_version():
         ("Score: high praise would be too kind.\nOverall: 3", 3),
         ("<think>\nScore: 9\n</think>\nScore: 4", 4),
         ("```text\nOverall: 5\n```", 5),
+        ("9 points", 9),
+        ("8 out of 10 points", 8),
+        ("Overall: 8.5 points out of 10 - the side is right", 8.5),
     ],
 )
 def test_a_rating_in_words_is_the_number_that_it_declares(text, overall):
@@ -302,6 +325,10 @@ def test_a_rating_in_words_is_the_number_that_it_declares(text, overall):
         "> Score: 9",
         "It deserves no more. Score: 9",
         '"overall": 9',
+        "9 points of 100",
+        "Score: 9 points off",
+        "2 points deducted",
+        "8 out of 10 points, or 9",
     ],
 )
 def test_a_number_that_is_not_plainly_the_rating_is_not_taken(text):
@@ -332,10 +359,32 @@ def test_the_criteria_are_read_beside_the_overall_rating_and_may_be_left_out():
         ("Winner: first\nOn reflection:\nFinal verdict: tie", "tie"),
         ("The two say the same. [[C]]", "tie"),
         ("second", "second"),
+        ("Winner: Assistant A", "first"),
+        ("Winner: **Response B**", "second"),
+        ("Winner: Answer 2 is better", "second"),
+        ("Winner: the first answer is clearly better than the second", "first"),
+        ("Better answer: A is better because it names the side", "first"),
+        ("Winner: Neither is better.", "tie"),
     ],
 )
 def test_the_verdict_is_the_last_one_that_is_declared(text, winner):
     assert parse(VERDICT, text).winner == winner
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Winner: Answer 2 is not better",
+        "Winner: Answer 2 is better at first, but the first is right",
+        "Winner: Answer 2 is better because it is long, but Answer 1 is right",
+        "Winner: A or B",
+        "Winner: Assistant C",
+        "Winner: first\nFinal verdict: rather the other one",
+    ],
+)
+def test_a_winner_that_is_not_plainly_named_is_not_taken(text):
+    with pytest.raises(Unread, match="winner"):
+        parse(VERDICT, text)
 
 
 def test_scores_in_words_need_both_and_each_once():
@@ -408,6 +457,48 @@ def test_json_after_a_preamble_is_read_and_json_that_does_not_fit_is_nothing_els
     assert parse(RATING, f"Here is my rating:\n{rating_json(overall=4)}").overall == 4
     with pytest.raises(Unread, match="Rating: "):
         parse(RATING, '{"overall": 4}\nScore: 4')
+
+
+FIRST = '{"rationale": "It names the side.", "winner": "first"}'
+FOUR = rating_json(overall=4)
+ROUND = '{"rounds": [{"instruction": "What?", "response": "It.", "question_type": null}]}'
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        (VERDICT, f"{FIRST}\n\nI hope that this helps!"),
+        (VERDICT, f"Here is my verdict: {FIRST}"),
+        (VERDICT, f"The first names the side, the second does not.\n\n{FIRST}\nThank you."),
+        (RATING, f"```json\n{FOUR}\n```\nLet me know if more is needed."),
+        (RATING, f"A lesion of 3 cm.\nRating: {FOUR} It says too much."),
+        (TURNS, f"Sure! Here is the conversation in JSON:\n{ROUND}\n\nIt is all in the image."),
+    ],
+)
+def test_json_is_read_with_words_before_and_after_it(prompt, text):
+    assert parse(prompt, text) in [parse(VERDICT, FIRST), parse(RATING, FOUR), parse(TURNS, ROUND)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        (VERDICT, f"{FIRST}\nWait, the side is wrong there."),
+        (VERDICT, f"{FIRST}\nFinal verdict: second"),
+        (VERDICT, f"```\n{FIRST}\n```\nBut Answer 2 says so, too."),
+        (VERDICT, f'{FIRST}\n{{"rationale": "", "winner": "sec'),
+        (VERDICT, f"An answer would look like this: {FIRST}"),
+        (VERDICT, f"For example:\n{FIRST}\nI cannot see the image."),
+        (VERDICT, f"I'm sorry, but I can't judge medical images. The form:\n{FIRST}"),
+        (VERDICT, f"I would never say {FIRST}"),
+        (RATING, f"{FOUR}\nSo it is 7 for me."),
+        (RATING, f"Score: 9\n{FOUR}"),
+        (RATING, f"{FOUR}\n{rating_json(overall=5)}"),
+        (TURNS, f"{ROUND}\nUser: And where?\nAssistant: On the left."),
+    ],
+)
+def test_json_that_the_words_around_it_leave_in_doubt_is_unread(prompt, text):
+    with pytest.raises(Unread):
+        parse(prompt, text)
 
 
 # ------------------------------------------------------------------ replies made up by the thousand

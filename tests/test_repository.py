@@ -23,10 +23,9 @@ TORCH_FREE = [
     *("clinic.service", "clinic.people", "clinic.figure_set", "clinic.server"),
     "labelling",
 ]
-CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = (
-    5_000,
-    10_400,
-)  # of Python: no blanks, comments, docstrings
+# Of Python: no blanks, comments, docstrings. The second number only keeps growth in sight: it went
+# from 10,400 to 10,600 with what generation and judging needed to survive real endpoints.
+CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 10_600
 
 
 def _modules(folder: Path) -> list[Path]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 
 import pytest
+from clinic_requests import any_image
+from waiting import until
 
 from vital_lib.panels import RunMonitor
+from vital_lib.prompts import verdict_prompt
+from vital_lib.vlm import VLM
 from vital_lib.vlm.job import Job
 
 
@@ -43,10 +46,7 @@ def monitor(job):
 
 def shown(monitor, **wanted):
     """What is shown, once it is what is wanted."""
-    end = time.monotonic() + 10
-    while not wanted.items() <= monitor.widget.state.items():
-        assert time.monotonic() < end, f"wanted {wanted}, shown {monitor.widget.state}"
-        threading.Event().wait(0.01)
+    until(lambda: wanted.items() <= monitor.widget.state.items(), 10, f"{wanted} is shown")
     return monitor.widget.state
 
 
@@ -63,13 +63,13 @@ def test_a_job_started_later_is_watched_from_then_on(job, monitor, work):
     assert shown(monitor, done=7)["failed"] == 2
     work.release.set()
     state = shown(monitor, status="finished")
-    assert (state["message"], state["seconds"]) == ("2 of them without a value", 0)
+    assert (state["message"], state["seconds"]) == ("2 without a value, 3 not sent", 0)
 
 
 def test_the_browser_is_told_only_of_changes(job, monitor):
     job.start()
     turn = shown(monitor, status="running")["turn"]
-    threading.Event().wait(0.8)  # several looks at the job
+    threading.Event().wait(0.8)  # time itself: several looks at the job
     assert monitor.widget.state["turn"] == turn
     job.control.tally.in_flight = 3
     assert shown(monitor, in_flight=3)["turn"] == turn + 1
@@ -80,15 +80,19 @@ def test_many_quick_replies_send_few_messages(job, monitor):
     turn = shown(monitor, status="running")["turn"]
     for _ in range(200):
         job.control.tally.done += 1
-        threading.Event().wait(0.005)
+        threading.Event().wait(0.005)  # time itself: 200 replies in about a second
     shown(monitor, done=200)
     assert monitor.widget.state["turn"] - turn < 15
 
 
 def test_pause_and_resume_are_buttons(job, monitor):
     job.start()
+    job.control.tally.in_flight = 3
     press(monitor, "pause")
     assert monitor.widget.state["status"] == job.state()["status"] == "paused"
+    assert "under way still arrives" in monitor.widget.state["message"]
+    job.control.tally.in_flight = 0
+    shown(monitor, message="nothing more is sent until it is resumed")
     press(monitor, "resume")
     assert monitor.widget.state["status"] == job.state()["status"] == "running"
 
@@ -103,8 +107,28 @@ def test_stop_asks_once_more(job, monitor, work):
     press(monitor, "stop")
     press(monitor, "stop")
     assert monitor.widget.state["status"] == job.state()["status"] == "stopping"
+    job.control.tally.done = 8
     work.release.set()
-    assert "is kept" in shown(monitor, status="stopped")["message"]
+    assert "2 not sent; what was done is kept" in shown(monitor, status="stopped")["message"]
+
+
+def test_what_a_job_asks_in_several_calls_adds_up(tmp_path):
+    """Also what it asks anew beyond the number that it was to ask."""
+    prompts = [verdict_prompt(str(n), any_image(tmp_path), "r", "x", "y") for n in range(5)]
+    vlm = VLM()
+
+    def work(control):
+        return [
+            *vlm.ask(prompts[:3], control=control),
+            *vlm.ask(prompts[3:], control=control),
+            *vlm.ask(prompts[:2], control=control, again=True),
+        ]
+
+    job = Job(work, len(prompts))
+    monitor, replies = RunMonitor(job.start()), job.result()
+    state = shown(monitor, status="finished")
+    assert (state["done"], state["total"], state["message"]) == (7, 7, "all answered")
+    assert state["tokens_in"] == sum(reply.tokens_in for reply in replies) > 0
 
 
 def test_what_holds_the_run_up_is_said(job, monitor):
@@ -138,4 +162,5 @@ def test_watching_ends_with_the_job(job, work):
 
 
 def test_what_is_shown_is_plain(job, monitor):
-    json.dumps(monitor.widget.state)
+    state = monitor.widget.state
+    assert json.loads(json.dumps(state, allow_nan=False)) == state

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import errno
+import gc
 import io
+import itertools
 import json
 import signal
 import socket
@@ -15,19 +19,35 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import httpx2
+import numpy as np
 import pytest
 from loopback import Loopback, fault, in_process, said, save_image
 from PIL import Image
+from skimage.data import immunohistochemistry
 
 from vital_lib.figures import open_image
 from vital_lib.prompts import Prompt, RatingCriteria, rating_prompt, verdict_prompt
-from vital_lib.vlm import VLM, CostCeiling, Ledger, ModelUnavailable, UnknownPrice, cost_per
-from vital_lib.vlm.faults import KEY_NAMES
+from vital_lib.vlm import (
+    VLM,
+    CostCeiling,
+    Ledger,
+    LedgerUnwritable,
+    ModelUnavailable,
+    UnknownPrice,
+    cost,
+    cost_per,
+    faults,
+)
+from vital_lib.vlm.faults import KEY_NAMES, without_key
+from vital_lib.vlm.images import Images
+from vital_lib.vlm.ledger import Entry, Request
 from vital_lib.vlm.prices import ImageRule, price_of
+from vital_lib.vlm.wire import make_body, make_request
 
 KEY = "sk-planted-0123456789abcdef"
 FIGURE = {"caption": "CT of the head.", "mentions": [], "modalities": ["ct_scan"]}
@@ -178,14 +198,61 @@ def test_exported_replies_are_replayed_without_ledger_or_network(image, tmp_path
         VLM("judge", replay=tmp_path / "replies.jsonl")
 
 
-def test_a_ledger_of_before_there_were_prices_is_read_on(image, tmp_path):
+def test_replies_are_found_again_whatever_is_paid_for_the_model(tmp_path, prices):
+    """Replayed, too: the price table also says how an image is scaled, but no key is made of it."""
+    large = open_image(save_image(tmp_path / "large.png", seed=1, side=1600))
     with Loopback(echo) as server:
-        first = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 2))
-        with sqlite3.connect(tmp_path / "l.sqlite") as other:
-            for column in ("usd", "attempt"):
-                other.execute(f"ALTER TABLE replies DROP COLUMN {column}")
-        [known, *_] = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3))
-    assert len(server.bodies) == 3 and known.text == first[0].text
+        options = {"base_url": server.base_url, "ledger": tmp_path / "l.sqlite"}
+        paid = VLM("judge", prices=prices, **options)
+        replies = paid.ask(verdicts(large, 2))
+        assert VLM("judge", local=True, **options).ask(verdicts(large, 2)) == replies
+        paid.ledger.export(tmp_path / "replies.jsonl")
+    assert len(server.bodies) == 2
+    replay = VLM("judge", base_url=server.base_url, replay=tmp_path / "replies.jsonl")
+    assert replay.ask(verdicts(large, 2)) == replies
+    traced = replay.ledger.trace(replies[0].reply_id)
+    assert traced["image_rule"] == "tiles 85 170"
+    assert traced["messages"][-1]["content"][0] == {"image": large.sha256, "size": [1600, 1600]}
+
+
+def test_parameters_are_sent_and_kept_and_make_another_request(image):
+    [prompt] = verdicts(image, 1)
+    images, asked = Images(ImageRule.read("low 85")), {"seed": 0, "repeat": 0}
+    plain, none, warm, hot = (
+        make_request("judge", prompt, images.rule, **asked, **more)
+        for more in (
+            {},
+            {"parameters": {}},
+            {"parameters": {"temperature": 0.5, "top_p": 1}},
+            {"parameters": {"temperature": 1}},
+        )
+    )
+    again = replace(warm, parameters={"top_p": 1, "temperature": 0.5})
+    assert plain.key == none.key and again.key == warm.key
+    assert len({plain.key, warm.key, hot.key}) == 3
+    body = make_body(warm, prompt, images)
+    assert (body["temperature"], body["top_p"], body["model"]) == (0.5, 1, "judge")
+    ledger = Ledger()
+    ledger.append([(warm, Entry(answered=True))])
+    assert ledger.trace(warm.reply_id)["parameters"] == {"temperature": 0.5, "top_p": 1}
+
+
+@pytest.mark.parametrize("place", ["folder", "no_ledger.txt", "no_ledger.txt/l.sqlite"])
+def test_a_ledger_that_cannot_be_opened_is_one_line_with_path_and_way_out(tmp_path, place):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "no_ledger.txt").write_text("a diary, not a data base\n" * 100)
+    with pytest.raises(LedgerUnwritable, match="or move the run") as caught:
+        VLM("judge", local=True, ledger=tmp_path / place)
+    assert str(tmp_path / place) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_new_ledger_on_a_full_disk_says_so(tmp_path, monkeypatch):
+    def full(path, *args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(LedgerUnwritable, match=r"No space left on device.*Free space"):
+        Ledger(tmp_path / "new" / "l.sqlite")
 
 
 def test_model_text_image_seed_repeat_and_version_each_make_another_request(image, tmp_path):
@@ -403,7 +470,30 @@ def test_a_reply_without_usage_or_other_trimmings_is_read(image):
     answer = 200, {}, json.dumps({"choices": [{"message": {"content": content}}]}).encode()
     with Loopback(lambda _, place: answer) as server:
         [reply] = local(server).ask(verdicts(image, 1))
-    assert reply.value.winner == "first" and reply.tokens_in == 0
+    assert reply.value.winner == "first"
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        *("null", "{}", '"many"', "[]", '{"prompt_tokens": null, "completion_tokens": null}'),
+        '{"prompt_tokens": -5000, "completion_tokens": -5000}',
+        '{"prompt_tokens": 0.5, "completion_tokens": 9.5}',
+        '{"prompt_tokens": 1e400, "completion_tokens": 10000000000000000000}',
+        '{"prompt_tokens": true, "completion_tokens": "20"}',
+    ],
+)
+def test_tokens_that_cannot_be_so_spoil_no_reply_and_are_counted_by_length(image, prices, usage):
+    content = json.dumps({"rationale": "it lies left " * 10, "winner": "first"})
+    choices = json.dumps([{"message": {"content": content}}])
+    answer = 200, {}, f'{{"choices": {choices}, "usage": {usage}}}'.encode()
+    with Loopback(lambda _, place: answer) as server:
+        vlm = local(server, prices=prices, local=False)
+        thought = vlm.estimate(verdicts(image, 1))["tokens_in"]
+        [reply] = vlm.ask(verdicts(image, 1))
+    assert reply.value.winner == "first"
+    assert (reply.tokens_in, reply.tokens_out) == (thought, len(content) // 4)
+    assert vlm.spent()["usd"] == reply.usd == vlm.price.usd(thought, len(content) // 4) > 0
 
 
 # ------------------------------------------------------------------ faults
@@ -467,10 +557,12 @@ def test_a_dropped_connection_is_tried_again(image):
     assert reply.value.rationale == "0"
 
 
-def test_a_prompt_that_always_fails_is_one_reply_without_a_value(image):
+def test_a_prompt_that_always_fails_is_one_reply_without_a_value(image, monkeypatch):
+    monkeypatch.setattr(faults, "_spread", lambda state: 0.001)
+
     def answer(body, place):
         if "number 1" in body["messages"][1]["content"][1]["text"]:
-            return fault(500, "cannot digest this image", retry_after_ms="1")
+            return fault(500, "cannot digest this image")
         return echo(body)
 
     with Loopback(answer) as server:
@@ -479,8 +571,9 @@ def test_a_prompt_that_always_fails_is_one_reply_without_a_value(image):
     assert "cannot digest this image" in replies[1].reason
 
 
-def test_an_endpoint_that_fails_everything_ends_the_run(image):
-    with Loopback(lambda body, place: fault(500, retry_after_ms="0")) as server:
+def test_an_endpoint_that_fails_everything_ends_the_run(image, monkeypatch):
+    monkeypatch.setattr(faults, "_spread", lambda state: 0.001)
+    with Loopback(lambda body, place: fault(500)) as server:
         vlm = local(server)
         with pytest.raises(ModelUnavailable, match="failed"):
             vlm.ask(verdicts(image, 1000))
@@ -556,6 +649,19 @@ def test_the_key_is_sent_and_appears_nowhere_else(image, tmp_path, monkeypatch):
     files = b"".join(path.read_bytes() for path in tmp_path.glob("l.sqlite*"))
     assert b"bad request" in files and KEY.encode() not in files
     assert KEY not in repr(replies) + repr(vlm) + repr(vars(vlm))
+
+
+@pytest.mark.parametrize("before", ["", "u", "me", "you"])
+def test_a_masked_or_encoded_key_is_taken_out_and_plain_words_are_not(monkeypatch, before):
+    monkeypatch.setenv("VITAL_API_KEY", KEY)
+    encoded = base64.b64encode((before + KEY).encode()).decode()
+    for form in (KEY, KEY[:8], f"{KEY[:11]}********{KEY[-4:]}", f"{KEY[:9]}...", encoded):
+        shown = without_key(f"refused {form} there")
+        assert shown.startswith("refused ") and shown.endswith("[VITAL_API_KEY] there")
+        assert len(shown) <= len("refused [VITAL_API_KEY] there") + 4  # of what stood before it
+    assert without_key(KEY[:7]) == KEY[:7]
+    monkeypatch.setenv("VITAL_API_KEY", "clinical-secret")
+    assert without_key("a clinical view, clinical-secret") == "a clinical view, [VITAL_API_KEY]"
 
 
 def test_openais_key_goes_to_openai_alone(image, monkeypatch):
@@ -781,7 +887,12 @@ def test_a_dated_snapshot_has_its_models_price_unless_it_has_its_own():
 
 
 @pytest.mark.parametrize(
-    "line", ["judge,x,1,tiles 85 170,", "judge,-1,1,low 85,", "judge,1,1,cubes 3,", "judge,1"]
+    "line",
+    [
+        *("judge,x,1,tiles 85 170,", "judge,-1,1,low 85,", "judge,1,1,cubes 3,", "judge,1"),
+        *("judge,1,1,tiles 85 inf,", "judge,1,1,low nan,", "judge,1,1,side 0 85,"),
+        *("judge,1,1,patches -1 1536,", "judge,inf,1,low 85,"),
+    ],
 )
 def test_a_line_of_prices_that_cannot_be_read_is_named(prices, line):
     prices.write_text(f"{PRICES}{line}\n")
@@ -824,14 +935,98 @@ def test_how_an_image_is_sent_can_be_looked_at(tmp_path):
     assert row["bytes"] == len(base64.b64decode(data))
 
 
-def test_text_is_counted_by_the_tokenizer_where_there_is_one(image, monkeypatch):
-    def by_word(model):
-        return SimpleNamespace(encode_ordinary=str.split)
+def test_an_image_is_encoded_once_and_kept_on_disk_while_nobody_holds_it(
+    image, tmp_path, monkeypatch
+):
+    encoded = []
+    encode = Images._encode
+    monkeypatch.setattr(Images, "_encode", lambda *a: encoded.append(1) or encode(*a))
+    with Loopback(echo) as server:
+        vlm = local(server)
+        vlm.ask(verdicts(image, 20))
+        gc.collect()
+        assert len(encoded) == 1 and len(vlm.images._held) == 0
+        vlm.ask(verdicts(image, 20), again=True)
+    sent = [body["messages"][1]["content"][0]["image_url"]["url"] for body in server.bodies]
+    assert len(encoded) == 1 and len(sent) == 40 and len(set(sent)) == 1
+    [kept] = Path(vlm.images._folder.name).iterdir()
+    del vlm
+    gc.collect()
+    assert not kept.parent.exists()
 
+
+@pytest.mark.parametrize("trouble", ["nearly full", "gone"])
+def test_an_image_that_cannot_be_kept_on_disk_is_sent_all_the_same(image, monkeypatch, trouble):
+    with Loopback(echo) as server:
+        vlm = local(server)
+        if trouble == "gone":
+            vlm.images._folder.cleanup()
+        else:
+            usage = SimpleNamespace(free=2**30)
+            monkeypatch.setattr("vital_lib.vlm.images.shutil.disk_usage", lambda path: usage)
+        replies = vlm.ask(verdicts(image, 3))
+    assert all(reply.value for reply in replies)
+    folder = Path(vlm.images._folder.name)
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("side", [1200, 2400])
+def test_a_picture_scaled_for_sending_looks_as_when_scaled_slowly(tmp_path, side):
+    """What a JPEG loses anyway hides the difference: of histology, which is full of detail."""
+    Image.fromarray(immunohistochemistry()).resize((side, side)).save(tmp_path / "large.png")
+    images, figure = Images(ImageRule.read("side 768 85")), open_image(tmp_path / "large.png")
+    best = figure.pixels().resize((768, 768), Image.Resampling.LANCZOS)
+    slowly = io.BytesIO()
+    best.save(slowly, "JPEG", quality=90)
+
+    def away(data):
+        seen = np.asarray(Image.open(io.BytesIO(data))).astype(float)  # (768, 768, 3)
+        return ((seen - np.asarray(best)) ** 2).mean()
+
+    sent = base64.b64decode(images.encoded(figure).result().split(",")[1])
+    assert away(sent) < 1.1 * away(slowly.getvalue())
+
+
+def by_word(model):
+    """A tokenizer as `tiktoken` has them, to which a word is a token."""
+    return SimpleNamespace(encode_ordinary=str.split)
+
+
+def unable(*args):
+    raise OSError("no network")
+
+
+@pytest.fixture
+def tiktoken(monkeypatch):
+    """A stand-in for the package, with tokenizers that no other test has loaded."""
+    module = SimpleNamespace(encoding_for_model=by_word)
+    monkeypatch.setitem(sys.modules, "tiktoken", module)
+    cost._counter.cache_clear()
+    yield module
+    cost._counter.cache_clear()
+
+
+def texts_of(prompt):
+    """All text that is sent, the form of the reply included."""
+    texts = [part for m in prompt.messages for part in m["content"] if isinstance(part, str)]
+    return [*texts, json.dumps(prompt.schema.model_json_schema())]
+
+
+def test_text_is_counted_by_the_tokenizer_which_is_loaded_before_anything_is_asked(image, tiktoken):
     [prompt] = verdicts(image, 1)
-    words = sum(len(p.split()) for m in prompt.messages for p in m["content"] if isinstance(p, str))
-    monkeypatch.setitem(sys.modules, "tiktoken", SimpleNamespace(encoding_for_model=by_word))
-    assert VLM("gpt-4o-2024-08-06").estimate([prompt])["tokens_in"] == words + 255
+    words = sum(len(text.split()) for text in texts_of(prompt))
+    vlm = VLM("gpt-4o-2024-08-06", max_usd=1.0)
+    tiktoken.encoding_for_model = unable
+    assert vlm.estimate([prompt])["tokens_in"] == words + 255
+    assert vlm.cost.reserve(prompt) > 0
+
+
+def test_without_its_tokenizer_text_is_counted_by_length_and_that_is_said(image, tiktoken, caplog):
+    [prompt] = verdicts(image, 1)
+    tiktoken.encoding_for_model = unable
+    tokens = VLM("gpt-4o").estimate([prompt])["tokens_in"]
+    assert tokens == sum(len(text) // 4 for text in texts_of(prompt)) + 255
+    assert "'gpt-4o': tokens are counted by length" in caplog.text
 
 
 def test_the_ceiling_is_kept_and_the_run_goes_on_when_it_is_raised(image, tmp_path, prices):
@@ -859,6 +1054,90 @@ def test_a_ceiling_is_passed_by_no_more_than_what_is_in_flight(image, tmp_path, 
         with pytest.raises(CostCeiling):
             vlm.ask(verdicts(image, 100))
     assert vlm.spent()["usd"] <= 20.0 + 2 * 3 * 8.0
+
+
+def asked_of(model, number, prompt="verdict"):
+    """A request of its own, of about 1,000 tokens."""
+    said = json.dumps({"role": "user", "content": [f"number {number}"]})
+    return Request(model, prompt, "v", 0, 0, (said,), "schema", tokens_in=1000)
+
+
+def test_a_ceiling_holds_for_all_who_use_the_ledger(image, tmp_path, prices):
+    prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")  # 0.02 each
+    options = {"ledger": tmp_path / "l", "prices": prices, "local": False, "concurrency": 2}
+    with Loopback(echo) as server:
+        vlms = [local(server, max_usd=1.0, **options) for _ in range(3)]
+        for number, vlm in enumerate(vlms):
+            with contextlib.suppress(CostCeiling):
+                vlm.ask(verdicts(image, 40, start=100 * number))
+        with pytest.raises(CostCeiling):
+            vlms[0].ask(verdicts(image, 40, start=1000))
+    assert 0.9 < vlms[0].spent()["usd"] <= 1.0 == pytest.approx(len(server.bodies) * 0.02, abs=0.1)
+
+
+def test_what_another_process_spends_meanwhile_counts(image, tmp_path, prices):
+    [prompt] = verdicts(image, 1)
+    vlm = VLM("judge", ledger=tmp_path / "l", prices=prices, max_usd=1.0)
+    vlm.cost.reserve(prompt)
+    other = Ledger(tmp_path / "l")
+    other.append([(asked_of("judge-2", 1), Entry(answered=True, usd=5.0))])
+    vlm.cost.reserve(prompt)  # another model's spending is another ceiling's
+    other.append([(asked_of("judge", 1), Entry(answered=True, usd=0.9999))])
+    with pytest.raises(CostCeiling, match=r"1\.00\d\d USD are spent"):
+        vlm.cost.reserve(prompt)
+
+
+def test_what_may_have_been_charged_without_a_reply_stays_claimed(image, prices):
+    prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")  # guessed: 0.08 each
+    [prompt] = verdicts(image, 1)
+    for entry, left in ((None, 9), (Entry(False, error="cut off", usd=None), 9), (Entry(True), 10)):
+        kept = VLM("judge", prices=prices, max_usd=0.805).cost
+        kept.settle(kept.reserve(prompt), entry)
+        assert times_until_the_ceiling(kept, prompt) == left
+    unsent = VLM("judge", prices=prices, max_usd=0.805).cost
+    unsent.release(unsent.reserve(prompt))
+    assert times_until_the_ceiling(unsent, prompt) == 10
+
+
+def times_until_the_ceiling(cost, prompt):
+    for times in itertools.count():
+        try:
+            cost.reserve(prompt)
+        except CostCeiling:
+            return times
+
+
+def test_what_a_kill_or_a_fault_cut_off_counts_at_its_estimate(image, tmp_path, prices):
+    prices.write_text(f"{PRICES}judge,100,1000,side 768 85,2026-01-01\n")  # 0.10 + 0.08 each
+    ledger = Ledger(tmp_path / "l")
+    lost, failed, refused, answered = (asked_of("judge", number) for number in range(4))
+    ledger.append([], [lost, failed, refused, answered, lost, asked_of("judge-2", 9)])
+    ledger.append(
+        [
+            (failed, Entry(False, error="connection lost", usd=None)),
+            (refused, Entry(False, error="too large", usd=0.0)),
+            (answered, Entry(True, tokens_out=80, usd=0.5)),
+        ]
+    )
+    found = ledger.unanswered()
+    assert found.loc[found["model"] == "judge", "reply_id"].tolist() == [
+        failed.reply_id,
+        lost.reply_id,
+    ]
+    [prompt] = verdicts(image, 1)
+    options = {"ledger": tmp_path / "l", "prices": prices}
+    each = VLM("judge", **options).estimate([prompt])["usd"]
+    with pytest.raises(CostCeiling, match=r"0\.8600 USD are spent"):
+        VLM("judge", max_usd=0.86 + each - 1e-9, **options).cost.reserve(prompt)
+    assert VLM("judge", max_usd=0.86 + each + 1e-9, **options).cost.reserve(prompt) > 0
+
+
+def test_what_is_set_aside_follows_the_replies_as_they_arrive(image, prices):
+    [prompt] = verdicts(image, 1)
+    vlm = VLM("judge", prices=prices, max_usd=10.0)
+    guessed = vlm.cost.reserve(prompt)
+    vlm.ledger.append([(asked_of("judge", 1), Entry(answered=True, tokens_out=2080, usd=0.0))])
+    assert vlm.cost.reserve(prompt) == pytest.approx(guessed + 2000 * 10 / 1e6)
 
 
 def test_a_ceiling_below_zero_is_refused():

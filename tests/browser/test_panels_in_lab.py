@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lab import IN_CHROMIUM, PICTURE, Lab, run_notebook, write_notebook
 from playwright.sync_api import Page, expect
 
@@ -14,6 +16,7 @@ figures = pd.DataFrame([
 drafts = pd.DataFrame([
     {"candidate_id": f"{f}-r{r}-{x}", "instruction_id": f"{f}-r{r}", "figure_id": f,
      "conversation_id": f, "stage": "draft", "arm": "none", "round": r, "generator": "clinic",
+     "prompt_version": "0123456789",
      "instruction": f"Question {r} about {f}?", "response": f"Answer {x}. {HOSTILE}",
      "question_type": "side", "demonstration_ids": [], "flags": []}
     for f in ("f1", "f2", "f3") for r in (1, 2, 3) for x in "ab"])
@@ -46,6 +49,9 @@ for panel in (FigureBrowser(figures, picture), PromptViewer(prompt),
 """
 
 
+_ONE = re.compile(r"^[\d.]+px$")  # column, where there is room for no more
+
+
 def _open(page: Page, lab: Lab, name: str, *cells: str) -> None:
     write_notebook(lab.folder / name, cells)
     run_notebook(page, lab, name)
@@ -74,3 +80,8 @@ def test_every_panel_is_drawn_and_its_texts_stay_texts(page, lab):
     _button(page, "Ask").click()
     expect(page.locator(".vital .answers")).to_contain_text("Which side?<b id=")
     assert faults == []
+
+    page.set_viewport_size({"width": 700, "height": 900})
+    wide = "(panels) => panels.map((panel) => panel.scrollWidth - panel.clientWidth)"
+    expect(page.locator(".vital .disagreement")).to_have_css("grid-template-columns", _ONE)
+    assert page.locator(".vital").evaluate_all(wide) == [0] * 7

@@ -115,7 +115,7 @@ def choice_metrics(
     Args:
         figures, features: as for `choose_figures`.
         chosen: figure_ids.
-        usd_per_figure: what one generation costs, where known (``VLM.estimate``).
+        usd_per_figure: where known, ``VLM.estimate`` of one figure's prompts, one for each arm.
 
     Returns:
         ``choice.figures``, ``choice.covered`` (share), ``choice.distance`` (mean, to the nearest

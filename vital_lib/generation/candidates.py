@@ -10,31 +10,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from vital_lib.figures import MODALITIES, FigureImage, UnreadableImage, open_image
 from vital_lib.generation.grounding import grounding_flags
-from vital_lib.prompts import Prompt, draft_prompt, generation_prompt
+from vital_lib.prompts import VERSIONS, Drafts, Prompt, draft_prompt, generation_prompt
 from vital_lib.tables import empty_frame
-from vital_lib.vlm import VLM, Reply
-from vital_lib.vlm.control import Control
+from vital_lib.vlm import UNSENT, VLM, Control, Reply
 
 ARMS = ("none", "random", "clinician")
 """Whose demonstrations the generator was shown."""
 
-UNREAD_COLUMNS = ("figure_id", "reply_id", "reason", "text")
-"""Columns of the second frame: figures without candidates, and why; reply_id null if not sent."""
+UNREAD_COLUMNS = ("figure_id", "reply_id", "reason", "text", "sent")
+"""Columns of the second frame: figures without candidates, and why. Where `sent` is false nothing
+came back, since nothing was asked (reply_id is null): the image is unreadable, or a run stopped."""
 
 FEWER = "fewer_than_asked"
 """Flag of every candidate of a reply with fewer questions or rounds than were asked for."""
 
 Resolve = Callable[[str], Path]
-OnReply = Callable[[int], None]
 _Sent = tuple[Prompt, list[str]]  # and the ids of the demonstrations in it
 _PromptOf = Callable[[Mapping[str, Any], FigureImage, int], _Sent]
 
@@ -46,9 +45,8 @@ def draft_candidates(
     resolve: Resolve,
     questions: int = 4,
     seed: int = 0,
-    again: bool = False,
-    on_reply: OnReply | None = None,
-    control: Control | None = None,
+    policy: str | None = None,
+    **sending: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Draft instructions with two responses each, to be labelled.
 
@@ -57,28 +55,20 @@ def draft_candidates(
         resolve: from an `image` to its file (``Workspace.resolve``).
         questions: instructions to ask for, per figure.
         seed: of the run; each figure's own request seed is derived from it and the figure's id.
-        again: ask anew where the ledger holds an answer, as for the figures of `unread`.
-        on_reply: called with the number of figures done (``VLM.ask``).
-        control: pauses and stops the run (``VLM.ask``).
+        policy: another text in place of ``prompts.POLICIES["draft"]``; its version goes into the
+            ids, so that drafts under several policies may stand together.
+        sending: `again` (ask anew where the ledger holds an answer, as for the figures of
+            `unread`), `on_reply` and `control`, as for ``VLM.ask``.
 
     Returns:
         (rows of the table drafts, with `grounding_flags`; frame of `UNREAD_COLUMNS`).
 
     Raises:
-        ValueError: a figure stands in `figures` twice.
+        ValueError: a figure stands in `figures` twice, or `policy` does not name $questions.
     """
-
-    prompt_of = _without_demonstrations(questions)
-    sending = {"again": again, "on_reply": on_reply, "control": control}
+    prompt_of = _without_demonstrations(questions, policy)
     asked, unread = _ask(figures, vlm, prompt_of, resolve, seed, sending)
-    rows = [
-        _row(one, vlm, "draft", "none", place, letter, question, response)
-        | {"flags": [FEWER] if len(one.reply.value.questions) < questions else []}
-        for one in asked
-        for place, question in enumerate(one.reply.value.questions, start=1)
-        for letter, response in (("a", question.response_a), ("b", question.response_b))
-    ]
-    return _flagged(rows, "drafts", figures), unread
+    return _frame(asked, "drafts", "none", questions, vlm, figures), unread
 
 
 def generate_candidates(
@@ -91,9 +81,8 @@ def generate_candidates(
     image_of: Mapping[str, str],
     rounds: int = 5,
     seed: int = 0,
-    again: bool = False,
-    on_reply: OnReply | None = None,
-    control: Control | None = None,
+    policy: str | None = None,
+    **sending: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write one conversation about each figure, after one demonstration per modality.
 
@@ -112,48 +101,41 @@ def generate_candidates(
         rounds: rounds to ask for; a conversation with fewer is kept and flagged.
         seed: of the run; each figure's own, which its candidates record, decides its draw and goes
             with its request.
-        again: ask anew where the ledger holds an answer, as for the figures of `unread`.
-        on_reply: called with the number of figures done (``VLM.ask``).
-        control: pauses and stops the run (``VLM.ask``).
+        policy: another text in place of ``prompts.POLICIES["generation"]``; its version goes into
+            the ids, so that candidates under several policies may stand together.
+        sending: as for `draft_candidates`.
 
     Returns:
         (rows of the table candidates, with `grounding_flags`; frame of `UNREAD_COLUMNS`).
 
     Raises:
-        ValueError: an unknown arm, a pool that does not fit it, or a figure that stands twice.
+        ValueError: an unknown arm, a pool that does not fit it, a figure that stands twice, or a
+            `policy` that does not name $rounds.
     """
     _check_arm(arm, demonstrations)
-    prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds)
-    sending = {"again": again, "on_reply": on_reply, "control": control}
+    prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds, policy)
     asked, unread = _ask(figures, vlm, prompt_of, resolve, seed, sending)
-    rows = [
-        _row(one, vlm, "final", arm, place, "a", round, round.response)
-        | {"flags": [FEWER] if len(one.reply.value.rounds) < rounds else []}
-        for one in asked
-        for place, round in enumerate(one.reply.value.rounds, start=1)
-    ]
-    return _flagged(rows, "candidates", figures), unread
+    return _frame(asked, "candidates", arm, rounds, vlm, figures), unread
 
 
 def generate_arms(
-    plan: Iterable[tuple[str, pd.DataFrame, pd.DataFrame]],
-    vlm: VLM,
-    control: Control | None = None,
-    **settings: Any,
+    plan: Iterable[tuple], vlm: VLM, control: Control | None = None, **settings: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`generate_candidates` for several arms, one after another under one `control`.
+    """`generate_candidates` for several arms or policies, one after another under one `control`.
 
     Args:
-        plan: (arm, figures, demonstrations) of each arm.
+        plan: (arm, figures, demonstrations) of each arm; with a policy as a fourth where one is
+            to be compared with another: their candidates differ in prompt_version and in ids.
         settings: further arguments of `generate_candidates`, the same for all.
 
     Returns:
         As `generate_candidates`, all arms together; the unread also with their `arm`.
     """
     made, unread = [], []
-    for arm, figures, demonstrations in plan:
+    for arm, figures, demonstrations, *policy in plan:
+        own = {**settings, "policy": policy[0]} if policy else settings
         rows, failed = generate_candidates(
-            figures, demonstrations, vlm, arm=arm, control=control, **settings
+            figures, demonstrations, vlm, arm=arm, control=control, **own
         )
         made.append(rows)
         unread.append(failed.assign(arm=arm))
@@ -161,11 +143,15 @@ def generate_arms(
 
 
 def draft_prompts(
-    figures: pd.DataFrame, *, resolve: Resolve, questions: int = 4, seed: int = 0
+    figures: pd.DataFrame,
+    *,
+    resolve: Resolve,
+    questions: int = 4,
+    seed: int = 0,
+    policy: str | None = None,
 ) -> Iterator[Prompt]:
     """The prompts that `draft_candidates` sends with these arguments, as `generation_prompts`."""
-    for _, prompt in _prompts(figures, _without_demonstrations(questions), resolve, seed, []):
-        yield prompt
+    return _only_prompts(figures, _without_demonstrations(questions, policy), resolve, seed)
 
 
 def generation_prompts(
@@ -176,52 +162,86 @@ def generation_prompts(
     image_of: Mapping[str, str],
     rounds: int = 5,
     seed: int = 0,
+    policy: str | None = None,
 ) -> Iterator[Prompt]:
     """The prompts that `generate_candidates` sends with these arguments, to look at or to count.
 
     One per figure, in order; a figure whose image cannot be read has none.
     """
-    prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds)
-    for _, prompt in _prompts(figures, prompt_of, resolve, seed, []):
-        yield prompt
+    prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds, policy)
+    return _only_prompts(figures, prompt_of, resolve, seed)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """One figure that was asked about; its image and messages are not held on to."""
+class _Asked(NamedTuple):
+    """One figure that was asked about, in columns; its image and messages are not held on to."""
 
     figure_id: str
     seed: int
     prompt_version: str
     demonstration_ids: list[str]
-    reply: Reply | None = None
 
 
-def _without_demonstrations(questions: int) -> _PromptOf:
-    def prompt_of(figure: Mapping[str, Any], image: FigureImage, _: int) -> _Sent:
-        return draft_prompt(figure, image, questions), []
+class _Answer(NamedTuple):
+    """What is kept of a reply: what it says, in columns, or why it says nothing."""
 
-    return prompt_of
+    reply_id: str
+    reason: str | None
+    text: str  # empty where the reply was read
+    said: list[tuple[int, str, str, str | None, str]]
 
 
-def _after_demonstrations(pool: list[_Demonstration], rounds: int) -> _PromptOf:
+_Read = list[tuple[_Asked, _Answer]]
+_COLUMNS = ["round", "letter", "instruction", "question_type", "response"]  # of what is said
+
+
+def _answer(reply: Reply) -> _Answer:
+    value = reply.value
+    if value is None:
+        return _Answer(reply.reply_id, reply.reason, reply.text, [])
+    drafted = isinstance(value, Drafts)
+    said = [
+        (place, letter, one.instruction, one.question_type, response)
+        for place, one in enumerate(value.questions if drafted else value.rounds, start=1)
+        for letter, response in (
+            (("a", one.response_a), ("b", one.response_b)) if drafted else (("a", one.response),)
+        )
+    ]
+    return _Answer(reply.reply_id, None, "", said)
+
+
+def _without_demonstrations(questions: int, policy: str | None) -> _PromptOf:
+    return lambda figure, image, _: (draft_prompt(figure, image, questions, policy), [])
+
+
+def _after_demonstrations(pool: list[_Demonstration], rounds: int, policy: str | None) -> _PromptOf:
     def prompt_of(figure: Mapping[str, Any], image: FigureImage, seed: int) -> _Sent:
         drawn = _draw(pool, figure["figure_id"], seed)
         shown = [(one.row, one.image) for one in drawn]
-        return generation_prompt(figure, image, shown, rounds), [one.id for one in drawn]
+        return generation_prompt(figure, image, shown, rounds, policy), [one.id for one in drawn]
 
     return prompt_of
 
 
+def _only_prompts(*asking: Any) -> Iterator[Prompt]:
+    return (prompt for _, prompt in _prompts(*asking, {}))
+
+
 def _prompts(
-    figures: pd.DataFrame, prompt_of: _PromptOf, resolve: Resolve, seed: int, unread: list[tuple]
+    figures: pd.DataFrame,
+    prompt_of: _PromptOf,
+    resolve: Resolve,
+    seed: int,
+    unreadable: dict[str, str],
+    control: Control | None = None,
 ) -> Iterator[tuple[_Asked, Prompt]]:
-    """Each figure's prompt; a row is added to `unread` for one whose image cannot be read."""
+    """Each figure's prompt until a stop; why there is none goes into `unreadable`, by figure_id."""
     for figure in figures.to_dict("records"):
+        if control is not None and control.state == "stopped":
+            return
         try:
             image = open_image(resolve(figure["image"]))
         except UnreadableImage as error:
-            unread.append((figure["figure_id"], None, str(error), ""))
+            unreadable[figure["figure_id"]] = str(error)
             continue
         own = _number(seed, figure["figure_id"])
         prompt, demonstration_ids = prompt_of(figure, image, own)
@@ -235,62 +255,57 @@ def _ask(
     prompt_of: _PromptOf,
     resolve: Resolve,
     seed: int,
-    sending: Mapping[str, Any],
-) -> tuple[list[_Asked], pd.DataFrame]:
+    sending: dict,
+) -> tuple[_Read, pd.DataFrame]:
     """Ask about every figure; (those whose reply was read, frame of the others)."""
     twice = figures["figure_id"][figures["figure_id"].duplicated()]
     if len(twice):
         raise ValueError(f"figure {twice.iloc[0]!r} stands twice: its candidates' ids would clash")
     sent: list[_Asked] = []
-    unread: list[tuple[str, str | None, str, str]] = []
+    unreadable: dict[str, str] = {}
 
     def prompts() -> Iterator[Prompt]:
-        for one, prompt in _prompts(figures, prompt_of, resolve, seed, unread):
+        control = sending.get("control")
+        for one, prompt in _prompts(figures, prompt_of, resolve, seed, unreadable, control):
             sent.append(one)
             yield prompt
 
-    replies = vlm.ask(prompts(), **sending)
-    asked = [replace(one, reply=reply) for one, reply in zip(sent, replies, strict=True)]
-    unread += [
-        (one.figure_id, one.reply.reply_id, one.reply.reason, one.reply.text)
-        for one in asked
-        if one.reply.value is None
+    answers = vlm.ask(prompts(), into=_answer, **sending)
+    asked = list(zip(sent, answers, strict=True))
+    back = {one.figure_id: answer for one, answer in asked if answer.reason != UNSENT}
+    unread = [
+        (name, back[name].reply_id, back[name].reason, back[name].text, True)
+        if name in back
+        else (name, None, unreadable.get(name, UNSENT), "", False)
+        for name in figures["figure_id"]
+        if name not in back or not back[name].said
     ]
-    answered = [one for one in asked if one.reply.value is not None]
-    return answered, pd.DataFrame(unread, columns=list(UNREAD_COLUMNS))
+    frame = pd.DataFrame(unread, columns=list(UNREAD_COLUMNS)).astype({"sent": bool})
+    return [(one, answer) for one, answer in asked if answer.said], frame
 
 
-def _row(
-    one: _Asked, vlm: VLM, stage: str, arm: str, place: int, letter: str, said: Any, response: str
-) -> dict[str, Any]:
-    conversation_id = f"{one.figure_id}-{stage}-{arm}"
-    instruction_id = f"{conversation_id}-r{place}"
-    return {
-        "candidate_id": f"{instruction_id}-{letter}",
-        "instruction_id": instruction_id,
-        "conversation_id": conversation_id,
-        "figure_id": one.figure_id,
-        "stage": stage,
-        "arm": arm,
-        "round": place,
-        "instruction": said.instruction,
-        "response": response,
-        "question_type": said.question_type,
-        "demonstration_ids": list(one.demonstration_ids),
-        "generator": vlm.model,
-        "prompt_version": one.prompt_version,
-        "seed": one.seed,
-        "reply_id": one.reply.reply_id,
-    }
-
-
-def _flagged(rows: list[dict[str, Any]], table: str, figures: pd.DataFrame) -> pd.DataFrame:
-    """The rows as a frame of `table`; what `grounding_flags` finds comes after other flags."""
-    empty = empty_frame(table)
+def _frame(
+    asked: _Read, table: str, arm: str, wanted: int, vlm: VLM, figures: pd.DataFrame
+) -> pd.DataFrame:
+    """What was said as rows of `table`; what `grounding_flags` finds comes after other flags."""
+    stage, empty = "draft" if table == "drafts" else "final", empty_frame(table)
+    rows = [(*one, answer.reply_id, *said) for one, answer in asked for said in answer.said]
     if not rows:
         return empty
-    frame = pd.DataFrame(rows)[list(empty)]
-    return frame.assign(flags=frame["flags"] + grounding_flags(frame, figures))
+    frame = pd.DataFrame(rows, columns=[*_Asked._fields, "reply_id", *_COLUMNS])
+    frame = frame.assign(stage=stage, arm=arm, generator=vlm.model)
+    frame["conversation_id"] = frame["figure_id"] + f"-{stage}-{arm}" + _of_policy(frame)
+    frame["instruction_id"] = frame["conversation_id"] + "-r" + frame["round"].astype(str)
+    frame["candidate_id"] = frame["instruction_id"] + "-" + frame["letter"]
+    few = frame.groupby("figure_id")["round"].transform("max") < wanted
+    frame["flags"] = few.map({True: [FEWER], False: []}) + grounding_flags(frame, figures)
+    return frame[list(empty)]
+
+
+def _of_policy(frame: pd.DataFrame) -> pd.Series:
+    """What tells ids apart that were made under another policy than our own."""
+    versions = frame["prompt_version"]
+    return ("-" + versions.str[:6]).where(~versions.isin(VERSIONS.values()), "")
 
 
 class _Demonstration:

@@ -30,7 +30,8 @@ def paired_drafts(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Pairs of what two prompts or arms wrote about the same figure in the same round.
 
-    Ids are hashes, and which response comes first is a coin's: neither tells a or b. Of an
+    Ids are hashes of what is compared, and which response comes first is a coin's: neither tells
+    a or b, and judgements of one comparison are never taken for those of another. Of an
     instruction with two responses (a draft) the first is taken; a round that only one side has is
     left out.
 
@@ -54,8 +55,9 @@ def paired_drafts(
         )
     items, key = [], []
     for place in shared:
-        item_id = f"pair-{_hash(seed, *place)}"
         pair = {side: rows[place] for side, rows in sides.items()}
+        texts = [(row["candidate_id"], row["response"]) for row in pair.values()]
+        item_id = f"pair-{_hash(seed, *place, *texts)}"
         same = pair["a"]["instruction"] == pair["b"]["instruction"]
         for side in sorted(pair, key=lambda side: _hash(seed, item_id, side)):
             row, candidate_id = pair[side], f"{item_id}-{_hash(seed, item_id, side)}"

@@ -5,11 +5,12 @@ measured beside people (``measures``). The package knows nothing of the selector
 """
 
 from vital_lib.judging.asking import (
+    NULL_COLUMNS,
     RESPONSES,
     combine_orders,
     compare_answers,
     compare_drafts,
-    rate_again,
+    nulls,
     rate_candidates,
     score_answers,
 )
@@ -28,6 +29,7 @@ from vital_lib.judging.probes import KINDS, blanked, planted
 
 __all__ = [
     "KINDS",
+    "NULL_COLUMNS",
     "RESPONSES",
     "blank_falls",
     "blanked",
@@ -40,10 +42,10 @@ __all__ = [
     "measured",
     "metrics_of",
     "null_rate",
+    "nulls",
     "planted",
     "position_bias",
     "probe_falls",
-    "rate_again",
     "rate_candidates",
     "score_answers",
 ]

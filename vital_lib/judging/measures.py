@@ -13,12 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from vital_lib.statistics import (
-    Interval,
-    difference_interval,
-    mean_interval,
-    ratio_interval,
-)
+from vital_lib.statistics import Interval, difference_interval, mean_interval, ratio_interval
 
 COLUMNS = ("measure", "value", "low", "high", "n", "meaning")
 """Columns of what every function here returns; n counts what the measure was taken on."""
@@ -61,12 +56,13 @@ def measured(**intervals: Interval) -> pd.DataFrame:
 
 
 def null_rate(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Measure null_share: replies that held no rating.
+    """Measure null_share: replies that held no rating; what was not sent is none of them.
 
     Args:
-        ratings: columns candidate_id, overall.
+        ratings: columns candidate_id, overall, reply_id (empty where nothing was sent).
         groups: candidate_id -> group_id, of all that are rated; as in every function here.
     """
+    ratings = ratings[ratings["reply_id"] != ""]
     if ratings.empty:
         return measured()
     nulls = ratings["overall"].isna().astype(float)

@@ -8,14 +8,15 @@ image is the same request about a grey picture. This module knows nothing of mea
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from vital_lib.figures import blank, open_image
+from vital_lib.tables import write_whole
 
 KINDS = ("side", "modality", "count", "negation")
 """What a probe turns wrong."""
@@ -82,15 +83,15 @@ def planted(candidates: pd.DataFrame) -> pd.DataFrame:
 def blanked(resolve: Callable[[str], Path], folder: Path) -> Callable[[str], Path]:
     """A `resolve` for `rate_candidates` under which every image is grey, kept in `folder`.
 
-    The grey is each image's own mean (``figures.blank``). It raises UnreadableImage, as opening
-    the image itself does.
+    The grey is each image's own mean (``figures.blank``), and its file's name the image's hash.
+    It raises UnreadableImage, as opening the image itself does.
     """
 
     def resolve_blank(image: str) -> Path:
-        target = folder / f"{hashlib.sha256(image.encode()).hexdigest()[:16]}.png"
+        seen = open_image(resolve(image))
+        target = folder / f"{seen.sha256[:16]}.png"
         if not target.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            blank(open_image(resolve(image))).save(target)
+            write_whole(target, partial(blank(seen).save, format="PNG"))
         return target
 
     return resolve_blank

@@ -72,11 +72,12 @@ def _column(conversation: pd.DataFrame) -> dict[str, Any]:
     first = conversation.iloc[0]
     arm, shown = plain(first["arm"]), len(first["demonstration_ids"])
     demonstrations = f"{shown} demonstration{'' if shown == 1 else 's'} shown"
+    about = [first["stage"], first["generator"], f"prompt {plain(first['prompt_version'])[:6]}"]
     order = _ARMS.index(arm) if arm in _ARMS else len(_ARMS)
     return {
         "order": [plain(first["stage"]) != "draft", order],
         "arm": _ARM_NAMES.get(arm, arm),
-        "about": " · ".join([plain(first["stage"]), plain(first["generator"]), demonstrations]),
+        "about": " · ".join([*map(plain, about), demonstrations]),
         "rounds": {str(number): _round(rows) for number, rows in conversation.groupby("round")},
     }
 

@@ -12,22 +12,27 @@ function draw(state, ui) {
     h("span", { class: "muted small" }, `mean difference ${state.mean.toFixed(2)}`),
     h("span", { class: "grow" }), pager(state, ui));
   const number = (text) => h("td", { class: "number" }, text);
-  const measured = state.measures.length ? h("div", { class: "box" },
+  const measured = state.measures.length ? h("div", { class: "box scroll" },
     section("The judge, measured", h("table", null,
       h("tr", null, ["", "value", "95 % interval", "n"].map((name) => h("th", null, name))),
       state.measures.map(([meaning, ...numbers]) =>
         h("tr", null, h("td", { class: "wrap" }, meaning), numbers.map(number)))))) : null;
-  const policy = state.policy ? h("div", { class: "box" }, section("The policy",
-    h("p", { class: "text small" }, state.policy))) : null;
-  const judge = measured || policy
-    ? h("div", { class: "body two judged" }, measured, policy) : null;
+  const several = state.versions.length > 1;  // then the text can be that of one of them at most
+  const policy = state.policy ? h("div", { class: "box scroll" },
+    h("div", { class: "row", style: "margin-bottom:4px" }, h("h4", null, "The policy"),
+      tags(state.versions.map((version) => `version ${version}`), several ? "warn" : ""),
+      several ? h("span", { class: "small no" }, "ratings by several versions stand here") : null),
+    h("p", { class: "text small" }, state.policy)) : null;
+  const judge = measured || policy ? h("div", {
+    class: `body judged ${measured && policy ? "two" : ""}` }, measured, policy) : null;
   if (!shown) return [head, h("div", { class: "body muted" },
     "No candidate here has both a rating and a person's tick or cross."), judge];
-  const list = h("div", { class: "list" }, state.list.map(([gap, instruction], place) =>
-    button([h("span", { class: `number ${gap > 0 ? "no" : "yes"}` }, signed(gap)),
-      h("span", { class: "clip" }, instruction)], () => ui.latest("jump", place + 1),
-    { class: "item", "aria-pressed": String(place + 1 === state.n) })),
-  state.more ? h("p", { class: "muted small" }, `the ${state.of} largest`) : null);
+  const list = h("div", { class: "list scroll" }, h("h4", null, "Judge − people"),
+    state.list.map(([gap, instruction], place) =>
+      button([h("span", { class: `number ${gap > 0 ? "no" : "yes"}` }, signed(gap)),
+        h("span", { class: "clip" }, instruction)], () => ui.latest("jump", place + 1),
+      { class: "item", title: instruction, "aria-pressed": String(place + 1 === state.n) })),
+    state.more ? h("p", { class: "muted small" }, `the ${state.of} largest`) : null);
   return [head, h("div", { class: "body disagreement" }, list,
     h("div", null, ui.picture(shown.figure, 480, 220),
       section("Caption", h("p", { class: "text" }, shown.caption || "none")),

@@ -21,7 +21,8 @@ class JudgePanel(Paged):
 
     Args:
         ratings: columns candidate_id, overall, criteria, rationale; unread ratings are left out,
-            repeats averaged, the first one's reasons shown.
+            repeats averaged, the first one's reasons shown. With prompt_version, it is shown what
+            version of the policy they were made by, or that there are several.
         candidates: columns candidate_id, figure_id, instruction, response.
         people: table `preferences`; or columns candidate_id, accepted (yes/no, one row a person);
             or candidate_id, accepted (a share), annotators (how many people).
@@ -48,6 +49,7 @@ class JudgePanel(Paged):
         super().__init__(image_of)
         self._judge = {
             "policy": plain(policy),
+            "versions": sorted(ratings.get("prompt_version", pd.Series(dtype=str)).unique()),
             "measures": []
             if measures is None
             else [_measure(row) for row in measures.itertuples()],
@@ -111,7 +113,7 @@ class JudgePanel(Paged):
 
 def _measure(row: Any) -> list[str]:
     """Meaning, value, interval and n, as shown; no interval where there is none to draw from."""
-    value, low, high = (f"{number:z.2f}" for number in (row.value, row.low, row.high))
+    value, low, high = (f"{n:z.2f}".replace("-", "−") for n in (row.value, row.low, row.high))
     interval = "" if pd.isna(row.low + row.high) else f"{low} to {high}"
     return [plain(row.meaning), value, interval, f"{row.n:,}"]
 

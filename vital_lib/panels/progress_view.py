@@ -1,9 +1,12 @@
-"""Progress of long work: n of N, a bar, seconds and a message; may be told from any thread."""
+"""Progress of work that this machine does in a cell, such as tuning: n of N, a bar, a message.
+
+It is told, from any thread, and brakes nothing; requests to a model, which cost something and run
+beside the notebook, have the ``RunMonitor``.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from vital_lib.panels._panel import Panel, plain, script_beside
@@ -44,10 +47,6 @@ class ProgressView(Panel):
             far = self.n - self._told >= _SHARE * self.total
             if far or now - self._shown >= _SECONDS or self.n >= self.total:
                 self._tell(now)
-
-    def counting_from(self, start: int) -> Callable[[int], None]:
-        """`step` for one of several pieces of work on the same bar, `start` steps having gone."""
-        return lambda n: self.step(start + n)
 
     def watch(self, step: int, total: int, loss: float) -> bool:
         """As `on_step` of `tuning.tune`: shows step and loss, and lets it go on."""

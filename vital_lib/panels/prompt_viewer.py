@@ -1,15 +1,17 @@
-"""A prompt exactly as it is sent: every message, every image, and the schema of the reply."""
+"""A prompt exactly as it is sent: every message, every image, and the form of the reply."""
 
 from __future__ import annotations
 
+import base64
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vital_lib.panels._panel import Panel, script_beside
 from vital_lib.prompts import Prompt
 
-_CHARACTERS_PER_TOKEN = 4
-_TOKENS_PER_IMAGE = 85
+if TYPE_CHECKING:
+    from vital_lib.figures import FigureImage
+    from vital_lib.vlm import VLM
 
 
 class PromptViewer(Panel):
@@ -17,41 +19,71 @@ class PromptViewer(Panel):
 
     Args:
         prompt: what one request says.
+        vlm: who will be asked: images are the very JPEGs that it sends, tokens are its own
+            estimate, and the words stand there that it adds for an endpoint without JSON schemas.
+            Without it images are as in their files, and nothing is counted.
+
+    Raises:
+        UnreadableImage: with `vlm`, an image's file is not the one that was opened any more.
     """
 
     _draw = script_beside(__file__)
 
-    def __init__(self, prompt: Prompt) -> None:
-        self._images: list[Any] = []
+    def __init__(self, prompt: Prompt, vlm: VLM | None = None) -> None:
+        self._prompt, self._vlm, self._images = prompt, vlm, []
+        self._worded = vlm is not None and "response_format" in vlm.refused
+        messages = (*prompt.messages, *(_words_added(prompt, vlm) if self._worded else ()))
         self._messages = [
             {"role": message["role"], "parts": [self._part(part) for part in message["content"]]}
-            for message in prompt.messages
+            for message in messages
         ]
-        self._prompt = prompt
-        super().__init__(lambda key: self._images[int(key)])
+        super().__init__(self._picture)
         self._show()
 
     @property
-    def tokens(self) -> int:
-        """Estimated size: a token for 4 characters, 85 for an image; the schema not counted."""
-        texts = [part["text"] for m in self._messages for part in m["parts"] if "text" in part]
-        characters = sum(len(text) for text in texts)
-        return characters // _CHARACTERS_PER_TOKEN + _TOKENS_PER_IMAGE * len(self._images)
+    def tokens(self) -> int | None:
+        """What the request will take by the model's own estimate; None without a model."""
+        return None if self._vlm is None else self._vlm.estimate([self._prompt])["tokens_in"]
 
-    def _part(self, part: Any) -> dict[str, Any]:
+    def _part(self, part: str | FigureImage) -> dict[str, Any]:
         if isinstance(part, str):
             return {"text": part}
         self._images.append(part)
-        return {"image": str(len(self._images) - 1), "size": f"{part.width} × {part.height}"}
+        shown = {"image": str(len(self._images) - 1), "size": [part.width, part.height]}
+        return shown if self._vlm is None else {**shown, "sent": self._vlm.images.sent(part)}
+
+    def _picture(self, key: str) -> FigureImage | bytes:
+        figure = self._images[int(key)]
+        if self._vlm is None:
+            return figure
+        return base64.b64decode(self._vlm.images.encoded(figure).result().split(",")[1])
+
+    def _settings(self) -> list[str]:
+        """What goes with the messages, in words."""
+        vlm, prompt = self._vlm, self._prompt
+        told = {} if vlm is None else {"model": vlm.model, **vlm.parameters, "seed": prompt.seed}
+        told = {name: told[name] for name in told if name not in vlm.refused}
+        return [f"{name} {value}" for name, value in told.items() if value is not None]
 
     def _state(self) -> dict[str, Any]:
         schema = self._prompt.schema.model_json_schema()
         return {
             "name": self._prompt.name,
             "version": self._prompt.version,
+            "settings": self._settings(),
             "messages": self._messages,
             "tokens": self.tokens,
             "images": len(self._images),
             "reply": self._prompt.schema.__name__,
-            "schema": json.dumps(schema, indent=2, ensure_ascii=False),
+            "schema": "" if self._worded else json.dumps(schema, indent=2, ensure_ascii=False),
         }
+
+
+def _words_added(prompt: Prompt, vlm: VLM) -> list[dict[str, Any]]:
+    """The messages that say in words what form the reply must have."""
+    from vital_lib.vlm import wire  # brings in the API's client
+
+    request = wire.make_request(vlm.model, prompt, vlm.images.rule, seed=0, repeat=0)
+    added = wire.make_body(request, prompt, vlm.images, plain=True)["messages"]
+    added = added[len(prompt.messages) :]
+    return [{**message, "content": [message["content"]]} for message in added]

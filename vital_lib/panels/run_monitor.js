@@ -32,6 +32,6 @@ function draw(state, ui) {
         cell("per second", state.per_second ? state.per_second.toFixed(1) : null),
         ended ? cell("took", time(state.seconds))
           : cell("time left", state.seconds_left == null ? null : time(state.seconds_left))),
-      h("p", { class: `text ${status === "failed" ? "no" : "muted"}` }, state.message || "\u00a0")),
+      h("p", { class: `text ${status === "failed" ? "no" : "muted"}` }, state.message)),
   ];
 }

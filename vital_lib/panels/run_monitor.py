@@ -15,12 +15,7 @@ if TYPE_CHECKING:
     from vital_lib.vlm.job import Job
 
 _LOOK_SECONDS = 0.25  # between looks at the job
-_SAID = {
-    "waiting": "not started",
-    "paused": "nothing is sent until it is resumed",
-    "stopping": "what is under way still arrives and is kept",
-    "stopped": "what was done is kept; the rest was not sent",
-}
+_ARRIVES = "what is under way still arrives and is kept"
 
 
 class RunMonitor(Panel):
@@ -76,16 +71,32 @@ class RunMonitor(Panel):
     def _state(self) -> dict[str, Any]:
         state = self._job.state()
         status, ended, left = state["status"], self._job.ended.is_set(), state["seconds_left"]
-        failed = f"{state['failed']:,} of them without a value" if state["failed"] else ""
-        said = {**_SAID, "running": state["notice"], "failed": state["error"], "finished": failed}
-        counts = ("done", "failed", "known", "in_flight", "tokens_in", "tokens_out", "usd", "total")
+        counts = ("done", "failed", "known", "in_flight", "tokens_in", "tokens_out", "usd")
         return {
             **{name: state[name] for name in counts},
+            "total": max(state["total"], state["done"]),  # some may have been asked once more
             "title": self.title,
             "status": status,
-            "message": said[status],
+            "message": _message(state),
             "per_second": round(state["per_second"], 1),
             "seconds_left": None if left is None else round(left),
             "seconds": round(state["seconds"]) if ended else None,
             "asking": self._asking and status in ("running", "paused"),
         }
+
+
+def _message(state: dict[str, Any]) -> str:
+    """What is to be known beside the counts."""
+    missing = {"without a value": state["failed"], "not sent": state["total"] - state["done"]}
+    missing = ", ".join(f"{count:,} {what}" for what, count in missing.items() if count > 0)
+    return {
+        "waiting": "not started",
+        "running": state["notice"] or "it goes on while no browser is open",
+        "paused": "nothing more is sent until it is resumed"
+        + (f"; {_ARRIVES}" if state["in_flight"] else ""),
+        "stopping": _ARRIVES,
+        "stopped": (missing and f"{missing}; ")
+        + "what was done is kept; running the cell again sends only the rest",
+        "finished": missing or "all answered",
+        "failed": state["error"],
+    }[state["status"]]

@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,7 @@ class _Sheet:
     layout: str
     schema: type[BaseModel]
 
-    @property
+    @cached_property
     def version(self) -> str:
         figure = figure_text({"caption": "", "mentions": [""], "modalities": MODALITY_NAMES})
         return _hash(self.policy, self.layout, self.schema.model_json_schema(), figure)
@@ -139,7 +140,19 @@ class _Sheet:
         policy = Template(self.policy).substitute(lines)
         text = Template(self.layout).substitute(lines, figure=figure)
         messages = (_message("system", policy), *shown, _message("user", image, text))
-        return Prompt(self.name, VERSIONS[self.name], messages, self.schema)
+        return Prompt(self.name, self.version, messages, self.schema)
+
+
+@cache
+def _ruled_by(sheet: _Sheet, policy: str | None) -> _Sheet:
+    """The sheet under another policy, which must name what its own does."""
+    own, named = (Template(text).get_identifiers() for text in (sheet.policy, policy or ""))
+    if policy is not None and set(own) != set(named):
+        raise ValueError(
+            f"the {sheet.name} policy names {named or 'no variable'}; it must name {own} and "
+            "nothing else (a dollar sign is written $$)"
+        )
+    return sheet if policy is None else replace(sheet, policy=policy)
 
 
 def _hash(*content: Any) -> str:
@@ -161,10 +174,16 @@ VERSIONS = {sheet.name: sheet.version for sheet in _SHEETS}
 """The version of each prompt by its name: what `Prompt.version` will be."""
 
 
-def draft_prompt(figure: Mapping[str, Any], image: FigureImage, questions: int = 4) -> Prompt:
-    """Ask for `questions` instructions about a figure, each with two responses."""
+def draft_prompt(
+    figure: Mapping[str, Any], image: FigureImage, questions: int = 4, policy: str | None = None
+) -> Prompt:
+    """Ask for `questions` instructions about a figure, each with two responses.
+
+    Args:
+        policy: another text in place of ``POLICIES["draft"]``, with $questions in it.
+    """
     _positive("questions", questions)
-    return _DRAFT.fill(image, figure_text(figure), questions=questions)
+    return _ruled_by(_DRAFT, policy).fill(image, figure_text(figure), questions=questions)
 
 
 def generation_prompt(
@@ -172,6 +191,7 @@ def generation_prompt(
     image: FigureImage,
     demonstrations: Sequence[tuple[Mapping[str, Any], FigureImage | None]],
     rounds: int = 5,
+    policy: str | None = None,
 ) -> Prompt:
     """Ask for one conversation of `rounds` rounds about a figure.
 
@@ -179,10 +199,12 @@ def generation_prompt(
         figure: with `caption`, `mentions`, `modalities`.
         demonstrations: rows of the table demonstrations (also with `turns`), in the order in
             which they are shown, each with its image; None where the image is not at hand.
+        policy: another text in place of ``POLICIES["generation"]``, with $rounds in it.
     """
     _positive("rounds", rounds)
     shown = [message for row, seen in demonstrations for message in _demonstration(row, seen)]
-    return _GENERATION.fill(image, figure_text(figure), shown=shown, rounds=rounds)
+    sheet = _ruled_by(_GENERATION, policy)
+    return sheet.fill(image, figure_text(figure), shown=shown, rounds=rounds)
 
 
 def rating_prompt(

@@ -35,26 +35,32 @@ class Unread(ValueError):
 def parse(prompt: Prompt, text: str) -> BaseModel:
     """The reply as the prompt's schema.
 
-    JSON is read alone, after a preamble, or in one code fence; what begins as JSON is read as
-    nothing else. Otherwise lines that begin with a name: "Overall: 7", "Score: 9/10" or
-    "1. Score: 9" for a rating, beside the criteria's names (then a `WordedRating`); "Answer 1: 7"
-    for scores; "Winner: first" or "[[A]]" for a verdict; "User:"/"Assistant:",
-    "Question:"/"Answer:" or "Q:"/"A:", numbered or not, for turns, whose answers may run over
-    several lines and hold code. A number or a winner may also be all that the reply says.
+    JSON is read alone, in one code fence, or at a line's start or after a colon with words around
+    it, unless these leave in doubt that it is meant: an example, another object, something taken
+    back or named anew. Otherwise lines that begin with a name: "Overall: 7", "Score: 9/10" or
+    "1. Score: 9 points" for a rating, beside the criteria's names (then a `WordedRating`);
+    "Answer 1: 7" for scores; "Winner: first", "Winner: Answer 2 is better" or "[[A]]" for a
+    verdict; "User:"/"Assistant:", "Question:"/"Answer:" or "Q:"/"A:", numbered or not, for turns,
+    whose answers may run over several lines and hold code. A number or a winner may also be all
+    that the reply says.
 
     Raises:
         Unread: the text is neither, does not fit the schema, or breaks off.
     """
     schema, body = prompt.schema, _without_thoughts(text)
+    before, inner, after = _object_in(body)
+    misfit = None
+    if inner:
+        try:
+            value = schema.model_validate_json(inner)
+        except ValidationError as error:
+            misfit = Unread(f"{schema.__name__}: {_why(error)}")
+        else:
+            if _in_doubt(value, before, after):
+                raise Unread(f"{schema.__name__}: the words around the JSON leave it in doubt")
+            return value
     if body.startswith("{"):
-        return _from_json(schema, body)
-    try:
-        inner = _object_in(body)
-        if inner:
-            return _from_json(schema, inner)
-        misfit = None
-    except Unread as error:
-        misfit = error
+        raise misfit
     try:
         return _in_words(schema, body)
     except Unread as error:
@@ -77,9 +83,21 @@ def _in_words(schema: type[BaseModel], body: str) -> BaseModel:
 
 
 _FENCE = re.compile(r"^[ \t]*```[a-z]*\s", re.M | re.I)
+_BEGUN = re.compile(r"(?:^|(?<=:))[ \t]*(?=\{)", re.M)
 _WRAPPED = re.compile(r"```[a-z]*[ \t]*\n(?P<body>(?:(?!```).)*)\n?```", re.S | re.I)
 _REFUSAL = re.compile(
     r"\W*(?:i['’]?m|i am)? ?(?:very |so )?sorry\b|\W*i (?:can ?not|can['’]t|am unable|won['’]t)\b",
+    re.I,
+)
+_EXAMPLE = re.compile(
+    r"\b(?:(?:for|an?) (?:example|instance)|e\.?g|looks? like|would be|such as|not)\b[^.!?]{0,80}$",
+    re.I,
+)
+# Said after the JSON, these may mean another answer than the JSON gives.
+_ANEW = re.compile(
+    r"[0-9{]|\[\[|\b(?:first|second|tie|neither|both|other|answer|assistant|response|question|user|"
+    r"wait|correct(?:ion|ed)|actually|reflection|second thoughts?|reconsider\w*|instead|mistaken?|"
+    r"revis\w+|scratch|change[ds]?|above (?:is|was)|not (?:my|the) \w+)\b",
     re.I,
 )
 
@@ -95,22 +113,30 @@ def _without_thoughts(text: str) -> str:
     return said.strip()
 
 
-def _object_in(body: str) -> str | None:
-    """The JSON object in a code fence, or that ends the reply after a preamble."""
+def _object_in(body: str) -> tuple[str, str, str]:
+    """The words before the JSON object, itself, and the words after; all empty without one."""
     opened, closed = _FENCE.search(body), body.rfind("```")
-    if opened and closed >= opened.end():
+    if opened and closed >= opened.end() and not body.startswith("{"):
         # To the last fence: two blocks together are not JSON, and so stay unread.
-        inner = body[opened.end() : closed].strip()
+        parts = body[: opened.start()], body[opened.end() : closed].strip(), body[closed + 3 :]
     else:
-        inner = "".join(body.partition("\n{")[1:]).strip()
-    return inner if inner.startswith("{") else None
+        begun = _BEGUN.search(body)
+        start = begun.end() if begun else len(body)
+        end = body.rfind("}", start) + 1 or len(body)  # to the last: two objects are none
+        parts = body[:start], body[start:end], body[end:]
+    return parts if parts[1].startswith("{") else ("", "", "")
 
 
-def _from_json(schema: type[BaseModel], body: str) -> BaseModel:
+def _in_doubt(value: BaseModel, before: str, after: str) -> bool:
+    """Whether the words around a JSON object may mean another answer than the object."""
+    if _REFUSAL.match(before) or _EXAMPLE.search(before.strip()[-200:]) or _ANEW.search(after):
+        return True
     try:
-        return schema.model_validate_json(body)
-    except ValidationError as error:
-        raise Unread(f"{schema.__name__}: {_why(error)}") from None
+        told = _READERS[type(value)](before)
+    except (Unread, ValidationError):
+        return False
+    words = {"rationale", "criteria"}
+    return told.model_dump(exclude=words) != value.model_dump(exclude=words)
 
 
 def _why(error: ValidationError) -> str:
@@ -129,7 +155,10 @@ _LABELLED = re.compile(
     re.I,
 )
 # After the number nothing but its scale and a reason without another number: "8 - 9" is none.
-_VALUE = r"(?:\[\[)?(?P<number>-?[0-9]{1,3}(?:\.[0-9]{1,6})?)(?:\]\])?(?:\s*(?:/|out of|of)\s*10)?"
+_VALUE = (
+    r"(?:\[\[)?(?P<number>-?[0-9]{1,3}(?:\.[0-9]{1,6})?)(?:\]\])?(?:\s*points?)?"
+    r"(?:\s*(?:/|out of|of)\s*10(?:\s*points?)?)?"
+)
 _NUMBER = re.compile(rf"{_VALUE}\s*(?:[-–—(;:.,]\D*)?", re.I)
 _ALONE = re.compile(rf"{_VALUE}\.?", re.I)
 _CRITERIA = tuple(RatingCriteria.model_fields)
@@ -137,16 +166,24 @@ _WORDS_ONLY = re.compile(r"\D*")
 _FINAL = ("overall", "overall rating", "overall score", "final rating", "final score")
 _PLAIN = ("rating", "score")
 _WINNER_NAMES = ("winner", "verdict", "final verdict", "better", "better answer", "choice")
+_KINDS = ("answer", "assistant", "response")
 _WINNERS = {
-    **dict.fromkeys(("first", "answer 1", "assistant 1", "answer a", "a"), "first"),
-    **dict.fromkeys(("second", "answer 2", "assistant 2", "answer b", "b"), "second"),
+    **{f"{kind} {sign}": "first" for kind in _KINDS for sign in "1a"},
+    **{f"{kind} {sign}": "second" for kind in _KINDS for sign in "2b"},
+    **{"first": "first", "a": "first", "second": "second", "b": "second"},
     **dict.fromkeys(("tie", "c", "neither", "both"), "tie"),
 }
-_WINNER = re.compile(
-    rf"(?:\[\[|[\"'])?(?:the )?(?P<word>{'|'.join(_WINNERS)})(?:\]\]|[\"'])?\s*(?:[-–—(;:.].*)?",
-    re.I,
+_WHICH = "|".join(_WINNERS)
+_NOUN = "(?: (?:answer|response|one))?"
+_BETTER = (
+    rf"(?: (?:wins|(?:is|was)(?: the| clearly| slightly){{0,2}} (?:better|best|winner){_NOUN})"
+    rf"(?: than (?:the )?(?:other|{_WHICH}){_NOUN})?)?"
 )
-_BRACKETED = re.compile(rf"\[\[(?P<word>{'|'.join(_WINNERS)})\]\]", re.I)
+_REASON = r"(?:(?:\s*[-–—(;:.]|,? (?:because|since|as)\b)(?:(?!\b(?:but|however|wait)\b).)*)?"
+_WINNER = re.compile(
+    rf"(?:\[\[|[\"'])?(?:the |a )?(?P<word>{_WHICH})(?:\]\]|[\"'])?{_NOUN}{_BETTER}{_REASON}", re.I
+)
+_BRACKETED = re.compile(rf"\[\[(?P<word>{_WHICH})\]\]", re.I)
 
 
 def _labelled(body: str) -> Iterator[tuple[str, str, str]]:
@@ -225,15 +262,13 @@ def _scores(body: str) -> ChatScores:
 
 
 def _verdict(body: str) -> Verdict:
-    said = [
-        found["word"]
-        for name, said, _ in _labelled(body)
-        if name in _WINNER_NAMES and (found := _WINNER.fullmatch(said))
-    ]
+    lines = [said for name, said, _ in _labelled(body) if name in _WINNER_NAMES]
+    said = [found and found["word"] for found in map(_WINNER.fullmatch, lines)]
+    said = said if any(said) else []
     said = said or [found["word"] for found in _BRACKETED.finditer(body)]
     alone = body.strip("*`#. ").lower()
     said = said or [word for word in ("first", "second", "tie") if word == alone]
-    if not said:
+    if not said or said[-1] is None:
         raise Unread("winner: no line 'Winner: first, second or tie' was found")
     rest = [
         said if name == "rationale" else line

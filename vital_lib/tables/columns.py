@@ -42,7 +42,11 @@ def _table(row: str, written_by: str, *columns: pa.Field) -> Table:
 _CANDIDATE = (
     _column("candidate_id", _TEXT, "`<instruction_id>-a` or `-b`"),
     _column("instruction_id", _TEXT, "`<conversation_id>-r<round>`"),
-    _column("conversation_id", _TEXT, "`<figure_id>-<stage>-<arm>`"),
+    _column(
+        "conversation_id",
+        _TEXT,
+        "`<figure_id>-<stage>-<arm>`; `-<version>` after it under another policy",
+    ),
     _column("figure_id", _TEXT, "the figure it speaks about"),
     _column("stage", _TEXT, "draft (to be labelled) or final (to be selected from)"),
     _column("arm", _TEXT, "whose demonstrations the generator was shown: none, random, clinician"),

@@ -10,10 +10,12 @@ through the very same client. This package knows nothing of what prompts ask or 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import json
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -51,6 +53,7 @@ __all__ = [
 
 OPENAI_URL = "https://api.openai.com/v1"
 _CLINIC_URL = "http://clinic.invalid/v1"
+_SET_HERE = ("model", "messages", "seed", "response_format", "stream")  # fields of a request
 _AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _Value = TypeVar("_Value")
 
@@ -79,10 +82,14 @@ class VLM:
         prices: a table of one's own, whose lines go before those of ``prices.csv`` here.
         transport: an httpx2 transport to use instead of the network.
         replay: a file of `Ledger.export`, which answers instead of `ledger` and of any endpoint.
-        timeout_seconds: how long a request may take; then it is sent again.
+        timeout_seconds: how long a request may take as a whole; then it is sent again. Where
+            nothing has answered yet, the run ends.
+        parameters: further fields of each request as the API's JSON has them, such as temperature,
+            max_completion_tokens or reasoning_effort; another value is another request.
 
     Raises:
         ValueError: an argument out of range; the message names it.
+        TypeError: a value of `parameters` that is no JSON.
         UnknownPrice: the price table has no line for `model`; the message shows the line to add.
     """
 
@@ -99,25 +106,27 @@ class VLM:
         transport: httpx2.AsyncBaseTransport | None = None,
         replay: Path | None = None,
         timeout_seconds: float = 120.0,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency is {concurrency!r}; it must be at least 1")
         if not timeout_seconds > 0:
             raise ValueError(f"timeout_seconds is {timeout_seconds!r}; give more than 0")
-        if base_url is not None and urlsplit(base_url).username is not None:
-            raise ValueError("base_url holds a user name or key; set VITAL_API_KEY instead")
+        if base_url is not None and set("?#@") & set(base_url):
+            holds = "base_url holds '?', '#' or '@': a query, a fragment or a password"
+            raise ValueError(f"{holds}; give the address alone, and set VITAL_API_KEY for a key")
         self._embedded = base_url is None and model.startswith("clinic")
-        self._transport, self._timeout_seconds = transport, timeout_seconds
-        self.model, self.concurrency = model, concurrency
+        self._transport, self.timeout_seconds = transport, timeout_seconds
+        self.model, self.concurrency, self.parameters = model, concurrency, _checked(parameters)
         self.base_url = base_url or (_CLINIC_URL if self._embedded else OPENAI_URL)
         self.replayed = replay is not None
         free = local or self._embedded or self.replayed
         self.price = nothing(model) if free else price_of(model, prices)
         self.ledger = Ledger.of_export(replay) if self.replayed else Ledger(ledger)
         self.images = Images(self.price.images)
-        self.claims = Claims()
+        self.claims = Claims.of(self.ledger.path)
         self.cost = Cost(self.price, model, self.ledger, max_usd)
-        self.plain = False  # the endpoint takes no JSON schema
+        self.refused: set[str] = set()  # fields that the endpoint does not take: left out
 
     @functools.cached_property
     def endpoint(self) -> str:
@@ -126,10 +135,19 @@ class VLM:
             from vital_lib.clinic.rates import DEFAULT_RATES, rates_fingerprint
 
             return f"clinic/{rates_fingerprint(DEFAULT_RATES)[:12]}"
-        if self.base_url == OPENAI_URL:
+        if self.key_name == "OPENAI_API_KEY":
             return ""
         parts = urlsplit(self.base_url)
         return parts.netloc + parts.path.rstrip("/")
+
+    @functools.cached_property
+    def key_name(self) -> str:
+        """The environment variable that the key is read from."""
+        parts = urlsplit(self.base_url)
+        if (parts.scheme, parts.hostname) == ("https", urlsplit(OPENAI_URL).hostname):
+            return "OPENAI_API_KEY"
+        azure = (parts.hostname or "").endswith(_AZURE)
+        return "AZURE_OPENAI_API_KEY" if azure else "VITAL_API_KEY"
 
     def __repr__(self) -> str:
         return f"VLM({self.model!r}, base_url={self.base_url!r}, ledger={self.ledger!r})"
@@ -142,39 +160,47 @@ class VLM:
         repeat: int = 0,
         again: bool = False,
         on_reply: Callable[[int], None] | None = None,
+        into: Callable[[Reply], Any] | None = None,
         control: Control | None = None,
-    ) -> list[Reply]:
+    ) -> list[Any]:
         """Send prompts and wait for their replies, in the order of the prompts.
 
         A request that the ledger holds an answer to is not sent again; one that failed or came
         back empty is. Each reply is in the ledger before it is counted. Works inside a running
         event loop, and from several threads at once.
 
+        Interrupted (KeyboardInterrupt, ■ in the notebook), it sends nothing more and ends once what
+        is under way has arrived and is kept; interrupted again, it ends at once.
+
         Args:
-            prompts: taken as there is room to send, so a generator need never hold them all.
+            prompts: taken as there is room to send, so a generator need never hold them all. Once
+                `control` is stopped the rest is only counted: a generator that takes its time over
+                each had better look at `control` and end.
             seed: sent with every prompt that carries none of its own.
             repeat: asks the same again, as another request with another seed sent.
             again: ask anew what has been answered, as a new attempt with another seed; its answer
                 is the one that counts from then on.
             on_reply: called with the number of prompts done so far, in another thread. Raising
                 in it ends the run: nothing more is sent, what is under way is still kept.
+            into: called with each reply as it comes, in another thread; what it returns stands in
+                the list in place of the reply, so that replies need not be held. Keep it quick:
+                the run waits for it.
             control: pauses, resumes or stops the run from elsewhere, and tells how it stands. What
                 a stopped run did not send comes back without a value, for the reason `UNSENT`.
 
+        Returns:
+            A `Reply` for each prompt, or what `into` made of it.
+
         Raises:
+            ValueError: a seed or `repeat` below 0 or above what 63 bits hold.
             ModelUnavailable: wrong key, unknown model, unreachable endpoint, quota used up.
             CostCeiling: the ceiling is reached.
             LedgerUnwritable: the ledger cannot be written, as when the disk is full.
             TypeError: a message holds anything but text and images from `figures.open_image`.
         """
 
-        async def replies() -> list[Reply]:
-            run = Run(
-                self, seed=seed, repeat=repeat, again=again, on_reply=on_reply, control=control
-            )
-            return await run.replies(prompts)
-
-        return _in_thread(replies())
+        run = Run(self, seed, repeat, again, on_reply, into, control)
+        return _in_thread(run.replies(prompts), run.interrupt)
 
     def estimate(self, prompts: Iterable[Prompt]) -> Bill:
         """What prompts would take if none were answered yet: requests, tokens_in, tokens_out, usd.
@@ -196,13 +222,17 @@ class VLM:
 
     def open_client(self) -> openai.AsyncOpenAI:
         """A client for one event loop, with the key from the environment and no retries."""
-        return openai.AsyncOpenAI(
+        client = openai.AsyncOpenAI(
             api_key=self._key(),
             base_url=self.base_url,
             max_retries=0,  # `run` waits beside the other requests instead of in their way
-            timeout=httpx2.Timeout(self._timeout_seconds, connect=10.0),
+            timeout=httpx2.Timeout(self.timeout_seconds, connect=10.0),
             http_client=self._http_client(),
         )
+        if self.key_name != "OPENAI_API_KEY":  # then what is set for OpenAI is not sent
+            client.organization = client.project = None
+            client._custom_headers = {}
+        return client
 
     def unavailable(self, what: str) -> ModelUnavailable:
         """The one error of an endpoint that serves nothing."""
@@ -226,36 +256,49 @@ class VLM:
         return self._transport
 
     def _key(self) -> str:
-        name = "OPENAI_API_KEY" if self.base_url == OPENAI_URL else "VITAL_API_KEY"
-        if (urlsplit(self.base_url).hostname or "").endswith(_AZURE):
-            name = "AZURE_OPENAI_API_KEY"
+        name = self.key_name
         key = "" if self._embedded else os.environ.get(name, "").strip()
-        needed = name != "VITAL_API_KEY" and not self._embedded
-        if not key and needed and self._transport is None:
+        if not key and name != "VITAL_API_KEY" and self._transport is None:
             raise self.unavailable(f"there is no key; set {name} in the environment")
         if not (key.isascii() and key.isprintable()):
             raise self.unavailable(f"{name} holds characters that no key has; set it anew")
         return key or "none"
 
 
-def _in_thread(coroutine: Coroutine[Any, Any, _Value]) -> _Value:
-    """Run a coroutine in an event loop of its own thread: Jupyter's runs in this one already."""
+def _checked(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy of the further fields of a request, as JSON has them."""
+    clash = sorted(set(_SET_HERE) & set(parameters or ()))
+    if clash:
+        raise ValueError(f"parameters has {clash[0]!r}, which is set with each request; leave it")
+    return json.loads(json.dumps(dict(parameters or {}), allow_nan=False))
+
+
+def _in_thread(coroutine: Coroutine[Any, Any, _Value], end: Callable[[], None]) -> _Value:
+    """Run a coroutine in an event loop of its own thread: Jupyter's runs in this one already.
+
+    Args:
+        end: makes the coroutine come to its end, at the first interrupt; the second cancels it.
+    """
     loop = asyncio.new_event_loop()
     task = loop.create_task(coroutine)
-
     finished = threading.Event()  # an interrupted join() would take the thread for stopped
 
     def drive() -> None:
-        loop.run_until_complete(asyncio.wait([task]))
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
         finished.set()
 
     threading.Thread(target=drive, name="vlm", daemon=True).start()
-    try:
+    interrupt = None
+    for act in (end, task.cancel):
+        try:
+            finished.wait()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            interrupt = interrupt or error
+            with contextlib.suppress(RuntimeError):  # it has ended just now
+                loop.call_soon_threadsafe(act)
+    if interrupt is not None:
         finished.wait()
-    except BaseException:  # an interrupt in the notebook ends the run
-        loop.call_soon_threadsafe(task.cancel)
-        finished.wait()
-        raise
+        raise interrupt
     return task.result()

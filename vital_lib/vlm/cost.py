@@ -6,17 +6,19 @@ Counts tokens and multiplies by a price; it neither sends nor stores anything.
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Callable, Iterable
 
-from vital_lib.figures import FigureImage
 from vital_lib.prompts import Prompt
 from vital_lib.vlm.ledger import Bill, Entry, Ledger
 from vital_lib.vlm.prices import Price
+from vital_lib.vlm.wire import by_length, count_tokens
+
+_log = logging.getLogger("vital_lib.vlm")
 
 # Guesses, for as long as the ledger holds no reply of that kind to take the mean of.
 _TYPICAL_TOKENS_OUT = {"draft": 400, "generation": 400, "rating": 150}
-_CHARACTERS_PER_TOKEN = 4
 
 
 class CostCeiling(RuntimeError):
@@ -37,8 +39,15 @@ def cost_per(bill: Bill, **counts: int) -> dict[str, float | None]:
 class Cost:
     """The price of one model, what its ledger holds, and what is under way.
 
+    Tokens of text are counted by the model's own tokenizer where ``tiktoken`` is installed
+    (``pip install 'vital-workbench[tokens]'``; it fetches its vocabulary the first time), else by
+    length, which is about right for English.
+
     Args:
-        max_usd: the most that this model may cost in this ledger, or None.
+        max_usd: the most that this model may cost in this ledger, or None. All that the ledger
+            holds counts, whoever asked; what this object has under way counts at its estimate, and
+            so does what may have been charged for without anything having come back: requests that
+            were under way at a kill, or failed after they were sent.
     """
 
     def __init__(self, price: Price, model: str, ledger: Ledger, max_usd: float | None) -> None:
@@ -47,8 +56,14 @@ class Cost:
         self._price, self._rule, self._most = price, price.images, max_usd
         self._model, self._ledger = model, ledger
         self._lock = threading.Lock()
-        self._claimed = self.spent()["usd"]  # spent, and estimated of what is under way
-        self._typical = functools.cache(self._tokens_out)
+        # Here, as it may take a download: later the event loop would wait for it.
+        self._count = _counter(model) if price.usd(1, 1) else by_length
+        self._claimed = 0.0  # estimated of what is under way, or may have been charged for
+        if max_usd is not None:
+            lost = ledger.unanswered()
+            lost = lost[lost["model"] == model]
+            usd = map(price.usd, lost["tokens_in"], lost["prompt"].map(self._tokens_out))
+            self._claimed = float(sum(usd))
 
     def spent(self) -> Bill:
         """The bill of all that the ledger holds of this model, at the prices of their days."""
@@ -57,11 +72,10 @@ class Cost:
     def estimate(self, prompts: Iterable[Prompt]) -> Bill:
         """The bill of prompts if none were answered yet."""
         bill = {"requests": 0, "tokens_in": 0, "tokens_out": 0}
-        typical = functools.cache(self._tokens_out)
         for prompt in prompts:
             bill["requests"] += 1
             bill["tokens_in"] += self._tokens_in(prompt)
-            bill["tokens_out"] += typical(prompt.name)
+            bill["tokens_out"] += self._tokens_out(prompt.name)
         return {**bill, "usd": self._price.usd(bill["tokens_in"], bill["tokens_out"])}
 
     def reserve(self, prompt: Prompt) -> float:
@@ -72,28 +86,34 @@ class Cost:
         """
         if self._most is None:
             return 0.0
-        usd = self._price.usd(self._tokens_in(prompt), self._typical(prompt.name))
+        usd = self._price.usd(self._tokens_in(prompt), self._tokens_out(prompt.name))
         with self._lock:
-            if self._claimed + usd > self._most:
+            taken = self.spent()["usd"] + self._claimed
+            if taken + usd > self._most:
                 raise CostCeiling(
-                    f"model {self._model!r}: {self._claimed:.4f} USD are spent or under way and "
-                    f"the next request may cost {usd:.4f}; the ceiling is {self._most:g}. "
-                    "Raise max_usd to go on where it stopped."
+                    f"model {self._model!r}: {taken:.4f} USD are spent, under way or may have been "
+                    f"charged without a reply, and the next request may cost {usd:.4f}; the "
+                    f"ceiling is {self._most:g}. Raise max_usd to go on where it stopped."
                 )
             self._claimed += usd
         return usd
 
     def settle(self, reserved: float, entry: Entry | None) -> None:
-        """Replace what was set aside by what the reply did cost; None where there was none."""
+        """Let go of what was set aside, now that the ledger holds what it did cost.
+
+        Where that is not known (no entry, or none that says), what was sent may have been charged
+        for: what was set aside stays claimed.
+        """
+        if entry is not None and entry.usd is not None:
+            self.release(reserved)
+
+    def release(self, reserved: float) -> None:
+        """Give back what was set aside for a request that was never sent."""
         with self._lock:
-            self._claimed += (entry.usd or 0.0 if entry else 0.0) - reserved
+            self._claimed -= reserved
 
     def _tokens_in(self, prompt: Prompt) -> int:
-        parts = [part for message in prompt.messages for part in message["content"]]
-        count = _counter(self._model)
-        texts = sum(count(part) for part in parts if isinstance(part, str))
-        figures = (part for part in parts if isinstance(part, FigureImage))
-        return texts + sum(self._rule.tokens(one.width, one.height) for one in figures)
+        return count_tokens(prompt, self._rule, self._count)
 
     def _tokens_out(self, prompt: str) -> int:
         known = self._ledger.mean_tokens_out(self._model, prompt)
@@ -106,7 +126,11 @@ def _counter(model: str) -> Callable[[str], int]:
     try:
         import tiktoken
 
-        encoding = tiktoken.encoding_for_model(model)
-    except (ImportError, KeyError, OSError):  # not installed, unknown to it, or not to be had
-        return lambda text: len(text) // _CHARACTERS_PER_TOKEN
-    return lambda text: len(encoding.encode_ordinary(text))
+        encode = tiktoken.encoding_for_model(model).encode_ordinary
+    except (ImportError, KeyError):  # not installed, or unknown to it
+        return by_length
+    except OSError as error:
+        _log.warning("model %r: tokens are counted by length, its tokenizer: %s", model, error)
+        return by_length
+    # Policies and demonstrations stand in every prompt.
+    return functools.lru_cache(1024)(lambda text: len(encode(text)))

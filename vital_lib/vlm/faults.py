@@ -6,13 +6,19 @@ quickly; a rate limit is honoured for as long as the endpoint asks.
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import math
 import os
 import random
+import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 import tenacity
@@ -22,6 +28,7 @@ _ATTEMPTS_UNREACHED = 3  # while nothing has answered yet: a wrong address shoul
 _ATTEMPTS_SLOW = 4  # each takes long, and may be charged for
 _ATTEMPTS_SPOILT = 5  # each has been charged for
 _PATIENCE_SECONDS = 600  # with an endpoint that limits the rate and does not say for how long
+_MOST_SECONDS = 86_400  # that an endpoint is obeyed at once
 
 KEY_NAMES = ("OPENAI_API_KEY", "VITAL_API_KEY", "AZURE_OPENAI_API_KEY")
 """Environment variables that may hold a key."""
@@ -31,6 +38,14 @@ class NoCompletion(Exception):
     """The endpoint answered with something else, or with less; has the reply's text."""
 
 
+FAULTS = (openai.APIError, NoCompletion)
+"""What a request may meet instead of a reply."""
+_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol)
+_UNSENT += (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+_FIELDS = {  # of a request, that an endpoint may not know, and how it says so
+    "response_format": re.compile(r"response_format|json_schema|structured.outputs?", re.I),
+    "seed": re.compile(r"\bseed\b", re.I),
+}
 _spread = tenacity.wait_random_exponential(multiplier=0.2, max=20)
 
 
@@ -48,54 +63,77 @@ class Patience:
 
     Args:
         reached: whether the endpoint has answered something in this run.
+
+    Attributes:
+        may_cost: whether one of the attempts may be charged for though it brought nothing.
     """
 
     def __init__(self, reached: Callable[[], bool]) -> None:
-        self._reached = reached
+        self._reached, self.may_cost = reached, False
         self._met: Counter[str] = Counter()
+        self._waited_seconds = 0.0  # for a rate limit, beyond what the endpoint asked for
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:
         """Whether a passing fault has been waited out long enough."""
         error = state.outcome.exception()
+        self.may_cost = self.may_cost or may_cost(error)
         if isinstance(error, openai.RateLimitError):  # it is never about one prompt
-            patient = state.seconds_since_start <= _PATIENCE_SECONDS
-            return asked_seconds(error) is None and not patient
+            self._waited_seconds += max(0.0, state.upcoming_sleep - (asked_seconds(error) or 0.0))
+            return self._waited_seconds > _PATIENCE_SECONDS
         kind, most = "failed", _ATTEMPTS
         if isinstance(error, NoCompletion):
             kind, most = "spoilt", _ATTEMPTS_SPOILT
         elif isinstance(error, openai.APIConnectionError) and not self._reached():
             kind, most = "unreached", _ATTEMPTS_UNREACHED
-        elif _slow(error):
+        elif is_slow(error):
             kind, most = "slow", _ATTEMPTS_SLOW
         self._met[kind] += 1
         return self._met[kind] >= most
 
 
 def wait_seconds(state: tenacity.RetryCallState) -> float:
-    """What the endpoint asks for, spread a little; else a growing random wait."""
-    asked = asked_seconds(state.outcome.exception())
-    return _spread(state) if asked is None else asked + random.uniform(0, min(asked / 4, 5))
+    """A growing random wait, or what the endpoint asks for, spread a little, if that is longer."""
+    asked = asked_seconds(state.outcome.exception()) or 0.0
+    return max(_spread(state), asked + random.uniform(0, min(asked / 4, 5)))
 
 
-def takes_no_schema(error: openai.APIError) -> bool:
-    """Whether the endpoint refused the request for the form of reply that it asks for."""
-    refused = isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError)
-    words = ("response_format", "json_schema")
-    return refused and any(word in error.message for word in words)
+def may_cost(error: BaseException) -> bool:
+    """Whether a failed attempt may be charged for: it was sent, and was not refused in words."""
+    if not isinstance(error, openai.APIConnectionError):
+        return isinstance(error, NoCompletion)
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    # openai's client passes on all that aiohttp meets with a connection as ConnectTimeout.
+    aiohttps = [cause for cause in causes if isinstance(cause, aiohttp.ClientError)]
+    return not any(isinstance(cause, _UNSENT) for cause in aiohttps or causes)
 
 
-def describe(error: openai.APIError | NoCompletion, *, reached: bool) -> tuple[str, bool]:
-    """(what went wrong and the way out, whether it concerns every prompt)."""
+def refused_field(error: openai.APIError, body: Mapping[str, Any]) -> str | None:
+    """The field of `body` that the endpoint refused it for, if it can do without."""
+    if not isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
+        return None
+    named = (name for name, words in _FIELDS.items() if words.search(error.message))
+    return next((name for name in named if name in body), None)
+
+
+def describe(error: Exception, *, reached: bool, key_name: str) -> tuple[str, bool]:
+    """(what went wrong and the way out, whether it concerns every prompt), of one of `FAULTS`.
+
+    Args:
+        reached: whether the endpoint has answered something in this run.
+        key_name: the environment variable that its key is read from.
+    """
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         # The endpoint's words are left out: they like to repeat a part of the key.
-        return f"the key was refused ({error.status_code}); set {' or '.join(KEY_NAMES)}", True
+        return f"the key was refused ({error.status_code}); set {key_name}", True
     if isinstance(error, openai.NotFoundError):
         return f"no such model there ({_words(error)}); check model and base_url", True
     if isinstance(error, openai.RateLimitError):
         return f"the rate limit or quota is used up ({_words(error)}); ask again later", True
     if isinstance(error, NoCompletion):
         return "the endpoint answered with no chat completion; is base_url right?", False
-    if _slow(error):
+    if is_slow(error):
         return "no reply in time; is it running and not overloaded?", not reached
     if isinstance(error, openai.APIConnectionError):
         return "cannot be reached; is it running, and is base_url right?", True
@@ -103,11 +141,20 @@ def describe(error: openai.APIError | NoCompletion, *, reached: bool) -> tuple[s
 
 
 def without_key(text: str) -> str:
-    """The text without any key of the environment that an endpoint may have repeated in it."""
+    """The text without any key of the environment that an endpoint may have repeated in it.
+
+    Also without what begins like one, eight characters at least, as where the rest is masked; and
+    without its base64, wherever in what was encoded it stood.
+    """
     for name in KEY_NAMES:
         key = os.environ.get(name, "").strip()
-        if len(key) >= 8:  # a placeholder such as "none" is no secret, and may be a plain word
-            text = text.replace(key, f"[{name}]")
+        if len(key) < 8:  # a placeholder such as "none" is no secret, and may be a plain word
+            continue
+        text = text.replace(key, f"[{name}]")
+        encoded = (base64.b64encode(bytes(n) + key.encode())[-(-n * 4 // 3) :] for n in range(3))
+        starts = [key[:8], *(form.decode()[:8] for form in encoded)]
+        for start in starts[key[:8].isalpha() :]:  # a key that begins with a plain word: "clinical"
+            text = re.sub(re.escape(start) + r"[\w*.…+/=-]*", f"[{name}]", text)
     return text
 
 
@@ -115,7 +162,7 @@ def _words(error: openai.APIError) -> str:
     return without_key(" ".join(error.message.split()))[:500]
 
 
-def _slow(error: BaseException | None) -> bool:
+def is_slow(error: BaseException | None) -> bool:
     """The endpoint took the request and did not reply in time."""
     return isinstance(error, openai.APITimeoutError) and not isinstance(
         error.__cause__, httpx2.ConnectTimeout
@@ -123,22 +170,14 @@ def _slow(error: BaseException | None) -> bool:
 
 
 def asked_seconds(error: BaseException | None) -> float | None:
-    """What the Retry-After header asks for, as milliseconds, seconds or a date."""
-    if not isinstance(error, openai.APIStatusError):
-        return None
-    headers = error.response.headers
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        return max(0.0, float(headers["retry-after"]))
-    except KeyError:
-        return None
-    except ValueError:
-        return _seconds_until(headers.get("retry-after", ""))
-
-
-def _seconds_until(date: str) -> float | None:
-    try:
-        return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
+    """What the Retry-After header asks for, a day at most; None if it asks for nothing readable."""
+    headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
+    for read in (
+        lambda: float(headers["retry-after-ms"]) / 1000,
+        lambda: float(headers["retry-after"]),
+        lambda: parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time(),
+    ):
+        with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError):
+            if math.isfinite(seconds := read()):
+                return min(max(0.0, seconds), _MOST_SECONDS)
+    return None

@@ -1,22 +1,28 @@
 """Figures as a model is sent them: scaled to what it can use, JPEG, without metadata.
 
-Each is encoded once, off the event loop, and kept as long as there is room: in bounded memory,
-however many figures a run has. Knows nothing of prompts, prices or networks.
+Each is encoded once, off the event loop, and kept in a temporary folder (``TMPDIR`` says where),
+which goes with the process; in memory is only what somebody holds, however many figures a run has.
+Knows nothing of prompts, prices or networks.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+import shutil
+import tempfile
 import threading
+import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from PIL import Image
 
 from vital_lib.figures import FigureImage
 from vital_lib.vlm.prices import ImageRule
 
-_ROOM_BYTES = 32 * 2**20
+_SPARE_BYTES = 2 * 2**30  # are left free on the disk: the ledger may lie there, too
 _QUALITY = 90
 _HEAD = "data:image/jpeg;base64,"
 
@@ -26,23 +32,24 @@ class Images:
 
     Args:
         rule: how the model scales images.
-        room_bytes: encoded images are kept up to this; the longest unused go first.
     """
 
-    def __init__(self, rule: ImageRule, room_bytes: int = _ROOM_BYTES) -> None:
+    def __init__(self, rule: ImageRule) -> None:
         self.rule = rule
-        self._room, self._bytes = room_bytes, 0
-        self._kept: dict[str, Future[str]] = {}  # by content, the latest used last
+        self._held: weakref.WeakValueDictionary[str, Future[str]] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(2, "encode")
+        self._folder = tempfile.TemporaryDirectory(prefix="vital-", ignore_cleanup_errors=True)
 
     def encoded(self, figure: FigureImage) -> Future[str]:
-        """A data URL with the JPEG, now or as it is ready; UnreadableImage if the file changed."""
+        """A data URL with the JPEG, now or as it is ready; UnreadableImage if the file changed.
+
+        As long as anybody holds the future, everybody gets that one.
+        """
         with self._lock:
-            future = self._kept.pop(figure.sha256, None)
-            if future is None:
-                future = self._threads.submit(self._encode, figure)
-            self._kept[figure.sha256] = future
+            future = self._held.get(figure.sha256)
+            if future is None or (future.done() and future.exception()):
+                future = self._held[figure.sha256] = self._threads.submit(self._url, figure)
             return future
 
     def sent(self, figure: FigureImage) -> dict[str, int | str]:
@@ -56,24 +63,31 @@ class Images:
             "tokens": self.rule.tokens(figure.width, figure.height),
         }
 
-    def _encode(self, figure: FigureImage) -> str:
-        try:
-            picture = figure.pixels()
-            size = self.rule.fit(figure.width, figure.height)
-            if size != picture.size:
-                picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-            buffer = io.BytesIO()
-            picture.save(buffer, "JPEG", quality=_QUALITY)
-        except BaseException:
-            with self._lock:
-                self._kept.pop(figure.sha256, None)
-            raise
-        content = _HEAD + base64.b64encode(buffer.getvalue()).decode()
-        with self._lock:
-            self._bytes += len(content)
-            for sha256, future in list(self._kept.items()):
-                if self._bytes <= self._room:
-                    break
-                if future.done():
-                    self._bytes -= len(self._kept.pop(sha256).result())
-        return content
+    def _url(self, figure: FigureImage) -> str:
+        kept = Path(self._folder.name, f"{figure.sha256}.jpg")
+        with contextlib.suppress(OSError):
+            return _as_url(kept.read_bytes())
+        data = self._encode(figure)
+        with contextlib.suppress(OSError):  # what is not kept is encoded again
+            _keep(kept, data)
+        return _as_url(data)
+
+    def _encode(self, figure: FigureImage) -> bytes:
+        picture = figure.pixels()
+        size = self.rule.fit(figure.width, figure.height)
+        if size != picture.size:
+            picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.5)
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=_QUALITY)
+        return buffer.getvalue()
+
+
+def _as_url(data: bytes) -> str:
+    return _HEAD + base64.b64encode(data).decode()
+
+
+def _keep(path: Path, data: bytes) -> None:
+    if shutil.disk_usage(path.parent).free > _SPARE_BYTES:
+        unready = path.with_suffix(".part")
+        unready.write_bytes(data)
+        unready.replace(path)

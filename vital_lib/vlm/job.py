@@ -22,8 +22,8 @@ class Job:
     """One piece of work in a thread of its own, which ends with the kernel.
 
     Args:
-        work: called with the `Control` to hand to ``VLM.ask``, to several calls one after another
-            if need be; what it returns is the result.
+        work: called with ``control=``, the `Control` to hand to ``VLM.ask``, to several calls one
+            after another if need be; what it returns is the result.
         total: how many prompts it will ask.
 
     Attributes:
@@ -119,7 +119,7 @@ class Job:
 
     def _run(self) -> None:
         try:
-            self._value = self._work(self.control)
+            self._value = self._work(control=self.control)
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             self._error = error
         finally:

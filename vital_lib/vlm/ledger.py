@@ -29,31 +29,20 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS messages (hash TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS replies (
     row INTEGER PRIMARY KEY AUTOINCREMENT,
-    at TEXT NOT NULL,
-    key TEXT NOT NULL,
-    reply_id TEXT NOT NULL,
-    model TEXT NOT NULL,
-    prompt TEXT NOT NULL,
-    prompt_version TEXT NOT NULL,
-    seed INTEGER NOT NULL,
-    repeat INTEGER NOT NULL,
-    messages TEXT NOT NULL,
-    answered INTEGER NOT NULL,
-    text TEXT NOT NULL,
-    refusal TEXT,
-    finish_reason TEXT,
-    error TEXT,
-    tokens_in INTEGER NOT NULL,
-    tokens_out INTEGER NOT NULL,
-    seconds REAL NOT NULL,
-    usd REAL,
-    attempt INTEGER NOT NULL DEFAULT 0,
-    asked TEXT
+    at TEXT NOT NULL, key TEXT NOT NULL, reply_id TEXT NOT NULL,
+    model TEXT NOT NULL, prompt TEXT NOT NULL, prompt_version TEXT NOT NULL,
+    seed INTEGER NOT NULL, repeat INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    parameters TEXT NOT NULL, image_rule TEXT NOT NULL,
+    messages TEXT NOT NULL, asked TEXT NOT NULL,
+    answered INTEGER NOT NULL, text TEXT NOT NULL, refusal TEXT, finish_reason TEXT, error TEXT,
+    tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, seconds REAL NOT NULL, usd REAL
 );
-CREATE TABLE IF NOT EXISTS sent (at TEXT NOT NULL, reply_id TEXT NOT NULL);
-DROP INDEX IF EXISTS replies_key;
-DROP INDEX IF EXISTS replies_id;
-CREATE INDEX IF NOT EXISTS replies_slim ON replies (row, reply_id);
+CREATE TABLE IF NOT EXISTS sent (
+    at TEXT NOT NULL, reply_id TEXT NOT NULL,
+    model TEXT NOT NULL, prompt TEXT NOT NULL, tokens_in INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS replies_slim
+    ON replies (row, reply_id, model, prompt, answered, tokens_in, tokens_out, usd);
 """
 # What was asked and answered is never rewritten.
 _TABLES += "".join(
@@ -69,10 +58,14 @@ class Request:
     """What decides a reply, and the key made of it.
 
     Args:
-        messages: each message as JSON text, images in it by content hash.
+        messages: each message as JSON text, images in it by content hash and size.
         schema: hash of the JSON schema that the reply must fit.
         endpoint: tells servers apart that may serve another model by the same name.
+        parameters: what else the API is told, such as a temperature; JSON values.
         attempt: 0, and one more each time that the same is asked anew; not part of the key.
+        image_rule: by which images are scaled (`prices`); not part of the key, so that a
+            reply is found again whatever the price table says of the model.
+        tokens_in: about what it takes, to be counted where nothing better is known.
     """
 
     model: str
@@ -83,16 +76,19 @@ class Request:
     messages: tuple[str, ...]
     schema: str
     endpoint: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
     attempt: int = 0
+    image_rule: str = ""
+    tokens_in: int = 0
     hashes: tuple[str, ...] = field(init=False)
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
         hashes = tuple(_hash(message) for message in self.messages)
         parts = [self.model, hashes, self.schema, self.prompt_version, self.seed, self.repeat]
-        parts += [self.endpoint] if self.endpoint else []
+        parts += [part for part in (self.endpoint, self.parameters) if part]
         object.__setattr__(self, "hashes", hashes)
-        object.__setattr__(self, "key", _hash(json.dumps(parts)))
+        object.__setattr__(self, "key", _hash(json.dumps(parts, sort_keys=True)))
 
     def shared_messages(self) -> list[tuple[str, str]]:
         """Each message but the last, after its hash."""
@@ -130,19 +126,23 @@ class Entry:
 
 
 class LedgerUnwritable(RuntimeError):
-    """The ledger cannot take what came back, as when the disk is full; says why."""
+    """The ledger cannot be opened, or not take what came back; says which, why and the way out."""
+
+    def __init__(self, path: Path | None, error: Exception) -> None:
+        super().__init__(
+            f"the ledger {str(path)!r} cannot be written: {error}. Free space if the disk is full; "
+            "else see that this is a ledger's path and may be written; or move the run."
+        )
 
 
 _ENTRY = tuple(Entry.__dataclass_fields__)
-_ROW = (
+_ASKED = (
     *("at", "key", "reply_id", "model", "prompt", "prompt_version", "seed", "repeat"),
-    *("messages", "asked"),
+    *("parameters", "image_rule"),
 )
-_INSERT = (
-    f"INSERT INTO replies ({', '.join(_ROW + _ENTRY)}) "
-    f"VALUES ({', '.join('?' * len(_ROW + _ENTRY))})"
-)
-_ADDED = {"usd": "REAL", "attempt": "INTEGER NOT NULL DEFAULT 0", "asked": "TEXT"}
+_NAMES = (*_ASKED, "messages", "asked", *_ENTRY)
+_COLUMNS = ", ".join(_NAMES)
+_INSERT = f"INSERT INTO replies ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
 _SAID = "INSERT OR IGNORE INTO messages VALUES (?, ?)"
 
 
@@ -155,25 +155,18 @@ class Ledger:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        if path is not None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._writing, self._reading = threading.Lock(), threading.Lock()
         self._rows: dict[str, tuple[int, ...]] = {}  # by the key's first 16 digits
+        self._sums: dict[tuple[str, str, int], list[float]] = {}  # see `_read_on`
         self._last_row = 0
-        self._writer = self._reader = self._connect()
-        # FULL: a reply that was counted is on disk, even after a power cut.
-        self._writer.execute("PRAGMA journal_mode = WAL")
-        self._writer.execute("PRAGMA synchronous = FULL")
-        self._writer.execute("PRAGMA wal_autocheckpoint = 4000")
-        self._writer.executescript(_TABLES)
-        known = {row[1] for row in self._query("PRAGMA table_info (replies)")}
-        for name, kind in _ADDED.items():
-            if name not in known:  # a ledger of before there was such a column
-                self._writer.execute(f"ALTER TABLE replies ADD COLUMN {name} {kind}")
-        if path is None:
-            self._reading = self._writing  # another connection would not see `:memory:`
-        else:
-            self._reader = self._connect()  # reads on while a commit waits for the disk
+        try:
+            self._writer = self._reader = self._open()
+            if path is None:
+                self._reading = self._writing  # another connection would not see `:memory:`
+            else:
+                self._reader = self._connect()  # reads on while a commit waits for the disk
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerUnwritable(path, error) from None
 
     def __repr__(self) -> str:
         return f"Ledger({str(self.path)!r})" if self.path else "Ledger(in memory)"
@@ -185,7 +178,7 @@ class Ledger:
         Raises:
             ValueError: a line is not of an export; names the file and the line.
         """
-        ledger, names = cls(), [*_ROW, *_ENTRY]
+        ledger = cls()
         with Path(path).open(encoding="utf-8") as file, ledger._transaction() as connection:
             for number, line in enumerate(file, start=1):
                 try:
@@ -193,11 +186,10 @@ class Ledger:
                     *shared, found["asked"] = found["messages"]
                     said = {_hash(text): text for text in shared}
                     found["messages"] = " ".join(map(_hash, shared))
-                    row = [found[name] for name in names]
-                except (ValueError, TypeError, KeyError) as error:
+                    connection.executemany(_SAID, said.items())
+                    connection.execute(_INSERT, [found[name] for name in _NAMES])
+                except (ValueError, TypeError, KeyError, sqlite3.Error) as error:
                     raise ValueError(f"{path}, line {number}: no exported reply: {error}") from None
-                connection.executemany(_SAID, said.items())
-                connection.execute(_INSERT, row)
         return ledger
 
     def export(self, path: Path) -> int:
@@ -206,11 +198,10 @@ class Ledger:
         Columns as of `history`, and `messages`: each as the JSON text it is kept as. Whole or not
         at all: written beside `path` and renamed.
         """
-        names, number = [*_ROW, *_ENTRY], 0
-        unready = Path(path).with_name(Path(path).name + ".part")
+        number, unready = 0, Path(path).with_name(Path(path).name + ".part")
         with unready.open("w", encoding="utf-8") as file:
-            for row in self._query(f"SELECT {', '.join(names)} FROM replies ORDER BY row"):
-                found = dict(zip(names, row, strict=True))
+            for row in self._query(f"SELECT {_COLUMNS} FROM replies ORDER BY row"):
+                found = dict(zip(_NAMES, row, strict=True))
                 found["messages"] = self._texts(found["messages"], found.pop("asked"))
                 file.write(json.dumps(found, ensure_ascii=False) + "\n")
                 number += 1
@@ -226,91 +217,122 @@ class Ledger:
         with self._transaction() as connection:
             connection.executemany(_SAID, said)
             connection.executemany(_INSERT, [_row(at, *entry) for entry in entries])
-            rows = [(at, request.reply_id) for request in sent]
-            connection.executemany("INSERT INTO sent VALUES (?, ?)", rows)
+            rows = [(at, one.reply_id, one.model, one.prompt, one.tokens_in) for one in sent]
+            connection.executemany("INSERT INTO sent VALUES (?, ?, ?, ?, ?)", rows)
 
     def find(self, key: str) -> Entry | None:
         """The answer to this request, or None.
 
         What was read once stays what is read: the first answer, until one is asked for anew.
         """
-        found = self._query(
-            f"SELECT {', '.join(_ENTRY)} FROM replies WHERE row IN ({self._where(key)}) "
+        found = (rows := self._where(key)) and self._query(
+            f"SELECT {', '.join(_ENTRY)} FROM replies WHERE row IN ({rows}) "
             "AND key = ? AND answered ORDER BY attempt DESC, row LIMIT 1",
             key,
         )
         return Entry(bool(found[0][0]), *found[0][1:]) if found else None
 
     def unanswered(self) -> pd.DataFrame:
-        """Requests that went out and of which nothing came back: at (the last time), reply_id.
+        """Requests that went out and of which nothing came back that says what they cost.
 
-        After a kill these were under way. Each may have been charged for.
+        They were under way at a kill, or failed on the way back; each may have been charged for.
+
+        Returns:
+            at (the last time), reply_id, model, prompt, tokens_in (about).
         """
         rows = self._query(
-            "SELECT max(at), reply_id FROM sent WHERE reply_id NOT IN "
-            "(SELECT reply_id FROM replies) GROUP BY reply_id ORDER BY max(rowid)"
+            "SELECT max(at), reply_id, model, prompt, tokens_in FROM sent WHERE reply_id NOT IN "
+            "(SELECT reply_id FROM replies INDEXED BY replies_slim WHERE usd IS NOT NULL) "
+            "GROUP BY reply_id ORDER BY max(rowid)"
         )
-        return pd.DataFrame.from_records(rows, columns=["at", "reply_id"])
+        columns = ["at", "reply_id", "model", "prompt", "tokens_in"]
+        return pd.DataFrame.from_records(rows, columns=columns)
 
     def bill(self, model: str | None = None) -> Bill:
         """The bill of all that is kept of `model`, or of every model; at the prices of its day."""
-        sums = self._query(
-            "SELECT count(*), coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0), "
-            "coalesce(sum(usd), 0.0) FROM replies WHERE ?1 IS NULL OR model = ?1",
-            model,
-        )[0]
+        with self._reading:
+            self._read_on()
+            found = [sums for key, sums in self._sums.items() if model in (None, key[0])]
+        sums = [sum(column) for column in zip([0, 0, 0, 0.0], *found, strict=True)]
         return dict(zip(("requests", "tokens_in", "tokens_out", "usd"), sums, strict=True))
 
     def mean_tokens_out(self, model: str, prompt: str) -> float | None:
         """Mean length of a model's answers to a kind of prompt; None where it has none yet."""
-        return self._query(
-            "SELECT avg(tokens_out) FROM replies WHERE model = ? AND prompt = ? AND answered",
-            model,
-            prompt,
-        )[0][0]
+        with self._reading:
+            self._read_on()
+            number, _, tokens_out, _ = self._sums.get((model, prompt, 1), (0, 0, 0, 0))
+        return tokens_out / number if number else None
 
     def trace(self, reply_id: str) -> dict[str, Any]:
         """The request and reply behind a `reply_id` of any table.
 
         Returns:
-            The row's columns; `messages` as sent, each image as ``{"image": sha256}``.
+            The row's columns; `parameters` and `messages` as sent, each image as
+            ``{"image": sha256, "size": [width, height]}``, before it was scaled by `image_rule`.
 
         Raises:
             KeyError: this ledger has no such reply.
         """
-        names = [*_ROW, *_ENTRY]
         rows = self._query(
-            f"SELECT {', '.join(names)} FROM replies WHERE row IN ({self._where(reply_id)}) "
+            f"SELECT {_COLUMNS} FROM replies WHERE row IN ({self._where(reply_id)}) "
             "AND reply_id = ? ORDER BY answered DESC, row LIMIT 1",
             reply_id,
         )
         if not rows:
             raise KeyError(f"no reply {reply_id!r} in {self!r}: is it another run's?")
-        found = dict(zip(names, rows[0], strict=True))
+        found = dict(zip(_NAMES, rows[0], strict=True))
         messages = self._texts(found["messages"], found.pop("asked"))
+        found["parameters"] = json.loads(found["parameters"])
         return {**found, "messages": [json.loads(text) for text in messages]}
 
     def history(self) -> pd.DataFrame:
         """Every row in order, without the messages."""
-        columns = [name for name in (*_ROW, *_ENTRY) if name not in ("messages", "asked")]
+        columns = [*_ASKED, *_ENTRY]
         rows = self._query(f"SELECT {', '.join(columns)} FROM replies ORDER BY row")
         frame = pd.DataFrame.from_records(rows, columns=columns)
         return frame.assign(answered=frame["answered"].astype(bool))
 
     def _where(self, key: str) -> str:
-        """The rows of a key or reply_id, as SQL has a list; looks at what others added first."""
+        """The rows of a key or reply_id, as SQL has a list."""
         with self._reading:
-            query = "SELECT row, reply_id FROM replies INDEXED BY replies_slim WHERE row > ?"
-            for row, reply_id in self._reader.execute(query, (self._last_row,)):
-                self._rows[reply_id[:16]] = (*self._rows.get(reply_id[:16], ()), row)
-                self._last_row = row
-        return ", ".join(map(str, self._rows.get(key[:16], ())))
+            self._read_on()
+            return ", ".join(map(str, self._rows.get(key[:16], ())))
 
-    def _texts(self, hashes: str, asked: str | None) -> list[str]:
-        """The messages of a row; `asked` is None in a ledger of before it stood there."""
+    def _read_on(self) -> None:
+        """Take in the rows that came since the last time, whoever wrote them.
+
+        Where each reply lies; and by (model, prompt, answered) the sums of requests, tokens_in,
+        tokens_out and usd.
+        """
+        query = (
+            "SELECT row, reply_id, model, prompt, answered, tokens_in, tokens_out, usd "
+            "FROM replies INDEXED BY replies_slim WHERE row > ?"
+        )
+        for row, reply_id, *kind, tokens_in, tokens_out, usd in self._reader.execute(
+            query, (self._last_row,)
+        ):
+            self._rows[reply_id[:16]] = (*self._rows.get(reply_id[:16], ()), row)
+            sums = self._sums.setdefault(tuple(kind), [0, 0, 0, 0.0])
+            for place, value in enumerate((1, tokens_in, tokens_out, usd or 0.0)):
+                sums[place] += value
+            self._last_row = row
+
+    def _texts(self, hashes: str, asked: str) -> list[str]:
+        """The messages of a row, the shared ones first."""
         query = "SELECT content FROM messages WHERE hash = ?"
-        shared = [self._query(query, hash)[0][0] for hash in hashes.split()]
-        return shared if asked is None else [*shared, asked]
+        return [*(self._query(query, hash)[0][0] for hash in hashes.split()), asked]
+
+    def _open(self) -> sqlite3.Connection:
+        """A connection to write with, to a file with all tables in it."""
+        if self.path is not None:
+            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        connection = self._connect()
+        # FULL: a reply that was counted is on disk, even after a power cut.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.executescript(_TABLES)
+        return connection
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -321,13 +343,15 @@ class Ledger:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it or nothing."""
         with self._writing:
-            self._writer.execute("BEGIN IMMEDIATE")
             try:
+                self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 self._writer.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 if self._writer.in_transaction:  # a full disk has rolled it back already
                     self._writer.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise LedgerUnwritable(self.path, error) from None
                 raise
 
     def _query(self, query: str, *values: Any) -> Sequence[tuple]:
@@ -337,7 +361,7 @@ class Ledger:
 
 def _row(at: str, request: Request, entry: Entry) -> tuple:
     asked = (request.key, request.reply_id, request.model, request.prompt, request.prompt_version)
-    asked += (request.seed, request.repeat)
+    asked += (request.seed, request.repeat, json.dumps(request.parameters), request.image_rule)
     asked += (" ".join(request.hashes[:-1]), request.messages[-1])
     return (at, *asked, *(getattr(entry, name) for name in _ENTRY))
 

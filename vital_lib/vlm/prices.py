@@ -16,6 +16,7 @@ Knows nothing of prompts, ledgers or networks.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import re
@@ -51,16 +52,17 @@ class ImageRule:
     def read(cls, text: str) -> ImageRule:
         """The rule as the price table words it, such as "tiles 85 170"."""
         kind, *numbers = text.split() or [""]
-        try:
-            rule = cls(kind, tuple(float(number) for number in numbers))
-        except ValueError:
-            rule = None
-        if rule is None or _NUMBERS.get(kind) != len(numbers) or min(rule.numbers) < 0:
-            raise ValueError(
-                f"image_tokens is {text!r}; write 'tiles BASE EACH', 'patches FACTOR MOST', "
-                "'low TOKENS' or 'side PIXELS TOKENS', with numbers"
-            )
-        return rule
+        with contextlib.suppress(ValueError):
+            rule = cls(kind, tuple(map(float, numbers)))
+            if _NUMBERS.get(kind) == len(numbers) and all(0 < n < math.inf for n in rule.numbers):
+                return rule
+        raise ValueError(
+            f"image_tokens is {text!r}; write 'tiles BASE EACH', 'patches FACTOR MOST', "
+            "'low TOKENS' or 'side PIXELS TOKENS', with numbers above 0"
+        )
+
+    def __str__(self) -> str:
+        return " ".join([self.kind, *(f"{number:g}" for number in self.numbers)])
 
     @property
     def detail(self) -> str | None:

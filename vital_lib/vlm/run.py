@@ -12,10 +12,12 @@ import contextlib
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import openai
@@ -38,8 +40,10 @@ _log = logging.getLogger("vital_lib.vlm")
 _DEAD_AFTER = 100  # prompts in a row that failed for good, none answered between
 _LOOK_SECONDS = 0.05  # between looks at the control
 _LONG_SECONDS = 60  # a Retry-After beyond this is about all requests, not about one
+_SILENT_SECONDS = 10  # without any answer yet, before that is said
 UNSENT = "stopped before it was sent"
-"""The reason of a reply to a prompt that a stopped run did not send."""
+"""The reason of a reply to a prompt that a stopped run did not send; it has no reply_id."""
+_NOT_SENT = Reply("", None, "", UNSENT, 0, 0, 0.0)
 
 
 class _Stopped(Exception):
@@ -49,16 +53,28 @@ class _Stopped(Exception):
 class Claims:
     """Which requests are under way, over all threads, so that none is sent twice at once."""
 
+    _of_files: weakref.WeakValueDictionary[Path, Claims] = weakref.WeakValueDictionary()
+    _opening = threading.Lock()
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._under_way: dict[str, Future[Entry | None]] = {}
+
+    @classmethod
+    def of(cls, path: Path | None) -> Claims:
+        """Those of a ledger's file, for all of this process who use it; None: of nobody else."""
+        if path is None:
+            return cls()
+        with cls._opening:
+            return cls._of_files.setdefault(Path(path).resolve(), cls())
 
     def claim(self, key: str) -> Future[Entry | None] | None:
         """None where the caller shall send it; otherwise the future of who is sending it."""
         with self._lock:
             if key in self._under_way:
                 return self._under_way[key]
-            self._under_way[key] = Future()
+            self._under_way[key] = future = Future()
+            future.set_running_or_notify_cancel()  # who waits for it cannot cancel it for others
             return None
 
     def release(self, key: str, entry: Entry | None) -> None:
@@ -74,36 +90,39 @@ class Run:
     def __init__(
         self,
         vlm: VLM,
-        *,
         seed: int,
         repeat: int,
         again: bool,
         on_reply: Callable[[int], None] | None,
+        into: Callable[[Reply], Any] | None,
         control: Control | None,
     ) -> None:
         self._vlm, self._seed, self._repeat, self._again = vlm, seed, repeat, again
-        self._on_reply, self._control = on_reply, control or Control()
+        self._on_reply, self._into, self._control = on_reply, into, control or Control()
         self._tally = self._control.tally
         self._client: openai.AsyncOpenAI | None = None
         self._pace, self._health = Pace(vlm.concurrency), Health(time.monotonic)
         self._writer = Writer(vlm.ledger)
         self._stop = asyncio.Event()  # nothing more is sent
-        self._replies: dict[int, Reply] = {}
+        self._results: dict[int, Any] = {}  # replies, or what `into` made of them
         self._asked_anew: set[str] = set()
+        self._first_sent_at: float | None = None
         self._reached = False  # the endpoint has answered something
+        self._held = ""  # what the endpoint asked for, in words
         self._done = self._failed_in_row = 0
         self._failing: str | None = None  # why the run ends early
 
-    async def replies(self, prompts: Iterable[Prompt]) -> list[Reply]:
+    async def replies(self, prompts: Iterable[Prompt]) -> list[Any]:
         """The replies in the order of the prompts, or the error that ended the run."""
         queue = enumerate(prompts)
+        self._look()
         # Twice the room: a prompt that waits out a fault leaves its room to the next one, yet no
         # more than a window of them ever waits on an endpoint that refuses everything.
         tasks = [asyncio.create_task(self._work(queue)) for _ in range(2 * self._vlm.concurrency)]
         watch = asyncio.create_task(self._watch())
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-            self._end()
+            self.end()
             await asyncio.wait(tasks)
         finally:
             for task in (*tasks, watch):
@@ -118,33 +137,53 @@ class Run:
                 raise outcome
         if self._failing:
             raise self._vlm.unavailable(self._failing)
-        return [self._replies[place] for place in range(len(self._replies))]
+        return [self._results[place] for place in range(len(self._results))]
 
-    async def _watch(self) -> None:
-        """Do as the control says, and tell it how things stand."""
-        while not self._stop.is_set():
-            if self._control.state == "stopped":
-                self._end()
-            self._pace.paused = self._control.state == "paused"
-            self._pace.let_in()
-            self._tally.limit, self._tally.in_flight = self._pace.limit, self._pace.under_way
-            if self._pace.held_seconds == 0:
-                self._tally.notice = ""
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    def _end(self) -> None:
+    def end(self) -> None:
         """Send nothing more. Whoever waits for room is let in, to find that out."""
         self._stop.set()
         self._pace.open()
 
+    def interrupt(self) -> None:
+        """End, and say that this takes a moment."""
+        _log.warning("interrupted: what is under way still arrives; again gives that up, too")
+        self.end()
+
+    async def _watch(self) -> None:
+        while not self._stop.is_set():
+            self._look()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _look(self) -> None:
+        """Do as the control says, and tell it how things stand."""
+        if self._control.state == "stopped":
+            self.end()
+        self._pace.paused = self._control.state == "paused"
+        self._pace.let_in()
+        self._tally.limit, self._tally.in_flight = self._pace.limit, self._pace.under_way
+        self._tally.notice = self._notice()
+
+    def _notice(self) -> str:
+        if self._pace.held_seconds > 0:
+            return self._held
+        if self._reached or self._first_sent_at is None:
+            return ""
+        seconds = time.monotonic() - self._first_sent_at
+        most = f"given up after {self._vlm.timeout_seconds:g} s"
+        return f"no answer yet, for {seconds:.0f} s; {most}" if seconds >= _SILENT_SECONDS else ""
+
     async def _work(self, queue: Iterator[tuple[int, Prompt]]) -> None:
         for place, prompt in queue:
+            reply = _NOT_SENT
             try:
-                reply = await self._reply(prompt)
+                if self._control.state != "stopped":
+                    reply = await self._reply(prompt)
             except _Stopped:
-                return
-            self._replies[place] = reply
-            if reply.reason == UNSENT:
+                if self._control.state != "stopped":
+                    return
+            self._results[place] = reply if self._into is None else self._into(reply)
+            if reply is _NOT_SENT:
+                await asyncio.sleep(0)  # what is under way comes in meanwhile
                 continue
             self._done += 1
             self._tally.done += 1
@@ -157,24 +196,35 @@ class Run:
     async def _reply(self, prompt: Prompt) -> Reply:
         vlm, seed = self._vlm, self._seed if prompt.seed is None else prompt.seed
         request = wire.make_request(
-            vlm.model, prompt, vlm.images.rule,
-            seed=seed, repeat=self._repeat, endpoint=vlm.endpoint,
+            vlm.model, prompt, vlm.images.rule, seed=seed,
+            repeat=self._repeat, endpoint=vlm.endpoint, parameters=vlm.parameters,
         )  # fmt: skip
+        for name in ("seed", "repeat"):
+            if not 0 <= getattr(request, name) < 2**63:  # what the ledger can hold
+                raise ValueError(f"{name} is {getattr(request, name)!r}; give 0 to 2**63 - 1")
         while (under_way := vlm.claims.claim(request.key)) is not None:
             # The same prompt is being asked, here or in another thread: one request serves both.
-            entry = await asyncio.shield(asyncio.wrap_future(under_way))
+            entry = await self._of_another(under_way)
             if entry is not None:
                 return wire.make_reply(prompt, request, entry)
         entry = None
         try:
             entry = await self._known_or_answered(request, prompt)
-        except _Stopped:
-            if self._control.state != "stopped":
-                raise
-            return Reply(request.reply_id, None, "", UNSENT, 0, 0, 0.0)
         finally:
             vlm.claims.release(request.key, entry)
         return wire.make_reply(prompt, request, entry)
+
+    async def _of_another(self, under_way: Future[Entry | None]) -> Entry | None:
+        """What another's request brings, unless this run ends before."""
+        theirs, ours = asyncio.wrap_future(under_way), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait([theirs, ours], return_when=asyncio.FIRST_COMPLETED)
+            if not theirs.done():
+                raise _Stopped
+            return theirs.result()
+        finally:
+            theirs.cancel()
+            ours.cancel()
 
     async def _known_or_answered(self, request: Request, prompt: Prompt) -> Entry:
         entry = self._vlm.ledger.find(request.key)
@@ -188,98 +238,134 @@ class Run:
         return entry
 
     async def _answer(self, request: Request, prompt: Prompt) -> Entry:
-        """Ask the endpoint within the budget, and commit what came back."""
+        """Ask the endpoint, patiently, and commit what came back or why nothing did."""
         if self._stop.is_set():
             raise _Stopped
         if self._vlm.replayed:
             raise self._vlm.unavailable(f"a {prompt.name} prompt is not among the replies replayed")
-        reserved, entry = self._vlm.cost.reserve(prompt), None
-        try:
-            entry = await self._entry(request, prompt)
-        finally:
-            self._vlm.cost.settle(reserved, entry)
-        await self._writer.keep(request, entry)
-        self._tally.tokens_in += entry.tokens_in
-        self._tally.tokens_out += entry.tokens_out
-        self._tally.usd += entry.usd or 0.0
-        return entry
-
-    async def _entry(self, request: Request, prompt: Prompt) -> Entry:
+        patience, text, everywhere = faults.Patience(lambda: self._reached), "", False
         patiently = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(faults.passes),
-            stop=faults.Patience(lambda: self._reached).is_over,
+            stop=patience.is_over,
             wait=faults.wait_seconds,
             sleep=self._pause,
             reraise=True,
         )
-        text = ""
         try:
-            for figure in wire.figures_of(prompt):  # before there is room, so that none stands idle
-                await asyncio.wrap_future(self._vlm.images.encoded(figure))
+            # Before there is room, so that none stands idle; and held for as long as it takes.
+            held = [self._vlm.images.encoded(figure) for figure in wire.figures_of(prompt)]
+            unready = (asyncio.wrap_future(one) for one in held if not one.done())
+            await asyncio.gather(*map(asyncio.shield, unready))
             return await patiently(self._post, request, prompt)
         except UnreadableImage as error:
-            return Entry(answered=False, error=f"not sent: {error}", attempt=request.attempt)
-        except (openai.APIError, faults.NoCompletion) as error:
-            failure, everywhere = faults.describe(error, reached=self._reached)
+            failure = f"not sent: {error}"
+        except faults.FAULTS as error:
+            failure, everywhere = self._describe(error)
             text = str(error) if isinstance(error, faults.NoCompletion) else ""
+            self._failed_in_row += 1
         # Outside of the handler: the API's own error, which may repeat the key, is not chained.
-        self._failed_in_row += 1
         if everywhere or self._failed_in_row >= _DEAD_AFTER:
             raise self._vlm.unavailable(failure)
-        return Entry(answered=False, text=text, error=failure, attempt=request.attempt)
+        usd = None if patience.may_cost else 0.0
+        entry = Entry(False, text, error=failure, usd=usd, attempt=request.attempt)
+        await self._writer.keep(request, entry)
+        return entry
 
     async def _post(self, request: Request, prompt: Prompt) -> Entry:
-        """Send once, as soon as there is room."""
+        """Send once, as soon as there is room, and keep what came back."""
         entered = await self._pace.enter()
         try:
             if self._stop.is_set():
                 raise _Stopped
-            entry = await self._send(request, prompt)
-        except (openai.APIError, faults.NoCompletion) as error:
+            known = self._vlm.ledger.find(request.key)  # another process may have asked meanwhile
+            if known is not None and known.attempt >= request.attempt:
+                self._tally.known += 1
+                return known
+            entry, reserved = await self._send(request, prompt)
+        except faults.FAULTS as error:
             self._take_in(entered, error)
             raise
         finally:
             self._pace.leave()
         self._take_in(entered, None)
-        self._reached, self._failed_in_row = True, 0
+        await self._writer.keep(request, entry)
+        self._vlm.cost.settle(reserved, entry)  # not before: what the ledger holds counts there
+        self._tally.tokens_in += entry.tokens_in
+        self._tally.tokens_out += entry.tokens_out
+        self._tally.usd += entry.usd or 0.0
         return entry
 
-    async def _send(self, request: Request, prompt: Prompt) -> Entry:
+    async def _send(self, request: Request, prompt: Prompt) -> tuple[Entry, float]:
+        """What came back, and what was set aside for it, within the budget."""
+        body, cost = self._body(request, prompt), self._vlm.cost
+        reserved = cost.reserve(prompt)
+        try:
+            return await self._exchange(request, prompt, body), reserved
+        except faults.FAULTS as error:
+            if faults.may_cost(error):
+                cost.settle(reserved, None)
+            else:
+                cost.release(reserved)
+            raise
+
+    def _body(self, request: Request, prompt: Prompt) -> dict[str, Any]:
+        """What is sent, without what the endpoint is known to refuse."""
         vlm = self._vlm
         if self._client is None:
             self._client = vlm.open_client()
-        body = wire.make_body(request, prompt, vlm.images, plain=vlm.plain)
+        body = wire.make_body(request, prompt, vlm.images, plain="response_format" in vlm.refused)
+        return {name: value for name, value in body.items() if name not in vlm.refused}
+
+    async def _exchange(self, request: Request, prompt: Prompt, body: dict[str, Any]) -> Entry:
+        vlm, started = self._vlm, time.monotonic()
+        self._first_sent_at = self._first_sent_at or started
         self._tally.attempts += 1
         self._writer.sent(request)
-        started = time.perf_counter()
         try:
-            response = await self._client.post(
-                "/chat/completions", body=body, cast_to=httpx2.Response
-            )
+            async with asyncio.timeout(vlm.timeout_seconds):  # the client's is between two bytes
+                response = await self._client.post(
+                    "/chat/completions", body=body, cast_to=httpx2.Response
+                )
+        except TimeoutError:
+            raise openai.APITimeoutError(httpx2.Request("POST", vlm.base_url)) from None
         except openai.APIError as error:
-            if "response_format" not in body or not faults.takes_no_schema(error):
+            field = faults.refused_field(error, body)
+            if field is None:
                 raise
-            vlm.plain = True
-            return await self._send(request, prompt)
-        return wire.make_entry(response, time.perf_counter() - started, vlm.price, request.attempt)
+            vlm.refused.add(field)
+            return await self._exchange(request, prompt, self._body(request, prompt))
+        return wire.make_entry(response, time.monotonic() - started, vlm.price, request)
 
     def _take_in(self, entered: int, error: Exception | None) -> None:
         """Learn from how a request ended how fast to go on, and whether."""
         refused = isinstance(error, openai.RateLimitError)
         burst = self._pace.note(entered, refused=refused)
+        asked = faults.asked_seconds(error) if faults.passes(error) else None
+        if asked and (burst or asked > _LONG_SECONDS):
+            self._hold(asked)
         if refused:
             self._tally.rate_limited += 1
-            asked = faults.asked_seconds(error) or 0.0
-            if (burst or asked > _LONG_SECONDS) and self._pace.hold(asked):
-                at = time.strftime("%H:%M:%S", time.localtime(time.time() + asked))
-                self._tally.notice = f"the endpoint asks to wait {asked:.0f} s, until {at}"
-                if asked > 1:
-                    _log.warning("model %r: %s", self._vlm.model, self._tally.notice)
+            self._reached = True
             return
-        why = None if error is None else faults.describe(error, reached=self._reached)[0]
+        why = None if error is None else self._describe(error)[0]
+        if faults.is_slow(error) and not self._reached:
+            self._failing = self._failing or why
+        self._reached = self._reached or not isinstance(error, openai.APIConnectionError)
+        self._failed_in_row = 0 if error is None else self._failed_in_row
         self._failing = self._failing or self._health.note(why)
         if self._failing:
-            self._end()
+            self.end()
+
+    def _hold(self, seconds: float) -> None:
+        at = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
+        held = f"the endpoint asks to wait {seconds:.0f} s, until {at}"
+        if self._pace.hold(seconds):
+            self._held = self._tally.notice = held
+            if seconds > 1:
+                _log.warning("model %r: %s", self._vlm.model, held)
+
+    def _describe(self, error: Exception) -> tuple[str, bool]:
+        return faults.describe(error, reached=self._reached, key_name=self._vlm.key_name)
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, unless the run ends."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,8 @@ from vital_lib.vlm.faults import NoCompletion, without_key
 from vital_lib.vlm.images import Images
 from vital_lib.vlm.ledger import Entry, Request
 from vital_lib.vlm.prices import ImageRule, Price
+
+_MOST_TOKENS = 10**8  # that one request can take
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,11 @@ class Reply:
     usd: float | None = 0.0
 
 
-def make_request(
-    model: str, prompt: Prompt, rule: ImageRule, *, seed: int, repeat: int, endpoint: str = ""
-) -> Request:
-    """What decides the reply, images by content hash and by the size that they are sent in.
+def make_request(model: str, prompt: Prompt, rule: ImageRule, **asked: Any) -> Request:
+    """What decides the reply, images by content hash.
+
+    Args:
+        asked: seed, repeat, and whatever else `Request` takes.
 
     Raises:
         TypeError: a message holds anything but text and images from `figures.open_image`.
@@ -58,12 +62,31 @@ def make_request(
         model=model,
         prompt=prompt.name,
         prompt_version=prompt.version,
-        seed=seed,
-        repeat=repeat,
-        messages=tuple(_kept(message, rule) for message in prompt.messages),
-        schema=_response_format(prompt.schema)[1],
-        endpoint=endpoint,
+        messages=tuple(map(_kept, prompt.messages)),
+        schema=hashlib.sha256(schema_text(prompt.schema).encode()).hexdigest(),
+        image_rule=str(rule),
+        tokens_in=count_tokens(prompt, rule),
+        **asked,
     )
+
+
+def by_length(text: str) -> int:
+    """About how many tokens a text takes, whatever the model."""
+    return len(text) // 4
+
+
+def count_tokens(prompt: Prompt, rule: ImageRule, count: Callable[[str], int] = by_length) -> int:
+    """About what a prompt takes: its texts, the form of the reply, and its images by their rule."""
+    parts = [part for message in prompt.messages for part in message["content"]]
+    texts = [schema_text(prompt.schema), *(part for part in parts if isinstance(part, str))]
+    images = (rule.tokens(one.width, one.height) for one in figures_of(prompt))
+    return sum(map(count, texts)) + sum(images)
+
+
+@functools.cache
+def schema_text(schema: type[BaseModel]) -> str:
+    """The JSON schema that a reply must fit, as it is sent."""
+    return json.dumps(schema.model_json_schema())
 
 
 def figures_of(prompt: Prompt) -> list[FigureImage]:
@@ -84,12 +107,11 @@ def make_body(
         UnreadableImage: an image file is not the one that was opened any more.
     """
     messages = [_sent(message, images) for message in prompt.messages]
-    body = {"model": request.model, "messages": messages, "seed": seed_sent(request)}
-    form = _response_format(prompt.schema)[0]
+    body = {**request.parameters, "model": request.model, "messages": messages}
+    body["seed"] = seed_sent(request)
     if not plain:
-        return {**body, "response_format": form}
-    wanted = json.dumps(form["json_schema"]["schema"])
-    words = f"Answer with nothing but JSON that fits this schema: {wanted}"
+        return {**body, "response_format": _response_format(prompt.schema)}
+    words = f"Answer with nothing but JSON that fits this schema: {schema_text(prompt.schema)}"
     return {**body, "messages": [*messages, {"role": "user", "content": words}]}
 
 
@@ -111,20 +133,18 @@ class _Choice(BaseModel):
     finish_reason: str | None = None
 
 
-class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
 class _Completion(BaseModel):
     """What is read of the API's reply; some endpoints leave the rest out."""
 
     choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
+    usage: Any = None
 
 
-def make_entry(response: httpx2.Response, seconds: float, price: Price, attempt: int = 0) -> Entry:
+def make_entry(response: httpx2.Response, seconds: float, price: Price, request: Request) -> Entry:
     """What the ledger keeps of a response. An empty reply does not count as an answer.
+
+    Tokens that the endpoint does not tell, or as no number of tokens that there can be, are
+    counted as before an estimate, by length.
 
     Raises:
         NoCompletion: the response is not a chat completion, or not all of one.
@@ -133,19 +153,28 @@ def make_entry(response: httpx2.Response, seconds: float, price: Price, attempt:
         completion = _Completion.model_validate_json(response.content)
     except ValidationError:
         raise NoCompletion(without_key(response.text)[:2000]) from None
-    choice, usage = completion.choices[0], completion.usage or _Usage()
+    choice = completion.choices[0]
     text, refusal = choice.message.content or "", choice.message.refusal
+    tokens_in = _told(completion.usage, "prompt_tokens", request.tokens_in)
+    tokens_out = _told(completion.usage, "completion_tokens", by_length(text + (refusal or "")))
     return Entry(
         answered=bool(text.strip() or refusal) or choice.finish_reason == "content_filter",
         text=without_key(text),
         refusal=without_key(refusal) if refusal else None,
         finish_reason=choice.finish_reason,
-        tokens_in=usage.prompt_tokens,
-        tokens_out=usage.completion_tokens,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
         seconds=seconds,
-        usd=price.usd(usage.prompt_tokens, usage.completion_tokens),
-        attempt=attempt,
+        usd=price.usd(tokens_in, tokens_out),
+        attempt=request.attempt,
     )
+
+
+def _told(usage: Any, name: str, otherwise: int) -> int:
+    """A number of tokens as the endpoint tells it, if it is one."""
+    told = usage.get(name) if isinstance(usage, dict) else None
+    whole = type(told) in (int, float) and 0 < told < _MOST_TOKENS and told == int(told)
+    return int(told) if whole else otherwise
 
 
 def make_reply(prompt: Prompt, request: Request, entry: Entry) -> Reply:
@@ -175,29 +204,27 @@ def _why_not(entry: Entry) -> str | None:
 
 
 @functools.cache
-def _response_format(schema: type[BaseModel]) -> tuple[dict[str, Any], str]:
-    """The API's response_format for a schema, and the schema's hash."""
-    content = schema.model_json_schema()
+def _response_format(schema: type[BaseModel]) -> dict[str, Any]:
+    """The API's response_format for a schema."""
+    content = json.loads(schema_text(schema))
     named = {"name": schema.__name__, "strict": True, "schema": content}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return {"type": "json_schema", "json_schema": named}, digest
+    return {"type": "json_schema", "json_schema": named}
 
 
-def _kept(message: dict[str, Any], rule: ImageRule) -> str:
+def _kept(message: dict[str, Any]) -> str:
     """A message as it is kept in the ledger: JSON text, each image by its content hash."""
     parts = message["content"]
-    content = [part if isinstance(part, str) else _by_hash(part, rule) for part in parts]
+    content = [part if isinstance(part, str) else _by_hash(part) for part in parts]
     return json.dumps({"role": message["role"], "content": content}, ensure_ascii=False)
 
 
-def _by_hash(part: Any, rule: ImageRule) -> dict[str, Any]:
+def _by_hash(part: Any) -> dict[str, Any]:
     if not isinstance(part, FigureImage):
         raise TypeError(
             f"a message holds a {type(part).__name__}; only text and images that "
             "figures.open_image has checked may be sent"
         )
-    detail = {"detail": rule.detail} if rule.detail else {}
-    return {"image": part.sha256, "size": rule.fit(part.width, part.height), **detail}
+    return {"image": part.sha256, "size": (part.width, part.height)}
 
 
 def _sent(message: dict[str, Any], images: Images) -> dict[str, Any]:

@@ -7,10 +7,9 @@ under way, that is little each, and nothing waits for it but who was promised.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
-from vital_lib.vlm.ledger import Entry, Ledger, LedgerUnwritable, Request
+from vital_lib.vlm.ledger import Entry, Ledger, Request
 
 _GATHER_SECONDS = 0.004  # for replies that come close together
 
@@ -35,6 +34,7 @@ class Writer:
 
         Raises:
             LedgerUnwritable: it cannot be.
+            Exception: whatever else the ledger raises.
         """
         self._entries.append((request, entry))
         await asyncio.shield(self._due())
@@ -58,11 +58,11 @@ class Writer:
             await asyncio.sleep(_GATHER_SECONDS)
             sent, entries, done = self._sent, self._entries, self._committed
             self._sent, self._entries, self._committed = [], [], None
-            try:
-                await loop.run_in_executor(self._thread, self._ledger.append, entries, sent)
-            except sqlite3.Error as error:
-                done.set_exception(LedgerUnwritable(f"{self._ledger} cannot be written: {error}"))
-                done.exception()  # whoever waits is told; a note of sending has nobody who waits
-            else:
+            written = loop.run_in_executor(self._thread, self._ledger.append, entries, sent)
+            await asyncio.wait([written])
+            if (error := written.exception()) is None:
                 done.set_result(None)
+            else:
+                done.set_exception(error)
+                done.exception()  # whoever waits is told; a note of sending has nobody who waits
         self._writing = None

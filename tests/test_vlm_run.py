@@ -1,0 +1,614 @@
+"""Claims about a run's edges: interrupts, stops, two runs on one ledger, silence, odd servers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import signal
+import threading
+import time
+import weakref
+from concurrent.futures import Future
+from dataclasses import replace
+from email.utils import formatdate
+from types import SimpleNamespace
+
+import httpx2
+import openai
+import pytest
+from clinic_requests import any_image
+from loopback import Loopback, fault, in_process, said
+from processes import free_port
+from test_vlm import KEY, echo, local, verdicts
+from waiting import until
+
+from vital_lib.clinic.server import Dials, running
+from vital_lib.vlm import UNSENT, VLM, Control, Ledger, ModelUnavailable, faults, wire
+from vital_lib.vlm import run as run_module
+from vital_lib.vlm.ledger import Entry
+
+OPENAI, AZURE = "https://api.openai.com/v1", "https://mine.openai.azure.com/openai/v1/"
+
+TIE = said('{"rationale": "", "winner": "tie"}')
+
+
+@pytest.fixture
+def image(tmp_path):
+    return any_image(tmp_path)
+
+
+@pytest.fixture
+def held():
+    """An event that is set when the test ends, whatever happens."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def background(work, *given, **named):
+    """The future of what `work` brings; if it hangs, the test fails and nothing waits for it."""
+    future = Future()
+
+    def run():
+        try:
+            future.set_result(work(*given, **named))
+        except Exception as error:  # noqa: BLE001 - raised by `result`
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def without_image(number):
+    [prompt] = verdicts(None, 1, start=number)
+    text = [{"role": "user", "content": [f"number {number}"]}]
+    return replace(prompt, messages=tuple(text))
+
+
+def status_error(status, **headers):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = httpx2.Request("POST", "http://127.0.0.1/v1")
+    response = httpx2.Response(status, headers=named, request=request)
+    kind = openai.RateLimitError if status == 429 else openai.InternalServerError
+    return kind("a fault", response=response, body=None)
+
+
+def state(error, sleep=0.0, attempt=1):
+    """What tenacity tells after an attempt; it began long ago."""
+    outcome = SimpleNamespace(exception=lambda: error)
+    return SimpleNamespace(
+        outcome=outcome, upcoming_sleep=sleep, attempt_number=attempt, seconds_since_start=10**6
+    )
+
+
+# ------------------------------------------------------------------ the ledger and the run
+
+
+def test_whatever_the_ledger_raises_ends_the_run(image, monkeypatch):
+    def too_large(*entries):
+        raise OverflowError("Python int too large to convert to SQLite INTEGER")
+
+    vlm = VLM("judge", local=True, transport=in_process(echo))
+    monkeypatch.setattr(vlm.ledger, "append", too_large)
+    with pytest.raises(OverflowError, match="too large"):
+        background(vlm.ask, verdicts(image, 3)).result(20)
+
+
+@pytest.mark.parametrize("asked", [{"seed": 2**63}, {"seed": -1}, {"repeat": 2**64}])
+def test_a_seed_or_repeat_that_no_ledger_can_hold_is_refused(image, asked):
+    [(name, value)] = asked.items()
+    with pytest.raises(ValueError, match=f"{name} is {value}"):
+        VLM("judge", local=True, transport=in_process(echo)).ask(verdicts(image, 1), **asked)
+
+
+def test_so_is_a_prompts_own_seed_before_it_is_sent(image):
+    bodies = []
+    vlm = VLM("judge", local=True, transport=in_process(lambda body, place: bodies.append(body)))
+    with pytest.raises(ValueError, match=f"seed is {2**64}"):
+        vlm.ask(replace(prompt, seed=2**64) for prompt in verdicts(image, 1))
+    assert bodies == []
+
+
+def test_two_objects_on_one_ledger_pay_once(image, tmp_path, monkeypatch):
+    """By whatever path they name it."""
+    monkeypatch.chdir(tmp_path)
+    paths = [tmp_path / "l.sqlite", "l.sqlite", tmp_path / "." / "x" / ".." / "l.sqlite"]
+    (tmp_path / "x").mkdir()
+    with Loopback(lambda body, place: time.sleep(0.01) or echo(body)) as server:
+        asked = [
+            background(local(server, ledger=path, concurrency=4).ask, list(verdicts(image, 30)))
+            for path in paths
+        ]
+        replies = [future.result(20) for future in asked]
+    assert len(server.bodies) == 30
+    assert replies[0] == replies[1] == replies[2]
+
+
+def test_ledgers_in_memory_know_nothing_of_each_other(image):
+    with Loopback(echo) as server:
+        for _ in range(2):
+            local(server).ask(verdicts(image, 3))
+    assert len(server.bodies) == 6
+
+
+def test_what_another_process_asked_meanwhile_is_not_sent(image, tmp_path):
+    """While a prompt waits for room, its answer comes into the ledger from elsewhere."""
+    first, second = verdicts(image, 2)
+
+    def answer(body, place):
+        if place == 0:
+            until(lambda: len(vlm.claims._under_way) == 2)  # looked up, and waiting for room
+            request = wire.make_request(
+                "judge", second, vlm.images.rule, seed=0, repeat=0, endpoint=vlm.endpoint
+            )
+            text = '{"rationale": "from elsewhere", "winner": "tie"}'
+            other = Ledger(tmp_path / "l.sqlite")
+            other.append([(request, Entry(answered=True, text=text))])
+        return echo(body)
+
+    control = Control()
+    with Loopback(answer) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
+        replies = vlm.ask([first, second], control=control)
+        assert len(server.bodies) == 1
+        again = vlm.ask([second], again=True)
+    assert [reply.value.rationale for reply in replies] == ["0", "from elsewhere"]
+    assert control.tally.known == 1 and len(vlm.ledger.history()) == 3
+    assert again[0].value.rationale == "1" and len(server.bodies) == 2  # that is another attempt
+
+
+def test_a_run_that_waits_for_anothers_request_can_be_stopped(image, tmp_path, held):
+    with Loopback(lambda body, place: held.wait(20) and echo(body)) as server:
+        one, other = (local(server, ledger=tmp_path / "l.sqlite") for _ in range(2))
+        first = background(one.ask, list(verdicts(image, 1)))
+        until(lambda: server.bodies)
+        control, looked = Control(), threading.Event()
+        other.ledger.find = lambda key: looked.set()  # not reached: it waits before
+        second = background(other.ask, list(verdicts(image, 1)), control=control)
+        until(lambda: control.tally.limit)
+        control.stop()
+        [reply] = second.result(20)
+        held.set()
+        [answered] = first.result(20)
+    assert reply.reason == UNSENT and not looked.is_set()
+    assert answered.value and len(server.bodies) == 1
+
+
+# ------------------------------------------------------------------ interrupts
+
+
+def test_an_interrupted_run_keeps_what_was_under_way(image, tmp_path, caplog):
+    main = threading.main_thread().ident
+
+    def answer(body, place):
+        if place == 1:
+            signal.pthread_kill(main, signal.SIGINT)
+        until(lambda: "interrupted" in caplog.text)
+        return echo(body)
+
+    with Loopback(answer) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=2)
+        with pytest.raises(KeyboardInterrupt):
+            vlm.ask(verdicts(image, 100))
+        assert len(server.bodies) == len(vlm.ledger.history()) == 2
+    assert vlm.ledger.history()["answered"].all() and vlm.ledger.unanswered().empty
+
+
+def test_a_second_interrupt_waits_for_nothing(image, caplog, held):
+    main = threading.main_thread().ident
+
+    def answer(body, place):
+        signal.pthread_kill(main, signal.SIGINT)
+        until(lambda: "interrupted" in caplog.text)
+        signal.pthread_kill(main, signal.SIGINT)
+        held.wait(20)
+        return echo(body)
+
+    with Loopback(answer) as server:
+        vlm = local(server, concurrency=1)
+        with pytest.raises(KeyboardInterrupt):
+            vlm.ask(verdicts(image, 10))
+        assert not held.is_set() and vlm.ledger.history().empty
+
+
+# ------------------------------------------------------------------ rate limits
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        *(("0", 0), ("-5", 0), ("1.5", 1.5), ("9999999", 86_400), (formatdate(0), 0)),
+        *((words, None) for words in ("inf", "-inf", "1e400", "nan", "soon", "")),
+    ],
+)
+def test_a_retry_after_is_read_as_seconds_of_a_day_at_most_or_not_at_all(words, seconds):
+    assert faults.asked_seconds(status_error(429, retry_after=words)) == seconds
+    assert faults.asked_seconds(status_error(503, retry_after=words)) == seconds
+
+
+def test_milliseconds_that_make_no_sense_leave_the_seconds():
+    assert faults.asked_seconds(status_error(429, retry_after_ms="250", retry_after="9")) == 0.25
+    assert faults.asked_seconds(status_error(429, retry_after_ms="nan", retry_after="9")) == 9
+
+
+@pytest.mark.parametrize("words", ["0", "-5", "0.001", "inf", "nan", formatdate(0)])
+def test_an_endpoint_that_asks_for_no_wait_is_not_hammered(words, monkeypatch):
+    monkeypatch.setattr(faults, "_spread", lambda state: 7.0)
+    assert faults.wait_seconds(state(status_error(429, retry_after=words))) == 7.0
+
+
+@pytest.mark.parametrize("headers", [{}, {"retry_after": "0"}, {"retry_after": "0.1"}])
+def test_endless_refusals_are_waited_out_for_so_long_and_no_longer(headers):
+    patience, error = faults.Patience(lambda: True), status_error(429, **headers)
+    overs = [patience.is_over(state(error, sleep=20.0)) for _ in range(100)]
+    assert overs.index(True) == 30  # of 20 s each
+
+
+def test_time_that_was_asked_for_or_paused_is_no_part_of_the_patience():
+    patience, long = faults.Patience(lambda: True), status_error(429, retry_after="3600")
+    assert not any(patience.is_over(state(long, sleep=3605.0)) for _ in range(24))
+    assert not patience.is_over(state(status_error(429), sleep=20.0))
+
+
+def test_a_server_that_is_away_for_long_holds_the_run_and_says_so(image):
+    def answer(body, place):
+        return fault(503, "maintenance", retry_after="400") if place < 2 else echo(body)
+
+    control = Control()
+    with Loopback(answer) as server:
+        vlm = local(server, concurrency=2)
+        asked = background(vlm.ask, list(verdicts(image, 20)), control=control)
+        until(lambda: "asks to wait 400 s" in control.tally.notice)
+        until(lambda: control.tally.in_flight == 0)
+        control.stop()
+        assert {reply.reason for reply in asked.result(20)} == {UNSENT}
+    assert len(server.bodies) == 2
+
+
+# ------------------------------------------------------------------ silence
+
+
+def test_the_first_silence_ends_a_run_that_nothing_has_answered_yet(image):
+    with running(Dials(faults={"hang": 1.0})) as server:
+        vlm = VLM(base_url=server.url, local=True, concurrency=4, timeout_seconds=0.3)
+        with pytest.raises(ModelUnavailable, match="no reply in time; is it running") as caught:
+            vlm.ask(verdicts(image, 100))
+        assert server.stats()["requests"] == 4  # none twice, and no second batch
+    assert "\n" not in str(caught.value)
+
+
+def test_silence_after_an_answer_is_a_fault_that_passes(image, held):
+    def answer(body, place):
+        return held.wait(20) and echo(body) if place == 1 else echo(body)
+
+    with Loopback(answer) as server:
+        replies = local(server, concurrency=1, timeout_seconds=0.5).ask(verdicts(image, 3))
+    assert [reply.value.rationale for reply in replies] == ["0", "1", "2"]
+    assert len(server.bodies) == 4
+
+
+def test_it_is_said_that_nothing_has_answered_yet(image, held, monkeypatch):
+    monkeypatch.setattr(run_module, "_SILENT_SECONDS", 0.1)
+    control = Control()
+    with Loopback(lambda body, place: held.wait(20) and echo(body)) as server:
+        asked = background(local(server).ask, list(verdicts(image, 2)), control=control)
+        until(lambda: "no answer yet, for 0 s; given up after 120 s" in control.tally.notice)
+        held.set()
+        assert all(reply.value for reply in asked.result(20))
+    assert control.tally.notice == ""
+
+
+def test_a_timeout_is_of_the_whole_request_however_it_drips(image):
+    class Drip(httpx2.AsyncByteStream):
+        async def __aiter__(self):
+            while True:
+                yield b" "
+                await asyncio.sleep(0.01)
+
+    async def handle(request):
+        return httpx2.Response(200, stream=Drip())
+
+    transport = httpx2.MockTransport(handle)
+    vlm = VLM("judge", local=True, transport=transport, timeout_seconds=0.2)
+    with pytest.raises(ModelUnavailable, match="no reply in time"):
+        background(vlm.ask, verdicts(image, 1)).result(20)
+
+
+# ------------------------------------------------------------------ pause, stop, rows in place
+
+
+def test_a_control_that_was_paused_before_lets_nothing_through():
+    control, prompts = Control(), [without_image(number) for number in range(40)]
+    control.pause()
+    with Loopback(lambda body, place: TIE) as server:
+        vlm = local(server, concurrency=16)
+        asked = background(vlm.ask, prompts, control=control)
+        until(lambda: len(vlm.claims._under_way) == 32)  # all that are taken wait for room
+        threading.Event().wait(0.2)  # time itself: nothing comes
+        assert server.bodies == []
+        control.resume()
+        assert all(reply.value for reply in asked.result(20))
+
+
+def test_a_control_that_was_stopped_before_lets_nothing_through():
+    control, bodies = Control(), []
+    control.stop()
+    vlm = VLM("judge", local=True, transport=in_process(lambda body, place: bodies.append(body)))
+    replies = vlm.ask((without_image(number) for number in range(5)), control=control)
+    assert [reply.reason for reply in replies] == [UNSENT] * 5
+    assert bodies == [] and control.tally.done == 0
+
+
+def test_after_a_stop_the_rest_is_only_counted(image, monkeypatch):
+    control, made = Control(), []
+    monkeypatch.setattr(
+        wire, "make_request", lambda *args, make=wire.make_request, **options: made.append(1)
+        or make(*args, **options),
+    )  # fmt: skip
+
+    prompts = itertools.chain(verdicts(image, 20), itertools.repeat(None, 80_000))
+    vlm = VLM("judge", local=True, concurrency=4, transport=in_process(echo))
+    replies = vlm.ask(
+        prompts, control=control, on_reply=lambda count: control.stop() if count == 10 else None
+    )
+    sent = [reply for reply in replies if reply.reason != UNSENT]
+    assert len(replies) == 80_020 and 10 <= len(sent) <= len(made) < 20
+    assert all(reply.value for reply in sent)
+
+
+def test_a_generator_may_end_when_it_finds_its_control_stopped(image):
+    control = Control()
+
+    def prompts():
+        for prompt in verdicts(image, 1000):
+            if control.state == "stopped":
+                return
+            yield prompt
+
+    vlm = VLM("judge", local=True, concurrency=4, transport=in_process(echo))
+    replies = vlm.ask(
+        prompts(), control=control, on_reply=lambda count: control.stop() if count == 10 else None
+    )
+    assert 10 <= len(replies) <= 10 + 8
+    assert len(vlm.ledger.history()) == sum(reply.reason != UNSENT for reply in replies)
+
+
+def test_what_is_made_of_replies_comes_in_the_order_of_the_prompts(image):
+    def slow_first(body, place):
+        time.sleep(0.02 if place % 3 == 0 else 0)
+        return echo(body)
+
+    with Loopback(slow_first) as server:
+        rows = local(server, concurrency=8).ask(
+            verdicts(image, 40), into=lambda reply: (reply.value.rationale, reply.tokens_out)
+        )
+    assert rows == [(str(number), 20) for number in range(40)]
+
+
+def test_replies_are_not_held_where_something_is_made_of_them(image):
+    seen, alive = [], []
+
+    def keep_little(reply):
+        seen.append(weakref.ref(reply))
+        return reply.reply_id
+
+    def count(done):
+        alive.append(sum(one() is not None for one in seen))
+
+    vlm = VLM("judge", local=True, concurrency=2, transport=in_process(echo))
+    made = vlm.ask(verdicts(image, 60), into=keep_little, on_reply=count)
+    assert len(set(made)) == 60 == len(alive) and max(alive) <= 4
+
+
+def test_something_is_made_of_unsent_replies_too(image):
+    control = Control()
+    control.stop()
+    vlm = VLM("judge", local=True, transport=in_process(echo))
+    made = vlm.ask(verdicts(image, 3), into=lambda reply: reply.reason, control=control)
+    assert made == [UNSENT] * 3
+
+
+# ------------------------------------------------------------------ what a failure may have cost
+
+
+class Recorder:
+    """Stands for `Cost`, to see what is told to it."""
+
+    def __init__(self):
+        self.told = []
+
+    def reserve(self, prompt):
+        self.told.append("reserved")
+        return 5.0
+
+    def settle(self, reserved, entry):
+        assert reserved == 5.0
+        self.told.append("unknown" if entry is None else entry.usd)
+
+    def release(self, reserved):
+        assert reserved == 5.0
+        self.told.append("released")
+
+
+def told(vlm, prompts):
+    vlm.cost = Recorder()
+    with contextlib.suppress(ModelUnavailable):
+        vlm.ask(prompts)
+    reserved, ended = vlm.cost.told[::2], vlm.cost.told[1::2]
+    assert set(reserved) == {"reserved"} and len(reserved) == len(ended)
+    return set(ended)
+
+
+@pytest.mark.parametrize("kind", ["reset", "truncated", "hang", "malformed"])
+def test_an_attempt_that_was_sent_and_not_refused_may_have_cost(image, kind):
+    with running(Dials(faults={kind: 1.0})) as server:
+        vlm = VLM(base_url=server.url, local=True, concurrency=1, timeout_seconds=0.5)
+        assert told(vlm, verdicts(image, 1)) == {"unknown"}
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_an_attempt_that_was_refused_has_cost_nothing(image, status):
+    with Loopback(lambda body, place: fault(status)) as server:
+        assert told(local(server, concurrency=1), verdicts(image, 1)) == {"released"}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{}/v1", "localhost:{}/v1"])
+def test_an_attempt_that_never_left_has_cost_nothing(image, url):
+    vlm = VLM("judge", local=True, base_url=url.format(free_port()), concurrency=1)
+    assert told(vlm, verdicts(image, 1)) == {"released"}
+
+
+def test_an_attempt_that_was_answered_costs_what_it_did_once_it_is_kept(image):
+    with Loopback(lambda body, place: fault(500) if place == 0 else echo(body)) as server:
+        vlm = local(server, concurrency=1)
+        assert told(vlm, verdicts(image, 1)) == {"released", 0.0}
+
+
+def test_a_failed_row_says_whether_its_cost_is_known(image):
+    def answer(body, place):
+        return (200, {}, b"<html>") if "number 0" in str(body) else fault(400)
+
+    with Loopback(answer) as server:
+        vlm = local(server, concurrency=1)
+        unknown, nothing_paid = vlm.ask(verdicts(image, 2))
+    assert (unknown.usd, nothing_paid.usd) == (None, 0.0)
+    history = vlm.ledger.history()
+    assert history["usd"].isna().tolist() == history["text"].eq("<html>").tolist()
+
+
+# ------------------------------------------------------------------ addresses, keys, fields
+
+
+def sends(vlm, image, status=404):
+    """The one request that a model sends, and the error that it gets."""
+    seen = []
+
+    async def handle(request):
+        seen.append(request)
+        return httpx2.Response(status, json={"error": {"message": "no"}})
+
+    vlm._transport = httpx2.MockTransport(handle)
+    with pytest.raises(ModelUnavailable) as caught:
+        vlm.ask(verdicts(image, 1))
+    return seen[0], str(caught.value)
+
+
+@pytest.mark.parametrize("url", [None, OPENAI, OPENAI + "/", "https://API.OpenAI.com/v1/"])
+def test_openai_is_openai_however_its_address_is_written(image, monkeypatch, url):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    vlm = VLM("gpt-4o", base_url=url)
+    request, _ = sends(vlm, image)
+    assert vlm.endpoint == "" and request.headers["authorization"] == f"Bearer {KEY}"
+    assert str(request.url).lower() == f"{OPENAI}/chat/completions"
+
+
+@pytest.mark.parametrize("url", ["https://api.openai.com.evil.example/v1", "http://api.openai.com"])
+def test_nobody_else_is_taken_for_openai(image, monkeypatch, url):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    vlm = VLM("gpt-4o", base_url=url)
+    assert vlm.endpoint != "" and KEY not in str(sends(vlm, image)[0].headers)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        (OPENAI, "OPENAI_API_KEY"),
+        (AZURE, "AZURE_OPENAI_API_KEY"),
+        ("http://127.0.0.1:9/v1", "VITAL_API_KEY"),
+    ],
+)
+def test_a_refused_key_names_the_one_that_applies(image, url, name):
+    vlm = VLM("judge", local=True, base_url=url)
+    assert f"the key was refused (401); set {name}. " in sends(vlm, image, 401)[1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://{}:x@127.0.0.1/v1",
+        "https://:{}@127.0.0.1/v1",
+        "https://127.0.0.1/v1?api-key={}",
+        "https://127.0.0.1/v1#{}",
+    ],
+)
+def test_an_address_with_more_than_an_address_is_refused_and_not_repeated(url):
+    with pytest.raises(ValueError, match="set VITAL_API_KEY") as caught:
+        VLM("judge", local=True, base_url=url.format(KEY))
+    assert KEY not in str(caught.value)
+
+
+def test_what_the_environment_holds_for_openai_goes_to_openai_alone(image, monkeypatch):
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-mine")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-mine")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Mine: header-mine\nAuthorization: Bearer mine")
+    for url in ("http://127.0.0.1:9/v1", AZURE):
+        request, _ = sends(VLM("judge", local=True, base_url=url), image)
+        assert "mine" not in str([pair for pair in request.headers.items() if pair[0] != "host"])
+        assert request.headers["authorization"] == "Bearer none"
+    request, _ = sends(VLM("judge", local=True, base_url=OPENAI), image)
+    assert request.headers["openai-organization"] == "org-mine"
+    assert request.headers["openai-project"] == "proj-mine"
+    assert request.headers["x-mine"] == "header-mine"
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "field"),
+    [
+        (400, "Unrecognized request argument supplied: seed", "seed"),
+        (422, '[{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]', "seed"),
+        (400, "This model does not support structured outputs.", "response_format"),
+        (422, "json_schema is not supported", "response_format"),
+    ],
+)
+def test_a_field_that_the_server_refuses_is_left_out_from_then_on(image, status, words, field):
+    def answer(body, place):
+        return fault(status, words) if field in body else TIE
+
+    with Loopback(answer) as server:
+        replies = local(server, concurrency=2).ask(verdicts(image, 20))
+    assert all(reply.value for reply in replies) and len(server.bodies) <= 20 + 2
+    kept = {"seed", "response_format"} - {field}
+    assert kept <= set(server.bodies[-1])
+
+
+def test_a_server_that_refuses_both_fields_gets_neither(image):
+    def answer(body, place):
+        refused = [name for name in ("seed", "response_format") if name in body]
+        return fault(400, f"unknown: {refused}") if refused else TIE
+
+    with Loopback(answer) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert reply.value and len(server.bodies) == 3
+
+
+def test_what_the_server_refuses_for_another_reason_is_asked_once(image):
+    with Loopback(lambda body, place: fault(400, "the image is too large")) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert "the image is too large" in reply.reason and len(server.bodies) == 1
+
+
+def test_parameters_are_sent_and_make_another_request(image, tmp_path):
+    given = {"temperature": 0.2, "max_completion_tokens": 300}
+    with Loopback(echo) as server:
+        plain = local(server, ledger=tmp_path / "l.sqlite")
+        warm = local(server, ledger=tmp_path / "l.sqlite", parameters=given)
+        given["temperature"] = 9  # a copy was taken
+        [one], [other] = plain.ask(verdicts(image, 1)), warm.ask(verdicts(image, 1))
+        assert warm.ask(verdicts(image, 1)) == [other]
+    first, second = server.bodies
+    assert "temperature" not in first
+    assert (second["temperature"], second["max_completion_tokens"]) == (0.2, 300)
+    assert one.reply_id != other.reply_id
+
+
+@pytest.mark.parametrize("name", ["model", "messages", "seed", "response_format", "stream"])
+def test_parameters_that_are_set_with_each_request_are_refused(name):
+    with pytest.raises(ValueError, match=f"parameters has '{name}'"):
+        VLM(parameters={"temperature": 1, name: 1})
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}])
+def test_parameters_that_are_no_json_are_refused(value):
+    with pytest.raises((ValueError, TypeError), match="JSON"):
+        VLM(parameters={"temperature": value})
