@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from types import SimpleNamespace
@@ -189,3 +190,28 @@ def test_a_pause_stops_the_servers_count_and_a_stop_keeps_what_was_done(image):
         again.result(60)
         assert again.state()["known"] == len(kept)
         assert server.stats()["repeated"] == 0
+
+
+def test_a_cell_that_awaits_leaves_the_kernel_free_and_gets_the_result(held):
+    async def cell():
+        waiting = asyncio.ensure_future(_awaited(held.start()))
+        held.release.set()  # by what else the loop does meanwhile: a waiting result() would not
+        return await waiting
+
+    assert asyncio.run(cell()) is True
+
+
+def test_an_interrupted_await_leaves_the_work_going(held):
+    async def cell():
+        waiting = asyncio.ensure_future(_awaited(held.start()))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await waiting
+
+    with pytest.raises(asyncio.CancelledError, match="the work goes on"):
+        asyncio.run(cell())
+    assert held.state()["status"] == "running"
+
+
+async def _awaited(job):
+    return await job

@@ -63,7 +63,7 @@ _SETTINGS = {
 _THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 # The menu's Run All is lost where the kernel does not exist yet, so the application is asked, once
 # the same kernel has been idle and connected for half a second.
-_RUN_ALL = """async () => {
+RUN_ALL = """async () => {
   const app = window.jupyterapp;
   await app.restored;
   const panel = app.shell.currentWidget;
@@ -142,7 +142,7 @@ def run_notebook(page: Page, lab: Lab, notebook: str) -> None:
     """Open `notebook` with the side bar folded, and run all its cells to the end."""
     page.goto(lab.url(notebook))
     page.wait_for_selector(".jp-Notebook", timeout=START_SECONDS * 1000)
-    page.evaluate(_RUN_ALL)
+    page.evaluate(RUN_ALL)
     page.evaluate("window.jupyterapp.shell.collapseLeft()")
     page.wait_for_function(_IDLE, timeout=RUN_SECONDS * 1000)
 
@@ -151,7 +151,7 @@ def run_again(page: Page) -> None:
     """Run all cells of the open notebook in a kernel that Jupyter starts again by itself."""
     died = page.locator(".jp-Dialog button", has_text="Ok")
     died.click(timeout=START_SECONDS * 1000)
-    page.evaluate(_RUN_ALL)
+    page.evaluate(RUN_ALL)
     page.wait_for_function(_IDLE, timeout=RUN_SECONDS * 1000)
 
 
@@ -172,3 +172,13 @@ def _write_settings(folder: Path, theme: str) -> None:
         file = folder / f"{plugin}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(settings))
+
+
+def errors(page: Page) -> list[str]:
+    """What cells of the open notebook failed with; on the page an error looks like a warning."""
+    return page.evaluate(
+        """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+        .flatMap((cell) => cell.outputs?.toJSON() ?? [])
+        .filter((output) => output.output_type === "error")
+        .map((output) => `${output.ename}: ${output.evalue}`)"""
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from lab import IN_CHROMIUM, run_notebook
+from lab import IN_CHROMIUM, errors, run_notebook
 from pace import breathe
 from playwright.sync_api import Locator, expect
 from waiting import until
@@ -64,7 +64,7 @@ def test_three_labels_and_an_undo_on_notebook_03_are_all_in_the_log(workspace, l
     items = workspace.read("drafts")["instruction_id"].nunique()
     log = LabelLog(workspace.label_url)
     run_notebook(page, lab, _copy_of_the_notebook(lab.folder, workspace.path))
-    assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
+    assert errors(page) == []
     simulated = len(log.history())
     assert simulated == 3 * items  # three simulated clinicians judged each item once
 

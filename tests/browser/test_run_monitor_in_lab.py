@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from lab import _RUN_ALL, CHROMIUM, Lab, jupyter_lab, run_notebook, write_notebook
+from lab import CHROMIUM, RUN_ALL, Lab, jupyter_lab, run_notebook, write_notebook
 from playwright.sync_api import Page, expect
 
 from vital_lib.clinic.server import Dials, Server, running
@@ -108,7 +108,7 @@ def test_it_stops_while_a_cell_waits_and_keeps_what_is_done(page, lab, endpoint)
     write_notebook(lab.folder / "wait.ipynb", cells)
     page.goto(lab.url("wait.ipynb"))
     page.wait_for_selector(".jp-Notebook", timeout=60_000)
-    page.evaluate(f"void ({_RUN_ALL})()")
+    page.evaluate(f"void ({RUN_ALL})()")
     _expect_status(page, "running")
     _press(page, "Stop")
     _expect_progress(page)  # nothing ends before it is asked once more

@@ -6,16 +6,22 @@ widgets: the work gets a `Control`, hands it to ``VLM.ask``, and returns what it
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from vital_lib.vlm.control import Control
 
 _WINDOW_SECONDS = 30
+_WAIT_SECONDS = 0.1  # between looks of a cell that awaits
 _LEAST_SECONDS = 1  # of a run, before its rate says anything
+_ONLY_THE_WAIT = (
+    "only the wait was interrupted: the work goes on. result() waits again, stop() ends it and "
+    "keeps what is done"
+)
 
 
 class Job:
@@ -107,15 +113,28 @@ class Job:
         try:
             ended = self.ended.wait(timeout)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                "only the wait was interrupted: the work goes on. result() waits again, stop() "
-                "ends it and keeps what is done"
-            ) from None
+            raise KeyboardInterrupt(_ONLY_THE_WAIT) from None
         if not ended:
             raise TimeoutError(f"the work goes on after {timeout:g} s; result() waits for its end")
         if self._error is not None:
             raise self._error
         return self._value
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """As `result`, for a cell: ``await job`` leaves the kernel free to answer the browser.
+
+        A cell that waits in `result` holds up all that a page says which is opened meanwhile: its
+        widgets would come back with the end of the work only.
+        """
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Any:
+        try:
+            while self.started.is_set() and not self.ended.is_set():
+                await asyncio.sleep(_WAIT_SECONDS)
+        except asyncio.CancelledError:
+            raise asyncio.CancelledError(_ONLY_THE_WAIT) from None
+        return self.result()
 
     def _run(self) -> None:
         try:
