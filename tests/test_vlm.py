@@ -10,6 +10,7 @@ import gc
 import io
 import itertools
 import json
+import os
 import signal
 import socket
 import sqlite3
@@ -346,9 +347,13 @@ vlm.ask(verdicts(open_image(folder / "figure.png"), 200),
 
 
 def test_a_killed_process_loses_nothing_that_was_counted(image, tmp_path):
-    folders = [str(Path(__file__).parent), str(tmp_path)]
-    done = subprocess.run([sys.executable, "-c", KILLED, *folders], capture_output=True)
+    folders, temporary = [str(Path(__file__).parent), str(tmp_path)], tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    command = [sys.executable, "-c", KILLED, *folders]
+    done = subprocess.run(command, capture_output=True, env=environment)
     assert done.returncode == 9, done.stderr
+    assert not list(temporary.iterdir())  # nor does it leave anything
     kept = len(Ledger(tmp_path / "l.sqlite").history())
     assert kept >= 60
     sent = []
@@ -938,36 +943,38 @@ def test_how_an_image_is_sent_can_be_looked_at(tmp_path):
 def test_an_image_is_encoded_once_and_kept_on_disk_while_nobody_holds_it(
     image, tmp_path, monkeypatch
 ):
+    other = open_image(save_image(tmp_path / "other.png", seed=9))
     encoded = []
     encode = Images._encode
     monkeypatch.setattr(Images, "_encode", lambda *a: encoded.append(1) or encode(*a))
+
+    def shown():
+        parts = (body["messages"][1]["content"] for body in server.bodies)
+        sent = {text["text"]: picture["image_url"]["url"] for picture, text in parts}
+        server.bodies.clear()
+        return sent
+
     with Loopback(echo) as server:
         vlm = local(server)
-        vlm.ask(verdicts(image, 20))
+        vlm.ask([*verdicts(image, 20), *verdicts(other, 20, start=20)])
         gc.collect()
-        assert len(encoded) == 1 and len(vlm.images._held) == 0
-        vlm.ask(verdicts(image, 20), again=True)
-    sent = [body["messages"][1]["content"][0]["image_url"]["url"] for body in server.bodies]
-    assert len(encoded) == 1 and len(sent) == 40 and len(set(sent)) == 1
-    [kept] = Path(vlm.images._folder.name).iterdir()
-    del vlm
-    gc.collect()
-    assert not kept.parent.exists()
+        assert len(encoded) == 2 and len(vlm.images._held) == 0
+        first = shown()
+        vlm.ask([*verdicts(image, 20), *verdicts(other, 20, start=20)], again=True)
+        assert len(encoded) == 2 and len(set(first.values())) == 2 and shown() == first
 
 
-@pytest.mark.parametrize("trouble", ["nearly full", "gone"])
+@pytest.mark.parametrize("trouble", ["nearly full", "full"])
 def test_an_image_that_cannot_be_kept_on_disk_is_sent_all_the_same(image, monkeypatch, trouble):
-    with Loopback(echo) as server:
+    with Loopback(echo) as server, Path("/dev/full").open("r+b", buffering=0) as full:
         vlm = local(server)
-        if trouble == "gone":
-            vlm.images._folder.cleanup()
+        if trouble == "full":
+            vlm.images._file = full
         else:
             usage = SimpleNamespace(free=2**30)
             monkeypatch.setattr("vital_lib.vlm.images.shutil.disk_usage", lambda path: usage)
         replies = vlm.ask(verdicts(image, 3))
-    assert all(reply.value for reply in replies)
-    folder = Path(vlm.images._folder.name)
-    assert not folder.exists() or not list(folder.iterdir())
+    assert all(reply.value for reply in replies) and not vlm.images._places
 
 
 @pytest.mark.parametrize("side", [1200, 2400])

@@ -1,8 +1,8 @@
 """Figures as a model is sent them: scaled to what it can use, JPEG, without metadata.
 
-Each is encoded once, off the event loop, and kept in a temporary folder (``TMPDIR`` says where),
-which goes with the process; in memory is only what somebody holds, however many figures a run has.
-Knows nothing of prompts, prices or networks.
+Each is encoded once, off the event loop, and kept in a temporary file (``TMPDIR`` says where) that
+has no name, so that even a killed process leaves nothing; in memory is only what somebody holds,
+however many figures a run has. Knows nothing of prompts, prices or networks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import tempfile
 import threading
 import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 from PIL import Image
 
@@ -37,9 +36,10 @@ class Images:
     def __init__(self, rule: ImageRule) -> None:
         self.rule = rule
         self._held: weakref.WeakValueDictionary[str, Future[str]] = weakref.WeakValueDictionary()
-        self._lock = threading.Lock()
+        self._lock, self._filing = threading.Lock(), threading.Lock()
         self._threads = ThreadPoolExecutor(2, "encode")
-        self._folder = tempfile.TemporaryDirectory(prefix="vital-", ignore_cleanup_errors=True)
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with this object
+        self._places: dict[str, tuple[int, int]] = {}  # in the file: where it begins, its length
 
     def encoded(self, figure: FigureImage) -> Future[str]:
         """A data URL with the JPEG, now or as it is ready; UnreadableImage if the file changed.
@@ -64,13 +64,25 @@ class Images:
         }
 
     def _url(self, figure: FigureImage) -> str:
-        kept = Path(self._folder.name, f"{figure.sha256}.jpg")
-        with contextlib.suppress(OSError):
-            return _as_url(kept.read_bytes())
-        data = self._encode(figure)
-        with contextlib.suppress(OSError):  # what is not kept is encoded again
-            _keep(kept, data)
-        return _as_url(data)
+        data = self._kept(figure)
+        if data is None:
+            data = self._encode(figure)
+            with contextlib.suppress(OSError):  # what is not kept is encoded again
+                self._keep(figure, data)
+        return _HEAD + base64.b64encode(data).decode()
+
+    def _kept(self, figure: FigureImage) -> bytes | None:
+        with self._filing:
+            begin, length = self._places.get(figure.sha256, (0, 0))
+            self._file.seek(begin)
+            return self._file.read(length) if length else None
+
+    def _keep(self, figure: FigureImage, data: bytes) -> None:
+        with self._filing:
+            begin = self._file.seek(0, io.SEEK_END)
+            spare = shutil.disk_usage(tempfile.gettempdir()).free > _SPARE_BYTES
+            if spare and self._file.write(data) == len(data):
+                self._places[figure.sha256] = begin, len(data)
 
     def _encode(self, figure: FigureImage) -> bytes:
         picture = figure.pixels()
@@ -80,14 +92,3 @@ class Images:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=_QUALITY)
         return buffer.getvalue()
-
-
-def _as_url(data: bytes) -> str:
-    return _HEAD + base64.b64encode(data).decode()
-
-
-def _keep(path: Path, data: bytes) -> None:
-    if shutil.disk_usage(path.parent).free > _SPARE_BYTES:
-        unready = path.with_suffix(".part")
-        unready.write_bytes(data)
-        unready.replace(path)

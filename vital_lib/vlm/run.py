@@ -254,8 +254,8 @@ class Run:
         try:
             # Before there is room, so that none stands idle; and held for as long as it takes.
             held = [self._vlm.images.encoded(figure) for figure in wire.figures_of(prompt)]
-            unready = (asyncio.wrap_future(one) for one in held if not one.done())
-            await asyncio.gather(*map(asyncio.shield, unready))
+            for one in held:
+                await asyncio.shield(asyncio.wrap_future(one))
             return await patiently(self._post, request, prompt)
         except UnreadableImage as error:
             failure = f"not sent: {error}"
