@@ -7,15 +7,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from lab import CHROMIUM, RUN_ALL, Lab, jupyter_lab, run_notebook, write_notebook
+from lab import IN_CHROMIUM, RUN_ALL, Lab, jupyter_lab, run_notebook, write_notebook
 from playwright.sync_api import Page, expect
+from waiting import until
 
 from vital_lib.clinic.server import Dials, Server, running
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = IN_CHROMIUM
 
 START = """
 from PIL import Image
@@ -71,11 +69,15 @@ def _expect_status(page: Page, status: str) -> None:
     expect(page.locator(".vital [role=status]")).to_have_text(status, timeout=20_000)
 
 
+def _expect_question(page: Page, asked: bool = True) -> None:
+    question = page.locator(".vital", has_text="Keep what is done and stop?")
+    expect(question).to_have_count(int(asked), timeout=20_000)
+
+
 def _expect_silence(page: Page, endpoint: Server) -> None:
     """Nothing more is sent, and the page shows all that came."""
-    end = time.monotonic() + 20
-    while (asked := endpoint.stats())["in_flight"]:
-        assert time.monotonic() < end
+    until(lambda: not endpoint.stats()["in_flight"], 20)
+    asked = endpoint.stats()
     expect(page.locator(".vital .tally .number").first).to_have_text(
         f"{asked['answered']:,} of 3,000"
     )
@@ -111,9 +113,12 @@ def test_it_stops_while_a_cell_waits_and_keeps_what_is_done(page, lab, endpoint)
     page.evaluate(f"void ({RUN_ALL})()")
     _expect_status(page, "running")
     _press(page, "Stop")
+    _expect_question(page)
     _expect_progress(page)  # nothing ends before it is asked once more
     _press(page, "Go on")
+    _expect_question(page, asked=False)
     _press(page, "Stop")
+    _expect_question(page)  # a second press before that is taken for a double click
     _press(page, "Stop")
     _expect_status(page, "stopped")
     answered = endpoint.stats()["answered"]
