@@ -91,6 +91,7 @@ class VLM:
         ValueError: an argument out of range; the message names it.
         TypeError: a value of `parameters` that is no JSON.
         UnknownPrice: the price table has no line for `model`; the message shows the line to add.
+        LedgerUnwritable: `ledger` cannot be opened, or is no ledger.
     """
 
     def __init__(
