@@ -44,7 +44,7 @@ from vital_lib.vlm import (
     cost_per,
     faults,
 )
-from vital_lib.vlm.faults import KEY_NAMES, without_key
+from vital_lib.vlm.faults import without_key
 from vital_lib.vlm.images import Images
 from vital_lib.vlm.ledger import Entry, Request
 from vital_lib.vlm.prices import ImageRule, price_of
@@ -52,12 +52,6 @@ from vital_lib.vlm.wire import make_body, make_request
 
 KEY = "sk-planted-0123456789abcdef"
 FIGURE = {"caption": "CT of the head.", "mentions": [], "modalities": ["ct_scan"]}
-
-
-@pytest.fixture(autouse=True)
-def no_key_of_mine(monkeypatch):
-    for name in (*KEY_NAMES, "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

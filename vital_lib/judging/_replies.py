@@ -67,12 +67,10 @@ def rows(
             else:
                 yield replace(prompt, seed=_seed(seed, repeat))
 
-    told, after_stop = (
-        iter(vlm.ask(prompts(), into=said, control=control, **options)),
-        _unsent(UNSENT),
-    )
+    told = iter(vlm.ask(prompts(), into=said, control=control, **options))
+    after_stop = said(_unsent(UNSENT))
     made = [
-        {**one.row, "judge": vlm.model, **(unsent.get(place) or next(told, said(after_stop)))}
+        {**one.row, "judge": vlm.model, **(unsent.get(place) or next(told, after_stop))}
         for place, one in enumerate(requests)
     ]
     null = [n for n, row in enumerate(made) if any(row.get(name, "") is None for name in NULL)]

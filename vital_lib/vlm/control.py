@@ -9,8 +9,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-STATES = ("running", "paused", "stopped")
-
 
 @dataclass
 class Tally:
@@ -55,7 +53,7 @@ class Control:
 
     @property
     def state(self) -> str:
-        """One of `STATES`."""
+        """running, paused or stopped."""
         return self._state
 
     def pause(self) -> None:
