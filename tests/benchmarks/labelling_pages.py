@@ -114,8 +114,9 @@ class Labeller:
         """Judge `n` items, one every `pace` seconds, or as soon as the next image is painted."""
         for number in range(n):
             before = len(self.milliseconds("painted"))
-            due = time.monotonic() + pace
             self.press(number)
+            # From when the press has arrived: two that come closer than meant are one to the card.
+            due = time.monotonic() + pace
             # Time itself: the pace of a person, at which the images ahead are fetched.
             self.page.wait_for_timeout(max(0.0, due - time.monotonic()) * 1000)
             while len(self.milliseconds("painted")) == before:
