@@ -10,13 +10,14 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 from labelling_service import Labelling, labelling, write_run
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
-from vital_lib.labelling import card_for_link, open_card
+from vital_lib.labelling import card_for_link, open_calibration, open_card, open_page
 from vital_lib.labelling.__main__ import main
 from vital_lib.labelling.links import FILE, UnreadableLinks, annotators_by_hash, fingerprint, issue
 from vital_lib.labelling.service import Service
@@ -114,6 +115,8 @@ def test_a_start_that_fails_says_why_and_gives_out_no_link(tmp_path, capsys):
     assert "PORT=" in capsys.readouterr().err
     assert main([f"--run={tmp_path}", "--annotators=ann", "--new-links=eve"]) == 2
     assert "eve" in capsys.readouterr().err
+    assert main([f"--run={tmp_path}", "--annotators=ann", "--strategy=uncertainty"]) == 2
+    assert "column uncertainty" in capsys.readouterr().err
     assert not (tmp_path / FILE).exists()
 
 
@@ -138,8 +141,84 @@ def test_the_labels_of_a_team_go_where_they_are_told(tmp_path):
     assert not (tmp_path / "run" / "labels.sqlite").exists()
 
 
+def _agree(workspace, items: int) -> LabelLog:
+    """Two people accept the first response of the first `items`, and only that."""
+    log = LabelLog(workspace.label_url)
+    ids = [f"f{n:02d}-r1" for n in range(items)]
+    said = {"left_accepted": True, "right_accepted": False}
+    log.record_many(
+        {"item_id": i, "left_id": f"{i}-a", "right_id": f"{i}-b", "annotator": who, **said}
+        for i in ids
+        for who in ("bob", "cat")
+    )
+    return log
+
+
+def test_who_has_not_voted_begins_with_a_round_on_what_others_agree_on(tmp_path):
+    log = _agree(write_run(tmp_path, items=5), items=3)
+    page = open_page(tmp_path, "ann")
+    (first,) = page.children
+    assert first.state["title"] == "Calibration"
+    sent = []
+    first.send = lambda content, buffers=(): sent.append(content)
+
+    def hear(call: str, **given) -> dict:
+        first._handle_custom_msg({"call": call, "with": given}, [])
+        return sent[-1]
+
+    ticks = {"left_accepted": True, "right_accepted": False}
+    while cards := hear("refresh")["cards"]:
+        hear("judge", key=cards[0]["key"], event_id=cards[0]["key"], **ticks)
+    assert sent[-1]["result"]["items"] == len(log.calibrations()) == 3
+    hear("go_on")
+    assert [widget.state["title"] for widget in page.children] == ["Preferences"]
+    assert first.comm is None  # closed
+    assert open_calibration(tmp_path, "ann") is None and len(log.preferences()) == 6
+
+
+def test_a_round_begun_goes_on_where_it_stopped(tmp_path):
+    _agree(write_run(tmp_path, items=5), items=4)
+    first = open_calibration(tmp_path, "ann", n=3)
+    judged = first.item_id
+    first.choose("both")
+    again = open_calibration(tmp_path, "ann", n=3)
+    left = []
+    while not again.finished:
+        left.append(again.item_id)
+        again.choose("left")
+    assert len(left) == 2 and judged not in left
+    assert open_calibration(tmp_path, "ann", n=3) is None
+
+
+@pytest.mark.parametrize(
+    ("agreed", "given", "who"), [(0, {}, "ann"), (3, {"calibrate": 0}, "ann"), (3, {}, "bob")]
+)
+def test_without_a_reference_or_a_round_and_after_a_first_vote_labelling_begins(
+    tmp_path, agreed, given, who
+):
+    _agree(write_run(tmp_path, items=4), agreed)
+    (card,) = open_page(tmp_path, who, **given).children
+    assert card.state["title"] == "Preferences"
+
+
+def test_the_strategy_asked_for_makes_the_order(tmp_path):
+    workspace = write_run(tmp_path, items=30)
+    with pytest.raises(MissingTable, match="figures_sampled"):
+        open_card(tmp_path, "ann", strategy="cluster")
+    names = workspace.read("figures")["figure_id"]
+    sampled = {"figure_id": names, "cluster": 1, "split": "train", "chosen_by": "cluster"}
+    workspace.write("figures_sampled", pd.DataFrame(sampled))
+    card = open_card(tmp_path, "ann", strategy="cluster")
+    for _ in range(10):
+        card.choose("left")
+    arms = LabelLog(workspace.label_url).history()["queue_arm"].value_counts()
+    assert arms.to_dict() == {"cluster": 7, "random": 3}
+    with pytest.raises(ValueError, match="column uncertainty"):
+        open_card(tmp_path, "ann", strategy="uncertainty")
+
+
 def test_a_run_without_drafts_names_the_notebook(tmp_path):
-    with pytest.raises(MissingTable, match="01_explore_figures"):
+    with pytest.raises(MissingTable, match="02_draft_candidates"):
         open_card(tmp_path, "ann")
 
 

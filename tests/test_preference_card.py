@@ -728,6 +728,21 @@ def test_the_reference_is_sent_after_the_judgement_and_not_before(card_on, log):
     assert len(log.calibrations()) == 1 and log.preferences().empty
 
 
+def test_the_end_of_a_round_says_how_it_went_and_goes_on_to_what_comes_after(card_on, log):
+    rows, gone_on = ROWS.head(2).assign(queue_arm="calibration"), []
+    reference = dict.fromkeys(rows.left_id, True) | dict.fromkeys(rows.right_id, False)
+    card = card_on(rows, reference=reference, then=lambda: gone_on.append(card.finished))
+    assert card.widget.state["goes_on"]
+    first, second = (item["key"] for item in _cards(card))
+    told = _judge(card, first, "e1", True, False)[-1]
+    _hear(card, "go_on")
+    assert "result" not in told and gone_on == []  # not before its end
+    told = _judge(card, second, "e2", True, True)[-1]
+    assert told["ended"] and told["result"] == {"items": 2, "agreed": 1}
+    _hear(card, "go_on")
+    assert gone_on == [True]
+
+
 def test_whoever_adjudicates_sees_the_votes_under_each_response(card_on, log):
     votes = pd.DataFrame(
         {

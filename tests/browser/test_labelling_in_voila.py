@@ -33,7 +33,8 @@ def run(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(run, tmp_path_factory) -> Iterator[Labelling]:
-    with labelling(run, PEOPLE, tmp_path_factory.mktemp("private")) as service:
+    private = tmp_path_factory.mktemp("private")
+    with labelling(run, PEOPLE, private, "--calibrate=0") as service:  # what one says is no round
         yield service
 
 
@@ -176,6 +177,47 @@ def test_a_closed_pages_kernel_is_ended_and_an_open_ones_is_not(page, run, tmp_p
         assert held and {until for *_, until in held} == {0.0}  # given back as the kernel ended
         _judge(page, 1, "1")
         _saved(run, "zoe", 1)  # while the service still runs
+
+
+def test_a_newcomer_calibrates_by_keys_alone_and_goes_on_to_labelling(page, tmp_path):
+    log = LabelLog(write_run(tmp_path, items=6).label_url)
+    for name in ("f00-r1", "f01-r1"):
+        for who in ("bob", "cat"):
+            sides = {"left_id": f"{name}-a", "right_id": f"{name}-b"}
+            ticks = {"left_accepted": True, "right_accepted": True}
+            log.record(item_id=name, annotator=who, **sides, **ticks)
+    with labelling(tmp_path, ["ann"], tmp_path) as service:
+        _open(page, service.links["ann"])
+        expect(page.locator(".vital h3").first).to_have_text("Calibration")
+        _press(page, "3")
+        expect(page.locator(".vital .compared").first).to_contain_text("✓ the same")
+        _press(page, "Enter")
+        _expect_number(page, 2)
+        expect(page.locator(".vital button", has_text="Both")).to_be_enabled()
+        _press(page, "4")
+        expect(page.locator(".vital .compared").first).to_contain_text("✗ different")
+        page.reload()  # the round goes on where it stopped: at its end nothing is left of it
+        expect(page.locator(".vital h3").first).to_have_text("Preferences", timeout=30_000)
+        _judge(page, 1, "1")
+        _saved(tmp_path, "ann", 3)
+    assert len(log.calibrations()) == 2
+    assert log.preferences().query("annotator == 'ann'")["choice"].tolist() == ["left"]
+
+
+def test_the_end_of_the_round_says_how_it_went_and_enter_begins_labelling(page, tmp_path):
+    log = LabelLog(write_run(tmp_path, items=6).label_url)
+    sides = {"left_id": "f00-r1-a", "right_id": "f00-r1-b"}
+    for who in ("bob", "cat"):
+        log.record(item_id="f00-r1", annotator=who, **sides, left_accepted=True, right_accepted=True)
+    with labelling(tmp_path, ["ann"], tmp_path) as service:
+        _open(page, service.links["ann"])
+        _press(page, "3")
+        _press(page, "Enter")
+        expect(page.locator(".vital .end")).to_contain_text("You judged 1 of 1 items as the")
+        _press(page, "Enter")
+        expect(page.locator(".vital h3").first).to_have_text("Preferences")
+        _judge(page, 1, "2")  # the keys are the new card's without a click
+        _saved(tmp_path, "ann", 2)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

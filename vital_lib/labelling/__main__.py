@@ -9,9 +9,10 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from vital_lib.labelling.card import open_queue
 from vital_lib.labelling.links import FILE, UnreadableLinks, issue
 from vital_lib.labelling.service import Service, serve
-from vital_lib.labels import LabelLog
+from vital_lib.labels import VOTES
 from vital_lib.tables import MissingTable, OtherFormat, Workspace
 
 _ALL = "*"
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         service = _service(given)
-        _check_run(given.run, given.labels)
+        _check_run(service)
         service.check_port()
         renew = service.annotators if given.new_links == _ALL else _names(given.new_links)
         if unknown := set(renew) - set(service.annotators):
@@ -53,6 +54,19 @@ def _parser() -> argparse.ArgumentParser:
         "PGPASSWORD or ~/.pgpass",
     )
     parser.add_argument("--wanted", type=int, help="annotators per item; default: everyone")
+    parser.add_argument(
+        "--strategy",
+        choices=VOTES,
+        default="random",
+        help="what comes first beside the random arm; default: random alone",
+    )
+    parser.add_argument(
+        "--calibrate",
+        type=_count,
+        default=10,
+        metavar="ITEMS",
+        help="the round before a person's first label, on items that others agreed on; 0: none",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the queue's order and sides")
     parser.add_argument(
         "--new-links",
@@ -72,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 up")
+    return int(text)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -83,19 +103,26 @@ def _service(given: argparse.Namespace) -> Service:
         host=given.host,
         port=given.port,
         url=given.url,
-        card={"label_log": given.labels, "wanted": given.wanted, "seed": given.seed},
+        card={
+            "label_log": given.labels,
+            "wanted": given.wanted,
+            "strategy": given.strategy,
+            "seed": given.seed,
+            "calibrate": given.calibrate,
+        },
         idle_seconds=given.idle,
     )
 
 
-def _check_run(run: Path, label_log: str | None) -> None:
+def _check_run(service: Service) -> None:
     """Fail here, where somebody reads it, and not on an annotator's page."""
-    if not run.is_dir():
-        raise MissingTable(f"there is no run folder {run}: run notebooks 01 and 02 first")
-    workspace = Workspace(run)
-    for name in ("figures", "drafts"):
-        workspace.read(name)
-    LabelLog(label_log or workspace.label_url).close()
+    if not service.run.is_dir():
+        raise MissingTable(f"there is no run folder {service.run}: run notebooks 01 and 02 first")
+    workspace = Workspace(service.run)
+    workspace.read("figures")
+    given = {name: value for name, value in service.card.items() if name != "calibrate"}
+    _, _, log = open_queue(workspace, service.annotators[0], **given)
+    log.close()
 
 
 def _announce(service: Service, links: dict[str, str | None]) -> None:

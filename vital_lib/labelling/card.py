@@ -1,4 +1,4 @@
-"""Opens one annotator's preference card on a run: what a page's kernel does, and all it does.
+"""Opens one annotator's work on a run: what a page's kernel does, and all it does.
 
 Who the annotator is, the kernel is told by the service that started it, never by the page. This
 module knows nothing of links and servers.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,16 @@ from vital_lib import figures, labels
 from vital_lib.tables import Workspace
 
 if TYPE_CHECKING:
+    import ipywidgets
+    import pandas as pd
+
     from vital_lib.panels import PreferenceCard
 
 ANNOTATOR = "VITAL_ANNOTATOR"
 """Environment variable of a page's kernel: the annotator to whom the page's link was given."""
 
 CARD = "VITAL_CARD"
-"""Environment variable of a page's kernel: JSON of the other arguments of `open_card`."""
+"""Environment variable of a page's kernel: JSON of the other arguments of `open_page`."""
 
 
 def open_card(
@@ -31,6 +34,7 @@ def open_card(
     *,
     label_log: str | None = None,
     wanted: int | None = None,
+    strategy: str = "random",
     seed: int = 0,
 ) -> PreferenceCard:
     """The preference card of `annotator` on the drafts of `run`, where she left off.
@@ -38,26 +42,106 @@ def open_card(
     Args:
         label_log: SQLAlchemy URL of the label log; without it the run's own.
         wanted: how many annotators each item is for; without it everyone.
+        strategy: "random", "cluster" (of the sampled figures), or "uncertainty" where the drafts
+            have such a column.
         seed: of the queue's order and sides.
 
     Raises:
         MissingTable: the run has no figures or drafts yet; the message names the notebook.
         OtherFormat: the run or its log was written by another release.
+        ValueError: the strategy is unknown, or its column is missing.
     """
-    from vital_lib.labels.calibration import guideline
-    from vital_lib.panels import PreferenceCard
-
     workspace = Workspace(run)
-    frame, drafts = workspace.read("figures"), workspace.read("drafts")
-    log = labels.LabelLog(label_log or workspace.label_url)
-    return PreferenceCard(
-        labels.Queue(log, drafts, annotator, wanted=wanted, seed=seed),
-        drafts,
-        frame,
-        figures.image_opener(frame, workspace.resolve),
-        log,
-        guideline=guideline(),
-    )
+    queue, drafts, log = open_queue(workspace, annotator, label_log, wanted, strategy, seed)
+    return _card(workspace, queue, drafts, log)
+
+
+def open_queue(
+    workspace: Workspace,
+    annotator: str,
+    label_log: str | None,
+    wanted: int | None,
+    strategy: str,
+    seed: int,
+) -> tuple[labels.Queue, pd.DataFrame, labels.LabelLog]:
+    """What `open_card` takes items from, the drafts, and the log; nothing is claimed yet.
+
+    Raises:
+        MissingTable, OtherFormat, ValueError: as `open_card`.
+    """
+    drafts, log = _drafts(workspace, label_log)
+    if strategy == "cluster":
+        sampled = workspace.read("figures_sampled").drop_duplicates("figure_id")
+        drafts = drafts.merge(sampled[["figure_id", "cluster"]], how="left")
+    queue = labels.Queue(log, drafts, annotator, wanted=wanted, strategy=strategy, seed=seed)
+    return queue, drafts, log
+
+
+def open_calibration(
+    run: str | Path,
+    annotator: str,
+    *,
+    label_log: str | None = None,
+    n: int = 10,
+    seed: int = 0,
+    then: Callable[[], None] | None = None,
+) -> PreferenceCard | None:
+    """The calibration round of `annotator`: up to `n` items on which the others agreed.
+
+    None where there is nothing to calibrate on or nothing left of it, and once she has voted: the
+    round comes before labelling.
+
+    Args:
+        label_log, seed: as for `open_card`.
+        then: called when she goes on from the round's end.
+
+    Raises:
+        MissingTable, OtherFormat: as `open_card`.
+    """
+    workspace = Workspace(run)
+    drafts, log = _drafts(workspace, label_log)
+    votes = log.preferences()
+    votes = votes[votes["item_id"].isin(drafts["instruction_id"])]
+    if (votes["annotator"] == annotator).any():
+        return None
+    done = log.standing(annotator, arms=["calibration"])["item_id"]
+    rows = labels.calibration_rows(votes, drafts, annotator, n, seed, calibrated=done)
+    if rows["item_id"].isin(done).all():
+        return None
+    reference = labels.calibration_reference(votes)
+    queue = labels.fixed(rows, annotator, log)
+    return _card(workspace, queue, drafts, log, reference=reference, then=then)
+
+
+def open_page(
+    run: str | Path, annotator: str, *, calibrate: int = 10, strategy: str = "random", **given: Any
+) -> ipywidgets.VBox:
+    """All that `annotator` sees: the calibration round first, where there is one, then the card.
+
+    Args:
+        calibrate: at most so many items in the round; 0 for none.
+        strategy, given: the other arguments of `open_card`.
+
+    Raises:
+        MissingTable, OtherFormat, ValueError: as `open_card`.
+    """
+    import ipywidgets
+
+    page = ipywidgets.VBox()
+
+    def label() -> None:
+        before = page.children
+        page.children = [open_card(run, annotator, strategy=strategy, **given).widget]
+        for widget in before:
+            widget.close()
+
+    alike = {name: given[name] for name in ("label_log", "seed") if name in given}
+    first = calibrate and open_calibration(run, annotator, n=calibrate, then=label, **alike)
+    if first:
+        page.children = [first.widget]
+    else:
+        label()
+    return page
 
 
 def card_for_link(environment: Mapping[str, str] = os.environ) -> Any:
@@ -71,5 +155,19 @@ def card_for_link(environment: Mapping[str, str] = os.environ) -> Any:
             "card.ipynb is opened by a link of `make label`; in JupyterLab, label in "
             "notebooks/03_label_preferences.ipynb"
         )
-    given = json.loads(environment[CARD])
-    return open_card(annotator=environment[ANNOTATOR], **given).widget
+    return open_page(annotator=environment[ANNOTATOR], **json.loads(environment[CARD]))
+
+
+def _drafts(workspace: Workspace, label_log: str | None) -> tuple[pd.DataFrame, labels.LabelLog]:
+    return workspace.read("drafts"), labels.LabelLog(label_log or workspace.label_url)
+
+
+def _card(
+    workspace: Workspace, queue: Any, drafts: pd.DataFrame, log: labels.LabelLog, **more: Any
+) -> PreferenceCard:
+    from vital_lib.panels import PreferenceCard
+
+    frame = workspace.read("figures")
+    image_of = figures.image_opener(frame, workspace.resolve)
+    guideline = labels.guideline()
+    return PreferenceCard(queue, drafts, frame, image_of, log, guideline=guideline, **more)

@@ -60,7 +60,7 @@ class Service:
         annotators: whose links are accepted.
         url: the address by which people reach the service, where a proxy stands before it; the
             proxy passes paths on unchanged, and websockets too.
-        card: further arguments of `open_card`.
+        card: further arguments of `open_page`.
         idle_seconds: after so long without a sign of life a closed page's kernel is ended.
 
     Raises:

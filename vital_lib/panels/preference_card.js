@@ -107,12 +107,15 @@ function judging(card, state, ui) {
   const act = acts(ui, Boolean(found.url) && !own.feedback);
   const hide = () => ui.set("hidden", !state.hidden);
   const said = [
+    state.calibrating ? h("p", { class: "muted small" }, "A round before labelling: judge each "
+      + "item as you would any other; then you see the reference beside it.") : null,
     h("h4", null, "Instruction"),
     h("p", { class: "text instruction scroll", dir: "auto", key: card.key }, card.instruction),
     card.before ? before(card, own, act) : null,
     h("div", { class: "two" }, response("left", ["q", "a"], card, ui, act),
       response("right", ["w", "s"], card, ui, act)),
-    ...(own.feedback ? [onward(own, ui)] : [...choices(ui, act), extras(state, ui, act)])];
+    ...(own.feedback ? [onward(ui, "Next item", () => own.go_on())]
+      : [...choices(ui, act), extras(state, ui, act)])];
   return [h("div", { class: "body split" },
     h("div", { class: "figure" }, stage, sliders, h("section", { class: "context" },
       h("div", { class: "row" }, h("h4", { class: "grow" }, "Caption and mentions"),
@@ -129,10 +132,10 @@ function before(card, own, act) {
   return h("p", { class: "row before" }, h("span", { class: "grow" }, word), card.revises
     ? act("k", "Keep it", "keep", () => own.leave_as_it_is(), { free: true }) : null);
 }
-function onward(own, ui) {
-  const next = (event) => own.once("next", event, () => own.go_on());
+function onward(ui, label, act) {
+  const next = (event) => ui.own.once("next", event, act);
   ui.keys.Enter = ui.keys[" "] = next;
-  return h("div", { class: "row onward" }, button([h("kbd", null, "Enter"), "Next item"], next,
+  return h("div", { class: "row onward" }, button([h("kbd", null, "Enter"), label], next,
     { class: "main", "aria-keyshortcuts": "Enter" }));
 }
 function outcome(own) {
@@ -142,14 +145,21 @@ function outcome(own) {
   if (own.elsewhere()) return ["…", "Nothing to judge for now",
     `The rest is with others for now; it is asked again by itself. ${own.done} of ${own.of} are `
     + "judged and saved."];
+  if (own.result?.items) return ["✓", "This is the end of the round", ofTheReference(own.result)];
   return ["✓", "This is the end of the queue", own.of
     ? `All ${own.of} items are judged and saved. Thank you.` : "There is nothing to judge."];
 }
-function ending(ui) {
-  const [mark, title, word] = outcome(ui.own), act = acts(ui, false);
+function ofTheReference({ items, agreed }) {
+  return `You judged ${agreed} of ${items} items as the reference has them, both `
+    + "responses alike. That is saved, apart from the labels.";
+}
+function ending(state, ui) {
+  const own = ui.own, [mark, title, word] = outcome(own), act = acts(ui, false);
+  const further = mark === "✓" && state.goes_on;
   return h("div", { class: "body" }, h("div", { class: "end" },
     h("p", { class: mark === "✓" ? "yes" : "muted" }, mark), h("h3", null, title),
-    h("p", { class: "muted" }, word)), foot(ui, act));
+    h("p", { class: "muted" }, word),
+    further ? onward(ui, "Start labelling", () => own.ask("go_on")) : null), foot(ui, act));
 }
 function listing(ui) {
   const own = ui.own, { rows, next } = own.history ?? {};
@@ -213,6 +223,6 @@ function draw(state, ui) {
     h("p", polite, colour === "muted" ? "" : word));
   if (own.panel) ui.keys.Escape = () => { own.panel = null; own.redraw(); };
   const body = own.panel === "help" ? helping(state) : own.panel === "history" ? listing(ui)
-    : card ? judging(card, state, ui) : ending(ui);
+    : card ? judging(card, state, ui) : ending(state, ui);
   return [head(state, ui), refusals(own), ...[body].flat(), announced];
 }

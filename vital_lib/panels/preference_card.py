@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from vital_lib.labels import LabelsNotSaved
+from vital_lib.labels import LabelsNotSaved, calibration_result
 from vital_lib.panels._judgement import (
     SIDES,
     after_undo,
@@ -67,13 +67,15 @@ class PreferenceCard(Panel):
             card shows it beside what was said.
         votes: columns annotator, candidate_id, accepted, shown under each response to whoever
             adjudicates.
+        then: called when the annotator goes on from the end of the queue; without it the end has
+            nothing to go on to.
 
     Raises:
         ValueError: the queue names a candidate or figure that is not among the rows given.
     """
 
     _draw = script_beside(__file__, "shelf", "work", "picture")
-    _actions = ("judge", "refresh", "undo", "revise", "keep", "history")
+    _actions = ("judge", "refresh", "undo", "revise", "keep", "history", "go_on")
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class PreferenceCard(Panel):
         reasons: Sequence[str] = CRITERIA,
         reference: Mapping[str, bool] | None = None,
         votes: pd.DataFrame | None = None,
+        then: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(image_of)
         self.annotator = queue.annotator
@@ -95,6 +98,7 @@ class PreferenceCard(Panel):
         self._figures = figures.set_index("figure_id")
         self._guideline, self._reasons = guideline, list(reasons)
         self._reference, self._votes = reference, by_response(votes)
+        self._then = then
         self._store = _fingerprint(log, self.annotator, *sorted(map(str, self._responses.index)))
         self._listed: dict[str, str] = {}  # of the history as last sent: event_id -> item_id
         self._held: list[dict[str, Any]] = []  # the item shown, then those ahead of it
@@ -208,7 +212,7 @@ class PreferenceCard(Panel):
             told = {"said": in_words(said), "reference": reference, "first": not former}
             self._tell(saved=event_id, key=key, **told)
             self._begin()
-            self._go_on(int(side))
+            self._deal(int(side))
 
     def refresh(self) -> None:
         """Send the browser all that it should hold: after a reload, or when it has run dry."""
@@ -275,6 +279,11 @@ class PreferenceCard(Panel):
         self._tell(history=rows, start=start, next=end if len(mine) > end else None)
         return rows
 
+    def go_on(self) -> None:
+        """Leave the finished queue for what comes after it, where something does."""
+        if self.finished and self._then:
+            self._then()
+
     def _heard(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
         """Act on a message of the browser, and say so where the log did not keep it."""
         if content.get("call") not in self._actions:
@@ -315,7 +324,7 @@ class PreferenceCard(Panel):
         self._held += new
         return new
 
-    def _go_on(self, side: int) -> None:
+    def _deal(self, side: int) -> None:
         """Send the new items ahead and, where `side` is known, the images the browser lacks."""
         held = {self._figure_of(row) for row in self._held}
         new = self._fill()
@@ -355,6 +364,7 @@ class PreferenceCard(Panel):
             "guideline": self._guideline,
             "reasons": [[name, name.replace("_", " ")] for name in self._reasons],
             "calibrating": self._reference is not None,
+            "goes_on": self._then is not None,
             "store": self._store,
             "hidden": self.widget.state.get("hidden", False),
         }
@@ -365,6 +375,11 @@ class PreferenceCard(Panel):
     def _tell_cards(self, rows: list[dict[str, Any]], **content: Any) -> None:
         done, of = self._queue.progress
         cards = [self._card(row) for row in rows]
+        if self.finished and self._reference is not None:
+            said = self._log.calibrations()
+            mine = said[said["annotator"] == self.annotator]
+            result = calibration_result(mine, self._reference)
+            content["result"] = {name: result[name] for name in ("items", "agreed")}
         self._tell(cards=cards, done=done, of=of, ended=self.finished, **content)
 
     def _card(self, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-// The figure of an item: zoomed, moved and lit, by keys, wheel and pointer.
+// The figure of an item: zoomed, moved and lit, by keys, wheel, pointer and two fingers.
 const NARROW = 780;  // pixels: at most so wide, style.css puts the card in one column
 
 function picture(card, ui) {
@@ -28,6 +28,8 @@ function pointing(own) {
     return [(event.clientX - box.left) / box.width - 0.5,
       (event.clientY - box.top) / box.height - 0.5];
   };
+  const grip = () => { own.grip = { from: [...own.fingers.values()], view: own.view }; };
+  const leave = ({ pointerId }) => { if (own.fingers.delete(pointerId)) grip(); };
   return {
     onwheel(event) {
       event.preventDefault();
@@ -35,16 +37,28 @@ function pointing(own) {
     },
     onpointerdown(event) {
       event.currentTarget.setPointerCapture(event.pointerId);
-      own.drag = [share(event), own.view];
+      own.fingers.set(event.pointerId, share(event));
+      grip();
     },
     onpointermove(event) {
-      if (!own.drag) return;
-      const [[x, y], view] = own.drag, [nowX, nowY] = share(event);
-      own.look({ x: view.x + nowX - x, y: view.y + nowY - y });
+      if (!own.fingers.has(event.pointerId)) return;
+      own.fingers.set(event.pointerId, share(event));
+      own.see(gripped(own.grip, [...own.fingers.values()]));
     },
-    onpointerup() { own.drag = null; },
-    onpointercancel() { own.drag = null; },
+    onpointerup: leave, onpointercancel: leave,
   };
+}
+// The view that keeps under one finger, or under two, what lay there when they came down.
+function gripped({ from, view }, fingers) {
+  const [middle, spread] = span(from), [now, wider] = span(fingers);
+  const zoomed = looked(view, { zoom: view.zoom * wider / spread }, middle);
+  const [x, y] = [zoomed.x + now[0] - middle[0], zoomed.y + now[1] - middle[1]];
+  return looked(zoomed, { x, y });
+}
+function span([first, second = null]) {
+  if (!second) return [first, 1];
+  const middle = [0, 1].map((axis) => (first[axis] + second[axis]) / 2);
+  return [middle, Math.max(0.02, Math.hypot(first[0] - second[0], first[1] - second[1]))];
 }
 function looks(own, ui) {
   const { view } = own, step = 0.25;

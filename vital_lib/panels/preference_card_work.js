@@ -14,9 +14,9 @@ const inWords = (said) => said.unsafe ? "flagged as unsafe" : said.cannot_judge
 class Labelling {
   constructor({ model, redraw, seen, again }) {
     Object.assign(this, { model, redraw, seen, again, held: [], done: 0, of: 0, ended: false,
-      gone: new Set(), side: 0, draft: {}, view: { ...FLAT }, panel: null, history: null,
-      feedback: null, said: null, spoken: "", waiting: null, undoing: false, paces: [],
-      pressed: -DOUBLE, last: ["", -DOUBLE], asked: 0, asks: 0, began: false });
+      gone: new Set(), side: 0, draft: {}, view: { ...FLAT }, fingers: new Map(), panel: null,
+      history: null, feedback: null, said: null, spoken: "", waiting: null, undoing: false,
+      paces: [], pressed: -DOUBLE, last: ["", -DOUBLE], asked: 0, asks: 0, began: false });
     const kept = shelf(model.get("state").store);
     this.kept = kept.drafts;
     this.drafts = new Map(kept.drafts.all());
@@ -85,11 +85,11 @@ class Labelling {
     this.waiting = null;
     this.history = { next, rows: start ? [...(this.history?.rows ?? []), ...history] : history };
   }
-  dealt({ cards, whole, done, of, ended, word, coming = [], side }) {
+  dealt({ cards, whole, done, of, ended, word, result, coming = [], side }) {
     for (const figure of coming) this.seen(figure, side, true);
     const known = new Set(whole ? [] : this.held.map((card) => card.key));
     this.held = [...(whole ? [] : this.held), ...cards.filter((card) => !known.has(card.key))];
-    Object.assign(this, { done, of, ended, asks: 0, began: true });
+    Object.assign(this, { done, of, ended, result, asks: 0, began: true });
     if (whole) this.waiting = null;
     if (word) this.said = ["muted", word];
   }
@@ -109,7 +109,10 @@ class Labelling {
     if (name === before.name) return;
     // A card that another window or the kernel changed is protected as after a press of one's own.
     if (before.key && !this.gone.has(before.key)) this.pressed = performance.now();
-    if (card?.figure !== before.figure) this.view = { ...FLAT };
+    if (card?.figure !== before.figure) {
+      this.view = { ...FLAT };
+      this.fingers.clear();
+    }
     const { ticks, reasons, note } = this.drafts.get(name) ?? card?.before ?? {};
     this.draft = { name, key: card?.key, figure: card?.figure, ticks: { ...ticks },
       reasons: new Set(reasons), note: note ?? "", since: performance.now() };
@@ -205,8 +208,9 @@ class Labelling {
     this.draft.note = note;
     this.keep(this.draft.name, this.draft);
   }
-  look(change, at) {
-    this.view = looked(this.view, change, at);
+  look(change, at) { this.see(looked(this.view, change, at)); }
+  see(view) {
+    this.view = view;
     this.redraw();
   }
   async copy(act) {

@@ -34,8 +34,10 @@
   // The card is alone here: its keys work wherever one has clicked.
   const focus = () => { if (document.activeElement === document.body)
     card.querySelector(".vital")?.focus(); };
-  new MutationObserver((_, watch) => {
-    if (card.querySelector(".vital")) { watch.disconnect(); focus(); }
+  let shown = null;  // the calibration round, and then the card of the labels
+  new MutationObserver(() => {
+    const now = card.querySelector(".vital");
+    if (now !== shown) { shown = now; focus(); }
   }).observe(document.body, { childList: true, subtree: true });
   document.addEventListener("click", focus);
 
