@@ -1,9 +1,10 @@
-"""What tests share: the root, the real figures, a label log, a run of images, tiny models."""
+"""What tests share: the root, the real figures, a label log, a run of images, models, a disk."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +77,17 @@ def qwen_folder(tmp_path_factory) -> Path:
     from tiny_llava import make_tiny_qwen
 
     return make_tiny_qwen(tmp_path_factory.mktemp("qwen"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("needs root, who alone may mount a disk of its own (sudo make test)")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # a kernel may still hold it

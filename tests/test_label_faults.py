@@ -151,20 +151,6 @@ def fill(log: LabelLog) -> list[str]:
     return acknowledged
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of one megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("needs root, who alone may mount a disk of its own (sudo make test)")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 def test_a_full_disk_is_said_and_the_same_event_is_saved_once_there_is_room(small_disk):
     (small_disk / "other").write_bytes(bytes(400_000))
     log = opened(small_disk / "labels.sqlite")

@@ -208,7 +208,9 @@ def test_the_end_of_the_round_says_how_it_went_and_enter_begins_labelling(page, 
     log = LabelLog(write_run(tmp_path, items=6).label_url)
     sides = {"left_id": "f00-r1-a", "right_id": "f00-r1-b"}
     for who in ("bob", "cat"):
-        log.record(item_id="f00-r1", annotator=who, **sides, left_accepted=True, right_accepted=True)
+        log.record(
+            item_id="f00-r1", annotator=who, **sides, left_accepted=True, right_accepted=True
+        )
     with labelling(tmp_path, ["ann"], tmp_path) as service:
         _open(page, service.links["ann"])
         _press(page, "3")

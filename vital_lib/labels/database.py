@@ -135,8 +135,7 @@ class Database:
         self._engine.dispose()
         raise LabelsNotSaved(
             f"the labels' file {self._path} was removed, renamed or replaced while it was open: "
-            "put it back and try again (a judgement with the same event_id is stored once), or "
-            "open the label log anew to go on with what lies there now"
+            "put it back and try again, or open the label log anew to go on with what lies there"
         )
 
     def _found(self) -> tuple[int, int] | None:
@@ -159,8 +158,7 @@ def _explained() -> Iterator[None]:
         reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
         raise LabelsNotSaved(
             f"the labels' database cannot be reached or written for now ({reason}): see that it "
-            "runs, that its disk has room and that its folder may be written to, then try again "
-            "(a judgement with the same event_id is stored once)"
+            "runs, that its disk has room and that its folder may be written to, then try again"
         ) from error
 
 
