@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vital_lib.labels import VOTES
@@ -85,12 +84,3 @@ def same_asking(event: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
     """Whether a judgement of the same item answers the same asking: calibration is no vote."""
     arms = [arms_like(row["queue_arm"]) for row in (event, item)]
     return arms[0] == arms[1] and plain(event["repeat_of"]) == plain(item["repeat_of"])
-
-
-def by_response(votes: pd.DataFrame | None) -> dict[str, list[list[Any]]]:
-    """candidate_id -> who accepted it: [annotator, accepted] pairs."""
-    found: dict[str, list[list[Any]]] = {}
-    rows = () if votes is None else votes.dropna(subset=["accepted"]).itertuples(index=False)
-    for vote in rows:
-        found.setdefault(vote.candidate_id, []).append([plain(vote.annotator), bool(vote.accepted)])
-    return found

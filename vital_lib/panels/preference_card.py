@@ -25,11 +25,11 @@ from vital_lib.panels._judgement import (
     after_undo,
     arms_like,
     as_judgement,
-    by_response,
     in_history,
     in_words,
     same_asking,
 )
+from vital_lib.panels._pairs import Pairs
 from vital_lib.panels._panel import Panel, plain, script_beside
 from vital_lib.panels._sealed import ITEM, sealed, unsealed
 from vital_lib.prompts import RatingCriteria
@@ -94,12 +94,10 @@ class PreferenceCard(Panel):
         super().__init__(image_of)
         self.annotator = queue.annotator
         self._queue, self._log = queue, log
-        self._responses = drafts.set_index("candidate_id")
-        self._figures = figures.set_index("figure_id")
+        self._pairs = Pairs(drafts, figures, votes)
         self._guideline, self._reasons = guideline, list(reasons)
-        self._reference, self._votes = reference, by_response(votes)
-        self._then = then
-        self._store = _fingerprint(log, self.annotator, *sorted(map(str, self._responses.index)))
+        self._reference, self._then = reference, then
+        self._store = _fingerprint(log, self.annotator, *sorted(map(str, self._pairs.candidates)))
         self._listed: dict[str, str] = {}  # of the history as last sent: event_id -> item_id
         self._held: list[dict[str, Any]] = []  # the item shown, then those ahead of it
         self._let_go = weakref.finalize(self, _release, queue)  # at the kernel's end, too
@@ -188,7 +186,7 @@ class PreferenceCard(Panel):
         """
         with self._lock:
             item = unsealed(key)
-            self._check(item)
+            self._pairs.check(item)
             former = self._former(item, but=event_id)
             if former:
                 item |= {"corrects": former["event_id"], "queue_arm": former["queue_arm"]}
@@ -229,7 +227,7 @@ class PreferenceCard(Panel):
         """
         with self._lock:
             mine = self._log.standing(self.annotator, arms=self._arms, limit=1)
-            known = bool(mine["left_id"].isin(self._responses.index).all())
+            known = bool(mine["left_id"].isin(self._pairs.candidates).all())
             event_id = self._log.undo(self.annotator, arms=self._arms) if known else None
             former = None
             for event in mine[mine["event_id"] == event_id].to_dict("records"):
@@ -272,10 +270,10 @@ class PreferenceCard(Panel):
         mine = self._log.standing(self.annotator, arms=self._arms, limit=end + 1).iloc[::-1]
         again = {row["item_id"] for row in self._held if plain(row.get("repeat_of"))}
         page = mine.iloc[start:end]
-        page = page[page["left_id"].isin(self._responses.index) & ~page["item_id"].isin(again)]
+        page = page[page["left_id"].isin(self._pairs.candidates) & ~page["item_id"].isin(again)]
         self._listed |= dict(zip(page["event_id"], page["item_id"], strict=True))
         events = page.to_dict("records")
-        rows = [in_history(event, self._text(event, "instruction")) for event in events]
+        rows = [in_history(event, self._pairs.instruction_of(event)) for event in events]
         self._tell(history=rows, start=start, next=end if len(mine) > end else None)
         return rows
 
@@ -320,15 +318,15 @@ class PreferenceCard(Panel):
         wanted = 1 + _AHEAD - len(self._held)
         new = self._queue.take(wanted) if wanted > 0 else []
         for row in new:
-            self._check(row)
+            self._pairs.check(row)
         self._held += new
         return new
 
     def _deal(self, side: int) -> None:
         """Send the new items ahead and, where `side` is known, the images the browser lacks."""
-        held = {self._figure_of(row) for row in self._held}
+        held = {self._pairs.figure_of(row) for row in self._held}
         new = self._fill()
-        lacking = {self._figure_of(row) for row in new} - held if side > 0 else set()
+        lacking = {self._pairs.figure_of(row) for row in new} - held if side > 0 else set()
         self._tell_cards(new, coming=[plain(figure) for figure in lacking], side=side)
         for figure in lacking:
             self._paint(plain(figure), side)
@@ -336,7 +334,7 @@ class PreferenceCard(Panel):
     def _put_first(self, event: Mapping[str, Any], *, revises: bool = False) -> None:
         """Show the item of a judgement, on the sides where it was judged, with what was said."""
         row = {name: event[name] for name in ITEM}
-        self._check(row)
+        self._pairs.check(row)
         before = {"said": in_words(event), "reasons": list(event["reasons"])}
         others = [other for other in self._held if sealed(other) != sealed(row)]
         row |= {"revises": revises, "before": {**before, "note": plain(event["note"])}}
@@ -348,13 +346,6 @@ class PreferenceCard(Panel):
         mine = self._log.standing(self.annotator, item["item_id"]).to_dict("records")
         same = [event for event in mine if event["event_id"] != but and same_asking(event, item)]
         return same[-1] if same else None
-
-    def _check(self, row: Mapping[str, Any]) -> None:
-        for side in ("left_id", "right_id"):
-            if row[side] not in self._responses.index:
-                raise ValueError(f"{side} {row[side]!r} of the queue is not among the drafts")
-        if (figure := self._figure_of(row)) not in self._figures.index:
-            raise ValueError(f"figure {figure!r} of the queue is not among the figures")
 
     def _state(self) -> dict[str, Any]:
         """What stays the same from card to card: all else goes by messages, once."""
@@ -374,34 +365,13 @@ class PreferenceCard(Panel):
 
     def _tell_cards(self, rows: list[dict[str, Any]], **content: Any) -> None:
         done, of = self._queue.progress
-        cards = [self._card(row) for row in rows]
+        cards = [self._pairs.as_card(row) for row in rows]
         if self.finished and self._reference is not None:
             said = self._log.calibrations()
             mine = said[said["annotator"] == self.annotator]
             result = calibration_result(mine, self._reference)
             content["result"] = {name: result[name] for name in ("items", "agreed")}
         self._tell(cards=cards, done=done, of=of, ended=self.finished, **content)
-
-    def _card(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        figure_id = self._figure_of(row)
-        figure = self._figures.loc[figure_id]
-        return {
-            "key": sealed(row),
-            "figure": plain(figure_id),
-            "caption": plain(figure["caption"]),
-            "mentions": [plain(mention) for mention in figure["mentions"]],
-            "instruction": self._text(row, "instruction"),
-            **{side: plain(self._responses.at[row[f"{side}_id"], "response"]) for side in SIDES},
-            "votes": [self._votes.get(row[f"{side}_id"], []) for side in SIDES],
-            "before": row.get("before"),
-            "revises": row.get("revises", False),
-        }
-
-    def _text(self, row: Mapping[str, Any], column: str) -> str:
-        return plain(self._responses.at[row["left_id"], column])
-
-    def _figure_of(self, row: Mapping[str, Any]) -> Any:
-        return self._responses.at[row["left_id"], "figure_id"]
 
 
 def _fingerprint(*parts: Any) -> str:
