@@ -11,7 +11,7 @@ import pytest
 from vital_lib.clinic.lexicon import Truth
 from vital_lib.clinic.people import CLINICIANS, NOTE_WITHOUT_TRUTH, Clinicians
 from vital_lib.clinic.rates import DEFAULT_RATES
-from vital_lib.labels import LabelLog
+from vital_lib.labels import LabelLog, agreement
 from vital_lib.tables import TABLES
 
 TRUTH = Truth("chest_xray", "nodule", "right", "upper", "small", 2)
@@ -122,15 +122,42 @@ def test_labels_reach_the_log_once_however_often_they_are_made(tmp_path):
     rows = drafts(figures["figure_id"], ("It is on the right.", "It is on the left."))
     log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
     people = Clinicians(figures, truth, rates=PERFECT)
-    assert people.label(log, rows) == 12
-    people.label(log, rows)
+    made = people.label(log, rows)
+    assert people.label(log, rows) == made == len(log.history())
     preferences = log.preferences()
-    assert len(log.history()) == len(preferences) == 12
+    assert len(preferences) == 12
     assert set(preferences["annotator"]) == set(CLINICIANS)
     preferred = np.where(preferences["choice"] == "left", preferences["left_id"],
                          preferences["right_id"])  # fmt: skip
     assert all(name.endswith("-a") for name in preferred)
     assert set(log.history()["note"]) == {"simulated"}
+
+
+def test_one_item_in_twenty_is_judged_again_and_looked_at_afresh(tmp_path):
+    figures, truth = frames(1000)
+    rows = drafts(figures["figure_id"], ("It is on the right.", "It is on the left."))
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    assert Clinicians(figures, truth).label(log, rows) == len(log.history())
+    events = log.history().set_index("event_id")
+    again = events[events["repeat_of"].notna()]
+    first = events.loc[again["repeat_of"]]
+    assert len(log.preferences()) == 3000 == len(events) - len(again)
+    assert again["item_id"].tolist() == first["item_id"].tolist()
+    assert again["annotator"].tolist() == first["annotator"].tolist()
+    assert abs(len(again) / 3000 - 0.05) < 0.015
+    turned = (again["left_id"].to_numpy() != first["left_id"].to_numpy()).mean()
+    assert 0.3 < turned < 0.7
+
+    figures = figures.assign(group_id=figures["figure_id"], modalities=[["ct_scan"]] * 1000)
+    found = agreement(log.preferences(), log.history(), rows, figures).query("kind == 'self'")
+    assert list(found["scope"]) == [f"self: {name}" for name in sorted(CLINICIANS)]
+    # Each sees the one wrong answer as often as the rates say, both times, and slips at times.
+    slip = DEFAULT_RATES.clinician_slip
+    for name, raw in zip(found["scope"].str[6:], found["raw"], strict=True):
+        sees = DEFAULT_RATES.clinician_sees_fact[name]
+        rejected = sees * (1 - slip) + (1 - sees) * slip
+        alike = [p * p + (1 - p) * (1 - p) for p in (rejected, slip)]
+        assert abs(raw - np.mean(alike)) < 0.09, name
 
 
 def test_a_label_without_truth_says_so(tmp_path):

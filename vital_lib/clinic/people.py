@@ -40,6 +40,8 @@ CLINICIANS = ("strict", "moderate", "lenient")
 JUDGE = "clinicians (simulated)"
 NOTE = "simulated"
 NOTE_WITHOUT_TRUTH = "judged from caption and mentions alone"
+REPEATS = 0.05
+"""Share of the items that each judges a second time, unawares: the queue's own default."""
 
 _EVENTS = uuid.UUID("5d1f3a52-8f0e-4a57-9a35-5f6f0f3e0b11")  # namespace of the simulated labels
 
@@ -61,7 +63,8 @@ class Clinicians:
             and mentions state.
         rates: how often each notices, minds and slips.
         seed: with the annotator, the figure and the text it decides every judgement, so that the
-            same question put twice gets the same answer.
+            same question gets the same answer in every process; put a second time to the same
+            clinician, as a hidden repeat, it is looked at afresh.
     """
 
     def __init__(
@@ -86,14 +89,18 @@ class Clinicians:
         return f"Clinicians(simulated, {len(self._figures)} figures, {known} with truth)"
 
     def tick(
-        self, annotator: str, figure_id: str, instruction: str, response: str
+        self, annotator: str, figure_id: str, instruction: str, response: str, occasion: str = ""
     ) -> tuple[bool, tuple[str, ...]]:
         """Whether `annotator` accepts the response, and what was noticed against it.
+
+        Args:
+            occasion: another one is another look at the same text.
 
         Raises:
             ValueError: no such clinician or figure.
         """
-        noticed, rng = self._notice(annotator, figure_id, instruction, response)
+        texts = (figure_id, instruction, response)
+        noticed, rng = self._notice(annotator, *texts, *filter(None, [occasion]))
         if rng.random() < self._rates.clinician_slip:
             return bool(noticed), ()  # a slip of the hand has no reasons
         return not noticed, noticed
@@ -109,7 +116,8 @@ class Clinicians:
     def label(self, log: LabelLog, drafts: pd.DataFrame) -> int:
         """Let every clinician judge every drafted item into `log`; returns the judgements made.
 
-        Each has a queue of their own (`labels.Queue`), so that the sides differ between them.
+        Each has a queue of their own (`labels.Queue`), so that the sides differ between them, and
+        judges a share `REPEATS` of the items twice: what they notice, and slips, come anew then.
         Labelling the same drafts again stores nothing twice. The note of each event says that it
         is simulated, or that the figure had no truth and was judged from its text alone.
 
@@ -119,11 +127,13 @@ class Clinicians:
         """
         columns = ["candidate_id", "figure_id", "instruction", "response"]
         candidates = {row.candidate_id: row for row in drafts[columns].itertuples(index=False)}
-        events = [
-            self._event(annotator, item, candidates)
-            for annotator in CLINICIANS
-            for item in Queue(log, drafts, annotator, seed=self._seed).items().to_dict("records")
-        ]
+        events = []
+        for annotator in CLINICIANS:
+            items = Queue(log, drafts, annotator, seed=self._seed).items().to_dict("records")
+            first = [self._event(annotator, item, candidates) for item in items]
+            events += first + [
+                self._again(event, candidates) for event in first if self._due(event)
+            ]
         log.record_many(events)
         return len(events)
 
@@ -208,12 +218,12 @@ class Clinicians:
         return self._known_errors[key]
 
     def _notice(
-        self, annotator: str, figure_id: str, instruction: str, response: str
+        self, annotator: str, figure_id: str, instruction: str, response: str, *occasion: str
     ) -> tuple[tuple[str, ...], Random]:
         """The errors that this clinician notices and minds, and the generator to go on with."""
         if annotator not in CLINICIANS:
             raise ValueError(f"clinician {annotator!r}: wanted one of {', '.join(CLINICIANS)}")
-        rng = _random(self._seed, annotator, figure_id, instruction, response)
+        rng = _random(self._seed, annotator, figure_id, instruction, response, *occasion)
         sees, minds = self._rates.clinician_sees_fact, self._rates.clinician_minds
         noticed = tuple(
             kind
@@ -222,13 +232,29 @@ class Clinicians:
         )
         return noticed, rng
 
+    def _due(self, event: Mapping[str, Any]) -> bool:
+        """Whether the clinician is asked the same again, as a hidden repeat."""
+        return _random(self._seed, event["annotator"], event["item_id"]).random() < REPEATS
+
+    def _again(self, event: Mapping[str, Any], candidates: Mapping[str, Any]) -> dict[str, Any]:
+        sides = [event["left_id"], event["right_id"]]
+        _random(self._seed, event["event_id"]).shuffle(sides)
+        item = {"item_id": event["item_id"], "left_id": sides[0], "right_id": sides[1]}
+        item |= {"queue_arm": event["queue_arm"], "repeat_of": event["event_id"]}
+        return self._event(event["annotator"], item, candidates, occasion="again")
+
     def _event(
-        self, annotator: str, item: Mapping[str, Any], candidates: Mapping[str, Any]
+        self,
+        annotator: str,
+        item: Mapping[str, Any],
+        candidates: Mapping[str, Any],
+        occasion: str = "",
     ) -> dict[str, Any]:
         ticks = {}
         for side in ("left", "right"):
             row = candidates[item[f"{side}_id"]]
-            ticks[side] = self.tick(annotator, row.figure_id, row.instruction, row.response)
+            texts = (row.figure_id, row.instruction, row.response)
+            ticks[side] = self.tick(annotator, *texts, occasion)
             truth = self._figure(row.figure_id).has_truth
         event = {
             **item,
