@@ -11,11 +11,8 @@ import pytest
 
 from vital_lib.labels import LabelLog
 from vital_lib.labels.exchange import export_jsonl, import_jsonl
-from vital_lib.labels.label_studio import (
-    export_label_studio,
-    import_label_studio,
-    label_studio_config,
-)
+from vital_lib.labels.label_studio import export_label_studio, label_studio_config
+from vital_lib.labels.label_studio_import import import_label_studio
 from vital_lib.tables import OtherFormat
 
 pytest_plugins = "postgres"
@@ -281,18 +278,23 @@ def exported(open_log, tmp_path):
     return log, path, json.loads(path.read_text())
 
 
+MEMBERS = {1: "admin@clinic.example", 2: "ben@clinic.example", 4: "eve@clinic.example"}
+
+
 def through_label_studio(tasks: list[dict]) -> list[dict]:
-    """What Label Studio keeps of imported tasks, as it exports them: its import and export code."""
+    """What Label Studio 1.23 keeps of imported tasks, as it exports them."""
+    numbers = {address: number for number, address in MEMBERS.items()}
+    time = "2026-02-01T08:00:00.000000Z"
     back = []
     for n, task in enumerate(tasks):
         annotations = [
             {
                 **{"id": 7001 + 10 * n + k, "import_id": one.get("id"), "task": 501 + n},
-                "completed_by": one.get("completed_by", {"id": 1, "email": "admin@clinic.example"}),
+                "completed_by": numbers[one.get("completed_by", {}).get("email", MEMBERS[1])],
                 **{name: one[name] for name in ("result", "was_cancelled", "ground_truth")},
-                **{"lead_time": one["lead_time"], "created_at": "2026-02-01T08:00:00.000000Z"},
-                **{"updated_at": "2026-02-01T08:00:00.000000Z", "draft_created_at": None},
-                **{"prediction": {}, "result_count": 0, "project": 3, "unique_id": f"u{n}-{k}"},
+                **{"lead_time": one["lead_time"], "created_at": time, "updated_at": time},
+                **{"draft_created_at": None, "prediction": {}, "result_count": 0, "project": 3},
+                **{"unique_id": f"u{n}-{k}", "updated_by": None, "last_action": None},
             }
             for k, one in enumerate(task["annotations"])
         ]
@@ -395,6 +397,102 @@ def test_a_repeat_edited_there_stays_a_repeat(exported):
     assert choices(log)["i2", "ann"] == "neither"
 
 
+def test_events_of_tasks_that_label_studio_leaves_out_come_back_too(exported, open_log):
+    log, path, tasks = exported
+    judge(log, 4, (True, False), event_id="e8")
+    sides = {"item_id": "i4", "left_id": "i4-b", "right_id": "i4-a"}
+    log.record(**sides, annotator="ann", left_accepted=True, right_accepted=True, corrects="e8")
+    export_label_studio(log.history(), DRAFTS, FIGURES, path)
+    back = through_label_studio(json.loads(path.read_text()))
+    kept = [task for task in back if task["annotations"]]  # all that its plain export has
+    assert len(back) - len(kept) == 2  # what was undone, and the sides as they stood before
+    path.write_text(json.dumps(kept))
+    into = open_log("to")
+    assert import_label_studio(path, into).rejected.empty
+    pd.testing.assert_frame_equal(into.history(), log.history())
+
+
+def ticks_of_part(annotation: dict, left: str, right: str) -> None:
+    """Tick both sides of an annotation anew, as by mouse; its pairwise choice stays."""
+    others = [part for part in annotation["result"] if "_tick" not in part["from_name"]]
+    annotation["result"] = [*others, *ticked(left, right)]
+
+
+@pytest.mark.parametrize("made_here", [True, False])
+def test_whatever_is_said_there_last_stands_however_often_it_changes(exported, made_here):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    if not made_here:
+        back[0]["annotations"].append(made_there(ticked("accepted", "rejected")))
+    annotation = back[0]["annotations"][0 if made_here else -1]
+    who = "ann" if made_here else "eve@clinic.example"
+    for left, right in ("ar", "rr", "ar", "aa", "rr", "ar"):
+        names = {"a": "accepted", "r": "rejected"}
+        ticks_of_part(annotation, names[left], names[right])
+        path.write_text(json.dumps(back))
+        for _ in range(2):
+            assert import_label_studio(path, log).rejected.empty
+        (standing,) = log.standing(who, "i0").to_dict("records")
+        assert standing["left_accepted"] == (left == "a")
+        assert standing["right_accepted"] == (right == "a")
+
+
+def test_the_pairwise_choice_counts_where_it_alone_was_changed(exported, open_log):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    chosen = {"type": "pairwise", "from_name": "pairwise", "value": {"selected": "right"}}
+    for part in back[0]["annotations"][0]["result"]:
+        if part["type"] == "pairwise":
+            part["value"] = chosen["value"]
+    said = [chosen, *ticked("accepted", "rejected")]
+    back[1]["annotations"].append(made_there(said))
+    path.write_text(json.dumps(back))
+    found = import_label_studio(path, log)
+    assert choices(log)["i0", "ann"] == "right"
+    assert "the pairwise choice is right, and only the other" in found.rejected["reason"].item()
+
+
+def test_an_edit_by_another_person_is_told_and_not_taken(exported):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    annotation = back[0]["annotations"][1]
+    assert annotation["completed_by"] == 2
+    ticks_of_part(annotation, "rejected", "rejected")
+    annotation["updated_by"] = 1
+    path.write_text(json.dumps(back))
+    found = import_label_studio(path, log, people=MEMBERS)
+    reason = "edited by user 'admin@clinic.example', not by 'ben@clinic.example' who judged"
+    assert found.rejected["reason"].tolist() == [reason]
+    annotation["updated_by"] = 2
+    path.write_text(json.dumps(back))
+    assert import_label_studio(path, log).stored == 1
+    assert choices(log)["i0", "ben@clinic.example"] == "neither"
+
+
+@pytest.mark.parametrize("undone", [True, False])
+def test_an_edit_of_what_was_revised_or_undone_here_since_is_told_and_not_taken(exported, undone):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    if undone:
+        log.undo("ben@clinic.example")
+    else:
+        (former,) = log.standing("ben@clinic.example")["event_id"]
+        judge(log, 0, (False, True), who="ben@clinic.example", corrects=former)
+    before = log.preferences()
+    ticks_of_part(back[0]["annotations"][1], "rejected", "rejected")
+    path.write_text(json.dumps(back))
+    found = import_label_studio(path, log)
+    assert "revised or taken back here since" in found.rejected["reason"].item()
+    pd.testing.assert_frame_equal(log.preferences(), before)
+
+
+def test_the_short_form_of_the_export_is_refused_task_by_task(open_log, tmp_path):
+    task = {"item_id": "i0", "left_tick": "accepted", "id": 1, "annotator": 4}
+    (tmp_path / "min.json").write_text(json.dumps([task, task]))
+    found = import_label_studio(tmp_path / "min.json", open_log())
+    assert len(found.rejected) == 2 and "JSON-MIN" in found.rejected["reason"][0]
+
+
 def made_there(result: object, **more) -> dict:
     person = {"id": 4, "email": "eve@clinic.example", "first_name": "", "last_name": ""}
     return {
@@ -444,7 +542,7 @@ def test_tasks_without_our_meta_are_read_by_their_data(exported, open_log):
         task["meta"] = {}
     path.write_text(json.dumps(back))
     into = open_log("to")
-    found = import_label_studio(path, into)
+    found = import_label_studio(path, into, people=MEMBERS)
     assert (found.read, found.total) == (5, 5)
     assert choices(into)["i0", "ben@clinic.example"] == "both"
 
@@ -461,8 +559,10 @@ def test_a_plain_pairwise_choice_accepts_one_and_rejects_the_other(open_log, tmp
     tasks = [{"id": 1, "data": data, "annotations": [annotation]}]
     (tmp_path / "tasks.json").write_text(json.dumps(tasks))
     log = open_log()
-    import_label_studio(tmp_path / "tasks.json", log)
-    assert choices(log) == {("i0", "Label Studio user 4"): "right"}
+    found = import_label_studio(tmp_path / "tasks.json", log)
+    assert "user 4: say who that is by people={4: ...}" in found.rejected["reason"][0]
+    import_label_studio(tmp_path / "tasks.json", log, people={4: "eve"})
+    assert choices(log) == {("i0", "eve"): "right"}
 
 
 def test_what_cannot_be_read_of_label_studios_file_is_told_and_the_rest_goes_on(exported, open_log):
@@ -535,4 +635,4 @@ def test_whatever_is_spoilt_is_told_and_never_stops_an_import(exported, open_log
         path.write_text(json.dumps([task, *back[1:]]))
         found = import_label_studio(path, into)
         assert found.read + len(found.rejected) == found.total
-        assert found.total >= len(log.history()) - 2
+        assert found.total >= len(log.history()) - len(json.loads(tasks[0]["meta"]["events"]))

@@ -89,3 +89,14 @@ def test_the_summary_shows_each_measure_once_with_its_interval():
         {"a.n": 1200, "b.share": 0.5, "b.share_low": 0.4, "b.share_high": 0.6}
     )
     assert text.splitlines() == ["a.n      1,200", "b.share  0.500  [0.400, 0.600]"]
+
+
+@pytest.mark.parametrize(("said", "meant"), [("3", "03"), ("03", "03"), ("10", "10")])
+def test_a_notebooks_number_may_be_said_with_one_figure(said, meant):
+    assert walkthrough._parser().parse_args(["--last", said]).last == meant
+
+
+def test_what_is_no_notebooks_number_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        walkthrough.main(["--first", "select"])
+    assert "'select' is no notebook's number" in capsys.readouterr().err

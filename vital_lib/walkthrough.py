@@ -183,12 +183,19 @@ def _setting(text: str) -> tuple[str, Any]:
     return name, int(value) if value.lstrip("-").isdigit() else value
 
 
+def _two_figures(text: str) -> str:
+    """The two figures that a notebook's name begins with: of 3 and of 03."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no notebook's number: wanted 0 to 99")
+    return f"{int(text):02d}"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vital_lib.walkthrough", description=__doc__)
     parser.add_argument("--run", default="data/runs/demo", help="the run's folder")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--first", default="00", help="number of the first notebook")
-    parser.add_argument("--last", default="99", help="number of the last notebook")
+    parser.add_argument("--first", type=_two_figures, default="00", help="number of the first notebook")
+    parser.add_argument("--last", type=_two_figures, default="99", help="number of the last notebook")
     parser.add_argument("--fresh", action="store_true", help="start from an empty run folder")
     parser.add_argument(
         "--set",

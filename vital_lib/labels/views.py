@@ -56,6 +56,33 @@ def decided_items(preferences: pd.DataFrame) -> list[str]:
     return list(votes["item_id"][decided.astype(bool)])
 
 
+def check_same_texts(preferences: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame) -> None:
+    """Refuse drafts that put another text under the id of a response that was judged.
+
+    Args:
+        preferences: columns left_id, right_id: the votes so far.
+        before, after: the drafts as they are and as they would be; columns candidate_id,
+            instruction, response.
+
+    Raises:
+        ValueError: how many judged responses would change, the first of them, and the way out.
+    """
+    judged = set(preferences["left_id"]) | set(preferences["right_id"])
+    texts = ["candidate_id", "instruction", "response"]
+    both = before[texts].merge(after[texts], on="candidate_id", suffixes=("", "_after"))
+    both = both[both["candidate_id"].isin(judged)]
+    same = (both["instruction"] == both["instruction_after"]) & (
+        both["response"] == both["response_after"]
+    )
+    if not same.all():
+        raise ValueError(
+            f"{(~same).sum():,} of {len(both):,} judged responses would get another text, first "
+            f"{both['candidate_id'][~same].iloc[0]!r}: a label belongs to the text that was read. "
+            "Copy the run folder without its labels.sqlite and draft there: what was paid for is "
+            "in its ledger and not asked again"
+        )
+
+
 def groups_of(preferences: pd.DataFrame, drafts: pd.DataFrame, figures: pd.DataFrame) -> list[str]:
     """The group_id (article or patient) of each row of `preferences`, through drafts and figures.
 
