@@ -346,6 +346,9 @@ def test_features_of_other_figures_and_a_doubled_demonstration_are_refused(figur
         ClusterMap(np.zeros((3, 2)), figures, pool, lambda name: b"")
     with pytest.raises(ValueError, match="'f0-accepted' stands twice"):
         make_map(figures, pd.concat([pool, pool.head(1)]))
+    twice = figures.assign(figure_id="f0")
+    with pytest.raises(ValueError, match="figure_id 'f0' stands twice"):
+        ClusterMap(np.zeros((12, 3)), twice, pool, lambda name: b"")
 
 
 def test_text_is_sent_as_it_is_in_plain_json_and_never_made_into_markup(chooser):

@@ -236,6 +236,19 @@ def test_the_first_component_is_the_direction_that_varies_most():
     assert first == " (100 % of variance)"
 
 
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_single_figure_or_none_lies_in_the_middle(n):
+    points, explained = on_a_plane(np.ones((n, 5)))
+    assert points.tolist() == [[0.0, 0.0]] * n and explained == ("", "")
+
+
+def test_features_that_are_no_numbers_are_refused_with_their_row():
+    features = np.ones((4, 3))
+    features[2, 1] = np.nan
+    with pytest.raises(ValueError, match="1 of 4 figures are no numbers, first in row 2"):
+        on_a_plane(features)
+
+
 def test_losses_of_unlike_sizes_can_be_drawn_on_a_logarithmic_scale():
     losses = {"mixed": [30.0, 3.0], "judge only": [0.7, 0.2]}
     scales = [plots.loss_curves(losses, log=log).axes[0].get_yscale() for log in (False, True)]

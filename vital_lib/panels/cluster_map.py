@@ -61,9 +61,9 @@ class ClusterMap:
     ) -> None:
         if len(features) != len(figures):
             raise ValueError(f"{len(features)} rows of features for {len(figures)} figures")
-        twice = demonstrations["demonstration_id"][demonstrations["demonstration_id"].duplicated()]
-        if len(twice):
-            raise ValueError(f"demonstration {twice.iloc[0]!r} stands twice in the pool")
+        for rows, name in ((demonstrations, "demonstration_id"), (figures, "figure_id")):
+            if len(twice := rows[name][rows[name].duplicated()]):
+                raise ValueError(f"{name} {twice.iloc[0]!r} stands twice")
         self._pool = demonstrations.reset_index(drop=True)
         self._ids = list(self._pool["demonstration_id"])
         self._figure_of = [plain(name) for name in self._pool["figure_id"]]

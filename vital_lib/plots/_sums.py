@@ -6,9 +6,20 @@ import numpy as np
 
 
 def on_a_plane(features: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
-    """(n, d) features as (n, 2) principal components, and each one's share of the variance."""
+    """(n, d) features as (n, 2) principal components, and each one's share of the variance.
+
+    A single figure, or none, lies in the middle. Raises ValueError for what is not a number.
+    """
+    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"features of {len(bad)} of {len(features)} figures are no numbers, first in row "
+            f"{bad[0]}"
+        )
     if features.shape[1] == 2:
         return features, ("", "")
+    if len(features) < 2:
+        return np.zeros((len(features), 2)), ("", "")
     left, sizes, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
     shares = 100 * sizes**2 / max(float((sizes**2).sum()), 1e-12)
     first, second = (f" ({share:.0f} % of variance)" for share in shares[:2])
