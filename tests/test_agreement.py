@@ -13,12 +13,12 @@ from vital_lib.labels.agreement import adjudication_rows, agreement, disagreemen
 
 FIGURES = pd.DataFrame(
     {
-        "figure_id": [f"F{n}" for n in range(12)],
-        "group_id": [f"g{n // 2}" for n in range(12)],
-        "modalities": [["mri"], ["mri", "ct_scan"], []] * 4,
+        "figure_id": [f"F{n}" for n in range(24)],
+        "group_id": [f"g{n // 2}" for n in range(24)],
+        "modalities": [["mri"], ["mri", "ct_scan"], []] * 8,
     }
 )
-DRAFTS = drafts(12, rounds=1)
+DRAFTS = drafts(24, rounds=1)
 
 
 def judged(n: int, ticks: tuple, who: str = "ann", *, swapped: bool = False, **more) -> dict:
@@ -44,7 +44,7 @@ def measured(log: LabelLog, **options) -> pd.DataFrame:
 def random_votes(seed: int, people: tuple[str, ...] = ("ann", "ben", "cat")) -> list[dict]:
     rng = np.random.default_rng(seed)
     rows = []
-    for n in range(12):
+    for n in range(24):
         truth = rng.random(2) < 0.5
         for who in people:
             ticks = tuple(bool(t) for t in truth ^ (rng.random(2) < 0.2))
@@ -133,6 +133,30 @@ def test_too_little_is_nan_with_its_n_and_no_error(log):
     found = measured(log)
     assert (found["items"]["all"], found["raw"]["all"], found["alpha"]["all"]) == (1, 1, 1)
     assert np.isnan(found["raw_low"]["all"])  # one article shows no spread
+
+
+def test_an_interval_is_given_from_ten_groups_on_and_only_where_it_has_two_ends(log):
+    def say(n: int) -> None:
+        log.record(**judged(n, (True, False), "ann"))
+        log.record(**judged(n, (True, n % 4 == 0), "ben"))
+
+    for n in range(18):  # nine groups of two figures
+        say(n)
+    log.record(**judged(18, (True, False), "ann"))  # a tenth that only one has judged
+    ends = ["alpha_low", "alpha_high", "raw_low", "raw_high"]
+    row = measured(log).loc["all"]
+    assert row["raw"] < 1 and row["alpha"] < 1 and row[ends].isna().all()
+    say(20)
+    row = measured(log).loc["all"]
+    assert row["raw_low"] < row["raw"] < row["raw_high"]
+    assert row["alpha_low"] < row["alpha"] < row["alpha_high"]
+
+
+def test_agreement_without_exception_has_no_interval(log):
+    log.record_many([judged(n, (True, False), who) for n in range(24) for who in ("ann", "ben")])
+    row = measured(log).loc["all"]
+    assert row["raw"] == row["alpha"] == 1
+    assert row[["alpha_low", "alpha_high", "raw_low", "raw_high"]].isna().all()
 
 
 def test_where_every_tick_is_alike_raw_agreement_is_whole_and_alpha_says_nothing(log):

@@ -153,6 +153,29 @@ def test_the_result_counts_items_on_which_both_ticks_are_the_references(log):
     assert len(log.preferences()) == 8  # a calibration is no vote
 
 
+def test_a_result_does_not_change_by_what_others_say_later(log):
+    agreed(log, dict.fromkeys(range(3), (True, False)))
+    log.record(**judged(3, (True, False), "ann"))
+    for n in range(4):
+        log.record(**judged(n, (True, False), "eve", queue_arm="calibration"))
+    first = log.history()["event_id"].iloc[0]
+    log.record(**judged(0, (False, False), "ann", corrects=first))
+    log.record(**judged(1, (False, True), "cat"))
+    log.undo("ben")  # of item 2
+    log.record(**judged(3, (True, False), "ben"))
+    agreed(log, {9: (True, True)})  # of what she has not calibrated on, everything counts
+
+    def result(*more) -> dict:
+        mine = log.calibrations()
+        return calibration_result(mine, calibration_reference(log.preferences(), *more))
+
+    assert result(log.history(), "eve") == {"items": 3, "agreed": 3, "share": 1.0}
+    assert result()["items"] == 1
+    assert result(log.history(), "cat") == result()
+    reference = calibration_reference(log.preferences(), log.history(), "eve")
+    assert reference["i9-a"] and reference["i9-b"] and "i3-a" not in reference
+
+
 def test_the_result_of_no_round_is_of_no_items(log):
     found = calibration_result(log.calibrations(), {})
     assert (found["items"], found["agreed"]) == (0, 0) and math.isnan(found["share"])

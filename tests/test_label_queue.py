@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, defaultdict
+from types import SimpleNamespace
 
 import label_rows
 import numpy as np
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 from vital_lib.labels import LabelLog, Queue, fixed
+from vital_lib.labels import queue as queue_module
 from vital_lib.labels.order import in_order
 from vital_lib.labels.queue import GAP
 
@@ -41,6 +44,14 @@ def open_log(url):
         log.close()
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """The queues' clock, which stands still but for what a test adds to its `now`."""
+    clock = SimpleNamespace(now=time.time())
+    monkeypatch.setattr(queue_module, "time", SimpleNamespace(time=lambda: clock.now))
+    return clock
+
+
 def judge(log: LabelLog, row: dict, who: str) -> str:
     names = ("item_id", "left_id", "right_id", "queue_arm", "repeat_of")
     return log.record(
@@ -49,6 +60,11 @@ def judge(log: LabelLog, row: dict, who: str) -> str:
         right_accepted=False,
         annotator=who,
     )
+
+
+def claims(log: LabelLog) -> int:
+    with log.database.reading() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM label_claims").scalar()
 
 
 def judge_all(log: LabelLog, queue: Queue, most: int = 10_000) -> list[dict]:
@@ -141,6 +157,12 @@ def test_wherever_labelling_stops_the_random_arm_has_its_share(log, strategy, sh
     shares = arms.cumsum() / np.arange(1, len(arms) + 1)
     assert shares.min() >= share
     assert shares[len(shares) // 3 :].max() < share + 0.01
+
+
+def test_the_random_arm_of_a_few_items_is_rounded_up(log):
+    for items, share, least in ((4, 0.2, 1), (7, 0.2, 2), (7, 0.5, 4)):
+        order = in_order(drafts(items, 1), "ann", "cluster", share, 0, "")
+        assert (order["queue_arm"] == "random").sum() == least
 
 
 @pytest.mark.parametrize("whose_order", ["ann", ""])
@@ -325,6 +347,99 @@ def test_what_she_judged_knowing_what_others_said_is_no_vote_of_hers_any_more(lo
     assert before.progress == (0, 6) and before.take(2)[1]["item_id"] == rows[1]["item_id"]
 
 
+@pytest.mark.parametrize("arm", ["calibration", "adjudication"])
+def test_what_waits_for_her_is_no_longer_open_once_she_saw_what_others_said(log, arm):
+    queue = Queue(log, drafts(2), "ann", repeats=0)
+    rows = queue.take(3)
+    judge(log, rows[0], "ann")
+    judge(log, rows[1] | {"queue_arm": arm}, "ann")
+    judge(log, rows[2] | {"queue_arm": arm}, "ben")
+    assert queue.still_open(rows) == rows[2:]
+    queue.release()
+    assert [row["item_id"] for row in queue.take(9)] == list(queue.items()["item_id"][2:])
+
+
+def test_a_waiting_repeat_is_open_until_it_is_judged_as_a_repeat(log):
+    queue = Queue(log, drafts(20), "ann", repeats=0.5)
+    rows = []
+    while not rows or not rows[0]["repeat_of"]:
+        rows = queue.take()
+        if not rows[0]["repeat_of"]:
+            judge(log, rows[0], "ann")
+    assert queue.still_open(rows) == rows
+    judge(log, rows[0], "ann")
+    assert queue.still_open(rows) == []
+    log.undo("ann")
+    queue.hold(rows[0])
+    others = judge_all(log, queue)
+    assert rows[0]["item_id"] not in {row["item_id"] for row in others}
+
+
+def test_what_a_closed_window_gave_back_is_claimed_again_by_the_one_that_shows_it(log):
+    first = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
+    shown = first.take(3)
+    second = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
+    assert second.take(3) == shown
+    second.release()
+    ben = Queue(log, drafts(2), "ben", wanted=1, repeats=0)
+    [lost] = ben.take()
+    judge(log, shown[1], "ann")
+    new = first.take()
+    free = {row["item_id"] for row in ben.take(9)}
+    assert lost["item_id"] == shown[0]["item_id"]  # before the first window could know
+    assert free == set(first.items()["item_id"]) - {row["item_id"] for row in [*shown, *new]}
+    first.release()
+    assert {row["item_id"] for row in ben.take(9)} == {shown[2]["item_id"], new[0]["item_id"]}
+
+
+def test_a_card_left_open_longer_than_its_lease_claims_again_what_nobody_took(log, clock):
+    ann, ben = (Queue(log, drafts(2), who, wanted=1, repeats=0) for who in ("ann", "ben"))
+    shown = ann.take(3)
+    clock.now += 1000
+    ann.take(0)
+    clock.now += 1000  # over the first lease, not over the second
+    late = Queue(log, drafts(2), "cleo", wanted=1, repeats=0)
+    assert not {row["item_id"] for row in late.take(2)} & {row["item_id"] for row in shown}
+    clock.now += 5000
+    [taken] = ben.take()
+    ann.take(0)
+    assert taken["item_id"] == shown[0]["item_id"]
+    assert not {row["item_id"] for row in ben.take(9)} & {row["item_id"] for row in shown}
+
+
+def test_a_claim_is_written_again_once_and_only_near_its_end(log, clock):
+    queue = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
+    [row] = queue.take()
+    queue.take(0)
+    queue.hold(row)
+    assert claims(log) == 1
+    clock.now += 1000
+    queue.hold(row)
+    assert claims(log) == 2
+
+
+def test_an_item_shown_again_by_an_undo_is_held_until_it_is_judged_or_released(log, clock):
+    before = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
+    rows = before.take(2)
+    for row in rows:
+        judge(log, row, "ann")
+    ann, ben = (Queue(log, drafts(2), who, wanted=1, repeats=0) for who in ("ann", "ben"))
+    clock.now += 5000
+    log.undo("ann")
+    again = log.history().iloc[1].to_dict()  # as the card has it, NaN for what is none
+    ann.hold(again)
+    ann.hold(rows[0])  # still judged: nothing to hold
+    free = list(ann.items()["item_id"][2:])
+    assert [row["item_id"] for row in ben.take(9)] == free
+    ben.release()
+    assert [row["item_id"] for row in ann.take(9)] == free
+    ann.release()
+    assert {row["item_id"] for row in ben.take(9)} == {again["item_id"], *free}
+    before = claims(log)
+    ann.hold(again)  # ben has it now
+    assert claims(log) == before and ann.still_open([again]) == [again]
+
+
 def test_a_vote_that_she_also_adjudicated_is_counted_once_and_never_repeated(log):
     queue = Queue(log, drafts(20), "ann", repeats=0.5)
     rows = judge_all(log, queue, 18)
@@ -442,6 +557,10 @@ def test_fixed_rows_with_a_log_leave_out_what_was_judged_in_their_arm(log):
     judge(log, row, "ann")
     again = fixed(rows, "ann", log)
     assert queue.progress == again.progress == (1, 3)
-    assert [row["item_id"] for row in again.take(9)] == list(rows["item_id"][1:])
+    taken = again.take(9)
+    assert [row["item_id"] for row in taken] == list(rows["item_id"][1:])
+    assert again.still_open([row, *taken]) == taken and fixed(rows, "ann").still_open([row])
+    again.hold(row)
+    assert again.progress == (1, 3)
     queue.release()
     assert len(queue.take(9)) == 2

@@ -27,6 +27,7 @@ from vital_lib.labels import (
     groups_of,
     majority_ticks,
 )
+from vital_lib.labels.database import label_events
 from vital_lib.tables import TABLES, OtherFormat, Workspace
 
 pytest_plugins = "postgres"
@@ -113,9 +114,16 @@ def test_an_event_id_sent_twice_is_stored_once(log):
 
 def test_an_event_id_used_for_another_judgement_is_refused(log):
     log.record(**judged(event_id="e1"))
-    with pytest.raises(ValueError, match="'e1' already holds another judgement"):
-        log.record(**judged("i2", event_id="e1"))
-    assert len(log.history()) == 1
+    skip = {"ticks": (None, None), "cannot_judge": True}
+    log.record(**judged(event_id="e2", **skip))
+    for other in (judged("i2", event_id="e1"), judged(event_id="e1", unsafe=True)):
+        with pytest.raises(ValueError, match="'e1' already holds another judgement"):
+            log.record(**other)
+    log.undo("ann")
+    undo = log.history()["event_id"].iloc[-1]
+    with pytest.raises(ValueError, match="already holds another judgement"):
+        log.record(**judged(event_id=undo, **skip))  # an undo has no ticks either
+    assert len(log.history()) == 3
 
 
 def test_undo_appends_and_the_judgement_no_longer_stands(log):
@@ -205,6 +213,20 @@ def test_of_two_standing_judgements_of_an_item_the_later_counts(log):
     assert choices(log) == {("i1", "ann"): "neither"}
 
 
+@pytest.mark.parametrize("older", ["09:59:59.9Z", "10:59:59+01:00"])
+def test_an_older_judgement_stored_later_does_not_outweigh_a_newer_one(log, older):
+    rows = [log.checked(**judged(ticks=ticks)) for ticks in ((True, False), (False, True))]
+    times = ("2020-11-22T10:00:00.000+00:00", f"2020-11-22T{older}")
+    other = log.checked(**judged("i2")) | {"at": "2020-11-22T10:30:00+01:00"}
+    with log.database.writing() as connection:
+        merged = [row | {"at": at} for row, at in zip(rows, times, strict=True)]
+        connection.execute(sa.insert(label_events), [*merged, other])
+    assert choices(log) == {("i1", "ann"): "left", ("i2", "ann"): "left"}
+    assert list(log.preferences()["item_id"]) == ["i1", "i2"]
+    log.record(**judged(ticks=(False, False)))
+    assert choices(log)["i1", "ann"] == "neither"
+
+
 def test_a_hidden_repeat_is_kept_but_is_not_the_preference(log):
     first = log.record(**judged())
     log.record(**judged(ticks=(False, True), repeat_of=first))
@@ -271,6 +293,18 @@ def test_a_reference_must_be_to_ones_own_judgement_of_the_item(log, name):
         ({"left_accepted": 1}, r"ticks \[1, False\]"),
         ({"cannot_judge": True}, r"has no ticks, but came with \[True, False\]"),
         ({"reasons": "vague"}, "reasons 'vague': give a list"),
+        ({"reasons": 5}, "reasons 5: give a list"),
+        ({"reasons": [1, 2]}, r"reasons \[1, 2\]: give a list of texts"),
+        ({"note": 5}, "note must be of type str, not 5"),
+        ({"seconds": "12"}, "seconds must be of type int or float, not '12'"),
+        ({"seconds": True}, "seconds must be of type int or float, not True"),
+        ({"seconds": -5}, "seconds -5 is no time that someone took"),
+        ({"seconds": float("inf")}, "seconds inf is no time"),
+        ({"seconds": float("nan")}, "seconds nan is no time"),
+        ({"unsafe": "no"}, "unsafe must be of type bool, not 'no'"),
+        ({"cannot_judge": 1}, "cannot_judge must be of type bool, not 1"),
+        ({"corrects": float("nan")}, "corrects must be of type str, not nan"),
+        ({"repeat_of": 7}, "repeat_of must be of type str, not 7"),
         ({"queue_arm": "border"}, "queue_arm 'border' is none of random, cluster, uncertainty"),
         ({"left_id": "i9-a"}, "left_id 'i9-a' is not a candidate"),
         ({"right_id": "i9-a"}, "right_id 'i9-a' is not a candidate"),
@@ -352,7 +386,8 @@ def writer(url: str, who: str, events: int) -> subprocess.Popen:
     code = textwrap.dedent(WRITER)
     command = [sys.executable, "-c", code, url, who, str(events)]
     here = Path(__file__).parents[1]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=here)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, **pipes, text=True, cwd=here)
 
 
 def test_a_killed_process_loses_nothing_that_was_acknowledged(url):
@@ -372,10 +407,10 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(url):
 
 def test_two_processes_write_to_a_new_log_at_once(url):
     processes = [writer(url, f"p{n}", 100) for n in range(2)]
-    outputs = [process.communicate()[0].split() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    outputs, errors = zip(*(process.communicate() for process in processes), strict=True)
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
     log = LabelLog(url)
-    assert sorted(log.history()["event_id"]) == sorted(sum(outputs, []))
+    assert sorted(log.history()["event_id"]) == sorted("".join(outputs).split())
     log.close()
 
 
@@ -386,6 +421,39 @@ def test_what_is_recorded_is_there_for_the_next_opening(url):
     again = LabelLog(url)
     assert choices(again) == {("i1", "ann"): "left"}
     again.close()
+
+
+def test_a_log_has_one_identity_for_everyone_who_opens_it(url, tmp_path):
+    found: list[str] = []
+
+    def look() -> None:
+        log = LabelLog(url)
+        found.append(log.identity)
+        log.close()
+
+    threads = [threading.Thread(target=look) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    look()
+    assert len(found) == 7 and len(set(found)) == 1 and len(found[0]) == 32
+    assert LabelLog(f"sqlite:///{tmp_path / 'another.sqlite'}").identity != found[0]
+
+
+def test_a_log_from_before_identities_is_given_one_and_keeps_its_labels_and_format(url):
+    log = LabelLog(url)
+    log.record(**judged())
+    with log.database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE label_format DROP COLUMN identity")
+    log.close()
+    first, second = LabelLog(url), LabelLog(url)
+    assert first.identity == second.identity and len(first.identity) == 32
+    assert choices(first) == {("i1", "ann"): "left"}
+    with first.database.reading() as connection:  # all that an older release reads of it
+        assert connection.exec_driver_sql("SELECT version FROM label_format").all() == [(1,)]
+    first.close()
+    second.close()
 
 
 def test_sqlite_keeps_a_write_ahead_log_and_flushes_at_every_commit(tmp_path):
@@ -430,8 +498,11 @@ def test_the_log_does_not_show_its_password(tmp_path):
     assert "s3cret" not in str(raised.value) + str(raised.value.__cause__)
 
 
-def test_a_network_share_is_warned_of(tmp_path, monkeypatch):
-    mounts = f"server:/x {tmp_path} nfs4 rw 0 0\n/dev/sda / ext4 rw 0 0\n"
+@pytest.mark.parametrize("kind", ["nfs4", "lustre", "gpfs", "fuse.ceph", "fuse.glusterfs"])
+def test_a_network_share_is_warned_of(tmp_path, monkeypatch, kind):
+    share = tmp_path / "a b"
+    written = str(share).replace(" ", r"\040")
+    mounts = f"server:/x {written} {kind} rw 0 0\n/dev/sda / ext4 rw 0 0\n"
     real = Path.read_text
 
     def read_text(path: Path, *more, **named) -> str:
@@ -440,8 +511,8 @@ def test_a_network_share_is_warned_of(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "read_text", read_text)
     exists = Path.exists
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/proc/mounts" or exists(path))
-    with pytest.warns(UserWarning, match=r"network share \(nfs4\)"):
-        LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    with pytest.warns(UserWarning, match=rf"network share \({kind}\)"):
+        LabelLog(f"sqlite:///{share / 'labels.sqlite'}")
 
 
 def votes(*ticks: tuple, item: str = "i1") -> list[dict]:

@@ -133,6 +133,19 @@ def test_labels_reach_the_log_once_however_often_they_are_made(tmp_path):
     assert set(log.history()["note"]) == {"simulated"}
 
 
+def test_items_already_labelled_by_other_texts_are_refused(tmp_path):
+    figures, truth = frames(4)
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    people = Clinicians(figures, truth, rates=PERFECT)
+    texts = ("It is on the right.", "It is on the left.")
+    people.label(log, drafts(figures["figure_id"], texts))
+    before = log.history()
+    with pytest.raises(ValueError, match="'A1_F.-r1' and 3 more of these items.*new run folder"):
+        people.label(log, drafts(figures["figure_id"], texts[::-1]))
+    pd.testing.assert_frame_equal(log.history(), before)
+    assert people.label(log, drafts(["A1_F0"], texts)) > 0  # some of them again
+
+
 def test_one_item_in_twenty_is_judged_again_and_looked_at_afresh(tmp_path):
     figures, truth = frames(1000)
     rows = drafts(figures["figure_id"], ("It is on the right.", "It is on the left."))

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from vital_lib.labels import LabelLog
 from vital_lib.tables import (
     FORMAT_VERSION,
     TABLES,
@@ -330,6 +331,13 @@ def test_logs_and_models_lie_in_the_run_folder(tmp_path):
     assert workspace.label_url == f"sqlite:///{tmp_path}/labels.sqlite"
     places = (workspace.ledger, workspace.features, workspace.model("selector"))
     assert all(place.is_relative_to(tmp_path) for place in places)
+
+
+@pytest.mark.parametrize("name", ["a%20b", "q?1", "ü b", "x#y", "a+b"])
+def test_the_label_log_lies_in_the_run_folder_whatever_it_is_called(tmp_path, name):
+    LabelLog(Workspace(tmp_path / name).label_url).close()
+    assert (tmp_path / name / "labels.sqlite").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_the_readme_of_the_tables_is_what_the_declarations_say():

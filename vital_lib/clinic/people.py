@@ -124,6 +124,9 @@ class Clinicians:
         Args:
             drafts: columns instruction_id, candidate_id, figure_id, instruction, response; two
                 responses to every instruction.
+
+        Raises:
+            ValueError: the log holds simulated votes of these items that were made of other texts.
         """
         columns = ["candidate_id", "figure_id", "instruction", "response"]
         candidates = {row.candidate_id: row for row in drafts[columns].itertuples(index=False)}
@@ -134,6 +137,16 @@ class Clinicians:
             events += first + [
                 self._again(event, candidates) for event in first if self._due(event)
             ]
+        known, items = {event["event_id"] for event in events}, set(drafts["instruction_id"])
+        for annotator in CLINICIANS:
+            said = log.standing(annotator)
+            others = said[said["item_id"].isin(items) & ~said["event_id"].isin(known)]
+            if len(others):
+                raise ValueError(
+                    f"{annotator!r} has judged {others['item_id'].iloc[0]!r} and "
+                    f"{others['item_id'].nunique() - 1} more of these items by other texts, rates "
+                    "or seed: start a new run folder, or give another label log"
+                )
         log.record_many(events)
         return len(events)
 

@@ -108,7 +108,7 @@ def open_calibration(
     rows = labels.calibration_rows(votes, drafts, annotator, n, seed, calibrated=done)
     if rows["item_id"].isin(done).all():
         return None
-    reference = labels.calibration_reference(votes)
+    reference = labels.calibration_reference(votes, log.history(), annotator)
     queue = labels.fixed(rows, annotator, log)
     return _card(workspace, queue, drafts, log, reference=reference, then=then)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import combinations
 
 import pandas as pd
@@ -16,6 +17,8 @@ import pandas as pd
 from vital_lib.labels.views import groups_of, ticks_of
 from vital_lib.statistics import RESAMPLES, Interval, alpha_interval, ratio_interval
 
+LEAST_GROUPS = 10
+"""An interval drawn from fewer groups says less than it seems to, and is not given."""
 _UNKNOWN = Interval(math.nan, math.nan, math.nan, 0)
 _ADJUDICATED = ["item_id", "left_id", "right_id", "queue_arm", "repeat_of", "figure_id"]
 
@@ -36,7 +39,8 @@ def agreement(
     it was made). Columns scope, kind, items (judged at least twice), and alpha and raw, each with
     _low and _high, 95 % by bootstrap over groups. Raw agreement is the share of pairs of ticks of
     one response that are alike. Skips are no ticks. A scope in which nothing was judged twice, or
-    too little to say, has NaN there.
+    too little to say, has NaN there; so have _low and _high where what was judged twice is of
+    fewer than `LEAST_GROUPS` groups, or where they would be one number: that is no interval.
 
     Args:
         preferences: `LabelLog.preferences()`.
@@ -179,9 +183,12 @@ def _measured(rows: pd.DataFrame, **options: int) -> dict:
         pairs = units["size"] * (units["size"] - 1)
         group_of = dict(zip(rows["item_id"], rows["group"], strict=True))
         alpha = alpha_interval(rows, rows["group"], **options)
-        raw = ratio_interval(alike, pairs, units["item_id"].map(group_of), **options)
-    return {
-        "items": units["item_id"].nunique(),
-        **{"alpha": alpha.estimate, "alpha_low": alpha.low, "alpha_high": alpha.high},
-        **{"raw": raw.estimate, "raw_low": raw.low, "raw_high": raw.high},
-    }
+        groups = units["item_id"].map(group_of)
+        raw = ratio_interval(alike, pairs, groups, **options)
+        if groups.nunique() < LEAST_GROUPS:
+            alpha, raw = (replace(one, low=math.nan, high=math.nan) for one in (alpha, raw))
+    shown = {"items": units["item_id"].nunique()}
+    for name, one in (("alpha", alpha), ("raw", raw)):
+        ends = (one.low, one.high) if one.low < one.high else (math.nan, math.nan)
+        shown |= {name: one.estimate, f"{name}_low": ends[0], f"{name}_high": ends[1]}
+    return shown

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from importlib import resources
 
 import pandas as pd
 
-from vital_lib.labels.agreement import rows_to_judge
+from vital_lib.labels.agreement import rows_to_judge, standing
+from vital_lib.labels.log import VOTES
 from vital_lib.labels.order import number
 from vital_lib.labels.views import accepted_share, ticks_of
 
@@ -22,15 +24,40 @@ def guideline() -> str:
     return resources.files("vital_lib.labels").joinpath("guideline.md").read_text("utf-8")
 
 
-def calibration_reference(preferences: pd.DataFrame) -> dict[str, bool]:
+def calibration_reference(
+    preferences: pd.DataFrame, events: pd.DataFrame | None = None, annotator: str | None = None
+) -> dict[str, bool]:
     """candidate_id -> accepted, of the responses that two or more judged and all judged alike.
+
+    With `events` and `annotator`, of an item that she has calibrated on the votes count that stood
+    when she did, so that her result does not change by what is said, revised or undone later.
 
     Args:
         preferences: `LabelLog.preferences()`.
+        events: `LabelLog.history()`.
     """
+    if events is not None:
+        preferences = _as_it_was(preferences, events, annotator)
     shares = accepted_share(preferences)
     alike = shares[(shares["annotators"] > 1) & shares["accepted"].isin([0, 1])]
     return {row.candidate_id: bool(row.accepted) for row in alike.itertuples()}
+
+
+def _as_it_was(
+    preferences: pd.DataFrame, events: pd.DataFrame, annotator: str | None
+) -> pd.DataFrame:
+    """`preferences`, of the items that `annotator` has calibrated on as they stood then."""
+    times = enumerate(map(datetime.fromisoformat, events["at"]))
+    events = events.assign(at=[(time, place) for place, time in times])
+    hers = standing(events[events["annotator"] == annotator])
+    hers = hers[hers["queue_arm"] == "calibration"]
+    when = dict(zip(hers["item_id"], hers["at"], strict=True))
+    acts = zip(events["item_id"], events["at"], strict=True)
+    votes = standing(events[[item in when and at <= when[item] for item, at in acts]])
+    votes = votes[votes["queue_arm"].isin(VOTES) & votes["repeat_of"].isna()].sort_values("at")
+    votes = votes.drop_duplicates(["item_id", "annotator"], keep="last")
+    others = preferences[~preferences["item_id"].isin(when)]
+    return pd.concat([others, votes[votes.columns.intersection(others.columns)]])
 
 
 def calibration_rows(
@@ -85,7 +112,8 @@ def calibration_result(calibrations: pd.DataFrame, reference: Mapping[str, bool]
 
     Args:
         calibrations: that person's rows of `LabelLog.calibrations()`.
-        reference: from `calibration_reference`; items without one are not counted.
+        reference: from `calibration_reference`, with that person's events where the result is to
+            stay what it was; items without one are not counted.
     """
     known = calibrations["left_id"].isin(reference) & calibrations["right_id"].isin(reference)
     ticks = ticks_of(calibrations[known])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,12 +25,20 @@ from vital_lib.tables import OtherFormat
 FORMAT_VERSION = 1
 """Version of the log's layout, kept in the log; another one is refused."""
 
-_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afpfs", "9p"}
+_NETWORK_FILE_SYSTEMS = {
+    *["nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afpfs", "9p", "lustre", "gpfs"],
+    *["ceph", "fuse.ceph", "beegfs", "glusterfs", "fuse.glusterfs"],
+}
 _MISTAKES = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError)
 _LOCK = "SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(5641544100)"
 
 _metadata = sa.MetaData()
-_format = sa.Table("label_format", _metadata, sa.Column("version", sa.Integer, nullable=False))
+_format = sa.Table(
+    "label_format",
+    _metadata,
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("identity", sa.Text),
+)
 label_events = sa.Table(
     "label_events",
     _metadata,
@@ -81,6 +90,9 @@ class Database:
             not read; nothing of it is changed.
         LabelsNotSaved: the database cannot be reached, read or written for now.
         ValueError: a log in memory, or on a disk where SQLite cannot keep its write-ahead log.
+
+    Attributes:
+        identity: a random name of this log, the same for everyone who opens it.
     """
 
     def __init__(self, url: str) -> None:
@@ -92,7 +104,7 @@ class Database:
         self._file: tuple[int, int] | None = None
         self._writer = self._engine.execution_options(vital_begin="BEGIN IMMEDIATE")
         with self.writing() as connection:
-            _check_format(connection)
+            self.identity = _check_format(connection)
             _metadata.create_all(connection)
             for index in label_events.indexes:
                 index.create(connection, checkfirst=True)  # an older log lacks some
@@ -244,13 +256,22 @@ def _forbid_changes(connection: sa.Connection) -> None:
             )
 
 
-def _check_format(connection: sa.Connection) -> None:
+def _check_format(connection: sa.Connection) -> str:
+    """Refuse another version; the log's identity, which it is given here if it has none."""
     _format.create(connection, checkfirst=True)
-    found = connection.execute(sa.select(_format.c.version)).scalar()
+    found = connection.scalar(sa.select(_format.c.version))
     if found is None:
         connection.execute(sa.insert(_format).values(version=FORMAT_VERSION))
     else:
         _check_version(found)
+    columns = sa.inspect(connection).get_columns(_format.name)
+    if "identity" not in {column["name"] for column in columns}:  # an older log
+        connection.exec_driver_sql("ALTER TABLE label_format ADD COLUMN identity TEXT")
+    identity = connection.scalar(sa.select(_format.c.identity))
+    if identity is None:
+        identity = uuid.uuid4().hex
+        connection.execute(sa.update(_format).values(identity=identity))
+    return identity
 
 
 def _check_version(found: int) -> None:
@@ -264,7 +285,7 @@ def _check_version(found: int) -> None:
 def _warn_of_network_share(path: Path) -> None:
     mounts = Path("/proc/mounts")
     lines = mounts.read_text().splitlines() if mounts.exists() else []
-    places = [line.split()[1:3] for line in lines]
+    places = [[part.replace(r"\040", " ") for part in line.split()[1:3]] for line in lines]
     over = {place: kind for place, kind in places if path.resolve().is_relative_to(place)}
     kind = over.get(max(over, key=len, default=""))
     if kind in _NETWORK_FILE_SYSTEMS:

@@ -25,14 +25,20 @@ VOTES = ("random", "cluster", "uncertainty")
 ARMS = (*VOTES, "calibration", "adjudication")
 """Every arm; calibration and adjudication are kept apart from the votes."""
 
-_LOOK_UP_AT_ONCE = 500  # ids in one IN (...): far below every database's limit
+LOOK_UP_AT_ONCE = 500  # ids in one IN (...): far below every database's limit
 
 EVENT_COLUMNS = [column.name for column in _events.columns if column.name != "place"]
 _KINDS = {
     **dict.fromkeys(["left_accepted", "right_accepted", "cannot_judge", "unsafe"], "boolean"),
     **{"repeat_of": "str", "corrects": "str", "seconds": "float64"},
 }
-_JUDGEMENT = ["item_id", "annotator", "left_id", "right_id", "left_accepted", "right_accepted"]
+_ITEM = ["item_id", "annotator", "left_id", "right_id"]
+_JUDGEMENT = [*_ITEM, "left_accepted", "right_accepted", "cannot_judge", "unsafe"]
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(["cannot_judge", "unsafe"], (bool,)),
+    **dict.fromkeys(["note", "repeat_of", "corrects"], (str,)),
+    "seconds": (int, float),
+}
 _CHOICES = {(1, 0): "left", (0, 1): "right", (1, 1): "both", (0, 0): "neither"}
 
 
@@ -56,6 +62,11 @@ class LabelLog:
 
     def __repr__(self) -> str:
         return f"LabelLog({str(self.database)!r})"
+
+    @property
+    def identity(self) -> str:
+        """A random name of this log, given once and the same for everyone who opens it."""
+        return self.database.identity
 
     def close(self) -> None:
         """Give back the connections; the log may be used again afterwards."""
@@ -93,8 +104,9 @@ class LabelLog:
 
         Raises:
             LabelsNotSaved: the database fails for now; a retry with the same event_id is safe.
-            ValueError: an empty or unknown id, a missing tick, a reference to no such event, or
-                an event_id already used for another judgement; the message shows the value.
+            ValueError: an empty or unknown id, a missing tick, a value of another type, a reference
+                to no such event, or an event_id already used for another judgement; the message
+                shows the value.
         """
         values = {name: value for name, value in locals().items() if name != "self"}
         return self.record_many([values])[0]
@@ -123,7 +135,7 @@ class LabelLog:
             found = connection.execute(latest).mappings().first()
             if found is None:
                 return None
-            kept = {name: found[name] for name in [*_JUDGEMENT[:4], "queue_arm", "repeat_of"]}
+            kept = {name: found[name] for name in [*_ITEM, "queue_arm", "repeat_of"]}
             row = event_row({**kept, "corrects": found["event_id"]})
             connection.execute(sa.insert(_events), [row])
             return found["event_id"]
@@ -153,8 +165,9 @@ class LabelLog:
     def preferences(self) -> pd.DataFrame:
         """The votes: one row per item and annotator, columns of table `preferences`.
 
-        Of several standing judgements of an item by one annotator the latest counts. Hidden
-        repeats, calibration and adjudication are no votes.
+        Of several standing judgements of an item by one annotator the latest by time counts, which
+        need not be the one stored last: older ones may have been imported since. Hidden repeats,
+        calibration and adjudication are no votes.
         """
         return self._current(VOTES)
 
@@ -171,6 +184,14 @@ class LabelLog:
         unknown = set(event) - (set(EVENT_COLUMNS) - {"at"})
         if unknown:
             raise ValueError(f"an event has no field called {', '.join(sorted(unknown))}")
+        plain = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in event.items()
+        }
+        self._check(plain)
+        return event_row(plain)
+
+    def _check(self, event: Mapping[str, Any]) -> None:
         for name in ("item_id", "annotator", "left_id", "right_id"):
             check_text(name, event.get(name))
         for name in ("left_id", "right_id"):
@@ -180,10 +201,8 @@ class LabelLog:
             raise ValueError(f"queue_arm {event['queue_arm']!r} is none of {', '.join(ARMS)}")
         if event["left_id"] == event["right_id"]:
             raise ValueError(f"left_id and right_id are both {event['left_id']!r}")
-        if isinstance(event.get("reasons"), str):
-            raise ValueError(f"reasons {event['reasons']!r}: give a list of texts")
+        _check_types(event)
         _check_ticks(event)
-        return event_row(event)
 
     def _current(self, arms: Collection[str]) -> pd.DataFrame:
         """One row per item and annotator of what stands in `arms`, hidden repeats left out."""
@@ -191,7 +210,9 @@ class LabelLog:
             _events.c.repeat_of.is_(None), _events.c.queue_arm.in_(arms)
         )
         rows = self._frame(asked.order_by(_events.c.place))
-        rows = rows.drop_duplicates(["item_id", "annotator"], keep="last")
+        times = [datetime.fromisoformat(at) for at in rows["at"]]
+        by_time = rows.iloc[sorted(range(len(times)), key=times.__getitem__)]
+        rows = by_time.drop_duplicates(["item_id", "annotator"], keep="last").sort_index()
         said = rows[["cannot_judge", "left_accepted", "right_accepted"]].itertuples(index=False)
         choices = ["skip" if skip else _CHOICES[left, right] for skip, left, right in said]
         columns = TABLES["preferences"].columns
@@ -210,31 +231,42 @@ def check_text(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a text that is not empty, not {value!r}")
 
 
+def _check_types(event: Mapping[str, Any]) -> None:
+    """Refuse a value that is given and is not what its column holds."""
+    for name, kinds in _TYPES.items():
+        if event.get(name) is not None and type(event[name]) not in kinds:
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise ValueError(f"{name} must be of type {wanted}, not {event[name]!r}")
+    if not 0 <= (event.get("seconds") or 0) < 1e9:
+        raise ValueError(f"seconds {event['seconds']!r} is no time that someone took")
+    given = () if event.get("reasons") is None else event["reasons"]
+    several = isinstance(given, Collection) and not isinstance(given, str)
+    if not several or not all(isinstance(reason, str) for reason in given):
+        raise ValueError(f"reasons {given!r}: give a list of texts")
+
+
 def _check_ticks(event: Mapping[str, Any]) -> None:
     ticks = [event.get("left_accepted"), event.get("right_accepted")]
     if event.get("cannot_judge"):
         if ticks != [None, None]:
             raise ValueError(f"a judgement that cannot be made has no ticks, but came with {ticks}")
-    elif not all(isinstance(tick, (bool, np.bool_)) for tick in ticks):
+    elif not all(isinstance(tick, bool) for tick in ticks):
         raise ValueError(
             f"ticks {ticks}: each response needs True or False, or set cannot_judge=True"
         )
 
 
 def event_row(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole row of label_events, what `values` lacks filled in, numpy's scalars made Python's."""
+    """A whole row of label_events, what `values` lacks filled in."""
     if values.get("event_id") is not None:
         check_text("event_id", values["event_id"])
     given = {name: value for name, value in values.items() if value is not None}
-    plain = {
-        name: value.item() if hasattr(value, "item") else value for name, value in given.items()
-    }
     return {
         **dict.fromkeys(EVENT_COLUMNS),
         **{"cannot_judge": False, "unsafe": False, "note": "", "queue_arm": "random"},
-        **plain,
-        "event_id": plain.get("event_id") or uuid.uuid4().hex,
-        "reasons": list(plain.get("reasons", ())),
+        **given,
+        "event_id": given.get("event_id") or uuid.uuid4().hex,
+        "reasons": list(given.get("reasons", ())),
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
 
@@ -245,8 +277,11 @@ def _is_undo(event: sa.FromClause) -> sa.ColumnElement[bool]:
 
 
 @cache
-def standing_events() -> sa.Select:
-    """The judgements that are neither undone nor replaced by one that is not undone itself."""
+def standing_events(*columns: str) -> sa.Select:
+    """The judgements that are neither undone nor replaced by one that is not undone itself.
+
+    With `columns` these alone.
+    """
     undo, newer, undo_newer = (_events.alias(name) for name in ("undo", "newer", "undo_newer"))
     undone = sa.exists().where(undo.c.corrects == _events.c.event_id, _is_undo(undo))
     newer_undone = sa.exists().where(
@@ -255,7 +290,8 @@ def standing_events() -> sa.Select:
     replaced = sa.exists().where(
         newer.c.corrects == _events.c.event_id, ~_is_undo(newer), ~newer_undone
     )
-    return sa.select(_events).where(~_is_undo(_events), ~undone, ~replaced)
+    chosen = [_events.c[name] for name in columns] or [_events]
+    return sa.select(*chosen).where(~_is_undo(_events), ~undone, ~replaced)
 
 
 def _standing_of(annotator: str, arms: Collection[str] | None) -> sa.Select:
@@ -285,8 +321,8 @@ def unstored(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[dict
 
 def _held(connection: sa.Connection, event_ids: list[str]) -> dict[str, Mapping[str, Any]]:
     held: dict[str, Mapping[str, Any]] = {}
-    for start in range(0, len(event_ids), _LOOK_UP_AT_ONCE):
-        part = event_ids[start : start + _LOOK_UP_AT_ONCE]
+    for start in range(0, len(event_ids), LOOK_UP_AT_ONCE):
+        part = event_ids[start : start + LOOK_UP_AT_ONCE]
         query = sa.select(_events).where(_events.c.event_id.in_(part))
         held.update({row["event_id"]: row for row in connection.execute(query).mappings()})
     return held

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 from vital_lib.labels.database import label_claims, label_events
-from vital_lib.labels.log import VOTES, LabelLog, check_text, standing_events
+from vital_lib.labels.log import LOOK_UP_AT_ONCE, VOTES, LabelLog, check_text, standing_events
 from vital_lib.labels.order import COLUMNS, LEAST_RANDOM_SHARE, in_order, number
 
 GAP = 10
 """A hidden repeat comes after at least so many other items."""
-
-_LOOK_UP_AT_ONCE = 500  # ids in one IN (...): far below every database's limit
 
 
 class Queue:
@@ -118,18 +115,40 @@ class Queue:
         """Claim and hand out the next `n` items, fewer at the end: each item once per queue.
 
         Each is a dict with item_id, left_id, right_id, queue_arm, figure_id, and repeat_of (the
-        event_id of the judgement that it repeats, or None).
+        event_id of the judgement that it repeats, or None). Claims given back by another tab, or
+        soon at their end, are renewed.
         """
         with self._lock:
             with self._database.writing() as connection:
                 now = time.time()
                 self._catch_up(connection)
                 rows = self._choose(n, now)
-                self._claim(connection, rows, now + self._lease)
-            self._until |= {row["item_id"]: now + self._lease for row in rows}
+                claimed = self._claim(connection, [*rows, *self._fading(now)], now + self._lease)
+            self._until |= claimed
             self._waiting += rows
             self._handed |= {self._place_of[row["item_id"]] for row in rows}
         return rows
+
+    def hold(self, row: dict[str, Any]) -> None:
+        """Claim a row that is shown once more, as after an undo, if it is still to be judged.
+
+        Its item_id and repeat_of count. Where others have taken every place it is not claimed.
+        """
+        place = self._place_of.get(row["item_id"])
+        if place is not None and self.still_open([row]):
+            with self._lock:
+                others = [other for other in self._waiting if other["item_id"] != row["item_id"]]
+                self._waiting, self._handed = [*others, row], self._handed | {place}
+            self.take(0)
+
+    def still_open(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those of `rows`, of `take`, that are still to be judged, by what the log holds now.
+
+        What she has since judged in calibration or adjudication is no longer to be shown as a vote.
+        """
+        with self._lock, self._database.reading() as connection:
+            self._catch_up(connection)
+            return [row for row in rows if not self._is_done(row)]
 
     def release(self) -> None:
         """Give back what this queue has handed out and the annotator has not judged.
@@ -163,7 +182,7 @@ class Queue:
             self._events_seen = connection.scalar(latest)
             self._note(connection.execute(_standing()))
             self._catch_up(connection)
-        held = (item for item, holders in self._claims.items() if self._holds(holders, now))
+        held = (item for item in self._claims if self._holds(item, now))
         self._inherited = {self._place_of[item] for item in held if item in self._place_of}
         self._again |= self._inherited
         next(self._free(now), None)
@@ -175,10 +194,13 @@ class Queue:
         changed = connection.execute(new.order_by(events.place)).all()
         self._events_seen = changed[-1][0] if changed else self._events_seen
         items = sorted({item for _, item in changed} & self._place_of.keys())
-        for start in range(0, len(items), _LOOK_UP_AT_ONCE):
-            part = items[start : start + _LOOK_UP_AT_ONCE]
+        for start in range(0, len(items), LOOK_UP_AT_ONCE):
+            part = items[start : start + LOOK_UP_AT_ONCE]
             for item in part:
-                self._forget(item)
+                self._votes.pop(item, None)
+                self._mine.pop(item, None)
+            for known in (self._repeated, self._seen, self._full):
+                known.difference_update(part)
             self._note(connection.execute(_standing().where(events.item_id.in_(part))))
         places = (self._place_of[item] for item in items)
         self._again |= {place for place in places if place < self._next}
@@ -186,14 +208,7 @@ class Queue:
         for row in connection.execute(asked.order_by(claims.place)):
             self._claims_seen = row.place
             self._claims.setdefault(row.item_id, {})[row.annotator] = row.until
-        self._waiting = [row for row in self._waiting if not self._judged(row)]
-
-    def _forget(self, item: str) -> None:
-        self._votes.pop(item, None)
-        self._mine.pop(item, None)
-        self._repeated.discard(item)
-        self._seen.discard(item)
-        self._full.discard(item)
+        self._waiting = [row for row in self._waiting if not self._is_done(row)]
 
     def _note(self, judgements: sa.CursorResult) -> None:
         """Take in standing judgements, in the order in which they were made."""
@@ -220,8 +235,10 @@ class Queue:
     def _is_full(self, people: set[str]) -> bool:
         return self._wanted is not None and len(people - {self.annotator}) >= self._wanted
 
-    def _judged(self, row: dict[str, Any]) -> bool:
-        return row["item_id"] in (self._repeated if row["repeat_of"] else self._mine)
+    def _is_done(self, row: dict[str, Any]) -> bool:
+        """Whether she has judged the row, or its item knowing what others said."""
+        judged = self._repeated if isinstance(row["repeat_of"], str) else self._mine  # None, NaN
+        return row["item_id"] in judged or row["item_id"] in self._seen
 
     def _free(self, now: float) -> Iterator[int]:
         """The places that may be handed out at `now`, those held before a reload first.
@@ -246,19 +263,31 @@ class Queue:
         judged = item in self._mine or item in self._seen
         return judged or item in self._full or place in self._handed
 
-    def _holds(self, holders: dict[str, float], now: float) -> bool:
-        return holders.get(self.annotator, 0.0) > now
+    def _holds(self, item: str, now: float) -> bool:
+        return self._claims.get(item, {}).get(self.annotator, 0.0) > now
 
     def _claimed_here(self, item: str) -> bool:
         return self._claims.get(item, {}).get(self.annotator) == self._until.get(item)
 
     def _is_taken(self, place: int, now: float) -> bool:
         """Whether others have or hold every wanted place, or another tab of hers holds one."""
-        holders = self._claims.get(self._ids[place], {})
-        if self._holds(holders, now) and place not in self._inherited:
-            return True
-        people = {annotator for annotator, until in holders.items() if until > now}
-        return self._is_full(people | self._votes.get(self._ids[place], set()))
+        item = self._ids[place]
+        elsewhere = place not in self._inherited and self._holds(item, now)
+        return elsewhere or self._is_taken_by_others(item, now)
+
+    def _is_taken_by_others(self, item: str, now: float) -> bool:
+        people = {who for who, until in self._claims.get(item, {}).items() if until > now}
+        return self._is_full(people | self._votes.get(item, set()))
+
+    def _fading(self, now: float) -> list[dict[str, Any]]:
+        """What waits here with less than half a lease left, where others left her a place."""
+        soon = now + self._lease / 2
+        return [
+            row
+            for row in self._waiting
+            if not self._holds(row["item_id"], soon)
+            and not self._is_taken_by_others(row["item_id"], now)
+        ]
 
     def _choose(self, n: int, now: float) -> list[dict[str, Any]]:
         """Up to `n` rows to hand out: hidden repeats where they fall due, else the next free."""
@@ -289,14 +318,13 @@ class Queue:
         event_id, arm = self._mine[item]
         return {**row, "queue_arm": arm, "repeat_of": event_id}
 
-    def _claim(self, connection: sa.Connection, rows: list[dict[str, Any]], until: float) -> None:
-        claims = [
-            {"item_id": row["item_id"], "annotator": self.annotator, "until": until}
-            for row in rows
-            if not row["repeat_of"]
-        ]
-        if claims:
-            connection.execute(sa.insert(label_claims), claims)
+    def _claim(self, connection: sa.Connection, rows: list[dict], until: float) -> dict[str, float]:
+        """Claim the items of `rows`, repeats aside; returns until when each is claimed."""
+        items = [row["item_id"] for row in rows if not isinstance(row["repeat_of"], str)]
+        shared = {"annotator": self.annotator, "until": until}
+        if items:
+            connection.execute(sa.insert(label_claims), [{"item_id": i, **shared} for i in items])
+        return dict.fromkeys(items, until)
 
 
 class Fixed:
@@ -321,17 +349,29 @@ class Fixed:
         self._handed.update(places)
         return [dict(self._rows[place]) for place in places]
 
+    def hold(self, row: dict[str, Any]) -> None:
+        """Nothing: these rows are claimed by nobody else."""
+
+    def still_open(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those of `rows` that are not judged in their arm; without a log, all."""
+        done = self._done()
+        return [row for row in rows if (row["item_id"], row["queue_arm"]) not in done]
+
     def release(self) -> None:
         """Let the rows handed out be handed out again; with a log, those not judged."""
         self._handed.clear()
 
     def _judged(self) -> set[int]:
+        done = self._done()
+        return {n for n, row in enumerate(self._rows) if (row["item_id"], row["queue_arm"]) in done}
+
+    def _done(self) -> set[tuple[str, str]]:
+        """The item and arm of everything judged."""
         if self._log is None:
             return set()
         arms = {row["queue_arm"] for row in self._rows}
         said = self._log.standing(self.annotator, arms=arms)
-        done = set(zip(said["item_id"], said["queue_arm"], strict=True))
-        return {n for n, row in enumerate(self._rows) if (row["item_id"], row["queue_arm"]) in done}
+        return set(zip(said["item_id"], said["queue_arm"], strict=True))
 
 
 def fixed(rows: pd.DataFrame, annotator: str, log: LabelLog | None = None) -> Fixed:
@@ -353,10 +393,7 @@ def _check_settings(wanted: int | None, repeats: float, lease: float) -> None:
         raise ValueError(f"lease {lease}: give seconds above 0")
 
 
-@cache
 def _standing() -> sa.Select:
     """What stands of everyone's judgements, in the order in which they were made."""
-    events = label_events.c
-    columns = (events.item_id, events.annotator, events.event_id, events.queue_arm)
-    asked = standing_events().order_by(events.place)
-    return asked.with_only_columns(*columns, events.repeat_of, maintain_column_froms=True)
+    asked = standing_events("item_id", "annotator", "event_id", "queue_arm", "repeat_of")
+    return asked.order_by(label_events.c.place)

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from numbers import Real
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -49,7 +50,7 @@ class Workspace:
     @property
     def label_url(self) -> str:
         """SQLAlchemy URL of the run's own label log."""
-        return f"sqlite:///{self.path / 'labels.sqlite'}"
+        return "sqlite:///" + quote(str(self.path / "labels.sqlite"), safe=" +/")
 
     @property
     def ledger(self) -> Path:
