@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import io
 import json
 import subprocess
 import sys
 import threading
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -315,18 +318,67 @@ def test_a_message_that_is_no_judgement_at_all_is_refused(card, log):
     assert log.history().empty
 
 
-def test_what_a_browser_keeps_is_told_apart_by_log_person_and_candidates(card_on, log, tmp_path):
+def test_what_a_browser_keeps_is_told_apart_by_log_and_person(card_on, log, tmp_path):
     other_log = LabelLog(f"sqlite:///{tmp_path / 'other.sqlite'}")
-    fewer = DRAFTS.iloc[:4]
-    cards = [
-        card_on(),
-        card_on(use=other_log),
-        card_on(queue=fixed(ROWS, "bob", log)),
-        card_on(_rows(fewer), fewer),
-    ]
-    assert len({card.widget.state["store"] for card in cards}) == 4
-    again = card_on(drafts=DRAFTS.iloc[::-1], reference={})
-    assert again.widget.state["store"] == cards[0].widget.state["store"]
+    cards = [card_on(), card_on(use=other_log), card_on(queue=fixed(ROWS, "bob", log))]
+    stores = [card.widget.state["store"] for card in cards]
+    assert len(set(stores)) == 3
+    fewer = DRAFTS.iloc[:4]  # whatever the card's items, kind and way to the log
+    same_log = LabelLog(f"sqlite:///{tmp_path / '.' / 'labels.sqlite'}?timeout=9")
+    for again in (card_on(_rows(fewer), fewer), card_on(reference={}), card_on(use=same_log)):
+        assert again.widget.state["store"] == stores[0]
+
+
+def test_a_judgement_of_another_cards_items_or_kind_is_left_to_that_card(card_on, log):
+    fewer, away = DRAFTS.iloc[:4], ROWS.iloc[3].to_dict()
+    card = card_on(_rows(fewer), fewer)
+    odd = {**ROWS.iloc[0], "right_id": ROWS.right_id[3]}  # one of its responses is here
+    other_arm = {**ROWS.iloc[0], "queue_arm": "calibration"}
+    for row in (away, odd, other_arm):
+        answer = _judge(card, preference_card.sealed(row), "kept")
+        assert answer == [{"not_here": "kept"}]
+    assert log.history().empty and card.item_id == ROWS.item_id[0]
+    assert _judge(card_on(), preference_card.sealed(away), "kept")[0]["saved"] == "kept"
+
+
+def test_a_key_of_two_items_or_of_none_of_ones_own_is_refused(card, log):
+    mixed = {**ROWS.iloc[0], "right_id": ROWS.right_id[1]}
+    for row in (mixed, {**ROWS.iloc[0], "item_id": "made-up"}):
+        answer = _judge(card, preference_card.sealed(row), "e1")[0]
+        assert answer["final"] and repr(row["item_id"]) in answer["why"]
+    assert log.history().empty
+
+
+@pytest.mark.parametrize("reasons", [["taste"], ["depth", "x" * 5000], ["depth"] * 21])
+def test_reasons_that_are_not_offered_or_too_many_are_refused(card, log, reasons):
+    (answer,) = _judge(card, _cards(card)[0]["key"], "e1", reasons=reasons)
+    assert answer["final"] and "at most 20 of scope" in answer["why"] and len(answer["why"]) < 300
+    assert log.history().empty
+
+
+DEEP = base64.urlsafe_b64encode(zlib.compress(b"[" * 100_000)).decode()
+DEEP_LIST = functools.reduce(lambda inner, _: [inner], range(2000), [])
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        ("undo", []),
+        ("undo", {"x": 1}),
+        ("refresh", None),
+        ("revise", {}),
+        ("revise", {"event_id": 5}),
+        ("history", {"start": "x"}),
+        ("history", {"start": -5}),
+        ("judge", {"key": DEEP, "event_id": "e", "left_accepted": True, "right_accepted": True}),
+        ("judge", {"key": DEEP_LIST, "event_id": DEEP_LIST}),
+    ],
+)
+def test_an_odd_message_is_answered_and_changes_nothing(card, log, call, given):
+    card.choose("left")
+    card._heard(card.widget, {"call": call, "with": given}, [])
+    assert card.sent[-1]["final"] and len(json.dumps(card.sent[-1])) < 500
+    assert len(log.history()) == 1
 
 
 def test_text_goes_to_the_browser_as_it_is(card_on):
@@ -391,6 +443,9 @@ def test_saved_is_said_even_where_the_next_item_cannot_be_had(card_on, log):
             rows, self.rows = self.rows, []
             return rows
 
+        def still_open(self, rows):
+            return rows
+
         def release(self) -> None:
             raise LabelsNotSaved("gone away")
 
@@ -427,6 +482,49 @@ def test_a_strategy_changed_between_two_windows_corrects_all_the_same(card_on, l
     key = preference_card.sealed({**ROWS.iloc[0], "queue_arm": "cluster"})
     assert _judge(two, key, "e2")[0]["saved"] == "e2"
     assert list(log.standing("ann")["queue_arm"]) == ["random"]
+
+
+def _voting(log, drafts=DRAFTS):
+    return Queue(log, drafts, "ann", repeats=0)
+
+
+@pytest.mark.parametrize("arm", ["calibration", "adjudication"])
+def test_what_one_has_seen_others_say_of_is_no_longer_shown_as_a_vote(card_on, log, arm):
+    voting = card_on(queue=_voting(log))
+    shown, second = (row.copy() for row in voting._held[:2])
+    card = card_on(pd.DataFrame([{**shown, "queue_arm": arm}]))
+    card.choose("both")
+    voting.tick("left", True)
+    (told,) = _hear(voting, "refresh")
+    voting.tick("right", True)  # of the next item: a tick of the last one is not its own
+    keys = [one["key"] for one in told["cards"]]
+    assert told["whole"] and len(keys) == 4
+    assert keys[0] == preference_card.sealed(second) and voting.item_id == second["item_id"]
+    answer = _judge(voting, preference_card.sealed(shown), "e1")[0]  # a window that shows it still
+    assert answer["final"] and arm in answer["why"]
+    assert log.preferences().empty
+
+
+def test_an_item_seen_elsewhere_is_dropped_at_the_next_judgement_too(card_on, log):
+    voting = card_on(queue=_voting(log))
+    first, second, third = (row.copy() for row in voting._held[:3])
+    card_on(pd.DataFrame([{**second, "queue_arm": "adjudication"}])).choose("both")
+    dealt = _judge(voting, preference_card.sealed(first), "e1")[-1]
+    assert dealt["whole"] and voting.item_id == third["item_id"]
+    assert [one["key"] for one in dealt["cards"]] == [
+        preference_card.sealed(row) for row in voting._held
+    ]
+
+
+def test_a_vote_given_before_an_adjudication_may_be_revised_after_it(card_on, log):
+    voting = card_on(queue=_voting(log))
+    row = voting._held[0].copy()
+    voting.choose("left")
+    card_on(pd.DataFrame([{**row, "queue_arm": "adjudication"}])).choose("both")
+    voting.revise(log.history()["event_id"][0])
+    assert _cards(voting)[0]["revises"]
+    voting.choose("right")
+    assert log.preferences()["choice"].tolist() == ["right"]
 
 
 def test_a_hidden_repeat_and_a_calibration_correct_no_vote(card_on, log):
@@ -584,10 +682,9 @@ def test_the_history_lists_what_stands_latest_first(card, log):
 
 
 def test_undo_history_and_revising_stay_within_the_cards_own_arms(card_on, log):
-    reference = {ROWS.left_id[1]: True, ROWS.right_id[1]: False}
     votes = pd.DataFrame(columns=["item_id", "annotator", "candidate_id", "accepted"])
     voting = card_on()
-    calibrating = card_on(ROWS.iloc[1:2].assign(queue_arm="calibration"), reference=reference)
+    calibrating = card_on(ROWS.iloc[1:2].assign(queue_arm="calibration"))
     settling = card_on(ROWS.iloc[2:3].assign(queue_arm="adjudication"), votes=votes)
     cards = {"random": voting, "calibration": calibrating, "adjudication": settling}
     for card in cards.values():
@@ -602,6 +699,56 @@ def test_undo_history_and_revising_stay_within_the_cards_own_arms(card_on, log):
         assert card.undo() is None
         assert log.standing("ann")["event_id"].tolist() == others.tolist()
         card.choose("left")
+
+
+def test_in_a_round_the_first_answer_counts(card_on, log):
+    rows = ROWS.assign(queue_arm="calibration")
+    reference = dict.fromkeys(DRAFTS.candidate_id, True)
+    card = card_on(rows, reference=reference)
+    other = card_on(rows, reference=reference)
+    card.choose("left")
+    first = log.history()["event_id"][0]
+    assert [row["event_id"] for row in card.history()] == [first]
+    for act in (card.undo, lambda: card.revise(first)):
+        assert act() is None
+        assert card.sent[-1]["word"] == "In a round the first answer counts."
+        assert card.sent[-1]["whole"] and card.item_id == rows.item_id[1]
+    answer = _judge(other, preference_card.sealed(rows.iloc[0]), "e2")[0]  # another window
+    assert answer["final"] and "first answer" in answer["why"]
+    assert log.history()["event_id"].tolist() == [first]
+
+
+def test_an_item_undone_or_revised_where_it_is_still_held_is_held_once(card_on, log):
+    holding = card_on(queue=fixed(ROWS, "ann"))
+    card_on().choose("left")
+    first = log.history()["event_id"][0]
+    for act in (lambda: holding.revise(first), holding.undo):
+        act()
+        keys = [one["key"] for one in holding.sent[-1]["cards"]]
+        assert len(keys) == len(set(keys)) == 4 and holding.item_id == ROWS.item_id[0]
+
+
+def test_what_is_undone_is_claimed_again(card_on, log):
+    earlier = card_on(queue=Queue(log, DRAFTS, "ann", wanted=1, repeats=0, lease=1e-6))
+    item_id = earlier.item_id
+    earlier.choose("left")
+    card = card_on(queue=Queue(log, DRAFTS, "ann", wanted=1, repeats=0))
+    card.undo()
+    bob = Queue(log, DRAFTS, "bob", wanted=1, repeats=0)
+    assert item_id not in [row["item_id"] for row in bob.take(99)]
+    assert card.item_id == item_id
+
+
+@pytest.mark.parametrize("side", ["left_id", "right_id"])
+def test_undo_leaves_standing_what_a_change_of_drafts_took_off_the_card(card_on, log, side):
+    card_on().choose("left")
+    left = DRAFTS[DRAFTS["candidate_id"] != ROWS[side][0]]
+    card = card_on(ROWS.iloc[1:], left)
+    assert card.undo() is None and "not on this card" in card.sent[-1]["word"]
+    assert card.history() == []
+    with pytest.raises(ValueError, match="stands here"):
+        card.revise(log.history()["event_id"][0])
+    assert len(log.history()) == 1
 
 
 def test_a_finished_calibration_or_adjudication_undoes_no_vote(card_on, log):

@@ -194,8 +194,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vital_lib.walkthrough", description=__doc__)
     parser.add_argument("--run", default="data/runs/demo", help="the run's folder")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--first", type=_two_figures, default="00", help="number of the first notebook")
-    parser.add_argument("--last", type=_two_figures, default="99", help="number of the last notebook")
+    parser.add_argument(
+        "--first", type=_two_figures, default="00", help="number of the first notebook"
+    )
+    parser.add_argument(
+        "--last", type=_two_figures, default="99", help="number of the last notebook"
+    )
     parser.add_argument("--fresh", action="store_true", help="start from an empty run folder")
     parser.add_argument(
         "--set",

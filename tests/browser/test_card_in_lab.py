@@ -324,6 +324,32 @@ def test_what_others_hold_is_no_end_and_is_asked_again(page, lab, wakes):
     assert choices(log)[theirs["item_id"]] == "both"
 
 
+def test_an_item_adjudicated_meanwhile_is_no_longer_shown_as_a_vote(page, lab):
+    log = open_card(page, lab, "seen", SHARED)
+
+    def adjudicate() -> str:
+        """Settle the item that the page shows, from elsewhere; its question."""
+        expect(button(page, "Both")).not_to_have_attribute("aria-disabled", "true")
+        question = page.locator(".vital .instruction").inner_text()
+        name = f"f0-r{question.split()[1]}"
+        sides = {"left_id": f"{name}-a", "right_id": f"{name}-b"}
+        said = {"annotator": "ann", "left_accepted": True, "right_accepted": True}
+        log.record(item_id=name, **sides, **said, queue_arm="adjudication")
+        return question
+
+    question = adjudicate()
+    page.evaluate(WAKES["focus"])  # whoever comes back to the window is shown the next item
+    expect(page.locator(".vital .instruction")).not_to_have_text(question)
+    question = adjudicate()
+    press(page, "1")  # whoever never left it is told
+    expect(page.locator(".vital .refused .row")).to_contain_text("what others said of this item")
+    expect(page.locator(".vital .instruction")).not_to_have_text(question)
+    assert choices(log) == {}
+    press(page, "1")
+    expect(the_card(page)).to_contain_text("This is the end of the queue")
+    assert len(choices(log)) == 1
+
+
 def test_each_item_is_counted_and_read_aloud_once(page, lab):
     open_card(page, lab, "spoken")
     press(page, "1")
@@ -409,6 +435,10 @@ def test_calibration_shows_the_reference_and_goes_on_by_key(page, lab):
     expect(page.locator(".vital .compared").first).to_contain_text("✓ the same")
     expect(page.locator(".vital .compared").last).to_contain_text("✗ different")
     expect(progress(page)).to_have_text("item 1 of 2")
+    breathe(page)
+    page.keyboard.press("u")
+    expect(status(page)).to_have_text("In a round the first answer counts.")
+    expect(page.locator(".vital .compared").first).to_contain_text("✓ the same")
     page.keyboard.press("Enter")
     expect(the_card(page)).to_contain_text("Question 1 about f1?")
     assert len(log.calibrations()) == 1

@@ -5,12 +5,12 @@ This module knows no queue and no log.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
 
-from vital_lib.panels._judgement import SIDES
+from vital_lib.panels._judgement import SIDES, NotHere
 from vital_lib.panels._panel import plain
 from vital_lib.panels._sealed import sealed
 
@@ -19,7 +19,8 @@ class Pairs:
     """The drafts and figures behind the items of a queue.
 
     Args:
-        drafts: columns candidate_id, figure_id, instruction, response.
+        drafts: columns candidate_id, figure_id, instruction, response and, where an item is an
+            instruction, instruction_id.
         figures: columns figure_id, caption, mentions.
         votes: columns annotator, candidate_id, accepted; None where nobody is to see any.
     """
@@ -31,18 +32,31 @@ class Pairs:
         self._figures = figures.set_index("figure_id")
         self._votes = _by_response(votes)
 
-    @property
-    def candidates(self) -> pd.Index:
-        """The ids of all responses."""
-        return self._responses.index
+    def check(self, row: Mapping[str, Any], arms: Collection[str] | None = None) -> None:
+        """Refuse an item that is not made of these rows, or where given, not of these `arms`.
 
-    def check(self, row: Mapping[str, Any]) -> None:
-        """Refuse an item with a ValueError where a response or the figure is not among the rows."""
+        Raises:
+            NotHere: a response is not among the drafts, or it is of another arm.
+            ValueError: the responses are not of the item, or the figure is not among the figures.
+        """
         for side in ("left_id", "right_id"):
-            if row[side] not in self.candidates:
-                raise ValueError(f"{side} {row[side]!r} of the queue is not among the drafts")
+            if row[side] not in self._responses.index:
+                raise NotHere(f"{side} {row[side]!r} of the queue is not among the drafts")
+            of = self._responses.get("instruction_id", {}).get(row[side], row["item_id"])
+            if of != row["item_id"]:
+                raise ValueError(f"{side} {row[side]!r} is of {of!r}, not of {row['item_id']!r}")
         if (figure := self.figure_of(row)) not in self._figures.index:
             raise ValueError(f"figure {figure!r} of the queue is not among the figures")
+        if arms is not None and row["queue_arm"] not in arms:
+            raise NotHere(f"queue_arm {row['queue_arm']!r} is none of {', '.join(arms)}")
+
+    def knows(self, row: Mapping[str, Any]) -> bool:
+        """Whether `check` lets an item pass."""
+        try:
+            self.check(row)
+        except ValueError:
+            return False
+        return True
 
     def figure_of(self, row: Mapping[str, Any]) -> Any:
         """The figure_id of an item."""

@@ -86,7 +86,12 @@ function head(state, ui) {
 }
 // What the log refuses for good is the person's to note down: it never goes by itself.
 function refusals(own) {
-  return h("div", { class: "refused" }, [...own.unsaved.refused.values()].map(({ act, why }) =>
+  const n = own.unsaved.away.size, what = n === 1 ? "1 judgement of another item is"
+    : `${n} judgements of other items are`;
+  const away = n ? h("p", { class: "muted small away", style: "padding:0 14px" },
+    `${what} kept in this browser until their card is opened.`) : null;
+  const refused = [...own.unsaved.refused.values()];
+  return h("div", { class: "refused" }, away, refused.map(({ act, why }) =>
     h("div", { class: "row", key: act.event_id },
       h("span", { class: "no grow text" }, `✗ Not saved: ${why}. It was: ${inWords(act)}`
         + `${act.note ? ` (${act.note})` : ""}.`),

@@ -9,7 +9,6 @@ the page say so: an item's ids travel packed into one word (``_sealed``).
 
 from __future__ import annotations
 
-import hashlib
 import time
 import uuid
 import weakref
@@ -21,28 +20,27 @@ import pandas as pd
 
 from vital_lib.labels import LabelsNotSaved, calibration_result
 from vital_lib.panels._judgement import (
+    CHOICES,
+    FIRST_COUNTS,
     SIDES,
     after_undo,
     arms_like,
-    as_judgement,
+    as_message,
+    check_blind,
+    check_reasons,
+    former_of,
     in_history,
     in_words,
-    same_asking,
+    refusal,
 )
 from vital_lib.panels._pairs import Pairs
 from vital_lib.panels._panel import Panel, plain, script_beside
-from vital_lib.panels._sealed import ITEM, sealed, unsealed
+from vital_lib.panels._sealed import ITEM, sealed, store_of, unsealed
 from vital_lib.prompts import RatingCriteria
 
 CRITERIA = tuple(RatingCriteria.model_fields)
 """The criteria of the judge's policy: what a person may give as reasons."""
 
-_CHOICES = {
-    "left": (True, False),
-    "right": (False, True),
-    "both": (True, True),
-    "neither": (False, False),
-}
 _AHEAD = 3  # items that the browser holds beyond the one shown
 _PAGE = 100  # judgements in one page of the history
 _TITLES = {"calibration": "Calibration", "adjudication": "Adjudication"}
@@ -97,7 +95,7 @@ class PreferenceCard(Panel):
         self._pairs = Pairs(drafts, figures, votes)
         self._guideline, self._reasons = guideline, list(reasons)
         self._reference, self._then = reference, then
-        self._store = _fingerprint(log, self.annotator, *sorted(map(str, self._pairs.candidates)))
+        self._store = store_of(log.identity, self.annotator)
         self._listed: dict[str, str] = {}  # of the history as last sent: event_id -> item_id
         self._held: list[dict[str, Any]] = []  # the item shown, then those ahead of it
         self._let_go = weakref.finalize(self, _release, queue)  # at the kernel's end, too
@@ -124,9 +122,9 @@ class PreferenceCard(Panel):
         Raises:
             ValueError: another choice, or nothing is left to judge.
         """
-        if choice not in _CHOICES:
-            raise ValueError(f"choice {choice!r} is none of {', '.join(_CHOICES)}")
-        self._say(*_CHOICES[choice])
+        if choice not in CHOICES:
+            raise ValueError(f"choice {choice!r} is none of {', '.join(CHOICES)}")
+        self._say(*CHOICES[choice])
 
     def tick(self, side: str, accepted: bool) -> None:
         """Accept or reject one response; with both sides ticked the judgement is recorded."""
@@ -182,29 +180,27 @@ class PreferenceCard(Panel):
 
         Raises:
             LabelsNotSaved: the log cannot keep it now; the same call may be made again.
-            ValueError: no such item, or a judgement that the log refuses.
+            NotHere: it is of an item, or of a kind, that only another card can place.
+            ValueError: no such item, a vote after seeing what others said, a second answer in a
+                round, a reason that is not offered, or a judgement that the log refuses.
         """
         with self._lock:
             item = unsealed(key)
-            self._pairs.check(item)
-            former = self._former(item, but=event_id)
+            self._pairs.check(item, self._arms)
+            check_reasons(reasons, self._reasons)
+            mine = self._said(item["item_id"])
+            check_blind(item, mine)
+            former = former_of(item, mine, event_id)
+            if former and self._reference is not None:
+                raise ValueError(FIRST_COUNTS)
             if former:
                 item |= {"corrects": former["event_id"], "queue_arm": former["queue_arm"]}
-            said = {
-                "left_accepted": left_accepted,
-                "right_accepted": right_accepted,
-                "cannot_judge": cannot_judge,
-                "unsafe": unsafe,
-            }
-            self._log.record(
-                **item,
-                **said,
-                annotator=self.annotator,
-                event_id=event_id,
-                reasons=list(reasons),
-                note=note.replace("\0", ""),
-                seconds=None if seconds is None else round(float(seconds), 1),
-            )
+            said = {"left_accepted": left_accepted, "right_accepted": right_accepted}
+            said |= {"cannot_judge": cannot_judge, "unsafe": unsafe}
+            more = {"reasons": list(reasons), "note": note.replace("\0", "")}
+            more["seconds"] = None if seconds is None else round(float(seconds), 1)
+            who = {"annotator": self.annotator, "event_id": event_id}
+            self._log.record(**item, **said, **more, **who)
             self._held = [row for row in self._held if sealed(row) != key]
             reference = self._reference and [self._reference.get(item[f"{s}_id"]) for s in SIDES]
             told = {"said": in_words(said), "reference": reference, "first": not former}
@@ -215,6 +211,7 @@ class PreferenceCard(Panel):
     def refresh(self) -> None:
         """Send the browser all that it should hold: after a reload, or when it has run dry."""
         with self._lock:
+            self._drop_closed()
             self._fill()
             self._tell_cards(self._held, whole=True)
 
@@ -223,16 +220,20 @@ class PreferenceCard(Panel):
 
         Where that was a revision, what it had replaced stands again, to be kept or judged anew.
         Returns the event_id taken back; None where nothing is left, or where the latest judgement
-        was of an item that is not among these drafts (it is then left standing).
+        was of an item that is not among these drafts (it is then left standing), or in a round.
         """
         with self._lock:
-            mine = self._log.standing(self.annotator, arms=self._arms, limit=1)
-            known = bool(mine["left_id"].isin(self._pairs.candidates).all())
+            if self._says_first_counts():
+                return None
+            mine = self._log.standing(self.annotator, arms=self._arms, limit=1).to_dict("records")
+            known = all(map(self._pairs.knows, mine))
             event_id = self._log.undo(self.annotator, arms=self._arms) if known else None
             former = None
-            for event in mine[mine["event_id"] == event_id].to_dict("records"):
-                former = self._former(event, but=event_id)
+            for event in (event for event in mine if event["event_id"] == event_id):
+                former = former_of(event, self._said(event["item_id"]), event_id)
                 self._put_first(former or event, revises=bool(former))
+                with suppress(LabelsNotSaved):  # it is undone, whoever comes by the item
+                    self._queue.hold(self._held[0])
             word = after_undo(bool(event_id), known, bool(former))
             self._tell_cards(self._held, whole=True, word=word)
             return event_id
@@ -240,14 +241,18 @@ class PreferenceCard(Panel):
     def revise(self, event_id: str) -> None:
         """Show the item of that standing judgement again; judging it appends a correction.
 
+        In a round nothing is revised.
+
         Raises:
             ValueError: no such judgement of this annotator stands, or its item is not here.
         """
         with self._lock:
+            if self._says_first_counts():
+                return
             listed = self._listed.get(event_id)
             mine = self._log.standing(self.annotator, listed, arms=self._arms)
             found = mine[mine["event_id"] == event_id].to_dict("records")
-            if not found:
+            if not found or not self._pairs.knows(found[0]):
                 raise ValueError(f"no judgement {event_id!r} of {self.annotator!r} stands here")
             self._held = [row for row in self._held if not row.get("revises")]
             self._put_first(found[0], revises=True)
@@ -270,9 +275,9 @@ class PreferenceCard(Panel):
         mine = self._log.standing(self.annotator, arms=self._arms, limit=end + 1).iloc[::-1]
         again = {row["item_id"] for row in self._held if plain(row.get("repeat_of"))}
         page = mine.iloc[start:end]
-        page = page[page["left_id"].isin(self._pairs.candidates) & ~page["item_id"].isin(again)]
-        self._listed |= dict(zip(page["event_id"], page["item_id"], strict=True))
-        events = page.to_dict("records")
+        events = page[~page["item_id"].isin(again)].to_dict("records")
+        events = [event for event in events if self._pairs.knows(event)]
+        self._listed |= {event["event_id"]: event["item_id"] for event in events}
         rows = [in_history(event, self._pairs.instruction_of(event)) for event in events]
         self._tell(history=rows, start=start, next=end if len(mine) > end else None)
         return rows
@@ -289,12 +294,9 @@ class PreferenceCard(Panel):
             return
         given = content.get("with", {})
         try:
-            act = as_judgement(given) if content["call"] == "judge" else given
-            getattr(self, content["call"])(**act)
+            getattr(self, content["call"])(**as_message(content["call"], given))
         except (LabelsNotSaved, ValueError) as error:
-            final = isinstance(error, ValueError)  # the same act would be refused again
-            event_id = given.get("event_id") if isinstance(given, dict) else None
-            self._tell(failed=event_id, why=plain(error), final=final)
+            self._tell(**refusal(error, given))
 
     def _closed(self) -> None:
         self._let_go()
@@ -325,9 +327,11 @@ class PreferenceCard(Panel):
     def _deal(self, side: int) -> None:
         """Send the new items ahead and, where `side` is known, the images the browser lacks."""
         held = {self._pairs.figure_of(row) for row in self._held}
-        new = self._fill()
+        dropped, new = self._drop_closed(), self._fill()
         lacking = {self._pairs.figure_of(row) for row in new} - held if side > 0 else set()
-        self._tell_cards(new, coming=[plain(figure) for figure in lacking], side=side)
+        coming = [plain(figure) for figure in lacking]
+        rows = self._held if dropped else new
+        self._tell_cards(rows, whole=dropped, coming=coming, side=side)
         for figure in lacking:
             self._paint(plain(figure), side)
 
@@ -341,11 +345,25 @@ class PreferenceCard(Panel):
         self._held = [row, *others]
         self._begin()
 
-    def _former(self, item: Mapping[str, Any], but: str) -> dict[str, Any] | None:
-        """What the annotator has said of `item`, other than by event `but`; None if nothing."""
-        mine = self._log.standing(self.annotator, item["item_id"]).to_dict("records")
-        same = [event for event in mine if event["event_id"] != but and same_asking(event, item)]
-        return same[-1] if same else None
+    def _drop_closed(self) -> bool:
+        """Let go of what the annotator may no longer be shown; whether there was any."""
+        held, revised = len(self._held), [row for row in self._held if row.get("revises")]
+        queued = [row for row in self._held if not row.get("revises")]
+        may_be_shown = self._queue.still_open
+        self._held = [*revised, *may_be_shown(queued)]
+        if len(self._held) < held:
+            self._begin()
+        return len(self._held) < held
+
+    def _said(self, item_id: str) -> list[dict[str, Any]]:
+        """What stands of all that the annotator has said of an item, in any arm."""
+        return self._log.standing(self.annotator, item_id).to_dict("records")
+
+    def _says_first_counts(self) -> bool:
+        """Whether nothing is taken back here: in a round, where the reference has been shown."""
+        if self._reference is not None:
+            self._tell_cards(self._held, whole=True, word=FIRST_COUNTS)
+        return self._reference is not None
 
     def _state(self) -> dict[str, Any]:
         """What stays the same from card to card: all else goes by messages, once."""
@@ -372,11 +390,6 @@ class PreferenceCard(Panel):
             result = calibration_result(mine, self._reference)
             content["result"] = {name: result[name] for name in ("items", "agreed")}
         self._tell(cards=cards, done=done, of=of, ended=self.finished, **content)
-
-
-def _fingerprint(*parts: Any) -> str:
-    """Names what a page keeps for one log, person and set of candidates; none reads another's."""
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
 def _release(queue: Any) -> None:

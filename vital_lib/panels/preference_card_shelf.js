@@ -18,8 +18,15 @@ function shelf(store) {
 // The judgements made and not yet saved, oldest first, and those that the log will never take.
 class Unsaved {
   constructor(kept, send) {
-    Object.assign(this, { kept, send, acts: new Map(), refused: new Map() });
-    for (const [, act] of kept.all()) if (act.event_id) this.hold(act, { counts: true });
+    Object.assign(this, { kept, send, acts: new Map(), refused: new Map(), away: new Set() });
+    const old = kept.all().map(([, one]) => one).filter(({ act }) => act?.event_id);
+    old.sort((one, other) => one.at - other.at);
+    for (const { act } of old) this.hold(act, { counts: true });
+    this.latest = old.at(-1)?.at ?? 0;
+  }
+  keep(act) {  // with a time, later for each: undo goes by the order in which they were said
+    this.latest = Math.max(Date.now(), this.latest + 1);
+    this.kept.put(act.event_id, { act, at: this.latest });
   }
   get size() { return this.acts.size; }
   keys() { return [...this.acts.values()].map(({ act }) => act.key); }
@@ -58,6 +65,9 @@ class Unsaved {
         again: performance.now() + Math.min(500 * 2 ** entry.tries, LONGEST_WAIT) });
     }
     return entry;
+  }
+  not_here(id) {  // it stays kept, for a card that has its item
+    if (this.acts.delete(id)) this.away.add(id);
   }
   dismiss(id) {
     this.refused.delete(id);

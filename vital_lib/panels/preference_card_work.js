@@ -24,7 +24,7 @@ class Labelling {
     this.gone = new Set(this.unsaved.keys());
     this.back = () => this.unsaved.resend();
     this.leaving = (event) => { if (this.unsaved.size) event.preventDefault(); };
-    this.looked = () => { if (this.began && !this.card()) this.refresh(); };
+    this.looked = () => { if (this.began) this.refresh(); };  // others may have closed an item
     this.listens = { online: this.back, beforeunload: this.leaving, focus: this.looked };
     for (const [name, act] of Object.entries(this.listens)) window.addEventListener(name, act);
     this.clock = setInterval(() => this.tick(), 250);
@@ -58,6 +58,7 @@ class Labelling {
   receive(message) {
     if (message.saved !== undefined) this.saved(message);
     if (message.why !== undefined) this.failed(message);
+    if (message.not_here) this.unsaved.not_here(message.not_here);
     if (message.history) this.listed(message);
     if (message.cards) this.dealt(message);
     if (!this.unsaved.size && this.undoing) { this.undoing = false; this.ask("undo"); }
@@ -80,6 +81,7 @@ class Labelling {
     this.gone.delete(entry.act.key);
     if (entry.name) this.keep(entry.name, { ...entry.act, ticks: {} });
     if (this.feedback?.event_id === failed) this.feedback = null;
+    this.refresh();  // it may not be to be judged at all
   }
   listed({ history, start, next }) {
     this.waiting = null;
@@ -172,7 +174,7 @@ class Labelling {
     if (this.model.get("state").calibrating) this.feedback = { card, act, event_id: act.event_id };
     // The next card first: the message waits until it is drawn, not until it is painted.
     queueMicrotask(() => {
-      this.unsaved.kept.put(act.event_id, act);
+      this.unsaved.keep(act);
       this.send("judge", { ...act, side: this.side });
       this.forget(name);
     });
@@ -181,7 +183,6 @@ class Labelling {
   undo(at) {
     if (!this.ready(at)) return;
     this.pressed = at;
-    this.feedback = null;
     if (this.unsaved.size) this.undoing = true;  // it takes back the latest act, once that is saved
     else this.ask("undo");
   }
@@ -198,7 +199,7 @@ class Labelling {
     this.panel = this.panel === panel ? null : panel;
     if (this.panel === "history") { this.history = null; this.ask("history", { start: 0 }); }
   }
-  revise(event_id) { this.panel = null; this.feedback = null; this.ask("revise", { event_id }); }
+  revise(event_id) { this.panel = null; this.ask("revise", { event_id }); }
   reason(name) {
     const { reasons } = this.draft;
     if (!reasons.delete(name)) reasons.add(name);
