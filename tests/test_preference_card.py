@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -572,6 +573,17 @@ def test_the_card_works_over_a_real_queue_and_meets_each_item_once(card_on, log)
     assert len(log.preferences()) == 30
     assert acts == len(log.standing("ann")) > 30  # the rest are hidden repeats
     assert log.history()["corrects"].isna().all()
+
+
+def test_what_a_card_left_open_shows_is_held_again_when_one_comes_back_to_it(
+    card_on, log, monkeypatch
+):
+    drafts = _drafts(("f1",), 4)
+    card = card_on(drafts=drafts, queue=Queue(log, drafts, "ann", wanted=1, repeats=0))
+    after_its_lease = time.time() + 1801
+    monkeypatch.setattr("vital_lib.labels.queue.time.time", lambda: after_its_lease)
+    assert len(_hear(card, "refresh")[-1]["cards"]) == 4
+    assert Queue(log, drafts, "bob", wanted=1, repeats=0).take(4) == []
 
 
 def test_at_an_end_that_others_hold_the_card_says_how_much_is_left_and_asks_again(card_on, log):

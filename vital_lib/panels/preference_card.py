@@ -317,8 +317,7 @@ class PreferenceCard(Panel):
 
     def _fill(self) -> list[dict[str, Any]]:
         """Take what is missing ahead from the queue; returns the items that are new."""
-        wanted = 1 + _AHEAD - len(self._held)
-        new = self._queue.take(wanted) if wanted > 0 else []
+        new = self._queue.take(max(0, 1 + _AHEAD - len(self._held)))  # 0: what is held stays hers
         for row in new:
             self._pairs.check(row)
         self._held += new
