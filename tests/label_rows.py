@@ -1,4 +1,4 @@
-"""Drafts for tests of labels: ids alone, for what is labelled is not read. Knows no log."""
+"""Rows for tests of labels: ids alone, for what is labelled is not read. Knows no log."""
 
 from __future__ import annotations
 
@@ -14,3 +14,17 @@ def drafts(figures: int = 30, rounds: int = 3) -> pd.DataFrame:
         for side in "ab"
     ]
     return pd.DataFrame(rows)
+
+
+def judged(item: str = "i1", ticks: tuple = (True, False), who: str = "ann", **more) -> dict:
+    """The arguments of one `record`."""
+    left, right = ticks
+    return {
+        "item_id": item,
+        "left_id": f"{item}-a",
+        "right_id": f"{item}-b",
+        "left_accepted": left,
+        "right_accepted": right,
+        "annotator": who,
+        **more,
+    }

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from label_rows import judged
 
 from vital_lib.labels import LabelLog, LabelsNotSaved, Queue
 from vital_lib.tables import OtherFormat
@@ -24,11 +25,6 @@ pytest_plugins = "postgres"
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
-
-
-def judged(item: str, who: str = "ann", **more) -> dict:
-    ids = {"item_id": item, "left_id": f"{item}-a", "right_id": f"{item}-b", "annotator": who}
-    return {**ids, "left_accepted": True, "right_accepted": False, **more}
 
 
 def start(code: str, *arguments: str) -> subprocess.Popen:

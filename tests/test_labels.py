@@ -15,17 +15,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from label_rows import drafts
+from label_rows import judged
 
 from vital_lib.labels import (
     ARMS,
     VOTES,
     LabelLog,
     LabelsNotSaved,
-    accepted_share,
-    decided_items,
-    groups_of,
-    majority_ticks,
 )
 from vital_lib.labels.database import label_events
 from vital_lib.tables import TABLES, OtherFormat, Workspace
@@ -38,20 +34,6 @@ def log(url):
     log = LabelLog(url)
     yield log
     log.close()
-
-
-def judged(item: str = "i1", ticks: tuple = (True, False), who: str = "ann", **more) -> dict:
-    """The arguments of one `record`."""
-    left, right = ticks
-    return {
-        "item_id": item,
-        "left_id": f"{item}-a",
-        "right_id": f"{item}-b",
-        "left_accepted": left,
-        "right_accepted": right,
-        "annotator": who,
-        **more,
-    }
 
 
 def choices(log: LabelLog) -> dict[tuple[str, str], str]:
@@ -513,66 +495,6 @@ def test_a_network_share_is_warned_of(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/proc/mounts" or exists(path))
     with pytest.warns(UserWarning, match=rf"network share \({kind}\)"):
         LabelLog(f"sqlite:///{share / 'labels.sqlite'}")
-
-
-def votes(*ticks: tuple, item: str = "i1") -> list[dict]:
-    """Rows of preferences: one annotator each, every second one with the sides swapped."""
-    rows = []
-    for n, (a, b) in enumerate(ticks):
-        row = judged(item, (a, b), who=f"p{n}")
-        if n % 2:
-            row |= {"left_id": row["right_id"], "right_id": row["left_id"]}
-            row |= {"left_accepted": b, "right_accepted": a}
-        rows.append(row)
-    return rows
-
-
-def test_the_majority_is_taken_for_each_response_whatever_its_side():
-    rows = pd.DataFrame(votes((True, False), (True, True), (False, False)))
-    vote = majority_ticks(rows).iloc[0]
-    assert (vote["item_id"], vote["first_id"], vote["second_id"]) == ("i1", "i1-a", "i1-b")
-    assert (vote["first_accepted"], vote["second_accepted"]) == (True, False)
-
-
-def test_half_is_no_majority_and_a_skip_is_no_vote():
-    rows = pd.DataFrame(votes((True, False), (False, False), (None, None)))
-    vote = majority_ticks(rows).iloc[0]
-    assert pd.isna(vote["first_accepted"])
-    assert not vote["second_accepted"]
-
-
-def test_an_item_is_decided_when_one_response_is_accepted_and_the_other_rejected():
-    rows = pd.DataFrame(
-        votes((True, False), item="i1")
-        + votes((True, True), item="i2")
-        + votes((False, False), item="i3")
-        + votes((False, True), (False, True), item="i4")
-        + votes((True, False), (False, False), item="i5")
-        + votes((None, None), item="i6")
-    )
-    assert decided_items(rows) == ["i1", "i4"]
-    assert decided_items(rows.iloc[:0]) == []
-
-
-def test_the_accepted_share_is_of_those_who_judged():
-    rows = pd.DataFrame(votes((True, False), (True, True), (False, True), (None, None)))
-    shares = accepted_share(rows).set_index("candidate_id")
-    assert shares["accepted"].to_dict() == pytest.approx({"i1-a": 2 / 3, "i1-b": 2 / 3})
-    assert shares["annotators"].to_dict() == {"i1-a": 3, "i1-b": 3}
-
-
-def test_three_responses_to_an_item_are_refused():
-    rows = pd.DataFrame([judged(), judged(right_id="i1-c", who="ben")])
-    with pytest.raises(ValueError, match="item 'i1' was judged on 3 responses"):
-        majority_ticks(rows)
-
-
-def test_each_judgement_has_the_group_of_its_figure():
-    frame = pd.DataFrame({"figure_id": ["F0", "F1"], "group_id": ["g0", "g1"]})
-    rows = pd.DataFrame([judged("F1-r1"), judged("F0-r2"), judged("F1-r1", who="ben")])
-    assert groups_of(rows, drafts(2), frame) == ["g1", "g0", "g1"]
-    with pytest.raises(ValueError, match="1 of 1 judgements are of items without a figure"):
-        groups_of(pd.DataFrame([judged("F9-r1")]), drafts(2), frame)
 
 
 def test_importing_the_log_imports_nothing_heavy():
