@@ -46,6 +46,12 @@ def test_the_reference_is_what_two_or_more_said_and_nobody_contradicted(log):
     assert found == {"i0-a": True, "i1-a": False, "i1-b": True}
 
 
+def test_an_empty_log_has_no_reference(log):
+    assert calibration_reference(log.preferences(), log.history(), "ann") == {}
+    log.record(**judged(0, (True, True), "ann"))
+    assert calibration_reference(log.preferences(), log.history(), "ann") == {}
+
+
 def test_only_items_agreed_on_are_asked_and_none_that_she_has_judged(log):
     agreed(log, dict.fromkeys(range(6), (True, False)))
     log.record(**judged(5, (True, False), "eve"))

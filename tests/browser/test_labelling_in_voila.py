@@ -159,7 +159,7 @@ def test_a_page_whose_kernel_was_killed_says_so_and_goes_on_by_one_press(page, s
 
 
 def test_a_closed_pages_kernel_is_ended_and_an_open_ones_is_not(page, run, tmp_path):
-    with labelling(run, ["zoe", "yan"], tmp_path, "--idle=2") as service:
+    with labelling(run, ["zoe", "yan"], tmp_path, "--idle=2", "--calibrate=0") as service:
         _open(page, service.links["zoe"])
         (open_one,) = service.kernels()
         closed = page.context.new_page()

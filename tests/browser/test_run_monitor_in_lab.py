@@ -49,6 +49,14 @@ def endpoint() -> Iterator[Server]:
         yield server
 
 
+# A press reaches a kernel whose cell waits once Jupyter has given the widgets a thread there.
+_THREAD = """() => {
+  const context = window.jupyterapp.shell.currentWidget.sessionContext;
+  const comms = [...context.session.kernel._comms.values()];
+  return Promise.all(comms.map((comm) => comm.subshellStarted)).then(() => comms.length);
+}"""
+
+
 def _press(page: Page, label: str) -> None:
     page.locator(".vital button", has_text=re.compile(f"^{label}$")).click()
 
@@ -112,6 +120,7 @@ def test_it_stops_while_a_cell_waits_and_keeps_what_is_done(page, lab, endpoint)
     page.wait_for_selector(".jp-Notebook", timeout=60_000)
     page.evaluate(f"void ({RUN_ALL})()")
     _expect_status(page, "running")
+    assert page.evaluate(_THREAD) > 0
     _press(page, "Stop")
     _expect_question(page)
     _expect_progress(page)  # nothing ends before it is asked once more

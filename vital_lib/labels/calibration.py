@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from importlib import resources
 
+import numpy as np
 import pandas as pd
 
 from vital_lib.labels.agreement import rows_to_judge, standing
@@ -53,7 +54,8 @@ def _as_it_was(
     hers = hers[hers["queue_arm"] == "calibration"]
     when = dict(zip(hers["item_id"], hers["at"], strict=True))
     acts = zip(events["item_id"], events["at"], strict=True)
-    votes = standing(events[[item in when and at <= when[item] for item, at in acts]])
+    till_then = np.array([item in when and at <= when[item] for item, at in acts], dtype=bool)
+    votes = standing(events[till_then])
     votes = votes[votes["queue_arm"].isin(VOTES) & votes["repeat_of"].isna()].sort_values("at")
     votes = votes.drop_duplicates(["item_id", "annotator"], keep="last")
     others = preferences[~preferences["item_id"].isin(when)]

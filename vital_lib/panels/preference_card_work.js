@@ -174,8 +174,9 @@ class Labelling {
     if (this.model.get("state").calibrating) this.feedback = { card, act, event_id: act.event_id };
     // The next card first: the message waits until it is drawn, not until it is painted.
     queueMicrotask(() => {
+      const behind = this.unsaved.trouble();  // then it is sent once the one before it is saved
       this.unsaved.keep(act);
-      this.send("judge", { ...act, side: this.side });
+      if (!behind) this.send("judge", { ...act, side: this.side });
       this.forget(name);
     });
   }
