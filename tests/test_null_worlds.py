@@ -30,7 +30,7 @@ ENOUGH = 3  # standard errors; with two, one claim in twenty would fail by chanc
 class CoinTossers(Clinicians):
     """People who toss a coin for every answer; the same answer gets the same coin again."""
 
-    def tick(self, annotator, figure_id, instruction, response, occasion=""):
+    def tick(self, annotator, figure_id, instruction, response, *occasion):
         coin = Random(repr((annotator, figure_id, instruction, response)))
         return coin.random() < 0.5, ()
 

@@ -89,18 +89,17 @@ class Clinicians:
         return f"Clinicians(simulated, {len(self._figures)} figures, {known} with truth)"
 
     def tick(
-        self, annotator: str, figure_id: str, instruction: str, response: str, occasion: str = ""
+        self, annotator: str, figure_id: str, instruction: str, response: str, *occasion: str
     ) -> tuple[bool, tuple[str, ...]]:
         """Whether `annotator` accepts the response, and what was noticed against it.
 
         Args:
-            occasion: another one is another look at the same text.
+            occasion: a word for another look at the same text, as a hidden repeat is.
 
         Raises:
             ValueError: no such clinician or figure.
         """
-        texts = (figure_id, instruction, response)
-        noticed, rng = self._notice(annotator, *texts, *filter(None, [occasion]))
+        noticed, rng = self._notice(annotator, figure_id, instruction, response, *occasion)
         if rng.random() < self._rates.clinician_slip:
             return bool(noticed), ()  # a slip of the hand has no reasons
         return not noticed, noticed
@@ -137,16 +136,7 @@ class Clinicians:
             events += first + [
                 self._again(event, candidates) for event in first if self._due(event)
             ]
-        known, items = {event["event_id"] for event in events}, set(drafts["instruction_id"])
-        for annotator in CLINICIANS:
-            said = log.standing(annotator)
-            others = said[said["item_id"].isin(items) & ~said["event_id"].isin(known)]
-            if len(others):
-                raise ValueError(
-                    f"{annotator!r} has judged {others['item_id'].iloc[0]!r} and "
-                    f"{others['item_id'].nunique() - 1} more of these items by other texts, rates "
-                    "or seed: start a new run folder, or give another label log"
-                )
+        _check_no_others(log, events)
         log.record_many(events)
         return len(events)
 
@@ -254,20 +244,20 @@ class Clinicians:
         _random(self._seed, event["event_id"]).shuffle(sides)
         item = {"item_id": event["item_id"], "left_id": sides[0], "right_id": sides[1]}
         item |= {"queue_arm": event["queue_arm"], "repeat_of": event["event_id"]}
-        return self._event(event["annotator"], item, candidates, occasion="again")
+        return self._event(event["annotator"], item, candidates, "again")
 
     def _event(
         self,
         annotator: str,
         item: Mapping[str, Any],
         candidates: Mapping[str, Any],
-        occasion: str = "",
+        *occasion: str,
     ) -> dict[str, Any]:
         ticks = {}
         for side in ("left", "right"):
             row = candidates[item[f"{side}_id"]]
             texts = (row.figure_id, row.instruction, row.response)
-            ticks[side] = self.tick(annotator, *texts, occasion)
+            ticks[side] = self.tick(annotator, *texts, *occasion)
             truth = self._figure(row.figure_id).has_truth
         event = {
             **item,
@@ -318,6 +308,20 @@ class Clinicians:
             and facts.get(claim.attribute) == claim.value
         }
         return wrong, len(noticed) - wrong, -len(stated)
+
+
+def _check_no_others(log: LabelLog, events: list[dict[str, Any]]) -> None:
+    """Refuse a log in which the clinicians judged the items of `events` in another way."""
+    known, items = ({event[name] for event in events} for name in ("event_id", "item_id"))
+    for annotator in CLINICIANS:
+        said = log.standing(annotator)
+        others = said[said["item_id"].isin(items) & ~said["event_id"].isin(known)]
+        if len(others):
+            raise ValueError(
+                f"{annotator!r} has judged {others['item_id'].iloc[0]!r} and "
+                f"{others['item_id'].nunique() - 1} more of these items by other texts, rates "
+                "or seed: start a new run folder, or give another label log"
+            )
 
 
 def _facts_by_figure(truth: pd.DataFrame) -> dict[str, dict[str, str | int]]:

@@ -114,29 +114,34 @@ def open_calibration(
 
 
 def open_page(
-    run: str | Path, annotator: str, *, calibrate: int = 10, strategy: str = "random", **given: Any
+    run: str | Path,
+    annotator: str,
+    *,
+    calibrate: int = 10,
+    label_log: str | None = None,
+    seed: int = 0,
+    **given: Any,
 ) -> ipywidgets.VBox:
     """All that `annotator` sees: the calibration round first, where there is one, then the card.
 
     Args:
         calibrate: at most so many items in the round; 0 for none.
-        strategy, given: the other arguments of `open_card`.
+        label_log, seed, given: the other arguments of `open_card`.
 
     Raises:
         MissingTable, OtherFormat, ValueError: as `open_card`.
     """
     import ipywidgets
 
-    page = ipywidgets.VBox()
+    page, shared = ipywidgets.VBox(), {"label_log": label_log, "seed": seed}
 
     def label() -> None:
         before = page.children
-        page.children = [open_card(run, annotator, strategy=strategy, **given).widget]
+        page.children = [open_card(run, annotator, **shared, **given).widget]
         for widget in before:
             widget.close()
 
-    alike = {name: given[name] for name in ("label_log", "seed") if name in given}
-    first = calibrate and open_calibration(run, annotator, n=calibrate, then=label, **alike)
+    first = calibrate and open_calibration(run, annotator, n=calibrate, then=label, **shared)
     if first:
         page.children = [first.widget]
     else:

@@ -135,12 +135,12 @@ def export_label_studio(
 
 def _carried(tasks: Mapping[tuple, list[dict]], stand: set[str]) -> dict[tuple, list[dict]]:
     """The events that each task carries: its own, and of idle tasks all with the first other."""
-    idle = [ids for ids, rows in tasks.items() if not stand & {row["event_id"] for row in rows}]
-    first = next((ids for ids in tasks if ids not in idle), None)
-    if first is None:
+    active = {ids for ids, rows in tasks.items() if any(row["event_id"] in stand for row in rows)}
+    if not active:
         return dict(tasks)
-    theirs = [row for ids in idle for row in tasks[ids]]
-    return {**tasks, first: [*tasks[first], *theirs], **dict.fromkeys(idle, [])}
+    first = next(ids for ids in tasks if ids in active)
+    idle = {ids: [] for ids in tasks if ids not in active}
+    return {**tasks, first: [*tasks[first], *(row for ids in idle for row in tasks[ids])], **idle}
 
 
 def _shown(text: Any) -> str:

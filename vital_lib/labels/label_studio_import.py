@@ -122,10 +122,10 @@ class _Chains:
 
 def _is_edit(event: Mapping[str, Any], of: str) -> bool:
     undo = event["left_accepted"] is None and not event["cannot_judge"]
-    return not undo and event["event_id"] == _id(of, said_of(event))
+    return not undo and event["event_id"] == _id(of, _said_of(event))
 
 
-def said_of(event: Mapping[str, Any]) -> dict[str, Any]:
+def _said_of(event: Mapping[str, Any]) -> dict[str, Any]:
     """What a judgement says, as an annotation that was made of it would be read."""
     return _said(as_annotation(event))
 
@@ -187,7 +187,7 @@ def _made(
     else:
         first, said = _id("made there", _own_id(annotation), _ids(task)), _said(annotation)
     before = chains.latest(first)
-    if before and said == said_of(before):
+    if before and said == _said_of(before):
         return None
     if before:
         chains.check_unchanged(before)

@@ -88,7 +88,7 @@ function head(state, ui) {
 function refusals(own) {
   const n = own.unsaved.away.size, what = n === 1 ? "1 judgement of another item is"
     : `${n} judgements of other items are`;
-  const away = n ? h("p", { class: "muted small away", style: "padding:0 14px" },
+  const away = n ? h("p", { class: "muted small away" },
     `${what} kept in this browser until their card is opened.`) : null;
   const refused = [...own.unsaved.refused.values()];
   return h("div", { class: "refused" }, away, refused.map(({ act, why }) =>

@@ -346,13 +346,14 @@ class PreferenceCard(Panel):
 
     def _drop_closed(self) -> bool:
         """Let go of what the annotator may no longer be shown; whether there was any."""
-        held, revised = len(self._held), [row for row in self._held if row.get("revises")]
+        revised = [row for row in self._held if row.get("revises")]
         queued = [row for row in self._held if not row.get("revises")]
         may_be_shown = self._queue.still_open
-        self._held = [*revised, *may_be_shown(queued)]
-        if len(self._held) < held:
+        kept = [*revised, *may_be_shown(queued)]
+        dropped, self._held = len(kept) < len(self._held), kept
+        if dropped:
             self._begin()
-        return len(self._held) < held
+        return dropped
 
     def _said(self, item_id: str) -> list[dict[str, Any]]:
         """What stands of all that the annotator has said of an item, in any arm."""
@@ -384,8 +385,7 @@ class PreferenceCard(Panel):
         done, of = self._queue.progress
         cards = [self._pairs.as_card(row) for row in rows]
         if self.finished and self._reference is not None:
-            said = self._log.calibrations()
-            mine = said[said["annotator"] == self.annotator]
+            mine = self._log.standing(self.annotator, arms=self._arms)
             result = calibration_result(mine, self._reference)
             content["result"] = {name: result[name] for name in ("items", "agreed")}
         self._tell(cards=cards, done=done, of=of, ended=self.finished, **content)
