@@ -8,6 +8,7 @@ stages; what a stage does stands in its notebook.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import io
 import os
@@ -16,11 +17,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vital_lib.tables import Workspace
 
+if TYPE_CHECKING:
+    from jupyter_client import AsyncKernelManager
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+_FIRST_LINE = "import pandas, torch; del pandas, torch"
+"""What a kernel does while it waits for its notebook: these two are half of a start."""
 
 
 class NotebookFailed(RuntimeError):
@@ -66,11 +72,17 @@ def run_notebooks(
     if unknown:
         raise ValueError(f"no notebook has a parameter called {', '.join(sorted(unknown))}")
     (folder / "executed").mkdir(parents=True, exist_ok=True)
-    for path in chosen:
-        start = time.perf_counter()
-        parameters = {name: wanted[name] for name in wanted if name in declared[path]}
-        _execute(path, folder / "executed" / path.name, parameters)
-        yield path, time.perf_counter() - start
+    with contextlib.ExitStack() as kernels:
+        kernel = _start_kernel(kernels)
+        for place, path in enumerate(chosen, start=1):
+            start = time.perf_counter()
+            # The next one starts, and imports, on another core while this one works.
+            spare = _start_kernel(kernels) if place < len(chosen) else None
+            parameters = {name: wanted[name] for name in wanted if name in declared[path]}
+            _execute(path, folder / "executed" / path.name, parameters, kernel)
+            _stop(kernel)
+            kernel = spare
+            yield path, time.perf_counter() - start
 
 
 def set_aside(run: str | Path) -> Path | None:
@@ -133,7 +145,27 @@ def _walk(options: argparse.Namespace, settings: Mapping[str, Any]) -> None:
         print(f"{next(finished)[1]:.0f} s", flush=True)
 
 
-def _execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
+def _start_kernel(kernels: contextlib.ExitStack) -> AsyncKernelManager:
+    """A Python kernel in the notebooks' folder, not yet waited for; `kernels` stops it at last."""
+    from jupyter_client import AsyncKernelManager
+
+    kernel = AsyncKernelManager(kernel_name="python3")
+    # A kernel on loopback TCP warns at every start; only the walk speaks here.
+    settings = ["--IPKernelApp.log_level=50", f"--IPKernelApp.exec_lines={_FIRST_LINE}"]
+    asyncio.run(kernel.start_kernel(extra_arguments=settings, cwd=str(NOTEBOOKS)))
+    kernels.callback(_stop, kernel)
+    return kernel
+
+
+def _stop(kernel: AsyncKernelManager) -> None:
+    """End `kernel` where it still runs."""
+    if kernel.has_kernel:
+        asyncio.run(kernel.shutdown_kernel(now=True))
+
+
+def _execute(
+    source: Path, target: Path, parameters: Mapping[str, Any], kernel: AsyncKernelManager
+) -> None:
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -148,8 +180,7 @@ def _execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> None:
                 cwd=str(source.parent),
                 progress_bar=False,
                 request_save_on_cell_execute=False,
-                # A kernel on loopback TCP warns at every start; only the walk speaks here.
-                extra_arguments=["--IPKernelApp.log_level=50"],
+                km=kernel,
             )
     except PapermillExecutionError as error:
         raise NotebookFailed(
