@@ -7,6 +7,7 @@ with it (a `concurrent.futures` pool would give up all of them). Knows nothing o
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import signal
@@ -282,7 +283,7 @@ def _portable(error: Exception) -> Exception:
     """`error` with its traceback as a note; where it does not pickle, an error in its words."""
     trace = "".join(traceback.format_exception(error))
     try:
-        error = pickle.loads(pickle.dumps(error))  # noqa: S301 (its own bytes)
+        error = copy.deepcopy(error)  # takes the way that pickling takes
     # An exception may make anything of being pickled.
     except Exception:  # noqa: BLE001
         error = RuntimeError(f"{type(error).__name__}: {error}")
