@@ -13,7 +13,9 @@ import pytest
 from vital_lib.statistics import (
     Interval,
     alpha_interval,
+    claim_difference,
     difference_interval,
+    interval_of,
     mean_interval,
     ratio_interval,
     share_difference_interval,
@@ -213,3 +215,51 @@ def test_many_groups_are_drawn_in_blocks_with_the_same_result(monkeypatch):
     whole = mean_interval(values, range(50))
     monkeypatch.setattr("vital_lib.statistics._DRAWS_AT_ONCE", 500)
     assert mean_interval(values, range(50)) == whole
+
+
+@pytest.mark.parametrize(
+    ("ends", "sentence"),
+    [
+        ((0.044, 0.014, 0.072), "better than random: +4.4 points [1.4, 7.2]"),
+        ((-0.031, -0.05, -0.012), "worse than random: -3.1 points [-5.0, -1.2]"),
+        ((0.008, -0.012, 0.029), "not told apart from random: +0.8 points [-1.2, 2.9]"),
+        ((0.02, 0.0, 0.04), "not told apart from random: +2.0 points [0.0, 4.0]"),
+        ((-0.0001, -0.01, 0.01), "not told apart from random: +0.0 points [-1.0, 1.0]"),
+    ],
+)
+def test_a_claim_follows_from_where_the_interval_lies(ends, sentence):
+    assert claim_difference("random", Interval(*ends, n=300, groups=80)) == sentence
+
+
+def test_a_claim_has_its_own_unit_and_words():
+    found = claim_difference(
+        "the judge", Interval(1.5, 1.0, 2.0, 9), unit="%", scale=1, words=("above", "below")
+    )
+    assert found == "above the judge: +1.5 % [1.0, 2.0]"
+
+
+def test_no_claim_is_made_of_too_few_articles_and_the_sentence_says_so():
+    nine = difference_interval([1.0] * 9, [0.0] * 9, range(9))
+    ten = difference_interval([1.0] * 10, [0.0] * 10, range(10))
+    assert claim_difference("base", nine) == (
+        "no claim against base: 9 articles of the 10 it needs (+100.0 points)"
+    )
+    assert claim_difference("base", ten) == "better than base: +100.0 points [100.0, 100.0]"
+
+
+def test_no_claim_is_made_without_an_interval_or_a_measurement():
+    alone = Interval(0.1, math.nan, math.nan, 5)
+    assert (
+        claim_difference("base", alone) == "no claim against base: +10.0 points without an interval"
+    )
+    for missing in (None, Interval(math.nan, math.nan, math.nan, 0)):
+        assert claim_difference("base", missing) == (
+            "no claim against base: the difference was not measured"
+        )
+
+
+def test_an_interval_comes_back_from_the_metrics_it_was_written_to():
+    found = interval_of(Interval(0.5, 0.4, 0.6, 10).metrics("a.b"), "a.b")
+    assert (found.estimate, found.low, found.high) == (0.5, 0.4, 0.6)
+    assert math.isnan(interval_of({"a.b": 0.5}, "a.b").low)
+    assert interval_of({"a.c": 0.5}, "a.b") is None

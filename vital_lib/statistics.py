@@ -1,4 +1,4 @@
-"""Intervals and agreement for every stage that reports a number.
+"""Intervals, agreement, and what a difference says in words, for every stage that reports a number.
 
 All intervals are 95 % percentile bootstraps over *groups* (articles or patients): answers about one
 article rise and fall together, so whole groups are drawn, never rows. This module knows nothing of
@@ -8,7 +8,7 @@ figures, models or notebooks: it sees numbers and the group that each belongs to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,9 @@ import pandas as pd
 RESAMPLES = 2000
 """Resamples of a percentile interval; another seed moves its bounds by about 2 % of its width."""
 
+LEAST_GROUPS = 10
+"""Groups that a claim needs: the spread of fewer is hardly known."""
+
 _DRAWS_AT_ONCE = 4_000_000  # cells of one block of resample counts: 32 MB
 
 
@@ -24,14 +27,16 @@ _DRAWS_AT_ONCE = 4_000_000  # cells of one block of resample counts: 32 MB
 class Interval:
     """An estimate with its 95 % interval.
 
-    `n` is the number of values (for alpha: of responses) behind it. `low` and `high` are NaN where
-    one group alone gives no spread to draw from.
+    `n` is the number of values (for alpha: of responses) behind it, `groups` the number of groups
+    they lie in (None: not known). `low` and `high` are NaN where one group alone gives no spread
+    to draw from.
     """
 
     estimate: float
     low: float
     high: float
     n: int
+    groups: int | None = None
 
     def __str__(self) -> str:
         return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}], n = {self.n}"
@@ -40,6 +45,60 @@ class Interval:
         """`{name, name_low, name_high}` for metrics.json; what is NaN is left out, not written."""
         found = {name: self.estimate, f"{name}_low": self.low, f"{name}_high": self.high}
         return {key: value for key, value in found.items() if not math.isnan(value)}
+
+
+def interval_of(metrics: Mapping[str, float], name: str) -> Interval | None:
+    """The interval that `Interval.metrics` wrote as `name`, its n as 0; None where it is not there.
+
+    A bound that is not there is NaN.
+    """
+    if name not in metrics:
+        return None
+    low, high = (metrics.get(f"{name}_{end}", math.nan) for end in ("low", "high"))
+    return Interval(metrics[name], low, high, 0)
+
+
+def claim_difference(
+    what: str,
+    interval: Interval | None,
+    *,
+    unit: str = "points",
+    scale: float = 100,
+    words: tuple[str, str] = ("better than", "worse than"),
+) -> str:
+    """What a difference says, as a sentence that is computed and not chosen.
+
+    "better than random: +4.4 points [1.4, 7.2]" where the whole interval lies above 0, "worse than
+    ..." where it lies below, else "not told apart from random: +0.8 points [-1.2, 2.9]".
+
+    Args:
+        what: what it is compared with, such as "random" or "the judge's mean of five".
+        interval: of the difference to it; None where it was not measured.
+        unit, scale: what `scale` times the difference is counted in.
+        words: how a higher and a lower value are called, up to `what`.
+
+    Returns:
+        The sentence, without a full stop. It makes no claim, and says why, where the interval is
+        None or NaN, or lies over fewer than `LEAST_GROUPS` groups.
+    """
+    if interval is None or math.isnan(interval.estimate):
+        return f"no claim against {what}: the difference was not measured"
+    number = f"{_signed(scale * interval.estimate)} {unit}"
+    if interval.groups is not None and interval.groups < LEAST_GROUPS:
+        counted = "1 article" if interval.groups == 1 else f"{interval.groups} articles"
+        return f"no claim against {what}: {counted} of the {LEAST_GROUPS} it needs ({number})"
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        return f"no claim against {what}: {number} without an interval"
+    better, worse = words
+    told = better if interval.low > 0 else worse if interval.high < 0 else "not told apart from"
+    low, high = (_signed(scale * end, plus="") for end in (interval.low, interval.high))
+    return f"{told} {what}: {number} [{low}, {high}]"
+
+
+def _signed(value: float, plus: str = "+") -> str:
+    """One digit behind the point, and no minus before a zero."""
+    value = round(value, 1) + 0.0
+    return f"{value:{plus}.1f}"
 
 
 def mean_interval(
@@ -242,13 +301,13 @@ def _interval(sums: np.ndarray, statistic, *, n: int, seed: int, resamples: int)
         raise ValueError(f"resamples must be at least 1, not {resamples!r}")
     estimate = float(statistic(sums.sum(axis=0, keepdims=True))[0])
     if len(sums) < 2:
-        return Interval(estimate, math.nan, math.nan, n)
+        return Interval(estimate, math.nan, math.nan, n, len(sums))
     drawn = statistic(_resampled_sums(sums, seed, resamples))
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
-        return Interval(estimate, math.nan, math.nan, n)
+        return Interval(estimate, math.nan, math.nan, n, len(sums))
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(estimate, float(low), float(high), n)
+    return Interval(estimate, float(low), float(high), n, len(sums))
 
 
 def _resampled_sums(sums: np.ndarray, seed: int, resamples: int) -> np.ndarray:
