@@ -87,15 +87,15 @@ def test_the_order_of_the_rows_changes_nothing():
     candidates = candidate_rows()
     scores = pd.Series(1.0, index=candidates["candidate_id"])  # all tie: ids decide
     shuffled = candidates.sample(frac=1, random_state=1)
-    selected = select(candidates, scores)
+    selected = select(candidates, scores, share=0.4)
     assert len(selected)
-    pd.testing.assert_frame_equal(selected, select(shuffled, scores))
+    pd.testing.assert_frame_equal(selected, select(shuffled, scores, share=0.4))
 
 
 def test_selected_sets_are_tables_of_the_run(tmp_path):
     candidates = candidate_rows()
     workspace = Workspace(tmp_path)
-    selected = select(candidates, scores_for(candidates))
+    selected = select(candidates, scores_for(candidates), share=0.4)
     workspace.write("selected", selected)
     pd.testing.assert_frame_equal(workspace.read("selected"), selected, check_dtype=False)
     assert workspace.write("selected", select_random(candidates, n=8)) > 0
@@ -112,11 +112,11 @@ def test_missing_scores_are_refused_with_their_count():
     candidates = candidate_rows()
     scores = scores_for(candidates).drop(["F0-final-r4-a", "F1-final-r4-a"])
     with pytest.raises(ValueError, match="2 of 20 candidates have no score, first 'F0-final-r4-a'"):
-        select(candidates, scores)
+        select(candidates, scores, share=0.4)
     with pytest.raises(ValueError, match="n = 1 with 0 candidates"):
-        select(candidates.iloc[:0], scores)
+        select(candidates.iloc[:0], scores, share=0.4)
     with pytest.raises(ValueError, match="1 of 21 candidate_ids stand twice"):
-        select(pd.concat([candidates, candidates.iloc[:1]]), scores_for(candidates))
+        select(pd.concat([candidates, candidates.iloc[:1]]), scores_for(candidates), n=2)
 
 
 def test_a_null_score_is_never_among_the_best():

@@ -28,7 +28,7 @@ def _candidates(conversations: int, rounds: int = 5) -> tuple[pd.DataFrame, dict
 
 def test_selecting_from_four_times_as_many_candidates_costs_no_more_for_each(report):
     few, many = _candidates(1_000), _candidates(4_000)
-    short, long = median_seconds(lambda: select(*few), lambda: select(*many))
+    short, long = median_seconds(lambda: select(*few, share=0.4), lambda: select(*many, share=0.4))
     growth = long / (4 * short)
     report(
         "selection",

@@ -1,0 +1,43 @@
+"""Scores into a selected set: the cut within groups, near-duplicates, controls, and the export.
+
+Method, stage 2, item 11. The package knows nothing of where the scores come from.
+"""
+
+from vital_lib.selection.controls import (
+    chance_scores,
+    length_scores,
+    random_candidates,
+    rating_scores,
+    select_random,
+    similarity_scores,
+    typical_scores,
+)
+from vital_lib.selection.cut import (
+    OUTCOMES,
+    conversations,
+    coverage,
+    cut,
+    select,
+    top_candidates,
+)
+from vital_lib.selection.duplicates import near_duplicates
+from vital_lib.selection.export import IMAGE_TOKEN, export_llava
+
+__all__ = [
+    "IMAGE_TOKEN",
+    "OUTCOMES",
+    "chance_scores",
+    "conversations",
+    "coverage",
+    "cut",
+    "export_llava",
+    "length_scores",
+    "near_duplicates",
+    "random_candidates",
+    "rating_scores",
+    "select",
+    "select_random",
+    "similarity_scores",
+    "top_candidates",
+    "typical_scores",
+]

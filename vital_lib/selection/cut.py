@@ -1,0 +1,264 @@
+"""The cut: which scored rounds are kept, within groups of the pool, and what became of the others.
+
+Method, stage 2, item 11. It knows nothing of where the scores come from: a selector, a judge's
+ratings, a control, or anything else that gives a candidate a number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.tables import TABLES
+
+KEPT, LEFT_OUT, NEAR_DUPLICATE = "kept", "left out", "near-duplicate"
+BELOW_FLOOR, NO_SCORE = "below the floor", "no score"
+OUTCOMES = (KEPT, LEFT_OUT, BELOW_FLOOR, NEAR_DUPLICATE, NO_SCORE)
+"""What a cut can make of a candidate."""
+
+Scores = Mapping[str, float] | pd.Series
+Grouping = str | Sequence[str] | Mapping[str, object] | pd.Series
+"""A column of the candidates, several of them, or candidate_id -> group."""
+
+
+def select(
+    candidates: pd.DataFrame,
+    scores: Scores,
+    *,
+    share: float | None = None,
+    n: int | None = None,
+    threshold: float | None = None,
+    within: Grouping | None = None,
+    floor: float | None = None,
+) -> pd.DataFrame:
+    """Keep the best-scored `candidates`, as conversations; columns of table `selected`.
+
+    The rounds that `cut` keeps (its arguments and errors are these), as `conversations` puts them.
+
+    Args:
+        candidates: columns candidate_id, conversation_id, figure_id, round, instruction, response,
+            and those that `within` names.
+        scores: candidate_id -> score.
+    """
+    how = {"share": share, "n": n, "threshold": threshold, "within": within, "floor": floor}
+    return conversations(candidates, cut(candidates, scores, **how))
+
+
+def cut(
+    candidates: pd.DataFrame,
+    scores: Scores,
+    *,
+    share: float | None = None,
+    n: int | None = None,
+    threshold: float | None = None,
+    within: Grouping | None = None,
+    floor: float | None = None,
+    duplicates: pd.DataFrame | None = None,
+    seed: int | None = None,
+) -> pd.DataFrame:
+    """What becomes of every candidate: the best are kept, and of no other is the reason lost.
+
+    Exactly one of `share`, `n` and `threshold` says how many are kept: the best round(share x
+    number of candidates), at least one; the best `n`; or all that score `threshold` or more.
+
+    `within` hands that number out to groups in proportion to how many candidates each has (largest
+    remainder; of equal remainders, the group whose next candidate scores higher) and keeps the
+    best of each, so that ranking by one number cannot thin out a group. A round below `floor` is
+    not kept whatever the quota of its group, and no other takes its place.
+
+    Args:
+        candidates: column candidate_id, and those that `within` names.
+        scores: candidate_id -> score; null (an unread rating) is never kept.
+        duplicates: as `near_duplicates` gives them: candidates that are left out beforehand.
+        seed: draws among equal scores; without it they go by candidate_id. Ratings are full of
+            ties, and the order of ids is the order of figures.
+
+    Returns:
+        candidate_id, group (null without `within`), score and outcome (of `OUTCOMES`), best first.
+
+    Raises:
+        ValueError: not exactly one of the three or a value out of range; ids that stand twice;
+            candidates without a score or a group; more to be kept than there are; none kept.
+    """
+    rows = _ranked(candidates, scores, within, seed)
+    repeated = rows["candidate_id"].isin([] if duplicates is None else duplicates["candidate_id"])
+    rows["outcome"] = LEFT_OUT
+    rows.loc[rows["score"].isna(), "outcome"] = NO_SCORE
+    rows.loc[repeated, "outcome"] = NEAR_DUPLICATE
+    standing = rows[rows["outcome"] == LEFT_OUT]
+    number = _number(standing["score"], len(rows), share, n, threshold)
+    if within is not None and threshold is not None:
+        raise ValueError(
+            f"threshold = {threshold!r} asks the same of every group: with within, give share or n"
+        )
+    kept = standing.index[:number] if within is None else _best_of_each(standing, number)
+    rows.loc[kept, "outcome"] = KEPT
+    if floor is not None:
+        below = standing.index[standing["score"] < _finite("floor", floor)]
+        rows.loc[below, "outcome"] = BELOW_FLOOR
+        if not (rows["outcome"] == KEPT).any():
+            raise ValueError(f"floor = {floor!r} leaves nothing: {_range(standing['score'])}")
+    return rows
+
+
+def top_candidates(candidates: pd.DataFrame, scores: Scores, **how) -> pd.DataFrame:
+    """The rows of `candidates` that `cut` keeps, best first; arguments and errors as there."""
+    return _kept_rows(candidates, cut(candidates, scores, **how))
+
+
+def conversations(candidates: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFrame:
+    """The kept rounds of `outcome` (see `cut`) as one row per conversation, best first.
+
+    Columns of table `selected`. Rounds stay in their order; a conversation of which no round is
+    kept is left out. `score` is the mean over the kept rounds, rank 1 the highest.
+
+    Args:
+        candidates: columns candidate_id, conversation_id, figure_id, round, instruction, response.
+    """
+    kept = _kept_rows(candidates, outcome)
+    kept["score"] = kept["candidate_id"].map(outcome.set_index("candidate_id")["score"])
+    kept["turns"] = kept[["instruction", "response"]].to_dict("records")
+    by_round = kept.sort_values(["round", "candidate_id"])
+    whole = by_round.groupby(["conversation_id", "figure_id"], sort=False)
+    selected = whole.agg(turns=("turns", list), score=("score", "mean")).reset_index()
+    order = {"by": ["score", "conversation_id"], "ascending": [False, True]}
+    selected = selected.sort_values(**order, ignore_index=True)
+    selected["rank"] = np.arange(1, len(selected) + 1)
+    return selected[TABLES["selected"].columns]
+
+
+def coverage(candidates: pd.DataFrame, outcome: pd.DataFrame, by: Grouping) -> pd.DataFrame:
+    """How the mix of groups changes from the pool to what was kept.
+
+    Returns:
+        A row per group, largest first: candidates, kept, share_before and share_after (of all
+        candidates, of all kept). Half the summed differences of the two shares is the part of the
+        kept rounds that stands in another group than the pool's mix would have it.
+    """
+    group = pd.Series(group_of(candidates, by).to_numpy(), candidates["candidate_id"], dtype=object)
+    kept = group[outcome.loc[outcome["outcome"] == KEPT, "candidate_id"]].value_counts()
+    rows = group.value_counts().rename_axis("group").to_frame("candidates")
+    rows["kept"] = kept.reindex(rows.index, fill_value=0)
+    rows["share_before"] = rows["candidates"] / rows["candidates"].sum()
+    rows["share_after"] = rows["kept"] / rows["kept"].sum()
+    return rows.reset_index()
+
+
+def group_of(candidates: pd.DataFrame, within: Grouping) -> pd.Series:
+    """Each candidate's group, rows as in `candidates`; several columns make groups of tuples.
+
+    Raises:
+        ValueError: a column that is not there, or candidates without a group.
+    """
+    if isinstance(within, str):
+        within = [within]
+    if isinstance(within, Sequence):
+        lost = [name for name in within if name not in candidates]
+        if lost or not len(within):
+            raise ValueError(
+                f"within = {within!r}: the candidates have no such column, but "
+                f"{', '.join(map(str, candidates.columns))}; or give candidate_id -> group"
+            )
+        parts = candidates[list(within)]
+        missing = parts.isna().any(axis=1)
+        one = (
+            parts.iloc[:, 0]
+            if len(within) == 1
+            else pd.Series([*parts.itertuples(index=False, name=None)], candidates.index)
+        )
+    else:
+        one = candidates["candidate_id"].map(dict(within))
+        missing = one.isna()
+    if missing.any():
+        first = candidates["candidate_id"][missing].iloc[0]
+        raise ValueError(
+            f"{missing.sum()} of {len(candidates)} candidates have no group, first {first!r}: give "
+            "them one, such as 'not stated'"
+        )
+    return one
+
+
+def _kept_rows(candidates: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFrame:
+    kept = outcome.loc[outcome["outcome"] == KEPT, "candidate_id"]
+    return candidates.set_index("candidate_id", drop=False).loc[kept].reset_index(drop=True)
+
+
+def _ranked(
+    candidates: pd.DataFrame, scores: Scores, within: Grouping | None, seed: int | None
+) -> pd.DataFrame:
+    """candidate_id, group and score, best first, null scores last."""
+    ids = candidates["candidate_id"]
+    twice = ids[ids.duplicated()]
+    if len(twice):
+        raise ValueError(
+            f"{len(twice)} of {len(ids)} candidate_ids stand twice, first {twice.iloc[0]!r}"
+        )
+    found = dict(scores)
+    lost = [name for name in ids if name not in found]
+    if lost:
+        raise ValueError(
+            f"{len(lost)} of {len(ids)} candidates have no score, first {lost[0]!r}: score them in "
+            "notebooks/06_train_selector.ipynb"
+        )
+    rows = pd.DataFrame({"candidate_id": ids, "group": None})
+    if within is not None:
+        rows["group"] = group_of(candidates, within)
+    rows["score"] = np.array([found[name] for name in ids], dtype=float)
+    if np.isinf(rows["score"]).any():
+        raise ValueError(f"{np.isinf(rows['score']).sum()} of {len(ids)} scores are infinite")
+    rows = rows.sort_values("candidate_id")
+    if seed is not None:
+        rows = rows.iloc[np.random.default_rng(seed).permutation(len(rows))]
+    return rows.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+
+
+def _number(
+    scores: pd.Series, of: int, share: float | None, n: int | None, threshold: float | None
+) -> int:
+    """How many of the standing `scores` (best first) are to be kept."""
+    given = {"share": share, "n": n, "threshold": threshold}
+    given = {name: value for name, value in given.items() if value is not None}
+    if len(given) != 1:
+        raise ValueError(f"give exactly one of share, n and threshold, not {given or 'none'}")
+    if threshold is not None:
+        number = int((scores >= _finite("threshold", threshold)).sum())
+        if not number:
+            raise ValueError(f"no score reaches threshold = {threshold!r}: {_range(scores)}")
+        return number
+    if share is not None:
+        if not 0 < share <= 1:
+            raise ValueError(f"share must be above 0 and up to 1, not {share!r}")
+        n = max(1, round(share * of))
+    if not 1 <= n <= len(scores):
+        raise ValueError(
+            f"n = {n!r} with {len(scores)} candidates with a score: wanted from 1 to as many"
+        )
+    return n
+
+
+def _best_of_each(standing: pd.DataFrame, n: int) -> pd.Index:
+    """The index of the best of each group, `n` in all by largest remainder."""
+    place = standing.groupby("group", sort=False).cumcount()  # 0 for the best of its group
+    sizes = standing["group"].map(standing["group"].value_counts())
+    fair = n * sizes / len(standing)
+    quota = np.floor(fair + 1e-9).astype(int)
+    sure = place < quota
+    # The next of every group, by its remainder; the rows stand best first already.
+    following = (fair - quota)[place == quota].round(9)
+    more = following.sort_values(ascending=False, kind="stable").index[: n - int(sure.sum())]
+    return standing.index[sure].union(more)
+
+
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, not {value!r}")
+    return value
+
+
+def _range(scores: pd.Series) -> str:
+    if scores.empty:
+        return "no candidate has a score"
+    return f"the scores go from {scores.min():.3f} to {scores.max():.3f}"
