@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from vital_lib import clinic
+from vital_lib.clinic import figure_set
 from vital_lib.clinic.figure_set import BENCHMARK_FIGURES, RESERVED_SEED, make_figure_set
 from vital_lib.clinic.lexicon import MODALITIES, Truth, facts_in
 from vital_lib.clinic.real import real_figures
@@ -157,3 +158,15 @@ def test_the_clinic_exports_what_it_says():
 def test_the_clinic_has_two_models_only():
     with pytest.raises(ValueError, match=r"'gpt'.*encoder and llava"):
         clinic.model_folder("gpt")
+
+
+def test_a_set_drawn_by_two_processes_is_the_one_drawn_by_one(tmp_path, monkeypatch):
+    alone = make_figure_set(tmp_path / "one" / "clinic", articles=5, seed=3).parent
+    monkeypatch.setattr(figure_set, "_FEW_ARTICLES", 1)
+    monkeypatch.setattr(figure_set, "available_cores", lambda: 2)
+    shared = make_figure_set(tmp_path / "two" / "clinic", articles=5, seed=3).parent
+    files = sorted(path.relative_to(alone) for path in alone.rglob("*") if path.is_file())
+    assert files == sorted(p.relative_to(shared) for p in shared.rglob("*") if p.is_file())
+    assert all((alone / name).read_bytes() == (shared / name).read_bytes() for name in files)
+    tables = [Workspace(folder.parent).read("clinic_truth") for folder in (alone, shared)]
+    assert tables[0].equals(tables[1])

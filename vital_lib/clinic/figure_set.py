@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,12 +22,14 @@ from vital_lib.clinic.captions import write_caption, write_mentions
 from vital_lib.clinic.lexicon import MODALITIES, Truth, facts_in
 from vital_lib.clinic.phantoms import draw, sample_truth
 from vital_lib.clinic.real import real_figures
+from vital_lib.processes import available_cores, run_calls
 from vital_lib.tables import Workspace, write_whole
 
 BENCHMARK_FIGURES = 100
 RESERVED_SEED = 2**31
 """From here on seeds belong to the training of the clinic's base models; no run may use them."""
 
+_FEW_ARTICLES = 200
 _FIGURES_STREAM, _BENCHMARK_STREAM = 0, 1
 _COLOURED = ("histology", "gross")
 _SOURCE = {
@@ -56,22 +58,40 @@ def make_figure_set(folder: Path, *, articles: int, seed: int) -> Path:
     folder = Path(folder)
     for name in ("images", "benchmark_images"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    # A process takes a second to start: a small set is drawn sooner by one.
+    workers = 1 if articles < _FEW_ARTICLES else available_cores()
+    drawn = run_calls(_draw, dict(_shares(folder, seed, articles, workers)), workers=workers)
+    rows = {"article": [], "benchmark": []}
     truths: dict[str, Truth] = {}
-    records = [
-        record for number in range(articles) for record in _article(folder, number, seed, truths)
-    ]
-    records += _write_real(folder)
-    questions = [
-        question
-        for number in range(BENCHMARK_FIGURES)
-        for question in _benchmark_figure(folder, number, seed, truths)
-    ]
+    for kind, own, shown in drawn.values():
+        rows[kind] += own
+        truths |= shown
+    records, questions = rows["article"] + _write_real(folder), rows["benchmark"]
     _write_lines(folder / "figures.jsonl", records)
     _write_lines(folder / "benchmark.jsonl", questions)
-    rows = [{"figure_id": figure_id, **asdict(truth)} for figure_id, truth in truths.items()]
+    known = [{"figure_id": figure_id, **asdict(truth)} for figure_id, truth in truths.items()]
     parameters = {"articles": articles, "seed": seed}
-    Workspace(folder.parent).write("clinic_truth", pd.DataFrame(rows), parameters=parameters)
+    Workspace(folder.parent).write("clinic_truth", pd.DataFrame(known), parameters=parameters)
     return folder / "figures.jsonl"
+
+
+def _shares(folder: Path, seed: int, articles: int, workers: int) -> Iterator[tuple[str, dict]]:
+    """Calls of `_draw`, named: each kind's numbers in as many parts as `workers`."""
+    for kind, count in (("article", articles), ("benchmark", BENCHMARK_FIGURES)):
+        borders = [count * part // workers for part in range(workers + 1)]
+        for numbers in map(range, borders, borders[1:]):
+            call = {"folder": folder, "seed": seed, "kind": kind, "numbers": numbers}
+            yield f"{kind} from {numbers.start}", call
+
+
+def _draw(
+    folder: Path, seed: int, kind: str, numbers: range
+) -> tuple[str, list[dict], dict[str, Truth]]:
+    """Draw articles or benchmark figures: `kind`, their records or questions, what they show."""
+    one = {"article": _article, "benchmark": _benchmark_figure}[kind]
+    truths: dict[str, Truth] = {}
+    rows = [row for number in numbers for row in one(folder, number, seed, truths)]
+    return kind, rows, truths
 
 
 def _article(folder: Path, number: int, seed: int, truths: dict[str, Truth]) -> list[dict]:
