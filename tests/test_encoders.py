@@ -187,7 +187,7 @@ def test_a_long_text_is_cut_at_its_end_and_counted_once(clip, tmp_path):
 
 
 def test_a_stopped_run_keeps_the_batches_that_were_done(clip, tmp_path, monkeypatch):
-    monkeypatch.setattr(encoders, "BATCH_SIZE", 2)
+    monkeypatch.setattr(encoders, "TEXT_BATCH_SIZE", 2)
     cache = tmp_path / "features.sqlite"
     texts = ["left", "right", "upper", "lower"]
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 BATCH_SIZE = 32
-"""Images or texts encoded, and committed to the cache, at once."""
+"""Images encoded, and committed to the cache, at once."""
+TEXT_BATCH_SIZE = 128
+"""Texts encoded at once, of like length: what is padded to the longest is work for nothing."""
 
 _WAY = 1  # raised whenever pixels or texts are prepared in another way, so that caches start anew
 
@@ -84,7 +86,8 @@ class Encoder:
             return list(zip(_unit(features, self.name), cut, strict=True))
 
         keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-        found = self._found("text", dict(zip(keys, texts, strict=True)), encode, on_encoded)
+        by_length = dict(sorted(zip(keys, texts, strict=True), key=lambda pair: len(pair[1])))
+        found = self._found("text", by_length, encode, on_encoded)
         self._truncated.update(key for key, (_, cut) in found.items() if cut)
         return self._rows(found, keys)
 
@@ -98,8 +101,9 @@ class Encoder:
         """Vector and whether it was cut, by content hash; only what the cache lacks is encoded."""
         found = self._cache.read(kind, contents)
         missing = [key for key in contents if key not in found]
-        for start in range(0, len(missing), BATCH_SIZE):
-            keys = missing[start : start + BATCH_SIZE]
+        size = TEXT_BATCH_SIZE if kind == "text" else BATCH_SIZE
+        for start in range(0, len(missing), size):
+            keys = missing[start : start + size]
             new = dict(zip(keys, encode([contents[key] for key in keys]), strict=True))
             self._cache.write(kind, new)
             found.update(new)
@@ -199,7 +203,6 @@ class _Transformers:
     def texts(self, texts: list[str]) -> tuple[torch.Tensor, list[bool]]:
         import torch
 
-        whole = self._tokenizer(texts, truncation=False, verbose=False)["input_ids"]
         inputs = self._tokenizer(
             texts,
             padding=self._padding,
@@ -209,7 +212,7 @@ class _Transformers:
         ).to(self._device)
         with torch.inference_mode():
             features = self._model.get_text_features(**inputs).pooler_output  # (b, d)
-        return features, [len(tokens) > self._context for tokens in whole]
+        return features, [bool(encoding.overflowing) for encoding in inputs.encodings]
 
 
 def _load_transformers(source: str) -> tuple[Any, Any, Any]:
