@@ -11,7 +11,7 @@ from PIL import Image
 from tiny_llava import make_tiny_llava
 
 from vital_lib import clinic
-from vital_lib.models import WrongAdapter, load_model, weights_fingerprint
+from vital_lib.models import WrongAdapter, _Draws, load_model, weights_fingerprint
 
 
 @pytest.fixture(scope="module", params=["llava", "qwen"])
@@ -102,6 +102,31 @@ def test_unequal_numbers_of_images_and_questions_are_refused(vlm):
 def test_a_batch_size_of_zero_is_refused(vlm):
     with pytest.raises(ValueError, match="batch_size=0"):
         vlm.answer(_images(3), QUESTIONS, batch_size=0)
+
+
+def test_a_sampled_answer_depends_on_its_seed_its_image_and_its_question_alone(vlm):
+    drawn = {"max_new_tokens": 8, "temperature": 2.0}
+    first = vlm.answer(_images(3), QUESTIONS, seed=1, **drawn)
+    again = vlm.answer(_images(3)[::-1], QUESTIONS[::-1], seed=1, batch_size=2, **drawn)
+    assert again[::-1] == first
+    assert vlm.answer(_images(3), QUESTIONS, seed=2, **drawn) != first
+
+
+def test_sampling_follows_the_models_probabilities(vlm):
+    """At a low temperature the likeliest token wins; one token's shares are the softmax's."""
+    cold = vlm.answer(_images(3), QUESTIONS, max_new_tokens=8, temperature=1e-6)
+    assert cold == vlm.answer(_images(3), QUESTIONS, max_new_tokens=8)
+    scores = torch.tensor([[2.0, 0.0, 1.0]]).repeat(4000, 1)
+    names = [str(k) for k in range(4000)]
+    draws = _Draws(2.0, 0, _images(1) * 4000, names, torch.device("cpu"))
+    shares = draws(None, scores).argmax(dim=1).bincount(minlength=3) / 4000
+    torch.testing.assert_close(shares, (scores[0] / 2).softmax(dim=0), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("temperature", [0, -0.7, float("nan")])
+def test_a_temperature_that_is_not_above_zero_is_refused(vlm, temperature):
+    with pytest.raises(ValueError, match="temperature=.*: wanted above 0"):
+        vlm.answer(_images(3), QUESTIONS, temperature=temperature)
 
 
 def test_nothing_asked_is_nothing_answered(vlm):

@@ -25,6 +25,8 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
+    LogitsProcessor,
+    LogitsProcessorList,
 )
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging as transformers_logging
@@ -74,26 +76,37 @@ class VisionLanguageModel:
         questions: Sequence[str],
         max_new_tokens: int = 48,
         batch_size: int = 32,
+        *,
+        temperature: float | None = None,
+        seed: int = 0,
     ) -> list[str]:
-        """The model's answers, one per image and question, greedily decoded and stripped.
+        """The model's answers, one per image and question, stripped.
 
         Args:
             images: RGB images, as many as questions.
             questions: each asked about its image by itself, without memory of the others.
             max_new_tokens: longest answer, in tokens.
             batch_size: questions answered at once; it changes speed, not meaning.
+            temperature: of sampling; None decodes greedily.
+            seed: of sampling. An answer depends on it, the image and the question, and not on the
+                others it is asked with; two models get the same noise, so that they differ by
+                what they learned.
 
         Raises:
-            ValueError: unequal numbers of images and questions, or a size below 1.
+            ValueError: unequal numbers of images and questions, a size below 1, or a temperature
+                that is not above 0.
         """
         if len(images) != len(questions):
             raise ValueError(f"{len(images)} images for {len(questions)} questions")
         if batch_size < 1 or max_new_tokens < 1:
             raise ValueError(f"batch_size={batch_size}, max_new_tokens={max_new_tokens}: below 1")
+        if temperature is not None and not temperature > 0:
+            raise ValueError(f"temperature={temperature}: wanted above 0, or None for greedy")
         answers: list[str] = []
         for start in range(0, len(questions), batch_size):
-            chosen = slice(start, start + batch_size)
-            answers += self._answer_batch(images[chosen], questions[chosen], max_new_tokens)
+            part = images[start : start + batch_size], questions[start : start + batch_size]
+            drawn = [] if temperature is None else [_Draws(temperature, seed, *part, self.device)]
+            answers += self._answer_batch(*part, max_new_tokens, LogitsProcessorList(drawn))
         return answers
 
     def ask(self, image: Image.Image, question: str) -> str:
@@ -138,7 +151,11 @@ class VisionLanguageModel:
 
     @torch.inference_mode()
     def _answer_batch(
-        self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int
+        self,
+        images: Sequence[Image.Image],
+        questions: Sequence[str],
+        max_new_tokens: int,
+        drawn: LogitsProcessorList,
     ) -> list[str]:
         texts = [self.chat([(question, None)]) for question in questions]
         # Left padding: every answer starts where its own question ends.
@@ -147,6 +164,7 @@ class VisionLanguageModel:
         tokens = self.model.generate(  # (B, L + new)
             **batch,
             max_new_tokens=max_new_tokens,
+            logits_processor=drawn,
             do_sample=False,
             num_beams=1,
             temperature=None,
@@ -160,6 +178,34 @@ class VisionLanguageModel:
 
     def _plain(self, text: str) -> str:
         return self._control.sub(" ", text).strip()
+
+
+class _Draws(LogitsProcessor):
+    """Turns greedy decoding into sampling, with a random generator for every question.
+
+    The largest of logits / temperature + Gumbel noise is a draw from their softmax (the Gumbel-max
+    trick). transformers' own sampling shares one generator among a batch's rows.
+    """
+
+    def __init__(
+        self,
+        temperature: float,
+        seed: int,
+        images: Sequence[Image.Image],
+        questions: Sequence[str],
+        device: torch.device,
+    ) -> None:
+        self._temperature, self._generators = temperature, []
+        for image, question in zip(images, questions, strict=True):
+            digest = hashlib.sha256(f"{seed}\n{question}\n".encode() + image.tobytes()).digest()
+            own = torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
+            self._generators.append(own)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        noise = torch.empty_like(scores)  # (B, vocabulary)
+        for row, generator in zip(noise, self._generators, strict=True):
+            row.exponential_(generator=generator)
+        return scores / self._temperature - noise.log()
 
 
 def load_model(
