@@ -528,6 +528,24 @@ def test_coverage_adds_up_before_and_after_the_cut():
     assert sum(row["share_after"] for row in state["coverage"]) == pytest.approx(1)
 
 
+def test_within_groups_the_panel_keeps_what_the_selection_keeps_and_shows_their_mix():
+    panel = CutPanel(SCORES, CANDIDATES, FIGURES, _picture, share=0.5, within="arm")
+    scores = SCORES.set_index("candidate_id").score
+    kept = top_candidates(CANDIDATES, scores, share=0.5, within="arm")
+    assert panel.kept == list(kept.candidate_id)
+    assert panel.kept != CutPanel(SCORES, CANDIDATES, FIGURES, _picture, share=0.5).kept
+    state = panel.widget.state
+    rows = {row["name"]: (row["before"], row["after"]) for row in state["coverage"]}
+    assert rows == {"none": (3, 1), "clinician": (2, 1), "random": (1, 1)}
+    assert state["grouped"] and state["threshold"] == scores[panel.kept].min()
+    assert state["outside"][0]["candidate_id"] not in panel.kept
+
+
+def test_a_floor_empties_places_in_the_panel_too():
+    panel = CutPanel(SCORES, CANDIDATES, FIGURES, _picture, share=1, floor=0.2)
+    assert len(panel.kept) == (SCORES.score >= 0.2).sum() == 3
+
+
 def test_candidates_without_a_score_are_counted_not_kept():
     panel = CutPanel(SCORES[:4], CANDIDATES, FIGURES, _picture, share=1)
     assert len(panel.kept) == 4

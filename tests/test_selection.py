@@ -1,4 +1,4 @@
-"""Claims about vital_lib.selection: the cut, its control of the same size, and the export."""
+"""Claims about vital_lib.selection: cut, groups, near-duplicates, controls, and the export."""
 
 from __future__ import annotations
 
@@ -12,11 +12,21 @@ import pandas as pd
 import pytest
 
 from vital_lib.selection import (
+    accepted_shares,
+    chance_scores,
+    conversations,
+    coverage,
+    cut,
     export_llava,
+    length_scores,
+    near_duplicates,
     random_candidates,
+    rating_scores,
     select,
     select_random,
+    similarity_scores,
     top_candidates,
+    typical_scores,
 )
 from vital_lib.tables import Workspace
 
@@ -50,6 +60,10 @@ def kept_ids(selected: pd.DataFrame) -> set[tuple[str, str]]:
         for row in selected.to_dict("records")
         for turn in row["turns"]
     }
+
+
+def rounds_in(selected: pd.DataFrame) -> int:
+    return int(selected["turns"].str.len().sum())
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.4, 0.8, 1.0])
@@ -171,6 +185,245 @@ def test_more_than_there_are_cannot_be_drawn():
         select_random(candidate_rows(), n=21)
     with pytest.raises(ValueError, match="n = 0"):
         select_random(candidate_rows(), n=0)
+
+
+# --- how much is kept
+
+
+def test_n_keeps_as_many_and_a_threshold_all_that_reach_it():
+    candidates = candidate_rows()
+    scores = scores_for(candidates)
+    assert rounds_in(select(candidates, scores, n=7)) == 7
+    at = float(scores.nlargest(7).iloc[-1])
+    assert kept_ids(select(candidates, scores, threshold=at)) == kept_ids(
+        select(candidates, scores, n=7)
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({}, "exactly one of share, n and threshold, not none"),
+        ({"share": 0.4, "n": 3}, "exactly one of share, n and threshold, not .*0.4.*3"),
+        ({"n": 21}, "n = 21 with 20 candidates"),
+        ({"n": 0}, "n = 0"),
+        ({"threshold": 99.0}, r"no score reaches threshold = 99.0: the scores go from -.* to "),
+        ({"threshold": math.nan}, "threshold must be a finite number, not nan"),
+        ({"n": 5, "floor": 99.0}, r"floor = 99.0 leaves nothing: the scores go from "),
+        ({"n": 5, "floor": math.inf}, "floor must be a finite number, not inf"),
+        ({"threshold": 0.0, "within": "round"}, "threshold = 0.0 asks the same of every group"),
+        ({"n": 5, "within": "kind"}, "no such column, but candidate_id, conversation_id, "),
+        ({"n": 5, "within": []}, "no such column"),
+        ({"n": 5, "within": {"F0-final-r1-a": "x"}}, "19 of 20 candidates have no group, first "),
+    ],
+)
+def test_a_cut_that_cannot_be_made_is_refused_with_the_value(how, message):
+    candidates = candidate_rows()
+    with pytest.raises(ValueError, match=message):
+        select(candidates, scores_for(candidates), **how)
+
+
+def test_a_column_with_a_gap_names_the_candidate_without_a_group():
+    candidates = candidate_rows().assign(question_type="side")
+    candidates.loc[3, "question_type"] = None
+    name = candidates.loc[3, "candidate_id"]
+    with pytest.raises(ValueError, match=f"1 of 20 candidates have no group, first '{name}'"):
+        select(candidates, scores_for(candidates), n=5, within="question_type")
+
+
+def test_an_infinite_score_is_refused():
+    candidates = candidate_rows()
+    scores = scores_for(candidates)
+    scores.iloc[0] = math.inf
+    with pytest.raises(ValueError, match="1 of 20 scores are infinite"):
+        select(candidates, scores, n=5)
+
+
+# --- within groups
+
+
+def test_within_groups_the_mix_of_the_pool_stays_and_the_best_of_each_are_kept():
+    candidates = candidate_rows(conversations=10)  # 10 of each round
+    scores = -candidates.set_index("candidate_id")["round"] + scores_for(candidates) / 100
+    outcome = cut(candidates, scores, share=0.4, within="round")
+    assert coverage(candidates, outcome, "round")["kept"].tolist() == [4, 4, 4, 4]
+    for _, group in outcome.groupby("group"):
+        kept = group["outcome"] == "kept"
+        assert group.loc[kept, "score"].min() > group.loc[~kept, "score"].max()
+    alone = coverage(candidates, cut(candidates, scores, share=0.4), "round").set_index("group")
+    assert alone["kept"].to_dict() == {1: 10, 2: 6, 3: 0, 4: 0}
+
+
+@pytest.mark.parametrize("n", range(1, 21))
+def test_quotas_by_largest_remainder_add_up_to_n(n):
+    candidates = candidate_rows()
+    group = dict(zip(candidates["candidate_id"], "a" * 11 + "b" * 6 + "c" * 2 + "d", strict=True))
+    outcome = cut(candidates, scores_for(candidates), n=n, within=group)
+    kept = outcome[outcome["outcome"] == "kept"]["group"].value_counts()
+    assert kept.sum() == n
+    for name, size in {"a": 11, "b": 6, "c": 2, "d": 1}.items():
+        assert abs(kept.get(name, 0) - n * size / 20) < 1
+
+
+def test_of_equal_remainders_the_group_with_the_better_next_candidate_gets_the_place():
+    candidates = candidate_rows(conversations=4, rounds=1)  # four groups of one
+    scores = dict(zip(candidates["candidate_id"], [0.1, 0.9, 0.3, 0.5], strict=True))
+    kept = top_candidates(candidates, scores, n=2, within="conversation_id")
+    assert kept["candidate_id"].tolist() == ["F1-final-r1-a", "F3-final-r1-a"]
+
+
+def test_several_columns_make_groups_of_their_combinations():
+    candidates = candidate_rows(conversations=4).assign(side=["left", "right"] * 8)
+    outcome = cut(candidates, scores_for(candidates), share=0.5, within=["round", "side"])
+    assert coverage(candidates, outcome, ["round", "side"])["kept"].tolist() == [1] * 8
+
+
+def test_a_floor_empties_places_whatever_the_quota():
+    candidates = candidate_rows(conversations=10)
+    scores = candidates.set_index("candidate_id")["round"].astype(float)
+    outcome = cut(candidates, scores, share=0.5, within="round", floor=3.0)
+    kept = coverage(candidates, outcome, "round").set_index("group")["kept"]
+    assert kept.to_dict() == {1: 0, 2: 0, 3: 5, 4: 5}
+    assert outcome["outcome"].value_counts().to_dict() == {
+        **{"below the floor": 20, "kept": 10, "left out": 10}
+    }
+
+
+def test_every_candidate_has_an_outcome_and_none_is_lost():
+    candidates = candidate_rows()
+    scores = scores_for(candidates)
+    scores.iloc[:2] = np.nan
+    again = pd.DataFrame({"candidate_id": [scores.idxmax()]})
+    outcome = cut(candidates, scores, n=6, floor=-0.5, duplicates=again)
+    assert sorted(outcome["candidate_id"]) == sorted(candidates["candidate_id"])
+    counts = outcome["outcome"].value_counts()
+    assert counts["no score"] == 2 and counts["near-duplicate"] == 1 and counts["kept"] == 6
+    assert counts["below the floor"] == (scores < -0.5).sum()
+    assert scores.idxmax() not in set(outcome["candidate_id"][outcome["outcome"] == "kept"])
+    assert rounds_in(conversations(candidates, outcome)) == 6
+
+
+# --- near-duplicates
+
+
+FIGURES = pd.DataFrame(
+    {"figure_id": ["F0", "F1", "F2"], "phash": ["ff00ff00ff00ff00", "ff00ff00ff00ff01", None]}
+)
+ALIKE = {"F0": np.array([1.0, 0.0]), "F1": np.array([2.0, 0.01]), "F2": np.array([1.0, 0.0])}
+
+
+def test_all_rounds_about_the_worse_scored_of_two_near_identical_pictures_go():
+    candidates = candidate_rows(conversations=3, rounds=2)
+    scores = candidates.set_index("candidate_id")["figure_id"].eq("F1").astype(float)
+    found = near_duplicates(candidates, scores, FIGURES, ALIKE)
+    assert sorted(found["candidate_id"]) == ["F0-final-r1-a", "F0-final-r2-a"]
+    assert set(found["reason"]) == {"same picture"} and set(found["repeats"]) == {"F1"}
+    assert set(found["bits"]) == {1} and found["cosine"].min() > 0.995
+
+
+def test_like_hashes_with_unlike_features_are_two_pictures():
+    candidates = candidate_rows(conversations=3, rounds=2)
+    unlike = {**ALIKE, "F1": np.array([0.0, 1.0])}
+    assert near_duplicates(candidates, scores_for(candidates), FIGURES, unlike).empty
+    far = FIGURES.assign(phash=["ff00ff00ff00ff00", "00ff00ff00ff00ff", None])
+    assert near_duplicates(candidates, scores_for(candidates), far, ALIKE).empty
+
+
+def test_the_same_words_about_one_figure_go_but_for_the_best_scored():
+    candidates = candidate_rows(conversations=3, rounds=3)
+    again = candidates["candidate_id"].isin(["F2-final-r1-a", "F2-final-r3-a"])
+    candidates.loc[again, "instruction"] = ["Which side?", "which  SIDE?"]
+    candidates.loc[again, "response"] = "Left."
+    scores = dict.fromkeys(candidates["candidate_id"], 0.0) | {"F2-final-r3-a": 1.0}
+    far = FIGURES.assign(phash=None)
+    found = near_duplicates(candidates, scores, far, ALIKE)
+    assert found[["candidate_id", "reason", "repeats"]].to_numpy().tolist() == [
+        ["F2-final-r1-a", "same words", "F2-final-r3-a"]
+    ]
+
+
+def test_near_duplicates_need_every_figure_and_numbers():
+    candidates = candidate_rows(conversations=3, rounds=1)
+    scores = scores_for(candidates)
+    with pytest.raises(ValueError, match="1 of 3 figures .* no row in figures or no features"):
+        near_duplicates(candidates, scores, FIGURES[:2], ALIKE)
+    with pytest.raises(ValueError, match="features of pictures hold NaN"):
+        near_duplicates(candidates, scores, FIGURES, {**ALIKE, "F0": np.array([np.nan, 1.0])})
+
+
+# --- controls
+
+
+def test_typical_candidates_stand_nearest_to_their_centre_and_in_every_cluster():
+    candidates = candidate_rows(conversations=10, rounds=2)
+    rng = np.random.default_rng(0)
+    centres = np.repeat(np.eye(4)[:2], 10, axis=0)
+    spread = np.tile(np.linspace(0.0, 0.4, 10), 2)[:, None]
+    features = centres + spread * rng.choice([-1, 1], (20, 4)) * [0, 0, 1, 1]
+    kept = top_candidates(candidates, typical_scores(candidates, features, clusters=2), n=10)
+    places = [list(candidates["candidate_id"]).index(name) for name in kept["candidate_id"]]
+    assert sum(place < 10 for place in places) == 5
+    assert spread[places].mean() < spread.mean()
+
+
+def test_similarity_is_the_cosine_of_picture_and_answer_whatever_their_lengths():
+    candidates = candidate_rows(conversations=3, rounds=1)
+    images = np.array([[1.0, 0.0], [1.0, 0.0], [3.0, 3.0]])
+    answers = np.array([[0.0, 2.0], [5.0, 0.0], [1.0, 0.0]])
+    found = similarity_scores(candidates, images, answers)
+    assert found.tolist() == pytest.approx([0.0, 1.0, math.sqrt(0.5)])
+    with pytest.raises(ValueError, match="2 wide, responses 1: one encoder"):
+        similarity_scores(candidates, images, answers[:, :1])
+    with pytest.raises(ValueError, match="2 rows of images for 3 candidates"):
+        similarity_scores(candidates, images[:2], answers)
+    with pytest.raises(ValueError, match="1 of 3 rows of responses hold NaN"):
+        similarity_scores(candidates, images, answers * [[np.nan], [1], [1]])
+
+
+def test_length_counts_words_and_chance_does_not_depend_on_the_order_of_rows():
+    candidates = candidate_rows(conversations=2, rounds=1).assign(response=["One.", "One two."])
+    assert length_scores(candidates).tolist() == [1, 2]
+    assert chance_scores(candidates, seed=3).equals(chance_scores(candidates[::-1], seed=3))
+
+
+def test_a_rating_is_the_mean_of_the_first_ones_and_too_few_are_refused():
+    ratings = pd.DataFrame(
+        [("a", 0, 8.0), ("a", 1, 4.0), ("b", 0, 6.0), ("c", 0, None), ("c", 1, None)],
+        columns=["candidate_id", "repeat", "overall"],
+    )
+    assert rating_scores(ratings).dropna().to_dict() == {"a": 8.0, "b": 6.0}
+    twice = rating_scores(ratings, repeats=2)
+    assert twice["a"] == 6.0 and math.isnan(twice["c"]) and "b" not in twice
+    candidates = candidate_rows(conversations=2, rounds=1).assign(candidate_id=["a", "b"])
+    with pytest.raises(ValueError, match="1 of 2 candidates have no score, first 'b'"):
+        top_candidates(candidates, twice, n=1)
+
+
+def test_a_control_within_groups_has_their_mix_too():
+    candidates = candidate_rows(conversations=10)
+    drawn = random_candidates(candidates, n=20, seed=1, within="round")
+    assert set(drawn["round"].value_counts()) == {5}
+    assert rounds_in(select_random(candidates, n=20, seed=1, within="round")) == 20
+
+
+def test_accepted_shares_and_their_difference_are_those_of_the_ticks():
+    candidates = candidate_rows(conversations=12, rounds=2)
+    ticks = candidates[["candidate_id", "figure_id"]].assign(accepted=candidates["round"] == 1)
+    chosen = {
+        "selected": candidates[candidates["round"] == 1],
+        "random": pd.concat([candidates, candidates]),
+    }
+    groups = {name: name for name in candidates["figure_id"]}
+    shares = accepted_shares(chosen, ticks, groups)
+    assert set(shares) == {"selected", "random", "selected_minus_random"}
+    assert (shares["selected"].estimate, shares["random"].estimate) == (1.0, 0.5)
+    ahead = shares["selected_minus_random"]
+    assert ahead.estimate == pytest.approx(0.5) and ahead.low > 0.3
+    with pytest.raises(ValueError, match="1 of 12 candidates of 'selected' have no tick"):
+        accepted_shares(chosen, ticks[ticks["candidate_id"] != "F3-final-r1-a"], groups)
+
+
+# --- export
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ function histogram(state) {
       "aria-label": "histogram of scores" }, rects,
     h("rect", { class: "veil", x: 0, y: 0, width: cut, height: 100 })),
     h("div", { class: "cut", style: `left:${cut}%` },
-      h("span", { class: cut > 70 ? "before" : "" }, `cut at ${score(state.threshold, 2)}`)));
+      h("span", { class: cut > 70 ? "before" : "" },
+        `${state.grouped ? "lowest kept" : "cut at"} ${score(state.threshold, 2)}`)));
 }
 function draw(state, ui) {
   const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
@@ -39,9 +40,9 @@ function draw(state, ui) {
       h("div", { class: "row small muted number" }, h("span", null, score(bins.from, 2)),
         h("span", { class: "grow" }), "score (higher is better)", h("span", { class: "grow" }),
         h("span", null, score(bins.to, 2)))),
-    h("div", null, h("h4", null, "Modality coverage"), h("table", null,
-      h("tr", null, ["modality", "kept", "", "share before → after"].map((name) =>
-        h("th", null, name))),
+    h("div", null, h("h4", null, "Coverage"), h("table", null,
+      h("tr", null, [state.grouped ? "group" : "modality", "kept", "",
+        "share before → after"].map((name) => h("th", null, name))),
       state.coverage.map((row) => h("tr", null,
         h("td", null, h("i", { class: "dot", style: `background:${row.colour}` }), row.name),
         h("td", { class: "number" }, `${row.after} of ${row.before}`),

@@ -1,7 +1,7 @@
 """Where to cut: the scores by modality, what a share keeps, and what falls just inside or outside.
 
-The cut is on candidates, best score first. This panel selects nothing for good: it shows what a
-share would keep and tells a callback.
+The cut is on candidates, best score first, as `selection.cut` makes it. This panel selects nothing
+for good: it shows what a share would keep and tells a callback.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import pandas as pd
 
 from vital_lib.panels._panel import Panel, plain, script_beside
 from vital_lib.plots import MODALITY_COLOURS, MODALITY_NAMES, modality_of
+from vital_lib.plots._canvas import GREY
+from vital_lib.selection import Grouping, coverage, cut
 
 _BINS = 44
 _BORDERLINE = 3  # cases shown on either side of the cut
@@ -24,12 +26,13 @@ class CutPanel(Panel):
 
     Args:
         scores: columns candidate_id, score.
-        candidates: columns candidate_id, figure_id, instruction, response; those without a score
-            are counted and left out.
+        candidates: columns candidate_id, figure_id, instruction, response, and those that `within`
+            names; candidates without a score are counted and left out.
         figures: columns figure_id, modalities.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
         on_cut: called with the share after every move.
         share: the share kept at first.
+        within, floor: as for `selection.cut`; the mix is shown by `within` where it is given.
     """
 
     _draw = script_beside(__file__)
@@ -44,9 +47,12 @@ class CutPanel(Panel):
         on_cut: Callable[[float], Any] | None = None,
         *,
         share: float = 0.4,
+        within: Grouping | None = None,
+        floor: float | None = None,
     ) -> None:
         super().__init__(image_of)
         self._on_cut = on_cut
+        self._within, self._floor = within, floor
         rows = candidates.merge(scores[["candidate_id", "score"]], on="candidate_id")
         rows = rows.dropna(subset="score")
         if rows.empty:
@@ -65,7 +71,7 @@ class CutPanel(Panel):
     @property
     def kept(self) -> list[str]:
         """The candidate_ids that the cut keeps, best first."""
-        return list(self._rows["candidate_id"][: self._number])
+        return list(self._rows["candidate_id"][self._is_kept])
 
     def set_share(self, share: float) -> None:
         """Keep the best-scored `share` of candidates (above 0, up to 1), and tell `on_cut`.
@@ -81,24 +87,34 @@ class CutPanel(Panel):
     def _set(self, share: float) -> None:
         if not 0 < share <= 1:
             raise ValueError(f"share {share!r}: give a number above 0 and up to 1")
-        self.share = float(share)
-        self._number = max(1, round(self.share * len(self._rows)))  # as selection.select
+        outcome = cut(
+            self._rows,
+            self._rows.set_index("candidate_id")["score"],
+            share=share,
+            within=self._within,
+            floor=self._floor,
+        )
+        self.share, self._outcome = float(share), outcome
+        kept = outcome["candidate_id"][outcome["outcome"] == "kept"]
+        self._is_kept = self._rows["candidate_id"].isin(kept).to_numpy()
         self._show()
 
     def _state(self) -> dict[str, Any]:
-        edge = self._rows["score"].iloc[self._number - 1]
+        inside, outside = np.flatnonzero(self._is_kept), np.flatnonzero(~self._is_kept)
+        edge = self._rows["score"].iloc[inside[-1]]
         low, high = self._bins["from"], self._bins["to"]
         return {
             "share": self.share,
-            "kept": self._number,
+            "kept": len(inside),
             "of": len(self._rows),
             "unscored": self._unscored,
             "threshold": float(edge),
+            "grouped": self._within is not None,
             "place": float((edge - low) / (high - low)),
             "bins": self._bins,
             "coverage": self._coverage(),
-            "inside": [self._case(i) for i in range(self._number)[-_BORDERLINE:]],
-            "outside": [self._case(i) for i in range(self._number, len(self._rows))[:_BORDERLINE]],
+            "inside": [self._case(i) for i in inside[-_BORDERLINE:]],
+            "outside": [self._case(i) for i in outside[:_BORDERLINE]],
         }
 
     def _histogram(self) -> dict[str, Any]:
@@ -114,22 +130,28 @@ class CutPanel(Panel):
         return {"from": float(edges[0]), "to": float(edges[-1]), "layers": layers}
 
     def _coverage(self) -> list[dict[str, Any]]:
-        """By modality: candidates before and after the cut, and their shares of the whole."""
-        before = self._rows["modality"].value_counts()
-        after = self._rows["modality"][: self._number].value_counts()
+        """By modality, or by `within`: candidates before and after the cut, and their shares."""
+        by = "modality" if self._within is None else self._within
+        mix = coverage(self._rows, self._outcome, by).set_index("group")
+        if self._within is None:
+            mix = mix.loc[self._names]
         return [
             {
-                "name": MODALITY_NAMES[name],
-                "colour": MODALITY_COLOURS[name],
-                "before": int(before[name]),
-                "after": int(after.get(name, 0)),
-                "share_before": float(before[name] / len(self._rows)),
-                "share_after": float(after.get(name, 0) / self._number),
+                "name": MODALITY_NAMES.get(name, _named(name)),
+                "colour": MODALITY_COLOURS.get(name, GREY),
+                "before": int(row["candidates"]),
+                "after": int(row["kept"]),
+                "share_before": float(row["share_before"]),
+                "share_after": float(row["share_after"]),
             }
-            for name in self._names
+            for name, row in mix.iterrows()
         ]
 
     def _case(self, place: int) -> dict[str, Any]:
         row = self._rows.iloc[place]
         texts = {name: plain(row[name]) for name in ("candidate_id", "instruction", "response")}
         return {**texts, "figure": plain(row["figure_id"]), "score": float(row["score"])}
+
+
+def _named(group: Any) -> str:
+    return " · ".join(map(str, group)) if isinstance(group, tuple) else str(group)

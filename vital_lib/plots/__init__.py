@@ -305,13 +305,18 @@ def score_distributions(scores: pd.DataFrame, labels: pd.DataFrame) -> Figure:
 
 @styled
 def selection_bars(metrics: Mapping[str, float]) -> Figure:
-    """Share of what was kept that clinicians accept, by what did the selecting."""
+    """Share of what was kept that simulated clinicians accept, by what did the selecting."""
     named = {
-        "selection.accepted_share_random": ("random sample", ORANGE),
+        "selection.accepted_share_random": ("random", ORANGE),
+        "selection.accepted_share_length": ("longest", PALE),
+        "selection.accepted_share_similarity": ("image and answer most alike", PALE),
+        "selection.accepted_share_cluster_typical": ("typical of its cluster", PALE),
         "selection.accepted_share_judge_top": ("best by the judge's rating", GREY),
+        "selection.accepted_share_judge_mean_of_5_top": ("best by the judge's mean of five", GREY),
         "selection.accepted_share_selected": ("best by the selector's score", BLUE),
     }
-    return _one(metrics, named, "Candidates kept, by what selected them", "accepted by clinicians")
+    title = "Rounds kept, as many each, by what selected them"
+    return _one(metrics, named, title, "accepted by simulated clinicians")
 
 
 @styled

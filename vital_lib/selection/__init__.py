@@ -14,6 +14,7 @@ from vital_lib.selection.controls import (
 )
 from vital_lib.selection.cut import (
     OUTCOMES,
+    Grouping,
     conversations,
     coverage,
     cut,
@@ -22,10 +23,13 @@ from vital_lib.selection.cut import (
 )
 from vital_lib.selection.duplicates import near_duplicates
 from vital_lib.selection.export import IMAGE_TOKEN, export_llava
+from vital_lib.selection.measures import accepted_shares
 
 __all__ = [
+    "Grouping",
     "IMAGE_TOKEN",
     "OUTCOMES",
+    "accepted_shares",
     "chance_scores",
     "conversations",
     "coverage",
