@@ -31,6 +31,10 @@ from transformers import (
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging as transformers_logging
 
+ADAPTER_WEIGHTS = "adapter_model.safetensors"  # peft's own name
+LANGUAGE_WEIGHTS = "language.safetensors"
+"""What a tuned folder holds: LoRA's matrices, or the tuned language half and projector."""
+
 _LLAVA_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: "
     "{% for part in message['content'] %}"
@@ -42,7 +46,7 @@ _LLAVA_TEMPLATE = (
 
 
 class WrongAdapter(ValueError):
-    """A folder that is no adapter of this base model; the message says what was found."""
+    """A folder that holds no tuned weights of this base model; the message says what was found."""
 
 
 class VisionLanguageModel:
@@ -211,16 +215,17 @@ class _Draws(LogitsProcessor):
 def load_model(
     base_model: str | Path = "clinic", adapter: str | Path | None = None
 ) -> VisionLanguageModel:
-    """Open a vision-language model, with an adapter merged into it where one is given.
+    """Open a vision-language model, with tuned weights put into it where they are given.
 
     Args:
         base_model: ``"clinic"``, a folder, or a hub id. bf16 on cuda, fp32 on the CPU.
-        adapter: a folder that `vital_lib.tuning.tune` (or peft) wrote for this base model.
+        adapter: a folder that `vital_lib.tuning.tune` (or peft) wrote for this base model: an
+            adapter, which is merged, or a tuned language half, which takes the base's place.
 
     Raises:
         FileNotFoundError: a path that is no folder.
         OSError: weights that are not safetensors, or a hub id that cannot be reached.
-        WrongAdapter: no safetensors adapter there, or one trained on another base model.
+        WrongAdapter: no tuned weights there, or those of another base model.
     """
     source = str(_locate(base_model))
     cuda = torch.cuda.is_available()
@@ -234,7 +239,7 @@ def load_model(
         processor = _load_processor(source)
     model = model.to("cuda" if cuda else "cpu")
     if adapter is not None:
-        model = _with_adapter(model, Path(adapter), base_model)
+        model = _tuned(model, Path(adapter), base_model)
     return VisionLanguageModel(model, processor, str(base_model))
 
 
@@ -309,23 +314,45 @@ def _still_processor(kind: type, source: str) -> Any:
     return StillProcessor.from_args_and_dict([parts[a] for a in kind.get_attributes()], settings)
 
 
-def _with_adapter(model: torch.nn.Module, adapter: Path, base_model: str | Path) -> torch.nn.Module:
-    """`model` with the adapter's weights merged in: as fast as the base model, and one object."""
-    from peft import PeftModel
-
-    if not (adapter / "adapter_model.safetensors").is_file():
-        raise WrongAdapter(f"no adapter_model.safetensors in {adapter}: tune one in notebook 08")
-    written = adapter / "config.json"
+def _tuned(model: torch.nn.Module, folder: Path, base_model: str | Path) -> torch.nn.Module:
+    """`model` with the tuned weights of `folder`: as fast as the base model, and one object."""
+    adapter = (folder / ADAPTER_WEIGHTS).is_file()
+    if not adapter and not (folder / LANGUAGE_WEIGHTS).is_file():
+        raise WrongAdapter(
+            f"neither {ADAPTER_WEIGHTS} nor {LANGUAGE_WEIGHTS} in {folder}: tune a model in "
+            "notebook 08"
+        )
+    written = folder / "config.json"
     trained_on = json.loads(written.read_text()) if written.is_file() else {}
     wanted = trained_on.get("base_fingerprint")
     if wanted is not None and wanted != weights_fingerprint(model):
         raise WrongAdapter(
-            f"{adapter} was tuned on base model {trained_on.get('base_model')!r}, whose weights "
+            f"{folder} was tuned on base model {trained_on.get('base_model')!r}, whose weights "
             f"are not those of {str(base_model)!r}"
         )
+    return (_with_adapter if adapter else _with_language)(model, folder)
+
+
+def _with_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
+    from peft import PeftModel
+
     with quiet():
-        tuned = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
+        tuned = PeftModel.from_pretrained(model, str(folder), use_safetensors=True)
     return tuned.merge_and_unload()
+
+
+def _with_language(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
+    from safetensors.torch import load_file
+
+    tuned, own = load_file(folder / LANGUAGE_WEIGHTS), model.state_dict()
+    strange = [name for name in tuned if name not in own or own[name].shape != tuned[name].shape]
+    if strange:
+        raise WrongAdapter(
+            f"{len(strange)} of {len(tuned)} weights in {folder} do not fit "
+            f"{type(model).__name__}, first {strange[0]!r}: give the base model it was tuned on"
+        )
+    model.load_state_dict(tuned, strict=False)
+    return model
 
 
 def _control_tokens(processor: Any) -> re.Pattern[str]:

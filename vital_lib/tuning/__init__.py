@@ -1,9 +1,11 @@
-"""Instruction tuning: conversations in, a LoRA adapter's folder out.
+"""Instruction tuning: conversations in, a folder with a model's tuned weights out.
 
-``sequences`` makes token sequences of conversations, ``training`` trains on them. The package knows
+``settings`` says how, ``mixing`` brings in other instruction data, ``sequences`` makes token
+sequences of conversations, ``weights`` finds what to train, ``training`` trains. The package knows
 nothing of how the conversations were selected, or of benchmarks.
 """
 
+from vital_lib.tuning.mixing import MixedBatches, draw_mix, read_llava
 from vital_lib.tuning.sequences import (
     IGNORED,
     FigureTensors,
@@ -14,29 +16,33 @@ from vital_lib.tuning.sequences import (
     learned_pieces,
     token_limit,
 )
+from vital_lib.tuning.settings import TuningConfig
 from vital_lib.tuning.training import (
-    TuningConfig,
     count_steps,
     fingerprint,
-    lora_targets,
     read_config,
     read_losses,
     tune,
 )
+from vital_lib.tuning.weights import language_modules, lora_targets
 
 __all__ = [
     "IGNORED",
     "FigureTensors",
+    "MixedBatches",
     "NothingToTune",
     "TuningConfig",
     "collate",
     "count_steps",
+    "draw_mix",
     "encode_conversations",
     "encode_rounds",
     "fingerprint",
+    "language_modules",
     "learned_pieces",
     "lora_targets",
     "read_config",
+    "read_llava",
     "read_losses",
     "token_limit",
     "tune",

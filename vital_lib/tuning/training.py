@@ -1,85 +1,45 @@
-"""LoRA on a vision-language model's language half, its projector trained whole.
+"""Tuning a vision-language model on conversations: LoRA, or the language half as a whole.
 
-A sequence of steps by transformers' Trainer over what ``sequences`` made; an adapter folder out
-(adapter, ``config.json``, ``metrics.json``). Knows nothing of chat templates or tokens.
+A sequence of steps by transformers' Trainer over what ``sequences`` made, on the weights that
+``weights`` names; a folder out. Knows nothing of chat templates or tokens.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
-from vital_lib.models import VisionLanguageModel, load_model, quiet, weights_fingerprint
-from vital_lib.tables import write_whole
+from vital_lib.models import VisionLanguageModel, load_model, weights_fingerprint
+from vital_lib.tuning.mixing import Mix, MixedBatches, draw_mix
 from vital_lib.tuning.sequences import (
+    IGNORED,
     FigureTensors,
     NothingToTune,
     collate,
     encode_conversations,
     token_limit,
 )
+from vital_lib.tuning.settings import TuningConfig
+from vital_lib.tuning.weights import make_trainable, save_folder
 
 OnStep = Callable[[int, int, float], bool | None]
 """Called after a step with (step, total, loss); False stops the training there."""
 
-_LANGUAGE = re.compile(r"(?:^|\.)(?:language_model|text_model)(?=\.)")
-_VISION = re.compile(r"vision|visual|image")
-_PROJECTOR = re.compile(r"(?:.*\.)?(?:multi_modal_projector|mm_projector|connector|merger)")
-
-
-@dataclass(frozen=True)
-class TuningConfig:
-    """The settings of one tuning run.
-
-    LLaVA-Med tunes all weights at 2e-5 for 3 epochs at batch 128 (its stage 2). LoRA starts few
-    weights from zero and wants about ten times that rate: 2e-4. The clinic's tiny model learns
-    best at about 6e-3, by the loss on conversations held out. `batch_size` counts conversations a
-    step; `micro_batch_size` splits it where memory is short. `max_tokens` None means the model's
-    own limit.
-    """
-
-    epochs: int = 3
-    learning_rate: float = 2e-4
-    batch_size: int = 16
-    micro_batch_size: int | None = None
-    lora_rank: int = 8
-    lora_alpha: int = 16  # twice the rank
-    lora_dropout: float = 0.0  # as in peft; its masks cost a third of a tiny model's step
-    warmup_share: float = 0.03  # LLaVA's recipe, with a cosine after it
-    max_tokens: int | None = None
-    activation_checkpointing: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lora_rank", "lora_alpha"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        self._check("learning_rate", 0 < self.learning_rate <= 1, "above 0, at most 1")
-        self._check("lora_dropout", 0 <= self.lora_dropout < 1, "from 0 to below 1")
-        self._check("warmup_share", 0 <= self.warmup_share < 1, "from 0 to below 1")
-        self._check("seed", self.seed >= 0, "0 or more")
-        if self.max_tokens is not None:
-            self._check("max_tokens", self.max_tokens >= 1, "at least 1, or None")
-        if self.micro_batch_size is not None:
-            divides = self.micro_batch_size >= 1 and self.batch_size % self.micro_batch_size == 0
-            self._check("micro_batch_size", divides, f"a divisor of batch_size={self.batch_size}")
-
-    def _check(self, name: str, holds: bool, wanted: str) -> None:
-        if not holds:
-            raise ValueError(f"{name}={getattr(self, name)!r}: wanted {wanted}")
+Examples = list[dict[str, Any]]
 
 
 def tune(
@@ -89,53 +49,66 @@ def tune(
     folder: str | Path,
     *,
     resolve: Callable[[str], Path],
+    mix: Mix | None = None,
     on_step: OnStep | None = None,
     **settings: Any,
 ) -> dict[str, float]:
-    """Tune `base_model` on conversations and write the adapter to `folder`.
+    """Tune `base_model` on conversations and write what was trained to `folder`.
 
     Args:
-        base_model: as in `vital_lib.models.load_model`.
+        base_model: as in `vital_lib.models.load_model`, which opens the tuned model as well.
         conversations: conversation_id, figure_id, turns (as table ``selected``).
         figures: figure_id, image (as table ``figures``), a row for every figure spoken of.
-        folder: gets the adapter (peft), ``config.json`` (settings, fingerprints of base model and
-            conversations, what was trained, versions) and ``metrics.json`` (what is returned, and
-            the loss of every step); the model is complete when ``metrics.json`` is there.
+        folder: gets the weights (an adapter, or the language half and projector),
+            ``config.json`` (settings, fingerprints of base model, conversations and mix, what was
+            trained, versions) and ``metrics.json`` (what is returned, and the loss of every step);
+            the model is complete when ``metrics.json`` is there.
         resolve: the file behind an ``image`` value, such as `Workspace.resolve`.
+        mix: other conversations and their figures, such as those that the base model was made
+            from; ``mix_share`` of them beside each own one, drawn with ``seed``, in every batch.
         on_step: called after each step with (step, total, loss); returning False stops there
-            and keeps the adapter as it is.
+            and keeps the weights as they are.
         settings: fields of `TuningConfig`.
 
     Returns:
         seconds, steps, steps_planned, loss_first and loss_last (means over the first and last
-        tenth of the steps), conversations, conversations_dropped, rounds, rounds_dropped, tokens.
+        tenth of the steps), conversations, conversations_dropped, rounds, rounds_dropped, tokens;
+        the last five also of the mix, as mix_conversations and so on.
 
     Raises:
-        NothingToTune: no conversations, none that fits, or a model without a language half.
-        ValueError: a setting out of range, or a conversation about an unknown figure.
+        NothingToTune: no conversations, an empty mix, none that fits, or a model without a
+            language half.
+        ValueError: a setting out of range, a conversation about an unknown figure, a figure_id
+            that means two images, or too small a mix.
         UnreadableImage: a figure's image cannot be opened.
     """
     config = TuningConfig(**settings)
     start = time.perf_counter()
+    if not len(conversations):
+        raise NothingToTune("no conversations: select some in notebooks/07_select_instructions")
     files = _image_files(conversations, figures, resolve)
+    mixed = conversations.iloc[:0]
+    if mix is not None:
+        mixed = draw_mix(mix[0], len(conversations), config.mix_share, config.seed)
+        files = _joined_files(files, _image_files(mixed, mix[1], resolve))
     vlm = load_model(base_model)
-    described = {
-        "base_model": str(base_model),
-        "base_fingerprint": weights_fingerprint(vlm.model),
-        "conversations_fingerprint": fingerprint(conversations),
-    }
-    tensors = FigureTensors(vlm, files)
+    described = {"base_model": str(base_model), "base_fingerprint": weights_fingerprint(vlm.model)}
+    described |= {"conversations_fingerprint": fingerprint(conversations)}
+    described |= {"mix_fingerprint": fingerprint(mixed) if len(mixed) else None}
     limit = config.max_tokens or token_limit(vlm)
-    examples, counts = encode_conversations(vlm, conversations, tensors, limit)
-    targets, whole = lora_targets(vlm.model)
+    tensors = FigureTensors(vlm, files)
+    own, counts = encode_conversations(vlm, conversations, tensors, limit)
+    beside, mix_counts = (
+        encode_conversations(vlm, mixed, tensors, limit) if len(mixed) else ([], {})
+    )
+    counts |= {f"mix_{name}": mix_counts.get(name, 0) for name in counts}
     set_seed(config.seed)
-    with quiet():
-        model = get_peft_model(vlm.model, _lora(config, targets, whole))
-    losses, planned = _train(model, vlm, examples, tensors, config, on_step)
+    model, trained = make_trainable(vlm.model, config)
+    losses, planned = _train(model, vlm, own, beside, tensors, config, on_step)
     metrics = {**_summary(losses, planned), **counts, "seconds": time.perf_counter() - start}
     described |= {**asdict(config), "token_limit": limit, "stopped": len(losses) < planned}
-    described |= {"lora_targets": targets, "trained_whole": whole, "versions": _versions()}
-    _save(Path(folder), model, described, {**metrics, "losses": losses})
+    described |= {**trained, "versions": _versions()}
+    save_folder(Path(folder), model, vlm.model.dtype, described, {**metrics, "losses": losses})
     return metrics
 
 
@@ -167,27 +140,6 @@ def read_losses(folder: str | Path) -> list[float]:
     return _read(Path(folder), "metrics.json")["losses"]
 
 
-def lora_targets(model: torch.nn.Module) -> tuple[str, list[str]]:
-    """What to train, found by the modules' names: a regex for LoRA, and projectors kept whole.
-
-    LoRA goes on the linear layers of the language half only; a plain list of names would hit the
-    vision tower as well, whose layers are called the same.
-
-    Raises:
-        NothingToTune: no linear layer lies below a `language_model` or `text_model`.
-    """
-    names = [name for name, _ in model.named_modules()]
-    linear = {name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
-    language = {name: match for name in linear if (match := _LANGUAGE.search(name))}
-    language = {name: match for name, match in language.items() if not _VISION.search(name)}
-    if not language:
-        raise NothingToTune(f"{type(model).__name__} has no linear layer in a language_model")
-    roots = sorted({name[: match.end()] for name, match in language.items()})
-    leaves = sorted({name.rpartition(".")[2] for name in language})
-    targets = rf"(?:{'|'.join(map(re.escape, roots))})\..*\.(?:{'|'.join(leaves)})"
-    return targets, sorted(name for name in names if _PROJECTOR.fullmatch(name))
-
-
 class _Progress(TrainerCallback):
     """Collects the loss of every step, and passes it on."""
 
@@ -204,10 +156,28 @@ class _Progress(TrainerCallback):
             control.should_training_stop = control.should_training_stop or go_on is False
 
 
+class _Trainer(Trainer):
+    """A Trainer whose batches are those of `batches`."""
+
+    def __init__(self, batches: MixedBatches, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._batches = batches
+
+    def get_train_dataloader(self) -> DataLoader:
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=self._batches,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        return self.accelerator.prepare(loader)
+
+
 def _train(
-    model: PeftModel,
+    model: torch.nn.Module,
     vlm: VisionLanguageModel,
-    examples: list[dict[str, Any]],
+    own: Examples,
+    mixed: Examples,
     tensors: FigureTensors,
     config: TuningConfig,
     on_step: OnStep | None,
@@ -215,16 +185,22 @@ def _train(
     """Run the Trainer: the loss of every step made, and the number of steps planned."""
     progress = _Progress(on_step)
     pad = vlm.processor.tokenizer.pad_token_id
+    short = _can_leave_out_logits(vlm.model)
 
-    def batch_of(chosen: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        return collate(chosen, [tensors[example["figure_id"]] for example in chosen], pad)
+    def batch_of(chosen: Examples) -> dict[str, torch.Tensor]:
+        batch = collate(chosen, [tensors[example["figure_id"]] for example in chosen], pad)
+        return {**batch, "logits_to_keep": _graded(batch["labels"])} if short else batch
 
+    lengths = ([len(example["input_ids"]) for example in part] for part in (own, mixed))
+    size = config.micro_batch_size or config.batch_size
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = Trainer(
+        trainer = _Trainer(
+            MixedBatches(*lengths, size=size, seed=config.seed),
             model=model,
-            args=_arguments(config, len(examples), vlm.device, scratch),
+            args=_arguments(config, len(own), vlm.device, scratch),
             data_collator=batch_of,
-            train_dataset=examples,
+            train_dataset=[*own, *mixed],
+            compute_loss_func=_loss if short else None,
             callbacks=[progress],
         )
         trainer.remove_callback(PrinterCallback)
@@ -232,10 +208,35 @@ def _train(
     return progress.losses, trainer.state.max_steps
 
 
+def _can_leave_out_logits(model: torch.nn.Module) -> bool:
+    """Whether `model` may be asked for the logits of some places only.
+
+    Most places of a sequence (image, questions) are not graded: leaving them out saves a fifth of
+    a tiny model's step, and gigabytes where the vocabulary is large. Several GPUs split all inputs
+    by examples, which a list of places is not.
+    """
+    takes = "logits_to_keep" in inspect.signature(model.forward).parameters
+    return takes and torch.cuda.device_count() <= 1
+
+
+def _graded(labels: torch.Tensor) -> torch.Tensor:
+    """The places, of labels (B, L), behind which a graded token follows in any row: (K,)."""
+    return (labels[:, 1:] != IGNORED).any(0).nonzero()[:, 0]
+
+
+def _loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
+    """The mean cross-entropy of a step's graded tokens; `outputs` has their places' logits only."""
+    targets = labels[:, 1:][:, _graded(labels)]  # (B, K)
+    graded = targets != IGNORED
+    logits = outputs.logits[graded].float()  # (graded tokens, vocabulary)
+    total = torch.nn.functional.cross_entropy(logits, targets[graded], reduction="sum")
+    return total / num_items_in_batch
+
+
 def _arguments(
     config: TuningConfig, examples: int, device: torch.device, scratch: str
 ) -> TrainingArguments:
-    """Nothing is saved or reported on the way; sequences of like length share a batch."""
+    """AdamW without decay, a cosine after the warm-up, gradients cut at length 1; none saved."""
     micro = config.micro_batch_size or config.batch_size
     return TrainingArguments(
         output_dir=scratch,
@@ -245,8 +246,9 @@ def _arguments(
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=round(_steps(examples, config) * config.warmup_share),
+        weight_decay=0.0,
+        max_grad_norm=1.0,
         activation_checkpointing=config.activation_checkpointing,
-        train_sampling_strategy="group_by_length",
         seed=config.seed,
         bf16=device.type == "cuda",
         use_cpu=device.type == "cpu",
@@ -264,23 +266,10 @@ def _steps(examples: int, config: TuningConfig) -> int:
     return -(-examples // config.batch_size) * config.epochs
 
 
-def _lora(config: TuningConfig, targets: str, whole: list[str]) -> LoraConfig:
-    return LoraConfig(
-        r=config.lora_rank,
-        lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
-        target_modules=targets,
-        modules_to_save=whole or None,
-        task_type="CAUSAL_LM",
-    )
-
-
 def _image_files(
     conversations: pd.DataFrame, figures: pd.DataFrame, resolve: Callable[[str], Path]
 ) -> dict[str, Path]:
     """figure_id -> file, for the figures spoken of."""
-    if not len(conversations):
-        raise NothingToTune("no conversations: select some in notebooks/07_select_instructions")
     known = dict(zip(figures["figure_id"], figures["image"], strict=True))
     spoken_of = set(conversations["figure_id"])
     unknown = sorted(spoken_of - set(known))
@@ -289,6 +278,16 @@ def _image_files(
             f"no figure {unknown[0]!r}, nor {len(unknown) - 1} more that are spoken of"
         )
     return {figure_id: Path(resolve(known[figure_id])) for figure_id in spoken_of}
+
+
+def _joined_files(own: dict[str, Path], mixed: dict[str, Path]) -> dict[str, Path]:
+    twice = sorted(name for name in own.keys() & mixed.keys() if own[name] != mixed[name])
+    if twice:
+        raise ValueError(
+            f"figure_id {twice[0]!r} and {len(twice) - 1} more mean one image among the figures "
+            "and another in the mix: rename those of the mix"
+        )
+    return own | mixed
 
 
 def _summary(losses: list[float], planned: int) -> dict[str, float]:
@@ -309,16 +308,3 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     if not (folder / "metrics.json").is_file():
         raise FileNotFoundError(f"no tuned model in {folder}: run notebooks/08_tune_model.ipynb")
     return json.loads((folder / name).read_text())
-
-
-def _save(
-    folder: Path, model: PeftModel, config: Mapping[str, Any], metrics: Mapping[str, Any]
-) -> None:
-    """Write the adapter, then its description, then the metrics that say it is complete."""
-    (folder / "metrics.json").unlink(missing_ok=True)
-    # Left to itself, peft asks the hub whether the vocabulary was resized.
-    model.save_pretrained(folder, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)
-    for name, content in (("config.json", config), ("metrics.json", metrics)):
-        text = json.dumps(content, indent=1) + "\n"
-        write_whole(folder / name, lambda path, text=text: path.write_text(text))
