@@ -17,6 +17,8 @@ from vital_lib.evaluation import (
     chat_gain_metrics,
     closed_accuracy,
     closed_value,
+    difference_metrics,
+    each_draw,
     image_overlap,
     open_recall,
     pair_values,
@@ -25,7 +27,6 @@ from vital_lib.evaluation import (
     relative_chat_gain,
     relative_scores,
     token_recall,
-    win_rate,
     win_rate_metrics,
     win_values,
 )
@@ -54,15 +55,15 @@ def _questions(*rows):
     )
 
 
-def _answers(said, model="selected", control="none"):
-    rows = [(name, model, control, answer) for name, answer in said.items()]
+def _answers(said, model="selected", control="none", draw=0):
+    rows = [(name, model, control, draw, answer) for name, answer in said.items()]
     return pd.DataFrame(rows, columns=TABLES["answers"].columns)
 
 
 def _scores(model, rows):
     """Rows of question_id -> (reference score, model score)."""
     return pd.DataFrame(
-        [(name, model, "judge", float(r), float(m), "reply") for name, (r, m) in rows.items()],
+        [(name, model, 0, "judge", float(r), float(m), "reply") for name, (r, m) in rows.items()],
         columns=TABLES["chat_scores"].columns,
     )
 
@@ -70,7 +71,7 @@ def _scores(model, rows):
 def _verdicts(winners, other="random", order="both"):
     return pd.DataFrame(
         [
-            (name, "selected", other, "judge", order, winner, None, None)
+            (name, "selected", other, 0, "judge", order, winner, None, None)
             for name, winner in winners.items()
         ],
         columns=TABLES["verdicts"].columns,
@@ -131,7 +132,7 @@ def test_open_recall_asks_the_open_questions_alone():
 
 def test_a_question_answered_twice_is_refused():
     twice = pd.concat([_answers({"q0": "left"}), _answers({"q0": "right"}, control="blank")])
-    with pytest.raises(ValueError, match="question_id 'q0' stands twice"):
+    with pytest.raises(ValueError, match="question_id 'q0', draw 0 stands twice"):
         open_recall(OPEN, twice)
 
 
@@ -289,26 +290,59 @@ def test_a_question_scored_by_two_judges_is_refused():
 # -- win rate ------------------------------------------------------------------------------------
 
 
-def test_a_tie_counts_half_and_an_unread_verdict_counts_nothing():
-    verdicts = _verdicts({"q0": "a", "q1": "a", "q2": "tie", "q3": "b", "q4": None})
-    found = win_rate(OPEN, verdicts)
-    assert found == {"rate": 2.5 / 4, "wins": 2, "ties": 1, "losses": 1, "nulls": 1}
+def _orders(**winners):
+    """Verdicts of both orders: question_id -> (winner in order ab, winner in order ba)."""
+    ab = _verdicts({name: pair[0] for name, pair in winners.items()}, order="ab")
+    return pd.concat([ab, _verdicts({name: pair[1] for name, pair in winners.items()}, order="ba")])
+
+
+def test_each_order_counts_half():
+    verdicts = _orders(
+        q0=("a", "a"), q1=("a", "b"), q2=("a", "tie"), q3=("b", "tie"), q4=("b", "b")
+    )
+    assert win_values(OPEN, verdicts)["value"].tolist() == [1.0, 0.5, 0.75, 0.25, 0.0]
+
+
+def test_a_judge_that_looks_at_the_place_alone_has_a_win_rate_of_one_half():
+    found = win_rate_metrics(OPEN, _orders(q0=("a", "b"), q1=("a", "b"), q2=("b", "a")))
+    assert found["evaluation.win_rate_percent"] == 50.0
+    assert found["evaluation.win_rate_ties"] == 3
+    assert "evaluation.win_rate_decided_percent" not in found
+
+
+def test_a_verdict_unread_in_either_order_counts_nothing():
+    found = win_rate_metrics(OPEN, _orders(q0=("a", "a"), q1=("a", None), q2=(None, None)))
+    assert found["evaluation.win_rate_percent"] == 100.0
+    assert (found["evaluation.win_rate_wins"], found["evaluation.win_rate_nulls"]) == (1, 2)
+
+
+def test_won_among_decided_leaves_the_ties_out():
+    verdicts = _verdicts({"q0": "a", "q1": "a", "q2": "tie", "q3": "b", "q4": None, "q5": "tie"})
+    found = win_rate_metrics(OPEN, verdicts)
+    counts = [found[f"evaluation.win_rate_{name}"] for name in ("wins", "ties", "losses", "nulls")]
+    assert counts == [2, 2, 1, 1]
+    assert found["evaluation.win_rate_percent"] == 60.0
+    assert found["evaluation.win_rate_decided_percent"] == pytest.approx(200 / 3)
 
 
 def test_the_win_rate_is_over_open_questions_only():
     questions = OPEN.assign(kind=["open", "closed", "open", "chat", "open", "open"])
-    found = win_rate(questions, _verdicts({"q0": "a", "q1": "b", "q2": "b", "q3": "b"}))
-    assert found == {"rate": 0.5, "wins": 1, "ties": 0, "losses": 1, "nulls": 0}
+    verdicts = _verdicts({"q0": "a", "q1": "b", "q2": "b", "q3": "b"})
+    assert win_values(questions, verdicts)["value"].tolist() == [1.0, 0.0]
 
 
 def test_a_verdict_in_one_order_alone_is_refused():
     """In the published code one model always stands first."""
-    with pytest.raises(ValueError, match="order 'ab': combine the two orders first"):
-        win_rate(OPEN, _verdicts({"q0": "a"}, order="ab"))
+    with pytest.raises(ValueError, match="'q0' has order 'ab': wanted ab and ba, or both"):
+        win_values(OPEN, _verdicts({"q0": "a"}, order="ab"))
+
+
+def test_one_order_twice_is_refused():
+    with pytest.raises(ValueError, match="order 'ab' stands twice"):
+        win_values(OPEN, pd.concat([_verdicts({"q0": "a"}, order="ab")] * 2))
 
 
 def test_when_no_verdict_was_read_there_is_no_rate():
-    assert win_rate(OPEN, _verdicts({"q0": None, "q1": None}))["rate"] is None
     assert win_rate_metrics(OPEN, _verdicts({"q0": None})) == {
         "evaluation.win_rate_wins": 0,
         "evaluation.win_rate_ties": 0,
@@ -317,10 +351,21 @@ def test_when_no_verdict_was_read_there_is_no_rate():
     }
 
 
-def test_verdicts_of_two_comparisons_are_not_mixed():
-    both = pd.concat([_verdicts({"q0": "a"}), _verdicts({"q0": "b"}, other="unaligned")])
-    with pytest.raises(ValueError, match="2 comparisons"):
-        win_rate(OPEN, both)
+def test_verdicts_of_two_judges_are_not_mixed():
+    verdicts = _verdicts({"q0": "a"})
+    with pytest.raises(ValueError, match=r"judge has \['clinicians', 'judge'\]"):
+        win_rate_metrics(OPEN, pd.concat([verdicts, verdicts.assign(judge="clinicians")]))
+
+
+def test_several_draws_of_a_question_are_one_article_in_the_interval():
+    """Ten draws that agree say no more than one: the interval stays as wide."""
+    one = _verdicts({"q0": "a", "q2": "b", "q4": "a"})
+    ten = pd.concat([one.assign(draw=draw) for draw in range(10)])
+    found, more = (win_rate_metrics(OPEN, verdicts) for verdicts in (one, ten))
+    for end in ("", "_low", "_high"):
+        name = f"evaluation.win_rate_percent{end}"
+        assert more[name] == pytest.approx(found[name])
+    assert more["evaluation.win_rate_wins"] == 20
 
 
 def test_an_unknown_winner_is_refused():
@@ -374,6 +419,42 @@ def test_every_model_and_control_is_measured_and_the_unanswered_are_counted():
     assert found["evaluation.blank_unanswered_selected"] == 2
 
 
+def test_an_open_answer_counts_as_the_mean_of_its_draws():
+    draws = [_answers({"q0": said}, draw=k) for k, said in enumerate(("a nodule", "a cyst", None))]
+    values = open_recall(OPEN.iloc[:1], pd.concat(draws))
+    assert values["value"].tolist() == [pytest.approx(1 / 3)]
+    assert not values["answered"].any()
+
+
+def test_a_chat_score_is_the_mean_over_draws():
+    scores = _scores("selected", {"q0": (10, 5)})
+    both = pd.concat([scores, scores.assign(draw=1, model_score=9.0)])
+    assert relative_scores(CHAT, both)["value"].tolist() == [70.0]
+
+
+def test_a_difference_is_paired_by_question_and_has_the_other_models_name():
+    questions = _questions(*[("open", "?", "left"), ("closed", "Is it?", "yes")] * 3)
+    ids = list(questions["question_id"])
+    right = {name: ("left" if k % 2 == 0 else "yes") for k, name in enumerate(ids)}
+    answers = pd.concat(
+        [
+            _answers(right),
+            _answers(right | {"q0": "right", "q3": "no"}, model="base"),
+            _answers(dict.fromkeys(ids, "none"), control="blank"),
+        ]
+    )
+    found = difference_metrics(questions, answers)
+    assert found["evaluation.open_recall_selected_minus_base"] == pytest.approx(1 / 3)
+    assert found["evaluation.closed_accuracy_selected_minus_base"] == pytest.approx(1 / 3)
+    assert found["evaluation.open_recall_selected_minus_base_low"] == 0.0
+    assert not any("blank" in name for name in found)
+
+
+def test_a_difference_without_the_model_is_refused():
+    with pytest.raises(ValueError, match=r"no answers of model 'selected': there are \['base'\]"):
+        difference_metrics(OPEN, _answers({"q0": "x"}, model="base"))
+
+
 def test_metrics_can_be_recorded(tmp_path):
     questions = _questions(("closed", "Is it?", "yes"), ("open", "What?", "a nodule"))
     accuracy = accuracy_metrics(questions, _answers({"q0": "yes", "q1": "no"}))
@@ -389,8 +470,15 @@ def test_metrics_can_be_recorded(tmp_path):
 class BrightnessReader:
     """Answers with the mean brightness of what it sees, so that a swapped image shows."""
 
-    def answer(self, images, questions, max_new_tokens):
+    def answer(self, images, questions, max_new_tokens, *, temperature=None, seed=0):
         return [f"{q} {np.asarray(i).mean():.0f}" for i, q in zip(images, questions, strict=True)]
+
+
+class Told:
+    """Answers with how it was asked."""
+
+    def answer(self, images, questions, max_new_tokens, *, temperature=None, seed=0):
+        return [f"{question} {temperature} {seed}" for question in questions]
 
 
 @pytest.fixture
@@ -419,12 +507,40 @@ def test_every_question_is_asked_about_its_own_image(shown, tmp_path):
     assert workspace.write("answers", answers) == 6
 
 
+def test_closed_questions_are_greedy_and_the_others_drawn_several_times(shown):
+    folder, questions = shown
+    questions = questions.assign(kind=["open", "closed", "chat", "open", "closed", "chat"])
+    ask = {"resolve": lambda i: folder / i, "name": "told"}
+    answers = answer_questions(Told(), questions, draws=2, seed=5, **ask)
+    assert answers.groupby("draw")["question_id"].agg(list).tolist() == [
+        [f"q{k}" for k in range(6)],
+        ["q0", "q2", "q3", "q5"],
+    ]
+    said = answers.set_index(["draw", "question_id"])["answer"]
+    assert said[0, "q1"] == "Q1 None 5" and said[0, "q0"] == "Q0 0.7 5"
+    assert said[1, "q0"].startswith("Q0 0.7") and said[1, "q0"] != said[0, "q0"]
+    greedy = answer_questions(Told(), questions, temperature=None, **ask)
+    assert greedy["answer"].str.contains("None").all() and set(greedy["draw"]) == {0}
+
+
+@pytest.mark.parametrize("options", [{"draws": 0}, {"draws": 2, "temperature": None}])
+def test_no_draws_and_several_greedy_ones_are_refused(shown, options):
+    with pytest.raises(ValueError, match=r"draws=\d, temperature="):
+        _ask(shown, **options)
+
+
+def test_each_draw_is_judged_by_itself_and_keeps_its_number():
+    answers = pd.concat([_answers({"q0": "x", "q1": "y"}), _answers({"q0": "z"}, draw=1)])
+    found = each_draw(answers, lambda own: own[["question_id", "answer"]].assign(draw=0))
+    assert found.to_numpy().tolist() == [["q0", "x", 0], ["q1", "y", 0], ["q0", "z", 1]]
+
+
 def test_a_blank_image_has_the_same_mean_and_nothing_on_it(shown):
     folder, questions = shown
     seen = []
 
     class Keeper(BrightnessReader):
-        def answer(self, images, questions, max_new_tokens):
+        def answer(self, images, questions, max_new_tokens, **how):
             seen.extend(images)
             return super().answer(images, questions, max_new_tokens)
 
@@ -662,7 +778,7 @@ def test_all_test_images_of_vqa_rad_also_stand_in_its_training_set(realdata, tmp
 def test_a_perfect_model_scores_everything_and_a_contrary_one_nothing(realdata, tmp_path, name):
     questions = read_questions(realdata / "vqa_rad" / name, run=tmp_path)
     perfect = questions[["question_id"]].assign(
-        model="perfect", control="none", answer=questions["reference"]
+        model="perfect", control="none", draw=0, answer=questions["reference"]
     )
     assert open_recall(questions, perfect)["value"].mean() == 1.0
     assert closed_accuracy(questions, perfect)["value"].mean() == 1.0
@@ -670,6 +786,7 @@ def test_a_perfect_model_scores_everything_and_a_contrary_one_nothing(realdata, 
     asked = questions[(questions["kind"] == "closed") & first.notna()]
     contrary = asked[["question_id"]].assign(
         model="contrary",
+        draw=0,
         control="none",
         answer=first[asked.index].map({"yes": "no", "no": "yes"}),
     )

@@ -12,7 +12,6 @@ from vital_lib.judging import (
     NULL_COLUMNS,
     RESPONSES,
     blanked,
-    combine_orders,
     compare_answers,
     compare_drafts,
     nulls,
@@ -411,7 +410,6 @@ def test_no_questions_give_empty_tables_with_their_columns(run):
     pd.testing.assert_frame_equal(scored, empty_frame("chat_scores"))
     compared = compare_answers(none, BOTH, "old", "new", vlm, resolve=run.resolve)
     pd.testing.assert_frame_equal(compared, empty_frame("verdicts"))
-    pd.testing.assert_frame_equal(combine_orders(compared), empty_frame("verdicts"))
 
 
 # ------------------------------------------------------------------ verdicts
@@ -448,26 +446,17 @@ def test_each_question_is_asked_in_both_orders(run):
 def test_a_place_is_mapped_back_to_its_model(run, word, letter):
     verdicts = compare(run, prefers(word))
     assert verdicts["winner"].tolist() == 6 * [letter]
-    assert combine_orders(verdicts)["winner"].tolist() == 3 * [letter]
 
 
 @pytest.mark.parametrize("place", ["first", "second"])
 def test_a_judge_that_looks_at_the_place_alone_decides_nothing(run, place):
     verdicts = compare(run, lambda said: verdict(place))
-    assert sorted(verdicts["winner"]) == ["a", "a", "a", "b", "b", "b"]
-    assert combine_orders(verdicts)["winner"].tolist() == 3 * ["tie"]
+    assert verdicts.groupby("question_id")["winner"].agg(set).tolist() == 3 * [{"a", "b"}]
 
 
 def test_a_tie_is_a_tie_in_either_order(run):
     verdicts = compare(run, lambda said: verdict("tie"))
-    assert set(verdicts["winner"]) == {"tie"} == set(combine_orders(verdicts)["winner"])
-
-
-def test_a_tie_in_one_order_alone_is_a_tie(run):
-    def answer(said):
-        return verdict("tie" if said["Answer 1"].startswith("old") else "first")
-
-    assert combine_orders(compare(run, answer))["winner"].tolist() == 3 * ["tie"]
+    assert verdicts["winner"].tolist() == 6 * ["tie"]
 
 
 @pytest.mark.parametrize("raw", ["The first.", "A", "8 6", '{"winner": "A"}'])
@@ -478,39 +467,6 @@ def test_an_unread_verdict_is_null_and_not_a_tie(run, raw):
     verdicts = compare(run, answer)
     assert verdicts["winner"].isna().tolist() == [False, False, True, False, False, False]
     assert verdicts["rationale"][2].endswith(f"] {raw}") and run.write("verdicts", verdicts) == 6
-    combined = combine_orders(run.read("verdicts"))
-    assert combined["winner"].isna().tolist() == [False, True, False]
-    assert run.write("verdicts", combined) == 3
-
-
-def test_a_single_order_combines_to_null(run):
-    verdicts = compare(run, prefers("new"), count=1).query("order == 'ab'")
-    assert combine_orders(verdicts)["winner"].isna().tolist() == [True]
-
-
-def test_a_persons_verdict_is_combined_already(run):
-    verdicts = compare(run, prefers("new"), count=1)
-    person = verdicts.iloc[:1].assign(judge="a person", order="both", winner="a")
-    combined = combine_orders(pd.concat([verdicts, person]))
-    assert dict(zip(combined["judge"], combined["winner"], strict=True)) == {
-        "a person": "a", "judge": "b"
-    }  # fmt: skip
-    assert set(combined["order"]) == {"both"}
-
-
-def test_two_verdicts_of_one_order_are_refused(run):
-    verdicts = compare(run, prefers("new"), count=1)
-    with pytest.raises(ValueError, match="two verdicts of the same order"):
-        combine_orders(pd.concat([verdicts, verdicts.iloc[:1]]))
-
-
-def test_judges_are_combined_each_by_itself(run):
-    one = compare(run, prefers("new"), count=2)
-    other = compare(run, prefers("old"), count=2).assign(judge="second")
-    combined = combine_orders(pd.concat([one, other]))
-    assert combined.groupby("judge")["winner"].unique().map(list).to_dict() == {
-        "judge": ["b"], "second": ["a"]
-    }  # fmt: skip
 
 
 def test_a_model_is_not_compared_with_itself(run):

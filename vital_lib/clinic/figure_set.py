@@ -25,7 +25,7 @@ from vital_lib.clinic.real import real_figures
 from vital_lib.processes import available_cores, run_calls
 from vital_lib.tables import Workspace, write_whole
 
-BENCHMARK_FIGURES = 100
+BENCHMARK_FIGURES = 200
 RESERVED_SEED = 2**31
 """From here on seeds belong to the training of the clinic's base models; no run may use them."""
 
@@ -43,7 +43,7 @@ def make_figure_set(folder: Path, *, articles: int, seed: int) -> Path:
     """Write figures, benchmark and truth of one run, and return the path of ``figures.jsonl``.
 
     Below `folder`: ``figures.jsonl`` with its ``images/`` (about two phantoms an article, then the
-    real pictures), ``benchmark.jsonl`` with its ``benchmark_images/`` (100 phantoms of articles of
+    real pictures), ``benchmark.jsonl`` with its ``benchmark_images/`` (200 phantoms of articles of
     their own; columns as table ``questions``, images relative to the run folder). The run folder is
     `folder`'s parent; its table ``clinic_truth`` gets a row per phantom. The first articles of a
     longer set are the articles of a shorter one of the same seed.

@@ -196,7 +196,7 @@ class Clinicians:
             figure_id = self._benchmark_figure(image)
             pair = [_answer(texts, model, question_id) for model in (model_a, model_b)]
             winner, rationale = self._verdict(figure_id, question, pair)
-            rows.append((question_id, model_a, model_b, JUDGE, "both", winner, rationale, None))
+            rows.append((question_id, model_a, model_b, 0, JUDGE, "both", winner, rationale, None))
         return pd.DataFrame(rows, columns=TABLES["verdicts"].columns)
 
     def _know(self, figure_id: str, sources: tuple[str, ...]) -> _Figure:

@@ -4,17 +4,22 @@
 reference, ``metrics`` adds up. The package calls no judge: chat scores and verdicts come as rows.
 """
 
-from vital_lib.evaluation.answering import CONTROLS, answer_questions
+from vital_lib.evaluation.answering import (
+    CONTROLS,
+    answer_questions,
+    each_draw,
+    load_and_answer,
+)
 from vital_lib.evaluation.benchmarks import BadQuestion, image_overlap, read_questions
 from vital_lib.evaluation.metrics import (
     accuracy_metrics,
     chat_gain_metrics,
     closed_accuracy,
+    difference_metrics,
     open_recall,
     pair_values,
     relative_chat_gain,
     relative_scores,
-    win_rate,
     win_rate_metrics,
     win_values,
 )
@@ -28,7 +33,10 @@ __all__ = [
     "chat_gain_metrics",
     "closed_accuracy",
     "closed_value",
+    "difference_metrics",
+    "each_draw",
     "image_overlap",
+    "load_and_answer",
     "open_recall",
     "pair_values",
     "read_questions",
@@ -36,7 +44,6 @@ __all__ = [
     "relative_chat_gain",
     "relative_scores",
     "token_recall",
-    "win_rate",
     "win_rate_metrics",
     "win_values",
 ]

@@ -1,7 +1,8 @@
 """Asks a vision-language model a benchmark's questions, with the image, or with a control.
 
-A control shows how much of a score comes from the text alone: the image blanked, or another
-question's image in its place. Knows nothing of references or metrics.
+Closed questions are decoded greedily, open and chat ones sampled, as BioMed-VITAL's published code
+does at 0.7: greedy decoding averages faults of style away. A control shows how much of a score
+comes from the text alone. Knows nothing of references or metrics.
 """
 
 from __future__ import annotations
@@ -11,25 +12,33 @@ import random
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 from PIL import Image
 
 from vital_lib.figures import UnreadableImage, blank, open_image
+from vital_lib.tables import empty_frame
 
 LOG = logging.getLogger(__name__)
 CONTROLS = ("none", "blank", "shuffled")
 _AT_ONCE = 64  # images decoded at a time
+_NEXT_DRAW = 2**32  # between the seeds of two draws, so that no run's seed meets another's draw
 
 
 class AnswersQuestions(Protocol):
     """What is asked: `vital_lib.models.VisionLanguageModel`, or anything that answers alike."""
 
     def answer(
-        self, images: Sequence[Image.Image], questions: Sequence[str], max_new_tokens: int
+        self,
+        images: Sequence[Image.Image],
+        questions: Sequence[str],
+        max_new_tokens: int,
+        *,
+        temperature: float | None = None,
+        seed: int = 0,
     ) -> list[str]:
-        """One answer per image and question."""
+        """One answer per image and question, sampled where there is a temperature."""
 
 
 def answer_questions(
@@ -39,6 +48,8 @@ def answer_questions(
     resolve: Callable[[str], Path],
     name: str,
     control: str = "none",
+    draws: int = 1,
+    temperature: float | None = 0.7,
     seed: int = 0,
     max_new_tokens: int = 48,
     on_answer: Callable[[int], object] | None = None,
@@ -50,37 +61,90 @@ def answer_questions(
         resolve: the file behind an ``image`` value, such as `Workspace.resolve`.
         name: the model's name in the rows.
         control: "none"; "blank", the image as mean grey; or "shuffled", another question's image.
-        seed: of the shuffling.
+        draws: answers drawn to each open and chat question; a closed one has one, greedy.
+        temperature: of the drawn answers; None makes them greedy, too.
+        seed: of the draws and of the shuffling.
         on_answer: called with the number of questions that are done, as they get done.
 
     Returns:
-        Rows of the table ``answers``, in the questions' order. A question whose image cannot be
-        read has no row: it is named in the log and in ``.attrs["unreadable"]`` (question_id ->
-        reason), and the metrics count it as unanswered.
+        Rows of the table ``answers``, by draw and in the questions' order. A question whose image
+        cannot be read has no row: it is named in the log and in ``.attrs["unreadable"]``
+        (question_id -> reason), and the metrics count it as unanswered.
 
     Raises:
-        ValueError: an unknown control, or nothing to shuffle because all questions share an image.
+        ValueError: an unknown control, nothing to shuffle because all questions share an image,
+            no draws, or several greedy ones, which would all be the same.
     """
     if control not in CONTROLS:
         raise ValueError(f"control {control!r}: there are {', '.join(CONTROLS)}")
+    if draws < 1 or (draws > 1 and temperature is None):
+        raise ValueError(f"draws={draws}, temperature={temperature}: wanted 1, or more if sampled")
     shown = _swapped(questions["image"], seed) if control == "shuffled" else {}
 
-    @lru_cache(maxsize=_AT_ONCE)  # a figure's questions follow one another
+    @lru_cache(maxsize=_AT_ONCE)
     def picture(image: str) -> Image.Image:
         opened = open_image(resolve(shown.get(image, image)))
         return blank(opened) if control == "blank" else opened.pixels()
 
-    answers: dict[str, str] = {}
+    answers: dict[tuple[int, str], str] = {}
     unreadable: dict[str, str] = {}
-    for start in range(0, len(questions), _AT_ONCE):
-        part = questions.iloc[start : start + _AT_ONCE]
+    done = 0
+    for _, part in questions.groupby(pd.factorize(questions["image"])[0] // _AT_ONCE):
         pictures = _pictures(part, picture, unreadable)
-        asked = part[part["question_id"].isin(list(pictures))]
-        said = model.answer(list(pictures.values()), list(asked["question"]), max_new_tokens)
-        answers |= zip(pictures, said, strict=True)
+        readable = part[part["question_id"].isin(list(pictures))]
+        # One kind at a time: a batch takes as long as its longest answer.
+        for kind, asked in readable.groupby("kind"):
+            warmth = None if kind == "closed" else temperature
+            for draw in range(1 if warmth is None else draws):
+                said = model.answer(
+                    [pictures[question_id] for question_id in asked["question_id"]],
+                    list(asked["question"]),
+                    max_new_tokens,
+                    temperature=warmth,
+                    seed=seed + draw * _NEXT_DRAW,
+                )
+                answers |= zip([(draw, name) for name in asked["question_id"]], said, strict=True)
+        done += len(part)
         if on_answer is not None:
-            on_answer(start + len(part))
-    return _frame(answers, name, control, unreadable)
+            on_answer(done)
+    frame = _frame(answers, list(questions["question_id"]), name, control)
+    frame.attrs["unreadable"] = unreadable
+    return frame
+
+
+def load_and_answer(
+    base_model: str | Path,
+    folder: str | Path | None,
+    questions: pd.DataFrame,
+    *,
+    on_step: Callable[[int], object] | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """`answer_questions` by a model that is opened here, so that another process can do it all.
+
+    Args:
+        base_model, folder: as in `vital_lib.models.load_model`; None for the base model itself.
+        on_step: as `on_answer` there, by the name that ``processes.run_calls`` gives it.
+        options: of `answer_questions`.
+    """
+    from vital_lib.models import load_model
+
+    model = load_model(base_model, folder)
+    return answer_questions(model, questions, on_answer=on_step, **options)
+
+
+def each_draw(
+    answers: pd.DataFrame, judged: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """What `judged` makes of the answers of one draw, for every draw, in one frame.
+
+    Args:
+        answers: as table ``answers``.
+        judged: answers in, rows of ``chat_scores`` or ``verdicts`` out, such as a call of
+            ``judging.compare_answers``; their column `draw` is written here.
+    """
+    parts = [judged(own).assign(draw=draw) for draw, own in answers.groupby("draw")]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _pictures(
@@ -100,12 +164,15 @@ def _pictures(
 
 
 def _frame(
-    answers: dict[str, str], name: str, control: str, unreadable: dict[str, str]
+    answers: dict[tuple[int, str], str], order: list[str], name: str, control: str
 ) -> pd.DataFrame:
-    rows = [(question_id, name, control, answer) for question_id, answer in answers.items()]
-    frame = pd.DataFrame(rows, columns=["question_id", "model", "control", "answer"], dtype=str)
-    frame.attrs["unreadable"] = unreadable
-    return frame
+    """Rows of ``answers`` from (draw, question_id) -> answer, by draw and in `order`."""
+    place = {question_id: k for k, question_id in enumerate(order)}
+    rows = [
+        (question_id, name, control, draw, answers[draw, question_id])
+        for draw, question_id in sorted(answers, key=lambda key: (key[0], place[key[1]]))
+    ]
+    return pd.DataFrame(rows, columns=list(empty_frame("answers")))
 
 
 def _swapped(images: pd.Series, seed: int) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Metrics of a benchmark: pure functions over rows, matched by question_id and never by place.
 
 Values come one row a question with its ``group_id``, so that ``vital_lib.statistics`` can give
-the interval; the ``*_metrics`` functions return the flat numbers
-of ``metrics.json``. Whatever is left out of a mean is counted. Knows nothing of models or judges.
+the interval over articles; several draws of an answer are averaged first. The ``*_metrics``
+functions return the flat numbers of ``metrics.json``. Whatever is left out of a mean is counted.
+Knows nothing of models or judges.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.evaluation.reading import closed_value, token_recall
-from vital_lib.statistics import Interval, mean_interval, ratio_interval
+from vital_lib.statistics import Interval, difference_interval, mean_interval, ratio_interval
 
 _ENDS = ("estimate", "low", "high")
 _POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0}
+_COMPARED = ["question_id", "model_a", "model_b", "draw", "judge"]
 
 
 def open_recall(questions: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
@@ -28,11 +30,12 @@ def open_recall(questions: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
         answers: as table ``answers``, of one model and control.
 
     Returns:
-        question_id, group_id, value (0 to 1), answered; a question without an answer has value 0
-        and `answered` False.
+        question_id, group_id, value (0 to 1, mean over the draws), answered; an answer that is
+        missing has value 0, and makes `answered` False.
 
     Raises:
-        ValueError: a question answered twice, or answers of which none belongs to `questions`.
+        ValueError: a question answered twice in one draw, or answers of which none belongs to
+            `questions`.
     """
     return _scored(questions, answers, "open", lambda _, wanted, said: token_recall(wanted, said))
 
@@ -40,6 +43,9 @@ def open_recall(questions: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
 def closed_accuracy(questions: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """1 for each closed question answered rightly, else 0; all else as in `open_recall`."""
     return _scored(questions, answers, "closed", closed_value)
+
+
+_MEASURES = {"closed_accuracy": closed_accuracy, "open_recall": open_recall}
 
 
 def relative_scores(questions: pd.DataFrame, chat_scores: pd.DataFrame) -> pd.DataFrame:
@@ -50,20 +56,21 @@ def relative_scores(questions: pd.DataFrame, chat_scores: pd.DataFrame) -> pd.Da
         chat_scores: as table ``chat_scores``, of one judge. Rows with a null score are left out.
 
     Returns:
-        question_id, group_id, model, value (percent).
+        question_id, group_id, model, value (percent, mean over the draws).
 
     Raises:
-        ValueError: a question scored twice for a model, or a reference score that is not positive.
+        ValueError: a question scored twice for a model's draw, or a reference score that is not
+            positive.
     """
-    _refuse_twice(chat_scores, ["question_id", "model"])
+    _refuse_twice(chat_scores, ["question_id", "model", "draw"])
     read = chat_scores.dropna(subset=["reference_score", "model_score"])
     if (read["reference_score"] <= 0).any():
         bad = read["reference_score"].min()
         raise ValueError(f"reference_score {bad!r}: scores run from 1 to 10")
     value = 100 * read["model_score"].astype(float) / read["reference_score"].astype(float)
-    return _with_groups(questions, read.assign(value=value))[
-        ["question_id", "group_id", "model", "value"]
-    ]
+    rows = _with_groups(questions, read.assign(value=value))
+    keys = ["question_id", "group_id", "model"]
+    return rows.groupby(keys, sort=False)["value"].mean().reset_index()
 
 
 def relative_chat_gain(
@@ -89,47 +96,40 @@ def pair_values(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 
 def win_values(questions: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Points of model_a by open question: 1 for a win, 0.5 for a tie, 0 for a loss.
+    """Points of model_a by open question and draw: the mean over both orders.
+
+    A win is 1, a tie 0.5, a loss 0. A win in one order and a loss in the other make 0.5, so that
+    standing first gains nothing; a win and a tie make 0.75.
 
     Args:
         questions: as table ``questions``; verdicts on other than open ones are left aside.
-        verdicts: as table ``verdicts``, order "both". Rows with a null winner are left out.
+        verdicts: as table ``verdicts``: orders ab and ba of a judge, or both of a person. What has
+            a null winner in either order is left out.
 
     Returns:
-        question_id, group_id, model_a, model_b, judge, value.
+        question_id, group_id, model_a, model_b, draw, judge, value.
 
     Raises:
-        ValueError: a row of a single order, a question twice, or an unknown winner.
+        ValueError: an order that stands twice or without the other, or an unknown winner.
     """
-    decided = _open_verdicts(questions, verdicts).dropna(subset="winner")
-    unknown = set(decided["winner"]) - set(_POINTS)
+    unknown = set(verdicts["winner"].dropna()) - set(_POINTS)
     if unknown:
         raise ValueError(f"winner {sorted(unknown)[0]!r}: wanted a, b, tie, or null")
-    columns = ["question_id", "group_id", "model_a", "model_b", "judge", "value"]
-    return decided.assign(value=decided["winner"].map(_POINTS).astype(float))[columns]
-
-
-def win_rate(questions: pd.DataFrame, verdicts: pd.DataFrame) -> dict[str, float | int | None]:
-    """How often model_a wins against model_b: (wins + half the ties) / verdicts that were read.
-
-    Args:
-        questions, verdicts: as in `win_values`, of one judge and one pair of models.
-
-    Returns:
-        rate (0 to 1, None where nothing was read), wins, ties, losses, nulls.
-
-    Raises:
-        ValueError: as `win_values`; also verdicts of several judges or pairs of models.
-    """
-    compared = verdicts[["judge", "model_a", "model_b"]].drop_duplicates()
-    if len(compared) > 1:
-        raise ValueError(f"verdicts of {len(compared)} comparisons: give one judge and one pair")
-    values = win_values(questions, verdicts)["value"]
-    counts = {name: int((values == points).sum()) for name, points in
-              (("wins", 1.0), ("ties", 0.5), ("losses", 0.0))}  # fmt: skip
-    nulls = len(_open_verdicts(questions, verdicts)) - len(values)
-    rate = float(values.mean()) if len(values) else None
-    return {"rate": rate, **counts, "nulls": nulls}
+    rows = _with_groups(questions[questions["kind"] == "open"], verdicts)
+    _refuse_twice(rows, [*_COMPARED, "order"])
+    points = rows["winner"].map(_POINTS).astype(float)
+    by = rows.assign(value=points, read=points.notna()).groupby(_COMPARED, sort=False)
+    orders = by["order"].agg(lambda order: "".join(sorted(order)))
+    alone = orders[~orders.isin(["abba", "both"])]
+    if len(alone):
+        raise ValueError(
+            f"question {alone.index[0][0]!r} has order {alone.iloc[0]!r}: wanted ab and ba, or "
+            "both; in one order alone the answer shown first gains by it"
+        )
+    found = by.agg(group_id=("group_id", "first"), value=("value", "mean"), read=("read", "all"))
+    found = found.reset_index()
+    columns = ["question_id", "group_id", *_COMPARED[1:], "value"]
+    return found[found["read"].astype(bool)][columns].reset_index(drop=True)
 
 
 def accuracy_metrics(
@@ -145,13 +145,38 @@ def accuracy_metrics(
     for (model, control), own in answers.groupby(["model", "control"], sort=False):
         prefix = "" if control == "none" else f"{control}_"
         unanswered = 0
-        for name, measure in (("closed_accuracy", closed_accuracy), ("open_recall", open_recall)):
+        for name, measure in _MEASURES.items():
             values = measure(questions, own)
             unanswered += int((~values["answered"]).sum())
             if len(values):
                 interval = mean_interval(values["value"], values["group_id"], seed=seed)
                 found |= interval.metrics(f"evaluation.{prefix}{name}_{model}")
         found[f"evaluation.{prefix}unanswered_{model}"] = unanswered
+    return found
+
+
+def difference_metrics(
+    questions: pd.DataFrame, answers: pd.DataFrame, *, model: str = "selected", seed: int = 0
+) -> dict[str, float]:
+    """What closed accuracy and open recall of `model` are above every other model's, 0 to 1.
+
+    Both models answer the same questions, so the interval is of the paired difference. Names:
+    ``evaluation.open_recall_<model>_minus_<other>`` and ``..closed_accuracy_<model>_minus_..``.
+
+    Raises:
+        ValueError: `answers` has none of `model` (with its image), or as `open_recall`.
+    """
+    seen = answers[answers["control"] == "none"]
+    if model not in set(seen["model"]):
+        raise ValueError(f"no answers of model {model!r}: there are {sorted(set(seen['model']))}")
+    found: dict[str, float] = {}
+    for name, measure in _MEASURES.items():
+        own = measure(questions, seen[seen["model"] == model])
+        for other, theirs in seen[seen["model"] != model].groupby("model", sort=False):
+            pairs = pair_values(own, measure(questions, theirs))
+            if len(pairs):
+                apart = difference_interval(pairs["a"], pairs["b"], pairs["group_id"], seed=seed)
+                found |= apart.metrics(f"evaluation.{name}_{model}_minus_{other}")
     return found
 
 
@@ -188,24 +213,41 @@ def win_rate_metrics(
     usual: str = "random",
     seed: int = 0,
 ) -> dict[str, float]:
-    """Win rates of each comparison of one judge in percent, with intervals, ties and nulls.
+    """Win rates of each comparison of one judge in percent, with intervals and counts.
+
+    The win rate is the mean of `win_values`; "won among decided" leaves the ties out: wins / (wins
+    + losses). A win is a value above 0.5, a tie one of 0.5, a loss one below.
 
     Names: ``evaluation.win_rate_percent`` against the `usual` baseline,
     ``evaluation.win_rate_<other>_percent`` against another model; `name` (of a judge) goes before
-    it: ``evaluation.win_rate_<name>_<other>_percent``. Names that end in ``_wins``, ``_ties``,
-    ``_losses`` and ``_nulls`` are counts.
+    it: ``evaluation.win_rate_<name>_<other>_percent``. For ``_percent`` there is also
+    ``_decided_percent`` (won among decided), and the counts ``_wins``, ``_ties``, ``_losses`` and
+    ``_nulls`` (unread in either order).
+
+    Raises:
+        ValueError: as `win_values`; also verdicts of several judges or of several models a.
     """
+    for column in ("judge", "model_a"):
+        if verdicts[column].nunique() > 1:
+            raise ValueError(f"{column} has {sorted(set(verdicts[column]))}: give one at a time")
     found: dict[str, float] = {}
     for other, own in verdicts.groupby("model_b", sort=False):
         values = win_values(questions, own)
-        counts = win_rate(questions, own)
+        value, groups = values["value"], values["group_id"]
         stem = "_".join(part for part in ("win_rate", name) if part)
+        won, decided = value > 0.5, value != 0.5
         if len(values):
-            rate = mean_interval(100 * values["value"], values["group_id"], seed=seed)
+            rate = mean_interval(100 * value, groups, seed=seed)
             found |= _percent(rate, stem, other, usual)
         short = stem if other == usual else f"{stem}_{other}"
-        del counts["rate"]  # it is in `found`, with its interval
-        found |= {f"evaluation.{short}_{count}": number for count, number in counts.items()}
+        if decided.any():
+            rate = ratio_interval(100 * won, decided, groups, seed=seed)
+            found |= rate.metrics(f"evaluation.{short}_decided_percent")
+        asked = _with_groups(questions[questions["kind"] == "open"], own)
+        nulls = len(asked.drop_duplicates(_COMPARED)) - len(values)
+        counts = {"wins": won, "ties": ~decided, "losses": decided & ~won}
+        found |= {f"evaluation.{short}_{count}": int(of.sum()) for count, of in counts.items()}
+        found[f"evaluation.{short}_nulls"] = nulls
     return found
 
 
@@ -221,30 +263,22 @@ def _scored(
     value: Callable[[str, str, str], float],
 ) -> pd.DataFrame:
     """One row per question of `kind`, its answer looked up by question_id."""
-    _refuse_twice(answers, ["question_id"])
+    _refuse_twice(answers, ["question_id", "draw"])
     _refuse_twice(questions, ["question_id"])
-    said = dict(zip(answers["question_id"], answers["answer"], strict=True))
+    said = answers.groupby("question_id")["answer"].agg(list).to_dict()
     if said and not set(said) & set(questions["question_id"]):
         raise ValueError(f"no answer belongs to these questions, such as {next(iter(said))!r}")
     rows = []
     for row in questions[questions["kind"] == kind].itertuples():
-        answer: Any = said.get(row.question_id)
-        answered = isinstance(answer, str)
-        points = value(row.question, row.reference, answer) if answered else 0.0
-        rows.append((row.question_id, row.group_id, points, answered))
+        given: list[Any] = said.get(row.question_id, [None])
+        answered = [isinstance(answer, str) for answer in given]
+        points = [
+            value(row.question, row.reference, answer) if is_one else 0.0
+            for answer, is_one in zip(given, answered, strict=True)
+        ]
+        rows.append((row.question_id, row.group_id, sum(points) / len(points), all(answered)))
     columns = {"question_id": str, "group_id": str, "value": float, "answered": bool}
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
-
-
-def _open_verdicts(questions: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    single = verdicts[verdicts["order"] != "both"]
-    if len(single):
-        raise ValueError(
-            f"order {single['order'].iloc[0]!r}: combine the two orders first "
-            "(judging.combine_orders), or the answer shown first gains by it"
-        )
-    _refuse_twice(verdicts, ["question_id", "model_a", "model_b", "judge"])
-    return _with_groups(questions[questions["kind"] == "open"], verdicts)
 
 
 def _with_groups(questions: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -262,5 +296,6 @@ def _with_groups(questions: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 def _refuse_twice(rows: pd.DataFrame, key: list[str]) -> None:
     twice = rows[rows.duplicated(key)]
     if len(twice):
-        named = ", ".join(f"{name} {twice.iloc[0][name]!r}" for name in key)
+        first = twice[key].to_dict("records")[0]
+        named = ", ".join(f"{name} {value!r}" for name, value in first.items())
         raise ValueError(f"{named} stands twice: give one model, control and judge at a time")

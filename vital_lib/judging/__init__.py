@@ -7,7 +7,6 @@ measured beside people (``measures``). The package knows nothing of the selector
 from vital_lib.judging.asking import (
     NULL_COLUMNS,
     RESPONSES,
-    combine_orders,
     compare_answers,
     compare_drafts,
     nulls,
@@ -34,7 +33,6 @@ __all__ = [
     "blank_falls",
     "blanked",
     "calibration",
-    "combine_orders",
     "compare_answers",
     "compare_drafts",
     "consistency",

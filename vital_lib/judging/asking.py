@@ -81,7 +81,8 @@ def score_answers(
         options: as for `rate_candidates`.
 
     Returns:
-        Rows of the table chat_scores, one per model and question; null where unread.
+        Rows of the table chat_scores, one per model and question; null where unread. `draw` is 0:
+        give the answers of one draw at a time (``evaluation.each_draw``).
 
     Raises:
         ValueError: a model answered one of the questions twice, or not at all.
@@ -177,36 +178,6 @@ def compare_drafts(
     return compare_answers(questions, answers, *RESPONSES, vlm, resolve=resolve, **options)
 
 
-def combine_orders(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """One verdict of the two orders: where they disagree it is a tie, so place wins nothing.
-
-    Args:
-        verdicts: rows of the table verdicts; those of order "both" stay as they are.
-
-    Returns:
-        Rows of the table verdicts with order "both"; `winner` is null if either order's is, or is
-        missing. Rationale and reply_id are null: the words stay with the single verdicts.
-
-    Raises:
-        ValueError: one order stands twice for a question, pair of models and judge.
-    """
-    names = ["question_id", "model_a", "model_b", "judge"]
-    single = verdicts[verdicts["order"] != "both"]
-    twice = single[single.duplicated([*names, "order"])]
-    if len(twice):
-        raise ValueError(f"two verdicts of the same order: {twice.iloc[0][names].to_dict()}")
-    both = []
-    for key, group in single.groupby(names, sort=False):
-        winners = [winner for winner in group["winner"] if not pd.isna(winner)]
-        agreed = winners[0] if len(set(winners)) == 1 else "tie"
-        combined = {"order": "both", "winner": agreed if len(winners) == 2 else None}
-        empty = {"rationale": None, "reply_id": None}
-        both.append(dict(zip(names, key, strict=True)) | combined | empty)
-    kept = verdicts[verdicts["order"] == "both"]
-    frames = [frame for frame in (kept, _frame(both, "verdicts")) if len(frame)]
-    return pd.concat(frames, ignore_index=True) if frames else empty_frame("verdicts")
-
-
 def nulls(**asked: pd.DataFrame) -> pd.DataFrame:
     """What the judge did not say, to be looked at; ``unread_again`` asks for it once more.
 
@@ -234,14 +205,14 @@ def _rating_request(candidate: Row, figure: Row, repeat: int) -> Request:
 
 def _score_request(model: str, question: Row, answer: str) -> Request:
     words = {"reference": question["reference"], "answer": answer}
-    row = {"question_id": question["question_id"], "model": model}
+    row = {"question_id": question["question_id"], "model": model, "draw": 0}
     asked = partial(chat_score_prompt, question["question"], **words)
     return Request(row, question["image"], asked)
 
 
 def _verdict_request(models: Row, question: Row, order: str, first: str, second: str) -> Request:
     words = {"reference": question["reference"], "first": first, "second": second}
-    row = {"question_id": question["question_id"], **models, "order": order}
+    row = {"question_id": question["question_id"], **models, "draw": 0, "order": order}
     return Request(row, question["image"], partial(verdict_prompt, question["question"], **words))
 
 
