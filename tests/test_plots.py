@@ -46,6 +46,10 @@ EVALUATION = {
     "evaluation.blank_closed_accuracy_selected": 0.45,
 }
 WINS = {"evaluation.win_rate_percent": 63.0, "evaluation.win_rate_unaligned_percent": 70.0}
+CLAIMS = pd.DataFrame(
+    [("a", "x", 5, 2, 8), ("a", "y", 1, -1, 3), ("b", "x", -4, -6, -1)],
+    columns=["measured", "against", "estimate", "low", "high"],
+)
 FIGURES = pd.DataFrame(
     {
         "figure_id": ["f1", "f2", "f3", "f4"],
@@ -87,6 +91,7 @@ EVERY_PLOT = {
     "loss_curves": lambda: plots.loss_curves({"selected": [3.0, 2.0, 1.5], "mine": [3.0, 2.5]}),
     "evaluation_bars": lambda: plots.evaluation_bars(EVALUATION),
     "win_rate_bars": lambda: plots.win_rate_bars(WINS),
+    "claims_forest": lambda: plots.claims_forest(CLAIMS),
 }
 
 
@@ -158,10 +163,19 @@ def test_win_rates_by_the_judge_and_by_clinicians_stand_together():
     axes = plots.win_rate_bars(both).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert dict(zip(names, _bar_widths(axes), strict=True)) == {
-        "clinicians, over random sample": 58,
-        "judge, over unaligned": 70,
-        "judge, over random sample": 63,
+        "simulated clinicians, over random sample": 58,
+        "second judge, over unaligned": 70,
+        "second judge, over random sample": 63,
     }
+
+
+def test_a_claim_is_coloured_only_where_its_interval_leaves_zero_out():
+    axes = plots.claims_forest(CLAIMS.assign(seed0=[4, 2, -3]), ["seed0"]).axes[0]
+    colours = [line.get_color() for line in axes.lines if line.get_marker() == "o"]
+    assert len(set(colours)) == 3
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["over x", "over y", "over x"]
+    assert [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"] == ["a", "b"]
+    assert "single runs" in axes.get_xlabel()
 
 
 def test_the_blank_image_control_is_a_line_across_the_closed_questions():

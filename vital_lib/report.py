@@ -16,6 +16,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from vital_lib import figures, plots
+from vital_lib.claims import claims
 from vital_lib.tables import TABLES, Workspace, write_whole
 
 STAGES = {
@@ -55,6 +56,7 @@ def write_report(workspace: Workspace) -> Path:
     )
     page = environment.get_template("report_template.html").render(
         run=workspace.path.name,
+        claims=claims(workspace.metrics, simulated=_simulated(workspace)).to_dict("records"),
         sections=_sections(workspace),
         pictures={name: _png(figure) for name, figure in _pictures(workspace).items()},
         examples=_examples(workspace),
@@ -106,6 +108,9 @@ def _pictures(workspace: Workspace) -> dict[str, Any]:
     ):
         if needed in metrics:
             made[stage] = draw(metrics)
+    shown = claims(metrics, simulated=_simulated(workspace))
+    if len(shown):
+        made["claims"] = plots.claims_forest(shown)
     if workspace.has("ratings"):
         made["judge"] = plots.rating_distribution(workspace.read("ratings"))
     return made

@@ -33,8 +33,8 @@ from vital_lib.plots._canvas import (
     canvas,
     legend_below_title,
     styled,
-    value_of,
 )
+from vital_lib.plots._evaluation import MODELS, claims_forest, evaluation_bars, win_rate_bars
 from vital_lib.plots._judge import judge_probes
 from vital_lib.plots._overview import pipeline_overview
 from vital_lib.plots._sums import on_a_plane, wilson
@@ -50,6 +50,7 @@ __all__ = [
     "accepted_share_by_arm",
     "agreement_bars",
     "agreement_forest",
+    "claims_forest",
     "cluster_map",
     "evaluation_bars",
     "figure_grid",
@@ -79,12 +80,6 @@ MODALITY_NAMES = {
 MODALITY_COLOURS = dict(
     zip(MODALITY_NAMES, [BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY], strict=True)
 )
-_MODELS = {
-    "base": ("base model, untuned", PALE),
-    "unaligned": ("tuned, unaligned", GREY),
-    "random": ("tuned, random sample", ORANGE),
-    "selected": ("tuned, selected set", BLUE),
-}
 
 
 def modality_of(modalities: Sequence[str]) -> str:
@@ -330,7 +325,7 @@ def loss_curves(losses: Mapping[str, Sequence[float]], *, log: bool = False) -> 
     figure, axes = canvas(6.8, 3.6)
     palette = list(MODALITY_COLOURS.values())
     for place, (model, values) in enumerate(losses.items()):
-        name, colour = _MODELS.get(model, (model, palette[place % len(palette)]))
+        name, colour = MODELS.get(model, (model, palette[place % len(palette)]))
         steps = range(1, len(values) + 1)
         smooth = pd.Series(values, dtype=float).ewm(span=max(2, len(values) // 20)).mean()
         axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
@@ -345,37 +340,6 @@ def loss_curves(losses: Mapping[str, Sequence[float]], *, log: bool = False) -> 
     axes.margins(x=0.01)
     legend_below_title(axes)
     return figure
-
-
-@styled
-def evaluation_bars(metrics: Mapping[str, float]) -> Figure:
-    """Closed accuracy and open recall of the models, with the blank-image control."""
-    figure, (closed, opened) = canvas(11.6, 2.9, 1, 2)
-    for axes, metric, title, label in (
-        (closed, "closed_accuracy", "Closed questions", "accuracy"),
-        (opened, "open_recall", "Open questions", "token recall of the reference"),
-    ):
-        named = {f"evaluation.{metric}_{model}": bar for model, bar in _MODELS.items()}
-        bars(axes, metrics, named, title, label)
-        axes.set_title(title, pad=25)
-    blank = 100 * value_of(metrics, "evaluation.blank_closed_accuracy_selected")
-    if not math.isnan(blank):
-        closed.axvline(blank, label=f"selected set, image blanked: {blank:.1f} %", **DASHED)
-        legend_below_title(closed)
-    return figure
-
-
-@styled
-def win_rate_bars(metrics: Mapping[str, float]) -> Figure:
-    """Win rates (ties count half) of the model tuned on the selected set, by who judged."""
-    named = {
-        "evaluation.win_rate_clinicians_unaligned_percent": ("clinicians, over unaligned", SKY),
-        "evaluation.win_rate_clinicians_percent": ("clinicians, over random sample", SKY),
-        "evaluation.win_rate_unaligned_percent": ("judge, over unaligned", BLUE),
-        "evaluation.win_rate_percent": ("judge, over random sample", BLUE),
-    }
-    title = "Wins of the model tuned on the selected set"
-    return _one(metrics, named, title, "win rate", line=(50, "as often as not"), unit=1)
 
 
 def _one(

@@ -1,0 +1,116 @@
+"""The tuned models' figures, their wins, and the claims of a run or of several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from vital_lib.plots._canvas import (
+    BESIDE,
+    BLUE,
+    DASHED,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PINK,
+    RED,
+    SKY,
+    bars,
+    canvas,
+    legend_below_title,
+    styled,
+    value_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MODELS = {
+    "base": ("base model, untuned", PALE),
+    "unaligned": ("tuned, unaligned", GREY),
+    "random": ("tuned, random sample", ORANGE),
+    "judge_top": ("tuned, judge's top", PINK),
+    "oracle": ("tuned, no errors (oracle)", GREEN),
+    "selected": ("tuned, selected set", BLUE),
+}
+"""The names and colours of the models that are compared."""
+
+_OVER = {"base": "base model", "oracle": "oracle", "judge_top": "judge's top"}
+_OVER |= {"unaligned": "unaligned", "random": "random sample"}
+
+
+@styled
+def evaluation_bars(metrics: Mapping[str, float]) -> Figure:
+    """Closed accuracy and open recall of the models, with the blank-image control."""
+    models = sum(f"evaluation.open_recall_{model}" in metrics for model in MODELS)
+    figure, (closed, opened) = canvas(11.6, 1.4 + 0.38 * models, 1, 2)
+    for axes, metric, title, label in (
+        (closed, "closed_accuracy", "Closed questions", "accuracy"),
+        (opened, "open_recall", "Open questions", "token recall of the reference"),
+    ):
+        named = {f"evaluation.{metric}_{model}": bar for model, bar in MODELS.items()}
+        bars(axes, metrics, named, title, label)
+        axes.set_title(title, pad=25)
+    blank = 100 * value_of(metrics, "evaluation.blank_closed_accuracy_selected")
+    if not math.isnan(blank):
+        closed.axvline(blank, label=f"selected set, image blanked: {blank:.1f} %", **DASHED)
+        legend_below_title(closed)
+    return figure
+
+
+@styled
+def win_rate_bars(metrics: Mapping[str, float]) -> Figure:
+    """Win rates (each order counts half) of the model tuned on the selected set, by who judged."""
+    named = {}
+    for judge, who, colour in (
+        ("_clinicians", "simulated clinicians", SKY),
+        ("", "second judge", BLUE),
+    ):
+        for model, words in _OVER.items():
+            against = "" if model == "random" else f"_{model}"
+            name = f"evaluation.win_rate{judge}{against}_percent"
+            named[name] = (f"{who}, over {words}", colour)
+    rows = sum(name in metrics for name in named)
+    figure, axes = canvas(7.6, 1.57 + 0.38 * rows)
+    title = "Wins of the model tuned on the selected set"
+    bars(axes, metrics, named, title, "win rate", line=(50, "as often as not"), unit=1)
+    return figure
+
+
+@styled
+def claims_forest(claims: pd.DataFrame, seeds: Sequence[str] = ()) -> Figure:
+    """Every claim's difference with its interval; those whose interval leaves 0 out are coloured.
+
+    Args:
+        claims: measured, against, estimate, low, high (points), as of `vital_lib.claims.claims`.
+        seeds: columns of single runs' estimates, drawn as pale marks on the claim's line.
+    """
+    titles = claims["measured"].ne(claims["measured"].shift())
+    places = [k + 0.9 * above for k, above in enumerate(titles.cumsum() - 1)]
+    figure, axes = canvas(9.6, 0.9 + 0.3 * (places[-1] + 1))
+    axes.axvline(0, color=INK, linewidth=0.8)
+    for place, title, row in zip(places, titles, claims.to_dict("records"), strict=True):
+        colour = BLUE if row["low"] > 0 else RED if row["high"] < 0 else GREY
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.8)
+        own = [row[seed] for seed in seeds]
+        axes.plot(own, [place] * len(own), "|", color=PALE, markersize=9, markeredgewidth=2)
+        axes.plot(row["estimate"], place, "o", color=colour, markersize=5.5)
+        text = f"{row['estimate']:+.1f}  ({row['low']:.1f} to {row['high']:.1f})"
+        axes.annotate(text, (1, place), (9, 0), xycoords=("axes fraction", "data"), **BESIDE)
+        if title:
+            above = (0, place - 0.85)
+            axes.annotate(row["measured"], above, xycoords=("axes fraction", "data"), va="center",
+                          weight="bold", fontsize=8.5)  # fmt: skip
+    axes.set_yticks(places, [f"over {name}" for name in claims["against"]])
+    axes.set_ylim(places[-1] + 0.6, -1.4)
+    axes.grid(False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.set_title("The model, the selected set and the selector against others")
+    marks = " (pale marks: single runs)" if len(seeds) else ""
+    axes.set_xlabel(f"difference in points, with 95 % interval over articles{marks}")
+    return figure
