@@ -117,7 +117,7 @@ def test_the_wording_is_not_the_benchmarks():
 @pytest.mark.parametrize(
     "sentence",
     [
-        *itertools.chain(*asides.KNOWLEDGE.values()),
+        *(text for known in asides.KNOWLEDGE.values() for texts in known for text in texts),
         *itertools.chain(*asides.TRAITS.values()),
         *asides.GENERAL,
     ],

@@ -14,14 +14,15 @@ from math import prod
 from random import Random
 
 from vital_lib.clinic.asides import (
+    CAPTION_LEADS,
     CERTAIN_ENDS,
     CERTAIN_SENTENCES,
     GENERAL,
-    KNOWLEDGE,
-    QUOTE_LEADS,
-    TRAITS,
+    MENTION_LEADS,
     VAGUE,
     VAGUE_MORE,
+    knowledge_of,
+    traits_of,
 )
 from vital_lib.clinic.asking import Question, Subject, values_of
 from vital_lib.clinic.lexicon import (
@@ -32,6 +33,7 @@ from vital_lib.clinic.lexicon import (
     read_answer,
     style_faults,
 )
+from vital_lib.clinic.question_kinds import Kind
 from vital_lib.clinic.rates import Rates
 from vital_lib.clinic.terms import listed
 from vital_lib.clinic.wording import (
@@ -45,6 +47,8 @@ from vital_lib.clinic.wording import (
 _WORD = re.compile(r"[^\W_]+")
 _RUN = 8  # consecutive words that count as copied (lexicon.style_faults)
 _LONGEST_QUOTE = 13  # words
+_STOPS = (".", ",", ";", ":")
+_JOINING = frozenset({"with", "from", "that", "which", "into", "over", "under", "their", "this"})
 _SPREAD = 7.0  # standard deviation, in words, of the length aimed at
 _SHORTEST = 6  # words
 _NEAR = 4  # a response that lacks fewer words than this is long enough
@@ -162,7 +166,8 @@ def _words(
     text, copied = "", False
     for _ in range(_REWORDINGS):
         if vague:
-            text = _filled_up([rng.choice(VAGUE)], VAGUE_MORE, 1, manner.words, rng)
+            more = (rng.choice(VAGUE_MORE),)
+            text = _filled_up([rng.choice(VAGUE)], more, 1, manner.words, rng)
         else:
             text = _stated(subject, question, wrong, manner, rng)
         copied = not _runs(text).isdisjoint(_source_runs(subject.shown.sources))
@@ -178,31 +183,44 @@ def _stated(
     kind = question.kind
     facts = _claimed(subject, question, wrong, rng)
     phrases = subject.phrases(facts, rng)
-    reasons = kind.name.startswith("reasoning")
-    asides = GENERAL
-    if kind.asks == ("modality",):
-        asides = (*TRAITS[facts["modality"]], rng.choice(GENERAL))
-    elif kind.asks or reasons:
-        asides = (*KNOWLEDGE[facts["finding"]], rng.choice(GENERAL))
     if kind.closed and kind.asks:
         core = _closed_core(subject, question, wrong, phrases, rng)
     elif "finding" in kind.asks and facts["finding"] == NO_FINDING:
         core = phrases.fill(rng.choice(NOTHING_FOUND if len(kind.asks) == 1 else NOTHING_DESCRIBED))
     else:
         core = _open_core(subject, question, phrases, rng)
-    told = [core]
-    if reasons:
-        told.append(rng.choice(KNOWLEDGE[facts["finding"]]))
-    return _filled_up(told, asides, _MOST_ASIDES, manner.words, rng)
+    asides = _asides(subject, kind, facts, rng)
+    return _filled_up([core], asides, _MOST_ASIDES, manner.words, rng)
+
+
+def _asides(
+    subject: Subject, kind: Kind, facts: Mapping[str, str | int], rng: Random
+) -> tuple[str, ...]:
+    """What can be said beside the point: of the image, of the finding in its organ, of any figure.
+
+    What holds of any figure comes last.
+    """
+    special: tuple[str, ...] = ()
+    if kind.asks == ("modality",):
+        special = traits_of(str(facts["modality"]), subject.scene)
+    elif "finding" in facts:
+        known = knowledge_of(str(facts["finding"]), subject.scene.organ)
+        special = getattr(known, kind.knows) if kind.knows else sum(known, ())
+    return (*rng.sample(special, len(special)), *rng.sample(GENERAL, len(GENERAL)))
 
 
 def _open_core(subject: Subject, question: Question, phrases: Phrases, rng: Random) -> str:
     """The answering sentence of an open question, or of one about the figure's terms."""
     kind = question.kind
-    terms = subject.background if kind.name == "background" else subject.terms
-    if terms:
-        chosen = rng.sample(terms, min(len(terms), rng.choice((1, 2, 2, 3))))
-        phrases["terms"] = phrases["background"] = listed(chosen)
+    if kind.knows:
+        known = knowledge_of(str(phrases.facts["finding"]), subject.scene.organ)
+        return rng.choice(getattr(known, kind.knows))
+    if kind.question_type.startswith("topic"):
+        terms = subject.terms
+        if question.proposed in terms:
+            phrases["terms"] = str(question.proposed)
+        else:
+            phrases["terms"] = listed(rng.sample(terms, min(len(terms), rng.choice((1, 1, 2)))))
     if not kind.closed:
         return phrases.fill(rng.choice(kind.answers))
     if question.proposed in subject.terms:
@@ -236,9 +254,9 @@ def _closed_core(
 def _filled_up(
     told: list[str], asides: tuple[str, ...], most: int, words: float, rng: Random
 ) -> str:
-    """The sentences `told`, then asides while more words are wanted."""
+    """The sentences `told`, then asides in their order while more words are wanted."""
     wanted = max(_SHORTEST, rng.gauss(words, _SPREAD))
-    spare = [aside for aside in rng.sample(asides, len(asides)) if aside not in told]
+    spare = [aside for aside in asides if aside not in told]
     for aside in spare[:most]:
         if len(" ".join(told).split()) + _NEAR >= wanted:
             break
@@ -271,7 +289,8 @@ def _with_quote(
     windows = _windows(subject.shown.sources)
     for window in rng.sample(windows, min(3, len(windows))):
         quote = window[: rng.choice(_ends(window))]
-        quoting = f"{text} {rng.choice(QUOTE_LEADS).format(quote=quote[0].upper() + quote[1:])}"
+        leads = CAPTION_LEADS if window in subject.shown.caption else MENTION_LEADS
+        quoting = f"{text} {rng.choice(leads).format(quote=quote[0].upper() + quote[1:])}"
         claims = read_answer(question.text, quoting)
         if contradictions(claims, subject.facts) == _ordered(wrong):
             return quoting
@@ -279,9 +298,11 @@ def _with_quote(
 
 
 def _ends(window: str) -> list[int]:
-    """Where a quotation can stop: at punctuation if there is any, else behind any word."""
-    ends = [match.end() for match in _WORD.finditer(window)][_RUN - 1 :]
-    return [end for end in ends if window[end : end + 1] in (".", ",", ";", ":")] or ends
+    """Where a quotation can stop: at punctuation, or else behind any word of weight."""
+    words = list(_WORD.finditer(window))[_RUN - 1 :]
+    stops = [word.end() for word in words if window[word.end() : word.end() + 1] in _STOPS]
+    whole = [word.end() for word in words if len(word[0]) > 3 and word[0].lower() not in _JOINING]
+    return stops or whole or [words[-1].end()]
 
 
 @lru_cache(maxsize=1024)

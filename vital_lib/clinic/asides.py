@@ -6,211 +6,324 @@ holds every one of them to that. Knows nothing of rates, of requests or of facts
 
 from __future__ import annotations
 
-KNOWLEDGE = {
-    "nodule": (
-        "A smooth margin speaks for a slow process, a spiculated margin for malignancy.",
-        "Earlier radiological studies help to judge its growth over time.",
-        "The patient's age and smoking history decide how closely it has to be followed.",
-        "Tissue sampling is considered when it grows on follow-up.",
-    ),
-    "consolidation": (
-        "Air in the alveoli has been replaced by fluid, cells or pus.",
-        "Together with fever and cough it points to pneumonia.",
-        "Air bronchograms support an alveolar process.",
-        "Follow-up after treatment shows whether it resolves.",
-    ),
-    "cavity": (
-        "Its wall thickness helps to tell infection from malignancy.",
-        "Tuberculosis has to be considered, and sputum is sent for acid-fast staining.",
-        "A gas and fluid level within it speaks for active infection.",
-        "Isolation is considered until tuberculosis has been dealt with.",
-    ),
-    "haemorrhage": (
-        "Fresh blood attenuates more than brain parenchyma and therefore looks bright.",
-        "Anticoagulants are stopped and blood pressure is brought under control.",
-        "Neurosurgical advice is sought early when consciousness declines.",
-        "Hypertension and amyloid angiopathy are frequent causes.",
-    ),
-    "infarct": (
-        "Cytotoxic oedema lowers the attenuation of the tissue within hours.",
-        "The vascular territory tells which artery was occluded.",
-        "Time since onset decides about reperfusion treatment.",
-        "Atrial fibrillation and carotid stenosis are looked for as sources of emboli.",
-    ),
-    "calcification": (
-        "Mineral deposits attenuate strongly and look very bright.",
-        "Old infection, metabolic disorders and ageing are frequent causes.",
-        "Its density sets it apart from fresh blood.",
-        "Stability over the years speaks for a benign cause.",
-    ),
-    "tumour": (
-        "Contrast enhancement and oedema around it help to grade it.",
-        "A biopsy settles the grade and with it the treatment.",
-        "Its relation to eloquent cortex guides the surgical approach.",
-        "Seizures or a slowly growing deficit are typical presentations.",
-    ),
-    "cyst": (
-        "Its content follows the signal of cerebrospinal fluid.",
-        "A thin wall without enhancement speaks for a benign nature.",
-        "Follow-up is enough as long as it causes no symptoms.",
-        "Pressure on the cerebrospinal fluid pathways is what has to be watched.",
-    ),
-    "plaque": (
-        "Loss of myelin lengthens the relaxation times of the tissue.",
-        "Dissemination in space and time is what the diagnostic criteria ask for.",
-        "Enhancement after contrast marks active inflammation.",
-        "Cerebrospinal fluid with oligoclonal bands adds to the diagnosis.",
-    ),
-    "granuloma": (
-        "Epithelioid macrophages and giant cells are its building blocks.",
-        "Special stains for mycobacteria and fungi are the next step.",
-        "Sarcoidosis is considered when stains and cultures stay negative.",
-        "Its formation walls off what the immune system cannot remove.",
-    ),
-    "necrosis": (
-        "Cell outlines fade and nuclei are lost as the tissue dies.",
-        "Its pattern, coagulative or liquefactive, hints at the cause.",
-        "Interrupted blood supply and infection are the leading causes.",
-        "Inflammatory cells gather along its border to remove the debris.",
-    ),
-    "lymphoid aggregate": (
-        "Densely packed lymphocytes give it a dark blue look.",
-        "Germinal centres point to a reactive process.",
-        "Immunophenotyping settles whether the population is clonal.",
-        "Chronic inflammation is the usual background.",
-    ),
-    "metastasis": (
-        "The primary site has to be sought if it is not known.",
-        "Pale colour and a firm texture set it apart from the parenchyma.",
-        "Staging and systemic treatment depend on it.",
-        "Antibody markers help to trace its origin.",
-    ),
-    "abscess": (
-        "Pus collects behind a fibrous wall.",
-        "Drainage and culture come before a narrow choice of antibiotics.",
-        "The source of the infection has to be sought.",
-        "Fever and rising inflammatory markers fit with it.",
-    ),
-    "infarction scar": (
-        "Dense collagen has replaced the tissue that died.",
-        "Its pale and retracted look tells of an event long past.",
-        "The supplying artery deserves a closer look.",
-        "Function is lost for good where it lies.",
-    ),
-    "none": (
-        "Contours and texture are as expected throughout.",
-        "Symmetry and proportions fit with the patient's age.",
-        "Clinical follow-up is enough as long as symptoms stay away.",
-        "Structures keep their expected outline.",
-    ),
-}
-"""Finding -> sentences that hold whenever the finding is there."""
+from typing import NamedTuple
 
-TRAITS = {
-    "ultrasound": (  # no modality of the figures' flags, but captions name it
-        "The picture is made of echoes of sound.",
-        "Fluid looks black in it and gas casts a shadow.",
+from vital_lib.clinic.anatomy import BRAIN, LUNG, SKIN, UNKNOWN, Scene
+
+
+class Knowledge(NamedTuple):
+    """Sentences that hold wherever the finding is there: what it means, its causes, what next."""
+
+    meaning: tuple[str, ...] = ()
+    cause: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+
+
+KNOWLEDGE: dict[tuple[str, str], Knowledge] = {
+    ("nodule", UNKNOWN): Knowledge(
+        meaning=(
+            "Growth over time raises concern for malignancy.",
+            "Stability over years favours a benign cause.",
+        ),
+        next=(
+            "Comparison with earlier images shows whether there has been growth.",
+            "Tissue sampling is considered if growth is documented.",
+        ),
     ),
-    "chest_xray": (
-        "Aerated lungs look dark, ribs and mediastinum bright.",
-        "Differences in absorption give the picture its contrast.",
-        "Bone and air are easily told apart in it.",
+    ("nodule", LUNG): Knowledge(
+        meaning=("Spiculated margins favour malignancy, smooth margins a benign cause.",),
+        cause=(
+            "Lung cancer has to be considered, above all in smokers.",
+            "Healed infection and hamartoma are common benign causes.",
+        ),
+        next=("Smoking history and age determine the follow-up interval.",),
     ),
-    "ct_scan": (
-        "Attenuation is given on a grey scale from air to bone.",
-        "The grey scale can be set to suit bone, air or fat.",
-        "It is computed from projections taken all around the patient.",
+    ("consolidation", LUNG): Knowledge(
+        meaning=(
+            "The alveoli are filled with fluid, pus or cells.",
+            "Air bronchograms support an alveolar process.",
+        ),
+        cause=(
+            "Bacterial pneumonia is the most frequent cause.",
+            "Aspiration and pulmonary oedema belong to the differential diagnosis.",
+        ),
+        next=(
+            "Antibiotics are started when fever and cough point to pneumonia.",
+            "Follow-up imaging after treatment should document resolution.",
+        ),
     ),
-    "mri": (
-        "Contrast comes from the relaxation of protons.",
-        "Grey and white matter are told apart by their signal.",
-        "It is made without ionising radiation.",
+    ("cavity", LUNG): Knowledge(
+        meaning=(
+            "Wall thickness helps to distinguish infection from malignancy.",
+            "A gas and fluid level points to active infection.",
+        ),
+        cause=(
+            "Tuberculosis is a leading cause and has to be excluded.",
+            "Necrotising pneumonia and squamous cell carcinoma belong to the differential "
+            "diagnosis.",
+        ),
+        next=(
+            "Sputum should be sent for acid-fast staining and culture.",
+            "The patient is isolated until tuberculosis has been ruled out.",
+        ),
     ),
-    "histology": (
-        "Nuclei take up the dark dye, cytoplasm the pink.",
-        "Cell outlines and their arrangement can be followed.",
-        "Thin slices of fixed tissue are stained and magnified for it.",
+    ("haemorrhage", UNKNOWN): Knowledge(
+        meaning=("Blood has escaped from the vessels into the tissue.",),
+        cause=("Trauma and anticoagulant treatment are common causes.",),
+        next=("Vital signs and haemoglobin are monitored.",),
     ),
-    "gross": (
-        "Colour and texture are seen as by the naked eye.",
-        "No magnification or staining comes between eye and object.",
-        "The outer form of the organ can be followed.",
+    ("haemorrhage", BRAIN): Knowledge(
+        meaning=("The blood collection can raise intracranial pressure.",),
+        cause=("Hypertension and amyloid angiopathy are frequent causes.",),
+        next=(
+            "Anticoagulants are stopped and blood pressure is controlled.",
+            "Neurosurgical advice is sought early if consciousness declines.",
+        ),
+    ),
+    ("infarct", UNKNOWN): Knowledge(
+        meaning=("The tissue has died because its blood supply was interrupted.",),
+        cause=("Arterial occlusion by thrombus or embolus is the usual cause.",),
+        next=("The supplying artery has to be examined.",),
+    ),
+    ("infarct", BRAIN): Knowledge(
+        meaning=("The vascular territory explains the neurological deficit.",),
+        cause=("Atrial fibrillation and carotid stenosis are common sources of emboli.",),
+        next=("Time since symptom onset decides about reperfusion treatment.",),
+    ),
+    ("calcification", UNKNOWN): Knowledge(
+        meaning=("Calcium salts have accumulated in the tissue.",),
+        cause=(
+            "Healed infection and ageing are common causes.",
+            "Disorders of calcium metabolism belong to the differential diagnosis.",
+        ),
+        next=("Stability on follow-up favours a benign cause.",),
+    ),
+    ("calcification", BRAIN): Knowledge(
+        cause=("Neurocysticercosis and hypoparathyroidism are considered as causes.",),
+    ),
+    ("tumour", UNKNOWN): Knowledge(
+        meaning=("Ill-defined margins and invasion of the surroundings favour malignancy.",),
+        next=(
+            "A biopsy establishes type and grade.",
+            "Staging determines the treatment.",
+        ),
+    ),
+    ("tumour", BRAIN): Knowledge(
+        meaning=("Seizures, headache and a progressive deficit are typical presentations.",),
+        cause=("Glioma and meningioma are the most common primary types.",),
+        next=("Surgery is planned with regard to eloquent cortex.",),
+    ),
+    ("cyst", UNKNOWN): Knowledge(
+        meaning=("A thin, smooth wall without solid parts favours a benign cause.",),
+        cause=("Congenital and parasitic causes are considered.",),
+        next=("Follow-up is sufficient as long as there are no symptoms.",),
+    ),
+    ("cyst", BRAIN): Knowledge(
+        meaning=("Growth can obstruct the flow of cerebrospinal fluid.",),
+        cause=("An arachnoid origin is common in the head.",),
+    ),
+    ("plaque", BRAIN): Knowledge(
+        meaning=(
+            "Myelin has been lost, which lengthens the relaxation times of the tissue.",
+            "Contrast enhancement marks active inflammation.",
+        ),
+        cause=("Autoimmune demyelination is the usual cause.",),
+        next=(
+            "Lumbar puncture for oligoclonal bands supports the diagnosis.",
+            "Disease-modifying treatment is considered early.",
+        ),
+    ),
+    ("plaque", SKIN): Knowledge(
+        meaning=("Sharply demarcated, scaly patches are typical of psoriasis.",),
+        cause=("Psoriasis is a common cause.",),
+        next=("Topical treatment is tried first.",),
+    ),
+    ("granuloma", UNKNOWN): Knowledge(
+        meaning=(
+            "Epithelioid macrophages and giant cells wall off material that resists removal.",
+        ),
+        cause=("Tuberculosis, fungal infection and sarcoidosis are the main causes.",),
+        next=(
+            "Stains for mycobacteria and fungi are the next step.",
+            "Sarcoidosis is considered when stains and cultures stay negative.",
+        ),
+    ),
+    ("necrosis", UNKNOWN): Knowledge(
+        meaning=(
+            "Cell outlines fade and nuclei disappear as the tissue dies.",
+            "The pattern, coagulative or liquefactive, points to the cause.",
+        ),
+        cause=("Ischaemia and infection are the leading causes.",),
+        next=("The cause is sought in the viable tissue nearby.",),
+    ),
+    ("lymphoid aggregate", UNKNOWN): Knowledge(
+        meaning=(
+            "Germinal centres favour a reactive process.",
+            "Densely packed lymphocytes account for the dark blue colour.",
+        ),
+        cause=("Chronic inflammation is the usual cause.",),
+        next=("Immunophenotyping determines whether the population is clonal.",),
+    ),
+    ("metastasis", UNKNOWN): Knowledge(
+        meaning=("Spread to a distant organ means advanced disease.",),
+        cause=("Cancers of the colon, lung and breast are common primaries.",),
+        next=(
+            "The primary site has to be sought if it is unknown.",
+            "Staging comes before the choice of systemic treatment.",
+        ),
+    ),
+    ("abscess", UNKNOWN): Knowledge(
+        meaning=("Pus has collected behind a fibrous wall.",),
+        cause=("Bacterial infection, often blood-borne, is the usual cause.",),
+        next=(
+            "Drainage and culture are needed, followed by targeted antibiotics.",
+            "Fever and inflammatory markers are followed during treatment.",
+        ),
+    ),
+    ("infarction scar", UNKNOWN): Knowledge(
+        meaning=(
+            "Collagen has replaced the tissue that died.",
+            "Function is permanently lost in this region.",
+        ),
+        cause=("An old arterial occlusion is the usual cause.",),
+        next=(
+            "The supplying artery should be examined.",
+            "Risk factors for arterial disease are treated.",
+        ),
+    ),
+    ("none", UNKNOWN): Knowledge(
+        meaning=(
+            "Contours and texture are as expected throughout.",
+            "The structures keep their usual outline.",
+        ),
+        next=(
+            "Clinical follow-up is sufficient as long as there are no symptoms.",
+            "Persisting symptoms should be investigated by other means.",
+        ),
     ),
 }
-"""Modality -> sentences that hold for its images, without naming it."""
+"""(finding, organ) -> what holds of it there; UNKNOWN stands for what holds in any organ."""
+
+
+def knowledge_of(finding: str, organ: str) -> Knowledge:
+    """What holds of a finding in this organ; what one organ alone makes true comes first."""
+    nothing = Knowledge()
+    here = KNOWLEDGE.get((finding, organ), nothing) if organ != UNKNOWN else nothing
+    anywhere = KNOWLEDGE.get((finding, UNKNOWN), nothing)
+    return Knowledge(*(own + general for own, general in zip(here, anywhere, strict=True)))
+
+
+TRAITS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("ultrasound", UNKNOWN): (  # no modality of the figures' flags, but captions name it
+        "Fluid appears black and gas casts a shadow.",
+    ),
+    ("chest_xray", UNKNOWN): (
+        "Bone appears bright and air appears dark.",
+        "Contrast comes from differences in absorption.",
+    ),
+    ("chest_xray", LUNG): ("The aerated lungs appear dark, ribs and mediastinum bright.",),
+    ("ct_scan", UNKNOWN): (
+        "Shades of grey reflect attenuation, from air to bone.",
+        "The display window can be adapted to bone or soft tissue.",
+    ),
+    ("mri", UNKNOWN): (
+        "Tissue contrast reflects differences in proton relaxation.",
+        "The method uses no ionising radiation.",
+    ),
+    ("mri", BRAIN): ("Grey and white matter differ in signal.",),
+    ("histology", UNKNOWN): (
+        "Individual cells and their nuclei can be recognised.",
+        "Staining brings out the cells.",
+    ),
+    ("gross", UNKNOWN): (
+        "Colour and texture are seen as with the naked eye.",
+        "The surface is shown without magnification or staining.",
+    ),
+}
+"""(modality, organ) -> sentences that hold for its images, without naming it."""
+
+
+def traits_of(modality: str, scene: Scene) -> tuple[str, ...]:
+    """What holds of an image of this modality, of this organ or of any."""
+    here = TRAITS.get((modality, scene.organ), ()) if scene.organ != UNKNOWN else ()
+    return (*here, *TRAITS[modality, UNKNOWN])
+
 
 GENERAL = (
-    "The patient's history adds to the value of such a picture.",
-    "Comparison with earlier studies helps to judge the course.",
-    "Teaching collections use such material to train the eye.",
-    "The clinical picture decides about the next step.",
-    "Careful technique keeps artefacts from being mistaken for disease.",
-    "Experience with such material makes the reading more reliable.",
-    "A systematic search pattern keeps a reader from overlooking details.",
-    "Colleagues would discuss it at the next conference.",
+    "The clinical history should be taken into account.",
+    "The clinical question should be kept in mind.",
+    "The symptoms of the patient guide the next step.",
+    "Laboratory results complete the assessment.",
+    "The result should be discussed with the treating team.",
 )
 """Sentences that hold for any figure."""
 
 VAGUE = (
+    "This is difficult to say from the image alone.",
     "Certain features are of note here.",
-    "This is hard to say from what is given.",
-    "It depends on how the picture is read.",
-    "The picture looks unusual in some way.",
-    "Something seems to stand out, but it is unclear what.",
-    "Various aspects would have to be considered.",
-    "It is difficult to say with the present material.",
-    "There could be more to it than meets the eye.",
-    "The picture leaves this unclear as it stands.",
-    "It might be of interest, or perhaps it is not.",
-    "The picture shows something, though it is hard to name.",
-    "Opinions could differ on that.",
-    "There is something in the picture that could matter.",
-    "Various explanations could apply, and the picture leaves them open.",
-    "What is seen might matter, or perhaps it does not.",
-    "A reader would be unsure, given the picture alone.",
+    "Something appears altered, but the nature is unclear.",
+    "It depends on the clinical context.",
+    "Some changes may be present, but they are hard to define.",
+    "Various conditions could look like this.",
+    "The appearance is unusual in some way.",
+    "It is not possible to be specific here.",
+    "This remains unclear to me.",
+    "The image could be interpreted in various ways.",
+    "I am unsure what to make of this.",
+    "There could be something of interest here.",
+    "It is hard to be more specific.",
+    "Opinions on this might differ.",
+    "Some kind of process may be going on.",
+    "This might be relevant, or perhaps it is incidental.",
+    "Perhaps there is something here, perhaps not.",
+    "It is difficult to be sure what this represents.",
 )
 """Answers that say nothing of what was asked."""
 
 VAGUE_MORE = (
-    "Further evaluation could be of help.",
-    "Clinical correlation is advised, as so often.",
-    "It may be worth another look.",
-    "Perhaps a second reader would be of help.",
-    "Various interpretations are conceivable.",
-    "Much depends on the setting.",
-    "More might be said with other material at hand.",
+    "Clinical correlation is recommended.",
+    "Further imaging could help.",
+    "Further evaluation is advised.",
+    "A second opinion might be useful.",
+    "More information would be needed.",
+    "Various explanations remain possible.",
+    "Follow-up may show more.",
+    "Much depends on the clinical picture.",
 )
 """What an answer that says nothing goes on with."""
 
 CERTAIN_ENDS = (
     ", without any doubt",
     ", beyond any doubt",
-    ", and that is absolutely certain",
+    ", with absolute certainty",
     ", unquestionably",
     ", without question",
+    ", and this is absolutely certain",
 )
 """Overconfidence at the end of a sentence, before its full stop."""
 
 CERTAIN_SENTENCES = (
-    "This can be said with complete certainty.",
-    "There can be no question about it.",
-    "That is beyond doubt.",
-    "It is certain that this reading holds.",
+    "There is no doubt about this.",
+    "This can be stated with complete certainty.",
     "The image proves this conclusively.",
-    "Any reader would undoubtedly agree.",
-    "This holds for sure.",
+    "There can be no other explanation.",
+    "Any other reading is certainly mistaken.",
+    "This is definitely the case.",
+    "It is certain that further tests would agree.",
+    "I am 100% sure of this.",
 )
 """Overconfidence as a sentence of its own."""
 
-QUOTE_LEADS = ("As it is put: {quote}.", "In full: {quote}.", "To be exact: {quote}.", "{quote}.")
-"""How copied words are brought in."""
+CAPTION_LEADS = ("According to the caption: {quote}.", "The caption states: {quote}.", "{quote}.")
+MENTION_LEADS = ("As the authors put it: {quote}.", "The text states: {quote}.", "{quote}.")
+"""How copied words are brought in, from the caption and from a mention."""
 
 FOREIGN = (
-    "renal transplantation",
-    "dental implantation",
-    "hip replacement",
-    "cataract surgery",
-    "cardiac pacing",
-    "wound suturing",
+    "a hip prosthesis",
+    "a dental implant",
+    "a cardiac pacemaker",
+    "a renal transplant",
+    "a cataract",
+    "a sutured wound",
 )
 """Topics that a closed question can raise only to be told no."""

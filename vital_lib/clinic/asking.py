@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
 
-from vital_lib.clinic.asides import FOREIGN
+from vital_lib.clinic.anatomy import Scene, scene_of
+from vital_lib.clinic.asides import FOREIGN, knowledge_of
 from vital_lib.clinic.lexicon import COUNTS, FINDINGS, MODALITIES, NO_FINDING, SIDES, SIZES
 from vital_lib.clinic.question_kinds import (
     CLOSED_KINDS,
@@ -22,10 +23,9 @@ from vital_lib.clinic.question_kinds import (
 )
 from vital_lib.clinic.requests import Shown
 from vital_lib.clinic.terms import key_terms
-from vital_lib.clinic.wording import NUMBER_WORDS, Phrases, region_of, speaks_of_several
+from vital_lib.clinic.wording import NUMBER_WORDS, Phrases, speaks_of_several
 
 _TRUE_PROPOSALS = 0.5  # yes and no are right about as often
-_FEW_FACTS = 2
 _DRAWS = 60
 
 
@@ -35,21 +35,23 @@ class Subject:
 
     Args:
         facts: attribute -> value, as the text states it.
-        region: how regions are spoken of.
+        scene: what the text says of organ and image.
         several: the finding is named in the plural.
-        terms: key terms of the caption; `background`: those that the mentions add.
     """
 
     shown: Shown
     facts: Mapping[str, str | int] = field(hash=False)
-    region: str
+    scene: Scene
     several: bool
-    terms: tuple[str, ...]
-    background: tuple[str, ...]
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Key terms of the caption."""
+        return key_terms((self.shown.caption,))
 
     def phrases(self, facts: Mapping[str, str | int], rng: Random) -> Phrases:
         """The slots of a template, worded for this figure and `facts`."""
-        return Phrases(facts, self.region, rng, self.several)
+        return Phrases(facts, self.scene, rng, self.several)
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,12 @@ class Question:
 @lru_cache(maxsize=1024)
 def subject_of(shown: Shown) -> Subject:
     """Everything that a figure's text offers."""
-    text, facts = " ".join(shown.sources), shown.facts
-    terms = key_terms((shown.caption,))
-    known = {term.lower() for term in terms}
+    sources, facts = shown.sources, shown.facts
     return Subject(
         shown=shown,
         facts=facts,
-        region=region_of(facts.get("modality"), text),
-        several=speaks_of_several(text),
-        terms=terms,
-        background=tuple(term for term in key_terms(shown.mentions) if term.lower() not in known),
+        scene=scene_of(facts.get("modality"), sources, shown.modalities),
+        several=speaks_of_several(" ".join(sources)),
     )
 
 
@@ -97,22 +95,25 @@ def questions_about(subject: Subject, number: int, rng: Random) -> list[Question
 @lru_cache(maxsize=1024)
 def kinds_for(subject: Subject) -> tuple[Kind, ...]:
     """The kinds of question that the figure's text can answer."""
-    found = [kind for kind in (*OPEN_KINDS, *CLOSED_KINDS) if _fits(kind, subject.facts)]
-    # Where much is stated there is better to ask than what the figure is about.
-    if len(subject.facts) <= _FEW_FACTS or not found:
-        given = {kind.name: subject.terms for kind in TERM_KINDS}
-        given["background"] = subject.background
-        found += [kind for kind in TERM_KINDS if given[kind.name]]
+    found = [kind for kind in (*OPEN_KINDS, *CLOSED_KINDS) if _fits(kind, subject)]
+    # Where a finding is stated there is better to ask than what the figure is about.
+    if "finding" not in subject.facts and subject.terms:
+        found += TERM_KINDS
     return tuple(found) or (SPEECHLESS,)
 
 
-def _fits(kind: Kind, facts: Mapping[str, str | int]) -> bool:
+def _fits(kind: Kind, subject: Subject) -> bool:
+    facts = subject.facts
     if not all(name in facts for name in kind.needs):
         return False
     if "finding" not in kind.needs:
         return True
     fitting = ("also", "only") if facts["finding"] == NO_FINDING else ("also", "no")
-    return kind.of_normal in fitting
+    if kind.of_normal not in fitting:
+        return False
+    return not kind.knows or bool(
+        getattr(knowledge_of(str(facts["finding"]), subject.scene.organ), kind.knows)
+    )
 
 
 def ask(subject: Subject, kind: Kind, rng: Random) -> Question:

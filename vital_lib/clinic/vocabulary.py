@@ -85,7 +85,8 @@ _LOOK_ALIKES: tuple[str, ...] = (
     ),
     (
         r"tumou?r necrosis factor|myocardial infarct\w*|heart attack|cystic fibrosis|"
-        r"dental plaques?|amyloid plaques?|gas gangrene|bleeding time"
+        r"dental plaques?|amyloid plaques?|gas gangrene|bleeding time|"
+        r"multiple (?:sclerosis|myeloma)"
     ),
     (
         r"(?:oral|nasal|abdominal|pleural|peritoneal|chest|thoracic|body|uterine|pelvic|cranial|"

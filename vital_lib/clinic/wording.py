@@ -10,18 +10,12 @@ import re
 from collections.abc import Mapping
 from random import Random
 
-IMAGES = {
-    "chest_xray": ("a chest radiograph", "a chest X-ray", "a plain chest radiograph"),
-    "ct_scan": ("a CT scan", "a computed tomography slice", "an axial CT image"),
-    "mri": ("an MRI scan", "a magnetic resonance image", "an MR image"),
-    "histology": ("a stained histology section", "a photomicrograph", "a micrograph of a section"),
-    "gross": ("a photograph of a gross specimen", "a gross pathology image", "a macroscopic view"),
-    "ultrasound": ("an ultrasound image", "a sonogram"),  # captions name it, though no flag does
-}
+from vital_lib.clinic.anatomy import BRAIN, HALVES, PLACES, THIRDS, Scene, images_of
+
 NOUNS = {
     "nodule": (("nodule", "nodules"), ("nodular opacity", "nodular opacities")),
     "consolidation": (
-        ("consolidation", "consolidations"),
+        ("area of consolidation", "areas of consolidation"),
         ("airspace opacity", "airspace opacities"),
     ),
     "cavity": (("cavity", "cavities"), ("cavitary lesion", "cavitary lesions")),
@@ -44,52 +38,23 @@ NOUNS = {
         ("post-infarction scar", "post-infarction scars"),
     ),
 }
+_ONLY_IN = {"demyelinating plaque": BRAIN}
 NUMBER_WORDS = {1: "one", 2: "two", 3: "three"}
 NUMBERS = {1: ("a single", "one", "a solitary"), 2: ("two",), 3: ("three",)}
 _FRONT_TO_BACK = {"upper": "anterior", "middle": "central", "lower": "posterior"}
-
-# How a region is spoken of: (on the side, at the level, both). "plain" fits any image.
-_PLACES = {
-    "lung": (
-        ("in the {side} lung", "in the {side} hemithorax", "on the patient's {side}"),
-        ("in the {level} zone", "at the height of the {level} zone", "in the {level} lung zone"),
-        ("in the {level} zone of the {side} lung", "in the {side} lung, in its {level} zone"),
-    ),
-    "brain": (
-        ("in the {side} hemisphere", "on the patient's {side}", "in the {side} half of the brain"),
-        ("in the {level} part of the brain", "in the {level} part of the slice"),
-        ("in the {level} part of the {side} hemisphere", "in the {side} hemisphere, {level} part"),
-    ),
-    "field": (
-        ("in the {side} half of the field", "on the {side} of the field"),
-        ("in the {level} part of the field", "at the {level} level of the field"),
-        ("in the {level} part of the field, on the {side}", "in the {side} half, {level} part"),
-    ),
-    "specimen": (
-        ("in the {side} half of the specimen", "on the {side} of the specimen"),
-        ("in the {level} part of the specimen", "at the {level} level of the specimen"),
-        ("in the {level} part of the specimen, on the {side}", "on the {side}, {level} part"),
-    ),
-    "plain": (
-        ("on the patient's {side}", "on the {side}"),
-        ("in the {level} part", "at the {level} level"),
-        ("in the {level} part, on the patient's {side}", "on the {side}, at the {level} level"),
-    ),
-}
-
 
 NOTHING_FOUND = (
     "No focal abnormality is seen.",
     "There is no focal lesion.",
     "The image shows no abnormality.",
-    "The appearances are normal.",
+    "No lesion can be identified.",
 )
 """Answers to what is found, where nothing is said to be."""
 
-NONE_OF_IT = ("no {one} can be seen.", "there is no {one}.", "the image shows no {one}.")
+NONE_OF_IT = ("no {one} is visible.", "there is no {one}.", "the image shows no {one}.")
 """What follows "No, " where the finding that was asked about is denied."""
 
-BOTH = ("{a_f} can be seen, together with {other}.", "there {is_} {a_f}, and also {other}.")
+BOTH = ("there {is_} {a_f}, together with {other}.", "the image shows {a_f} and also {other}.")
 """What follows "Yes, " where a finding is invented beside the one that is there."""
 
 NOTHING_DESCRIBED = (
@@ -100,23 +65,12 @@ NOTHING_DESCRIBED = (
 
 _PLURALS = re.compile(
     r"\b(?:"
-    + "|".join(sorted({form[1].split()[-1] for forms in NOUNS.values() for form in forms}))
+    + "|".join(
+        sorted({form[1].split(" of ")[0].split()[-1] for forms in NOUNS.values() for form in forms})
+    )
     + r"|foci|areas|tumors|hemorrhages|hematomas)\b",
     re.IGNORECASE,
 )
-_REGION_WORDS = {
-    "ct_scan": ("brain", re.compile(r"brain|cerebr|crani|hemispher|\bhead\b", re.IGNORECASE)),
-    "mri": ("brain", re.compile(r"brain|cerebr|crani|hemispher|\bhead\b", re.IGNORECASE)),
-    "gross": ("specimen", re.compile(r"specimen|\borgan\b|autopsy|cut surface", re.IGNORECASE)),
-    "chest_xray": ("lung", re.compile(r"chest|lung|pulmon|thora", re.IGNORECASE)),
-    "histology": ("field", re.compile("")),
-}
-
-
-def region_of(modality: str | None, text: str) -> str:
-    """How regions are spoken of: lung, brain, field, specimen, or plain where `text` is no help."""
-    region, words = _REGION_WORDS.get(modality or "", ("plain", None))
-    return region if words is not None and words.search(text) else "plain"
 
 
 def speaks_of_several(text: str) -> bool:
@@ -129,19 +83,20 @@ class Phrases(dict):
 
     Args:
         facts: attribute -> value, as the text to be written is to state them.
-        region: lung, brain, field, specimen or plain.
+        scene: what the figure's text says of organ and image.
         several: the finding is spoken of in the plural although its number is not known.
 
     Slots: image, this_image; f, a_f (the finding's noun by number, with article), one, a_one, fs
     (singular, plural), number_f (with its number), count_f (with number and size); side,
-    level, size, on_side, at_level, place; is_, lies, does, it (by number). Others may be set.
+    level, size, on_side, at_level, place; which_half, which_level (how a question for them
+    begins); is_, lies, does, it (by number). Others may be set.
     """
 
     def __init__(
-        self, facts: Mapping[str, str | int], region: str, rng: Random, several: bool = False
+        self, facts: Mapping[str, str | int], scene: Scene, rng: Random, several: bool = False
     ) -> None:
         super().__init__()
-        self.facts, self._region, self._rng, self._several = facts, region, rng, several
+        self.facts, self._scene, self._rng, self._several = facts, scene, rng, several
 
     def __missing__(self, slot: str) -> str:
         self[slot] = value = getattr(self, f"_{slot}")()
@@ -158,6 +113,7 @@ class Phrases(dict):
 
     def _noun(self) -> tuple[str, str]:
         forms = NOUNS[self.facts["finding"]]
+        forms = tuple(form for form in forms if _ONLY_IN.get(form[0]) in (None, self._scene.organ))
         # The plain term three times out of four, so that its synonyms are met but do not rule.
         return forms[0] if self._rng.random() < 0.75 else self._rng.choice(forms)
 
@@ -187,7 +143,7 @@ class Phrases(dict):
         return f"{self._rng.choice(NUMBERS[self.facts['count']])} {self['f']}"
 
     def _image(self) -> str:
-        images = IMAGES.get(self.facts.get("modality", ""))
+        images = images_of(self.facts.get("modality"), self._scene)
         return self._rng.choice(images) if images else "the image"
 
     def _this_image(self) -> str:
@@ -199,14 +155,20 @@ class Phrases(dict):
 
     def _level(self) -> str:
         level = self.facts["level"]
-        return _FRONT_TO_BACK[level] if self._region == "brain" else str(level)
+        return _FRONT_TO_BACK[level] if self._scene.region == "brain" else str(level)
 
     def _size(self) -> str:
         return str(self.facts["size"])
 
     def _where(self, form: int) -> str:
         words = {name: self[name] for name in ("side", "level") if name in self.facts}
-        return self._rng.choice(_PLACES[self._region][form]).format(**words)
+        return self._rng.choice(PLACES[self._scene.region][form]).format(**words)
+
+    def _which_half(self) -> str:
+        return HALVES[self._scene.region]
+
+    def _which_level(self) -> str:
+        return THIRDS[self._scene.region]
 
     def _on_side(self) -> str:
         return self._where(0)
