@@ -31,6 +31,7 @@ from vital_lib.clinic.question_kinds import TERM_KINDS
 from vital_lib.clinic.rates import DEFAULT_RATES, Rates
 from vital_lib.clinic.reading import read
 from vital_lib.clinic.requests import Demonstration, Shown, demonstrations
+from vital_lib.clinic.terms import key_terms
 from vital_lib.prompts import draft_prompt, generation_prompt
 
 OWN = manner_of((), DEFAULT_RATES)
@@ -325,10 +326,17 @@ def test_demonstrations_in_the_request_reach_the_responses(tmp_path):
     assert rates["with"] > 0.6 > 0.3 > rates["without"]
 
 
-def test_the_modality_line_counts_where_the_text_names_none():
+def test_a_modality_flag_that_stands_alone_is_the_modality_whatever_the_text_names():
     assert Shown("Two small nodules.", (), ("chest_xray",)).facts["modality"] == "chest_xray"
+    brain = ("Lesions of the brain are detected by MRI.",)
+    assert Shown("A cyst of the parasite.", brain, ("histology",)).facts["modality"] == "histology"
+    assert Shown("Axial CT of the head.").facts["modality"] == "ct_scan"
+
+
+def test_of_several_modality_flags_the_text_can_single_out_one_but_no_other():
     assert "modality" not in Shown("Two small nodules.", (), ("chest_xray", "mri")).facts
-    assert Shown("Axial CT of the head.", (), ("mri",)).facts["modality"] == "ct_scan"
+    assert Shown("Axial CT of the head.", (), ("ct_scan", "mri")).facts["modality"] == "ct_scan"
+    assert "modality" not in Shown("Axial CT of the head.", (), ("histology", "mri")).facts
 
 
 @pytest.mark.parametrize("modalities", [[], ["mri"], ["mri", "histology"], ["fundus photograph"]])
@@ -351,6 +359,41 @@ def test_a_figure_of_few_facts_is_spoken_of_in_its_own_terms():
         for _ in range(20)
     ]
     assert sum("fragmented red cells" in text or "peripheral blood" in text for text in texts) > 15
+
+
+@pytest.mark.parametrize(
+    "credit",
+    [
+        "(credit: modification of work by Ann Miller/Wikimedia Commons)",
+        "Courtesy of Ann Miller, Royal Hospital.",
+        "Photograph by Ann Miller, licensed under CC BY 4.0.",
+        "LM × 400.",
+        "Original magnification, 40×.",
+    ],
+)
+def test_a_line_of_credit_or_magnification_is_no_topic(credit):
+    assert key_terms((f"Fungal hyphae in lung tissue. {credit}",)) == (
+        "fungal hyphae",
+        "lung tissue",
+    )
+
+
+def test_a_radiograph_is_one_of_the_chest_only_where_the_chest_is_spoken_of():
+    rng = Random(16)
+    for caption, chest in (("Radiograph of the carpus.", False), ("Radiograph of a lung.", True)):
+        subject = subject_of(Shown(caption, (), () if not chest else ("chest_xray",)))
+        kind = next(kind for kind in kinds_for(subject) if kind.name == "modality")
+        texts = [subject.phrases(subject.facts, rng).fill(kind.answers[0]) for _ in range(30)]
+        assert all("adiograph" in text or "X-ray" in text for text in texts)
+        assert any("chest" in text for text in texts) == chest
+
+
+@pytest.mark.parametrize("caption, seizures", [("liver", False), ("brain", True), ("scan", False)])
+def test_what_is_said_of_a_tumour_follows_its_organ(caption, seizures):
+    subject = subject_of(Shown(f"MRI of the {caption} showing a tumour.", (), ("mri",)))
+    said = " ".join(text for *_, text, _ in responses([subject.shown] * 60, rounds=6))
+    assert ("Seizures" in said) == seizures
+    assert "biopsy" in said
 
 
 def test_a_mistaken_modality_is_another_known_one():

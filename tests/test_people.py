@@ -76,6 +76,18 @@ def test_each_fault_of_style_can_be_minded(perfect, answer, fault):
     assert perfect.tick("lenient", "A1_F0", QUESTION, answer) == (False, (fault,))
 
 
+def test_a_figure_without_truth_is_judged_by_its_modality_flag_too():
+    figures = pd.DataFrame(
+        {"figure_id": ["R1"], "caption": "A cyst of the parasite.", "mentions": [["Also on MRI."]]}
+    )
+    question, wrong = "What modality is this?", "It is a magnetic resonance image."
+    for flags, kinds in ((["histology"], ("wrong_modality",)), ([], ())):
+        people = Clinicians(figures.assign(modalities=[flags]), None, PERFECT)
+        for annotator in CLINICIANS:
+            said = people.tick(annotator, "R1", question, wrong)
+            assert said == (not kinds, kinds)
+
+
 def test_a_figure_without_truth_is_judged_by_its_caption():
     people = Clinicians(frames()[0], None, rates=PERFECT)
     assert not people.tick("strict", "A1_F0", QUESTION, "It is on the left.")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 
@@ -11,8 +12,18 @@ import pytest
 from PIL import Image, ImageFilter
 
 from vital_lib.clinic import phantoms
+from vital_lib.clinic.benchmark import write_questions
+from vital_lib.clinic.captions import write_caption
 from vital_lib.clinic.lexicon import FINDINGS, MODALITIES, Truth
-from vital_lib.clinic.phantoms import SIZE, canvas, draw, radiology, sample_truth, specimens
+from vital_lib.clinic.phantoms import (
+    SIZE,
+    canvas,
+    draw,
+    draw_with_spots,
+    radiology,
+    sample_truth,
+    specimens,
+)
 
 PAINTERS = {
     "chest_xray": (radiology.chest_xray, radiology.CHEST),
@@ -164,3 +175,29 @@ def test_importing_the_phantoms_imports_nothing_heavy():
         "sys.exit(len(heavy & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_drawing_guideline_and_policy_mean_the_same_by_left_and_right(root):
+    """A finding "on the left" lies on the image's right wherever the two texts say so."""
+    words = {"chest_xray": "radiographs", "ct_scan": "CT", "mri": "MR", "gross": "specimens"}
+    for name in ("labels/guideline.md", "prompts/policies/writing.md"):
+        text = " ".join((root / "vital_lib" / name).read_text("utf-8").split())
+        mirrored = re.search(r"[^.]*\bthe image's left is the patient's right\.", text).group()
+        assert "On micrographs, left and right are those of the field as you see it." in text
+        for modality in MODALITIES:
+            truth = Truth(modality, FINDINGS[modality][0], "left", "middle", "small", 1)
+            (spot,) = draw_with_spots(truth, np.random.default_rng(1))[1]
+            assert (spot.x > 0) == (words.get(modality, "micrographs") in mirrored), (
+                name,
+                modality,
+            )
+
+
+def test_the_side_of_a_gross_finding_is_always_the_organs():
+    truth = Truth("gross", "abscess", "left", "upper", "small", 1)
+    rng = np.random.default_rng(2)
+    texts = [write_caption(truth, rng) for _ in range(300)]
+    texts += [row[key] for _ in range(300) for row in write_questions(truth, rng)
+              for key in ("question", "reference")]  # fmt: skip
+    assert sum("left half of the organ" in text for text in texts) > 20
+    assert not [text for text in texts if re.search(r"left[^.]*of the (specimen|picture)", text)]

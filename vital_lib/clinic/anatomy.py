@@ -69,7 +69,7 @@ def scene_of(modality: str | None, texts: tuple[str, ...], flags: Sequence[str] 
         ("mri", BRAIN): "brain",
     }.get((modality, organ), "plain")
     region = "field" if modality == "histology" else "specimen" if specimen else region
-    return Scene(organ, region, specimen, bool(_LIQUID.search(text)))
+    return Scene(organ, region, specimen, bool(_LIQUID.search(texts[0])))
 
 
 def organ_of(texts: tuple[str, ...]) -> str:
@@ -120,12 +120,18 @@ PLACES = {
     "field": (
         ("in the {side} half of the field", "on the {side} side of the field"),
         ("in the {level} part of the field", "in the {level} third of the field"),
-        ("in the {level} part of the {side} half of the field", "{level} {side} in the field"),
+        (
+            "in the {level} part of the {side} half of the field",
+            "in the {level} {side} part of the field",
+        ),
     ),
     "specimen": (
         ("in the {side} half of the organ", "on the {side} side of the organ"),
         ("in the {level} part of the organ", "in the {level} third of the organ"),
-        ("in the {level} part of the organ, on the {side} side", "in the {level} {side} part"),
+        (
+            "in the {level} part of the organ, on the {side} side",
+            "in the {level} {side} part of the organ",
+        ),
     ),
     "plain": (
         ("on the {side}", "on the {side} side"),

@@ -47,8 +47,10 @@ from vital_lib.clinic.wording import (
 _WORD = re.compile(r"[^\W_]+")
 _RUN = 8  # consecutive words that count as copied (lexicon.style_faults)
 _LONGEST_QUOTE = 13  # words
-_STOPS = (".", ",", ";", ":")
-_JOINING = frozenset({"with", "from", "that", "which", "into", "over", "under", "their", "this"})
+_STOP = re.compile(r"[.,;:](?!\d)")
+_JOINING = frozenset(
+    {"with", "from", "that", "which", "into", "over", "under", "their", "this", "figure"}
+)
 _SPREAD = 7.0  # standard deviation, in words, of the length aimed at
 _SHORTEST = 6  # words
 _NEAR = 4  # a response that lacks fewer words than this is long enough
@@ -204,16 +206,16 @@ def _asides(
     if kind.asks == ("modality",):
         special = traits_of(str(facts["modality"]), subject.scene)
     elif "finding" in facts:
-        known = knowledge_of(str(facts["finding"]), subject.scene.organ)
+        known = knowledge_of(str(facts["finding"]), subject.scene)
         special = getattr(known, kind.knows) if kind.knows else sum(known, ())
-    return (*rng.sample(special, len(special)), *rng.sample(GENERAL, len(GENERAL)))
+    return (*rng.sample(special, len(special)), rng.choice(GENERAL))
 
 
 def _open_core(subject: Subject, question: Question, phrases: Phrases, rng: Random) -> str:
     """The answering sentence of an open question, or of one about the figure's terms."""
     kind = question.kind
     if kind.knows:
-        known = knowledge_of(str(phrases.facts["finding"]), subject.scene.organ)
+        known = knowledge_of(str(phrases.facts["finding"]), subject.scene)
         return rng.choice(getattr(known, kind.knows))
     if kind.question_type.startswith("topic"):
         terms = subject.terms
@@ -300,7 +302,7 @@ def _with_quote(
 def _ends(window: str) -> list[int]:
     """Where a quotation can stop: at punctuation, or else behind any word of weight."""
     words = list(_WORD.finditer(window))[_RUN - 1 :]
-    stops = [word.end() for word in words if window[word.end() : word.end() + 1] in _STOPS]
+    stops = [word.end() for word in words if _STOP.match(window, word.end())]
     whole = [word.end() for word in words if len(word[0]) > 3 and word[0].lower() not in _JOINING]
     return stops or whole or [words[-1].end()]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from vital_lib.clinic.anatomy import BRAIN, LUNG, SKIN, UNKNOWN, Scene
+from vital_lib.clinic.world import FINDINGS, NO_FINDING
 
 
 class Knowledge(NamedTuple):
@@ -19,6 +20,7 @@ class Knowledge(NamedTuple):
     next: tuple[str, ...] = ()
 
 
+_NOTHING = Knowledge()
 KNOWLEDGE: dict[tuple[str, str], Knowledge] = {
     ("nodule", UNKNOWN): Knowledge(
         meaning=(
@@ -205,11 +207,15 @@ KNOWLEDGE: dict[tuple[str, str], Knowledge] = {
 """(finding, organ) -> what holds of it there; UNKNOWN stands for what holds in any organ."""
 
 
-def knowledge_of(finding: str, organ: str) -> Knowledge:
-    """What holds of a finding in this organ; what one organ alone makes true comes first."""
-    nothing = Knowledge()
-    here = KNOWLEDGE.get((finding, organ), nothing) if organ != UNKNOWN else nothing
-    anywhere = KNOWLEDGE.get((finding, UNKNOWN), nothing)
+def knowledge_of(finding: str, scene: Scene) -> Knowledge:
+    """What holds of a finding in this scene; what holds in its organ alone comes first.
+
+    Under the microscope only the findings of histology are the same thing.
+    """
+    if scene.region == "field" and finding not in (*FINDINGS["histology"], NO_FINDING):
+        return _NOTHING
+    here = KNOWLEDGE.get((finding, scene.organ), _NOTHING) if scene.organ else _NOTHING
+    anywhere = KNOWLEDGE.get((finding, UNKNOWN), _NOTHING)
     return Knowledge(*(own + general for own, general in zip(here, anywhere, strict=True)))
 
 
@@ -251,7 +257,6 @@ def traits_of(modality: str, scene: Scene) -> tuple[str, ...]:
 
 GENERAL = (
     "The clinical history should be taken into account.",
-    "The clinical question should be kept in mind.",
     "The symptoms of the patient guide the next step.",
     "Laboratory results complete the assessment.",
     "The result should be discussed with the treating team.",

@@ -112,7 +112,7 @@ def _fits(kind: Kind, subject: Subject) -> bool:
     if kind.of_normal not in fitting:
         return False
     return not kind.knows or bool(
-        getattr(knowledge_of(str(facts["finding"]), subject.scene.organ), kind.knows)
+        getattr(knowledge_of(str(facts["finding"]), subject.scene), kind.knows)
     )
 
 

@@ -68,7 +68,7 @@ _SCENES = {
     ),
     "gross": _Scene(
         ("a gross specimen", "a gross photograph"), ("Gross photograph", "Gross pathology"),
-        "half of the specimen", _VERTICAL, "third", "Is the organ",
+        "half of the organ", _VERTICAL, "third", "Is the organ",
     ),
 }  # fmt: skip
 

@@ -44,6 +44,7 @@ __all__ = [
     "asked",
     "contradictions",
     "facts_in",
+    "known_facts",
     "read_answer",
     "read_claims",
     "style_faults",
@@ -238,6 +239,21 @@ def facts_in(texts: Iterable[str]) -> dict[str, str | int]:
         for attribute in ATTRIBUTES
         if len(values.get(attribute, ())) == 1
     }
+
+
+def known_facts(texts: Iterable[str], modalities: Iterable[str]) -> dict[str, str | int]:
+    """`facts_in` the texts of a figure whose modality flags are `modalities` (none: not stated).
+
+    The flags speak of this figure, its text of others too ("lesions are also seen on MRI"): a flag
+    that stands alone is the modality, and what the text names counts only where it is flagged.
+    """
+    facts = facts_in(texts)
+    flagged = [name for name in modalities if name in MODALITIES]
+    if len(flagged) == 1:
+        facts["modality"] = flagged[0]
+    elif flagged and facts.get("modality") not in flagged:
+        facts.pop("modality", None)
+    return facts
 
 
 def contradictions(claims: Iterable[Claim], facts: Mapping[str, str | int]) -> tuple[str, ...]:

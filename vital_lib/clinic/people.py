@@ -25,7 +25,7 @@ from vital_lib.clinic.lexicon import (
     Truth,
     asked,
     contradictions,
-    facts_in,
+    known_facts,
     read_answer,
     style_faults,
 )
@@ -58,9 +58,9 @@ class Clinicians:
     """Three simulated clinicians, who differ in how much they notice and mind.
 
     Args:
-        figures: columns figure_id, caption, mentions.
+        figures: columns figure_id, caption, mentions, and modalities where there are flags.
         truth: table `clinic_truth`, or None; a figure without a row is judged by what its caption
-            and mentions state.
+            and mentions state, and by its modality flags.
         rates: how often each notices, minds and slips.
         seed: with the annotator, the figure and the text it decides every judgement, so that the
             same question gets the same answer in every process; put a second time to the same
@@ -77,11 +77,11 @@ class Clinicians:
         self._rates, self._seed = rates, seed
         self._known_errors: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._truth = {} if truth is None else _facts_by_figure(truth)
+        flags = figures["modalities"] if "modalities" in figures else [()] * len(figures)
+        columns = (figures["figure_id"], figures["caption"], figures["mentions"], flags)
         self._figures = {
-            figure_id: self._know(figure_id, (caption, *mentions))
-            for figure_id, caption, mentions in zip(
-                figures["figure_id"], figures["caption"], figures["mentions"], strict=True
-            )
+            figure_id: self._know(figure_id, (caption, *mentions), tuple(modalities))
+            for figure_id, caption, mentions, modalities in zip(*columns, strict=True)
         }
 
     def __repr__(self) -> str:
@@ -199,10 +199,12 @@ class Clinicians:
             rows.append((question_id, model_a, model_b, 0, JUDGE, "both", winner, rationale, None))
         return pd.DataFrame(rows, columns=TABLES["verdicts"].columns)
 
-    def _know(self, figure_id: str, sources: tuple[str, ...]) -> _Figure:
+    def _know(
+        self, figure_id: str, sources: tuple[str, ...], modalities: tuple[str, ...] = ()
+    ) -> _Figure:
         if figure_id in self._truth:
             return _Figure(self._truth[figure_id], sources, True)
-        return _Figure(facts_in(sources), sources, False)
+        return _Figure(known_facts(sources, modalities), sources, False)
 
     def _figure(self, figure_id: str) -> _Figure:
         if figure_id in self._figures:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from vital_lib.clinic.lexicon import MODALITIES, facts_in
+from vital_lib.clinic.lexicon import known_facts
 from vital_lib.prompts import MODALITY_NAMES
 
 _BY_NAME = {written: name for name, written in MODALITY_NAMES.items()}
@@ -54,7 +54,7 @@ class Shown:
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """Attribute -> value, as the text states it; the modality line counts where it is alone."""
+        """Attribute -> value, as the text and the modality line state it."""
         return dict(_facts(self))
 
 
@@ -219,10 +219,7 @@ def _shown(text: str) -> Shown:
 
 @lru_cache(maxsize=4096)
 def _facts(shown: Shown) -> tuple[tuple[str, str | int], ...]:
-    facts = facts_in(shown.sources)
-    known = [name for name in shown.modalities if name in MODALITIES]
-    if "modality" not in facts and len(known) == 1:
-        facts["modality"] = known[0]
+    facts = known_facts(shown.sources, shown.modalities)
     return tuple(facts.items())
 
 

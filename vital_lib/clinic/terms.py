@@ -1,7 +1,7 @@
 """The key terms of a caption or mention: short runs of words that carry its subject.
 
-Runs of content words between stop words and punctuation, longest first (the idea of RAKE: Rose et
-al., Automatic keyword extraction from individual documents, 2010). A term that claims something
+Runs of content words between stop words and punctuation (the idea of RAKE: Rose et al., Automatic
+keyword extraction from individual documents, 2010). A term that claims something
 about a figure by itself is left out: what it claims depends on the words around it.
 """
 
@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 
 from vital_lib.clinic.lexicon import ATTRIBUTES, style_faults
 from vital_lib.clinic.reading import read
 
-MOST_WORDS = 3
+MOST_WORDS = 4
 
 _STOP_WORDS = """
 a about above after all also although among an and another any are around as at be became because
@@ -36,23 +37,60 @@ those though through thus to too typical typically under unlike until up upon up
 various very view views visible was we well were what when where whereas which while who whose
 will with within without woman women would year years yet you your
 """
-_STOP = frozenset(_STOP_WORDS.split())
+# Verbs and words of circumstance: no noun phrase runs across them.
+_BREAKS = """
+accumulated accumulating affects allow allows appear appeared appears april arise arises arrow
+arrowhead arrowheads arrows associated assumed attack attacks august axial became begin begins
+behind best bind binds bleeding brought called carried cause causing characterised characteristic
+characteristically characterized collect collected collecting collects come comes common commonly
+consist consistent consists contain containing contains coronal covered covering day days december
+decrease decreased depict describe described detected develop developed develops differentiate
+differentiates disfigured due early easily entire examined exerted extend extending february female
+fill filling first forming forms generally give gives happen hour hours identified illness include
+increase increased increasing indicating infected initial introduced involve involves involving
+january july june kill killed killing kills last lead leading leads least male march marked
+mediated minute minutes monitor month months mostly november obtain occluded occurs october old
+patients performed permit permits persist persons plausible presents prevent preventing produce
+produced produces producing progress progressed projecting protrude provide provided provides
+reaching reason received recent reference related remain remained represent representing represents
+required requiring resolved resulted resulting rupture ruptures sagittal second secondary section
+sections september serve serves spread spreading spreads squeezed stained start started suffering
+support supports surround surrounded surrounding take taken takes treated triangle triangles turn
+varies vary walled week weeks worsening
+"""
+_STOP = frozenset((_STOP_WORDS + _BREAKS).split())
+# Who made or owns a picture, and how it was enlarged, is no subject of it.
+_CREDIT = re.compile(
+    r"[(\[][^()\[\]]*\b(?:credits?|courtesy|licen[cs]ed?|photo(?:graph)?s? by|work by|CC[ -]BY|"
+    r"magnification|scale bars?|reproduced|©)[^()\[\]]*[)\]]|"
+    r"(?:(?<=[.!?,;])|^)[^.!?,;]*(?:\b(?:credits?:?|courtesy|licen[cs]ed?|copyright|"
+    r"photo(?:graph(?:er|ed)?)?s? by|(?:micrograph|image)s? (?:provided|supplied) by|"
+    r"modification of work|wikimedia|flickr|CC[ -]BY|magnification|scale bars?|reference bar|"
+    r"reproduced (?:from|with))\b|©|×\s?\d|\b\d+\s?×)[^.!?]*[.!?]?",
+    re.IGNORECASE,
+)
 _TOKEN = re.compile(r"[^\W_]+(?:[’'-][^\W_]+)*|[^\w\s]")
 _EVERY = frozenset(ATTRIBUTES)
 
 
 @lru_cache(maxsize=4096)
-def key_terms(texts: tuple[str, ...], most: int = 8) -> tuple[str, ...]:
-    """Up to `most` terms of `texts`, the longest first; each of one to three words."""
+def key_terms(texts: tuple[str, ...], most: int = 6) -> tuple[str, ...]:
+    """Up to `most` terms of `texts`, in their order; each of one to four words, and its article.
+
+    Lines of credit, of licence and of magnification hold none.
+    """
     found: dict[str, str] = {}
     for text in texts:
-        for term in _runs(text):
+        for term in _runs(_CREDIT.sub(" . ", text)):
             found.setdefault(term.lower(), term)
-    ordered = sorted(found.values(), key=lambda term: -len(term.split()))
-    plain = [term for term in ordered if _is_plain(term)]
     # A word alone says little; it counts only where nothing longer is found.
-    longer = [term for term in plain if " " in term or "-" in term]
-    return tuple(longer or plain)[:most]
+    words = [term for term in found.values() if not _has_parts(term)]
+    longer = filter(_is_plain, filter(_has_parts, found.values()))
+    return tuple(islice(longer, most)) or tuple(islice(filter(_is_plain, words), most))
+
+
+def _has_parts(term: str) -> bool:
+    return " " in re.sub("^an? ", "", term) or "-" in term
 
 
 def listed(terms: Iterable[str]) -> str:
@@ -63,15 +101,18 @@ def listed(terms: Iterable[str]) -> str:
 
 def _runs(text: str) -> Iterator[str]:
     run: list[str] = []
-    before = "."
+    before, article = ".", ""
     for word in [*_TOKEN.findall(text), "."]:
         if word[0].isalpha() and word.lower() not in _STOP and not word.endswith("ly"):
+            if not run:
+                article = f"{before.lower()} " if before.lower() in ("a", "an") else ""
             opens = before == "." and word[1:].islower()
             run.append(word.lower() if opens else word)
         elif run:
             # A long run is a sentence without stop words; its end holds the noun.
             if len(" ".join(run)) > 3:
-                yield " ".join(run[-MOST_WORDS:])
+                whole = len(run) <= MOST_WORDS
+                yield (article if whole else "") + " ".join(run[-MOST_WORDS:])
             run = []
         before = word
 

@@ -1,7 +1,9 @@
 """Phantoms in colour: the stained section under the microscope and the specimen photograph.
 
-Each painter takes the finding's name (or "none") and its spots, and returns a (SIZE, SIZE, 3)
-canvas from 0 to 1. Knows nothing about captions or about how a truth is drawn by lot.
+The section's left is the viewer's; the organ lies as in the body seen from the front, so that its
+left is the viewer's right. Each painter takes the finding's name (or "none") and its spots, and
+returns a (SIZE, SIZE, 3) canvas from 0 to 1. Knows nothing about captions or about how a truth is
+drawn by lot.
 """
 
 from __future__ import annotations
