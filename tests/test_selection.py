@@ -239,6 +239,13 @@ def test_an_infinite_score_is_refused():
         select(candidates, scores, n=5)
 
 
+def test_scores_of_one_candidate_that_stand_twice_are_refused():
+    candidates = candidate_rows()
+    scores = scores_for(candidates)
+    with pytest.raises(ValueError, match="1 of 21 scores stand twice"):
+        select(candidates, pd.concat([scores, scores[:1]]), n=5)
+
+
 # --- within groups
 
 

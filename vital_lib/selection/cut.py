@@ -202,17 +202,19 @@ def _ranked(
         raise ValueError(
             f"{len(twice)} of {len(ids)} candidate_ids stand twice, first {twice.iloc[0]!r}"
         )
-    found = dict(scores)
-    lost = [name for name in ids if name not in found]
-    if lost:
+    numbers = pd.Series(scores, dtype=float)
+    if not numbers.index.is_unique:
+        raise ValueError(f"{numbers.index.duplicated().sum()} of {len(numbers)} scores stand twice")
+    lost = ids[~ids.isin(numbers.index)]
+    if len(lost):
         raise ValueError(
-            f"{len(lost)} of {len(ids)} candidates have no score, first {lost[0]!r}: score them in "
-            "notebooks/06_train_selector.ipynb"
+            f"{len(lost)} of {len(ids)} candidates have no score, first {lost.iloc[0]!r}: score "
+            "them in notebooks/06_train_selector.ipynb"
         )
     rows = pd.DataFrame({"candidate_id": ids, "group": None})
     if within is not None:
         rows["group"] = group_of(candidates, within)
-    rows["score"] = np.array([found[name] for name in ids], dtype=float)
+    rows["score"] = ids.map(numbers).astype(float)
     if np.isinf(rows["score"]).any():
         raise ValueError(f"{np.isinf(rows['score']).sum()} of {len(ids)} scores are infinite")
     rows = rows.sort_values("candidate_id")

@@ -49,7 +49,7 @@ def near_duplicates(
             are no numbers.
     """
     rows = candidates[["candidate_id", "figure_id"]].copy()
-    rows["score"] = rows["candidate_id"].map(dict(scores)).astype(float).fillna(-np.inf)
+    rows["score"] = rows["candidate_id"].map(pd.Series(scores, dtype=float)).fillna(-np.inf)
     texts = candidates["instruction"] + "\n" + candidates["response"]
     rows["words"] = texts.str.lower().str.split().str.join(" ")
     pictures = _same_pictures(rows, figures, features)
@@ -67,8 +67,8 @@ def _same_pictures(
     best_first = (
         rows.groupby("figure_id")["score"].mean().sort_values(ascending=False, kind="stable").index
     )
-    known = figures.set_index("figure_id")["phash"]
-    lost = [name for name in best_first if name not in known.index or name not in features]
+    known = dict(zip(figures["figure_id"], figures["phash"], strict=True))
+    lost = [name for name in best_first if name not in known or name not in features]
     if lost:
         raise ValueError(
             f"{len(lost)} of {len(best_first)} figures of the candidates have no row in figures or "
