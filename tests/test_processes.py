@@ -120,6 +120,13 @@ def test_steps_arrive_in_the_callers_thread_behind_the_calls_name(workers):
     assert [step for _, name, step, *_ in heard if name == "b"] == [1, 2, 3]
 
 
+def test_each_call_may_have_a_listener_of_its_own(workers):
+    heard = {"a": [], "b": []}
+    listeners = {name: lambda *step, to=steps: to.append(step) for name, steps in heard.items()}
+    run_calls(_count_up, {"a": {"to": 1}, "b": {"to": 2}}, workers=workers, on_step=listeners)
+    assert heard == {"a": [(1, 1, 1.0)], "b": [(1, 2, 1.0), (2, 2, 0.5)]}
+
+
 def test_a_stop_reaches_its_own_call_and_no_other(workers):
     heard = {"long": 0, "short": 0}
 

@@ -53,7 +53,7 @@ def run_calls(
     calls: Mapping[str, Mapping[str, Any]],
     *,
     workers: int | None = None,
-    on_step: OnStep | None = None,
+    on_step: OnStep | Mapping[str, Callable[..., bool | None]] | None = None,
 ) -> dict[str, Any]:
     """What `function` returns for each of the named `calls`, in their order.
 
@@ -67,6 +67,7 @@ def run_calls(
         on_step: if given, each call gets a keyword argument ``on_step`` of its own. What the call
             passes to it arrives here, in this thread, behind the call's name. Where `on_step`
             returns False, the call's own ``on_step`` does so from one of its next steps on.
+            A mapping gives each call, by its name, a function of its own: a progress bar's.
 
     Raises:
         CallsFailed: after all calls have ended, if any of them raised or lost its process.
@@ -78,6 +79,8 @@ def run_calls(
     if workers < 1:
         raise ValueError(f"workers={workers}: wanted at least 1")
     workers = min(workers, len(calls))
+    if isinstance(on_step, Mapping):
+        on_step = partial(_tell_its_own, on_step)
     if workers <= 1:
         outcomes = {name: _call(function, call, name, on_step) for name, call in calls.items()}
     else:
@@ -254,6 +257,10 @@ def _tell(connection: Connection, *step: Any) -> bool:
     connection.send(("step", step))
     # Until the call has ended nothing else is sent: whatever there is, is a stop. It is left there.
     return not connection.poll()
+
+
+def _tell_its_own(listeners: Mapping[str, Callable[..., Any]], name: str, *step: Any) -> Any:
+    return listeners[name](*step)
 
 
 def _no_more(*_step: Any) -> bool:

@@ -20,10 +20,18 @@ _HOMES = {
     "transport": "service",
     "Clinicians": "people",
     "CLINICIANS": "people",
+    "base_conversations": "own_conversations",
 }
 _MODELS = ("encoder", "llava")
 
-__all__ = ["CLINICIANS", "Clinicians", "make_figure_set", "model_folder", "transport"]
+__all__ = [
+    "CLINICIANS",
+    "Clinicians",
+    "base_conversations",
+    "make_figure_set",
+    "model_folder",
+    "transport",
+]
 
 
 def __getattr__(name: str) -> Any:
