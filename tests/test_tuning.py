@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,19 +14,24 @@ from tiny_llava import make_tiny_llava
 
 from vital_lib.figures import UnreadableImage
 from vital_lib.models import WrongAdapter, load_model
+from vital_lib.processes import run_calls
 from vital_lib.tuning import (
     IGNORED,
     FigureTensors,
+    MixedBatches,
     NothingToTune,
     TuningConfig,
     collate,
     count_steps,
+    draw_mix,
     encode_conversations,
     encode_rounds,
     fingerprint,
+    language_modules,
     learned_pieces,
     lora_targets,
     read_config,
+    read_llava,
     read_losses,
     tune,
 )
@@ -371,6 +377,7 @@ def test_a_missing_image_is_named(llava_folder, figures, tmp_path):
         ("batch_size", 0),
         ("micro_batch_size", 3),
         ("lora_rank", 0),
+        ("mix_share", 0),
         ("lora_dropout", 1.0),
         ("warmup_share", -0.1),
         ("max_tokens", 0),
@@ -380,3 +387,239 @@ def test_a_missing_image_is_named(llava_folder, figures, tmp_path):
 def test_a_setting_out_of_range_is_shown_as_it_was_given(setting, value):
     with pytest.raises(ValueError, match=f"{setting}={value}: wanted"):
         TuningConfig(**{setting: value})
+
+
+# -- the whole language half -----------------------------------------------------------------------
+
+
+def test_tuning_the_language_half_leaves_the_vision_tower_alone(base, figures, tmp_path):
+    _tune(base, _conversations(), figures, tmp_path, train="language", epochs=2)
+    before = load_model(base).model.state_dict()
+    after = load_model(base, adapter=tmp_path / "adapter").model.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    vision = {n for n in before if "vision" in n or ("visual" in n and "merger" not in n)}
+    assert vision and not changed & vision
+    assert {name for name in before if "layers.1.mlp" in name and name not in vision} <= changed
+    assert any("multi_modal_projector" in name or "merger" in name for name in changed)
+    assert any("lm_head" in name for name in changed)
+
+
+def test_a_tuned_language_half_gives_the_answer_it_was_tuned_on(base, figures, tmp_path):
+    conversations = _conversations(8, [("On which side?", "On the left.")])
+    metrics = _tune(
+        base, conversations, figures, tmp_path, train="language", epochs=25, learning_rate=3e-3
+    )
+    assert metrics["loss_last"] < 0.3 * metrics["loss_first"]
+    pixels = [Image.open(tmp_path / name).convert("RGB") for name in figures["image"][:2]]
+    tuned = load_model(base, adapter=tmp_path / "adapter")
+    assert tuned.answer(pixels, ["On which side?"] * 2, 12) == ["On the left."] * 2
+
+
+def test_a_folder_of_either_kind_takes_the_place_of_the_other(llava_folder, figures, tmp_path):
+    names = {}
+    for train in ("language", "lora", "language"):
+        _tune(llava_folder, _conversations(4), figures, tmp_path, train=train)
+        names[train] = {path.name for path in (tmp_path / "adapter").iterdir()}
+        assert load_model(llava_folder, adapter=tmp_path / "adapter")
+    assert names["language"] == {"language.safetensors", "config.json", "metrics.json"}
+    assert names["lora"] >= {"adapter_model.safetensors", "adapter_config.json"}
+    assert "language.safetensors" not in names["lora"]
+    config = read_config(tmp_path / "adapter")
+    assert config["train"] == "language" and config["lora_targets"] is None
+    assert any(name.endswith("language_model") for name in config["trained_whole"])
+
+
+def test_a_tuned_language_half_is_not_put_on_another_base_model(
+    llava_folder, qwen_folder, figures, tmp_path
+):
+    _tune(llava_folder, _conversations(4), figures, tmp_path, train="language")
+    with pytest.raises(WrongAdapter, match="was tuned on base model"):
+        load_model(make_tiny_llava(tmp_path / "other", seed=9), adapter=tmp_path / "adapter")
+    (tmp_path / "adapter" / "config.json").unlink()
+    with pytest.raises(WrongAdapter, match=r"of \d+ weights in .* do not fit Qwen2VL"):
+        load_model(qwen_folder, adapter=tmp_path / "adapter")
+
+
+def test_both_ways_of_tuning_refuse_a_model_without_a_language_half(tmp_path):
+    for find in (lora_targets, language_modules):
+        with pytest.raises(NothingToTune, match="give a vision-language model"):
+            find(torch.nn.Linear(2, 2))
+
+
+def test_each_way_of_tuning_has_its_usual_learning_rate():
+    assert TuningConfig().learning_rate == 2e-4
+    assert TuningConfig(train="language").learning_rate == 2e-5
+    assert TuningConfig(train="language", learning_rate=1e-3).learning_rate == 1e-3
+    with pytest.raises(ValueError, match="train='vision': wanted one of lora, language"):
+        TuningConfig(train="vision")
+
+
+def test_logits_left_out_change_no_loss(base, figures, tmp_path, monkeypatch):
+    """Only graded places get logits: the losses are those of the model's own whole loss."""
+    short = _tune(base, _conversations(6), figures, tmp_path, folder="short")
+    monkeypatch.setattr("vital_lib.tuning.training._can_leave_out_logits", lambda model: False)
+    whole = _tune(base, _conversations(6), figures, tmp_path, folder="whole")
+    assert short["steps"] == whole["steps"] == 2
+    assert read_losses(tmp_path / "short") == pytest.approx(read_losses(tmp_path / "whole"))
+
+
+# -- other data mixed in ---------------------------------------------------------------------------
+
+
+def _mix(figures, n=8):
+    """Conversations about the same images under other names."""
+    conversations = _conversations(n, [("And what else?", "Nothing.")])
+    renamed = {f"F{k}": f"M{k}" for k in range(8)}
+    return (
+        conversations.assign(figure_id=conversations["figure_id"].map(renamed)),
+        figures.assign(figure_id=figures["figure_id"].map(renamed)),
+    )
+
+
+def test_every_batch_holds_the_mix_in_its_share():
+    batches = list(MixedBatches([5] * 16, [9] * 8, size=4, seed=0))
+    assert len(batches) == 4
+    assert all(sum(place < 16 for place in batch) == 4 for batch in batches)
+    assert all(sum(place >= 16 for place in batch) == 2 for batch in batches)
+    assert sorted(place for batch in batches for place in batch) == list(range(24))
+
+
+@pytest.mark.parametrize(("own", "mixed"), [(1, 0), (9, 3), (10, 0), (401, 7), (5, 40)])
+def test_no_example_is_lost_or_comes_twice_in_a_pass(own, mixed):
+    rng = np.random.default_rng(0)
+    batches = MixedBatches(rng.integers(5, 99, own), rng.integers(5, 99, mixed), size=4, seed=0)
+    for _ in range(2):
+        made = list(batches)
+        assert len(made) == len(batches) == -(-own // 4)
+        assert sorted(place for batch in made for place in batch) == list(range(own + mixed))
+
+
+def test_batches_hold_like_lengths_and_each_pass_draws_anew():
+    lengths = np.random.default_rng(0).integers(10, 500, 200)
+    batches = MixedBatches(lengths, [], size=4, seed=0)
+    first, second = list(batches), list(batches)
+    apart = np.mean([np.ptp(lengths[batch]) for batch in first])
+    assert apart < 0.2 * np.mean([np.ptp(lengths[k : k + 4]) for k in range(0, 200, 4)])
+    assert first != second
+    assert list(MixedBatches(lengths, [], size=4, seed=0)) == first
+    assert list(MixedBatches(lengths, [], size=4, seed=1)) != first
+
+
+def test_the_same_conversations_are_drawn_beside_sets_of_any_size():
+    mix = _conversations(8)
+    few, many = draw_mix(mix, 4, 0.5, seed=3), draw_mix(mix, 12, 0.5, seed=3)
+    assert (len(few), len(many)) == (2, 6)
+    assert many["conversation_id"].tolist()[:2] == few["conversation_id"].tolist()
+    assert many["conversation_id"].is_unique
+    orders = {tuple(draw_mix(mix, 12, 0.5, seed=seed)["conversation_id"]) for seed in range(5)}
+    assert len(orders) > 1
+
+
+def test_the_mix_is_learned_beside_the_own_conversations(llava_folder, figures, tmp_path):
+    mix = _mix(figures)
+    own = _conversations(8, [("On which side?", "On the left.")])
+    settings = {"train": "language", "epochs": 25, "learning_rate": 3e-3}
+    metrics = _tune(llava_folder, own, figures, tmp_path, mix=mix, **settings)
+    assert (metrics["conversations"], metrics["mix_conversations"]) == (8, 4)
+    assert metrics["mix_rounds"] == 4 and metrics["mix_tokens"] > 0
+    assert metrics["steps"] == count_steps(own, epochs=25, batch_size=4)
+    tuned = load_model(llava_folder, adapter=tmp_path / "adapter")
+    pixels = [Image.open(tmp_path / "F0.png").convert("RGB")] * 2
+    said = tuned.answer(pixels, ["On which side?", "And what else?"], 12)
+    assert said == ["On the left.", "Nothing."]
+    config = read_config(tmp_path / "adapter")
+    assert config["mix_share"] == 0.5
+    assert config["mix_fingerprint"] == fingerprint(draw_mix(mix[0], 8, 0.5, seed=0))
+
+
+def test_without_a_mix_none_is_counted(llava_folder, figures, tmp_path):
+    metrics = _tune(llava_folder, _conversations(4), figures, tmp_path)
+    assert (metrics["mix_conversations"], metrics["mix_tokens"]) == (0, 0)
+    assert read_config(tmp_path / "adapter")["mix_fingerprint"] is None
+
+
+def test_a_mix_that_is_empty_or_too_small_is_refused(llava_folder, figures, tmp_path):
+    conversations, images = _mix(figures)
+    with pytest.raises(NothingToTune, match="the mix holds no conversations: .* mix=None"):
+        _tune(
+            llava_folder, _conversations(), figures, tmp_path, mix=(conversations.iloc[:0], images)
+        )
+    with pytest.raises(ValueError, match=r"wants 16 mixed ones, and there are 8: .*mix_share=1\.0"):
+        _tune(
+            llava_folder, _conversations(), figures, tmp_path,
+            mix=(conversations, images), mix_share=2.0,
+        )  # fmt: skip
+
+
+def test_a_mix_about_unknown_or_confused_figures_is_refused(llava_folder, figures, tmp_path):
+    conversations, images = _mix(figures)
+    with pytest.raises(ValueError, match="no figure 'M"):
+        _tune(
+            llava_folder, _conversations(), figures, tmp_path, mix=(conversations, images.iloc[:0])
+        )
+    confused = images.assign(figure_id=list(figures["figure_id"][::-1]))
+    same = conversations.assign(figure_id=figures["figure_id"])
+    with pytest.raises(ValueError, match="mean one image among the figures and another in the mix"):
+        _tune(llava_folder, _conversations(), figures, tmp_path, mix=(same, confused), mix_share=1)
+
+
+def test_a_llava_training_file_is_read(tmp_path):
+    said = [
+        ("human", "<image>\nWhat is it?"),
+        ("gpt", "A CT."),
+        ("human", "Sure?"),
+        ("gpt", "Yes."),
+    ]
+    record = {
+        "id": "a", "image": "x/1.png",
+        "conversations": [{"from": who, "value": text} for who, text in said],
+    }  # fmt: skip
+    file = tmp_path / "train.json"
+    file.write_text(json.dumps([record, {**record, "image": None}, {**record, "id": "b"}]))
+    conversations, images = read_llava(file)
+    assert conversations["figure_id"].tolist() == ["x/1.png"] * 2
+    assert conversations["conversation_id"].is_unique
+    assert conversations["turns"][0] == [
+        {"instruction": "What is it?", "response": "A CT."},
+        {"instruction": "Sure?", "response": "Yes."},
+    ]
+    assert images["image"].tolist() == [str(tmp_path / "x" / "1.png")]
+    assert read_llava(file, tmp_path / "i")[1]["image"].tolist() == [str(tmp_path / "i/x/1.png")]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ([{"from": "human", "value": "Q"}], "questions and answers by turns"),
+        (None, "questions and answers by turns"),
+        ([{"from": "gpt", "value": "A"}, {"from": "human", "value": "Q"}], "'human' should speak"),
+        ([{"from": "human", "value": "Q"}, {"from": "gpt", "value": 3}], "the value 3 is no text"),
+    ],
+)
+def test_a_record_that_is_no_conversation_is_named(said, told, tmp_path):
+    file = tmp_path / "train.json"
+    file.write_text(json.dumps([{"id": "a", "image": "1.png", "conversations": said}]))
+    with pytest.raises(ValueError, match=rf"train\.json, record 0 \('a'\): .*{told}"):
+        read_llava(file)
+
+
+# -- several at once -------------------------------------------------------------------------------
+
+
+def test_models_tuned_in_two_processes_are_those_tuned_in_one(llava_folder, figures, tmp_path):
+    figures = figures.assign(image=[str(tmp_path / image) for image in figures["image"]])
+    shared = {"base_model": llava_folder, "figures": figures, "resolve": Path, "train": "language"}
+    shared |= {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3}
+
+    def tuned(workers):
+        heard = []
+        calls = {
+            name: {"conversations": _conversations(n), "folder": tmp_path / f"{workers}{name}"}
+            for name, n in (("a", 8), ("b", 6))
+        }
+        calls = {name: call | shared for name, call in calls.items()}
+        run_calls(tune, calls, workers=workers, on_step=lambda *step: heard.append(step))
+        assert len(heard) == 8
+        return {name: read_losses(tmp_path / f"{workers}{name}") for name in calls}
+
+    assert tuned(2)["a"] == pytest.approx(tuned(1)["a"], rel=1e-4)
