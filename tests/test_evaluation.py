@@ -531,8 +531,15 @@ def test_no_draws_and_several_greedy_ones_are_refused(shown, options):
 
 def test_each_draw_is_judged_by_itself_and_keeps_its_number():
     answers = pd.concat([_answers({"q0": "x", "q1": "y"}), _answers({"q0": "z"}, draw=1)])
-    found = each_draw(answers, lambda own: own[["question_id", "answer"]].assign(draw=0))
-    assert found.to_numpy().tolist() == [["q0", "x", 0], ["q1", "y", 0], ["q0", "z", 1]]
+
+    def judged(questions, own, judge, *, seed):
+        return own[["question_id", "answer"]].assign(judge=f"{judge} {seed} {len(questions)}")
+
+    found = each_draw(judged, OPEN, answers, "me", seed=7)
+    assert found[["question_id", "answer", "draw"]].to_numpy().tolist() == [
+        ["q0", "x", 0], ["q1", "y", 0], ["q0", "z", 1]
+    ]  # fmt: skip
+    assert set(found["judge"]) == {"me 7 6"}
 
 
 def test_a_blank_image_has_the_same_mean_and_nothing_on_it(shown):

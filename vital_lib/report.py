@@ -56,19 +56,19 @@ def write_report(workspace: Workspace) -> Path:
     )
     page = environment.get_template("report_template.html").render(
         run=workspace.path.name,
-        claims=claims(workspace.metrics, simulated=_simulated(workspace)).to_dict("records"),
+        claims=claims(workspace.metrics, simulated=is_simulated(workspace)).to_dict("records"),
         sections=_sections(workspace),
         pictures={name: _png(figure) for name, figure in _pictures(workspace).items()},
         examples=_examples(workspace),
         origins=_origins(workspace),
-        simulated=_simulated(workspace),
+        simulated=is_simulated(workspace),
     )
     target = workspace.path / "report.html"
     write_whole(target, lambda path: path.write_text(page, encoding="utf-8"))
     return target
 
 
-def _simulated(workspace: Workspace) -> bool:
+def is_simulated(workspace: Workspace) -> bool:
     """Whether the run's figures are the clinic's."""
     parameters = workspace.origin("figures")["parameters"] if workspace.has("figures") else {}
     return parameters.get("figures") == "clinic"
@@ -108,7 +108,7 @@ def _pictures(workspace: Workspace) -> dict[str, Any]:
     ):
         if needed in metrics:
             made[stage] = draw(metrics)
-    shown = claims(metrics, simulated=_simulated(workspace))
+    shown = claims(metrics, simulated=is_simulated(workspace))
     if len(shown):
         made["claims"] = plots.claims_forest(shown)
     if workspace.has("ratings"):

@@ -134,16 +134,24 @@ def load_and_answer(
 
 
 def each_draw(
-    answers: pd.DataFrame, judged: Callable[[pd.DataFrame], pd.DataFrame]
+    judged: Callable[..., pd.DataFrame],
+    questions: pd.DataFrame,
+    answers: pd.DataFrame,
+    *given: Any,
+    **options: Any,
 ) -> pd.DataFrame:
     """What `judged` makes of the answers of one draw, for every draw, in one frame.
 
     Args:
-        answers: as table ``answers``.
-        judged: answers in, rows of ``chat_scores`` or ``verdicts`` out, such as a call of
-            ``judging.compare_answers``; their column `draw` is written here.
+        judged: takes `questions`, the answers of one draw, `given` and `options`, and returns rows
+            of ``chat_scores`` or ``verdicts``, as ``judging.compare_answers`` does; their column
+            `draw` is written here.
+        questions, answers: as tables ``questions`` and ``answers``.
     """
-    parts = [judged(own).assign(draw=draw) for draw, own in answers.groupby("draw")]
+    parts = [
+        judged(questions, own, *given, **options).assign(draw=draw)
+        for draw, own in answers.groupby("draw")
+    ]
     return pd.concat(parts, ignore_index=True)
 
 

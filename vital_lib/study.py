@@ -1,0 +1,151 @@
+"""The closing study: the whole method for several seeds, and every claim pooled over the runs.
+
+``run`` makes a run folder for each seed, with more tuned models and more drawn answers than the
+demo; ``pool`` reads the metrics of runs that are done. It computes nothing that a notebook has not
+measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from vital_lib import plots, walkthrough
+from vital_lib.claims import CLAIMS, claims
+from vital_lib.report import is_simulated
+from vital_lib.statistics import Interval, interval_of
+from vital_lib.tables import Workspace
+
+SETTINGS = {"arms": ["selected", "random", "unaligned", "judge_top", "oracle"], "draws": 3}
+"""What the study sets in the notebooks. The oracle knows every candidate's errors: the clinic's."""
+
+SEEDS = (0, 1, 2, 7, 11)
+
+
+def pooled(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Every claim's metric over several runs, with its interval, as one run's metrics.
+
+    The estimate is the runs' mean. Their articles are not the same, so the variances of their
+    means add up: each is taken from the width of that run's interval, a bootstrap over its
+    articles. The interval is for such articles and these models; how far models of other seeds lie
+    apart is seen in the single runs. Counts are summed.
+
+    Args:
+        runs: the metrics of each. A claim is pooled over those runs that measured it; where one of
+            them has no interval, nor has the pooled one.
+    """
+    found: dict[str, float] = {}
+    for claim in CLAIMS:
+        own = [interval_of(metrics, claim.metric) for metrics in runs]
+        own = [interval for interval in own if interval is not None]
+        if own:
+            estimate = sum(interval.estimate for interval in own) / len(own)
+            widths = [interval.high - interval.low for interval in own]
+            half = math.sqrt(sum(width**2 for width in widths)) / 2 / len(own)
+            whole = Interval(estimate, estimate - half, estimate + half, len(own))
+            found |= whole.metrics(claim.metric)
+        for name in claim.counts:
+            if any(name in metrics for metrics in runs):
+                found[name] = sum(metrics.get(name, 0) for metrics in runs)
+    return found
+
+
+def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
+    """Every claim of finished runs: each run's difference, and the pooled one with its sentence.
+
+    Args:
+        runs: run folders, no two of one seed.
+
+    Returns:
+        As `claims`, and after `on` one column for each run (its folder's name; points) and
+        `above_0`, in how many of the runs that measured it the difference lies above 0.
+
+    Raises:
+        FileNotFoundError: a folder that holds no metrics.
+        ValueError: fewer than two runs, one twice, or two of the same figures.
+    """
+    folders = [Path(run).resolve() for run in runs]
+    names = [folder.name for folder in folders]
+    if len(set(names)) < max(2, len(names)):
+        raise ValueError(f"runs {', '.join(names) or 'none'}: wanted two or more, each named once")
+    for folder in folders:
+        if not (folder / "metrics.json").is_file():
+            raise FileNotFoundError(f"no metrics.json in {folder}: run the notebooks there first")
+    workspaces = [Workspace(folder) for folder in folders]
+    prints = [own.fingerprint("figures") for own in workspaces if own.has("figures")]
+    if len(set(prints)) < len(prints):
+        raise ValueError(f"two of the runs {', '.join(names)} have the same figures: no new ones")
+    simulated = all(is_simulated(own) for own in workspaces)
+    found = claims(pooled([own.metrics for own in workspaces]), simulated=simulated)
+    place = found.columns.get_loc("on") + 1
+    each = [claims(own.metrics, simulated=simulated).set_index("metric") for own in workspaces]
+    single = pd.DataFrame(
+        {name: found["metric"].map(own["estimate"]) for name, own in zip(names, each, strict=True)}
+    )
+    counted = [f"{(row > 0).sum()} of {row.count()}" for _, row in single.iterrows()]
+    found.insert(place, "above_0", counted)
+    for name in reversed(names):
+        found.insert(place, name, single[name])
+    return found
+
+
+def run_seed(folder: Path, seed: int) -> None:
+    """Run all notebooks with the study's settings, unless that has been done in `folder`."""
+    if "demo.seconds" in Workspace(folder).metrics:
+        print(f"{folder} is done")
+        return
+    walkthrough.set_aside(folder)
+    settings = {"seed": seed, **SETTINGS}
+    total = 0.0
+    for notebook, seconds in walkthrough.run_notebooks(folder, settings=settings):
+        print(f"{folder.name}: {notebook.stem} took {seconds:.0f} s", flush=True)
+        total += seconds
+    Workspace(folder).record({"demo.seconds": round(total, 1)})
+
+
+def show(found: pd.DataFrame, names: Sequence[str], out: Path | None) -> None:
+    """Print the pooled claims; with `out`, also write them there as a table and as a plot."""
+    numbers = dict.fromkeys(names, "{:+.1f}".format)
+    for measured, rows in found.groupby("measured", sort=False):
+        print(f"\n{measured} ({rows['on'].iloc[0] or 'pooled'})")
+        columns = ["claim", *names, "above_0"]
+        print(rows[columns].to_string(index=False, formatters=numbers, na_rep="-"))
+    if out is not None:
+        found.to_csv(out / "claims.csv", index=False)
+        plots.claims_forest(found, names).savefig(out / "claims.png")
+        print(f"\nWritten: {out / 'claims.csv'} and claims.png")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m vital_lib.study", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run every seed, then pool")
+    run.add_argument("--folder", type=Path, default=Path("data/runs/study"))
+    run.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    done = commands.add_parser("pool", help="pool runs that are done")
+    done.add_argument("runs", type=Path, nargs="+")
+    done.add_argument("--out", type=Path, help="folder for claims.csv and claims.png")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "run":
+            runs = [options.folder / f"seed{seed}" for seed in options.seeds]
+            for folder, seed in zip(runs, options.seeds, strict=True):
+                run_seed(folder, seed)
+        else:
+            runs = options.runs
+        out = options.folder if options.command == "run" else options.out
+        show(pool(runs), [folder.resolve().name for folder in runs], out)
+    except (walkthrough.NotebookFailed, FileNotFoundError, ValueError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
