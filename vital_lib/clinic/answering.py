@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from math import prod
 from random import Random
 
@@ -55,6 +56,7 @@ _SPREAD = 7.0  # standard deviation, in words, of the length aimed at
 _SHORTEST = 6  # words
 _NEAR = 4  # a response that lacks fewer words than this is long enough
 _MOST_ASIDES = 3
+_TRIED_QUOTES = 3
 _REWORDINGS = 20
 
 
@@ -289,7 +291,8 @@ def _with_quote(
 ) -> str | None:
     """`text` with copied words brought in; None where no copy leaves its mistakes as they are."""
     windows = _windows(subject.shown.sources)
-    for window in rng.sample(windows, min(3, len(windows))):
+    tried = (window for window in rng.sample(windows, len(windows)) if _is_sound(window))
+    for window in islice(tried, _TRIED_QUOTES):
         quote = window[: rng.choice(_ends(window))]
         leads = CAPTION_LEADS if window in subject.shown.caption else MENTION_LEADS
         quoting = f"{text} {rng.choice(leads).format(quote=quote[0].upper() + quote[1:])}"
@@ -303,16 +306,19 @@ def _ends(window: str) -> list[int]:
     """Where a quotation can stop: at punctuation, or else behind any word of weight."""
     words = list(_WORD.finditer(window))[_RUN - 1 :]
     stops = [word.end() for word in words if _STOP.match(window, word.end())]
-    whole = [word.end() for word in words if len(word[0]) > 3 and word[0].lower() not in _JOINING]
+    whole = [
+        word.end()
+        for word in words
+        if len(word[0]) > 3
+        and word[0].lower() not in _JOINING
+        and window[word.end() : word.end() + 1] in ("", " ")
+    ]
     return stops or whole or [words[-1].end()]
 
 
 @lru_cache(maxsize=1024)
 def _windows(sources: tuple[str, ...]) -> tuple[str, ...]:
-    """Stretches of 8 to 13 words that can be copied, each from where a sentence or clause begins.
-
-    Those with a fault of style of their own are left out.
-    """
+    """Stretches of 8 to 13 words that can be copied, each from a clause's start."""
     found = []
     for source in sources:
         words = list(_WORD.finditer(source))
@@ -321,7 +327,13 @@ def _windows(sources: tuple[str, ...]) -> tuple[str, ...]:
             if not before or before[-1] in ".,;:":
                 last = words[min(place + _LONGEST_QUOTE, len(words)) - 1]
                 found.append(source[words[place].start() : last.end()])
-    return tuple(text for text in found if not style_faults("Why?", f"{text}.", ()))
+    return tuple(found)
+
+
+@lru_cache(maxsize=20_000)
+def _is_sound(window: str) -> bool:
+    """Whether copied words have no other fault of style of their own."""
+    return not style_faults("Why?", f"{window}.", ())
 
 
 def _runs(text: str) -> frozenset[str]:

@@ -6,6 +6,7 @@ holds every one of them to that. Knows nothing of rates, of requests or of facts
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from vital_lib.clinic.anatomy import BRAIN, LUNG, SKIN, UNKNOWN, Scene
@@ -207,6 +208,7 @@ KNOWLEDGE: dict[tuple[str, str], Knowledge] = {
 """(finding, organ) -> what holds of it there; UNKNOWN stands for what holds in any organ."""
 
 
+@lru_cache(maxsize=1024)
 def knowledge_of(finding: str, scene: Scene) -> Knowledge:
     """What holds of a finding in this scene; what holds in its organ alone comes first.
 

@@ -363,7 +363,7 @@ TERM_KINDS = (
         (),
         (
             "Does this image illustrate {topic}?",
-            "Is {topic} the subject of this image?",
+            "Is this image about {topic}?",
             "Would you use this image to illustrate {topic}?",
         ),
         yes=("the image illustrates {terms}.", "the subject is {terms}."),

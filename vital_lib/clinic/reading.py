@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from vital_lib.clinic.vocabulary import Token, scan, sentences
 from vital_lib.clinic.world import FINDINGS, NO_FINDING, Claim
@@ -40,14 +40,21 @@ class _Clause:
     scopes: list[int] = field(default_factory=list)
 
     def of(self, kinds: frozenset[str], *, scope: int = _ASSERTED) -> list[Token]:
+        if not self.tokens or kinds.isdisjoint(self.kinds):
+            return []
         return [
             token
             for token, found in zip(self.tokens, self.scopes, strict=True)
             if found == scope and token.kind in kinds
         ]
 
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of its tokens; asked for once the clause is whole."""
+        return frozenset(token.kind for token in self.tokens)
+
     def has(self, *kinds: str) -> bool:
-        return any(token.kind in kinds for token in self.tokens)
+        return not self.kinds.isdisjoint(kinds)
 
 
 @dataclass
@@ -82,8 +89,19 @@ def read(text: str, bare: frozenset[str] = frozenset(), questions: bool = False)
     notes = _Notes()
     for sentence in sentences(text):
         if questions or not sentence.rstrip().endswith("?"):
-            _read_sentence(sentence, bare, questions, notes)
+            found = _sentence_notes(sentence, bare, questions)
+            notes.claims |= found.claims
+            notes.local_denials += found.local_denials
+            notes.alternatives |= found.alternatives
     return Reading(frozenset(_settle(notes)), frozenset(notes.alternatives))
+
+
+@lru_cache(maxsize=50_000)
+def _sentence_notes(sentence: str, bare: frozenset[str], questions: bool) -> _Notes:
+    """What one sentence says by itself; many texts share sentences."""
+    notes = _Notes()
+    _read_sentence(sentence, bare, questions, notes)
+    return notes
 
 
 def before(text: str, token: Token) -> str:
