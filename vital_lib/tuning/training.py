@@ -59,55 +59,48 @@ def tune(
         base_model: as in `vital_lib.models.load_model`, which opens the tuned model as well.
         conversations: conversation_id, figure_id, turns (as table ``selected``).
         figures: figure_id, image (as table ``figures``), a row for every figure spoken of.
-        folder: gets the weights (an adapter, or the language half and projector),
-            ``config.json`` (settings, fingerprints of base model, conversations and mix, what was
-            trained, versions) and ``metrics.json`` (what is returned, and the loss of every step);
-            the model is complete when ``metrics.json`` is there.
+        folder: gets the trained weights, ``config.json`` (settings, fingerprints of base model,
+            conversations and mix, what was trained, versions) and, when the model is complete,
+            ``metrics.json`` (what is returned, and the loss of every step).
         resolve: the file behind an ``image`` value, such as `Workspace.resolve`.
-        mix: other conversations and their figures, such as those that the base model was made
-            from; ``mix_share`` of them beside each own one, drawn with ``seed``, in every batch.
-        on_step: called after each step with (step, total, loss); returning False stops there
-            and keeps the weights as they are.
+        mix: other conversations and their figures, such as the base model's own; ``mix_share`` of
+            them beside each of `conversations`, drawn with ``seed``, in every batch.
+        on_step: called after each step; returning False stops there and keeps what was learned.
         settings: fields of `TuningConfig`.
 
     Returns:
         seconds, steps, steps_planned, loss_first and loss_last (means over the first and last
-        tenth of the steps), conversations, conversations_dropped, rounds, rounds_dropped, tokens;
-        the last five also of the mix, as mix_conversations and so on.
+        tenth of the steps), conversations, conversations_dropped, rounds, rounds_dropped, tokens,
+        and the last five of the mix, as mix_conversations and so on.
 
     Raises:
-        NothingToTune: no conversations, an empty mix, none that fits, or a model without a
-            language half.
-        ValueError: a setting out of range, a conversation about an unknown figure, a figure_id
-            that means two images, or too small a mix.
+        NothingToTune: no conversations, none that fits, or a model without a language half.
+        ValueError: a setting out of range, an unknown figure, or a mix that is too small.
         UnreadableImage: a figure's image cannot be opened.
     """
     config = TuningConfig(**settings)
     start = time.perf_counter()
-    if not len(conversations):
-        raise NothingToTune("no conversations: select some in notebooks/07_select_instructions")
-    files = _image_files(conversations, figures, resolve)
-    mixed = conversations.iloc[:0]
-    if mix is not None:
-        mixed = draw_mix(mix[0], len(conversations), config.mix_share, config.seed)
-        files = _joined_files(files, _image_files(mixed, mix[1], resolve))
+    mixed, files = _draw_and_find(conversations, figures, mix, config, resolve)
     vlm = load_model(base_model)
-    described = {"base_model": str(base_model), "base_fingerprint": weights_fingerprint(vlm.model)}
-    described |= {"conversations_fingerprint": fingerprint(conversations)}
-    described |= {"mix_fingerprint": fingerprint(mixed) if len(mixed) else None}
-    limit = config.max_tokens or token_limit(vlm)
-    tensors = FigureTensors(vlm, files)
+    described = {
+        "base_model": str(base_model),
+        "base_fingerprint": weights_fingerprint(vlm.model),
+        "conversations_fingerprint": fingerprint(conversations),
+        "mix_fingerprint": fingerprint(mixed) if len(mixed) else None,
+        "token_limit": config.max_tokens or token_limit(vlm),
+    }
+    tensors, limit = FigureTensors(vlm, files), described["token_limit"]
     own, counts = encode_conversations(vlm, conversations, tensors, limit)
-    beside, mix_counts = (
-        encode_conversations(vlm, mixed, tensors, limit) if len(mixed) else ([], {})
-    )
-    counts |= {f"mix_{name}": mix_counts.get(name, 0) for name in counts}
+    beside, mix_counts = [], dict.fromkeys(counts, 0)
+    if len(mixed):
+        beside, mix_counts = encode_conversations(vlm, mixed, tensors, limit)
     set_seed(config.seed)
     model, trained = make_trainable(vlm.model, config)
     losses, planned = _train(model, vlm, own, beside, tensors, config, on_step)
     metrics = {**_summary(losses, planned), **counts, "seconds": time.perf_counter() - start}
-    described |= {**asdict(config), "token_limit": limit, "stopped": len(losses) < planned}
-    described |= {**trained, "versions": _versions()}
+    metrics |= {f"mix_{name}": count for name, count in mix_counts.items()}
+    stopped = len(losses) < planned
+    described |= {**asdict(config), **trained, "stopped": stopped, "versions": _versions()}
     save_folder(Path(folder), model, vlm.model.dtype, described, {**metrics, "losses": losses})
     return metrics
 
@@ -264,6 +257,23 @@ def _arguments(
 
 def _steps(examples: int, config: TuningConfig) -> int:
     return -(-examples // config.batch_size) * config.epochs
+
+
+def _draw_and_find(
+    conversations: pd.DataFrame,
+    figures: pd.DataFrame,
+    mix: Mix | None,
+    config: TuningConfig,
+    resolve: Callable[[str], Path],
+) -> tuple[pd.DataFrame, dict[str, Path]]:
+    """The mixed conversations (none without a mix), and figure_id -> file for them and the own."""
+    if not len(conversations):
+        raise NothingToTune("no conversations: select some in notebooks/07_select_instructions")
+    files = _image_files(conversations, figures, resolve)
+    if mix is None:
+        return conversations.iloc[:0], files
+    mixed = draw_mix(mix[0], len(conversations), config.mix_share, config.seed)
+    return mixed, _joined_files(files, _image_files(mixed, mix[1], resolve))
 
 
 def _image_files(
