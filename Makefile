@@ -2,11 +2,13 @@
 # make lab     the same notebooks, with their panels, in JupyterLab
 # make label   the preference card alone, one secret link per annotator (ANNOTATORS=ann,bob)
 # make serve-clinic   the simulated models for any OpenAI client: PORT=8801 OPTIONS="--latency 0.2"
+# make study   the demo for SEEDS="0 1 2 7 11" with more tuned models, its claims pooled over the runs
 # make test    everything fast      make test-all    also what is marked slow
 # make bench   measured ratios      make clean       removes .venv, caches and the demo's run
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SEED ?= 0
+SEEDS ?= 0 1 2 7 11
 RUN ?= data/runs/demo
 HOST ?= 127.0.0.1
 PORT ?= 8866
@@ -17,10 +19,13 @@ INSTALLED := .venv/.installed
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo lab label serve-clinic test test-all lint bench models clean
+.PHONY: demo study lab label serve-clinic test test-all lint bench models clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m vital_lib.walkthrough --run data/runs/demo --seed $(SEED) --fresh
+
+study: $(INSTALLED)
+	$(BIN)/python -m vital_lib.study run --folder data/runs/study --seeds $(SEEDS)
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks/00_start_here.ipynb

@@ -59,7 +59,7 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
     """Every claim of finished runs: each run's difference, and the pooled one with its sentence.
 
     Args:
-        runs: run folders, no two of one seed.
+        runs: run folders, of other seeds each.
 
     Returns:
         As `claims`, and after `on` one column for each run (its folder's name; points) and
@@ -67,7 +67,7 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: a folder that holds no metrics.
-        ValueError: fewer than two runs, one twice, or two of the same figures.
+        ValueError: fewer than two runs, one twice, or two that share a benchmark's articles.
     """
     folders = [Path(run).resolve() for run in runs]
     names = [folder.name for folder in folders]
@@ -77,9 +77,11 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
         if not (folder / "metrics.json").is_file():
             raise FileNotFoundError(f"no metrics.json in {folder}: run the notebooks there first")
     workspaces = [Workspace(folder) for folder in folders]
-    prints = [own.fingerprint("figures") for own in workspaces if own.has("figures")]
-    if len(set(prints)) < len(prints):
-        raise ValueError(f"two of the runs {', '.join(names)} have the same figures: no new ones")
+    asked = [set(own.read("questions")["group_id"]) for own in workspaces if own.has("questions")]
+    if len(set().union(*asked)) < sum(map(len, asked)):
+        raise ValueError(
+            f"the benchmarks of {', '.join(names)} share articles: their intervals cannot be pooled"
+        )
     simulated = all(is_simulated(own) for own in workspaces)
     found = claims(pooled([own.metrics for own in workspaces]), simulated=simulated)
     place = found.columns.get_loc("on") + 1

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,30 +80,19 @@ def answer_questions(
     if draws < 1 or (draws > 1 and temperature is None):
         raise ValueError(f"draws={draws}, temperature={temperature}: wanted 1, or more if sampled")
     shown = _swapped(questions["image"], seed) if control == "shuffled" else {}
-
-    @lru_cache(maxsize=_AT_ONCE)
-    def picture(image: str) -> Image.Image:
-        opened = open_image(resolve(shown.get(image, image)))
-        return blank(opened) if control == "blank" else opened.pixels()
-
+    picture = lru_cache(maxsize=_AT_ONCE)(partial(_picture, resolve, shown, control == "blank"))
     answers: dict[tuple[int, str], str] = {}
     unreadable: dict[str, str] = {}
     done = 0
     for _, part in questions.groupby(pd.factorize(questions["image"])[0] // _AT_ONCE):
         pictures = _pictures(part, picture, unreadable)
         readable = part[part["question_id"].isin(list(pictures))]
-        # One kind at a time: a batch takes as long as its longest answer.
-        for kind, asked in readable.groupby("kind"):
-            warmth = None if kind == "closed" else temperature
-            for draw in range(1 if warmth is None else draws):
-                said = model.answer(
-                    [pictures[question_id] for question_id in asked["question_id"]],
-                    list(asked["question"]),
-                    max_new_tokens,
-                    temperature=warmth,
-                    seed=seed + draw * _NEXT_DRAW,
-                )
-                answers |= zip([(draw, name) for name in asked["question_id"]], said, strict=True)
+        for asked, draw, warmth in _jobs(readable, draws, temperature):
+            ids = list(asked["question_id"])
+            how = {"temperature": warmth, "seed": seed + draw * _NEXT_DRAW}
+            seen = [pictures[question_id] for question_id in ids]
+            said = model.answer(seen, list(asked["question"]), max_new_tokens, **how)
+            answers |= zip([(draw, question_id) for question_id in ids], said, strict=True)
         done += len(part)
         if on_answer is not None:
             on_answer(done)
@@ -153,6 +142,23 @@ def each_draw(
         for draw, own in answers.groupby("draw")
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def _jobs(
+    questions: pd.DataFrame, draws: int, temperature: float | None
+) -> Iterator[tuple[pd.DataFrame, int, float | None]]:
+    """(questions, draw, temperature) of one kind at a time: a batch lasts as its longest answer."""
+    for kind, asked in questions.groupby("kind"):
+        warmth = None if kind == "closed" else temperature
+        for draw in range(1 if warmth is None else draws):
+            yield asked, draw, warmth
+
+
+def _picture(
+    resolve: Callable[[str], Path], shown: dict[str, str], blanked: bool, image: str
+) -> Image.Image:
+    opened = open_image(resolve(shown.get(image, image)))
+    return blank(opened) if blanked else opened.pixels()
 
 
 def _pictures(

@@ -1,0 +1,115 @@
+"""Claims about the closing study: what it pools, and what it refuses to pool."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vital_lib import study, walkthrough
+from vital_lib.statistics import Interval, mean_interval
+from vital_lib.tables import TABLES, Workspace
+
+RECALL = "evaluation.open_recall_selected_minus_base"
+WINS = "evaluation.win_rate_clinicians_unaligned_percent"
+
+
+def _metrics(estimate, half=0.03, **counts):
+    found = Interval(estimate, estimate - half, estimate + half, 300).metrics(RECALL)
+    return found | {f"evaluation.{name}": number for name, number in counts.items()}
+
+
+def _run(folder, metrics, article=None):
+    workspace = Workspace(folder)
+    workspace.record(metrics)
+    row = dict.fromkeys(TABLES["questions"].columns, "x") | {"group_id": article or folder.name}
+    workspace.write("questions", pd.DataFrame([row]), parameters={})
+    return folder
+
+
+def test_the_pooled_difference_is_the_mean_over_runs_and_its_counts_are_summed():
+    found = study.pooled([_metrics(0.02, articles=100), _metrics(0.08, articles=120)])
+    assert found[RECALL] == pytest.approx(0.05)
+    assert found["evaluation.articles"] == 220
+
+
+def test_four_runs_halve_the_width_of_an_interval():
+    found = study.pooled([_metrics(0.05, half=0.04)] * 4)
+    assert found[f"{RECALL}_low"] == pytest.approx(0.03)
+    assert found[f"{RECALL}_high"] == pytest.approx(0.07)
+
+
+def test_the_pooled_interval_is_that_of_a_bootstrap_within_every_run():
+    rng = np.random.default_rng(0)
+    runs = [rng.normal(0.1, 1, 400) for _ in range(3)]
+    own = [mean_interval(values, range(400)).metrics(RECALL) for values in runs]
+    found = study.pooled(own)
+    draws = [rng.choice(values, (4000, 400)).mean(axis=1) for values in runs]
+    low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975])
+    assert found[f"{RECALL}_low"] == pytest.approx(low, abs=0.01)
+    assert found[f"{RECALL}_high"] == pytest.approx(high, abs=0.01)
+
+
+def test_a_run_without_an_interval_leaves_the_pooled_one_without():
+    found = study.pooled([_metrics(0.02), {RECALL: 0.04}])
+    assert found == {RECALL: pytest.approx(0.03)}
+
+
+def test_each_run_stands_beside_the_pooled_claim(tmp_path):
+    runs = [
+        _run(tmp_path / "seed0", _metrics(0.05) | {WINS: 55.0}),
+        _run(tmp_path / "seed1", _metrics(-0.01)),
+    ]
+    found = study.pool(runs).set_index("metric")
+    recall = found.loc[RECALL]
+    assert (recall["seed0"], recall["seed1"]) == (pytest.approx(5.0), pytest.approx(-1.0))
+    assert recall["above_0"] == "1 of 2"
+    assert recall["claim"] == "not told apart from the base model: +2.0 points [-0.1, 4.1]"
+    assert found.loc[WINS, "above_0"] == "1 of 1" and math.isnan(found.loc[WINS, "seed1"])
+    assert "simulated clinicians" in found.loc[WINS, "measured"]
+
+
+def test_runs_that_share_articles_are_not_pooled(tmp_path):
+    runs = [_run(tmp_path / name, _metrics(0.05), article="S0B00000") for name in "ab"]
+    with pytest.raises(ValueError, match="the benchmarks of a, b share articles"):
+        study.pool(runs)
+
+
+def test_one_run_alone_or_one_twice_is_not_pooled(tmp_path):
+    run = _run(tmp_path / "seed0", _metrics(0.05))
+    for runs in ([run], [run, run]):
+        with pytest.raises(ValueError, match="wanted two or more, each named once"):
+            study.pool(runs)
+
+
+def test_a_folder_without_metrics_is_named(tmp_path, capsys):
+    assert study.main(["pool", str(tmp_path / "no"), str(tmp_path / "other")]) == 1
+    assert "no metrics.json in" in capsys.readouterr().err
+
+
+def test_pooling_by_the_command_line_prints_every_run_and_writes_table_and_plot(tmp_path, capsys):
+    runs = [_run(tmp_path / f"seed{k}", _metrics(0.05 + k / 100)) for k in range(2)]
+    assert study.main(["pool", *map(str, runs), "--out", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "+5.0" in told and "+6.0" in told and "2 of 2" in told
+    assert "better than the base model: +5.5 points" in told
+    assert pd.read_csv(tmp_path / "claims.csv")["seed1"].tolist() == [pytest.approx(6.0)]
+    assert (tmp_path / "claims.png").stat().st_size > 1000
+
+
+def test_a_seed_that_is_done_is_not_run_again(tmp_path, monkeypatch):
+    asked = []
+
+    def walk(folder, *, settings):
+        asked.append(settings)
+        Workspace(folder).record(_metrics(0.05))
+        yield folder / "00_start_here.ipynb", 1.0
+
+    monkeypatch.setattr(walkthrough, "run_notebooks", walk)
+    for _ in range(2):
+        study.run_seed(tmp_path / "seed7", 7)
+    assert [settings["seed"] for settings in asked] == [7]
+    assert asked[0]["draws"] == 3 and "oracle" in asked[0]["arms"]
+    assert Workspace(tmp_path / "seed7").metrics["demo.seconds"] == 1.0
