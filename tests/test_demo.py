@@ -67,6 +67,14 @@ MEASURED = [
     "evaluation.chat_relative_gain_unaligned_percent",
     "evaluation.win_rate_percent",
     "evaluation.win_rate_unaligned_percent",
+    "evaluation.win_rate_base_percent",
+    "evaluation.win_rate_decided_percent",
+    "evaluation.win_rate_clinicians_percent",
+    "evaluation.win_rate_clinicians_unaligned_percent",
+    "evaluation.open_recall_selected_minus_base",
+    "evaluation.open_recall_selected_minus_random",
+    "evaluation.open_recall_selected_minus_unaligned",
+    "evaluation.closed_accuracy_selected_minus_base",
 ]
 
 
@@ -109,7 +117,8 @@ def test_the_walk_is_of_the_size_that_its_figures_need(demo):
     assert metrics["candidates.n"] >= 3_000
     assert 50 <= metrics["selector.human_pairs"] <= 100
     assert metrics["selector.held_out_pairs"] >= 300
-    assert metrics["evaluation.questions"] >= 300
+    assert metrics["evaluation.questions"] == 600
+    assert metrics["evaluation.articles"] == 200
     assert Workspace(demo[0]).read("questions")["image"].nunique() >= 100
 
 

@@ -20,6 +20,7 @@ from vital_lib.evaluation import (
     difference_metrics,
     each_draw,
     image_overlap,
+    load_and_answer,
     open_recall,
     pair_values,
     read_questions,
@@ -31,6 +32,7 @@ from vital_lib.evaluation import (
     win_values,
 )
 from vital_lib.figures import open_image
+from vital_lib.models import load_model
 from vital_lib.statistics import difference_interval
 from vital_lib.tables import TABLES, Workspace
 
@@ -588,6 +590,16 @@ def test_an_unreadable_image_is_named_and_its_questions_count_as_unanswered(show
     assert set(answers.attrs["unreadable"]) == {"q2", "q3"}
     assert "q2" in caplog.text and "i1.png" in caplog.text
     assert (~open_recall(questions, answers)["answered"]).sum() == 2
+
+
+def test_a_model_can_be_opened_where_it_is_asked(shown, llava_folder):
+    folder, questions = shown
+    options = {"resolve": lambda i: folder / i, "name": "tiny", "seed": 3, "max_new_tokens": 6}
+    told = []
+    found = load_and_answer(llava_folder, None, questions, on_step=told.append, **options)
+    again = answer_questions(load_model(llava_folder), questions, **options)
+    pd.testing.assert_frame_equal(found, again)
+    assert told == [6]
 
 
 def test_progress_is_told_to_the_end(shown):
