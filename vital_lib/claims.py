@@ -73,7 +73,12 @@ CLAIMS = (
         )
     ),
     *(
-        Claim(f"selection.accepted_share_selected_minus_{name}", _ACCEPTED, words)
+        Claim(
+            f"selection.accepted_share_selected_minus_{name}",
+            _ACCEPTED,
+            words,
+            ("selection.judged",),
+        )
         for name, words in (("judge_top", "the judge's top"), ("random", "a random sample"))
     ),
     *_of_models("open_recall", "Open recall of the model tuned on the selected set", "open"),
@@ -83,6 +88,7 @@ CLAIMS = (
 )
 _COUNTED = {
     "selector.held_out_pairs": "pairs",
+    "selection.judged": "candidates of test articles",
     "evaluation.open_questions": "open questions",
     "evaluation.closed_questions": "closed questions",
     "evaluation.articles": "articles",
