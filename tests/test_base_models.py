@@ -40,13 +40,16 @@ from vital_lib.clinic.base_models.encoder import (
 )
 from vital_lib.clinic.base_models.llava import (
     CONTEXT_TOKENS,
+    IMAGE_TEXT,
     LlavaPlan,
+    answer_scores,
+    collate,
     conversation,
     lesson,
     measure_llava,
     spell,
 )
-from vital_lib.clinic.base_models.talk import write_conversation
+from vital_lib.clinic.base_models.talk import write_conversation, write_round, write_spoken
 from vital_lib.clinic.base_models.texts import (
     CAPTION_REQUESTS,
     FIGURE_CAPTION_REQUEST,
@@ -66,6 +69,7 @@ TINY = Plan(
     encoder=EncoderPlan(
         vocabulary=500,
         width=32,
+        vision_width=48,
         vision_layers=1,
         text_layers=1,
         seeing_steps=2,
@@ -73,7 +77,7 @@ TINY = Plan(
         steps=3,
         batch=8,
     ),
-    llava=LlavaPlan(vocabulary=500, width=32, layers=1, steps=3, batch=4, lessons=2),
+    llava=LlavaPlan(vocabulary=500, width=32, layers=2, steps=3, batch=4, questions=3, lessons=2),
 )
 LEFT = Truth("mri", "cyst", "left", "upper", "small", 2)
 COMMITTED = Path(clinic.__file__).parent / "models"
@@ -97,12 +101,12 @@ def held_out():
 def test_both_models_are_made_and_open_from_their_folders(made):
     encoder = AutoModel.from_pretrained(made / "encoder", use_safetensors=True)
     llava = AutoModelForImageTextToText.from_pretrained(made / "llava", use_safetensors=True)
-    for name, model in (("encoder", encoder), ("llava", llava)):
+    for name, model, kinds in (("encoder", encoder, 2), ("llava", llava, 4)):
         metrics = json.loads((made / name / "metrics.json").read_text())
         assert metrics["parameters"] == model.num_parameters()
         assert metrics["held_out_phantoms"] == TINY.held_out
         shares = [v for k, v in metrics.items() if k.split("_")[-1] in ATTRIBUTES]
-        assert len(shares) == 2 * len(ATTRIBUTES) and all(0 <= v <= 1 for v in shares)
+        assert len(shares) == kinds * len(ATTRIBUTES) and all(0 <= v <= 1 for v in shares)
 
 
 def test_training_again_gives_the_same_weights(made, tmp_path):
@@ -117,13 +121,12 @@ def test_the_folders_hold_safetensors_and_json_only(made):
     assert kinds == {".safetensors", ".json", ".jinja"}
 
 
-def test_the_llava_starts_from_the_encoders_eyes(made):
-    encoder = AutoModel.from_pretrained(made / "encoder").state_dict()
+def test_the_llava_sees_with_the_encoders_eyes(made):
+    encoder = AutoModel.from_pretrained(made / "encoder").vision_model.state_dict()
     llava = AutoModelForImageTextToText.from_pretrained(made / "llava").state_dict()
-    name = "embeddings.patch_embedding.weight"
-    seen = next(v for k, v in encoder.items() if k.startswith("vision") and k.endswith(name))
-    kept = next(v for k, v in llava.items() if k.endswith(name))
-    assert torch.nn.functional.cosine_similarity(seen.flatten(), kept.flatten(), dim=0) > 0.9
+    for name, weight in encoder.items():
+        kept = next(v for k, v in llava.items() if "vision_tower" in k and k.endswith(name))
+        assert torch.equal(weight, kept), name
 
 
 def test_the_end_of_a_text_is_read_and_is_not_token_two(made):
@@ -146,7 +149,7 @@ def test_any_text_can_be_spelt():
 def test_training_reads_a_conversation_as_the_processor_writes_it(made):
     processor = AutoProcessor.from_pretrained(made / "llava", backend="pil")
     rounds = write_conversation(LEFT, np.random.default_rng(0))
-    ids, labels = spell(rounds, processor.tokenizer, "<image>" * IMAGE_TOKENS + "\n")
+    spelt = spell(rounds, processor.tokenizer, IMAGE_TEXT)
     messages = []
     for place, (question, answer) in enumerate(rounds):
         picture = [{"type": "image"}] if place == 0 else []
@@ -156,17 +159,33 @@ def test_training_reads_a_conversation_as_the_processor_writes_it(made):
     text = processor.apply_chat_template(messages, tokenize=False)
     image = draw_phantoms(1, stream=1).pixels[0]
     written = processor(text=[text], images=[image], return_tensors="pt")["input_ids"][0]
-    assert ids == written.tolist()
-    learnt = [token for token in labels if token >= 0]
+    assert spelt.ids == written.tolist()
+    learnt = [token for token in spelt.labels if token >= 0]
     said = processor.tokenizer.decode(learnt, skip_special_tokens=True)
     assert said.split() == " ".join(answer for _, answer in rounds).split()
 
 
-def test_a_lesson_has_no_picture_and_no_conversation_outgrows_the_context(made):
+def test_a_question_among_many_is_read_as_if_it_were_alone(made):
+    """Its tokens, positions and scores are those of a conversation of this one round."""
+    model = AutoModelForImageTextToText.from_pretrained(made / "llava").eval()
+    tokenizer = AutoProcessor.from_pretrained(made / "llava", backend="pil").tokenizer
+    rounds = [write_round(LEFT, np.random.default_rng(k)) for k in range(4)]
+    pixels = draw_phantoms(1, stream=1).batch(np.arange(1))
+    together = spell(rounds, tokenizer, IMAGE_TEXT, alone=True)
+    many = answer_scores(model, pixels, collate([together]))
+    one_by_one = [
+        answer_scores(model, pixels, collate([spell([one], tokenizer, IMAGE_TEXT)]))
+        for one in rounds
+    ]
+    assert torch.allclose(many, torch.cat(one_by_one), atol=1e-5)
+    assert len(many) == sum(label >= 0 for label in together.labels)
+
+
+def test_a_lesson_has_no_picture_and_nothing_outgrows_the_context(made):
     tokenizer = AutoProcessor.from_pretrained(made / "llava", backend="pil").tokenizer
     picture, rng = tokenizer.convert_tokens_to_ids("<image>"), np.random.default_rng(1)
-    assert all(picture not in lesson(rng, tokenizer)[0] for _ in range(20))
-    lengths = [len(conversation(sample_truth(rng), rng, tokenizer)[0]) for _ in range(300)]
+    assert all(picture not in lesson(rng, tokenizer).ids for _ in range(20))
+    lengths = [len(conversation(sample_truth(rng), rng, tokenizer).ids) for _ in range(300)]
     assert max(lengths) <= CONTEXT_TOKENS
 
 
@@ -177,15 +196,15 @@ def test_one_model_alone_is_made_from_the_others_folder(made, tmp_path):
     assert again == (made / "llava" / "model.safetensors").read_bytes()
 
 
-def test_an_image_takes_sixty_four_tokens_whatever_its_shape(made):
+def test_an_image_takes_sixty_five_tokens_whatever_its_shape(made):
     processor = AutoProcessor.from_pretrained(made / "llava", backend="pil")
     for shape in ((40, 300, 3), (224, 224, 3)):
         batch = processor(
             text=["USER: <image>\nside?\nASSISTANT:"], images=[np.zeros(shape, np.uint8)]
         )
         image_token = processor.tokenizer.convert_tokens_to_ids("<image>")
-        assert list(batch["input_ids"][0]).count(image_token) == IMAGE_TOKENS == 64
-        assert np.asarray(batch["pixel_values"]).shape == (1, 3, 64, 64)
+        assert list(batch["input_ids"][0]).count(image_token) == IMAGE_TOKENS == 65
+        assert np.asarray(batch["pixel_values"]).shape == (1, 3, 96, 96)
 
 
 def test_the_processor_sees_what_training_saw(made):
@@ -215,7 +234,8 @@ def test_every_training_text_is_true_of_its_picture():
     rng, stated = np.random.default_rng(0), set()
     for _ in range(500):
         truth = sample_truth(rng)
-        for statement in (write_sentence(truth, rng), write_exchange(truth, rng)):
+        for write in (write_sentence, write_exchange, write_spoken):
+            statement = write(truth, rng)
             stated |= statement.allowed.keys()
             for name, allowed in statement.allowed.items():
                 assert getattr(truth, name) in allowed, statement
@@ -258,6 +278,7 @@ def test_no_plain_question_is_worded_as_the_benchmark_or_the_generator_asks():
     rng = np.random.default_rng(3)
     own |= {_bare(ask_whether(sample_truth(rng), n, rng)[1]) for n in ATTRIBUTES for _ in range(99)}
     own |= {_bare(q) for _ in range(999) for q, _ in write_conversation(sample_truth(rng), rng)}
+    own |= {_bare(write_round(sample_truth(rng), rng)[0]) for _ in range(3000)}
     asked = {
         _bare(question["question"])
         for _ in range(1500)
@@ -277,6 +298,7 @@ def _bare(text: str) -> str:
     ("plan", "settings"),
     [
         (EncoderPlan, {"width": 30}),
+        (EncoderPlan, {"vision_width": 30}),
         (EncoderPlan, {"steps": 0}),
         (LlavaPlan, {"width": 100}),
         (LlavaPlan, {"batch": 0}),

@@ -19,7 +19,7 @@ from vital_lib.prompts import generation_prompt
 
 WRITTEN = 500
 RUN = 5
-THEMES = ("anatomy", "reading", "clinic", "reports", "questions", "quoting")
+THEMES = ("anatomy", "reading", "clinic", "reports", "questions", "quoting", "causes")
 _WORD = re.compile(r"[^\W\d_]+(?:[’'-][^\W\d_]+)*")
 _PART = re.compile(r"[^\W_]+")
 _CHOICE = re.compile(r"\{([^{}]*)\}")

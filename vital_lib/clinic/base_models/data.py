@@ -14,12 +14,13 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import CLIPImageProcessorPil, PreTrainedTokenizerFast
 
-from vital_lib.clinic.base_models.talk import write_conversation, write_lesson
+from vital_lib.clinic.base_models.talk import write_conversation, write_lesson, write_spoken
 from vital_lib.clinic.base_models.texts import (
     PLAIN_WORDS,
     VALUES,
     Statement,
     plain_rounds,
+    value_names,
     write_exchange,
     write_sentence,
 )
@@ -28,9 +29,10 @@ from vital_lib.clinic.figure_set import RESERVED_SEED
 from vital_lib.clinic.lexicon import ATTRIBUTES, Truth, facts_in
 from vital_lib.clinic.phantoms import Spot, draw_with_spots, sample_truth
 
-IMAGE_SIDE = 64
-PATCH_SIDE = 8
-IMAGE_TOKENS = (IMAGE_SIDE // PATCH_SIDE) ** 2
+IMAGE_SIDE = 96
+PATCH_SIDE = 12
+IMAGE_TOKENS = (IMAGE_SIDE // PATCH_SIDE) ** 2 + 1
+"""What a picture takes of a conversation: its patches and the class token before them."""
 SPECIAL = ("<pad>", "<s>", "<image>", "</s>", "<unk>")
 """The first ids of the vocabulary. The end of a text must not be id 2: a CLIP text model takes that
 for an old format and then pools at the largest id, blind to whatever follows that token."""
@@ -39,7 +41,7 @@ _MEAN, _SPREAD = 0.5, 0.5
 
 @dataclass(frozen=True)
 class Phantoms:
-    """Pictures (n, 64, 64, 3) of 8-bit values, what they show, the same as codes (n, 6), where."""
+    """Pictures (n, 96, 96, 3) of 8-bit values, what they show, the same as codes (n, 6), where."""
 
     truths: list[Truth]
     spots: list[tuple[Spot, ...]]
@@ -47,7 +49,7 @@ class Phantoms:
     codes: torch.Tensor
 
     def batch(self, rows: np.ndarray, shift: tuple[int, int] = (0, 0)) -> torch.Tensor:
-        """Pixels of `rows` as the image processor gives them, (len(rows), 3, 64, 64).
+        """Pixels of `rows` as the image processor gives them, (len(rows), 3, 96, 96).
 
         `shift` moves all pictures by a few pixels, repeating their borders: no two passes agree.
         """
@@ -116,7 +118,7 @@ def read_facts(text: str) -> Statement:
 
 
 def image_processor() -> CLIPImageProcessorPil:
-    """64 by 64 pixels whatever the picture's shape: cropping could cut one side away."""
+    """96 by 96 pixels whatever the picture's shape: cropping could cut one side away."""
     side = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}
     return CLIPImageProcessorPil(
         size=side,
@@ -155,14 +157,19 @@ def encoder_corpus() -> list[str]:
     texts = [" ".join(PLAIN_WORDS.split())] * 60
     for truth, rng in _spelling_truths():
         texts += [write_sentence(truth, rng).text, write_exchange(truth, rng).text]
+        texts += [write_spoken(truth, rng).text]
         texts += [caption_statement(truth, rng).text]
         texts += _written(plain_rounds(truth, rng, 3))
     return texts
 
 
 def language_corpus() -> list[str]:
-    """What the vision-language model hears: conversations, captions and lessons."""
-    texts = []
+    """What the vision-language model hears: conversations, captions and lessons.
+
+    The words that name values are spelt whole wherever they stand, so that they can be compared.
+    """
+    names = [name for _, _, word in value_names() for name in (word, word[0].upper() + word[1:])]
+    texts = [f"{name}\n {name}" for name in names] * 200
     for truth, rng in _spelling_truths():
         texts += [write_caption(truth, rng)]
         texts += _written([*write_conversation(truth, rng), *write_lesson(rng)])

@@ -27,11 +27,11 @@ from vital_lib.clinic.base_models.data import (
     image_processor,
     read_facts,
 )
+from vital_lib.clinic.base_models.talk import write_spoken
 from vital_lib.clinic.base_models.texts import VALUES, Statement, write_exchange, write_sentence
 from vital_lib.clinic.base_models.vision import (
+    Descent,
     Teacher,
-    cosine_schedule,
-    descend,
     learn_to_see,
     look,
     random_shift,
@@ -50,21 +50,25 @@ class EncoderPlan:
 
     vocabulary: int = 1_400
     width: int = 96
-    vision_layers: int = 3
+    vision_width: int = 112
+    vision_layers: int = 4
     text_layers: int = 2
     heads: int = 4
-    seeing_steps: int = 1600
+    seeing_steps: int = 2400
     seeing_batch: int = 64
     seeing_learning_rate: float = 3e-3
-    steps: int = 700
+    steps: int = 600
     batch: int = 128
     learning_rate: float = 1.5e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_vocabulary(self.vocabulary)
-        if self.width % self.heads:
-            raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
+        for name in ("width", "vision_width"):
+            if getattr(self, name) % self.heads:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} is not a multiple of heads={self.heads}"
+                )
         for name in ("seeing_steps", "seeing_batch", "steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: wanted at least 1")
@@ -89,6 +93,8 @@ def build_encoder(plan: EncoderPlan, tokenizer: PreTrainedTokenizerFast) -> CLIP
         "pad_token_id": tokenizer.pad_token_id,
     }
     vision = {
+        "hidden_size": plan.vision_width,
+        "intermediate_size": 3 * plan.vision_width,
         "num_hidden_layers": plan.vision_layers,
         "image_size": IMAGE_SIDE,
         "patch_size": PATCH_SIDE,
@@ -107,7 +113,8 @@ def train_encoder(
     plan: EncoderPlan, phantoms: Phantoms, tokenizer: PreTrainedTokenizerFast
 ) -> CLIPModel:
     """A trained encoder: first the vision tower learns to see, then both towers to agree."""
-    model, teacher = build_encoder(plan, tokenizer), Teacher(plan.width)
+    model, teacher = build_encoder(plan, tokenizer), Teacher(plan.vision_width, plan.width)
+    model.set_attn_implementation("eager")  # faster than the fused one at this size
     rng = np.random.default_rng(plan.seed)
     learn_to_see(
         model,
@@ -118,14 +125,13 @@ def train_encoder(
         learning_rate=plan.seeing_learning_rate,
         rng=rng,
     )
-    parameters = [*model.parameters(), *teacher.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=plan.learning_rate, weight_decay=0.02)
-    schedule = cosine_schedule(optimizer, plan.steps)
+    descent = Descent([model, teacher], steps=plan.steps, learning_rate=plan.learning_rate)
     started = time.monotonic()
     for step in range(plan.steps):
         rows = rng.integers(len(phantoms.truths), size=plan.batch)
-        loss = _loss(model, teacher, phantoms, rows, tokenizer, rng)
-        descend(loss, parameters, optimizer, schedule)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = _loss(model, teacher, phantoms, rows, tokenizer, rng)
+        descent.step(loss)
         if step % 50 == 0 or step == plan.steps - 1:
             LOG.info("encoder %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - started)
     return model.eval()
@@ -140,15 +146,16 @@ def _loss(model, teacher, phantoms, rows, tokenizer, rng) -> torch.Tensor:
     words = tokenize(tokenizer, [statement.text for statement in statements])
     texts = model.get_text_features(**words).pooler_output  # (t, d)
     fits = consistent(encode_allowed(statements), phantoms.codes[rows])  # (t, b)
-    return _agreement_loss(images, texts, fits, model.logit_scale) + 0.3 * taught
+    return _agreement_loss(images, texts, fits, model.logit_scale) + 0.5 * taught
 
 
 def write_statement(truth: Truth, rng: np.random.Generator) -> Statement:
-    """One training text: a caption or mentions, a short sentence, or a question with its answer."""
+    """One training text: a caption or mentions, a short sentence, or an exchange."""
     kind = rng.random()
     if kind < 0.4:
         return caption_statement(truth, rng)
-    return write_sentence(truth, rng) if kind < 0.75 else write_exchange(truth, rng)
+    write = write_sentence if kind < 0.65 else write_exchange if kind < 0.8 else write_spoken
+    return write(truth, rng)
 
 
 def _altered(truth: Truth, rng: np.random.Generator) -> Truth:
@@ -194,7 +201,7 @@ def _many_positives(logits: torch.Tensor, positive: torch.Tensor) -> torch.Tenso
 
 
 def _normal(features: torch.Tensor) -> torch.Tensor:
-    return nn.functional.normalize(features, dim=-1)
+    return nn.functional.normalize(features.float(), dim=-1)
 
 
 def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> dict[str, torch.Tensor]:

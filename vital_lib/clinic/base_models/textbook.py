@@ -11,6 +11,8 @@ import re
 
 import numpy as np
 
+from vital_lib.clinic.base_models.casebook import CAUSES
+
 FEWEST, MOST = 2, 4
 """Sentences of a passage."""
 
@@ -63,7 +65,7 @@ posterior fossa may need {urgent|immediate} surgery. A haemorrhagic focus can gr
 hours, so consciousness is checked often. {Hemorrhagic|Haemorrhagic} stroke and hemorrhagic foci are
 treated in a stroke unit. Hyperdense hematoma is the American spelling, and some hematomas are
 {drained|removed}.""",
-    "infarct": """An infarct is tissue that died because its {artery|blood supply} was blocked.
+    "infarct": """An infarct is tissue that died when its {artery|blood supply} was blocked.
 Hypodense infarcts {look|appear} darker than normal brain on CT. A hypodense infarct follows the
 {territory|field} of one vascular branch. Ischaemic lesions of the brain {increase|become more
 common} with age. An ischemic lesion may be {silent|without symptoms} and found years later.
@@ -350,6 +352,7 @@ not printed. At presentation the disease was {identified|observed} on the very f
 the time for treatment came. A control patient, {presenting with|a man with} a cough, was seen
 before treatment. They speak of the process as well known, and the review {suggests|judges} that
 this is known and well described.""",
+    "causes": CAUSES,
 }
 
 SENTENCES: dict[str, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ that says little fits many pictures. Knows nothing about models, and reads no te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,13 @@ MODALITY_WORDS = {
     "mri": ("MRI", "MR image", "magnetic resonance image", "brain MRI"),
     "histology": ("histology", "H&E section", "microscopy", "tissue section"),
     "gross": ("gross specimen", "specimen photograph", "macroscopic photograph", "gross picture"),
+}
+_MODALITY_MARKS = {
+    "chest_xray": ("ray", "radiograph", "film", "CXR"),
+    "ct_scan": ("CT", "tomography"),
+    "mri": ("MRI", "MR", "resonance"),
+    "histology": ("histology", "microscopy", "section"),
+    "gross": ("specimen", "photograph"),
 }
 FINDING_WORDS = {
     "nodule": ("nodule", "nodules"),
@@ -56,20 +63,25 @@ _COUNT_WORDS = {1: ("one", "a single", "1"), 2: ("two", "2", "a pair of"), 3: ("
 _SIZE_WORDS = {"small": ("small", "little", "tiny"), "large": ("large", "big", "sizeable")}
 _ACROSS = {"upper": "upper", "middle": "middle", "lower": "lower"}
 _ALONG = {"upper": "anterior", "middle": "central", "lower": "posterior"}
-
+_WITHOUT_ARTICLE = ("histology", "microscopy", "computed tomography")
 
 _FORMS_WITH_IMAGE = (
     "{image}: {thing}{where}.",
     "{image} showing {thing}{where}.",
     "{image} with {thing}{where}",
     "{thing}{where}, {image}",
-    "In this {image} one finds {thing}{where}.",
+    "In this {image} we find {thing}{where}.",
 )
-_FORMS_OF_PLACE = ("{where}", "It lies{where}.", "The finding is{where}.", "Located{where}.")
+_FORMS_OF_IMAGE = ("{An_image}.", "The picture is {an_image}.", "We have {an_image}.")
+_FORMS_OF_PLACE = (
+    "{where}",
+    "The lesion lies{where}.",
+    "The finding is{where}.",
+    "To be found{where}.",
+)
 _FORMS = (
     "{thing}{where}",
-    "One sees {thing}{where}.",
-    "With {thing}{where}.",
+    "We see {thing}{where}.",
     "{thing}{where} can be seen.",
     "The picture has {thing}{where}.",
 )
@@ -81,6 +93,24 @@ class Statement:
 
     text: str
     allowed: dict[str, frozenset]
+
+
+def value_names() -> Iterator[tuple[str, object, str]]:
+    """Attribute, value and a word that names the value, for all words that name one alone."""
+    for modality, names in _MODALITY_MARKS.items():
+        yield from (("modality", modality, name) for name in names)
+    for finding, names in FINDING_WORDS.items():
+        one, many = names
+        marks = ("necrosis",) if finding == "necrosis" else (one.split()[-1], many.split()[-1])
+        yield from (("finding", finding, name) for name in marks)
+    for value, names in {"left": ("left",), "right": ("right",)}.items():
+        yield from (("side", value, name) for name in names)
+    for words in (_ACROSS, _ALONG):
+        yield from (("level", value, name) for value, name in words.items())
+    for size, names in _SIZE_WORDS.items():
+        yield from (("size", size, name) for name in names)
+    for count, names in {1: ("one", "single"), 2: ("two",), 3: ("three",)}.items():
+        yield from (("count", count, name) for name in names)
 
 
 def level_word(truth: Truth) -> str | None:
@@ -105,12 +135,15 @@ def say(truth: Truth, told: set[str], rng: np.random.Generator) -> Statement:
     thing = _thing(truth, told, rng)
     where = _where(truth, told, rng)
     image = pick(rng, MODALITY_WORDS[truth.modality])
-    if "modality" in told:
+    if told == {"modality"}:
+        forms = _FORMS_OF_IMAGE
+    elif "modality" in told:
         forms = _FORMS_WITH_IMAGE
     else:
         forms = _FORMS_OF_PLACE if told <= {"side", "level"} else _FORMS
-    texts = [form.format(image=image, thing=thing, where=where).strip() for form in forms]
-    text = pick(rng, texts)
+    words = {"image": image, "an_image": with_article(image), "thing": thing, "where": where}
+    words["An_image"] = words["an_image"][0].upper() + words["an_image"][1:]
+    text = pick(rng, [form.format(**words).strip() for form in forms])
     if rng.random() < 0.6:
         text = text[:1].upper() + text[1:]
     facts = truth.facts()
@@ -139,8 +172,17 @@ def _thing(truth: Truth, told: set[str], rng: np.random.Generator) -> str:
             noun = _OTHER_SPELLING[truth.finding] + "s" * many
     size = pick(rng, _SIZE_WORDS[truth.size]) + " " if "size" in told else ""
     count = pick(rng, _COUNT_WORDS[truth.count]) + " " if "count" in told else ""
-    article = "a " if "count" not in told and rng.random() < 0.5 else ""
-    return f"{article}{count}{size}{noun}"
+    if "count" in told:
+        return f"{count}{size}{noun}"
+    return with_article(f"{size}{noun}")
+
+
+def with_article(name: str) -> str:
+    """`name` with a or an before it, where it takes one."""
+    if name in _WITHOUT_ARTICLE:
+        return name
+    vowel = name[0] in "aeiAEI" or name.startswith(("MR", "H&E"))
+    return f"{'an' if vowel else 'a'} {name}"
 
 
 def _where(truth: Truth, told: set[str], rng: np.random.Generator) -> str:
