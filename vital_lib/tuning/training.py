@@ -82,7 +82,7 @@ def tune(
     start = time.perf_counter()
     mixed, files = _draw_and_find(conversations, figures, mix, config, resolve)
     vlm = load_model(base_model)
-    described = {
+    described = asdict(config) | {
         "base_model": str(base_model),
         "base_fingerprint": weights_fingerprint(vlm.model),
         "conversations_fingerprint": fingerprint(conversations),
@@ -99,8 +99,7 @@ def tune(
     losses, planned = _train(model, vlm, own, beside, tensors, config, on_step)
     metrics = {**_summary(losses, planned), **counts, "seconds": time.perf_counter() - start}
     metrics |= {f"mix_{name}": count for name, count in mix_counts.items()}
-    stopped = len(losses) < planned
-    described |= {**asdict(config), **trained, "stopped": stopped, "versions": _versions()}
+    described |= {**trained, "stopped": len(losses) < planned, "versions": _versions()}
     save_folder(Path(folder), model, vlm.model.dtype, described, {**metrics, "losses": losses})
     return metrics
 
