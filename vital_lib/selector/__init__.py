@@ -1,8 +1,10 @@
-"""The selector: learns from pairs which candidate clinicians would rather accept.
+"""The selector: learns which candidate clinicians would rather accept.
 
-Method, stage 2: pairs from people and from the judge (``pairs``), frozen features (``features``), a
-small head trained on both (``training``, ``model``), and how well its scores agree with people
-(``alignment``). The package knows nothing of prompts, replies or what is done with the scores.
+Method, stage 2: frozen features in named blocks (``features``, ``blocks``, ``scaling``); the
+judge's ratings and every tick of people, one linear score from both (``training``, ``linear``,
+``model``); the published recipe as a control (``pairs``, ``published``); and how well scores agree
+with people (``alignment``). The package knows nothing of prompts, replies or what is done with the
+scores.
 """
 
 from vital_lib.selector.alignment import (
@@ -12,25 +14,54 @@ from vital_lib.selector.alignment import (
     mean_rank,
     pair_agreement,
 )
-from vital_lib.selector.features import Features, candidate_features
+from vital_lib.selector.features import (
+    ENCODED_BLOCKS,
+    IMAGE_BLOCKS,
+    Features,
+    candidate_features,
+    shuffle_images,
+)
 from vital_lib.selector.model import Selector
-from vital_lib.selector.pairs import human_pairs, judge_pairs, pair_groups
-from vital_lib.selector.training import Recipe, pairwise_loss, sweep, train_selector
+from vital_lib.selector.pairs import (
+    human_pairs,
+    human_ticks,
+    judge_pairs,
+    judge_ratings,
+    pair_groups,
+)
+from vital_lib.selector.published import (
+    PublishedSelector,
+    Recipe,
+    pairwise_loss,
+    sweep_published,
+    train_published,
+)
+from vital_lib.selector.scaling import Scaled, Scaling
+from vital_lib.selector.training import train_selector
 
 __all__ = [
+    "ENCODED_BLOCKS",
     "Features",
+    "IMAGE_BLOCKS",
+    "PublishedSelector",
     "Recipe",
+    "Scaled",
+    "Scaling",
     "Selector",
     "alignment_metrics",
     "auc",
     "average_precision",
     "candidate_features",
     "human_pairs",
+    "human_ticks",
     "judge_pairs",
+    "judge_ratings",
     "mean_rank",
     "pair_agreement",
     "pair_groups",
     "pairwise_loss",
-    "sweep",
+    "shuffle_images",
+    "sweep_published",
+    "train_published",
     "train_selector",
 ]

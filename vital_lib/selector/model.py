@@ -1,6 +1,6 @@
-"""The selector's head: standardised features in, one score out; and its folder on disk.
+"""The selector: one weight for each scaled feature, how sure each score is, and its folder on disk.
 
-Method, stage 2, item 9. This module knows nothing of pairs, weights or how the head was trained.
+This module knows nothing of ticks, ratings or how the weights were found.
 """
 
 from __future__ import annotations
@@ -8,110 +8,141 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.numpy import load_file, save_file
 
 from vital_lib.selector.features import Features
+from vital_lib.selector.scaling import Scaled, Scaling
 from vital_lib.tables import OtherFormat, write_whole
 
-FORMAT_VERSION = 1
-"""Version of the selector's folder."""
-
-_ROWS_AT_ONCE = 8192  # keeps the activations of one pass within the processor's cache
+FORMAT_VERSION = 2
+"""Version of the selector's folder: 1 held an MLP, 2 holds one weight a column."""
 
 
-def build_head(width: int, *, hidden: int, dropout: float) -> nn.Sequential:
-    """The paper's MLP width-512-512-512-1 (`hidden` = 512), with dropout and without a sigmoid.
+@dataclass(frozen=True)
+class Weights:
+    """What a selector has learnt, all float32; D dense and S sparse columns, r directions.
 
-    The published head ends in a sigmoid, under which two scores differ by less than 1 and the
-    pairwise loss cannot fall below log(1 + 1/e). Dropout stands once, after the first layer: on
-    three layers it cost a third of the training time and agreed with people no better.
+    Attributes:
+        score: (D + S,) of the score; `constant`: (1,) what is added.
+        prior: (D + S,) of the judge's prior, in standard deviations; `shift`: (1,).
+        basis: (D + S, r) directions that people's labels have looked into.
+        covariance: (r + 2, r + 2) of what they said of each, of the prior and of the constant.
     """
-    first = [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout)]
-    second = [nn.Linear(hidden, hidden), nn.ReLU()]
-    third = [nn.Linear(hidden, hidden), nn.ReLU()]
-    return nn.Sequential(*first, *second, *third, nn.Linear(hidden, 1))
+
+    score: np.ndarray
+    constant: np.ndarray
+    prior: np.ndarray
+    shift: np.ndarray
+    basis: np.ndarray
+    covariance: np.ndarray
 
 
 class Selector:
-    """A trained head with the mean and spread of the features that it was trained on.
+    """A score for every candidate: the product of its scaled features with one weight vector.
 
     Attributes:
-        config: how it was built and trained, as JSON values; `width` is the features' D.
-        metrics: what training and validation measured.
-        losses: training loss of every step.
+        config: how it was trained, as JSON values: `learned_from` ("judge", "people" or "both"),
+            `blocks` (name -> width), `encoder` (its fingerprint), `strength`, `penalty`.
+        metrics: how much it learned from.
     """
 
     def __init__(
         self,
-        head: nn.Sequential,
-        mean: torch.Tensor,
-        spread: torch.Tensor,
+        scaling: Scaling,
+        weights: Weights,
         *,
         config: Mapping[str, Any],
         metrics: Mapping[str, Any],
-        losses: list[float],
     ) -> None:
-        self._head, self._mean, self._spread = head.eval(), mean, spread  # mean, spread: (D,)
-        self.config, self.metrics, self.losses = dict(config), dict(metrics), list(losses)
+        self.scaling, self.weights = scaling, weights
+        self.config, self.metrics = dict(config), dict(metrics)
 
     def __repr__(self) -> str:
-        return f"Selector(width={self.config['width']}, w_human={self.w_human:g})"
+        columns = len(self.weights.score)
+        return f"Selector({columns:,} columns, learned from {self.config['learned_from']})"
 
-    @property
-    def w_human(self) -> float:
-        """The weight of a human pair that it was trained with."""
-        return self.config["w_human"]
-
-    def score(self, matrix: np.ndarray) -> np.ndarray:
-        """Scores (n,) float32 of features `matrix` (n, D): higher is better, only order counts.
-
-        Computed without dropout and without gradients; the same features get the same score.
+    def ready(self, features: Features) -> Scaled:
+        """`features` scaled for this selector, to be scored again and again.
 
         Raises:
-            ValueError: features of another width, or scores that are not finite.
+            ValueError: features of another encoder, or of other blocks.
         """
-        width = len(self._mean)
-        if matrix.ndim != 2 or matrix.shape[1] != width:
-            raise ValueError(f"features of shape {matrix.shape}, this selector reads (n, {width})")
-        parts = [np.zeros(0, np.float32)]
-        for start in range(0, len(matrix), _ROWS_AT_ONCE):
-            block = np.ascontiguousarray(matrix[start : start + _ROWS_AT_ONCE], dtype=np.float32)
-            rows = standardise(torch.from_numpy(block), self._mean, self._spread)  # (b, D)
-            parts.append(evaluate(self._head, rows).numpy())
-        scores = np.concatenate(parts)
-        bad = int((~np.isfinite(scores)).sum())
+        if features.encoder != self.config["encoder"]:
+            raise ValueError(
+                f"features of encoder {features.encoder[:12]!r}: this selector was trained on "
+                f"those of {self.config['encoder'][:12]!r}; encode the candidates with that one, "
+                "or train anew with notebooks/06_train_selector.ipynb"
+            )
+        return self.scaling.apply(features)
+
+    def score(self, features: Features | Scaled) -> np.ndarray:
+        """Scores (n,) float32: higher is better, only order counts.
+
+        With people's labels, a score is the logarithm of the odds that one of them accepts.
+
+        Raises:
+            ValueError: as `ready`, or scores that are not finite.
+        """
+        rows = features if isinstance(features, Scaled) else self.ready(features)
+        scores = rows.dot(self.weights.score)
+        scores += self.weights.constant
+        bad = len(scores) - int(np.isfinite(scores).sum())
         if bad:
             raise ValueError(f"{bad} of {len(scores)} scores are not finite: check the features")
         return scores
 
+    def uncertainty(self, features: Features | Scaled) -> np.ndarray:
+        """The standard deviation (n,) of each score, in the score's unit.
+
+        By Laplace's approximation of the logistic regression (MacKay 1992, "The evidence framework
+        applied to classification networks"): large where no labelled response is near. NaN
+        without any label.
+        """
+        rows = features if isinstance(features, Scaled) else self.ready(features)
+        if not self.weights.basis.shape[1]:
+            return np.full(len(rows), np.nan)
+        within = rows.dot(self.weights.basis)  # (n, r)
+        prior = rows.dot(self.weights.prior) + self.weights.shift
+        seen = np.c_[within, prior, np.ones(len(rows))].astype(float)
+        known = np.einsum(
+            "ij,jk,ik->i", seen, self.weights.covariance.astype(float), seen, optimize=True
+        )
+        beyond = np.maximum(rows.lengths() - np.square(within).sum(axis=1), 0)
+        return np.sqrt(known + self.config["strength"] * beyond)
+
     def scores(self, features: Features) -> pd.Series:
         """Score of every candidate in `features`, by candidate_id."""
         index = pd.Index(list(features.ids), name="candidate_id")
-        return pd.Series(self.score(features.matrix).astype(float), index=index, name="score")
+        return pd.Series(self.score(features).astype(float), index=index, name="score")
 
     def score_table(self, features: Features, *, name: str = "selector") -> pd.DataFrame:
-        """Columns of table `scores`; uncertainty is null, as one head alone has no spread."""
-        rows = self.scores(features).reset_index()
-        rows = rows.assign(selector=name, uncertainty=np.nan)
-        return rows[["candidate_id", "selector", "score", "uncertainty"]]
+        """Columns of table `scores`; `uncertainty` is null where no one has labelled yet."""
+        rows = self.ready(features)
+        return pd.DataFrame(
+            {
+                "candidate_id": list(features.ids),
+                "selector": name,
+                "score": self.score(rows).astype(float),
+                "uncertainty": self.uncertainty(rows),
+            }
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write config.json, model.safetensors and metrics.json, each whole; return the folder."""
         folder = Path(folder)
-        tensors = {**self._head.state_dict(), "features.mean": self._mean}
-        tensors["features.spread"] = self._spread
-        weights = folder / "model.safetensors"
-        write_whole(weights, lambda path: save_file(tensors, path))
-        _write_json(folder / "metrics.json", {**self.metrics, "losses": self.losses})
+        # What safetensors writes is the memory as it lies: transposed arrays are laid out first.
+        tensors = {name: np.ascontiguousarray(array) for name, array in self._arrays().items()}
+        path = folder / "model.safetensors"
+        write_whole(path, lambda temporary: save_file(tensors, temporary))
+        _write_json(folder / "metrics.json", self.metrics)
         # Last, and with the weights' hash: a save cut short leaves no folder that seems whole.
-        config = {"format_version": FORMAT_VERSION, "model_sha256": _sha256(weights), **self.config}
+        config = {"format_version": FORMAT_VERSION, "model_sha256": _sha256(path), **self.config}
         _write_json(folder / "config.json", config)
         return folder
 
@@ -138,31 +169,17 @@ class Selector:
             )
         if config.pop("model_sha256") != _sha256(folder / "model.safetensors"):
             raise ValueError(f"{folder}: model.safetensors is not the one that config.json names")
-        tensors = load_file(folder / "model.safetensors")
-        mean, spread = tensors.pop("features.mean"), tensors.pop("features.spread")
-        head = build_head(len(mean), hidden=config["hidden"], dropout=config["dropout"])
-        head.load_state_dict(tensors)
+        arrays = load_file(folder / "model.safetensors")
+        scaling = Scaling(config["blocks"], *(arrays.pop(name) for name in _SCALING))
         metrics = json.loads((folder / "metrics.json").read_text())
-        losses = metrics.pop("losses")
-        return cls(head, mean, spread, config=config, metrics=metrics, losses=losses)
+        return cls(scaling, Weights(**arrays), config=config, metrics=metrics)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        named = {field.name: getattr(self.weights, field.name) for field in fields(Weights)}
+        return named | {name: getattr(self.scaling, name) for name in _SCALING}
 
 
-def standardise(rows: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-    """Features (b, D) with mean 0 and spread 1 on the training candidates."""
-    return (rows - mean) / spread
-
-
-def evaluate(head: nn.Sequential, rows: torch.Tensor) -> torch.Tensor:
-    """Scores (b,) of standardised features (b, D), without dropout or gradients.
-
-    A head that was in training is in training again afterwards.
-    """
-    was_training = head.training
-    head.eval()
-    with torch.no_grad():
-        scores = head(rows).squeeze(1)
-    head.train(was_training)
-    return scores
+_SCALING = ("mean", "factor", "limit")
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Pairs: what people and the judge say is the better of two candidates.
+"""What people and the judge said of candidates: ticks, ratings, and pairs made of either.
 
 Method, stage 2, item 8. This module knows nothing of features or training.
 """
@@ -10,8 +10,35 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from vital_lib.labels import majority_ticks
+from vital_lib.labels import majority_ticks, ticks_of
 from vital_lib.tables import TABLES, empty_frame
+
+
+def human_ticks(
+    preferences: pd.DataFrame, drafts: pd.DataFrame, figures: pd.DataFrame
+) -> pd.DataFrame:
+    """Every tick and cross: item_id, annotator, candidate_id, accepted (0.0 or 1.0), group_id,
+    split. Skips make none; of all arms, as what is learned from need not be drawn at random.
+
+    Raises:
+        ValueError: candidates that are not in `drafts` and `figures`.
+    """
+    ticks = ticks_of(preferences).reset_index(drop=True)
+    return _placed(ticks, drafts, figures)
+
+
+def judge_ratings(
+    ratings: pd.DataFrame, candidates: pd.DataFrame, figures: pd.DataFrame
+) -> pd.DataFrame:
+    """One row a rated candidate: candidate_id, overall (the mean of its repeats), group_id, split.
+
+    Unread replies are left out, as are ratings of what is not in `candidates`.
+
+    Raises:
+        ValueError: ratings by several judges, or candidates without a figure.
+    """
+    means = _mean_ratings(ratings, candidates).rename("overall").reset_index()
+    return _placed(means, candidates, figures)
 
 
 def human_pairs(
@@ -80,11 +107,7 @@ def judge_pairs(
     """
     if n < 1:
         raise ValueError(f"n = {n!r}: wanted at least one pair")
-    judges = sorted(ratings["judge"].unique())
-    if len(judges) > 1:
-        raise ValueError(f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's")
-    rated = ratings[ratings["candidate_id"].isin(set(candidates["candidate_id"]))]
-    means = rated.groupby("candidate_id")["overall"].mean().dropna()
+    means = _mean_ratings(ratings, candidates)
     split_of = _split_of(means.index, candidates, figures)
     means = means[[split_of[candidate] == split for candidate in means.index]].sort_values()
     better, worse = _draw(means.to_numpy(float), n, seed)
@@ -97,7 +120,7 @@ def judge_pairs(
             "preferred": np.where(swap, 0.0, 1.0),
         }
     )
-    return _pairs(pairs, source="judge", annotator="".join(judges), split=split)
+    return _pairs(pairs, source="judge", annotator="".join(ratings["judge"].unique()), split=split)
 
 
 def pair_groups(
@@ -112,6 +135,22 @@ def pair_groups(
     """
     group_of = _of_figure("group_id", pairs[f"{side}_id"], candidates, figures)
     return [group_of[candidate] for candidate in pairs[f"{side}_id"]]
+
+
+def _mean_ratings(ratings: pd.DataFrame, candidates: pd.DataFrame) -> pd.Series:
+    """The mean over its repeats of each rated candidate, by candidate_id."""
+    judges = sorted(ratings["judge"].unique())
+    if len(judges) > 1:
+        raise ValueError(f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's")
+    rated = ratings[ratings["candidate_id"].isin(set(candidates["candidate_id"]))]
+    return rated.groupby("candidate_id")["overall"].mean().dropna()
+
+
+def _placed(frame: pd.DataFrame, candidates: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with the group_id and split of the figure of each candidate_id."""
+    ids = frame["candidate_id"]
+    places = {name: _of_figure(name, ids, candidates, figures) for name in ("group_id", "split")}
+    return frame.assign(**{name: ids.map(value_of) for name, value_of in places.items()})
 
 
 def _draw(ratings: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,266 +1,148 @@
-"""Training the selector on pairs from people and from the judge, and weighing the two sources.
+"""Training the selector: the judge's ratings as a prior, and every tick of people upon it.
 
-Method, stage 2, item 9. Every choice (the epoch, the weight of a human pair) is made on validation
-pairs; test pairs are refused. This module knows nothing of where pairs and features come from.
+The ratings are many and noisy, the ticks few and right: a ridge regression of the ratings says
+what the judge would rate a candidate without its noise, and a logistic regression of the ticks
+says where people differ from that. Ticks and ratings of held-out articles are refused. This module
+knows nothing of where ticks, ratings and features come from.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import nn
-from torch.nn.functional import logsigmoid
+from threadpoolctl import threadpool_limits
 
-from vital_lib.selector.alignment import pair_agreement
 from vital_lib.selector.features import Features
-from vital_lib.selector.model import Selector, build_head, evaluate, standardise
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a selector is trained; six epochs, batches of 64 pairs and Adam are the paper's.
-
-    The learning rate is for a head on frozen features; the paper's 1e-5 is for tuning the encoder
-    along with it. Where few pairs are given, an epoch goes through them several times until
-    `steps_at_least` steps are made in all: 50 pairs in batches of 64 are one step an epoch.
-    """
-
-    w_human: float
-    epochs: int = 6
-    lr: float = 3e-4
-    batch_size: int = 64
-    hidden: int = 512
-    dropout: float = 0.1
-    steps_at_least: int = 300
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.w_human) and self.w_human >= 0):
-            raise ValueError(f"w_human must be 0 or more, not {self.w_human!r}")
-        for name in ("epochs", "batch_size", "hidden", "steps_at_least"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be above 0, not {self.lr!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be from 0 to below 1, not {self.dropout!r}")
-
-
-def pairwise_loss(
-    score_left: torch.Tensor,
-    score_right: torch.Tensor,
-    preferred: torch.Tensor,
-    weight: torch.Tensor,
-) -> torch.Tensor:
-    """The paper's loss, all arguments (b,), result a scalar.
-
-    mean of -w [z log sigma(f_i - f_j) + (1 - z) log sigma(f_j - f_i)], with f_i the left and f_j
-    the right score, z = `preferred` (1 left, 0 right, 0.5 a tie), w = w_human for human pairs and
-    1 for the judge's. The published code defines it and then trains with a hinge.
-    """
-    margin = score_left - score_right
-    loss = preferred * logsigmoid(margin) + (1 - preferred) * logsigmoid(-margin)
-    return -(weight * loss).mean()
+from vital_lib.selector.linear import fit_ridge, fit_ticks
+from vital_lib.selector.model import Selector, Weights
+from vital_lib.selector.scaling import Scaling
 
 
 def train_selector(
-    pairs: pd.DataFrame,
     features: Features,
+    ticks: pd.DataFrame | None = None,
+    ratings: pd.DataFrame | None = None,
     *,
-    w_human: float,
-    validation: pd.DataFrame | None = None,
-    **recipe: float,
+    prior: Selector | None = None,
+    scale_on: Sequence[str] | None = None,
 ) -> Selector:
-    """Train a head on `pairs` and keep it as it was after the epoch that served `validation` best.
+    """A selector that has learned from people's `ticks`, the judge's `ratings`, or both.
 
-    w_human = 0 learns from the judge alone, pairs without the judge's from people alone. Best is
-    the highest agreement on the validation pairs, then the lowest loss; without validation pairs
-    the last epoch is kept. The same arguments give the same selector on the same machine.
+    Ratings alone give the judge's prior, ticks alone a selector that heard people only. Ratings
+    that are all equal, and ticks that are all alike, order nothing: they count as none. The same
+    arguments give the same selector on the same machine.
 
     Args:
-        pairs: columns of table `pairs`, of the training split.
-        features: of every candidate in `pairs` and `validation`.
-        w_human: weight of a human pair beside 1 for a judge's.
-        validation: human pairs of the validation split.
-        recipe: other fields of `Recipe`.
+        features: of every candidate in `ticks` and `ratings`.
+        ticks: columns of `human_ticks`, of the training split.
+        ratings: columns of `judge_ratings`, of the training split.
+        prior: a selector trained on the ratings before, in place of `ratings`: with it, learning
+            from new ticks takes a fraction of a second.
+        scale_on: candidate_ids whose features are brought to mean 0 and spread 1, such as all of
+            the training articles; by default those in `ticks` and `ratings`.
 
     Raises:
-        ValueError: pairs of another split, none that count, candidates without features, or a
-            recipe that cannot be.
+        ValueError: neither ticks nor ratings that order anything, ticks or ratings of another
+            split, candidates without features, or a prior of other features.
     """
     start = time.perf_counter()
-    settings = Recipe(w_human=w_human, **recipe)
-    _check_split("pairs", pairs, "train")
-    held_out = pairs.iloc[:0] if validation is None else validation
-    _check_split("validation", held_out, "validation")
-    data = _Data.of(pairs, features, w_human)
-    with _one_thread(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        head, measured, losses = _fit(data, _Data.of(held_out, features, 1.0, data), settings)
-    counts = pairs["source"].value_counts()
-    metrics = {
-        **measured,
-        "human_pairs": int(counts.get("human", 0)) if w_human else 0,
-        "judge_pairs": int(counts.get("judge", 0)),
-        "validation_pairs": len(held_out),
-        "seconds": round(time.perf_counter() - start, 3),
-    }
-    config = {"width": features.matrix.shape[1], **asdict(settings)}
-    return Selector(head, data.mean, data.spread, config=config, metrics=metrics, losses=losses)
+    said, rated = _ordering("ticks", ticks, "accepted"), _ordering("ratings", ratings, "overall")
+    if said is None and rated is None and prior is None:
+        raise ValueError(
+            f"nothing to learn from: {_told(ticks, 'ticks')} and {_told(ratings, 'ratings')}. "
+            "Label some in notebooks/03_label_preferences.ipynb, or have the judge rate in "
+            "notebooks/05_judge_candidates.ipynb"
+        )
+    if prior is not None and prior.config["learned_from"] != "judge":
+        raise ValueError(
+            f"prior learned from {prior.config['learned_from']}: wanted the judge alone"
+        )
+    with threadpool_limits(1):  # two threads for sums this small wait for each other
+        if prior is None:
+            learned = [frame["candidate_id"] for frame in (said, rated) if frame is not None]
+            rows = features.rows(pd.unique(pd.concat(learned)) if scale_on is None else scale_on)
+            prior = _judge_alone(features, rated, Scaling.fit(features, rows), rows)
+        selector = prior if said is None else _corrected(prior, features, said)
+    selector.metrics["seconds"] = round(time.perf_counter() - start, 3)
+    return selector
 
 
-def sweep(
-    pairs: pd.DataFrame,
-    features: Features,
-    *,
-    validation: pd.DataFrame,
-    weights: Iterable[float] = (1, 10, 50, 100, 200, 400),
-    **recipe: float,
-) -> tuple[pd.DataFrame, Selector]:
-    """Train once per weight of a human pair; the selector that served `validation` best is kept.
+def _judge_alone(
+    features: Features, rated: pd.DataFrame | None, scaling: Scaling, scaled_on: np.ndarray
+) -> Selector:
+    """The judge's prior as a selector: mean 0 and spread 1 on the rows `scaled_on`.
 
-    Returns the table (w_human, validation_agreement, validation_loss, epoch) and that selector.
-    Other arguments and errors as in `train_selector`; `validation` may not be empty.
+    Without ratings it scores every candidate 0.
     """
-    if validation.empty:
-        raise ValueError("the weight is chosen on validation pairs, and there are none: label more")
-    tried = [
-        train_selector(pairs, features, w_human=weight, validation=validation, **recipe)
-        for weight in weights
-    ]
-    if not tried:
-        raise ValueError("no weights to try")
-    columns = ["validation_agreement", "validation_loss", "epoch"]
-    rows = [
-        {"w_human": one.w_human, **{name: one.metrics[name] for name in columns}} for one in tried
-    ]
-    best = max(tried, key=lambda one: _merit(one.metrics))
-    return pd.DataFrame(rows), best
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Pairs as tensors: standardised rows (m, D) of their candidates, and places among them."""
-
-    rows: torch.Tensor  # (m, D)
-    left: torch.Tensor  # (n,)
-    right: torch.Tensor  # (n,)
-    preferred: torch.Tensor  # (n,)
-    weight: torch.Tensor  # (n,)
-    mean: torch.Tensor  # (D,)
-    spread: torch.Tensor  # (D,)
-
-    def __len__(self) -> int:
-        return len(self.left)
-
-    @classmethod
-    def of(
-        cls, pairs: pd.DataFrame, features: Features, w_human: float, like: _Data | None = None
-    ) -> _Data:
-        """The `pairs` that count, standardised as `like`, or by their own candidates."""
-        human = (pairs["source"] == "human").to_numpy()
-        weight = pairs["weight"].to_numpy(float) * np.where(human, w_human, 1.0)
-        if like is None and not (weight > 0).any():
-            raise ValueError(
-                f"nothing to learn from: {len(pairs)} pairs, {int(human.sum())} of them human, "
-                f"at w_human = {w_human:g}"
-            )
-        used, weight = pairs[weight > 0], weight[weight > 0]
-        places = features.rows([*used["left_id"], *used["right_id"]])
-        unique, codes = np.unique(places, return_inverse=True)
-        raw = torch.from_numpy(features.matrix[unique].astype(np.float32))
-        mean, spread = (like.mean, like.spread) if like else _moments(raw)
-        left, right = torch.from_numpy(codes.reshape(2, -1))
-        preferred = torch.from_numpy(used["preferred"].to_numpy(np.float32))
-        weights = torch.from_numpy(weight.astype(np.float32))
-        return cls(standardise(raw, mean, spread), left, right, preferred, weights, mean, spread)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread for a head this small: with a busy neighbour, two took twenty times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _moments(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and spread (D,) of features (m, D); a feature that never varies keeps spread 1."""
-    spread = rows.std(dim=0, correction=0)
-    return rows.mean(dim=0), torch.where(spread > 1e-6, spread, 1.0)
-
-
-def _fit(
-    data: _Data, validation: _Data, recipe: Recipe
-) -> tuple[nn.Sequential, dict[str, float], list[float]]:
-    """The head after its best epoch, what that epoch measured, and the loss of every step."""
-    head = build_head(data.rows.shape[1], hidden=recipe.hidden, dropout=recipe.dropout)
-    optimiser = torch.optim.Adam(head.parameters(), lr=recipe.lr, fused=True)
-    best: tuple[dict[str, float], dict[str, torch.Tensor]] | None = None
-    losses: list[float] = []
-    for epoch in range(1, recipe.epochs + 1):
-        before = len(losses)
-        losses += [_step(head, optimiser, data, batch) for batch in _batches(len(data), recipe)]
-        measured = {"epoch": epoch, "train_loss": float(np.mean(losses[before:]))}
-        measured |= _validate(head, validation)
-        if best is None or not len(validation) or _merit(measured) > _merit(best[0]):
-            best = measured, {name: value.clone() for name, value in head.state_dict().items()}
-    measured, weights = best
-    head.load_state_dict(weights)
-    return head, {**measured, "steps": len(losses)}, losses
-
-
-def _batches(pairs: int, recipe: Recipe) -> Iterator[torch.Tensor]:
-    """Places of one epoch's batches, each pair as often as any other, in a new order each time."""
-    steps = math.ceil(pairs / recipe.batch_size)
-    for _ in range(math.ceil(recipe.steps_at_least / (recipe.epochs * steps))):
-        yield from torch.randperm(pairs).split(recipe.batch_size)
-
-
-def _step(
-    head: nn.Sequential, optimiser: torch.optim.Optimizer, data: _Data, batch: torch.Tensor
-) -> float:
-    rows = torch.cat([data.left[batch], data.right[batch]])  # (2 b,)
-    left, right = head(data.rows[rows]).squeeze(1).chunk(2)  # (b,), (b,)
-    loss = pairwise_loss(left, right, data.preferred[batch], data.weight[batch])
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    return loss.item()
-
-
-def _validate(head: nn.Sequential, data: _Data) -> dict[str, float | None]:
-    """Agreement and loss on the validation pairs; None without any."""
-    if not len(data):
-        return {"validation_agreement": None, "validation_loss": None}
-    scores = evaluate(head, data.rows)  # (m,)
-    left, right = scores[data.left], scores[data.right]
-    frame = pd.DataFrame(
-        {"left_id": data.left, "right_id": data.right, "preferred": data.preferred}
+    columns = sum(scaling.layout.values())
+    weights, shift, penalty = np.zeros(columns), 0.0, None
+    if rated is not None:
+        rows = scaling.apply(features)
+        own = rows.take(features.rows(rated["candidate_id"]))
+        target = rated["overall"].to_numpy(float)
+        weights, penalty = fit_ridge(own, target, rated["group_id"])
+        known = rows.take(scaled_on).dot(weights)
+        spread = max(float(known.std()), 1e-12)
+        weights, shift = weights / spread, -float(known.mean()) / spread
+    found = Weights(
+        **dict.fromkeys(("score", "prior"), weights.astype(np.float32)),
+        **dict.fromkeys(("constant", "shift"), np.array([shift], np.float32)),
+        basis=np.zeros((columns, 0), np.float32),
+        covariance=np.zeros((2, 2), np.float32),
     )
-    agreement = pair_agreement(frame, dict(enumerate(scores.tolist())))
-    loss = pairwise_loss(left, right, data.preferred, data.weight)
-    return {"validation_agreement": float(agreement.mean()), "validation_loss": float(loss)}
+    config = {"learned_from": "judge", "blocks": dict(scaling.layout), "encoder": features.encoder}
+    config |= {"penalty": penalty, "strength": None}
+    metrics = {"ticks": 0, "ticked": 0, "rated": 0 if rated is None else len(rated)}
+    return Selector(scaling, found, config=config, metrics=metrics)
 
 
-def _merit(measured: dict[str, float]) -> tuple[float, float]:
-    return measured["validation_agreement"], -measured["validation_loss"]
+def _corrected(prior: Selector, features: Features, said: pd.DataFrame) -> Selector:
+    """The `prior` with what people said upon it."""
+    ticked = said.groupby("candidate_id", sort=True).agg(
+        accepted=("accepted", "mean"), ticks=("accepted", "size"), group=("group_id", "first")
+    )
+    rows = prior.ready(features).take(features.rows(ticked.index))
+    before = prior.score(rows).astype(float)
+    found = fit_ticks(
+        rows, ticked["ticks"].to_numpy(float), ticked["accepted"].to_numpy(float),
+        before, ticked["group"],
+    )  # fmt: skip
+    *directions, of_prior, constant = found.weights
+    weights = Weights(
+        score=(found.basis @ np.array(directions) + of_prior * prior.weights.prior).astype(
+            np.float32
+        ),
+        constant=(constant + of_prior * prior.weights.shift).astype(np.float32),
+        prior=prior.weights.prior,
+        shift=prior.weights.shift,
+        basis=found.basis,
+        covariance=found.covariance.astype(np.float32),
+    )
+    learned_from = "both" if prior.weights.prior.any() else "people"
+    config = {**prior.config, "learned_from": learned_from, "strength": found.strength}
+    config["weight_of_prior"] = float(of_prior) if learned_from == "both" else None
+    metrics = {**prior.metrics, "ticks": int(ticked["ticks"].sum()), "ticked": len(ticked)}
+    return Selector(prior.scaling, weights, config=config, metrics=metrics)
 
 
-def _check_split(name: str, pairs: pd.DataFrame, split: str) -> None:
-    strangers = pairs["split"][pairs["split"] != split]
+def _ordering(name: str, frame: pd.DataFrame | None, column: str) -> pd.DataFrame | None:
+    """The rows of `frame` with a value; None where these are all alike, and so order nothing."""
+    if frame is None:
+        return None
+    strangers = frame["split"][frame["split"] != "train"]
     if len(strangers):
         raise ValueError(
-            f"{len(strangers)} of {len(pairs)} {name} are of the {strangers.iloc[0]} split: "
-            f"{name} must be of the {split} split, pairs[pairs['split'] == {split!r}]"
+            f"{len(strangers)} of {len(frame)} {name} are of the {strangers.iloc[0]} split: what "
+            f"is learned from must be of the train split, {name}[{name}['split'] == 'train']"
         )
+    known = frame.dropna(subset=column)
+    return known if known[column].nunique() > 1 else None
+
+
+def _told(frame: pd.DataFrame | None, name: str) -> str:
+    return f"{0 if frame is None else len(frame)} {name}" + (
+        " (all alike)" if frame is not None and len(frame) else ""
+    )

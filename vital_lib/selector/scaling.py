@@ -1,0 +1,134 @@
+"""Scaled features: every block weighs alike, whatever its width; and their products with weights.
+
+Standardising columns alone lets a block of many noisy columns drown one of few good ones. This
+module knows nothing of what the columns mean, or who said what of a candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vital_lib.selector.features import Features
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+CLIP = 6.0
+"""Standard deviations beyond which a value counts no further."""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Features (n, D + S) ready for products: `dense` (n, D) float32 and `sparse` (n, S)."""
+
+    dense: np.ndarray
+    sparse: csr_array
+
+    def __len__(self) -> int:
+        return len(self.dense)
+
+    def take(self, rows: np.ndarray) -> Scaled:
+        """The rows (k,) alone."""
+        return Scaled(self.dense[rows], self.sparse[rows])
+
+    def dot(self, weights: np.ndarray) -> np.ndarray:
+        """The product (n,) or (n, r) with `weights` (D + S,) or (D + S, r), in float32.
+
+        Both halves are read at once, as reading them is what takes the time.
+        """
+        weights = np.ascontiguousarray(weights, dtype=np.float32)
+        width = self.dense.shape[1]
+        if not self.sparse.nnz:
+            return self.dense @ weights[:width]
+        with ThreadPoolExecutor(1) as pool:
+            words = pool.submit(lambda: self.sparse @ weights[width:])
+            dense = self.dense @ weights[:width]
+            return np.add(dense, words.result(), out=dense)
+
+    def gram(self, other: Scaled) -> np.ndarray:
+        """Products (n, m) float32 of every row with every row of `other`."""
+        words = (self.sparse @ other.sparse.T).toarray()
+        return np.add(self.dense @ other.dense.T, words, out=words)
+
+    def combine(self, amounts: np.ndarray) -> np.ndarray:
+        """The sum (D + S,) or (D + S, r) of the rows in `amounts` (n,) or (n, r), in float64."""
+        return np.concatenate([self.dense.T @ amounts, self.sparse.T @ amounts])
+
+    def lengths(self) -> np.ndarray:
+        """The squared length (n,) of each row."""
+        words = self.sparse.multiply(self.sparse).sum(axis=1)
+        return np.einsum("ij,ij->i", self.dense, self.dense) + np.asarray(words).ravel()
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How features are scaled: `layout` of the blocks, and `mean` and `factor` (D,) of the dense.
+
+    A dense column is standardised, clipped at CLIP standard deviations, and divided by the root of
+    its block's width; a constant one becomes 0. A sparse block stays as it is.
+    """
+
+    layout: Mapping[str, int]  # block's name -> its width, dense blocks first
+    mean: np.ndarray
+    factor: np.ndarray
+    limit: np.ndarray
+
+    @classmethod
+    def fit(cls, features: Features, rows: np.ndarray) -> Scaling:
+        """By the candidates in `rows` (k,) of `features`: those of the training articles."""
+        dense, sparse = _halves(features)
+        mean, factor, limit = [], [], []
+        for name in dense:
+            block = features.blocks[name][rows].astype(np.float64)  # (k, w)
+            spread, root = block.std(axis=0), np.sqrt(block.shape[1])
+            mean.append(block.mean(axis=0))
+            factor.append(np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0) / root)
+            limit.append(np.full(block.shape[1], CLIP / root))
+        layout = {name: features.widths[name] for name in (*dense, *sparse)}
+        return cls(layout, *(_flat(parts) for parts in (mean, factor, limit)))
+
+    def apply(self, features: Features) -> Scaled:
+        """`features` scaled.
+
+        Raises:
+            ValueError: blocks of other names or widths than this was fitted on.
+        """
+        from scipy import sparse as sparse_arrays
+
+        if features.widths != dict(self.layout):
+            raise ValueError(
+                f"features of {_told(features.widths)}: this selector reads {_told(self.layout)}"
+            )
+        features = features.only(*self.layout)  # in the order of the layout
+        dense, sparse = _halves(features)
+        rows = np.empty((len(features), len(self.mean)), np.float32)
+        start = 0
+        for name in dense:
+            part = slice(start, start + self.layout[name])
+            values = (features.blocks[name] - self.mean[part]) * self.factor[part]
+            np.clip(values, -self.limit[part], self.limit[part], out=rows[:, part])
+            start = part.stop
+        words = [
+            sparse_arrays.csr_array(features.blocks[name], dtype=np.float32) for name in sparse
+        ]
+        empty = sparse_arrays.csr_array((len(features), 0), dtype=np.float32)
+        return Scaled(rows, sparse_arrays.hstack([empty, *words], format="csr"))
+
+
+def _halves(features: Features) -> tuple[list[str], list[str]]:
+    """The names of the dense and of the sparse blocks."""
+    sparse = [name for name, block in features.blocks.items() if hasattr(block, "tocsr")]
+    return [name for name in features.blocks if name not in sparse], sparse
+
+
+def _flat(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0), *parts]).astype(np.float32)
+
+
+def _told(widths: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({width})" for name, width in widths.items())
