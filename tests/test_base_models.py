@@ -38,15 +38,13 @@ from vital_lib.clinic.base_models.encoder import (
     measure_encoder,
     opposite,
 )
-from vital_lib.clinic.base_models.llava import (
-    CONTEXT_TOKENS,
+from vital_lib.clinic.base_models.llava import CONTEXT_TOKENS, LlavaPlan, answer_scores
+from vital_lib.clinic.base_models.measures import measure_llava
+from vital_lib.clinic.base_models.sequences import (
     IMAGE_TEXT,
-    LlavaPlan,
-    answer_scores,
     collate,
     conversation,
     lesson,
-    measure_llava,
     spell,
 )
 from vital_lib.clinic.base_models.talk import write_conversation, write_round, write_spoken
@@ -56,6 +54,7 @@ from vital_lib.clinic.base_models.texts import (
     QUESTIONS,
     Statement,
     ask_whether,
+    value_names,
     write_exchange,
     write_sentence,
 )
@@ -328,7 +327,7 @@ def test_the_committed_encoder_tells_captions_from_their_opposites(held_out):
     model = AutoModel.from_pretrained(folder).eval()
     measured = measure_encoder(model, AutoTokenizer.from_pretrained(folder), held_out)
     for name in ATTRIBUTES:
-        assert measured[f"sentence_{name}"] > 0.8, measured
+        assert measured[f"sentence_{name}"] > 0.9, measured
 
 
 @pytest.mark.slow
@@ -337,8 +336,18 @@ def test_the_committed_llava_answers_plain_questions(held_out):
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     tokenizer = AutoProcessor.from_pretrained(folder, backend="pil").tokenizer
     measured = measure_llava(model, tokenizer, held_out)
-    wanted = dict.fromkeys(ATTRIBUTES, 0.8) | {"count": 0.45}  # by chance a third of the counts
-    assert all(measured[f"open_{name}"] > share for name, share in wanted.items()), measured
+    for kind, floor in (("open", 0.85), ("yes_no", 0.8), ("whether", 0.8), ("choice", 0.8)):
+        for name in ATTRIBUTES:
+            assert measured[f"{kind}_{name}"] >= floor, measured
+
+
+def test_a_word_that_names_a_value_is_one_token_wherever_it_stands():
+    """In pieces it could hardly be compared with the picture."""
+    tokenizer = AutoTokenizer.from_pretrained(clinic.model_folder("llava"))
+    assert {name for name, _, _ in value_names()} == set(ATTRIBUTES)
+    for _, _, word in value_names():
+        for form in (word, f" {word}", word[0].upper() + word[1:]):
+            assert len(tokenizer.encode(form, add_special_tokens=False)) == 1, form
 
 
 def test_the_committed_metrics_are_of_the_committed_weights():

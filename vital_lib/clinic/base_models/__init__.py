@@ -36,10 +36,10 @@ from vital_lib.clinic.base_models.encoder import (
 from vital_lib.clinic.base_models.llava import (
     CONTEXT_TOKENS,
     LlavaPlan,
-    measure_llava,
     save_llava,
     train_llava,
 )
+from vital_lib.clinic.base_models.measures import measure_llava
 
 LOG = logging.getLogger(__name__)
 MODELS_FOLDER = Path(__file__).parents[1] / "models"

@@ -1,8 +1,8 @@
 """The clinic's vision-language model: a tiny LLaVA that answers plain questions about phantoms.
 
-Its vision tower starts as the encoder's (Liu and others 2023, at the size of a toy). It learns to
-talk about pictures in a wording of its own, to write captions, and the English of a small textbook:
-it can see and speak, but has still to learn how the benchmark asks and what clinicians prefer.
+Its vision tower is the encoder's (Liu and others 2023, at the size of a toy). It learns to talk
+about pictures in a wording of its own, to write captions, and the English of a small textbook: it
+can see and speak, but has still to learn how the benchmark asks and what clinicians prefer.
 Knows nothing about the benchmark, candidates or tuning.
 """
 
@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,30 +29,21 @@ from transformers import (
 from vital_lib.clinic.base_models.data import (
     IMAGE_TOKENS,
     PATCH_SIDE,
-    SPECIAL,
     Phantoms,
     check_vocabulary,
     image_processor,
 )
-from vital_lib.clinic.base_models.talk import (
-    Round,
-    ask_whether_so,
-    choose_of_two,
-    write_conversation,
-    write_lesson,
-    write_round,
-)
-from vital_lib.clinic.base_models.texts import (
-    FIGURE_CAPTION_REQUEST,
-    VALUES,
-    ask_for_caption,
-    ask_plainly,
-    ask_whether,
-    value_names,
+from vital_lib.clinic.base_models.reminder import Reminder
+from vital_lib.clinic.base_models.sequences import (
+    IGNORED,
+    Spelt,
+    collate,
+    conversation,
+    lesson,
+    quiz,
 )
 from vital_lib.clinic.base_models.vision import Descent, random_shift
-from vital_lib.clinic.captions import write_caption
-from vital_lib.clinic.lexicon import ATTRIBUTES, Truth, contradictions, read_answer
+from vital_lib.clinic.lexicon import Truth
 
 LOG = logging.getLogger(__name__)
 CONTEXT_TOKENS = 1024
@@ -68,11 +58,8 @@ CHAT_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ '</s>' }}{% else %}{{ '\n' }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
-CAPTIONS = 0.12
-_IGNORED = -100
 _SELECTED = "full"
 """Patches and class token: the encoder's teacher put every attribute into the latter."""
-IMAGE_TEXT = "<image>" * IMAGE_TOKENS + "\n"
 
 
 @dataclass(frozen=True)
@@ -100,84 +87,6 @@ class LlavaPlan:
             raise ValueError(f"layers={self.layers}: wanted at least 2, both are taught apart")
         if self.steps < 1 or self.batch < 1:
             raise ValueError(f"steps={self.steps}, batch={self.batch}: wanted at least 1")
-
-
-@dataclass
-class Spelt:
-    """A text as tokens, each list as long as the text.
-
-    ``labels`` are -100 outside the answers; ``weights`` say how much a token counts in the loss;
-    ``rounds`` are 0 where all that follows may look, else the number of a round that stands alone.
-    """
-
-    ids: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
-    rounds: list[int] = field(default_factory=list)
-
-    def add(self, tokens: list[int], *, place: int, learnt: bool = False) -> None:
-        """Append `tokens`; of a learnt answer the first counts 1, others 1 / sqrt(its length)."""
-        self.ids += tokens
-        self.labels += tokens if learnt else [_IGNORED] * len(tokens)
-        self.weights += _weights(len(tokens)) if learnt else [0.0] * len(tokens)
-        self.rounds += [place] * len(tokens)
-
-
-def _weights(length: int) -> list[float]:
-    return [1.0] + [length**-0.5] * (length - 1)
-
-
-class Reminder(nn.Module):
-    """Linear heads that teach a question's tokens to compare words with the picture; thrown away.
-
-    Whether "left?" is true is a comparison, and neither word nor picture alone tells it: a model
-    this small stays at chance for thousands of steps. So the first layer of the language half is
-    taught that every token of a question knows what the picture shows, and the second that a token
-    which names a value knows whether the picture has it.
-    """
-
-    def __init__(self, width: int, tokenizer: PreTrainedTokenizerFast) -> None:
-        super().__init__()
-        self.heads = nn.ModuleList(nn.Linear(width, len(VALUES[name])) for name in ATTRIBUTES)
-        self.truth = nn.Linear(width, 1)
-        self.register_buffer("named", _named_values(tokenizer))
-
-    def loss(
-        self, layers: Sequence[torch.Tensor], ids: torch.Tensor, labels: torch.Tensor,
-        codes: torch.Tensor,
-    ) -> torch.Tensor:  # fmt: skip
-        """Sum of both mean cross-entropies.
-
-        `layers` (b, L, width) are hidden states after each layer, the embedding first; `ids` and
-        `labels` (b, L) are of the tokens, `codes` (b, 6) of the pictures.
-        """
-        asked = (labels == _IGNORED) & (ids > len(SPECIAL))
-        wanted = codes[:, None, :].expand(*asked.shape, -1)  # (b, L, 6)
-        known = layers[1][asked]
-        knowing = [
-            nn.functional.cross_entropy(head(known).float(), wanted[asked][:, place])
-            for place, head in enumerate(self.heads)
-        ]
-        named = self.named[ids]  # (b, L, 2): attribute and code
-        names = asked & (named[..., 0] >= 0)
-        has = wanted.gather(2, named[..., :1].clamp(min=0))[..., 0] == named[..., 1]
-        comparing = nn.functional.binary_cross_entropy_with_logits(
-            self.truth(layers[2][names])[..., 0].float(), has[names].float()
-        )
-        return torch.stack(knowing).mean() + comparing
-
-
-def _named_values(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
-    """Which value each token names: attribute and code, both -1 for most, (vocabulary, 2)."""
-    named = torch.full((len(tokenizer), 2), -1)
-    for name, value, word in value_names():
-        place, code = ATTRIBUTES.index(name), VALUES[name].index(value)
-        for form in {word, word[0].upper() + word[1:]}:
-            for before in ("", " "):
-                tokens = _ids(tokenizer, before + form)
-                if len(tokens) == 1:
-                    named[tokens[0]] = torch.tensor([place, code])
-    return named
 
 
 def build_llava(
@@ -273,76 +182,12 @@ def _about(truth: Truth, plan: LlavaPlan, rng, tokenizer: PreTrainedTokenizerFas
     return quiz(truth, plan.questions, rng, tokenizer)
 
 
-def conversation(
-    truth: Truth, rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast
-) -> Spelt:
-    """One conversation about a picture, or its caption."""
-    if rng.random() < CAPTIONS:
-        rounds = [(FIGURE_CAPTION_REQUEST, write_caption(truth, rng))]
-    else:
-        rounds = write_conversation(truth, rng)
-    return spell(rounds, tokenizer, IMAGE_TEXT)
-
-
-def quiz(
-    truth: Truth, questions: int, rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast
-) -> Spelt:
-    """`questions` rounds about a picture, each as if it were the only one."""
-    rounds = [write_round(truth, rng) for _ in range(questions)]
-    return spell(rounds, tokenizer, IMAGE_TEXT, alone=True)
-
-
-def lesson(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast) -> Spelt:
-    """A lesson from the textbook, without a picture."""
-    return spell(write_lesson(rng), tokenizer)
-
-
-def spell(
-    rounds: list[Round], tokenizer: PreTrainedTokenizerFast, before: str = "", alone: bool = False
-) -> Spelt:
-    """Rounds as tokens, `before` ahead of the first question.
-
-    With `alone` every round follows `before` directly and sees no other round.
-    """
-    text = Spelt()
-    text.add(_ids(tokenizer, f"USER: {before}"), place=0)
-    for number, (question, answer) in enumerate(rounds):
-        again = "" if number == 0 or alone else "USER: "
-        place = number + 1 if alone else 0
-        text.add(_ids(tokenizer, f"{again}{question}\nASSISTANT:"), place=place)
-        text.add(_ids(tokenizer, f" {answer}</s>"), place=place, learnt=True)
-    return text
-
-
-def _ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
-    return tokenizer.encode(text, add_special_tokens=False)
-
-
-def collate(texts: list[Spelt]) -> dict[str, torch.Tensor]:
-    """Texts padded on the right with id 0: ids, labels, positions (n, longest) and what sees what.
-
-    ``sees`` (n, 1, longest, longest) is True where a token may look at another: backwards, at
-    what comes before the first round, and within its own round. A round's positions go on from
-    what comes before the first.
-    """
-    longest = max(len(text.ids) for text in texts)
-    padded = {
-        name: torch.tensor([getattr(t, name) + [fill] * (longest - len(t.ids)) for t in texts])
-        for name, fill in (("ids", 0), ("labels", _IGNORED), ("weights", 0.0), ("rounds", -1))
-    }
-    rounds, places = padded.pop("rounds"), torch.arange(longest)
-    same = rounds[:, :, None] == rounds[:, None, :]
-    sees = (same | (rounds == 0)[:, None, :]) & (places[:, None] >= places[None, :])
-    positions = sees.sum(-1) - 1
-    return {**padded, "positions": positions, "sees": sees[:, None]}
-
-
 def _losses(
     model, reminder: Reminder, pixels: torch.Tensor, words: dict[str, torch.Tensor], codes
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy of the answers' tokens, weighed as in `Spelt`, and the reminder's."""
     layers, scores = _read(model, pixels, words)
-    learnt = words["labels"][:, 1:] != _IGNORED
+    learnt = words["labels"][:, 1:] != IGNORED
     losses = nn.functional.cross_entropy(scores, words["labels"][:, 1:][learnt], reduction="none")
     weights = words["weights"][:, 1:][learnt]
     pictured = slice(len(codes))
@@ -377,7 +222,7 @@ def _read(model, pixels, words) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]
         position_ids=words["positions"],
         output_hidden_states=True,
     )
-    learnt = words["labels"][:, 1:] != _IGNORED
+    learnt = words["labels"][:, 1:] != IGNORED
     scores = model.lm_head(out.last_hidden_state[:, :-1][learnt]).float()
     return out.hidden_states, scores
 
@@ -385,91 +230,6 @@ def _read(model, pixels, words) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]
 def _bias(sees: torch.Tensor) -> torch.Tensor:
     """What attention adds to its scores: nothing, or as good as minus infinity."""
     return torch.zeros(sees.shape).masked_fill(~sees, torch.finfo(torch.float32).min)
-
-
-@torch.inference_mode()
-def measure_llava(
-    model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, phantoms: Phantoms
-) -> dict[str, float]:
-    """Share of right answers about held-out `phantoms`, by attribute.
-
-    Keys ``open_<attribute>`` (terse questions; pictures with a finding, and all for modality and
-    finding), ``yes_no_<attribute>`` (terse), ``whether_<attribute>`` (yes/no in whole sentences),
-    ``choice_<attribute>`` (one of two, in whole sentences) and ``caption``. An answer is right if
-    it is the wanted one, to the letter; of whole sentences' answers the first word counts, and of
-    choices that the lexicon reads the true value and no other.
-    """
-    processor = make_processor(tokenizer)
-    found = {}
-    for subject, tests in _tests(phantoms):
-        right = 0
-        for start in range(0, len(tests), 64):
-            part = tests[start : start + 64]
-            said = _answers(model, processor, phantoms, [(row, asked) for row, asked, _ in part])
-            right += sum(test[2](text) for text, test in zip(said, part, strict=True))
-        found[subject] = round(right / len(tests), 4)
-    return found
-
-
-_Test = tuple[int, str, Callable[[str], bool]]  # row, question, whether an answer is right
-
-
-def _tests(phantoms: Phantoms) -> Iterator[tuple[str, list[_Test]]]:
-    """Each subject with its questions."""
-    truths = phantoms.truths
-    everything = range(len(truths))
-    shown = [row for row in everything if truths[row].count]
-    for name in ATTRIBUTES:
-        rows = everything if name in ("modality", "finding") else shown
-        yield (
-            f"open_{name}",
-            [_exactly(row, ask_plainly(truths[row], name, _rng(row))) for row in rows],
-        )
-        yield (
-            f"yes_no_{name}",
-            [_exactly(row, ask_whether(truths[row], name, _rng(row))[1:]) for row in shown],
-        )
-        yield f"whether_{name}", [_whether(row, truths[row], name) for row in shown]
-        yield f"choice_{name}", [_choice(row, truths[row], name) for row in shown]
-    yield "caption", [_exactly(row, ask_for_caption(truths[row], _rng(row))) for row in everything]
-
-
-def _rng(row: int) -> np.random.Generator:
-    return np.random.default_rng((row, 7))
-
-
-def _exactly(row: int, exchange: Round) -> _Test:
-    question, answer = exchange
-    return row, question, lambda said: said == answer
-
-
-def _whether(row: int, truth: Truth, attribute: str) -> _Test:
-    question, answer = ask_whether_so(truth, attribute, _rng(row))
-    return row, question, lambda said: said[:2] == answer[:2]
-
-
-def _choice(row: int, truth: Truth, attribute: str) -> _Test:
-    question, *options = choose_of_two(truth, attribute, _rng(row))
-    facts = {attribute: getattr(truth, attribute)}
-
-    def right(said: str) -> bool:
-        claims = {claim for claim in read_answer(question, said) if claim.attribute == attribute}
-        named = [option.split()[-1].lower() in said.lower() for option in options]
-        return not contradictions(claims, facts) and (bool(claims) or named == [True, False])
-
-    return row, question, right
-
-
-def _answers(model, processor, phantoms, questions: list[tuple[int, str]]) -> list[str]:
-    texts = [f"USER: {IMAGE_TEXT}{question}\nASSISTANT:" for _, question in questions]
-    tokenizer = processor.tokenizer
-    words = tokenizer(
-        texts, padding=True, padding_side="left", return_tensors="pt", return_token_type_ids=False
-    )
-    pixels = phantoms.batch(np.array([row for row, _ in questions]))
-    tokens = model.generate(**words, pixel_values=pixels, max_new_tokens=32)
-    new = tokens[:, words["input_ids"].shape[1] :]
-    return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
 
 
 def save_llava(
