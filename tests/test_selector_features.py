@@ -19,7 +19,14 @@ from vital_lib.selector import (
     candidate_features,
     shuffle_images,
 )
-from vital_lib.selector.blocks import HASHED_WORDS, hashed_words, longest_copy, wording, words
+from vital_lib.selector.blocks import (
+    BREAK,
+    HASHED_WORDS,
+    hashed_words,
+    longest_copy,
+    wording,
+    words,
+)
 
 
 @pytest.fixture
@@ -100,12 +107,13 @@ def test_closeness_is_sentence_by_sentence(encode):
 
 
 def test_wording_counts_what_was_copied_and_what_is_new():
-    context = [words("A nodule in the left lung."), words("Seen in 2019.")]
+    context = [*words("A nodule in the left lung."), BREAK, *words("Truly seen in 2019.")]
     said = "Yes, in the left lung! Truly so"
     found = wording(said, words("Is it in the lung?"), context)
-    assert found == pytest.approx([np.log(8), 2, 4, 4 / 7, 3 / 7, False, True, False])
+    assert found == pytest.approx([np.log(8), 2, 4, 5 / 7, 3 / 7, False, True, False])
     assert longest_copy(words("lung left the"), context) == 1
-    assert wording("", [], [[]]) == [0, 0, 0, 0, 0, False, False, False]
+    assert longest_copy(words("no lungs"), context) == 0
+    assert wording("", [], []) == [0, 0, 0, 0, 0, False, False, False]
 
 
 def test_hashed_words_are_sparse_rows_of_length_one_that_tell_order():

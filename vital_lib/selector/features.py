@@ -16,8 +16,16 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.figures import open_image
-from vital_lib.selector import blocks as compute
-from vital_lib.selector.blocks import sentences
+from vital_lib.selector.blocks import (
+    BREAK,
+    Sentences,
+    hashed_words,
+    image_closeness,
+    sentences,
+    text_closeness,
+    wording,
+    words,
+)
 
 if TYPE_CHECKING:
     from vital_lib.encoders import Encoder
@@ -141,7 +149,7 @@ def candidate_features(
     rows = candidates[["instruction", "response"]].to_dict("records")
     found = _encoded(rows, of_figure, image, contexts, encoder)
     found["wording"] = _wording(rows, of_figure, contexts)
-    found["words"] = compute.hashed_words([row["response"] for row in rows])
+    found["words"] = hashed_words([row["response"] for row in rows])
     if flags is not None:
         found["flags"] = flags.to_numpy(np.float32)
     return Features(list(candidates["candidate_id"]), found, encoder.fingerprint)
@@ -197,42 +205,33 @@ def _encoded(
     asked = [row["instruction"] for row in rows]
     known = list(dict.fromkeys(one for own in (*said, *told, answers, asked) for one in own))
     vectors, place = encoder.texts(known), {one: row for row, one in enumerate(known)}
-    answer, question = (vectors[[place[one] for one in own]] for own in (answers, asked))  # (n, d)
-    passages = [vectors[[place[one] for one in own]] for own in told]
-    context = _directions(passages, image.shape[1])[of_figure]  # (n, d)
-    response, seen = np.zeros_like(context), image[of_figure]  # (n, d)
-    near_image, near_text = np.zeros((2, len(rows), 8), np.float32)
-    for k, figure in enumerate(of_figure):
-        own = vectors[[place[one] for one in said[k]]]  # (s, d)
-        response[k] = own.mean(axis=0)
-        near_image[k] = compute.image_closeness(
-            seen[k], answer[k], question[k], own, passages[figure]
-        )
-        near_text[k] = compute.text_closeness(answer[k], own, passages[figure])
-    response /= np.maximum(np.linalg.norm(response, axis=1, keepdims=True), 1e-12)
+
+    def stacked(texts: Sequence[Sequence[str]]) -> Sentences:
+        found = vectors[[place[one] for own in texts for one in own]]
+        return Sentences(found, np.array([len(own) for own in texts], dtype=np.int64))
+
+    answer, question = stacked([answers]).vectors, stacked([asked]).vectors  # (n, d)
+    spoken, context = stacked(said), stacked(told)
+    around, seen = context.directions()[of_figure], image[of_figure]  # (n, d)
+    places = (spoken, context, of_figure)
     return {
         "image": _joined(seen, seen * answer),
-        "text": _joined(answer, response, context, context * answer),
-        "image_closeness": near_image,
-        "text_closeness": near_text,
+        "text": _joined(answer, spoken.directions(), around, around * answer),
+        "image_closeness": image_closeness(image, answer, question, *places),
+        "text_closeness": text_closeness(answer, *places),
     }
 
 
 def _wording(
     rows: Sequence[Mapping[str, str]], of_figure: np.ndarray, contexts: Sequence[Sequence[str]]
 ) -> np.ndarray:
-    told = [[compute.words(text) for text in texts] for texts in contexts]
+    told = [[one for text in texts for one in (*words(text), BREAK)] for texts in contexts]
+    asked = {text: words(text) for text in {row["instruction"] for row in rows}}
     found = [
-        compute.wording(row["response"], compute.words(row["instruction"]), told[figure])
+        wording(row["response"], asked[row["instruction"]], told[figure])
         for row, figure in zip(rows, of_figure, strict=True)
     ]
     return np.array(found, np.float32).reshape(len(rows), 8)
-
-
-def _directions(passages: Sequence[np.ndarray], width: int) -> np.ndarray:
-    """The mean of each passage's vectors (p, d), brought to length 1: (m, d) float32."""
-    means = np.array([own.mean(axis=0) for own in passages], np.float32).reshape(-1, width)
-    return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
 
 
 def _joined(*parts: np.ndarray) -> np.ndarray:
