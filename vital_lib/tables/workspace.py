@@ -147,8 +147,12 @@ class Workspace:
         path = self.path / "metrics.json"
         return json.loads(path.read_text()) if path.exists() else {}
 
-    def record(self, metrics: Mapping[str, float]) -> dict[str, float]:
+    def record(self, metrics: Mapping[str, float], *, anew: str | None = None) -> dict[str, float]:
         """Add `metrics` to `metrics.json` and return what was added.
+
+        Args:
+            anew: a stage, such as "evaluation", whose older metrics are dropped: what it measured
+                under other names, of other models or questions, does not stand beside the new.
 
         Raises:
             ValueError: a name without a stage, or a value that is not a number.
@@ -158,7 +162,12 @@ class Workspace:
             if "." not in name or not number or not math.isfinite(value):
                 raise ValueError(f"metric {name!r}: {value!r}; wanted 'stage.figure': number")
         added = {name: _json_number(value) for name, value in metrics.items()}
-        merged = json.dumps({**self.metrics, **added}, indent=1, sort_keys=True)
+        kept = {
+            name: value
+            for name, value in self.metrics.items()
+            if anew is None or not name.startswith(f"{anew}.")
+        }
+        merged = json.dumps({**kept, **added}, indent=1, sort_keys=True)
         write_whole(self.path / "metrics.json", lambda path: path.write_text(merged + "\n"))
         return added
 
