@@ -6,6 +6,8 @@ import argparse
 import logging
 from pathlib import Path
 
+import torch
+
 from vital_lib.clinic.base_models import MODELS_FOLDER, make_base_models
 
 if __name__ == "__main__":
@@ -14,6 +16,7 @@ if __name__ == "__main__":
     parser.add_argument("--only", choices=("encoder", "llava"), help="make this one alone")
     asked = parser.parse_args()
     names = (asked.only,) if asked.only else ("encoder", "llava")
+    torch.set_num_threads(1)  # more would add in another order, and end in other weights
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for name, measured in make_base_models(asked.folder, names=names).items():
         logging.info("%s %s", name, measured)
