@@ -62,7 +62,10 @@ RATINGS = pd.DataFrame(
 )
 PEOPLE = pd.DataFrame({"candidate_id": list("aabbcd"), "accepted": [1, 1, 1, 0, 0, 1]})
 SCORES = pd.DataFrame({"candidate_id": list("abcd"), "score": [2.0, 1.0, -1.0, 0.5]})
-SWEEP = pd.DataFrame({"w_human": [100, 1, 10], "validation_agreement": [0.88, 0.8, 0.91]})
+CURVE = pd.DataFrame({
+    "learned": ["recipe", "recipe", "people only", "published"], "questions": [0, 25, 25, 0],
+    "agreement": [0.78, 0.86, 0.7, 0.6], "low": [0.7, 0.8, 0.6, 0.5], "high": [0.8, 0.9, 0.8, 0.7],
+})  # fmt: skip
 
 FOREST = pd.DataFrame(
     {
@@ -85,7 +88,7 @@ EVERY_PLOT = {
     "agreement_bars": lambda: plots.agreement_bars(AGREEMENT),
     "agreement_forest": lambda: plots.agreement_forest(FOREST),
     "judge_probes": lambda: plots.judge_probes(PROBES),
-    "sweep_curve": lambda: plots.sweep_curve(SWEEP),
+    "learning_curve": lambda: plots.learning_curve(CURVE, AGREEMENT),
     "score_distributions": lambda: plots.score_distributions(SCORES, PEOPLE),
     "selection_bars": lambda: plots.selection_bars(SELECTION),
     "loss_curves": lambda: plots.loss_curves({"selected": [3.0, 2.0, 1.5], "mine": [3.0, 2.5]}),
@@ -218,10 +221,13 @@ def test_wilson_intervals_are_those_of_the_textbook():
     )
 
 
-def test_the_sweep_is_drawn_in_order_and_names_its_best_weight():
-    axes = plots.sweep_curve(SWEEP).axes[0]
-    assert list(axes.lines[0].get_xdata()) == [1, 10, 100]
-    assert "best: weight 10, 91.0 %" in _texts(axes)
+def test_a_learning_curve_has_a_line_a_learner_at_equal_steps_and_the_judge_beside():
+    figure = plots.learning_curve(CURVE, {"judge.agreement_mean_of_5": 0.79})
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "25"]
+    assert len(axes.containers) == 3 and "judge's mean of five, 79.0 %" in _texts(figure)
+    assert axes.containers[0].lines[0].get_ydata() == pytest.approx([78, 86])
+    assert "judge" not in _texts(plots.learning_curve(CURVE[2:], {}))
 
 
 def test_a_candidate_that_half_its_people_accept_counts_as_accepted():

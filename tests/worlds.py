@@ -28,8 +28,6 @@ from vital_lib.statistics import (
 from vital_lib.tables import Workspace, empty_frame
 from vital_lib.vlm import VLM
 
-JUDGE_PAIRS = 5000  # half of notebook 06's, which halves the time of training
-WEIGHTS = (1, 10, 100)  # every second weight of notebook 06
 SHARE = 0.4  # as notebook 07 has it
 DRAWS = 20  # random sets that the selected one is compared with: one alone is a matter of luck
 
@@ -198,17 +196,21 @@ def _to_rate(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
 
 
 def learn(world: World, candidates: pd.DataFrame, ratings: pd.DataFrame) -> Learned:
-    """Train the selector on the people's and the judge's pairs; try it on held-out human pairs."""
+    """Train the selector on the people's ticks and the judge's ratings; try it on held-out pairs."""
     grounds = world.grounds
     everything = pd.concat([world.drafts, candidates], ignore_index=True)
-    human = selector.human_pairs(world.preferences, world.drafts, grounds.figures)
-    judged = selector.judge_pairs(ratings, everything, grounds.figures, n=JUDGE_PAIRS)
-    matrix = selector.candidate_features(
+    features = selector.candidate_features(
         everything, grounds.figures, grounds.encoder, resolve=grounds.workspace.resolve
     )
-    features = selector.Features(list(everything["candidate_id"]), matrix)
-    train = pd.concat([human[human["split"] == "train"], judged], ignore_index=True)
-    scores = _train(train, human[human["split"] == "validation"], features).scores(features)
+    ticks = selector.human_ticks(world.preferences, world.drafts, grounds.figures)
+    rated = selector.judge_ratings(ratings, everything, grounds.figures)
+    scores = selector.train_selector(
+        features,
+        ticks[ticks["split"] == "train"],
+        rated[rated["split"] == "train"],
+        scale_on=grounds.of_split(everything, "train")["candidate_id"],
+    ).scores(features)
+    human = selector.human_pairs(world.preferences, world.drafts, grounds.figures)
     held_out = human[human["split"] == "test"].reset_index(drop=True)
     return Learned(
         scores,
@@ -216,14 +218,6 @@ def learn(world: World, candidates: pd.DataFrame, ratings: pd.DataFrame) -> Lear
         selector.pair_agreement(held_out, ratings.set_index("candidate_id")["overall"]),
         selector.pair_groups(held_out, world.drafts, grounds.figures),
     )
-
-
-def _train(
-    pairs: pd.DataFrame, validation: pd.DataFrame, features: selector.Features
-) -> selector.Selector:
-    if validation.empty:  # people who find nothing to reject: no weight can be chosen
-        return selector.train_selector(pairs, features, w_human=WEIGHTS[0])
-    return selector.sweep(pairs, features, weights=WEIGHTS, validation=validation)[1]
 
 
 # ------------------------------------------------------------------- what people make of it (07)

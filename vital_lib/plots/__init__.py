@@ -37,6 +37,7 @@ from vital_lib.plots._canvas import (
 from vital_lib.plots._evaluation import MODELS, claims_forest, evaluation_bars, win_rate_bars
 from vital_lib.plots._judge import judge_probes
 from vital_lib.plots._overview import pipeline_overview
+from vital_lib.plots._selector import learning_curve
 from vital_lib.plots._sums import on_a_plane, wilson
 from vital_lib.plots._table import table
 
@@ -55,6 +56,7 @@ __all__ = [
     "evaluation_bars",
     "figure_grid",
     "judge_probes",
+    "learning_curve",
     "loss_curves",
     "modality_counts",
     "modality_of",
@@ -63,7 +65,6 @@ __all__ = [
     "rating_distribution",
     "score_distributions",
     "selection_bars",
-    "sweep_curve",
     "table",
     "win_rate_bars",
 ]
@@ -227,48 +228,19 @@ def rating_calibration(ratings: pd.DataFrame, accepted: pd.DataFrame) -> Figure:
 
 @styled
 def agreement_bars(metrics: Mapping[str, float]) -> Figure:
-    """Agreement with clinicians on held-out pairs: the judge's, and the selector's by its pairs."""
+    """Agreement with clinicians on held-out pairs: the judge's, the selector's, its controls'."""
     named = {
         "judge.agreement": ("judge, one rating", PALE),
         "judge.agreement_mean_of_5": ("judge, mean of five", GREY),
-        "selector.agreement_judge_only": ("selector, judge's pairs only", SKY),
-        "selector.agreement_human_only": ("selector, human pairs only", ORANGE),
-        "selector.agreement": ("selector, both kinds of pairs", BLUE),
+        "selector.agreement_published": ("published recipe (MLP)", PINK),
+        "selector.agreement_image_shuffled": ("selector, images shuffled", PALE),
+        "selector.agreement_text_only": ("selector, text only", GREY),
+        "selector.agreement_judge_only": ("selector, judge's ratings only", SKY),
+        "selector.agreement_human_only": ("selector, people's ticks only", ORANGE),
+        "selector.agreement": ("selector", BLUE),
     }
     title = "Agreement with clinicians on held-out pairs"
     return _one(metrics, named, title, "pairs ordered as clinicians do", line=(50, "chance"))
-
-
-@styled
-def sweep_curve(sweep: pd.DataFrame) -> Figure:
-    """Validation agreement against the weight of a human pair; the best weight is marked.
-
-    Args:
-        sweep: columns `w_human`, `validation_agreement` and, for a band,
-            `validation_agreement_low`, `validation_agreement_high`.
-    """
-    rows = sweep.sort_values("w_human")
-    weights, agreement = rows.w_human.to_numpy(), 100 * rows.validation_agreement.to_numpy()
-    figure, axes = canvas(6.8, 3.5)
-    if "validation_agreement_low" in rows:
-        ends = [100 * rows[f"validation_agreement_{end}"] for end in ("low", "high")]
-        axes.fill_between(
-            weights, *ends, color=BLUE, alpha=0.13, linewidth=0, label="95 % interval"
-        )
-    axes.plot(weights, agreement, color=BLUE, marker="o", markersize=5)
-    best = int(np.argmax(agreement))
-    label = f"best: weight {weights[best]:g}, {agreement[best]:.1f} %"
-    ring = {"markersize": 12, "markerfacecolor": "none", "markeredgewidth": 1.5, "label": label}
-    axes.plot(weights[best], agreement[best], "o", color=BLUE, **ring)
-    axes.set_xscale("log")
-    axes.set_xticks(weights, [f"{weight:g}" for weight in weights])
-    axes.minorticks_off()
-    axes.margins(x=0.05, y=0.15)
-    axes.set_xlabel("weight of a human pair (a judge's pair weighs 1)")
-    axes.set_ylabel("validation agreement (%)")
-    axes.set_title("The mixture of human and judge's pairs")
-    legend_below_title(axes)
-    return figure
 
 
 @styled

@@ -1,0 +1,65 @@
+"""The selector's learning curve: agreement with clinicians by how much they labelled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.plots._canvas import (
+    BLUE,
+    DASHED,
+    GREY,
+    ORANGE,
+    PINK,
+    canvas,
+    legend_below_title,
+    styled,
+    value_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LEARNERS = {
+    "recipe": ("judge's prior and ticks", BLUE),
+    "people only": ("ticks only", ORANGE),
+    "published": ("published recipe", PINK),
+}
+
+
+@styled
+def learning_curve(curve: pd.DataFrame, metrics: Mapping[str, float]) -> Figure:
+    """Agreement on held-out pairs by the number of labelled questions, with the 95 % intervals.
+
+    The judge's mean of five is a line where `metrics` has it. The points stand at equal steps.
+
+    Args:
+        curve: columns `learned` (recipe, people only, published), `questions`, `agreement`,
+            `low`, `high`, all as shares.
+        metrics: for judge.agreement_mean_of_5.
+    """
+    sizes = sorted(curve["questions"].unique())
+    figure, axes = canvas(7.6, 3.9)
+    for shift, (name, (label, colour)) in enumerate(_LEARNERS.items()):
+        rows = curve[curve["learned"] == name].sort_values("questions")
+        if rows.empty:
+            continue
+        places = np.searchsorted(sizes, rows["questions"]) + 0.08 * (shift - 1)
+        middle, low, high = (100 * rows[key].to_numpy() for key in ("agreement", "low", "high"))
+        around = np.maximum(0, [middle - low, high - middle])
+        line = {"color": colour, "marker": "o", "markersize": 4.5, "capsize": 2, "elinewidth": 1}
+        axes.errorbar(places, middle, around, label=label, **line)
+    judge = 100 * value_of(metrics, "judge.agreement_mean_of_5")
+    if not math.isnan(judge):
+        axes.axhline(judge, label=f"judge's mean of five, {judge:.1f} %", **DASHED)
+    axes.axhline(50, color=GREY, linewidth=0.8)
+    axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
+    axes.set_xlabel("labelled questions")
+    axes.set_ylabel("agreement (%), 95 % interval")
+    axes.set_title("What labels are worth")
+    legend_below_title(axes)
+    return figure
