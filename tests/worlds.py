@@ -196,7 +196,7 @@ def _to_rate(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
 
 
 def learn(world: World, candidates: pd.DataFrame, ratings: pd.DataFrame) -> Learned:
-    """Train the selector on the people's ticks and the judge's ratings; try it on held-out pairs."""
+    """Train the selector on ticks and ratings of train; try it on the held-out pairs of people."""
     grounds = world.grounds
     everything = pd.concat([world.drafts, candidates], ignore_index=True)
     features = selector.candidate_features(
