@@ -24,8 +24,9 @@ TORCH_FREE = [
     "labelling",
 ]
 # Of Python: no blanks, comments, docstrings. The second number only keeps growth in sight: it went
-# from 10,400 to 10,600 with what generation and judging needed to survive real endpoints.
-CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 10_940
+# from 10,940 to 12,720 with the selector's blocks and its published control, cuts within groups,
+# tuning of the whole language half in processes of its own, claims, and the study over seeds.
+CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 12_720
 
 
 def _modules(folder: Path) -> list[Path]:
