@@ -213,8 +213,22 @@ def test_the_strategy_asked_for_makes_the_order(tmp_path):
         card.choose("left")
     arms = LabelLog(workspace.label_url).history()["queue_arm"].value_counts()
     assert arms.to_dict() == {"cluster": 7, "random": 3}
-    with pytest.raises(ValueError, match="column uncertainty"):
+
+
+def test_the_selectors_uncertainty_says_which_question_comes_first(tmp_path):
+    workspace = write_run(tmp_path, items=30)
+    with pytest.raises(MissingTable, match="06_train_selector"):
         open_card(tmp_path, "ann", strategy="uncertainty")
+    ids = workspace.read("drafts")["candidate_id"]
+    scores = pd.DataFrame({"candidate_id": ids, "selector": "recipe", "score": 0.0})
+    doubted = ids.str.contains(workspace.read("drafts")["instruction_id"].iloc[-1], regex=False)
+    workspace.write("scores", scores.assign(uncertainty=doubted.astype(float)))
+    card = open_card(tmp_path, "ann", strategy="uncertainty")
+    for _ in range(10):
+        card.choose("left")
+    said = LabelLog(workspace.label_url).history()
+    first = said[said["queue_arm"] == "uncertainty"].iloc[0]
+    assert {first["left_id"], first["right_id"]} == set(ids[doubted])
 
 
 def test_a_run_without_drafts_names_the_notebook(tmp_path):

@@ -42,14 +42,15 @@ def open_card(
     Args:
         label_log: SQLAlchemy URL of the label log; without it the run's own.
         wanted: how many annotators each item is for; without it everyone.
-        strategy: "random", "cluster" (of the sampled figures), or "uncertainty" where the drafts
-            have such a column.
+        strategy: "random", "cluster" (of the sampled figures), or "uncertainty" (of the
+            selector's scores).
         seed: of the queue's order and sides.
 
     Raises:
-        MissingTable: the run has no figures or drafts yet; the message names the notebook.
+        MissingTable: the run has no figures or drafts yet, or none of what the strategy goes by;
+            the message names the notebook.
         OtherFormat: the run or its log was written by another release.
-        ValueError: the strategy is unknown, or its column is missing.
+        ValueError: the strategy is unknown, or scores leave drafts out.
     """
     workspace = Workspace(run)
     queue, drafts, log = open_queue(workspace, annotator, label_log, wanted, strategy, seed)
@@ -73,6 +74,9 @@ def open_queue(
     if strategy == "cluster":
         sampled = workspace.read("figures_sampled").drop_duplicates("figure_id")
         drafts = drafts.merge(sampled[["figure_id", "cluster"]], how="left")
+    if strategy == "uncertainty":
+        scores = workspace.read("scores")[["candidate_id", "uncertainty"]]
+        drafts = drafts.merge(scores, how="left")
     queue = labels.Queue(log, drafts, annotator, wanted=wanted, strategy=strategy, seed=seed)
     return queue, drafts, log
 
