@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from jupyter_client import AsyncKernelManager
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-_FIRST_LINE = "import pandas, torch; del pandas, torch"
-"""What a kernel does while it waits for its notebook: these two are half of a start."""
+_SLOW_IMPORTS = (
+    *("pandas", "matplotlib.pyplot", "openai", "peft"),
+    *("transformers.models.clip.modeling_clip", "transformers.models.llava.modeling_llava"),
+)
+"""What a kernel imports while it waits for its notebook; no name of it is left behind."""
+_FIRST_LINE = f"list(map(__import__('importlib').import_module, {_SLOW_IMPORTS}))"
 
 
 class NotebookFailed(RuntimeError):

@@ -55,7 +55,7 @@ OPEN_KINDS = (
         ),
         (
             "This is {image}.",
-            "The appearance is typical of {image}.",
+            "The image is {image}.",
             "It is {image}.",
             "We are looking at {image}.",
         ),
@@ -257,7 +257,7 @@ CLOSED_KINDS = (
             "Would you call this {image}?",
             "Would you classify this as {image}?",
         ),
-        yes=("this is {image}.", "the appearance is typical of {image}."),
+        yes=("this is {image}.", "the image is {image}."),
         no=("this is {image}.", "it is {image}."),
         needs=("modality",),
         weight=0.6,
