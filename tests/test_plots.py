@@ -230,15 +230,27 @@ def test_a_learning_curve_has_a_line_a_learner_at_equal_steps_and_the_judge_besi
     assert "judge" not in _texts(plots.learning_curve(CURVE[2:], {}))
 
 
+@pytest.mark.parametrize("draw", [
+    lambda **who: plots.agreement_bars(AGREEMENT, **who),
+    lambda **who: plots.learning_curve(CURVE, AGREEMENT, **who),
+    lambda **who: plots.score_distributions(SCORES, PEOPLE, **who),
+    lambda **who: plots.rating_calibration(RATINGS, PEOPLE, **who),
+    lambda **who: plots.win_rate_bars({"evaluation.win_rate_percent": 53.0}, **who),
+])  # fmt: skip
+def test_a_plot_of_the_clinics_people_and_judges_says_that_they_are_simulated(draw):
+    assert "simulated" in _texts(draw(simulated=True))
+    assert "simulated" not in _texts(draw(simulated=False))
+
+
 def test_a_candidate_that_half_its_people_accept_counts_as_accepted():
     text = _texts(plots.score_distributions(SCORES, PEOPLE))
-    assert "accepted by people (3)" in text
-    assert "rejected by people (1)" in text
+    assert "accepted by clinicians (3)" in text
+    assert "rejected by clinicians (1)" in text
 
 
 def test_a_group_without_any_candidate_is_drawn_as_empty():
     everyone = PEOPLE.assign(accepted=True)
-    assert "rejected by people (0)" in _texts(plots.score_distributions(SCORES, everyone))
+    assert "rejected by clinicians (0)" in _texts(plots.score_distributions(SCORES, everyone))
 
 
 def test_features_of_two_dimensions_are_drawn_as_they_are():

@@ -63,6 +63,7 @@ def _of_wins(judge: str, measured: str) -> list[Claim]:
 
 
 _AGREEMENT = "The selector's agreement with clinicians on held-out pairs"
+_TUNED_ON_SELECTED = "of the model tuned on the selected set"
 _ACCEPTED = "Share of the selected set that simulated clinicians accept"
 CLAIMS = (
     *(
@@ -81,10 +82,10 @@ CLAIMS = (
         )
         for name, words in (("judge_top", "the judge's top"), ("random", "a random sample"))
     ),
-    *_of_models("open_recall", "Open recall of the model tuned on the selected set", "open"),
-    *_of_models("closed_accuracy", "Closed accuracy of that model", "closed"),
-    *_of_wins("_clinicians", "Wins of that model by simulated clinicians, above one half"),
-    *_of_wins("", "Wins of that model by the second judge, above one half"),
+    *_of_models("open_recall", f"Open recall {_TUNED_ON_SELECTED}", "open"),
+    *_of_models("closed_accuracy", f"Closed accuracy {_TUNED_ON_SELECTED}", "closed"),
+    *_of_wins("_clinicians", f"Win rate above 50 % {_TUNED_ON_SELECTED}, by simulated clinicians"),
+    *_of_wins("", f"Win rate above 50 % {_TUNED_ON_SELECTED}, by the second judge"),
 )
 _COUNTED = {
     "selector.held_out_pairs": "pairs",

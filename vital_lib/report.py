@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +100,17 @@ def _pictures(workspace: Workspace) -> dict[str, Any]:
     if workspace.has("figures"):
         made["figures"] = plots.modality_counts(workspace.read("figures"))
         made["gallery"] = _gallery(workspace)
+    simulated = is_simulated(workspace)
     for stage, needed, draw in (
         ("candidates", "candidates.accepted_share_clinician", plots.accepted_share_by_arm),
-        ("selector", "selector.agreement", plots.agreement_bars),
+        ("selector", "selector.agreement", partial(plots.agreement_bars, simulated=simulated)),
         ("selection", "selection.accepted_share_selected", plots.selection_bars),
         ("evaluation", "evaluation.closed_accuracy_base", plots.evaluation_bars),
-        ("wins", "evaluation.win_rate_percent", plots.win_rate_bars),
+        ("wins", "evaluation.win_rate_percent", partial(plots.win_rate_bars, simulated=simulated)),
     ):
         if needed in metrics:
             made[stage] = draw(metrics)
-    shown = claims(metrics, simulated=is_simulated(workspace))
+    shown = claims(metrics, simulated=simulated)
     if len(shown):
         made["claims"] = plots.claims_forest(shown)
     if workspace.has("ratings"):

@@ -31,6 +31,7 @@ from vital_lib.plots._canvas import (
     MissingMetric,
     bars,
     canvas,
+    clinicians,
     legend_below_title,
     styled,
 )
@@ -200,20 +201,24 @@ def rating_distribution(ratings: pd.DataFrame) -> Figure:
 
 
 @styled
-def rating_calibration(ratings: pd.DataFrame, accepted: pd.DataFrame) -> Figure:
+def rating_calibration(
+    ratings: pd.DataFrame, accepted: pd.DataFrame, *, simulated: bool = False
+) -> Figure:
     """Share that people accept at each rating of the judge, with Wilson's (1927) interval and n.
 
     Args:
         ratings: columns `candidate_id`, `overall`; repeats are averaged.
         accepted: columns `candidate_id`, `accepted` (yes/no or a share); repeats are averaged.
+        simulated: whether the clinicians are the clinic's.
     """
+    who = clinicians(simulated)
     both = ratings.dropna(subset="overall").groupby("candidate_id").overall.mean().to_frame()
     both = both.join(_accepted_share(accepted), how="inner")
     bins = both.groupby(both.overall.round().astype(int)).accepted.agg(["mean", "size"])
     share, n = 100 * bins["mean"].to_numpy(), bins["size"].to_numpy()
     figure, axes = canvas(6.8, 3.9)
     axes.plot([0, 10], [0, 100], label="rating / 10", **{**DASHED, "color": GREY})
-    points = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "accepted by people"}
+    points = {"fmt": "o", "color": BLUE, "capsize": 3, "label": f"accepted by {who}"}
     axes.errorbar(bins.index, share, wilson(share, n), **points)
     for rating, count in zip(bins.index, n, strict=True):
         axes.text(rating, 106, f"n={count:,}", fontsize=8.5, ha="center", va="center")
@@ -221,14 +226,18 @@ def rating_calibration(ratings: pd.DataFrame, accepted: pd.DataFrame) -> Figure:
     axes.set(xlim=(-0.5, 10.5), ylim=(-2, 112), yticks=range(0, 101, 20))
     axes.set_xlabel("the judge's rating, rounded (0 to 10)")
     axes.set_ylabel("accepted (%), 95 % interval")
-    axes.set_title(f"The judge's ratings against people ({len(both):,} candidates)")
+    axes.set_title(f"The judge's ratings against {who} ({len(both):,} candidates)")
     legend_below_title(axes)
     return figure
 
 
 @styled
-def agreement_bars(metrics: Mapping[str, float]) -> Figure:
-    """Agreement with clinicians on held-out pairs: the judge's, the selector's, its controls'."""
+def agreement_bars(metrics: Mapping[str, float], *, simulated: bool = False) -> Figure:
+    """Agreement with clinicians on held-out pairs: the judge's, the selector's, its controls'.
+
+    Args:
+        simulated: whether the clinicians are the clinic's.
+    """
     named = {
         "judge.agreement": ("judge, one rating", PALE),
         "judge.agreement_mean_of_5": ("judge, mean of five", GREY),
@@ -236,21 +245,25 @@ def agreement_bars(metrics: Mapping[str, float]) -> Figure:
         "selector.agreement_image_shuffled": ("selector, images shuffled", PALE),
         "selector.agreement_text_only": ("selector, text only", GREY),
         "selector.agreement_judge_only": ("selector, judge's ratings only", SKY),
-        "selector.agreement_human_only": ("selector, people's ticks only", ORANGE),
+        "selector.agreement_human_only": ("selector, clinicians' ticks only", ORANGE),
         "selector.agreement": ("selector", BLUE),
     }
-    title = "Agreement with clinicians on held-out pairs"
+    title = f"Agreement with {clinicians(simulated)} on held-out pairs"
     return _one(metrics, named, title, "pairs ordered as clinicians do", line=(50, "chance"))
 
 
 @styled
-def score_distributions(scores: pd.DataFrame, labels: pd.DataFrame) -> Figure:
-    """Scores of what people accepted and of what they rejected.
+def score_distributions(
+    scores: pd.DataFrame, labels: pd.DataFrame, *, simulated: bool = False
+) -> Figure:
+    """Scores of what clinicians accepted and of what they rejected.
 
     Args:
         scores: columns `candidate_id`, `score`.
         labels: columns `candidate_id`, `accepted` (yes/no, or a share: accepted from one half up).
+        simulated: whether the clinicians are the clinic's.
     """
+    who = clinicians(simulated)
     both = scores.set_index("candidate_id").score.to_frame()
     both = both.join(_accepted_share(labels), how="inner")
     edges = np.histogram_bin_edges(both.score, bins=30)
@@ -259,12 +272,12 @@ def score_distributions(scores: pd.DataFrame, labels: pd.DataFrame) -> Figure:
     for name, (rows, colour) in groups.items():
         values = both.score[rows]
         heights = np.histogram(values, edges)[0] / max(1, len(values))
-        label = f"{name} by people ({len(values):,})"
+        label = f"{name} by {who} ({len(values):,})"
         axes.stairs(100 * heights, edges, fill=True, color=colour, alpha=0.3, label=label)
         axes.stairs(100 * heights, edges, color=colour, linewidth=1.4)
     axes.set_xlabel("score (only the order has meaning)")
     axes.set_ylabel("share of group (%)")
-    axes.set_title("Scores of what people accepted and rejected")
+    axes.set_title(f"Scores of what {who} accepted and rejected")
     axes.grid(False, axis="x")
     legend_below_title(axes)
     return figure
@@ -282,7 +295,7 @@ def selection_bars(metrics: Mapping[str, float]) -> Figure:
         "selection.accepted_share_judge_mean_of_5_top": ("best by the judge's mean of five", GREY),
         "selection.accepted_share_selected": ("best by the selector's score", BLUE),
     }
-    title = "Rounds kept, as many each, by what selected them"
+    title = "Sets of one size, by what selected them"
     return _one(metrics, named, title, "accepted by simulated clinicians")
 
 
@@ -303,7 +316,7 @@ def loss_curves(losses: Mapping[str, Sequence[float]], *, log: bool = False) -> 
         axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
         axes.plot(steps, smooth, color=colour, linewidth=1.7, label=name)
     axes.set_xlabel("step")
-    axes.set_ylabel("loss, logarithmic" if log else "loss")
+    axes.set_ylabel("loss a token (nats), logarithmic" if log else "loss a token (nats)")
     axes.set_title("Training loss")
     if log:
         axes.set_yscale("log")

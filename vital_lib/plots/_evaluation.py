@@ -40,6 +40,7 @@ MODELS = {
 }
 """The names and colours of the models that are compared."""
 
+_ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # lines stop at a title
 _OVER = {"base": "base model", "oracle": "oracle", "judge_top": "judge's top"}
 _OVER |= {"unaligned": "unaligned", "random": "random sample"}
 
@@ -51,7 +52,7 @@ def evaluation_bars(metrics: Mapping[str, float]) -> Figure:
     figure, (closed, opened) = canvas(11.6, 1.4 + 0.38 * models, 1, 2)
     for axes, metric, title, label in (
         (closed, "closed_accuracy", "Closed questions", "accuracy"),
-        (opened, "open_recall", "Open questions", "token recall of the reference"),
+        (opened, "open_recall", "Open questions", "words of the reference found"),
     ):
         named = {f"evaluation.{metric}_{model}": bar for model, bar in MODELS.items()}
         bars(axes, metrics, named, title, label)
@@ -64,12 +65,16 @@ def evaluation_bars(metrics: Mapping[str, float]) -> Figure:
 
 
 @styled
-def win_rate_bars(metrics: Mapping[str, float]) -> Figure:
-    """Win rates (each order counts half) of the model tuned on the selected set, by who judged."""
+def win_rate_bars(metrics: Mapping[str, float], *, simulated: bool = False) -> Figure:
+    """Win rates (each order counts half) of the model tuned on the selected set, by who judged.
+
+    Args:
+        simulated: whether the second judge is the clinic's; its clinicians always are.
+    """
     named = {}
     for judge, who, colour in (
         ("_clinicians", "simulated clinicians", SKY),
-        ("", "second judge", BLUE),
+        ("", "simulated second judge" if simulated else "second judge", BLUE),
     ):
         for model, words in _OVER.items():
             against = "" if model == "random" else f"_{model}"
@@ -105,7 +110,7 @@ def claims_forest(claims: pd.DataFrame, seeds: Sequence[str] = ()) -> Figure:
         if title:
             above = (0, place - 0.85)
             axes.annotate(row["measured"], above, xycoords=("axes fraction", "data"), va="center",
-                          weight="bold", fontsize=8.5)  # fmt: skip
+                          weight="bold", fontsize=8.5, bbox=_ON_WHITE)  # fmt: skip
     axes.set_yticks(places, [f"over {name}" for name in claims["against"]])
     axes.set_ylim(places[-1] + 0.6, -1.4)
     axes.grid(False, axis="y")

@@ -17,9 +17,9 @@ _STEPS = (
     ("Preferences", "clinicians tick or\ncross each response", True),
     ("Candidates", "generator shown\ndemonstrations", False),
     ("Ratings", "a judge, 0 to 10,\nby written policy", False),
-    ("Selector", "learns from human\nand judge's pairs", False),
+    ("Selector", "learns from ticks\nand ratings", False),
     ("Selected set", "the best-scored\nshare", False),
-    ("Tuned model", "LoRA on a vision-\nlanguage model", False),
+    ("Tuned model", "learns the selected\nset, other data beside", False),
     ("Evaluation", "VQA, open chat,\nwin rate", False),
 )
 
@@ -41,7 +41,7 @@ def pipeline_overview() -> Figure:
     _arrow(axes, [(2.36, 1.18), (2.36, 1.7), (5.5, 1.7), (5.5, 1.2)], BLUE)
     by_people = {"ha": "center", "va": "bottom", "color": BLUE, "fontsize": 8.5}
     axes.text(3.07, 1.45, "demonstrations", **by_people)
-    axes.text(3.93, 1.73, "human pairs", **by_people)
+    axes.text(3.93, 1.73, "ticks", **by_people)
     return figure
 
 

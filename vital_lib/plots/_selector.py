@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.plots._canvas import (
+    BESIDE,
     BLUE,
     DASHED,
     GREY,
     ORANGE,
     PINK,
     canvas,
+    clinicians,
     legend_below_title,
     styled,
     value_of,
@@ -25,14 +27,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEARNERS = {
-    "recipe": ("judge's prior and ticks", BLUE),
+    "recipe": ("ratings and ticks", BLUE),
     "people only": ("ticks only", ORANGE),
     "published": ("published recipe", PINK),
 }
 
 
 @styled
-def learning_curve(curve: pd.DataFrame, metrics: Mapping[str, float]) -> Figure:
+def learning_curve(
+    curve: pd.DataFrame, metrics: Mapping[str, float], *, simulated: bool = False
+) -> Figure:
     """Agreement on held-out pairs by the number of labelled questions, with the 95 % intervals.
 
     The judge's mean of five is a line where `metrics` has it. The points stand at equal steps.
@@ -41,6 +45,7 @@ def learning_curve(curve: pd.DataFrame, metrics: Mapping[str, float]) -> Figure:
         curve: columns `learned` (recipe, people only, published), `questions`, `agreement`,
             `low`, `high`, all as shares.
         metrics: for judge.agreement_mean_of_5.
+        simulated: whether the clinicians are the clinic's.
     """
     sizes = sorted(curve["questions"].unique())
     figure, axes = canvas(7.6, 3.9)
@@ -57,9 +62,10 @@ def learning_curve(curve: pd.DataFrame, metrics: Mapping[str, float]) -> Figure:
     if not math.isnan(judge):
         axes.axhline(judge, label=f"judge's mean of five, {judge:.1f} %", **DASHED)
     axes.axhline(50, color=GREY, linewidth=0.8)
+    axes.annotate("chance", (1, 50), (9, 0), xycoords=("axes fraction", "data"), **BESIDE)
     axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
     axes.set_xlabel("labelled questions")
     axes.set_ylabel("agreement (%), 95 % interval")
-    axes.set_title("What labels are worth")
+    axes.set_title(f"Agreement with {clinicians(simulated)}, by how much they labelled")
     legend_below_title(axes)
     return figure
