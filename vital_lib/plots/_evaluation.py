@@ -109,8 +109,8 @@ def claims_forest(claims: pd.DataFrame, seeds: Sequence[str] = ()) -> Figure:
         axes.annotate(text, (1, place), (9, 0), xycoords=("axes fraction", "data"), **BESIDE)
         if title:
             above = (0, place - 0.85)
-            axes.annotate(row["measured"], above, xycoords=("axes fraction", "data"), va="center",
-                          weight="bold", fontsize=8.5, bbox=_ON_WHITE)  # fmt: skip
+            axes.annotate(row["measured"], above, (4, 0), xycoords=("axes fraction", "data"),
+                          **BESIDE, weight="bold", bbox=_ON_WHITE)  # fmt: skip
     axes.set_yticks(places, [f"over {name}" for name in claims["against"]])
     axes.set_ylim(places[-1] + 0.6, -1.4)
     axes.grid(False, axis="y")

@@ -19,7 +19,7 @@ _STEPS = (
     ("Ratings", "a judge, 0 to 10,\nby written policy", False),
     ("Selector", "learns from ticks\nand ratings", False),
     ("Selected set", "the best-scored\nshare", False),
-    ("Tuned model", "learns the selected\nset, other data beside", False),
+    ("Tuned model", "vision-language\nmodel, tuned on it", False),
     ("Evaluation", "VQA, open chat,\nwin rate", False),
 )
 
