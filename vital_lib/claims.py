@@ -84,8 +84,8 @@ CLAIMS = (
     ),
     *_of_models("open_recall", f"Open recall {_TUNED_ON_SELECTED}", "open"),
     *_of_models("closed_accuracy", f"Closed accuracy {_TUNED_ON_SELECTED}", "closed"),
-    *_of_wins("_clinicians", f"Win rate above 50 % {_TUNED_ON_SELECTED}, by simulated clinicians"),
-    *_of_wins("", f"Win rate above 50 % {_TUNED_ON_SELECTED}, by the second judge"),
+    *_of_wins("_clinicians", f"Win rate, less 50 %, {_TUNED_ON_SELECTED}, by simulated clinicians"),
+    *_of_wins("", f"Win rate, less 50 %, {_TUNED_ON_SELECTED}, by the second judge"),
 )
 _COUNTED = {
     "selector.held_out_pairs": "pairs",
