@@ -147,6 +147,12 @@ def test_a_path_that_is_no_folder_says_what_to_give_instead(tmp_path):
         load_model(str(tmp_path / "missing"))
 
 
+def test_a_model_of_another_kind_says_what_to_give_instead():
+    with pytest.raises(ValueError, match="CLIPConfig.* Give a vision-language model") as caught:
+        load_model(clinic.model_folder("encoder"))
+    assert len(str(caught.value)) < 400
+
+
 def test_pickled_weights_are_not_opened(tmp_path, llava_folder):
     folder = tmp_path / "pickled"
     shutil.copytree(llava_folder, folder)

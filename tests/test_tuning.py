@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from tiny_llava import make_tiny_llava
 
 from vital_lib.figures import UnreadableImage
@@ -172,7 +174,7 @@ def test_a_conversation_without_room_for_one_round_is_dropped_and_counted(vlm, f
 
 def test_when_nothing_fits_nothing_is_tuned(vlm, figures, tmp_path):
     tensors = _tensors(vlm, figures, tmp_path)
-    with pytest.raises(NothingToTune, match="of 2 conversations none fits 10 tokens"):
+    with pytest.raises(NothingToTune, match="of 2 conversations none has a round that fits 10"):
         encode_conversations(vlm, _conversations(2), tensors, 10)
 
 
@@ -372,12 +374,14 @@ def test_a_missing_image_is_named(llava_folder, figures, tmp_path):
     ("setting", "value"),
     [
         ("epochs", 0),
+        ("epochs", 1.5),
         ("learning_rate", 0.0),
         ("learning_rate", 20.0),
         ("batch_size", 0),
         ("micro_batch_size", 3),
         ("lora_rank", 0),
         ("mix_share", 0),
+        ("mix_share", math.inf),
         ("lora_dropout", 1.0),
         ("warmup_share", -0.1),
         ("max_tokens", 0),
@@ -438,6 +442,37 @@ def test_a_tuned_language_half_is_not_put_on_another_base_model(
     (tmp_path / "adapter" / "config.json").unlink()
     with pytest.raises(WrongAdapter, match=r"of \d+ weights in .* do not fit Qwen2VL"):
         load_model(qwen_folder, adapter=tmp_path / "adapter")
+
+
+def test_a_half_written_language_half_is_refused(llava_folder, figures, tmp_path):
+    _tune(llava_folder, _conversations(4), figures, tmp_path, train="language")
+    folder = tmp_path / "adapter"
+    file, metrics = folder / "language.safetensors", folder / "metrics.json"
+    whole, kept = load_file(file), metrics.read_bytes()
+    metrics.unlink()
+    with pytest.raises(WrongAdapter, match="no metrics.json: its tuning was cut short"):
+        load_model(llava_folder, folder)
+    metrics.write_bytes(kept)
+    save_file(dict(list(whole.items())[1:]), file)
+    with pytest.raises(WrongAdapter, match=f"lacks 1 of {len(whole)} weights"):
+        load_model(llava_folder, folder)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(WrongAdapter, match="are damaged .* tune it again"):
+        load_model(llava_folder, folder)
+
+
+def test_a_half_written_adapter_is_refused(llava_folder, figures, tmp_path):
+    _tune(llava_folder, _conversations(4), figures, tmp_path)
+    (tmp_path / "adapter" / "metrics.json").unlink()
+    with pytest.raises(WrongAdapter, match="no metrics.json: its tuning was cut short"):
+        load_model(llava_folder, tmp_path / "adapter")
+
+
+def test_a_mix_of_which_nothing_fits_is_called_the_mix(llava_folder, figures, tmp_path):
+    conversations, shown = _mix(figures)
+    conversations["turns"] = [[] for _ in range(len(conversations))]
+    with pytest.raises(NothingToTune, match="of 2 mixed conversations none has a round that fits"):
+        _tune(llava_folder, _conversations(4), figures, tmp_path, mix=(conversations, shown))
 
 
 def test_both_ways_of_tuning_refuse_a_model_without_a_language_half(tmp_path):

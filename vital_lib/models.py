@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -225,17 +226,13 @@ def load_model(
     Raises:
         FileNotFoundError: a path that is no folder.
         OSError: weights that are not safetensors, or a hub id that cannot be reached.
-        WrongAdapter: no tuned weights there, or those of another base model.
+        ValueError: a model of another kind, such as an encoder.
+        WrongAdapter: no tuned weights there, not all of them, or those of another base model.
     """
     source = str(_locate(base_model))
     cuda = torch.cuda.is_available()
     with quiet():
-        model = AutoModelForImageTextToText.from_pretrained(
-            source,
-            dtype=torch.bfloat16 if cuda else torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
+        model = _load_weights(source, torch.bfloat16 if cuda else torch.float32)
         processor = _load_processor(source)
     model = model.to("cuda" if cuda else "cpu")
     if adapter is not None:
@@ -286,6 +283,19 @@ def _locate(base_model: str | Path) -> str | Path:
     return path if path.is_dir() else base_model
 
 
+def _load_weights(source: str, dtype: torch.dtype) -> torch.nn.Module:
+    try:
+        return AutoModelForImageTextToText.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+    except ValueError as error:
+        # transformers goes on to list every class that it knows
+        raise ValueError(
+            f"base_model {source!r}: {str(error).splitlines()[0]} Give a vision-language model, "
+            "such as a LLaVA or a Qwen-VL"
+        ) from error
+
+
 def _load_processor(source: str) -> Any:
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     kind = PROCESSOR_MAPPING[type(config)]
@@ -323,6 +333,11 @@ def _tuned(model: torch.nn.Module, folder: Path, base_model: str | Path) -> torc
             "notebook 08"
         )
     written = folder / "config.json"
+    # What `tune` writes last; peft alone, which writes LoRA only, has neither file.
+    if (written.is_file() or not adapter) and not (folder / "metrics.json").is_file():
+        raise WrongAdapter(
+            f"{folder} has no metrics.json: its tuning was cut short, tune it again in notebook 08"
+        )
     trained_on = json.loads(written.read_text()) if written.is_file() else {}
     wanted = trained_on.get("base_fingerprint")
     if wanted is not None and wanted != weights_fingerprint(model):
@@ -330,7 +345,12 @@ def _tuned(model: torch.nn.Module, folder: Path, base_model: str | Path) -> torc
             f"{folder} was tuned on base model {trained_on.get('base_model')!r}, whose weights "
             f"are not those of {str(base_model)!r}"
         )
-    return (_with_adapter if adapter else _with_language)(model, folder)
+    try:
+        return (_with_adapter if adapter else _with_language)(model, folder)
+    except SafetensorError as error:
+        raise WrongAdapter(
+            f"the weights in {folder} are damaged ({error}): tune it again in notebook 08"
+        ) from error
 
 
 def _with_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
@@ -350,6 +370,15 @@ def _with_language(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
         raise WrongAdapter(
             f"{len(strange)} of {len(tuned)} weights in {folder} do not fit "
             f"{type(model).__name__}, first {strange[0]!r}: give the base model it was tuned on"
+        )
+    whole = json.loads((folder / "config.json").read_text())["trained_whole"]
+    parts = tuple(f"{name}." for name in whole)
+    wanted = {name for name, _ in model.named_parameters() if name.startswith(parts)}
+    lost = sorted(wanted - set(tuned))
+    if lost or not wanted:
+        raise WrongAdapter(
+            f"{folder} lacks {len(lost)} of {len(wanted)} weights of {', '.join(whole)}, first "
+            f"{min(lost, default=None)!r}: tune it again in notebook 08"
         )
     model.load_state_dict(tuned, strict=False)
     return model

@@ -68,12 +68,18 @@ def token_limit(vlm: VisionLanguageModel) -> int:
 
 
 def encode_conversations(
-    vlm: VisionLanguageModel, conversations: pd.DataFrame, figures: FigureTensors, limit: int
+    vlm: VisionLanguageModel,
+    conversations: pd.DataFrame,
+    figures: FigureTensors,
+    limit: int,
+    *,
+    called: str = "conversations",
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Token sequences with labels on the responses, and what was dropped to fit `limit` tokens.
 
     Args:
         conversations: columns figure_id and turns (list of instruction and response).
+        called: what an error calls them.
 
     Returns:
         One mapping a conversation (figure_id, input_ids, labels, and whatever else the processor
@@ -92,7 +98,9 @@ def encode_conversations(
             examples.append(example)
             kept += used
     if not examples:
-        raise NothingToTune(f"of {len(conversations)} conversations none fits {limit} tokens")
+        raise NothingToTune(
+            f"of {len(conversations)} {called} none has a round that fits {limit} tokens"
+        )
     return examples, {
         "conversations": len(examples),
         "conversations_dropped": len(conversations) - len(examples),

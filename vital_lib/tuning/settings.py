@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Integral
 
 USUAL_RATES = {"lora": 2e-4, "language": 2e-5}
 """What is trained -> the learning rate that is usual for models of billions of weights."""
@@ -42,9 +44,12 @@ class TuningConfig:
         if self.learning_rate is None:
             object.__setattr__(self, "learning_rate", USUAL_RATES[self.train])
         for name in ("epochs", "batch_size", "lora_rank", "lora_alpha"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
+            value = getattr(self, name)
+            whole = isinstance(value, Integral) and value >= 1
+            self._check(name, whole, "a whole number, at least 1")
         self._check("learning_rate", 0 < self.learning_rate <= 1, "above 0, at most 1")
-        self._check("mix_share", self.mix_share > 0, "above 0 (without a mix it is not used)")
+        share = 0 < self.mix_share < math.inf
+        self._check("mix_share", share, "a number above 0 (without a mix it is not used)")
         self._check("lora_dropout", 0 <= self.lora_dropout < 1, "from 0 to below 1")
         self._check("warmup_share", 0 <= self.warmup_share < 1, "from 0 to below 1")
         self._check("seed", self.seed >= 0, "0 or more")

@@ -93,7 +93,9 @@ def tune(
     own, counts = encode_conversations(vlm, conversations, tensors, limit)
     beside, mix_counts = [], dict.fromkeys(counts, 0)
     if len(mixed):
-        beside, mix_counts = encode_conversations(vlm, mixed, tensors, limit)
+        beside, mix_counts = encode_conversations(
+            vlm, mixed, tensors, limit, called="mixed conversations"
+        )
     set_seed(config.seed)
     model, trained = make_trainable(vlm.model, config)
     losses, planned = _train(model, vlm, own, beside, tensors, config, on_step)
