@@ -283,6 +283,24 @@ def test_the_gains_carry_the_baselines_name_but_the_usual_ones():
     assert found["evaluation.chat_score_selected"] == pytest.approx(75.0)
 
 
+def test_what_several_draws_make_one_value_of_is_not_counted_as_null():
+    draws = [
+        _scores("selected", dict.fromkeys(CHAT["question_id"], (8, 6))).assign(draw=draw)
+        for draw in range(3)
+    ]
+    found = chat_gain_metrics(CHAT, pd.concat(draws))
+    assert found["evaluation.chat_scores_null"] == 0
+
+
+def test_models_that_share_no_scored_question_have_no_gain():
+    nan = float("nan")
+    ours = _scores("selected", {"q0": (8, 6), "q1": (8, nan)})
+    theirs = _scores("random", {"q0": (8, nan), "q1": (8, 4)})
+    found = chat_gain_metrics(CHAT, pd.concat([ours, theirs]))
+    assert found["evaluation.chat_score_random"] == 50.0
+    assert not [name for name in found if "gain" in name]
+
+
 def test_a_question_scored_by_two_judges_is_refused():
     one = _scores("selected", {"q0": (8, 6)})
     with pytest.raises(ValueError, match="one model, control and judge"):
@@ -529,6 +547,19 @@ def test_closed_questions_are_greedy_and_the_others_drawn_several_times(shown):
 def test_no_draws_and_several_greedy_ones_are_refused(shown, options):
     with pytest.raises(ValueError, match=r"draws=\d, temperature="):
         _ask(shown, **options)
+
+
+@pytest.mark.parametrize("temperature", [0, -0.7, float("nan")])
+def test_a_temperature_that_is_not_above_zero_is_refused_before_anything_is_asked(
+    shown, temperature
+):
+    with pytest.raises(ValueError, match="wanted above 0, or None for greedy"):
+        _ask(shown, temperature=temperature)
+
+
+def test_where_nothing_was_answered_there_is_no_draw_to_judge():
+    with pytest.raises(ValueError, match="no answers to 6 questions: have a model answer"):
+        each_draw(lambda *given: None, OPEN, _answers({}))
 
 
 def test_each_draw_is_judged_by_itself_and_keeps_its_number():

@@ -73,10 +73,13 @@ def answer_questions(
 
     Raises:
         ValueError: an unknown control, nothing to shuffle because all questions share an image,
-            no draws, or several greedy ones, which would all be the same.
+            a temperature that is not above 0, no draws, or several greedy ones, which would all
+            be the same.
     """
     if control not in CONTROLS:
         raise ValueError(f"control {control!r}: there are {', '.join(CONTROLS)}")
+    if temperature is not None and not temperature > 0:
+        raise ValueError(f"temperature={temperature}: wanted above 0, or None for greedy")
     if draws < 1 or (draws > 1 and temperature is None):
         raise ValueError(f"draws={draws}, temperature={temperature}: wanted 1, or more if sampled")
     shown = _swapped(questions["image"], seed) if control == "shuffled" else {}
@@ -136,7 +139,15 @@ def each_draw(
             of ``chat_scores`` or ``verdicts``, as ``judging.compare_answers`` does; their column
             `draw` is written here.
         questions, answers: as tables ``questions`` and ``answers``.
+
+    Raises:
+        ValueError: no answers, and so no draw.
     """
+    if answers.empty:
+        raise ValueError(
+            f"no answers to {len(questions)} questions: have a model answer them, and look in the "
+            "log for images that could not be read"
+        )
     parts = [
         judged(questions, own, *given, **options).assign(draw=draw)
         for draw, own in answers.groupby("draw")

@@ -192,14 +192,17 @@ def chat_gain_metrics(
 
     Names: ``evaluation.chat_score_<model>``; ``evaluation.chat_relative_gain_percent`` for the
     gain over the `usual` baseline, ``evaluation.chat_relative_gain_<other>_percent`` over another;
-    ``evaluation.chat_scores_null`` counts what was not read.
+    ``evaluation.chat_scores_null`` counts the scores, of every draw, that were not read. Models
+    that share no scored question have no gain.
     """
     values = relative_scores(questions, chat_scores)
-    found: dict[str, float] = {"evaluation.chat_scores_null": len(chat_scores) - len(values)}
+    null = chat_scores[["reference_score", "model_score"]].isna().any(axis=1)
+    found: dict[str, float] = {"evaluation.chat_scores_null": int(null.sum())}
+    own_questions = set(values["question_id"][values["model"] == model])
     for name, own in values.groupby("model", sort=False):
         interval = mean_interval(own["value"], own["group_id"], seed=seed)
         found |= interval.metrics(f"evaluation.chat_score_{name}")
-        if name != model and model in set(values["model"]):
+        if name != model and own_questions & set(own["question_id"]):
             gain = relative_chat_gain(questions, chat_scores, model, name, seed=seed)
             found |= _percent(gain, "chat_relative_gain", name, usual)
     return found
