@@ -508,3 +508,26 @@ def test_an_export_that_fails_leaves_the_former_file(export):
     with pytest.raises(ValueError, match="has no rounds"):
         export_llava(empty, figures, path, resolve=workspace.resolve)
     assert path.read_bytes() == before
+
+
+# Bad input
+
+
+def test_a_number_that_cannot_be_kept_is_shown_as_it_was_asked_for():
+    pool = candidate_rows(2, 2)
+    scores = scores_for(pool)
+    with pytest.raises(ValueError, match=r"n = 2\.5 with 4 .* wanted a whole number"):
+        cut(pool, scores, n=2.5)
+    with pytest.raises(ValueError, match=r"share = 1 of 4 makes n = 4 with 3 candidates with"):
+        cut(pool, scores, share=1, duplicates=pool[:1])
+
+
+def test_ratings_of_two_judges_are_not_averaged():
+    ratings = pd.DataFrame({"candidate_id": ["a", "a"], "judge": ["j", "k"], "repeat": 0})
+    with pytest.raises(ValueError, match=r"ratings by 2 judges \(j, k\): keep one judge's"):
+        rating_scores(ratings.assign(overall=[1.0, 9.0]))
+
+
+def test_no_candidates_have_no_near_duplicates():
+    figures = pd.DataFrame({"figure_id": [], "phash": []})
+    assert near_duplicates(candidate_rows()[:0], {}, figures, {}).empty

@@ -309,6 +309,11 @@ def test_features_of_another_encoder_or_of_other_blocks_are_refused(clinic, trai
         trained.score(clinic.features.without("style"))
 
 
+def test_scaling_on_no_candidate_is_refused(clinic):
+    with pytest.raises(ValueError, match=r"scale_on = \[\] names no candidate"):
+        train_selector(clinic.features, clinic.ticks(), scale_on=[])
+
+
 # The selector and its folder
 
 
@@ -346,6 +351,13 @@ def test_a_folder_that_is_missing_older_newer_or_mixed_is_refused(trained, tmp_p
     (folder / "config.json").write_text(json.dumps({**config, "model_sha256": "0"}))
     with pytest.raises(ValueError, match="not the one that config.json names"):
         Selector.load(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "model.safetensors"])
+def test_a_folder_that_lacks_a_file_says_which_and_where_to_go(trained, tmp_path, name):
+    (trained.save(tmp_path) / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"no {name}.*06_train_selector"):
+        Selector.load(tmp_path)
 
 
 def test_scores_are_a_table_of_the_run(clinic, trained, tmp_path):

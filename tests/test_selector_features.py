@@ -138,6 +138,12 @@ def test_candidates_about_figures_that_are_not_given_are_refused(encode):
         encode(figures=figure_rows(5))
 
 
+def test_a_figure_that_stands_twice_is_refused(encode):
+    figures = pd.concat([figure_rows(), figure_rows(1).assign(caption="another")])
+    with pytest.raises(ValueError, match="1 of 7 figures stand twice, first 'F0'"):
+        encode(draft_rows(), figures)
+
+
 def test_no_candidates_have_no_features_of_the_same_blocks(encode):
     assert encode(draft_rows().iloc[:0]).widths == encode().widths
 

@@ -78,8 +78,14 @@ def rating_scores(ratings: pd.DataFrame, *, repeats: int = 1) -> pd.Series:
     Candidates rated fewer times are left out, so that `cut` refuses to rank them beside others.
 
     Args:
-        ratings: columns candidate_id, repeat, overall (null where unread).
+        ratings: columns candidate_id, repeat, overall (null where unread), and judge, of one.
+
+    Raises:
+        ValueError: ratings by several judges.
     """
+    judges = sorted(set(ratings.get("judge", ())))
+    if len(judges) > 1:
+        raise ValueError(f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's")
     first = ratings[ratings["repeat"] < repeats].groupby("candidate_id")["overall"]
     return first.mean()[first.size() >= repeats]
 

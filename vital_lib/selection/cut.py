@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -240,11 +241,13 @@ def _number(
         if not 0 < share <= 1:
             raise ValueError(f"share must be above 0 and up to 1, not {share!r}")
         n = max(1, round(share * of))
-    if not 1 <= n <= len(scores):
+    asked = f"n = {n!r}" if share is None else f"share = {share!r} of {of} makes n = {n}"
+    if not isinstance(n, Integral) or not 1 <= n <= len(scores):
         raise ValueError(
-            f"n = {n!r} with {len(scores)} candidates with a score: wanted from 1 to as many"
+            f"{asked} with {len(scores)} candidates with a score that are no near-duplicates: "
+            "wanted a whole number from 1 to as many"
         )
-    return n
+    return int(n)
 
 
 def _best_of_each(standing: pd.DataFrame, n: int) -> pd.Index:

@@ -48,6 +48,8 @@ def near_duplicates(
         ValueError: candidates about figures that `figures` or `features` lack, or features that
             are no numbers.
     """
+    if candidates.empty:
+        return pd.DataFrame(columns=_COLUMNS)
     rows = candidates[["candidate_id", "figure_id"]].copy()
     rows["score"] = rows["candidate_id"].map(pd.Series(scores, dtype=float)).fillna(-np.inf)
     texts = candidates["instruction"] + "\n" + candidates["response"]

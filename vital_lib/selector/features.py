@@ -132,10 +132,16 @@ def candidate_features(
             flags; they are a block of their own.
 
     Raises:
-        ValueError: candidates whose figure is not in `figures`; flags of another length.
+        ValueError: candidates whose figure is not in `figures`, or a figure that stands twice
+            there; flags of another length.
         UnreadableImage: an image file is missing or damaged.
     """
     about = figures.set_index("figure_id")
+    twice = about.index[about.index.duplicated()]
+    if len(twice):
+        raise ValueError(
+            f"{len(twice)} of {len(about)} figures stand twice, first {twice[0]!r}: give each once"
+        )
     lost = candidates[~candidates["figure_id"].isin(about.index)]
     if len(lost):
         raise ValueError(

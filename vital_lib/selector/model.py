@@ -156,9 +156,11 @@ class Selector:
             ValueError: weights that do not belong to the config.
         """
         folder = Path(folder)
-        if not (folder / "config.json").exists():
+        names = ("config.json", "model.safetensors", "metrics.json")
+        lost = [name for name in names if not (folder / name).is_file()]
+        if lost:
             raise FileNotFoundError(
-                f"no selector in {folder}: run notebooks/06_train_selector.ipynb"
+                f"no selector in {folder} (no {lost[0]}): run notebooks/06_train_selector.ipynb"
             )
         config = json.loads((folder / "config.json").read_text())
         found = config.pop("format_version", None)
@@ -168,7 +170,10 @@ class Selector:
                 "train the selector anew with notebooks/06_train_selector.ipynb"
             )
         if config.pop("model_sha256") != _sha256(folder / "model.safetensors"):
-            raise ValueError(f"{folder}: model.safetensors is not the one that config.json names")
+            raise ValueError(
+                f"{folder}: model.safetensors is not the one that config.json names: train the "
+                "selector anew with notebooks/06_train_selector.ipynb"
+            )
         arrays = load_file(folder / "model.safetensors")
         scaling = Scaling(config["blocks"], *(arrays.pop(name) for name in _SCALING))
         metrics = json.loads((folder / "metrics.json").read_text())

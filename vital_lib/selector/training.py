@@ -64,6 +64,8 @@ def train_selector(
         if prior is None:
             learned = [frame["candidate_id"] for frame in (said, rated) if frame is not None]
             rows = features.rows(pd.unique(pd.concat(learned)) if scale_on is None else scale_on)
+            if not len(rows):
+                raise ValueError(f"scale_on = {scale_on!r} names no candidate: leave it out")
             prior = _judge_alone(features, rated, Scaling.fit(features, rows), rows)
         selector = prior if said is None else _corrected(prior, features, said)
     selector.metrics["seconds"] = round(time.perf_counter() - start, 3)
