@@ -29,6 +29,17 @@ def test_a_run_of_few_articles_makes_no_claim():
     )
 
 
+def test_few_articles_make_no_claim_about_selector_or_selection_either():
+    names = {
+        "selector.agreement_minus_judge": "selector.held_out_articles",
+        "selection.accepted_share_selected_minus_random": "selection.articles",
+    }
+    for name, articles in names.items():
+        found = Interval(0.05, 0.02, 0.08, 9).metrics(name)
+        assert _claims(found | {articles: 9})["claim"][0].startswith("no claim against")
+        assert _claims(found | {articles: 10})["claim"][0].startswith("better than")
+
+
 def test_a_win_rate_is_compared_with_one_half():
     name = "evaluation.win_rate_clinicians_unaligned_percent"
     row = _claims(Interval(47.0, 44.0, 49.5, 300).metrics(name)).iloc[0]

@@ -84,6 +84,19 @@ def test_one_run_alone_or_one_twice_is_not_pooled(tmp_path):
             study.pool(runs)
 
 
+def test_runs_without_any_claim_are_not_pooled(tmp_path):
+    runs = [_run(tmp_path / name, {"figures.n": 3}) for name in "ab"]
+    with pytest.raises(ValueError, match="none of a, b has measured a claim: run notebooks 06"):
+        study.pool(runs)
+
+
+def test_one_seed_alone_or_one_twice_is_refused_before_it_is_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "run_seed", lambda *_: pytest.fail("ran"))
+    for seeds in (["3"], ["3", "3"]):
+        assert study.main(["run", "--folder", str(tmp_path), "--seeds", *seeds]) == 1
+        assert "wanted two or more, each named once" in capsys.readouterr().err
+
+
 def test_a_folder_without_metrics_is_named(tmp_path, capsys):
     assert study.main(["pool", str(tmp_path / "no"), str(tmp_path / "other")]) == 1
     assert "no metrics.json in" in capsys.readouterr().err
@@ -91,12 +104,12 @@ def test_a_folder_without_metrics_is_named(tmp_path, capsys):
 
 def test_pooling_by_the_command_line_prints_every_run_and_writes_table_and_plot(tmp_path, capsys):
     runs = [_run(tmp_path / f"seed{k}", _metrics(0.05 + k / 100)) for k in range(2)]
-    assert study.main(["pool", *map(str, runs), "--out", str(tmp_path)]) == 0
+    assert study.main(["pool", *map(str, runs), "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr().out
     assert "+5.0" in told and "+6.0" in told and "2 of 2" in told
     assert "better than the base model: +5.5 points" in told
-    assert pd.read_csv(tmp_path / "claims.csv")["seed1"].tolist() == [pytest.approx(6.0)]
-    assert (tmp_path / "claims.png").stat().st_size > 1000
+    assert pd.read_csv(tmp_path / "out" / "claims.csv")["seed1"].tolist() == [pytest.approx(6.0)]
+    assert (tmp_path / "out" / "claims.png").stat().st_size > 1000
 
 
 def test_a_seed_that_is_done_is_not_run_again(tmp_path, monkeypatch):

@@ -64,10 +64,11 @@ def _of_wins(judge: str, measured: str) -> list[Claim]:
 
 _AGREEMENT = "The selector's agreement with clinicians on held-out pairs"
 _TUNED_ON_SELECTED = "of the model tuned on the selected set"
+_HELD_OUT = ("selector.held_out_pairs", "selector.held_out_articles")
 _ACCEPTED = "Share of the selected set that simulated clinicians accept"
 CLAIMS = (
     *(
-        Claim(f"selector.agreement_minus_{name}", _AGREEMENT, words, ("selector.held_out_pairs",))
+        Claim(f"selector.agreement_minus_{name}", _AGREEMENT, words, _HELD_OUT)
         for name, words in (
             ("judge_mean_of_5", "the judge's mean of five"),
             ("judge", "the judge's one rating"),
@@ -78,7 +79,7 @@ CLAIMS = (
             f"selection.accepted_share_selected_minus_{name}",
             _ACCEPTED,
             words,
-            ("selection.judged",),
+            ("selection.judged", "selection.articles"),
         )
         for name, words in (("judge_top", "the judge's top"), ("random", "a random sample"))
     ),
@@ -89,7 +90,9 @@ CLAIMS = (
 )
 _COUNTED = {
     "selector.held_out_pairs": "pairs",
+    "selector.held_out_articles": "articles",
     "selection.judged": "candidates of test articles",
+    "selection.articles": "articles",
     "evaluation.open_questions": "open questions",
     "evaluation.closed_questions": "closed questions",
     "evaluation.articles": "articles",

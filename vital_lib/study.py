@@ -67,12 +67,12 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: a folder that holds no metrics.
-        ValueError: fewer than two runs, one twice, or two that share a benchmark's articles.
+        ValueError: fewer than two runs, one twice, two that share a benchmark's articles, or
+            runs that have measured no claim.
     """
     folders = [Path(run).resolve() for run in runs]
     names = [folder.name for folder in folders]
-    if len(set(names)) < max(2, len(names)):
-        raise ValueError(f"runs {', '.join(names) or 'none'}: wanted two or more, each named once")
+    _check_runs(names)
     for folder in folders:
         if not (folder / "metrics.json").is_file():
             raise FileNotFoundError(f"no metrics.json in {folder}: run the notebooks there first")
@@ -84,6 +84,10 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
         )
     simulated = all(is_simulated(own) for own in workspaces)
     found = claims(pooled([own.metrics for own in workspaces]), simulated=simulated)
+    if found.empty:
+        raise ValueError(
+            f"none of {', '.join(names)} has measured a claim: run notebooks 06 to 09 there first"
+        )
     place = found.columns.get_loc("on") + 1
     each = [claims(own.metrics, simulated=simulated).set_index("metric") for own in workspaces]
     single = pd.DataFrame(
@@ -94,6 +98,11 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
     for name in reversed(names):
         found.insert(place, name, single[name])
     return found
+
+
+def _check_runs(names: Sequence[str]) -> None:
+    if len(set(names)) < max(2, len(names)):
+        raise ValueError(f"runs {', '.join(names) or 'none'}: wanted two or more, each named once")
 
 
 def run_seed(folder: Path, seed: int) -> None:
@@ -118,6 +127,7 @@ def show(found: pd.DataFrame, names: Sequence[str], out: Path | None) -> None:
         columns = ["claim", *names, "above_0"]
         print(rows[columns].to_string(index=False, formatters=numbers, na_rep="-"))
     if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
         found.to_csv(out / "claims.csv", index=False)
         plots.claims_forest(found, names).savefig(out / "claims.png")
         print(f"\nWritten: {out / 'claims.csv'} and claims.png")
@@ -137,6 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             runs = [options.folder / f"seed{seed}" for seed in options.seeds]
+            _check_runs([folder.name for folder in runs])  # before hours of work, not after
             for folder, seed in zip(runs, options.seeds, strict=True):
                 run_seed(folder, seed)
         else:
