@@ -167,6 +167,15 @@ def test_a_wrong_frame_leaves_the_old_table(tmp_path):
 # Whole or not at all
 
 
+def test_a_table_without_a_column_of_today_names_it_and_its_notebook(tmp_path):
+    workspace = Workspace(tmp_path)
+    workspace.write("scores", make_scores())
+    file = tmp_path / "scores.parquet"
+    pq.write_table(pq.read_table(file).drop_columns("uncertainty"), file)
+    with pytest.raises(OtherFormat, match="without uncertainty: run notebooks/06_train_selector"):
+        workspace.read("scores")
+
+
 def test_an_exception_while_writing_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")

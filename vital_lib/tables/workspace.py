@@ -80,13 +80,21 @@ class Workspace:
 
         Raises:
             MissingTable: it has not been written; the message names the notebook that writes it.
+            OtherFormat: another release wrote it, with other columns.
         """
         table = declared(name)
         if not self.has(name):
             raise MissingTable(
                 f"no table {name!r} in {self.path}: run notebooks/{table.written_by}.ipynb first"
             )
-        return to_frame(pq.ParquetFile(self._file(name)).read())
+        rows = pq.ParquetFile(self._file(name)).read()
+        lost = [column for column in table.columns if column not in rows.column_names]
+        if lost:
+            raise OtherFormat(
+                f"table {name!r} in {self.path} was written by another release, without "
+                f"{', '.join(lost)}: run notebooks/{table.written_by}.ipynb again"
+            )
+        return to_frame(rows)
 
     def write(
         self,
