@@ -372,3 +372,9 @@ def test_the_probes_are_drawn_beside_what_falls_untouched():
     assert [line.get_xdata()[0] for line in axes.lines if line.get_label()[:1] == "u"] == [39]
     del (alone := dict(PROBES))["judge.probe_falls_control"]
     assert "untouched" not in _texts(plots.judge_probes(alone))
+
+
+def test_a_benchmark_of_one_kind_of_question_has_an_empty_panel_that_says_so():
+    figure = plots.evaluation_bars({"evaluation.closed_accuracy_selected": 0.7})
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["Closed questions", "Open questions: none asked"]

@@ -47,14 +47,26 @@ _OVER |= {"unaligned": "unaligned", "random": "random sample"}
 
 @styled
 def evaluation_bars(metrics: Mapping[str, float]) -> Figure:
-    """Closed accuracy and open recall of the models, with the blank-image control."""
-    models = sum(f"evaluation.open_recall_{model}" in metrics for model in MODELS)
+    """Closed accuracy and open recall of the models, with the blank-image control.
+
+    A kind of question that the benchmark does not ask has an empty panel that says so.
+    """
+    counts = {
+        metric: sum(f"evaluation.{metric}_{model}" in metrics for model in MODELS)
+        for metric in ("closed_accuracy", "open_recall")
+    }
+    models = max(counts.values())
+    missing = [metric for metric, count in counts.items() if not count and models]
     figure, (closed, opened) = canvas(11.6, 1.4 + 0.38 * models, 1, 2)
     for axes, metric, title, label in (
         (closed, "closed_accuracy", "Closed questions", "accuracy"),
         (opened, "open_recall", "Open questions", "words of the reference found"),
     ):
         named = {f"evaluation.{metric}_{model}": bar for model, bar in MODELS.items()}
+        if metric in missing:
+            axes.set_axis_off()
+            axes.set_title(f"{title}: none asked", pad=25)
+            continue
         bars(axes, metrics, named, title, label)
         axes.set_title(title, pad=25)
     blank = 100 * value_of(metrics, "evaluation.blank_closed_accuracy_selected")
