@@ -116,7 +116,7 @@ def test_a_start_that_fails_says_why_and_gives_out_no_link(tmp_path, capsys):
     assert main([f"--run={tmp_path}", "--annotators=ann", "--new-links=eve"]) == 2
     assert "eve" in capsys.readouterr().err
     assert main([f"--run={tmp_path}", "--annotators=ann", "--strategy=uncertainty"]) == 2
-    assert "column uncertainty" in capsys.readouterr().err
+    assert "06_train_selector" in capsys.readouterr().err
     assert not (tmp_path / FILE).exists()
 
 

@@ -119,7 +119,7 @@ KNOWLEDGE: dict[tuple[str, str], Knowledge] = {
     ("cyst", UNKNOWN): Knowledge(
         meaning=("A thin, smooth wall without solid parts favours a benign cause.",),
         cause=("Congenital and parasitic causes are considered.",),
-        next=("Follow-up is sufficient as long as there are no symptoms.",),
+        next=("Follow-up is sufficient in most cases.",),
     ),
     ("cyst", BRAIN): Knowledge(
         meaning=("Growth can obstruct the flow of cerebrospinal fluid.",),
@@ -200,7 +200,7 @@ KNOWLEDGE: dict[tuple[str, str], Knowledge] = {
             "The structures keep their usual outline.",
         ),
         next=(
-            "Clinical follow-up is sufficient as long as there are no symptoms.",
+            "Clinical follow-up is sufficient in most cases.",
             "Persisting symptoms should be investigated by other means.",
         ),
     ),
