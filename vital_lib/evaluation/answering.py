@@ -76,12 +76,7 @@ def answer_questions(
             a temperature that is not above 0, no draws, or several greedy ones, which would all
             be the same.
     """
-    if control not in CONTROLS:
-        raise ValueError(f"control {control!r}: there are {', '.join(CONTROLS)}")
-    if temperature is not None and not temperature > 0:
-        raise ValueError(f"temperature={temperature}: wanted above 0, or None for greedy")
-    if draws < 1 or (draws > 1 and temperature is None):
-        raise ValueError(f"draws={draws}, temperature={temperature}: wanted 1, or more if sampled")
+    _check_asking(control, draws, temperature)
     shown = _swapped(questions["image"], seed) if control == "shuffled" else {}
     picture = lru_cache(maxsize=_AT_ONCE)(partial(_picture, resolve, shown, control == "blank"))
     answers: dict[tuple[int, str], str] = {}
@@ -102,6 +97,15 @@ def answer_questions(
     frame = _frame(answers, list(questions["question_id"]), name, control)
     frame.attrs["unreadable"] = unreadable
     return frame
+
+
+def _check_asking(control: str, draws: int, temperature: float | None) -> None:
+    if control not in CONTROLS:
+        raise ValueError(f"control {control!r}: there are {', '.join(CONTROLS)}")
+    if temperature is not None and not temperature > 0:
+        raise ValueError(f"temperature={temperature}: wanted above 0, or None for greedy")
+    if draws < 1 or (draws > 1 and temperature is None):
+        raise ValueError(f"draws={draws}, temperature={temperature}: wanted 1, or more if sampled")
 
 
 def load_and_answer(

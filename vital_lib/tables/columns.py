@@ -156,7 +156,12 @@ TABLES: dict[str, Table] = {
         _column("candidate_id", _TEXT, "the candidate (draft or final)"),
         _column("selector", _TEXT, "which selector"),
         _column("score", _NUMBER, "higher is better; only the order has meaning"),
-        _column("uncertainty", _NUMBER, "standard deviation of the score; null where no one has labelled", empty=True),
+        _column(
+            "uncertainty",
+            _NUMBER,
+            "its standard deviation; null where none is labelled",
+            empty=True,
+        ),
     ),
     "selected": _table(
         "a conversation to tune on",

@@ -39,6 +39,7 @@ from vital_lib.tuning.weights import make_trainable, save_folder
 OnStep = Callable[[int, int, float], bool | None]
 """Called after a step with (step, total, loss); False stops the training there."""
 
+_MIXED = "mixed conversations"
 Examples = list[dict[str, Any]]
 
 
@@ -93,9 +94,7 @@ def tune(
     own, counts = encode_conversations(vlm, conversations, tensors, limit)
     beside, mix_counts = [], dict.fromkeys(counts, 0)
     if len(mixed):
-        beside, mix_counts = encode_conversations(
-            vlm, mixed, tensors, limit, called="mixed conversations"
-        )
+        beside, mix_counts = encode_conversations(vlm, mixed, tensors, limit, called=_MIXED)
     set_seed(config.seed)
     model, trained = make_trainable(vlm.model, config)
     losses, planned = _train(model, vlm, own, beside, tensors, config, on_step)
