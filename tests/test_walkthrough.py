@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import nbformat
 import pytest
 
@@ -41,6 +43,16 @@ def test_each_notebook_receives_the_parameters_it_declares(small_notebooks, tmp_
     assert [path.stem for path, _ in ran] == ["00_first", "01_second"]
     assert Workspace(tmp_path / "run").metrics == {"stage.seed": 7}
     assert (tmp_path / "run" / "executed" / "01_second.ipynb").exists()
+
+
+def test_the_walk_can_be_called_inside_an_event_loop_as_in_a_notebook(small_notebooks, tmp_path):
+    small_notebooks("00_first", "run = None\nseed = 0", RECORD)
+    small_notebooks("01_second", "run = None", "run")
+
+    async def walk():
+        return list(walkthrough.run_notebooks(tmp_path / "run", settings={"seed": 7}))
+
+    assert len(asyncio.run(walk())) == 2
 
 
 def test_a_failing_cell_names_the_notebook_and_stops_the_walk(small_notebooks, tmp_path, capsys):

@@ -8,7 +8,6 @@ stages; what a stage does stands in its notebook.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import io
 import os
@@ -152,19 +151,23 @@ def _walk(options: argparse.Namespace, settings: Mapping[str, Any]) -> None:
 def _start_kernel(kernels: contextlib.ExitStack) -> AsyncKernelManager:
     """A Python kernel in the notebooks' folder, not yet waited for; `kernels` stops it at last."""
     from jupyter_client import AsyncKernelManager
+    from jupyter_core.utils import run_sync
 
     kernel = AsyncKernelManager(kernel_name="python3")
     # A kernel on loopback TCP warns at every start; only the walk speaks here.
     settings = ["--IPKernelApp.log_level=50", f"--IPKernelApp.exec_lines={_FIRST_LINE}"]
-    asyncio.run(kernel.start_kernel(extra_arguments=settings, cwd=str(NOTEBOOKS)))
+    # Whoever calls may be inside an event loop, as in a notebook.
+    run_sync(kernel.start_kernel)(extra_arguments=settings, cwd=str(NOTEBOOKS))
     kernels.callback(_stop, kernel)
     return kernel
 
 
 def _stop(kernel: AsyncKernelManager) -> None:
     """End `kernel` where it still runs."""
+    from jupyter_core.utils import run_sync
+
     if kernel.has_kernel:
-        asyncio.run(kernel.shutdown_kernel(now=True))
+        run_sync(kernel.shutdown_kernel)(now=True)
 
 
 def _execute(
