@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_core.utils import run_sync
+
 from vital_lib.tables import Workspace
 
 if TYPE_CHECKING:
@@ -151,7 +153,6 @@ def _walk(options: argparse.Namespace, settings: Mapping[str, Any]) -> None:
 def _start_kernel(kernels: contextlib.ExitStack) -> AsyncKernelManager:
     """A Python kernel in the notebooks' folder, not yet waited for; `kernels` stops it at last."""
     from jupyter_client import AsyncKernelManager
-    from jupyter_core.utils import run_sync
 
     kernel = AsyncKernelManager(kernel_name="python3")
     # A kernel on loopback TCP warns at every start; only the walk speaks here.
@@ -164,8 +165,6 @@ def _start_kernel(kernels: contextlib.ExitStack) -> AsyncKernelManager:
 
 def _stop(kernel: AsyncKernelManager) -> None:
     """End `kernel` where it still runs."""
-    from jupyter_core.utils import run_sync
-
     if kernel.has_kernel:
         run_sync(kernel.shutdown_kernel)(now=True)
 
