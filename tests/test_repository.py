@@ -24,9 +24,10 @@ TORCH_FREE = [
     "labelling",
 ]
 # Of Python: no blanks, comments, docstrings. The second number only keeps growth in sight: it went
-# from 10,940 to 12,800 with the selector's blocks and its published control, cuts within groups,
-# tuning of the whole language half in processes of its own, claims, and the study over seeds.
-CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 12_800
+# from 10,940 to 12,900 with the selector's blocks and its published control, cuts within groups,
+# tuning of the whole language half in processes of its own, weights between base and tuned model,
+# claims, and the study over seeds.
+CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 12_900
 
 
 def _modules(folder: Path) -> list[Path]:

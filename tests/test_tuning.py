@@ -382,6 +382,8 @@ def test_a_missing_image_is_named(llava_folder, figures, tmp_path):
         ("lora_rank", 0),
         ("mix_share", 0),
         ("mix_share", math.inf),
+        ("interpolation", 0.0),
+        ("interpolation", 1.5),
         ("lora_dropout", 1.0),
         ("warmup_share", -0.1),
         ("max_tokens", 0),
@@ -479,6 +481,24 @@ def test_both_ways_of_tuning_refuse_a_model_without_a_language_half(tmp_path):
     for find in (lora_targets, language_modules):
         with pytest.raises(NothingToTune, match="give a vision-language model"):
             find(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("train", ["lora", "language"])
+def test_interpolated_weights_lie_on_the_way_from_the_base_to_the_tuned_ones(
+    train, base, figures, tmp_path
+):
+    metrics, weights = {}, {}
+    for share in (1.0, 0.25):
+        settings = {"folder": f"{share}", "train": train, "interpolation": share}
+        metrics[share] = _tune(base, _conversations(), figures, tmp_path, **settings)
+        weights[share] = load_model(base, tmp_path / f"{share}").model.state_dict()
+    assert metrics[0.25]["loss_last"] == metrics[1.0]["loss_last"]
+    moved = 0
+    for name, start in load_model(base).model.state_dict().items():
+        expected = torch.lerp(start, weights[1.0][name], 0.25)
+        torch.testing.assert_close(weights[0.25][name], expected, rtol=1e-3, atol=1e-6)
+        moved += not torch.equal(start, weights[0.25][name])
+    assert moved > 2
 
 
 def test_each_way_of_tuning_has_its_usual_learning_rate():

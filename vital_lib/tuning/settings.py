@@ -24,6 +24,9 @@ class TuningConfig:
     `batch_size` counts own conversations a step, `micro_batch_size` splits it where memory is
     short. `mix_share` is how many mixed conversations there are for each own one. `max_tokens`
     None means the model's own limit.
+
+    `interpolation` is how far the saved weights go from the base model's (0) to those that training
+    ended with (1): a point between often knows more than both ends (WiSE-FT, Wortsman et al. 2022).
     """
 
     train: str = "lora"
@@ -36,6 +39,7 @@ class TuningConfig:
     lora_alpha: int = 16  # twice the rank
     lora_dropout: float = 0.0  # as in peft; its masks cost a third of a tiny model's step
     warmup_share: float = 0.03  # LLaVA's recipe, with a cosine after it
+    interpolation: float = 1.0
     max_tokens: int | None = None
     activation_checkpointing: bool = False
     seed: int = 0
@@ -51,6 +55,8 @@ class TuningConfig:
         self._check("learning_rate", 0 < self.learning_rate <= 1, "above 0, at most 1")
         share = 0 < self.mix_share < math.inf
         self._check("mix_share", share, "a number above 0 (without a mix it is not used)")
+        between = 0 < self.interpolation <= 1
+        self._check("interpolation", between, "above 0 (the base model), at most 1")
         self._check("lora_dropout", 0 <= self.lora_dropout < 1, "from 0 to below 1")
         self._check("warmup_share", 0 <= self.warmup_share < 1, "from 0 to below 1")
         self._check("seed", self.seed >= 0, "0 or more")

@@ -34,7 +34,7 @@ from vital_lib.tuning.sequences import (
     token_limit,
 )
 from vital_lib.tuning.settings import TuningConfig
-from vital_lib.tuning.weights import make_trainable, save_folder
+from vital_lib.tuning.weights import interpolated, make_trainable, save_folder
 
 OnStep = Callable[[int, int, float], bool | None]
 """Called after a step with (step, total, loss); False stops the training there."""
@@ -197,7 +197,8 @@ def _train(
             callbacks=[progress],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train()
+        with interpolated(model, config.interpolation):
+            trainer.train()
     return progress.losses, trainer.state.max_steps
 
 

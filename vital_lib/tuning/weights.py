@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,21 @@ def language_modules(model: torch.nn.Module) -> list[str]:
     heads = {name for name, part in model.named_modules() if part is head}
     heads = {name for name in heads if not name.startswith(tuple(f"{root}." for root in roots))}
     return sorted({*roots, *heads, *_projectors(model)})
+
+
+@contextmanager
+def interpolated(model: torch.nn.Module, share: float) -> Iterator[None]:
+    """Trains inside; at its end all trained weights go back to `share` of their way (WiSE-FT).
+
+    LoRA adds B A to a layer's weights, B beginning at 0: its B alone goes back, which is the same.
+    """
+    trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
+    moved = {name: weights for name, weights in trained.items() if ".lora_A." not in name}
+    start = {name: weights.detach().clone() for name, weights in moved.items()} if share < 1 else {}
+    yield
+    with torch.no_grad():
+        for name, weights in start.items():
+            moved[name].lerp_(weights, 1 - share)
 
 
 def save_folder(
