@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from vital_lib.processes import CallsFailed, WorkerDied, available_cores, run_calls
 
@@ -66,6 +67,18 @@ def _unpicklable():
 
 def _threads():
     return os.environ["OMP_NUM_THREADS"]
+
+
+def _word():
+    return os.environ["VITAL_TEST_WORD"]
+
+
+def _threads_taken():
+    """Of libraries that were imported before the worker knew its share."""
+    import numpy  # noqa: F401
+    import torch
+
+    return max([torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info())])
 
 
 class _Awkward(Exception):
@@ -235,6 +248,18 @@ def test_cores_are_shared_out_as_threads(monkeypatch):
     assert run_calls(_threads, {"a": {}, "b": {}}, workers=2) == {"a": share, "b": share}
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert run_calls(_threads, {"a": {}, "b": {}}, workers=2) == {"a": "1", "b": "1"}
+
+
+def test_libraries_take_no_more_threads_than_their_share(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    share = max(1, available_cores() // 2)
+    assert run_calls(_threads_taken, {"a": {}, "b": {}}, workers=2) == {"a": share, "b": share}
+
+
+def test_what_the_environment_says_now_reaches_a_worker(monkeypatch):
+    for token in ("first", "second"):
+        monkeypatch.setenv("VITAL_TEST_WORD", token)
+        assert set(run_calls(_word, {"a": {}, "b": {}}, workers=2).values()) == {token}
 
 
 def test_no_calls_are_no_results_and_no_workers_are_an_error():

@@ -11,6 +11,7 @@ import copy
 import os
 import pickle
 import signal
+import sys
 import time
 import traceback
 from collections import deque
@@ -19,8 +20,11 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 OnStep = Callable[..., bool | None]
 """Called with a call's name and what the call reported; False stops that call at its next step."""
@@ -102,10 +106,11 @@ def available_cores() -> int:
 class _Worker:
     """One process, this end of the pipe to it, and the name of the call that it makes."""
 
-    def __init__(self, threads: int) -> None:
-        context = get_context("spawn")  # a fork of a process with threads may hang
+    def __init__(self, module: str, threads: int) -> None:
+        context = _context(module)
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
+        given = theirs, threads, dict(os.environ)
+        self.process = context.Process(target=_serve, args=given, daemon=True)
         with _interrupts_held_back():
             self.process.start()
         theirs.close()
@@ -157,6 +162,7 @@ class _Team:
             (name, _packed(name, (function, call, listening))) for name, call in calls.items()
         ]
         self._waiting, self._on_step = deque(packed), on_step
+        self._module = function.__module__
         self._outcomes: dict[str, Outcome] = {}
         self._workers: dict[Connection, _Worker] = {}
 
@@ -182,7 +188,7 @@ class _Team:
     def _begin(self, worker: _Worker | None) -> None:
         """Hand the next call, if there is one, to `worker` or to a new one."""
         if self._waiting:
-            worker = worker or _Worker(self._threads)
+            worker = worker or _Worker(self._module, self._threads)
             self._workers[worker.connection] = worker
             worker.begin(*self._waiting.popleft())
 
@@ -214,12 +220,31 @@ class _Team:
                 self._hear(self._workers[connection])
 
 
-def _serve(connection: Connection, threads: int) -> None:
+def _context(module: str) -> BaseContext:
+    """How workers start: never by a fork of this process, which may have threads and then hang.
+
+    Linux forks them from a server that has one thread and imports `module`, the calls' own, once
+    for all of them: torch and transformers take seconds. The first call's module is the server's
+    for good; workers whose calls need another import it themselves.
+    """
+    if sys.platform != "linux":  # on macOS a fork may crash in the system's own libraries
+        return get_context("spawn")
+    context = get_context("forkserver")
+    if module != "__main__":
+        context.set_forkserver_preload([module])
+    return context
+
+
+def _serve(connection: Connection, threads: int, environment: Mapping[str, str]) -> None:
     """A worker's life: calls in, steps and outcomes out, until it is told to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is told to stop by whoever was interrupted
-    # Torch and numpy read this when a call's function first imports them.
+    os.environ.clear()  # a forking server has kept what it was started with
+    os.environ.update(environment)
     stated = os.environ.get("OMP_NUM_THREADS", "")
-    os.environ["OMP_NUM_THREADS"] = str(min(threads, int(stated)) if stated.isdigit() else threads)
+    threads = min(threads, int(stated)) if stated.isdigit() else threads
+    # Torch and numpy read the variable when they are imported; here they may have been already.
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    threadpool_limits(threads)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # nobody is there any more
         while (outcome := _next_outcome(connection)) is not None:
             _send_outcome(connection, outcome)
