@@ -18,8 +18,7 @@ class TuningConfig:
     ``"language"`` (the whole language half and the projector, as in LLaVA-Med's stage 2); the
     vision tower is never trained. LLaVA-Med's stage 2 takes 2e-5, 3 epochs, batch 128; LoRA starts
     few weights from zero and wants ten times that rate. Those are the defaults of `learning_rate`.
-    The clinic's tiny model wants 2e-3, batch 4 and as many mixed conversations as own, by its
-    answers about phantoms held out.
+    The clinic's tiny model wants 2e-3 and batch 4, by its answers about phantoms held out.
 
     `batch_size` counts own conversations a step, `micro_batch_size` splits it where memory is
     short. `mix_share` is how many mixed conversations there are for each own one. `max_tokens`
