@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import ipywidgets
 import traitlets
 
 _LARGEST_SIDE = 2048  # pixels; more is never shown
@@ -31,6 +32,16 @@ def script_beside(module: str, *parts: str) -> str:
     file = Path(module)
     names = [*(f"{file.stem}_{part}" for part in parts), file.stem]
     return "".join(file.with_name(f"{name}.js").read_text(encoding="utf-8") for name in names)
+
+
+def heard_where_addressed(widget: ipywidgets.DOMWidget) -> None:
+    """Have the browser's messages to `widget` handled by the subshell that each of them names.
+
+    ipykernel (7.4) hands them to the one that wrote to the page last, which may wait in a cell by
+    now, or be gone with an earlier page. For every widget whose messages matter while a cell runs,
+    those of other libraries included.
+    """
+    widget.comm._reply_subshell_for = lambda _data, addressed: addressed
 
 
 class _View(anywidget.AnyWidget):
@@ -68,9 +79,7 @@ class Panel:
         self._turn = 0
         self._lock = threading.RLock()  # widget messages may come on another thread
         self.widget = _View(self._draw, self._closed)
-        # ipykernel (7.4) hands a press to the thread that wrote to the page last, which may wait
-        # in a cell by now, or be gone with an earlier page; it goes where the browser addressed it.
-        self.widget.comm._reply_subshell_for = lambda _data, addressed: addressed
+        heard_where_addressed(self.widget)
         self.widget.on_msg(self._heard)
 
     def _state(self) -> dict[str, Any]:

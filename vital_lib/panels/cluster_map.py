@@ -15,7 +15,7 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 
-from vital_lib.panels._panel import Paged, plain, script_beside
+from vital_lib.panels._panel import Paged, heard_where_addressed, plain, script_beside
 from vital_lib.panels.prompt_viewer import PromptViewer
 from vital_lib.plots import MODALITY_COLOURS, MODALITY_NAMES, modality_of, on_a_plane
 from vital_lib.prompts import Prompt
@@ -75,6 +75,7 @@ class ClusterMap:
         self._dots = self._on_map(np.asarray(features, dtype=float), figures)
         self._places = {name: place for place, name in enumerate(self._dots["figure_id"])}
         self._scatter = self._drawn()
+        heard_where_addressed(self._scatter.widget)
         self.conversations = _Conversations(self, image_of)
         self._lock = self.conversations._lock  # widget messages may come on another thread
         self._preview = ipywidgets.VBox()
