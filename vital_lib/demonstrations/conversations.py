@@ -14,14 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vital_lib.figures.images import Rejected, shown
-from vital_lib.figures.records import (
-    check_unicode,
-    mentions_of,
-    modalities_of,
-    records_of,
-    required_text,
-)
+from vital_lib.figures.records import mentions_of, modalities_of
+from vital_lib.records import Rejected, read_records, required_text, shown
 from vital_lib.tables import TABLES, empty_frame
 
 RULES: dict[str, Callable[[int, int], bool]] = {
@@ -114,7 +108,7 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
     file = Path(path)
     known = {} if figures is None else figures.set_index("figure_id")["split"].to_dict()
     rows: dict[str, dict] = {}
-    for place, record in records_of(file):
+    for place, record in read_records(file, fields=("pair_id", "conversations")):
         try:
             row = _imported(record, file.name)
             if row["demonstration_id"] in rows:
@@ -191,7 +185,6 @@ def _imported(record: Any, origin: str) -> dict:
         raise record
     if not isinstance(record, dict):
         raise Rejected("record", f"wanted an object, received {shown(record)}")
-    check_unicode(record)
     figure_id = required_text(record, "pair_id")
     return {
         "demonstration_id": f"{figure_id}-{Path(origin).stem}",

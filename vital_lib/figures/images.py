@@ -14,10 +14,11 @@ import zlib
 from dataclasses import InitVar, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vital_lib.records import Rejected, shown
 
 MAX_PIXELS = 100_000_000
 """Images of more pixels than this are not decoded (300 MB as RGB)."""
@@ -35,15 +36,6 @@ _DAMAGED = (
 )  # fmt: skip
 
 _TOKEN = object()
-
-
-class Rejected(ValueError):
-    """A record that cannot become a figure: which `field` is wrong, and the `reason`."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
 
 
 class UnreadableImage(Rejected):
@@ -211,9 +203,3 @@ def _stretched(image: Image.Image) -> Image.Image:
     low, high = values.min(), values.max()
     scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
     return Image.fromarray(scaled.round().astype(np.uint8)).convert("RGB")
-
-
-def shown(value: Any) -> str:
-    """The value received, short enough for a table cell."""
-    text = repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."

@@ -7,23 +7,20 @@ models or people.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 from PIL import Image
+from pydantic import BeforeValidator, Field
 
-from vital_lib.figures.images import (
-    FigureImage,
-    Rejected,
-    open_image,
-    open_with_pixels,
-    shown,
-)
+from vital_lib.figures.forms import figure_files, figure_records
+from vital_lib.figures.images import FigureImage, open_image, open_with_pixels
+from vital_lib.records import Record, Rejected, Text, UnreadableFile, checked, shown
+from vital_lib.records.check import stored_image
 from vital_lib.tables import TABLES, empty_frame
 
 if TYPE_CHECKING:
@@ -37,6 +34,7 @@ _OPEN_LICENCE = re.compile(
     r"|public domain(?: \(.*\))?",
     re.IGNORECASE,
 )
+_WANTED_MENTIONS = "wanted a list of texts or of {tokens: text}"
 _FIGURE_PART = re.compile(r"_(?:figure|fig|f)[-_]?\d", re.IGNORECASE)
 _ONE_FILE = re.compile(r"(?:/File:.*|\.(?:jpe?g|png|gif|tiff?|webp|svg))$", re.IGNORECASE)
 
@@ -79,16 +77,21 @@ def read_figures(
         NoUsableFigures: not one record could be used.
     """
     clinic = source == "clinic"
-    file = _clinic_file(run, articles, seed) if clinic else _figure_file(Path(source))
+    files = [_clinic_file(run, articles, seed)] if clinic else figure_files(Path(source))
+    file = files[0].resolve()
     reader = _Reader(
         set_name="clinic" if clinic else _set_name(file),
-        folder=file.parent / "images",
+        folder=_image_folder(file.parent),
         relative_to=run.resolve() if clinic else None,
+        embedded=run / "embedded_images",
     )
     total = 0
-    for place, record in records_of(file):
-        total += 1
-        reader.read(place, record)
+    try:
+        for place, record in (found for part in files for found in figure_records(part)):
+            total += 1
+            reader.read(place, record)
+    except UnreadableFile as error:
+        raise NoUsableFigures(f"{source!r}: {error}") from None
     if not reader.figures:
         raise NoUsableFigures(_none_usable(source, total, reader.rejected))
     return _frame("figures", reader.figures), _frame("figures_rejected", reader.rejected)
@@ -117,58 +120,38 @@ def _clinic_file(run: Path, articles: int, seed: int) -> Path:
     return clinic.make_figure_set(run / "clinic", articles=articles, seed=seed)
 
 
-def _figure_file(path: Path) -> Path:
-    file = (path / "figures.jsonl" if path.is_dir() else path).resolve()
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"no figure set at {str(path)!r}: give 'clinic', a folder with figures.jsonl and "
-            "images/, or a .jsonl or .json file in LLaVA-Med's caption schema"
-        )
-    return file
+def _image_folder(beside: Path) -> Path:
+    """Where images lie: `images/`, or MedICaT's `figures/`, or SLAKE's `imgs/`."""
+    folders = [beside / name for name in ("images", "figures", "imgs")]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def _set_name(file: Path) -> str:
     return file.parent.name if file.name == "figures.jsonl" else file.name
 
 
-def records_of(file: Path) -> Iterator[tuple[str, Any]]:
-    """Each record with its place; a `Rejected` stands in for one that is not JSON."""
-    if file.suffix == ".json":
-        yield from _records_by_domain(file)
-        return
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield f"{file.name}:{number}", _parse(line)
+class _FigureRecord(Record):
+    """The fields of a record that make a figure, but for its source and its group."""
 
-
-def _records_by_domain(file: Path) -> Iterator[tuple[str, Any]]:
-    content = _parse(file.read_bytes())
-    if not isinstance(content, dict):
-        reason = f"wanted a dict of domain to records, received {shown(content)}"
-        yield file.name, content if isinstance(content, Rejected) else Rejected("record", reason)
-        return
-    for domain, records in content.items():
-        if not isinstance(records, list):
-            wrong = Rejected(domain, f"wanted a list of records, received {shown(records)}")
-            yield f"{file.name}:{domain}", wrong
-            continue
-        for number, record in enumerate(records):
-            yield f"{file.name}:{domain}[{number}]", record
-
-
-def _parse(text: bytes) -> Any:
-    try:
-        return json.loads(text.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        return Rejected("record", f"not JSON ({error}): {shown(text[:80])}")
+    pair_id: Text
+    fig_caption: Text
+    image: Annotated[Any, BeforeValidator(lambda value: _image_of(value))] = None
+    in_text_mention: Annotated[list[str], BeforeValidator(lambda value: mentions_of(value))] = (
+        Field(default=[])
+    )
+    domain: Annotated[list[str], BeforeValidator(lambda value: modalities_of(value))] = Field(
+        default=[]
+    )
 
 
 class _Reader:
     """Collects the rows of `figures` and `figures_rejected` of one figure set."""
 
-    def __init__(self, set_name: str, folder: Path, relative_to: Path | None) -> None:
+    def __init__(
+        self, set_name: str, folder: Path, relative_to: Path | None, embedded: Path
+    ) -> None:
         self.set_name = set_name
+        self.embedded = embedded
         self.folder = folder
         self.relative_to = relative_to
         self.figures: list[dict] = []
@@ -178,8 +161,6 @@ class _Reader:
 
     def read(self, place: str, record: Any) -> None:
         try:
-            if isinstance(record, Rejected):
-                raise record
             row = self._row(place, record)
         except Rejected as wrong:
             where = {"source": self.set_name, "place": place}
@@ -189,27 +170,20 @@ class _Reader:
             self.figures.append(row)
 
     def _row(self, place: str, record: Any) -> dict:
-        if not isinstance(record, dict):
-            raise Rejected("record", f"wanted an object, received {shown(record)}")
-        check_unicode(record)
-        figure_id = required_text(record, "pair_id")
+        found = checked(_FigureRecord, record)
+        figure_id = found.pair_id
         if figure_id in self._places:
             first = self._places[figure_id]
             raise Rejected("pair_id", f"{figure_id!r} was already read from {first}")
         stated = _stated_source(record)
-        text = {
-            "caption": required_text(record, "fig_caption"),
-            "mentions": mentions_of(record.get("in_text_mention")),
-            "modalities": modalities_of(record.get("domain")),
-        }
         group_id = _group_id(record, stated, figure_id)
-        image, pixels = open_with_pixels(
-            self.folder / _image_name(record, figure_id), inside=self.folder
-        )
+        image, pixels = self._opened(found.image, figure_id)
         return {
             "figure_id": figure_id,
             "image": self._image_column(image.path),
-            **text,
+            "caption": found.fig_caption,
+            "mentions": found.in_text_mention,
+            "modalities": found.domain,
             "group_id": group_id,
             "split": split_of(group_id),
             "sha256": image.sha256,
@@ -219,6 +193,16 @@ class _Reader:
             "credit": stated["credit"],
             **self._clearance(stated["licence"]),
         }
+
+    def _opened(self, image: str | dict | None, figure_id: str) -> tuple[FigureImage, Image.Image]:
+        if isinstance(image, dict):
+            return open_with_pixels(stored_image(image, self.embedded), inside=self.embedded)
+        name = image or f"{figure_id}.jpg"
+        folder = self.folder
+        if "\0" not in name and not (folder / name).is_file():
+            beside = folder.parent / name
+            folder = folder.parent if beside.is_file() else folder
+        return open_with_pixels(folder / name, inside=folder)
 
     def _image_column(self, path: Path) -> str:
         return path.relative_to(self.relative_to).as_posix() if self.relative_to else str(path)
@@ -238,45 +222,32 @@ def _load_phash() -> Callable[[Image.Image], ImageHash]:
     return phash
 
 
-def check_unicode(record: Mapping) -> None:
-    """JSON may spell half a surrogate pair, which no table and no hash can hold."""
-    try:
-        json.dumps(record, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        half = error.object[max(0, error.start - 20) : error.end]
-        raise Rejected("record", f"not Unicode text: {shown(half)}") from None
-    except RecursionError:
-        raise Rejected("record", "nested too deeply to be read") from None
-
-
-def required_text(record: Mapping, field: str) -> str:
-    """The text in `field`, stripped; raises `Rejected` where it is missing, blank or no text."""
-    value = record.get(field)
-    if not isinstance(value, str) or not value.strip():
-        received = f"received {shown(value)}" if field in record else "it is missing"
-        raise Rejected(field, f"wanted text, {received}")
-    return value.strip()
-
-
-def _image_name(record: Mapping, figure_id: str) -> str:
-    return f"{figure_id}.jpg" if record.get("image") is None else required_text(record, "image")
+def _image_of(value: Any) -> str | dict | None:
+    """A file's name, or {bytes, path} as datasets keep an image in Parquet."""
+    if value is None or isinstance(value, dict):
+        return value
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise Rejected("image", f"wanted a file's name, received {shown(value)}")
 
 
 def mentions_of(value: Any) -> list[str]:
-    """Tokens of each mention; LLaVA-Med writes one of empty tokens where there is none.
+    """The text of each mention; LLaVA-Med writes one of empty tokens where there is none.
 
     Raises:
-        Rejected: `value` is neither null nor a list of {tokens: text}.
+        Rejected: `value` is neither null, a text, nor a list of texts or {tokens: text}.
     """
-    wanted = "wanted a list of {tokens: text}, received "
     if value is None:
         return []
-    if not isinstance(value, list):
-        raise Rejected("in_text_mention", wanted + shown(value))
-    for mention in value:
-        if not isinstance(mention, dict) or not isinstance(mention.get("tokens"), str):
-            raise Rejected("in_text_mention", wanted + shown(mention))
-    return [tokens for mention in value if (tokens := mention["tokens"].strip())]
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        raise Rejected("in_text_mention", f"{_WANTED_MENTIONS}, received {shown(value)}")
+    texts = [one.get("tokens") if isinstance(one, dict) else one for one in value]
+    for text, mention in zip(texts, value, strict=True):
+        if not isinstance(text, str):
+            raise Rejected("in_text_mention", f"{_WANTED_MENTIONS}, received {shown(mention)}")
+    return [text.strip() for text in texts if text.strip()]
 
 
 def modalities_of(flags: Any) -> list[str]:

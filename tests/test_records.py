@@ -1,0 +1,190 @@
+"""Claims about the one reader: every format and encoding; one bad record is one rejected row."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pandas as pd
+import pytest
+
+from vital_lib.records import Rejected, UnreadableFile, read_records
+
+GOOD = [{"id": "a", "text": "one"}, {"id": "b", "text": "two\u2028lines\u0085of é"}]
+FIELDS = ("id", "text")
+
+
+def read(path, **how):
+    return list(read_records(path, **({"fields": FIELDS} | how)))
+
+
+def records(path, **how):
+    return [record for _, record in read(path, **how)]
+
+
+def lines(rows=GOOD, ascii_only=False) -> str:
+    return "".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows)
+
+
+FORMS = {
+    "lines.jsonl": lines(),
+    "lines under json.json": lines(),
+    "one line.jsonl": lines(GOOD[:1]),
+    "windows lines.jsonl": lines().replace("\n", "\r\n"),
+    "no name's ending": lines(),
+    "list.json": json.dumps(GOOD, ensure_ascii=False),
+    "list in lines.jsonl": json.dumps(GOOD, indent=1),
+    "list on one line.ndjson": json.dumps(GOOD),
+    "wrapped.json": json.dumps({"version": "1.0", "info": {"by": "me"}, "data": GOOD}),
+    "wrapped in lines.jsonl": json.dumps({"questions": GOOD}),
+    "wrapped twice.json": json.dumps({"data": {"test": GOOD}}),
+    "domains.json": json.dumps({"mri": GOOD[:1], "gross": GOOD[1:]}),
+    "by name.json": json.dumps({"r1": GOOD[0], "r2": GOOD[1]}),
+    "columns.json": json.dumps({"id": ["a", "b"], "text": [row["text"] for row in GOOD]}),
+    "pandas columns.json": pd.DataFrame(GOOD).to_json(),
+    "table.csv": pd.DataFrame(GOOD).to_csv(index=False),
+    "table with numbers.csv": pd.DataFrame(GOOD).to_csv(),
+    "table.tsv": pd.DataFrame(GOOD).to_csv(index=False, sep="\t"),
+    "semicolons.csv": pd.DataFrame(GOOD).to_csv(index=False, sep=";"),
+    "literals.py": f"# nothing is run\nfs = {GOOD!r}\n",
+}
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_in_every_unicode_encoding_gives_the_same_records(tmp_path, name, encoding):
+    (tmp_path / name).write_bytes(FORMS[name].encode(encoding))
+    found = records(tmp_path / name)
+    assert found == (GOOD[:1] if name.startswith("one line") else GOOD)
+
+
+def test_parquet_gives_the_same_records_and_nan_is_missing(tmp_path):
+    pd.DataFrame([*GOOD, {"id": "c"}]).assign(n=[1.0, None, 3.0]).to_parquet(tmp_path / "t.parquet")
+    found = records(tmp_path / "t.parquet")
+    assert [row["text"] for row in found] == [GOOD[0]["text"], GOOD[1]["text"], None]
+    assert [row["n"] for row in found] == [1.0, None, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.jsonl", '{"id": "a", "n": NaN, "deep": [NaN, {"m": NaN}]}\n'),
+        ("a.json", '[{"id": "a", "n": NaN, "deep": [NaN, {"m": NaN}]}]'),
+    ],
+)
+def test_nan_in_json_is_a_missing_value(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert records(tmp_path / name) == [{"id": "a", "n": None, "deep": [None, {"m": None}]}]
+
+
+def test_an_empty_cell_or_a_written_nan_is_missing_and_none_is_a_word(tmp_path):
+    (tmp_path / "a.csv").write_text("id,text\na,\nb,nan\nc,NaN\nd,None\n")
+    assert [row["text"] for row in records(tmp_path / "a.csv")] == [None, None, None, "None"]
+
+
+BAD = {
+    "lines.jsonl": (lines(GOOD[:1]) + '{"id": \n' + lines(GOOD[1:]), "lines.jsonl:2"),
+    "bytes.jsonl": (lines(GOOD[:1]) + '{"id": "caf\udce9"}\n' + lines(GOOD[1:]), "bytes.jsonl:2"),
+    "half.jsonl": (lines(GOOD[:1]) + '{"id": "\\ud83d"}\n' + lines(GOOD[1:]), "half.jsonl:2"),
+    "deep.jsonl": (lines(GOOD[:1]) + "[" * 100_000 + "\n" + lines(GOOD[1:]), "deep.jsonl:2"),
+    "lines.json": (lines(GOOD[:1]) + '{"id": \n' + lines(GOOD[1:]), "lines.json:2"),
+    "list.json": (json.dumps(GOOD[:1])[:-1] + ',\n{"id": oops, "x": {}},\n'
+                  + json.dumps(GOOD[1:])[1:], "list.json:2"),
+    "comma.json": (json.dumps([GOOD[0], {"id": "x", "text": "y"}, GOOD[1]], indent=1).replace(
+        '"x",', '"x"'), "comma.json:6"),
+    "domain.json": ('{"mri": ' + json.dumps(GOOD[:1])[:-1] + ', {"id" 3}], "gross": '
+                    + json.dumps(GOOD[1:]) + "}", "domain.json:1"),
+    "bytes.json": (json.dumps([GOOD[0], {"id": "café"}, GOOD[1]], ensure_ascii=False).replace(
+        "caf\u00e9", "caf\udce9"), "bytes.json[1]"),
+    "short.csv": ("id,text\na,one\nb\nb,two\u2028lines\u0085of é\n", "short.csv:3"),
+    "long.csv": ("id,text\na,one\nb,x,y\nb,two\u2028lines\u0085of é\n", "long.csv:3"),
+    "quote.csv": ('id,text\na,one\nx,"never closed\nb,two\u2028lines\u0085of é\n', "quote.csv:3"),
+    "swallow.csv": ('id,text\na,one\nx,"never\nb,"two\u2028lines\u0085of é"\n', "swallow.csv:3"),
+    "bytes.csv": ("id,text\na,one\nx,caf\udce9\nb,two\u2028lines\u0085of é\n", "bytes.csv:3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_one_bad_record_is_one_rejected_row_with_its_line(tmp_path, name):
+    text, place = BAD[name]
+    (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
+    found = read(tmp_path / name)
+    assert [record for _, record in found if not isinstance(record, Rejected)] == GOOD
+    assert [where for where, record in found if isinstance(record, Rejected)] == [place]
+    str([record for _, record in found]).encode()  # what is told can be stored and printed
+
+
+def test_a_cell_may_hold_several_lines_and_the_next_row_has_its_own_line(tmp_path):
+    (tmp_path / "a.csv").write_text('id,text\na,"one\ntwo"\nb\n')
+    found = read(tmp_path / "a.csv")
+    assert found[0][1] == {"id": "a", "text": "one\ntwo"}
+    assert found[1][0] == "a.csv:4" and isinstance(found[1][1], Rejected)
+
+
+def test_a_latin_1_file_is_told_with_line_byte_and_the_way_out(tmp_path):
+    (tmp_path / "a.csv").write_bytes("id,text\na,café\nb,tea\n".encode("latin-1"))
+    (place, wrong), (_, good) = read(tmp_path / "a.csv")
+    assert (place, good) == ("a.csv:2", {"id": "b", "text": "tea"})
+    assert "byte 0xe9" in wrong.reason and "save the file as UTF-8" in wrong.reason
+
+
+def test_a_list_that_was_cut_short_gives_what_is_whole_and_says_so(tmp_path):
+    (tmp_path / "cut.json").write_text(json.dumps(GOOD, indent=1)[:-20])
+    (_, first), (place, wrong), (_, end) = read(tmp_path / "cut.json")
+    assert first == GOOD[0] and isinstance(wrong, Rejected) and place == "cut.json:6"
+    assert "ends within its list" in end.reason
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b" \n\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xef\xbb\xbf \n"]
+)
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv", "a.parquet", "a.txt"])
+def test_an_empty_file_is_an_error_that_says_so(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UnreadableFile, match=f"{name} is empty"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.xlsx", b"PK\x03\x04abc", "save the sheet as CSV"),
+        ("a.jsonl.gz", b"\x1f\x8b\x08abc", "compressed"),
+        ("a.parquet", b"PAR1 and no more", "no whole Parquet file"),
+        ("a.py", b"import os\nfs = [os.getcwd()]\n", "no list of literals"),
+        ("a.py", b"a = 1\n", "assigns 0 lists"),
+        ("a.json", b"\xff\xfe{\0\"", "no whole utf-16"),
+    ],
+)  # fmt: skip
+def test_what_is_not_read_is_refused_with_its_name_and_the_way_out(tmp_path, name, content, reason):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UnreadableFile, match=f"{name} .*{reason}"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_of_plain_values_is_read_without_being_loaded(tmp_path, protocol):
+    plain = [*GOOD, {"id": "c", "n": -7, "x": 0.5, "label": {"yes": 1}, "t": (1, 2), "no": None},
+             {"id": "d", "big": 2**70, "on": True, "list": [], "long": "x" * 300}]  # fmt: skip
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(plain, protocol=protocol))
+    assert records(tmp_path / "a.pkl") == plain
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path, protocol):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "run"), "w"))
+
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps([Evil()], protocol=protocol))
+    with pytest.raises(UnreadableFile, match="a pickle may run code"):
+        read(tmp_path / "a.pkl")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", [b"\x80", b"\x80\x04", b"\x80\x04K", b"a", b"(", b".", b"I1\n"])
+def test_a_damaged_pickle_is_refused(tmp_path, content):
+    (tmp_path / "a.pkl").write_bytes(content)
+    with pytest.raises(UnreadableFile):
+        read(tmp_path / "a.pkl")

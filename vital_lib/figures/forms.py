@@ -1,0 +1,131 @@
+"""Records of other figure sets in LLaVA-Med's words: MedICaT's, ROCO's, and tables of one's own.
+
+Knows fields and file names, and opens no image.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vital_lib.records import Rejected, read_records
+
+FIELDS = frozenset(
+    {
+        *("pair_id", "figure_id", "fig_caption", "caption", "image", "imgs", "file_name"),
+        *("pdf_hash", "s2_caption", "roco_id", "in_text_mention", "mentions", "domain"),
+    }
+)
+"""Names by which an object is known to be a record, not what wraps a list of records."""
+
+_FILES = ("figures.jsonl", "figures.json", "figures.csv", "figures.parquet", "captions.txt")
+_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+_NAMES = {
+    "pair_id": ("pair_id", "figure_id", "roco_id", "image_id", "id"),
+    "fig_caption": ("fig_caption", "caption", "text"),
+    "image": ("image", "imgs", "image_name", "img_name", "file_name", "name"),
+    "in_text_mention": ("in_text_mention", "mentions"),
+}
+_ROCO_COLUMNS = ("roco_id", "caption")
+
+
+def figure_files(source: Path) -> list[Path]:
+    """The files whose records make the figure set `source`, a file or a folder.
+
+    A folder's are `figures` in any format, ROCO's `captions.txt`, its only table, or its Parquet
+    parts (also in `data/`).
+
+    Raises:
+        FileNotFoundError: there is none; the message says what was looked for.
+    """
+    if source.is_file():
+        return [source]
+    named = [source / name for name in _FILES if (source / name).is_file()]
+    if named:
+        return named[:1]
+    tables = [path for path in sorted(source.glob("*")) if path.suffix in _ENDINGS]
+    parts = sorted([*source.glob("*.parquet"), *source.glob("data/*.parquet")])
+    if parts or len(tables) == 1:
+        return parts or tables
+    raise FileNotFoundError(
+        f"no figure set at {str(source)!r}: give 'clinic', a folder with figures.jsonl and images/ "
+        f"(or one of {', '.join(_FILES[1:])}, or one table alone), or a .jsonl, .json, .csv or "
+        ".parquet file in the caption schema of LLaVA-Med, MedICaT or ROCO"
+    )
+
+
+def figure_records(file: Path) -> Iterator[tuple[str, Any]]:
+    """The records of a file with their places, each in LLaVA-Med's words where it is known.
+
+    Of MedICaT: `pdf_hash`, `fig_uri`, `s2_caption` (or `s2orc_caption`), `s2orc_references`,
+    `oa_info` (doi_url, license); the image is `<pdf_hash>_<fig_uri>`. Of ROCO: `captions.txt` (id
+    and caption between tabs) with the image and the licence from `licences.txt` beside it, or a
+    table with ID and Caption. Other names of the same things are read too, whatever their case:
+    figure_id, caption, file_name, mentions.
+    """
+    images: Mapping[str, Mapping[str, str]] = {}
+    roco = file.name.startswith("captions") and file.suffix == ".txt"
+    if roco and (file.parent / "licences.txt").is_file():
+        rows = read_records(file.parent / "licences.txt")
+        images = {row.get("ROCO_ID"): row for _, row in rows if isinstance(row, Mapping)}
+    columns = _ROCO_COLUMNS if roco else None
+    for place, record in read_records(file, fields=FIELDS, columns=columns):
+        if isinstance(record, Rejected) or not isinstance(record, Mapping):
+            yield place, record
+        elif "pdf_hash" in record:
+            yield place, _of_medicat(record)
+        else:
+            yield place, _renamed(record, images)
+
+
+def _of_medicat(record: Mapping[str, Any]) -> dict[str, Any]:
+    image = f"{record.get('pdf_hash')}_{record.get('fig_uri')}"
+    open_access = record.get("oa_info") or {}
+    licence = (open_access.get("oa") or {}).get("license")
+    address = open_access.get("doi_url") or open_access.get("doi")
+    return {
+        "pair_id": Path(image).stem,
+        "image": image,
+        "fig_caption": record.get("s2_caption") or record.get("s2orc_caption"),
+        "in_text_mention": record.get("s2orc_references"),
+        "group_id": open_access.get("doi") or record.get("pdf_hash"),
+        "source": {"name": "MedICaT", "url": address, "licence": licence},
+    }
+
+
+def _renamed(record: Mapping[str, Any], images: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    given = {str(name).strip().lower(): value for name, value in record.items()}
+    found = dict(record)
+    for name, others in _NAMES.items():
+        if name not in found:
+            known = next((other for other in others if given.get(other) is not None), None)
+            if known is not None:
+                found[name] = given[known]
+    if "domain" not in found and isinstance(named := of_cell(given.get("modalities")), list):
+        found["domain"] = {str(name): True for name in named}  # as in our own table of figures
+    for name in ("in_text_mention", "domain", "source"):
+        if name in found:
+            found[name] = of_cell(found[name])
+    licences = images.get(found.get("pair_id"))
+    if licences:
+        image = licences.get("PMC_ID")
+        article = str(image).partition("_")[0]
+        address = f"https://pmc.ncbi.nlm.nih.gov/articles/{article}/"
+        source = {"name": "ROCO", "url": address, "licence": licences.get("CC")}
+        found |= {"image": image, "source": source}
+    return found
+
+
+def of_cell(value: Any) -> Any:
+    """What a cell holds that was written as a list or an object; other texts as they are."""
+    if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
+        return value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(value)
+        except (ValueError, SyntaxError, RecursionError):
+            continue
+    return value

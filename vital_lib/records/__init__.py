@@ -1,0 +1,31 @@
+"""Files of records: one reader for every stage (``reading``), one check of a record (``check``).
+
+Figures, benchmarks, demonstrations and labels are read from JSON, JSON Lines, CSV and Parquet by
+``read_records``; ``checked`` makes a pydantic model of a record, or says which field is wrong. The
+package knows nothing of what the records are about.
+"""
+
+from vital_lib.records.check import (
+    Record,
+    Rejected,
+    Text,
+    checked,
+    rejected_rows,
+    required_text,
+    shown,
+    without_image_tag,
+)
+from vital_lib.records.reading import UnreadableFile, read_records
+
+__all__ = [
+    "Record",
+    "Rejected",
+    "Text",
+    "UnreadableFile",
+    "checked",
+    "read_records",
+    "rejected_rows",
+    "required_text",
+    "shown",
+    "without_image_tag",
+]

@@ -1,0 +1,108 @@
+"""One record against what a reader wants of it: a pydantic model, or the field that is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+IMAGE_TAG = "<image>"
+"""Stands in LLaVA's texts where the image goes."""
+
+
+class Rejected(ValueError):
+    """A record that cannot be used: which `field` is wrong, and the `reason`."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class Record(BaseModel):
+    """What the models of records share: other fields of a record are passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+
+_Checked = TypeVar("_Checked", bound=Record)
+
+
+def shown(value: Any) -> str:
+    """The value received, short enough for a table cell."""
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def checked(model: type[_Checked], record: Any) -> _Checked:
+    """`record` as `model`.
+
+    Raises:
+        Rejected: it is no object, or a field of it is missing or not of its type; the reason shows
+            the value received. A `Rejected` in place of a record is raised as it is.
+    """
+    if isinstance(record, Rejected):
+        raise record
+    if not isinstance(record, Mapping):
+        raise Rejected("record", f"wanted an object, received {shown(record)}")
+    try:
+        return model.model_validate(record)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, Rejected):
+        raise cause
+    field = ".".join(part for part in first["loc"] if isinstance(part, str)) or "record"
+    if first["type"] == "missing":
+        raise Rejected(field, "wanted text, it is missing")
+    wanted = str(cause) if cause else first["msg"][0].lower() + first["msg"][1:]
+    raise Rejected(field, f"{wanted}, received {shown(first['input'])}")
+
+
+def rejected_rows(rejected: list[tuple[str, Rejected]]) -> list[dict[str, str]]:
+    """Each as {place, field, reason}, the columns of a table of what could not be read."""
+    return [{"place": place, "field": w.field, "reason": w.reason} for place, w in rejected]
+
+
+def required_text(record: Mapping, field: str) -> str:
+    """The text in `field`, stripped; raises `Rejected` where it is missing, blank or no text."""
+    value = record.get(field)
+    if not isinstance(value, str) or not value.strip():
+        received = f"received {shown(value)}" if field in record else "it is missing"
+        raise Rejected(field, f"wanted text, {received}")
+    return value.strip()
+
+
+def without_image_tag(text: str) -> str:
+    """The text without LLaVA's "<image>", stripped: empty where it held nothing else."""
+    return text.replace(IMAGE_TAG, "").strip()
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("wanted text")
+    return value.strip()
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+"""Text that is not blank, stripped."""
+
+
+def stored_image(image: Mapping[str, Any], folder: Path) -> Path:
+    """The image of a Parquet file, {bytes, path}, as a file of `folder` named by its content.
+
+    Raises:
+        Rejected: it holds no bytes.
+    """
+    content = image.get("bytes")
+    if not isinstance(content, bytes) or not content:
+        raise Rejected("image", f"wanted an image's bytes, received {shown(image)}")
+    suffix = Path(str(image.get("path") or "")).suffix or ".img"
+    file = folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return file.resolve()

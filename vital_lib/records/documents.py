@@ -1,0 +1,139 @@
+"""Records in JSON: a list, what wraps it, JSON Lines, and what is left of a document that broke."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from vital_lib.records.check import Rejected, shown
+
+_LINE = re.compile(r"\r\n|\r|\n")  # not str.splitlines, which also ends lines at U+2028 and others
+_FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:')
+_BETWEEN = re.compile(r'(?:[\s,\]}]|"(?:[^"\\]|\\.)*"\s*:\s*\[)+')
+_DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN is a missing value
+
+
+def json_records(text: str, name: str, fields: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """The records of a JSON document or of JSON lines, told apart by the content."""
+    whole, error = _parsed(text)
+    if error is None:
+        line = 1 + text[: len(text) - len(text.lstrip())].count("\n")
+        yield from unwrapped(whole, name, fields, single=f"{name}:{line}")
+        return
+    lines = [(n, line) for n, line in enumerate(_LINE.split(text), start=1) if line.strip()]
+    parsed = [(n, line, *_parsed(line)) for n, line in lines]
+    alone = sum(error is None for _, _, _, error in parsed)
+    named_lines = name.endswith(("l", ".ndjson")) and not text.lstrip().startswith("[")
+    if 2 * alone < len(lines) and not named_lines:
+        yield from _salvaged(text, name, error)
+        return
+    for n, line, value, error in parsed:
+        wrong = error and Rejected("record", f"not JSON ({error}): {shown(line.strip()[:80])}")
+        yield f"{name}:{n}", wrong or value
+
+
+def _parsed(text: str) -> tuple[Any, Exception | None]:
+    try:
+        return _DECODER.decode(text.strip("\ufeff \t\r\n")), None
+    except (ValueError, RecursionError) as error:
+        return None, error
+
+
+def unwrapped(
+    value: Any, name: str, fields: Collection[str], single: str | None = None
+) -> Iterator[tuple[str, Any]]:
+    """The records in what a document holds.
+
+    A list of records; an object of columns; an object of lists, one for each domain; an object with
+    one list, whose other fields tell of the list; an object of records. An object that has one of
+    `fields` is one record.
+    """
+    known = set(fields)
+    if isinstance(value, list):
+        yield from ((f"{name}[{n}]", record) for n, record in enumerate(value))
+    elif not isinstance(value, Mapping):
+        yield single or name, value
+    elif rows := _columns(value, known):
+        yield from ((f"{name}[{n}]", record) for n, record in enumerate(rows))
+    elif known & set(value) or not any(isinstance(one, list | dict) for one in value.values()):
+        yield single or name, value
+    else:
+        yield from _of_wrapper(value, name, known)
+
+
+def _of_wrapper(value: Mapping, name: str, known: set[str]) -> Iterator[tuple[str, Any]]:
+    lists = [key for key, one in value.items() if isinstance(one, list)]
+    objects = [key for key, one in value.items() if isinstance(one, Mapping)]
+    for key, one in value.items():
+        if isinstance(one, list):
+            yield from ((f"{name}:{key}[{n}]", record) for n, record in enumerate(one))
+        elif len(lists) > 1:
+            reason = f"wanted a list of records, received {shown(one)}"
+            yield f"{name}:{key}", Rejected(key, reason)
+        elif not lists and isinstance(one, Mapping):
+            holds_records = len(objects) == 1 and not known & set(one)
+            inside = unwrapped(one, f"{name}:{key}", known) if holds_records else ()
+            yield from inside or [(f"{name}:{key}", one)]
+
+
+def _columns(value: Mapping, known: set[str]) -> list[dict]:
+    """Rows of an object of columns, as pandas and datasets write a table; none where it is none."""
+    columns = list(value.values())
+    if len(columns) < 2 or not known & set(value):
+        return []
+    for kind, places in ((list, lambda column: range(len(column))), (dict, list)):
+        if all(isinstance(column, kind) for column in columns):
+            first = places(columns[0])
+            if all(list(places(column)) == list(first) for column in columns):
+                return [{key: column[n] for key, column in value.items()} for n in first]
+    return []
+
+
+def _salvaged(text: str, name: str, error: Exception) -> Iterator[tuple[str, Any]]:
+    """The records of a document that is no JSON as a whole; each place of error is one `Rejected`.
+
+    Records are told apart by the name of their first field: where one cannot be read, the next
+    begins with that name again.
+    """
+    line_of = _line_counter(text)
+    place = max(text.find("["), 0)
+    first = _FIRST_KEY.search(text, place)
+    if first is None or text[place] != "[":
+        at = getattr(error, "pos", 0)
+        yield (
+            f"{name}:{line_of(at)}",
+            Rejected("record", f"not JSON ({error}): {shown(text[:80])}"),
+        )
+        return
+    begins = re.compile(r"\{\s*" + re.escape(first[1]) + r"\s*:")
+    place += 1
+    while place < len(text):
+        between = _BETWEEN.match(text, place)
+        place = between.end() if between else place
+        if place >= len(text):
+            break
+        where = f"{name}:{line_of(place)}"
+        try:
+            value, place = _DECODER.raw_decode(text, place)
+            yield where, value
+        except (ValueError, RecursionError) as wrong:
+            received = shown(text[place : place + 80])
+            yield where, Rejected("record", f"not JSON ({wrong}): {received}")
+            following = begins.search(text, place + 1)
+            place = following.start() if following else len(text)
+    if not text.rstrip().endswith(("]", "}")):
+        yield f"{name}:{line_of(len(text))}", Rejected("record", "the file ends within its list")
+
+
+def _line_counter(text: str) -> Callable[[int], int]:
+    """From a position in `text`, which never goes back, to its line."""
+    state = [0, 1]
+
+    def line_of(position: int) -> int:
+        state[1] += text.count("\n", state[0], position)
+        state[0] = max(position, state[0])
+        return state[1]
+
+    return line_of
