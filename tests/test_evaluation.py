@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from PIL import Image
 
 from vital_lib.evaluation import (
     BadQuestion,
+    NoImages,
     accuracy_metrics,
     answer_questions,
     chat_gain_metrics,
@@ -25,11 +28,13 @@ from vital_lib.evaluation import (
     pair_values,
     read_questions,
     read_yes_no,
+    reading_notes,
     relative_chat_gain,
     relative_scores,
     token_recall,
     win_rate_metrics,
     win_values,
+    with_images,
 )
 from vital_lib.figures import open_image
 from vital_lib.models import load_model
@@ -742,32 +747,211 @@ def test_llava_meds_chat_questions_are_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "field", "message"),
     [
-        ({"answer_type": "other"}, "record 2: kind 'other'; wanted open, closed, chat"),
-        ({"answer": None}, "record 2: reference is None"),
-        ({"answer": "  "}, "record 2: reference is '  '"),
-        ({"question": ["a"]}, r"record 2: question is \['a'\]"),
-        ({"image": "../../secret.png"}, "leaves the benchmark's folder"),
-        ({"image": "/etc/secret.png"}, "leaves the benchmark's folder"),
-        ({"question_id": "x0"}, "question_id 'x0' stands twice"),
+        ({"answer_type": "essay"}, "kind", "wanted open, closed, chat, received 'essay'"),
+        ({"answer": None}, "reference", "it is missing"),
+        ({"answer": "  "}, "reference", "received '  '"),
+        ({"answer": True}, "reference", "received True"),
+        ({"question": ["a"]}, "question", "received ['a']"),
+        ({"question": "<image>\n"}, "question", "received '<image>"),
+        ({"image": "../../secret.png"}, "image", "leaves the benchmark's folder"),
+        ({"image": "/etc/secret.png"}, "image", "leaves the benchmark's folder"),
+        ({"question_id": "x0"}, "question_id", "question_id 'x0' stands twice"),
     ],
 )
-def test_a_bad_record_is_named_with_its_value(tmp_path, change, message):
-    file = _write(tmp_path, "own.jsonl", [_record(0), _record(1, **change)])
+def test_a_bad_record_is_one_rejected_row_with_its_value(tmp_path, caplog, change, field, message):
+    records = [_record(0), _record(1, **change), _record(2)]
+    with caplog.at_level(logging.WARNING):
+        questions = read_questions(_write(tmp_path, "own.jsonl", records), run=tmp_path)
+    assert questions["question_id"].tolist() == ["x0", "x2"]
+    (wrong,) = questions.attrs["rejected"]
+    assert (wrong["place"], wrong["field"]) == ("own.jsonl:2", field)
+    assert message in wrong["reason"]
+    assert "1 of 3 records are no questions" in caplog.text
+    assert "1 of 3" in reading_notes(questions)["what"][0]
+
+
+def test_a_broken_line_is_one_rejected_row(tmp_path):
+    text = json.dumps(_record(0)) + '\n{"question_id":\n' + json.dumps(_record(2))
+    (tmp_path / "own.jsonl").write_text(text)
+    questions = read_questions(tmp_path / "own.jsonl", run=tmp_path)
+    assert questions["question_id"].tolist() == ["x0", "x2"]
+    assert [row["place"] for row in questions.attrs["rejected"]] == ["own.jsonl:2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "own.jsonl is empty"), ("[]", "holds no records"), ("{}", r"0 of 1 .*own\.jsonl:1")],
+)
+def test_a_file_without_a_question_says_so(tmp_path, text, message):
+    (tmp_path / "own.jsonl").write_text(text)
     with pytest.raises(BadQuestion, match=message):
-        read_questions(file, run=tmp_path)
-
-
-def test_a_broken_line_is_named(tmp_path):
-    (tmp_path / "own.jsonl").write_text(json.dumps(_record(0)) + '\n{"question_id":\n')
-    with pytest.raises(BadQuestion, match=r"own\.jsonl, line 2"):
         read_questions(tmp_path / "own.jsonl", run=tmp_path)
 
 
 def test_a_folder_without_a_benchmark_says_what_was_looked_for(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"vqa_rad_test\.jsonl"):
         read_questions(tmp_path, run=tmp_path)
+
+
+def _pictures(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4), len(name)).save(folder / name)
+
+
+@pytest.mark.parametrize("split", ["test", "train", "validation"])
+def test_slakes_three_splits_are_read_as_published(tmp_path, split):
+    name = "validate" if split == "validation" else split
+    record = {"img_id": 1, "img_name": "xmlab1/source.jpg", "question": "Is it a CT?",
+              "answer": "Yes", "q_lang": "en", "location": "Abdomen", "modality": "CT",
+              "answer_type": "CLOSED", "base_type": "vqa", "content_type": "Modality",
+              "triple": ["vhead", "_", "_"], "qid": 11_934}  # fmt: skip
+    chinese = {**record, "q_lang": "zh", "qid": 11_935}
+    _pictures(tmp_path / "Slake1.0", "imgs/xmlab1/source.jpg")
+    _write(tmp_path / "Slake1.0", f"{name}.json", [record, chinese])
+    questions = read_questions(tmp_path / "Slake1.0", run=tmp_path, split=split)
+    row = questions.iloc[0]
+    assert len(questions) == 1 and questions.attrs["other_languages"] == ["zh"]
+    assert (row.benchmark, row.question_id, row.kind) == ("SLAKE", "slake_11934", "closed")
+    assert row.image == str(tmp_path / "Slake1.0/imgs/xmlab1/source.jpg")
+    assert "1 of 2 records ask in another language" in reading_notes(questions)["what"][0]
+
+
+def test_pathvqas_pickles_are_read_as_published(tmp_path):
+    folder = tmp_path / "pvqa"
+    _pictures(folder, "images/test/test_0273.jpg")
+    rows = [
+        {"answer_type": kind, "img_id": "test_0273", "label": label, "question_id": number,
+         "question_type": "is", "sent": "Is it normal?"}
+        for number, kind, label in ((1, "yes/no", {"no": 1}), (2, "other", {"liver": 1}),
+                                    (3, "number", {}))
+    ]  # fmt: skip
+    (folder / "qas").mkdir()
+    (folder / "qas" / "test_vqa.pkl").write_bytes(pickle.dumps(rows))
+    questions = read_questions(folder, run=tmp_path)
+    assert questions["kind"].tolist() == ["closed", "open"]
+    assert questions["reference"].tolist() == ["no", "liver"]
+    assert questions["benchmark"].tolist() == ["PathVQA"] * 2
+    assert questions["image"].unique().tolist() == [str(folder / "images/test/test_0273.jpg")]
+    assert [row["field"] for row in questions.attrs["rejected"]] == ["reference"]
+    (folder / "qas" / "test").mkdir()
+    rows = [{"image": "test_0273", "question": f"Is it {k}?", "answer": a}
+            for k, a in enumerate(("yes", "a cyst"))]  # fmt: skip
+    (folder / "qas" / "test" / "test_qa.pkl").write_bytes(pickle.dumps(rows))
+    questions = read_questions(folder, run=tmp_path)
+    assert questions["kind"].tolist() == ["closed", "open"]
+    assert questions["image"].unique().tolist() == [str(folder / "images/test/test_0273.jpg")]
+
+
+@pytest.mark.parametrize("repository", ["path-vqa", "vqa-rad"])
+def test_a_benchmark_is_read_as_the_hub_keeps_it(tmp_path, repository):
+    """Parquet in parts, the images within; in the cache below snapshots/<revision>."""
+    folder = tmp_path / f"datasets--someone--{repository}" / "snapshots" / ("0f" * 20)
+    (folder / "data").mkdir(parents=True)
+    for part in range(2):
+        buffer = io.BytesIO()
+        Image.new("L", (4, 4), part).save(buffer, "PNG")
+        image = {"bytes": buffer.getvalue(), "path": None}
+        rows = [{"image": image, "question": f"Is it {part}?", "answer": "yes"},
+                {"image": image, "question": "What is it?", "answer": "a cyst"}]  # fmt: skip
+        frame = pd.DataFrame(rows)
+        frame.to_parquet(folder / "data" / f"test-0000{part}-of-00002-abc.parquet")
+        frame.to_parquet(folder / "data" / f"train-0000{part}-of-00002-abc.parquet")
+    run = tmp_path / "run"
+    questions = read_questions(folder, run=run)
+    name = {"path-vqa": "PathVQA", "vqa-rad": "VQA-RAD"}[repository]
+    assert questions["benchmark"].tolist() == [name] * 4
+    assert questions["kind"].tolist() == ["closed", "open"] * 2
+    assert questions["image"].nunique() == questions["group_id"].nunique() == 2
+    assert len(with_images(questions, Workspace(run).resolve)) == 4
+    assert Workspace(run).write("questions", questions) == 4
+
+
+@pytest.mark.parametrize("spelt", ["conversations", "conversatons"])
+def test_llava_meds_form_of_the_three_is_read(tmp_path, spelt):
+    said = [{"from": "human", "value": "<image>\nIs it?"}, {"from": "gpt", "value": "no"}]
+    records = [
+        {"id": 7, "image": "a.jpg", spelt: said, "answer_type": "CLOSED"},
+        {"id": 8, "image": "a.jpg", spelt: [*said, *said[:1], {"from": "gpt", "value": "left"}]},
+        {"id": 9, "image": "a.jpg", spelt: said[:1]},
+    ]
+    _write(tmp_path / "data_RAD", "test.json", records)
+    questions = read_questions(tmp_path / "data_RAD", run=tmp_path)
+    assert questions["question_id"].tolist() == ["data_rad_7", "8-r2"]
+    assert questions["kind"].tolist() == ["closed", "open"]
+    assert questions["question"].tolist() == ["Is it?"] * 2
+    assert questions.attrs["repeated"] == {"data_rad_7": 2}
+    assert [row["field"] for row in questions.attrs["rejected"]] == ["conversations"]
+
+
+def test_llavas_questions_find_their_answers_in_the_file_beside(tmp_path):
+    _write(tmp_path, "qa90_questions.jsonl", [
+        {"question_id": k, "image": "a.jpg", "text": f"What {k}?", "category": "conv"}
+        for k in range(3)])  # fmt: skip
+    _write(tmp_path, "qa90_gpt4_answer.jsonl", [
+        {"question_id": k, "text": f"Answer {k}.", "answer_id": f"x{k}", "model_id": "gpt4"}
+        for k in (1, 0)])  # fmt: skip
+    questions = read_questions(tmp_path, run=tmp_path)
+    assert questions["reference"].tolist() == ["Answer 0.", "Answer 1."]
+    assert questions["kind"].tolist() == ["chat"] * 2
+    assert questions["question_type"].tolist() == ["conv"] * 2
+    assert [row["field"] for row in questions.attrs["rejected"]] == ["reference"]
+
+
+def test_llava_meds_chat_set_comes_with_its_captions(tmp_path):
+    record = {"question_id": 0, "image": "1_F3.jpg", "pair_id": "1_F3", "text": "Which?\n<image>",
+              "gpt4_answer": "It is X.", "type": "detail", "fig_caption": "A cyst. ",
+              "in_text_mention": [], "domain": {"mri": True}, "fig_label": "Fig. 3"}  # fmt: skip
+    _write(tmp_path, "llava_med_eval_qa50_fig_captions.json", {"mri": [record]})
+    _write(tmp_path, "llava_med_eval_qa50_qa.jsonl", [record])
+    questions = read_questions(tmp_path, run=tmp_path)
+    assert questions["benchmark"].tolist() == ["LLaVA-Med chat"]
+    assert list(questions.attrs["captions"].values()) == ["A cyst."]
+
+
+def test_a_table_of_ones_own_may_be_csv(tmp_path):
+    (tmp_path / "wards.csv").write_text(
+        "Question,Answer,Image\nHow many?,2.0,i0.png\nWhere?,nan,i0.png\nIs it?,Yes.,i0.png\n"
+    )
+    questions = read_questions(tmp_path / "wards.csv", run=tmp_path)
+    assert questions["question_id"].tolist() == ["wards_1", "wards_3"]
+    assert questions["kind"].tolist() == ["open", "closed"]
+    assert questions["benchmark"].tolist() == ["wards"] * 2
+    assert [row["place"] for row in questions.attrs["rejected"]] == ["wards.csv:3"]
+
+
+@pytest.mark.parametrize(
+    "name", ["test.json", "data/test.json", "questions.json", "qas/train.json"]
+)
+def test_a_benchmark_is_called_by_its_folder_where_its_file_says_nothing(tmp_path, name):
+    file = tmp_path / "thorax" / name
+    file.parent.mkdir(parents=True)
+    questions = read_questions(_write(file.parent, file.name, [_record(0)]), run=tmp_path)
+    assert questions["benchmark"].tolist() == ["thorax"]
+
+
+def test_missing_images_are_counted_before_a_model_is_asked(tmp_path, caplog):
+    _pictures(tmp_path, "i0.png")
+    (tmp_path / "i2.png").write_bytes(b"no image")
+    records = [_record(0), _record(1), _record(2), _record(3, image="i1.png", question="Or?")]
+    with caplog.at_level(logging.WARNING):
+        questions = read_questions(_write(tmp_path, "own.jsonl", records), run=tmp_path)
+        asked = with_images(questions, Workspace(tmp_path).resolve)
+    assert "1 of 3 images are missing: 2 of 4 questions cannot be asked" in caplog.text
+    assert asked["question_id"].tolist() == ["x0"]
+    assert [reason[:9] for reason in asked.attrs["images_left_out"].values()] == [
+        "no such i", "'i2.png' ",
+    ]  # fmt: skip
+    assert "2 of 3 images cannot be opened, 3 questions are left out" in caplog.text
+
+
+def test_a_benchmark_without_any_image_is_refused_in_one_line(tmp_path):
+    questions = read_questions(_write(tmp_path, "own.jsonl", [_record(0)]), run=tmp_path)
+    with pytest.raises(NoImages, match="1 of 1 images cannot be opened.*cannot be evaluated") as no:
+        with_images(questions, Workspace(tmp_path).resolve)
+    assert "\n" not in str(no.value)
 
 
 def test_a_renamed_image_is_still_an_overlap(tmp_path):

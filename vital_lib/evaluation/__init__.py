@@ -10,7 +10,14 @@ from vital_lib.evaluation.answering import (
     each_draw,
     load_and_answer,
 )
-from vital_lib.evaluation.benchmarks import BadQuestion, image_overlap, read_questions
+from vital_lib.evaluation.benchmarks import (
+    BadQuestion,
+    NoImages,
+    image_overlap,
+    read_questions,
+    reading_notes,
+    with_images,
+)
 from vital_lib.evaluation.metrics import (
     accuracy_metrics,
     chat_gain_metrics,
@@ -28,6 +35,7 @@ from vital_lib.evaluation.reading import closed_value, read_yes_no, token_recall
 __all__ = [
     "CONTROLS",
     "BadQuestion",
+    "NoImages",
     "accuracy_metrics",
     "answer_questions",
     "chat_gain_metrics",
@@ -41,9 +49,11 @@ __all__ = [
     "pair_values",
     "read_questions",
     "read_yes_no",
+    "reading_notes",
     "relative_chat_gain",
     "relative_scores",
     "token_recall",
     "win_rate_metrics",
     "win_values",
+    "with_images",
 ]

@@ -1,4 +1,4 @@
-"""Reads a benchmark's questions: the clinic's, VQA-RAD, SLAKE, LLaVA-Med's chat, or your own.
+"""Reads a benchmark's questions: the clinic's, published ones as they are published, or your own.
 
 The published files name the same things differently, leave blanks behind values and repeat
 questions; what comes out is rows of the table ``questions``. Knows nothing of models or answers.
@@ -7,68 +7,166 @@ questions; what comes out is rows of the table ``questions``. Knows nothing of m
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from vital_lib.evaluation._question import (
+    Question,
+    image_file,
+    kind_told_by,
+    question_id,
+    stated_modalities,
+)
+from vital_lib.evaluation.published import (
+    FIELDS,
+    answers_beside,
+    benchmark_files,
+    benchmark_name,
+    questions_in,
+)
+from vital_lib.figures import UnreadableImage, open_image
+from vital_lib.records import (
+    Rejected,
+    UnreadableFile,
+    checked,
+    read_records,
+    rejected_rows,
+)
+from vital_lib.records.check import stored_image
 from vital_lib.tables import empty_frame
 
 LOG = logging.getLogger(__name__)
-KINDS = ("open", "closed", "chat")
-
-_FILES = (
-    "vqa_rad_test.jsonl",
-    "vqa_rad_testset.json",
-    "original/vqa_rad_testset.json",
-    "test.json",  # SLAKE
-    "test.jsonl",
-    "benchmark.jsonl",
-    "llava_med_eval_qa50_qa.jsonl",
-)
-_IMAGE_FOLDERS = ("", "images", "imgs", "benchmark_images")
+_WITHIN = "benchmark_images"  # below the run: images that lay within a Parquet file
 
 
 class BadQuestion(ValueError):
-    """A record that is no question; the message names file, place, field and value."""
+    """A benchmark without one usable question; the message names file, place, field and value."""
+
+
+class NoImages(ValueError):
+    """Not one image of a benchmark can be opened."""
 
 
 def read_questions(
-    source: str | Path, *, run: str | Path, n: int | None = None, seed: int = 0
+    source: str | Path,
+    *,
+    run: str | Path,
+    n: int | None = None,
+    seed: int = 0,
+    split: str = "test",
 ) -> pd.DataFrame:
     """A benchmark's questions.
 
+    Read as published are VQA-RAD (its JSON, the hub's Parquet), SLAKE (`train.json`,
+    `validate.json`, `test.json`: the English questions), PathVQA (its pickles, whose plain values
+    are read without loading them; the hub's Parquet), LLaVA-Med's chat questions
+    (`llava_med_eval_qa50_qa.jsonl`), its form of the three (`conversations`, also spelt
+    `conversatons`), and LLaVA's question files with an answer file beside them. A table of one's
+    own has question, answer (or reference), image and perhaps answer_type (or kind: open, closed,
+    chat). Where no kind is stated, a reference that is yes or no makes a closed question.
+
     Args:
-        source: ``"clinic"`` (written with the run's figures); a folder such as VQA-RAD's, whose
-            test questions are read; or a .json or .jsonl file of records with question, answer
-            (or reference), image and answer_type (or kind: open, closed, chat).
-        run: the run's folder.
+        source: ``"clinic"`` (written with the run's figures); a folder such as VQA-RAD's; or a
+            .json, .jsonl, .csv, .parquet or .pkl file.
+        run: the run's folder. Images that lie within a Parquet file are written below it.
         n: only so many, chosen by hash: the same ones every time, fewer being among more.
         seed: of that choice.
+        split: of a folder: test, train or validation.
 
     Returns:
-        Rows of the table ``questions``. A question that stands more than once with the same image
-        and answer is kept once; how often it stood is in ``.attrs["repeated"]`` (question_id ->
-        times) and in the log.
+        Rows of the table ``questions``. The benchmark is called as its records, its file or its
+        folder say. In ``.attrs``: ``records`` (how many there were); ``rejected`` (place, field,
+        reason of each that is no question); ``other_languages`` (of each record
+        that was left out);
+        ``repeated`` (question_id -> how often it stood with the same image and answer: it is kept
+        once); ``images_missing`` (names of the images that are not there; their questions are
+        kept); ``captions`` (image -> what LLaVA-Med's files say of it). The log says the same.
 
     Raises:
         FileNotFoundError: no such benchmark; the message says what was looked for.
-        BadQuestion: a record lacks a field, has an unknown kind, or an id stands twice.
+        BadQuestion: not one record could be used.
     """
     if n is not None and n < 1:
         raise ValueError(f"n={n!r}: wanted at least 1, or None for all questions")
-    file = _find(source, Path(run))
-    root = Path(run) if source == "clinic" else None
-    rows = [
-        _question(record, file, f"{file.name}, record {place}", root)
-        for place, record in enumerate(_records(file), start=1)
-        if record.get("q_lang", "en") == "en"  # SLAKE asks everything in Chinese as well
-    ]
-    questions = _once(pd.DataFrame(rows, columns=list(empty_frame("questions"))), file)
-    return questions if n is None else _sampled(questions, n, seed)
+    clinic = source == "clinic"
+    files = [_clinic_file(Path(run))] if clinic else benchmark_files(Path(source), split)
+    reader = _Reader(Path(run), clinic)
+    try:
+        for file in files:
+            reader.read(file)
+    except UnreadableFile as error:
+        raise BadQuestion(str(error)) from None
+    questions = _once(reader.questions(str(source)))
+    questions = questions if n is None else _sampled(questions, n, seed)
+    questions.attrs |= {"images_missing": _missing(questions, Path(run))}
+    for note in reading_notes(questions).itertuples():
+        LOG.warning("%s: %s, such as %s", files[0].name, note.what, note.example)
+    return questions
+
+
+def reading_notes(questions: pd.DataFrame) -> pd.DataFrame:
+    """What is to be known of how questions were read: columns what (a sentence), example.
+
+    Empty where every record was read, none repeats and no image is missing.
+    """
+    attrs = questions.attrs
+    notes = []
+    if rejected := attrs.get("rejected", []):
+        first = " ".join(rejected[0].values())
+        notes.append((f"{len(rejected)} of {attrs['records']} records are no questions", first))
+    if others := attrs.get("other_languages", []):
+        told = f"{len(others)} of {attrs['records']} records ask in another language"
+        notes.append((told, others[0]))
+    if repeated := attrs.get("repeated", {}):
+        some = ", ".join(list(repeated)[:3])
+        notes.append((f"{len(repeated)} questions are repeated, each is kept once", some))
+    if missing := attrs.get("images_missing", []):
+        lost = questions["image"].isin(missing)
+        of = f"{len(missing)} of {questions['image'].nunique()} images"
+        told = f"{of} are missing: {lost.sum()} of {len(questions)} questions cannot be asked"
+        notes.append((told, missing[0]))
+    return pd.DataFrame(notes, columns=["what", "example"])
+
+
+def with_images(questions: pd.DataFrame, resolve: Callable[[str], Path]) -> pd.DataFrame:
+    """The questions whose image can be opened, to be asked of models.
+
+    Args:
+        questions: rows of the table questions.
+        resolve: from an `image` to its file (``Workspace.resolve``).
+
+    Returns:
+        The rows; ``.attrs["images_left_out"]`` holds image -> why it cannot be opened, and the log
+        counts them.
+
+    Raises:
+        NoImages: none can be opened.
+    """
+    left_out = {}
+    for image in questions["image"].unique():
+        try:
+            open_image(resolve(image))
+        except UnreadableImage as error:
+            left_out[image] = error.reason
+    kept = questions[~questions["image"].isin(left_out)].reset_index(drop=True)
+    count = f"{len(left_out)} of {questions['image'].nunique()} images"
+    if not len(kept):
+        first = next(iter(left_out.values()), "no question")
+        raise NoImages(
+            f"{count} cannot be opened ({first}): a benchmark without its images cannot be "
+            "evaluated; put them in images/ beside its questions"
+        )
+    if left_out:
+        lost = len(questions) - len(kept)
+        some = next(iter(left_out.values()))
+        LOG.warning("%s cannot be opened, %d questions are left out: %s", count, lost, some)
+    kept.attrs["images_left_out"] = left_out
+    return kept
 
 
 def image_overlap(
@@ -97,131 +195,127 @@ def image_overlap(
     }
 
 
-def _find(source: str | Path, run: Path) -> Path:
-    if source == "clinic":
-        file = run / "clinic" / "benchmark.jsonl"
-        if not file.is_file():
-            raise FileNotFoundError(f"no {file}: run notebooks/01_explore_figures.ipynb first")
-        return file
-    path = Path(source)
-    if path.is_file():
-        return path
-    found = next((path / name for name in _FILES if (path / name).is_file()), None)
-    if found is None:
-        raise FileNotFoundError(
-            f"benchmark {str(source)!r}: give 'clinic', a .json or .jsonl file, or a folder with "
-            f"one of {', '.join(_FILES)}"
+def _clinic_file(run: Path) -> Path:
+    file = run / "clinic" / "benchmark.jsonl"
+    if not file.is_file():
+        raise FileNotFoundError(f"no {file}: run notebooks/01_explore_figures.ipynb first")
+    return file
+
+
+@dataclass
+class _Reader:
+    """Collects the questions of a benchmark's files, and what was no question."""
+
+    run: Path
+    clinic: bool
+    rows: list[dict] = field(default_factory=list)
+    rejected: list[tuple[str, Rejected]] = field(default_factory=list)
+    records: int = 0
+    other_languages: list[str] = field(default_factory=list)
+    captions: dict[str, str] = field(default_factory=dict)
+    _places: dict[str, str] = field(default_factory=dict)
+
+    def read(self, file: Path) -> None:
+        answers = _Answers(file)
+        for place, record in read_records(file, fields=FIELDS):
+            self.records += 1
+            stated = record if isinstance(record, Mapping) else {}
+            if (language := str(stated.get("q_lang") or "en").lower()) != "en":
+                self.other_languages.append(language)  # SLAKE asks everything in Chinese as well
+                continue
+            for asked in questions_in(record):
+                try:
+                    self._add(answers.joined(asked), stated, file, place)
+                except Rejected as wrong:
+                    self.rejected.append((place, wrong))
+
+    def _add(self, asked: Any, record: Mapping[str, Any], file: Path, place: str) -> None:
+        found = checked(Question, asked)
+        name = benchmark_name(record, file)
+        own = question_id(found, name, file, self.records)
+        if own in self._places:
+            reason = f"question_id {own!r} stands twice, first in {self._places[own]}"
+            raise Rejected("question_id", reason)
+        image = self._image(found.image, file)
+        self._places[own] = place
+        stated = found.image if isinstance(found.image, str) else Path(image).name
+        pair = record.get("pair_id")  # LLaVA-Med: <article>_<figure>
+        group = found.group_id or (str(pair).rpartition("_")[0] if pair else None)
+        self.rows.append(
+            {
+                "question_id": own,
+                "benchmark": name,
+                "image": image,
+                "group_id": group
+                or Path(stated).with_suffix("").as_posix().removeprefix("images/"),
+                "modality": stated_modalities(record) or found.modality,
+                "kind": found.kind or kind_told_by(found),
+                "question_type": found.question_type,
+                "question": found.question,
+                "reference": found.reference,
+            }
         )
-    return found
+        if isinstance(caption := record.get("fig_caption"), str) and caption.strip():
+            self.captions[image] = caption.strip()
+
+    def _image(self, image: str | dict, file: Path) -> str:
+        if isinstance(image, dict):
+            return f"{_WITHIN}/{stored_image(image, self.run / _WITHIN).name}"
+        return image if self.clinic else str(image_file(image, file))
+
+    def questions(self, source: str) -> pd.DataFrame:
+        if not self.rows:
+            first = "; ".join(f"{place}: {wrong}" for place, wrong in self.rejected[:3])
+            others = self.other_languages and f"{len(self.other_languages)} ask in another language"
+            told = first or others or "the file holds no records"
+            raise BadQuestion(f"0 of {self.records} records of {source!r} are questions; {told}")
+        frame = pd.DataFrame(self.rows, columns=list(empty_frame("questions")))
+        frame.attrs = {
+            "records": self.records,
+            "rejected": rejected_rows(self.rejected),
+            "other_languages": self.other_languages,
+            "captions": self.captions,
+        }
+        return frame
 
 
-def _records(file: Path) -> Iterator[Mapping[str, Any]]:
-    text = file.read_text(encoding="utf-8")
-    if file.suffix == ".json":
-        yield from json.loads(text)
-        return
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BadQuestion(f"{file.name}, line {number}: {error}") from None
+class _Answers:
+    """The references of LLaVA's question files, which stand in a file of answers beside them."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._found: dict[str, Any] | None = None
+
+    def joined(self, asked: Any) -> Any:
+        """The question with its reference, where its own file states none."""
+        if not isinstance(asked, Mapping) or "reference" in asked or "question_id" not in asked:
+            return asked
+        if self._found is None:
+            self._found = dict(self._answers())
+        answer = self._found.get(str(asked["question_id"]))
+        return asked if answer is None else {"kind": "chat", **asked, "reference": answer}
+
+    def _answers(self) -> Iterator[tuple[str, Any]]:
+        for beside in answers_beside(self._file):
+            for _, record in read_records(beside, fields=("question_id",)):
+                if isinstance(record, Mapping):
+                    yield str(record.get("question_id")), record.get("text", record.get("answer"))
 
 
-def _question(
-    record: Mapping[str, Any], file: Path, place: str, root: Path | None
-) -> dict[str, str | None]:
-    """One record, by whichever of the published names it uses."""
-    image = _text(record, place, "image", "image_name", "img_name")
-    kind = (
-        "chat" if "gpt4_answer" in record else _text(record, place, "kind", "answer_type").lower()
-    )
-    if kind not in KINDS:
-        raise BadQuestion(f"{place}: kind {kind!r}; wanted {', '.join(KINDS)}")
-    pair = record.get("pair_id")  # LLaVA-Med: <article>_<figure>
-    group = record.get("group_id") or (str(pair).rpartition("_")[0] if pair else None)
-    question = _text(record, place, "question", "text").replace("<image>", "")
-    return {
-        "question_id": _id(record, file, place),
-        "benchmark": str(record.get("benchmark") or record.get("dataset") or _name(file)),
-        "image": image if root else str(_image_file(image, file, place)),
-        "group_id": str(group or Path(image).with_suffix("").as_posix().removeprefix("images/")),
-        "modality": _modality(record),
-        "kind": kind,
-        "question_type": _optional(record, "question_type", "type", "content_type"),
-        "question": question.strip(),
-        "reference": _text(record, place, "reference", "answer", "gpt4_answer"),
-    }
+def _missing(questions: pd.DataFrame, run: Path) -> list[str]:
+    images = questions["image"].unique()
+    return sorted(image for image in images if not (run / image).is_file())
 
 
-def _text(record: Mapping[str, Any], place: str, *names: str) -> str:
-    """The first of the fields that is there, as stripped text; numbers occur among answers."""
-    value = next((record[name] for name in names if name in record), None)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, str | int | float)
-        or not str(value).strip()
-    ):
-        raise BadQuestion(f"{place}: {names[0]} is {value!r}")
-    return str(value).strip()
-
-
-def _optional(record: Mapping[str, Any], *names: str) -> str | None:
-    return next((str(record[name]).strip() for name in names if record.get(name)), None)
-
-
-def _id(record: Mapping[str, Any], file: Path, place: str) -> str:
-    """The record's own id; VQA-RAD's and SLAKE's numbers get their benchmark's name before them."""
-    if "question_id" in record:
-        found = _text(record, place, "question_id")
-        return f"{file.stem}_{found}" if found.isdecimal() else found
-    return f"{_name(file).replace('-', '').lower()}_{_text(record, place, 'qid')}"
-
-
-def _name(file: Path) -> str:
-    return "VQA-RAD" if file.name.startswith("vqa_rad") else file.stem
-
-
-def _modality(record: Mapping[str, Any]) -> str | None:
-    """As stated: a name, or LLaVA-Med's flags, of which several may be set."""
-    flags = record.get("domain")
-    if isinstance(flags, Mapping):
-        return ", ".join(name for name, on in flags.items() if on) or None
-    return _optional(record, "modality")
-
-
-def _image_file(image: str, file: Path, place: str) -> Path:
-    """The image's absolute path: beside the file, or in an image folder beside it or above."""
-    roots = [file.parent, file.parent.parent] if file.parent.name == "original" else [file.parent]
-    inside = [
-        path
-        for root in (root.resolve() for root in roots)
-        for folder in _IMAGE_FOLDERS
-        if (path := (root / folder / image).resolve()).is_relative_to(root)
-    ]
-    if not inside:
-        raise BadQuestion(f"{place}: image {image!r} leaves the benchmark's folder")
-    return next((path for path in inside if path.is_file()), inside[0])
-
-
-def _once(questions: pd.DataFrame, file: Path) -> pd.DataFrame:
+def _once(questions: pd.DataFrame) -> pd.DataFrame:
     """Each question once, with a note of those that stood more often."""
-    if questions["question_id"].duplicated().any():
-        twice = questions["question_id"][questions["question_id"].duplicated()].iloc[0]
-        raise BadQuestion(f"{file.name}: question_id {twice!r} stands twice")
     keys = pd.Series([_key(row) for row in questions.itertuples()], dtype=object)
     times = keys.map(keys.value_counts())
     first = ~keys.duplicated()
     kept = questions[first.to_numpy(bool)].reset_index(drop=True)
     ids = questions["question_id"]
     repeated = {ids[k]: int(times[k]) for k in ids.index if first[k] and times[k] > 1}
-    if repeated:
-        some = ", ".join(list(repeated)[:3])
-        LOG.warning(
-            "%s: %d questions are repeated, such as %s; each is kept once",
-            file.name, len(repeated), some,
-        )  # fmt: skip
-    kept.attrs["repeated"] = repeated
+    kept.attrs = {**questions.attrs, "repeated": repeated}
     return kept
 
 
@@ -235,7 +329,7 @@ def _sampled(questions: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
         lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
     )
     chosen = questions.loc[sorted(drawn.sort_values().index[:n])].reset_index(drop=True)
-    repeated = questions.attrs["repeated"]
-    ids = set(chosen["question_id"])
-    chosen.attrs["repeated"] = {name: times for name, times in repeated.items() if name in ids}
+    repeated, ids = questions.attrs["repeated"], set(chosen["question_id"])
+    among = {name: times for name, times in repeated.items() if name in ids}
+    chosen.attrs = {**questions.attrs, "repeated": among}
     return chosen

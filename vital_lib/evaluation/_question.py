@@ -1,0 +1,127 @@
+"""One question of a benchmark: its fields checked, its id, its image's path.
+
+Reads one record at a time, in the words of ``published.NAMES``, and opens no image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os.path import normpath
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from vital_lib.evaluation.published import benchmark_root, says_nothing
+from vital_lib.records import Record, Rejected, shown, without_image_tag
+
+KINDS = ("open", "closed", "chat")
+
+_KIND_NAMES = {"yes/no": "closed", "other": "open", "number": "open"}  # PathVQA's
+_IMAGE_FOLDERS = ("", "images", "imgs", "benchmark_images", "images/test", "images/train",
+                  "images/val")  # fmt: skip
+_ENDINGS = ("", ".jpg", ".png", ".jpeg", ".tif")
+
+
+def _plain(value: Any) -> str:
+    """Text, or a number as people write it; LLaVA's mark of the image is no part of it."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("wanted text or a number")
+    text = without_image_tag(str(value))
+    if not text:
+        raise ValueError("wanted text or a number")
+    return text
+
+
+def _answer(value: Any) -> str:
+    """A reference answer; PathVQA keeps answers with their weights, of which the first is meant."""
+    if isinstance(value, Mapping):
+        value = max(value, key=value.get, default=None)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return _plain(value)
+
+
+def _image(value: Any) -> str | dict:
+    return value if isinstance(value, dict) else _plain(value)
+
+
+def _kind(value: Any) -> str:
+    text = str(value).strip().lower()
+    if (kind := _KIND_NAMES.get(text, text)) not in KINDS:
+        raise ValueError(f"wanted {', '.join(KINDS)}")
+    return kind
+
+
+def _optional(value: Any) -> str | None:
+    return str(value).strip() or None if isinstance(value, str | int | float) else None
+
+
+_Maybe = Annotated[str | None, BeforeValidator(_optional)]
+
+
+class Question(Record):
+    """One question, whatever its file calls its fields."""
+
+    image: Annotated[Any, BeforeValidator(_image)]
+    question: Annotated[str, BeforeValidator(_plain)]
+    reference: Annotated[str, BeforeValidator(_answer)]
+    kind: Annotated[str | None, BeforeValidator(_kind)] = None
+    question_id: Annotated[str | None, BeforeValidator(_plain)] = None
+    qid: Annotated[str | None, BeforeValidator(_plain)] = None
+    question_type: _Maybe = None
+    modality: _Maybe = None
+    group_id: _Maybe = None
+
+
+def question_id(found: Question, name: str, file: Path, number: int) -> str:
+    """The record's own id; a mere number gets its benchmark's name before it."""
+    short = "".join(letter for letter in name.lower() if letter.isalnum() or letter == "_")
+    if found.question_id is not None:
+        stem = short if says_nothing(file.stem) else file.stem
+        return f"{stem}_{found.question_id}" if found.question_id.isdecimal() else found.question_id
+    return f"{short}_{number if found.qid is None else found.qid}"
+
+
+def kind_told_by(found: Question) -> str:
+    """closed where the reference is a yes or a no, else open."""
+    closed = found.reference.strip(" .").lower() in ("yes", "no")
+    return "closed" if closed else "open"
+
+
+def stated_modalities(record: Mapping[str, Any]) -> str | None:
+    """LLaVA-Med's flags of modalities, of which several may be set."""
+    flags = record.get("domain")
+    if isinstance(flags, Mapping):
+        return ", ".join(name for name, on in flags.items() if on) or None
+    return None
+
+
+def unended(image: str) -> str:
+    """The image's name without its ending: the group of a figure that states none."""
+    return Path(image).with_suffix("").as_posix().removeprefix("images/")
+
+
+def image_file(image: str, file: Path) -> Path:
+    """The image's absolute path: beside the file, or in an image folder beside it or above.
+
+    The path may not leave the benchmark's folder, as it is written.
+    """
+    file = file.absolute()
+    root = benchmark_root(file)
+    if not Path(normpath(file.parent / image)).is_relative_to(root):
+        raise Rejected("image", f"{shown(image)} leaves the benchmark's folder")
+    folders = [folder for folder in file.parents if folder.is_relative_to(root)]
+    inside = [
+        path
+        for folder in folders
+        for below in _IMAGE_FOLDERS
+        if (path := Path(normpath(folder / below / image))).is_relative_to(root)
+    ]
+    ended = (path.with_name(path.name + end) for end in _ENDINGS for path in inside)
+    try:
+        return next((path for path in ended if path.is_file()), inside[0])
+    except (OSError, ValueError) as error:
+        raise Rejected("image", f"{shown(image)} is no usable path: {error}") from None
