@@ -99,12 +99,15 @@ _COUNTED = {
 }
 
 
+_UP_TO_DATE: Mapping[str, str] = {}
+
+
 def claims(
     metrics: Mapping[str, float],
     *,
     simulated: bool,
     stage: str = "",
-    stale: Mapping[str, str] | None = None,
+    stale: Mapping[str, str] | pd.Series = _UP_TO_DATE,
 ) -> pd.DataFrame:
     """Every claim that `metrics` can make.
 
@@ -126,7 +129,7 @@ def claims(
             said = claim_difference(claim.against, found, scale=claim.unit_points)
             measured = _marked(claim.measured) if simulated else claim.measured
             on, against = _measured_on(metrics, claim), claim.against
-            if old := (stale or {}).get(claim.metric):
+            if old := stale.get(claim.metric):
                 against, on = f"{against} (stale)", f"{on}; stale: {old}".removeprefix("; ")
             rows.append((claim.metric, measured, against, said, on, *ends))
     columns = ["metric", "measured", "against", "claim", "on", "estimate", "low", "high"]
