@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from vital_lib.evaluation.published import benchmark_root, says_nothing
+from vital_lib.figures import ImageFolder
 from vital_lib.records import Record, Rejected, shown, without_image_tag
 
 KINDS = ("open", "closed", "chat")
@@ -104,10 +105,10 @@ def unended(image: str) -> str:
     return Path(image).with_suffix("").as_posix().removeprefix("images/")
 
 
-def image_file(image: str, file: Path) -> Path:
+def image_file(image: str, file: Path, *, follow_links: bool = False) -> Path:
     """The image's absolute path: beside the file, or in an image folder beside it or above.
 
-    The path may not leave the benchmark's folder, as it is written.
+    The path may not leave the benchmark's folder, as it is written, nor by a link (`ImageFolder`).
     """
     file = file.absolute()
     root = benchmark_root(file)
@@ -122,6 +123,8 @@ def image_file(image: str, file: Path) -> Path:
     ]
     ended = (path.with_name(path.name + end) for end in _ENDINGS for path in inside)
     try:
-        return next((path for path in ended if path.is_file()), inside[0])
+        found = next((path for path in ended if path.is_file()), inside[0])
     except (OSError, ValueError) as error:
         raise Rejected("image", f"{shown(image)} is no usable path: {error}") from None
+    ImageFolder(root, "", follow_links, "benchmark's folder").check_links(found, image)
+    return found

@@ -21,7 +21,6 @@ from vital_lib.evaluation._question import (
     kind_told_by,
     question_id,
     stated_modalities,
-    unended,
 )
 from vital_lib.evaluation.published import (
     FIELDS,
@@ -30,7 +29,7 @@ from vital_lib.evaluation.published import (
     benchmark_name,
     questions_in,
 )
-from vital_lib.figures import UnreadableImage, open_image
+from vital_lib.figures import UnreadableImage, article_id, open_image
 from vital_lib.records import (
     Rejected,
     UnreadableFile,
@@ -60,6 +59,7 @@ def read_questions(
     n: int | None = None,
     seed: int = 0,
     split: str = "test",
+    follow_links: bool = False,
 ) -> pd.DataFrame:
     """A benchmark's questions.
 
@@ -78,6 +78,8 @@ def read_questions(
         n: only so many, chosen by hash: the same ones every time, fewer being among more.
         seed: of that choice.
         split: of a folder: test, train or validation.
+        follow_links: whether links from the images to files outside the benchmark are followed, as
+            for `figures.read_figures`.
 
     Returns:
         Rows of the table ``questions``. The benchmark is called as its records, its file or its
@@ -96,7 +98,7 @@ def read_questions(
         raise ValueError(f"n={n!r}: wanted at least 1, or None for all questions")
     clinic = source == "clinic"
     files = [_clinic_file(Path(run))] if clinic else benchmark_files(Path(source), split)
-    reader = _Reader(Path(run), clinic)
+    reader = _Reader(Path(run), clinic, follow_links)
     try:
         for file in files:
             reader.read(file)
@@ -209,6 +211,7 @@ class _Reader:
 
     run: Path
     clinic: bool
+    follow_links: bool = False
     rows: list[dict] = field(default_factory=list)
     rejected: list[tuple[str, Rejected]] = field(default_factory=list)
     records: int = 0
@@ -241,13 +244,15 @@ class _Reader:
         self._places[own] = place
         stated = found.image if isinstance(found.image, str) else Path(image).name
         pair = record.get("pair_id")  # LLaVA-Med: <article>_<figure>
-        group = found.group_id or (str(pair).rpartition("_")[0] if pair else None)
+        group = found.group_id or article_id(record, str(pair or stated))
+        group = group or (str(pair).rpartition("_")[0] if pair else None)
         self.rows.append(
             {
                 "question_id": own,
                 "benchmark": name,
                 "image": image,
-                "group_id": group or unended(stated),
+                "group_id": group
+                or Path(stated).with_suffix("").as_posix().removeprefix("images/"),
                 "modality": stated_modalities(record) or found.modality,
                 "kind": found.kind or kind_told_by(found),
                 "question_type": found.question_type,
@@ -261,7 +266,9 @@ class _Reader:
     def _image(self, image: str | dict, file: Path) -> str:
         if isinstance(image, dict):
             return f"{_WITHIN}/{stored_image(image, self.run / _WITHIN).name}"
-        return image if self.clinic else str(image_file(image, file))
+        return (
+            image if self.clinic else str(image_file(image, file, follow_links=self.follow_links))
+        )
 
     def questions(self, source: str) -> pd.DataFrame:
         if not self.rows:

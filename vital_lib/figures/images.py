@@ -16,8 +16,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from vital_lib.figures.folders import ImageFolder, UnreadableImage
+from vital_lib.figures.greys import upright_rgb
 from vital_lib.records import Rejected, shown
 
 MAX_PIXELS = 100_000_000
@@ -35,24 +37,29 @@ _DAMAGED = (
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 
+_DICOM = (
+    "is a DICOM file, which is not read here: save its pixels as PNG, in the window to be seen "
+    "(pydicom's apply_modality_lut and apply_windowing, or dcmj2pnm), without the patient's data"
+)
+_DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
+_DICOM_STARTS = (b"\x02\0\0\0", b"\x08\0\0\0", b"\x08\0\x05\0", b"\x08\0\x08\0", b"\x08\0\x16\0")
+
 _TOKEN = object()
-
-
-class UnreadableImage(Rejected):
-    """An image file that is missing, outside its folder, damaged, too large, or no image."""
 
 
 @dataclass(frozen=True)
 class FigureImage:
     """An image file that was checked: it decodes to the end, and these are its hash and size.
 
-    Made by `open_image` only. `width` and `height` are in pixels, as shown (EXIF applied).
+    Made by `open_image` only. `width` and `height` are in pixels, as shown (EXIF applied); `notes`
+    say what was changed to show it, such as the greys between which 16 bits were stretched.
     """
 
     path: Path
     sha256: str
     width: int
     height: int
+    notes: tuple[str, ...] = ()
     token: InitVar[object] = None
 
     def __post_init__(self, token: object) -> None:
@@ -63,12 +70,13 @@ class FigureImage:
         """The image as RGB without metadata, decoded afresh.
 
         Transparency is laid on white, EXIF orientation applied; 16-bit and floating-point greys
-        are stretched from their own minimum and maximum to 0..255, for want of a window.
+        are stretched to 0..255, for want of a window: between percentiles where a few pixels lie
+        far beyond the others. `notes` say between which.
 
         Raises:
             UnreadableImage: the file is not the one that was checked any more.
         """
-        sha256, image = _decode(self.path)
+        sha256, image, _ = _decode(self.path)
         if sha256 != self.sha256:
             raise UnreadableImage("image", f"{self.path.name!r} changed since it was opened")
         return image
@@ -82,18 +90,26 @@ class FigureImage:
         return buffer.getvalue()
 
 
-def open_image(path: str | Path, *, inside: Path | None = None) -> FigureImage:
+def open_image(
+    path: str | Path, *, inside: Path | None = None, follow_links: bool = False
+) -> FigureImage:
     """Check an image file by decoding it whole.
 
     Args:
         path: the file.
-        inside: a folder that the file must lie in, links followed.
+        inside: a folder that the file must lie in, as `path` is written and where its links end
+            (see `ImageFolder`).
+        follow_links: whether links may end outside `inside`.
 
     Raises:
         UnreadableImage: no such file, it leaves `inside`, it is not an image, it is truncated or
-            damaged, or its header states more than 100 million pixels (then it is not decoded).
+            damaged, it is DICOM, or its header states more than 100 million pixels (then it is not
+            decoded).
     """
-    return open_with_pixels(path, inside=inside)[0]
+    if inside is not None:
+        folder = ImageFolder(inside, follow_links=follow_links)
+        path = folder.find(str(path).removeprefix(f"{inside}/"))
+    return open_with_pixels(path)[0]
 
 
 def blank(image: FigureImage) -> Image.Image:
@@ -102,38 +118,35 @@ def blank(image: FigureImage) -> Image.Image:
     return Image.new("RGB", (image.width, image.height), (grey, grey, grey))
 
 
-def open_with_pixels(
-    path: str | Path, *, inside: Path | None = None
-) -> tuple[FigureImage, Image.Image]:
+def open_with_pixels(path: str | Path) -> tuple[FigureImage, Image.Image]:
     """As `open_image`, with the pixels beside it, so that a reader needs to decode only once."""
-    file = _locate(path, inside)
-    sha256, image = _decode(file)
-    return FigureImage(file, sha256, image.width, image.height, _TOKEN), image
+    file = _locate(path)
+    sha256, image, notes = _decode(file)
+    return FigureImage(file, sha256, image.width, image.height, notes, _TOKEN), image
 
 
-def _locate(path: str | Path, inside: Path | None) -> Path:
-    name = str(path).removeprefix(f"{inside}/")
+def _locate(path: str | Path) -> Path:
+    """`path` made absolute, the links of its folders resolved, its own name kept."""
+    name = Path(path).name
     try:
-        file = Path(path).resolve()
-        within = inside is None or file.is_relative_to(inside.resolve())
-        found = within and file.is_file()
+        file = Path(path).parent.resolve() / name
+        found = file.is_file()
         size = file.stat().st_size if found else 0
     except (OSError, ValueError, RuntimeError) as error:  # a null byte, too long, a loop of links
         raise UnreadableImage("image", f"{shown(name)} is no usable path: {error}") from None
-    if not within:
-        raise UnreadableImage("image", f"{shown(name)} leaves the image folder")
     if not found:
-        raise UnreadableImage("image", f"no such image file: {shown(Path(name).name)}")
+        raise UnreadableImage("image", f"no such image file: {shown(name)}")
     if size > MAX_BYTES:
-        raise UnreadableImage("image", f"{file.name!r} has {size:,} bytes, over {MAX_BYTES:,}")
+        raise UnreadableImage("image", f"{name!r} has {size:,} bytes, over {MAX_BYTES:,}")
     return file
 
 
-def _decode(file: Path) -> tuple[str, Image.Image]:
-    """SHA-256 of the file's bytes, and its first frame as upright RGB without metadata."""
+def _decode(file: Path) -> tuple[str, Image.Image, tuple[str, ...]]:
+    """SHA-256 of the file's bytes, its first frame as upright RGB without metadata, and notes."""
     content = _read(file)
     sha256 = hashlib.sha256(content).hexdigest()
-    return sha256, _upright(_Content(sha256, file.name, content)).copy()
+    image, notes = _upright(_Content(sha256, file.name, content))
+    return sha256, image.copy(), notes
 
 
 @dataclass(frozen=True)
@@ -146,21 +159,22 @@ class _Content:
 
 
 @lru_cache(maxsize=1)  # who opens an image mostly asks for its pixels next
-def _upright(content: _Content) -> Image.Image:
+def _upright(content: _Content) -> tuple[Image.Image, tuple[str, ...]]:
+    if content.data[128:132] == b"DICM":  # whatever stands before it, such as a TIFF's header
+        raise UnreadableImage("image", f"{content.name!r} {_DICOM}")
     try:
         image = _open_header(content.data)
         if image.width * image.height > MAX_PIXELS:
             size = f"{image.width:,} x {image.height:,} pixels"
             raise UnreadableImage("image", f"{content.name!r} has {size}, over {MAX_PIXELS:,}")
-        image.load()
-        upright = _as_rgb(ImageOps.exif_transpose(image))
+        upright, notes = upright_rgb(image)
     except Rejected:
         raise
     except _DAMAGED as error:
         why = _why_unreadable(content.name, content.data, error)
         raise UnreadableImage("image", why) from None
     upright.info = {}
-    return upright
+    return upright, notes
 
 
 def _read(file: Path) -> bytes:
@@ -183,23 +197,7 @@ def _why_unreadable(name: str, content: bytes, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f"{name!r} has over {MAX_PIXELS:,} pixels ({error})"
     if isinstance(error, UnidentifiedImageError):
+        if Path(name).suffix.lower() in _DICOM_SUFFIXES or content[:4] in _DICOM_STARTS:
+            return f"{name!r} {_DICOM} (it lacks the mark DICM)"
         return f"{name!r} is not an image: its {len(content):,} bytes start with {content[:8]!r}"
     return f"{name!r} cannot be decoded: {error or type(error).__name__}"
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return _stretched(image)
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def _stretched(image: Image.Image) -> Image.Image:
-    """Greys beyond 8 bits, from their own minimum and maximum to 0..255."""
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))  # (H, W)
-    low, high = values.min(), values.max()
-    scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(scaled.round().astype(np.uint8)).convert("RGB")

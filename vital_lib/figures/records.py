@@ -6,7 +6,7 @@ models or people.
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -17,7 +17,10 @@ import pandas as pd
 from PIL import Image
 from pydantic import BeforeValidator, Field
 
+from vital_lib.figures.articles import Article, article_of
+from vital_lib.figures.folders import ImageFolder, find_first
 from vital_lib.figures.forms import figure_files, figure_records
+from vital_lib.figures.groups import group_names, group_warnings, join_same_images, split_of
 from vital_lib.figures.images import FigureImage, open_image, open_with_pixels
 from vital_lib.records import Record, Rejected, Text, UnreadableFile, checked, shown
 from vital_lib.records.check import stored_image
@@ -26,6 +29,7 @@ from vital_lib.tables import TABLES, empty_frame
 if TYPE_CHECKING:
     from imagehash import ImageHash
 
+LOG = logging.getLogger(__name__)
 MODALITIES = ("chest_xray", "ct_scan", "mri", "histology", "gross")
 """The five modality flags of the caption schema; a figure may have several, or none."""
 
@@ -34,28 +38,16 @@ _OPEN_LICENCE = re.compile(
     r"|public domain(?: \(.*\))?",
     re.IGNORECASE,
 )
+_IMAGE_FOLDERS = ("images", "figures", "imgs")
 _WANTED_MENTIONS = "wanted a list of texts or of {tokens: text}"
-_FIGURE_PART = re.compile(r"_(?:figure|fig|f)[-_]?\d", re.IGNORECASE)
-_ONE_FILE = re.compile(r"(?:/File:.*|\.(?:jpe?g|png|gif|tiff?|webp|svg))$", re.IGNORECASE)
 
 
 class NoUsableFigures(ValueError):
     """A figure set without one usable figure; the message gives the first reasons."""
 
 
-def split_of(group_id: str) -> str:
-    """train (0.55), validation (0.10) or test (0.35) by the SHA-256 of `group_id` alone.
-
-    No article or patient stands on both sides, and none changes side when figures are added.
-    """
-    share = int.from_bytes(hashlib.sha256(group_id.encode()).digest()[:8], "big") / 2**64
-    if share < 0.55:
-        return "train"
-    return "validation" if share < 0.65 else "test"
-
-
 def read_figures(
-    source: str, *, run: Path, seed: int = 0, articles: int = 500
+    source: str, *, run: Path, seed: int = 0, articles: int = 500, follow_links: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a figure set: the tables `figures` and `figures_rejected`.
 
@@ -66,9 +58,18 @@ def read_figures(
             beside the file, named by the record's `image` or `<pair_id>.jpg`.
         run: the run's folder; clinic images are given relative to it, others as absolute paths.
 
-    A record's `group_id` column is the first of: its `group_id`, `patient_id`, `pmid`; the
-    article's address in `source.url` (not where that names one image file); without an address
-    the document in `source.text_path`; else what stands before `_F1` or `_fig1` in `pair_id`.
+        follow_links: whether links from the images to files outside the figure set are followed.
+            Those that end inside it, or inside the repository folder of the hub's cache, always
+            are; a record's own path may never leave its folder.
+
+    A figure's `group_id` is what its record states as `group_id` or `patient_id`; else the PMID,
+    PMCID or DOI that stands in one of its ids, addresses or paths (`article_of`, `group_names`);
+    else the article's address in `source.url` (not where that names one image file); without an
+    address the document in `source.text_path`; else what stands before `_F1` or `_fig1` in
+    `pair_id`. Groups that hold the same image file are joined, and so may change their split
+    (`joined_groups`). That, and a group with more than a twentieth of the figures, is logged as a
+    warning.
+
     Flags in `domain` beyond `MODALITIES` are passed over. `cleared` is true for the clinic and
     for licences that allow re-use (CC0, CC BY, CC BY-SA, public domain), null otherwise.
 
@@ -78,10 +79,10 @@ def read_figures(
     """
     clinic = source == "clinic"
     files = [_clinic_file(run, articles, seed)] if clinic else figure_files(Path(source))
-    file = files[0].resolve()
+    home = _home_of(files[0])
     reader = _Reader(
-        set_name="clinic" if clinic else _set_name(file),
-        folder=_image_folder(file.parent),
+        set_name="clinic" if clinic else _set_name(home / files[0].name),
+        folders=[ImageFolder(home, name, follow_links) for name in (_image_folder(home), "")],
         relative_to=run.resolve() if clinic else None,
         embedded=run / "embedded_images",
     )
@@ -94,7 +95,16 @@ def read_figures(
         raise NoUsableFigures(f"{source!r}: {error}") from None
     if not reader.figures:
         raise NoUsableFigures(_none_usable(source, total, reader.rejected))
-    return _frame("figures", reader.figures), _frame("figures_rejected", reader.rejected)
+    return reader.grouped(), _frame("figures_rejected", reader.rejected)
+
+
+def image_notes(figures: pd.DataFrame) -> pd.DataFrame:
+    """What was changed to show the images that `read_figures` read: figure_id, note.
+
+    Such as the greys between which 16 bits were stretched, or that only the first of several
+    frames is shown; most images have none.
+    """
+    return pd.DataFrame(figures.attrs.get("image_notes", []), columns=["figure_id", "note"])
 
 
 def image_opener(
@@ -120,10 +130,15 @@ def _clinic_file(run: Path, articles: int, seed: int) -> Path:
     return clinic.make_figure_set(run / "clinic", articles=articles, seed=seed)
 
 
-def _image_folder(beside: Path) -> Path:
+def _home_of(file: Path) -> Path:
+    """The folder of a set's file, itself no link; that of a link's target if only it has images."""
+    homes = [file.parent.resolve(), file.resolve().parent]
+    return next((home for home in homes if (home / _image_folder(home)).is_dir()), homes[0])
+
+
+def _image_folder(home: Path) -> str:
     """Where images lie: `images/`, or MedICaT's `figures/`, or SLAKE's `imgs/`."""
-    folders = [beside / name for name in ("images", "figures", "imgs")]
-    return next((folder for folder in folders if folder.is_dir()), folders[0])
+    return next((name for name in _IMAGE_FOLDERS if (home / name).is_dir()), _IMAGE_FOLDERS[0])
 
 
 def _set_name(file: Path) -> str:
@@ -148,44 +163,61 @@ class _Reader:
     """Collects the rows of `figures` and `figures_rejected` of one figure set."""
 
     def __init__(
-        self, set_name: str, folder: Path, relative_to: Path | None, embedded: Path
+        self,
+        set_name: str,
+        folders: list[ImageFolder],
+        relative_to: Path | None,
+        embedded: Path,
     ) -> None:
         self.set_name = set_name
         self.embedded = embedded
-        self.folder = folder
+        self.folders = folders
         self.relative_to = relative_to
         self.figures: list[dict] = []
         self.rejected: list[dict] = []
+        self._articles: list[Article] = []
+        self._notes: list[dict] = []
         self._places: dict[str, str] = {}
         self._phash = _load_phash()
 
     def read(self, place: str, record: Any) -> None:
         try:
-            row = self._row(place, record)
+            row, article, notes = self._row(record)
         except Rejected as wrong:
             where = {"source": self.set_name, "place": place}
             self.rejected.append({**where, "field": wrong.field, "reason": wrong.reason})
         else:
             self._places[row["figure_id"]] = place
             self.figures.append(row)
+            self._articles.append(article)
+            self._notes += [{"figure_id": row["figure_id"], "note": note} for note in notes]
 
-    def _row(self, place: str, record: Any) -> dict:
+    def grouped(self) -> pd.DataFrame:
+        """The table `figures`, each in its group and split; warnings are logged."""
+        for row, group_id in zip(self.figures, group_names(self._articles), strict=True):
+            row |= {"group_id": group_id, "split": split_of(group_id)}
+        figures = join_same_images(_frame("figures", self.figures))
+        if self._notes:
+            figures.attrs["image_notes"] = self._notes
+        for warning in group_warnings(figures):
+            LOG.warning("%s: %s", self.set_name, warning)
+        return figures
+
+    def _row(self, record: Any) -> tuple[dict, Article, tuple[str, ...]]:
         found = checked(_FigureRecord, record)
         figure_id = found.pair_id
         if figure_id in self._places:
             first = self._places[figure_id]
             raise Rejected("pair_id", f"{figure_id!r} was already read from {first}")
         stated = _stated_source(record)
-        group_id = _group_id(record, stated, figure_id)
+        article = article_of(record, figure_id)
         image, pixels = self._opened(found.image, figure_id)
-        return {
+        row = {
             "figure_id": figure_id,
             "image": self._image_column(image.path),
             "caption": found.fig_caption,
             "mentions": found.in_text_mention,
             "modalities": found.domain,
-            "group_id": group_id,
-            "split": split_of(group_id),
             "sha256": image.sha256,
             "phash": str(self._phash(pixels)),
             "source": stated["name"] or self.set_name,
@@ -193,16 +225,12 @@ class _Reader:
             "credit": stated["credit"],
             **self._clearance(stated["licence"]),
         }
+        return row, article, image.notes
 
     def _opened(self, image: str | dict | None, figure_id: str) -> tuple[FigureImage, Image.Image]:
         if isinstance(image, dict):
-            return open_with_pixels(stored_image(image, self.embedded), inside=self.embedded)
-        name = image or f"{figure_id}.jpg"
-        folder = self.folder
-        if "\0" not in name and not (folder / name).is_file():
-            beside = folder.parent / name
-            folder = folder.parent if beside.is_file() else folder
-        return open_with_pixels(folder / name, inside=folder)
+            return open_with_pixels(stored_image(image, self.embedded))
+        return open_with_pixels(find_first(image or f"{figure_id}.jpg", self.folders))
 
     def _image_column(self, path: Path) -> str:
         return path.relative_to(self.relative_to).as_posix() if self.relative_to else str(path)
@@ -276,23 +304,6 @@ def _stated_source(record: Mapping) -> dict[str, str | None]:
         if value is not None and not isinstance(value, str):
             raise Rejected(f"source.{name}", f"wanted text, received {shown(value)}")
     return {name: value or None for name, value in found.items()}
-
-
-def _group_id(record: Mapping, stated: Mapping, figure_id: str) -> str:
-    for field in ("group_id", "patient_id", "pmid"):
-        value = record.get(field)
-        if isinstance(value, bool) or not isinstance(value, str | int | None):
-            raise Rejected(field, f"wanted text or a whole number, received {shown(value)}")
-        if value is not None and str(value).strip():
-            return str(value).strip()
-    if stated["url"]:
-        article = re.sub(r"/figures?/[^/]*$", "", re.sub(r"[#?].*$", "", stated["url"]))
-        if not _ONE_FILE.search(article):
-            return article
-    elif stated["text_path"]:
-        return "/".join(filter(None, (stated["repo"], stated["text_path"])))
-    before = _FIGURE_PART.split(figure_id)[0]
-    return before or figure_id
 
 
 def _none_usable(source: str, total: int, rejected: list[dict]) -> str:

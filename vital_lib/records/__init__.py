@@ -10,9 +10,8 @@ from vital_lib.records.check import (
     Rejected,
     Text,
     checked,
-    of_cell,
     rejected_rows,
-    rounds_of,
+    required_text,
     shown,
     without_image_tag,
 )
@@ -24,10 +23,9 @@ __all__ = [
     "Text",
     "UnreadableFile",
     "checked",
-    "of_cell",
     "read_records",
     "rejected_rows",
-    "rounds_of",
+    "required_text",
     "shown",
     "without_image_tag",
 ]

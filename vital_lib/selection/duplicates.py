@@ -11,11 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-NEAR_IDENTICAL_BITS = 4
-"""Perceptual hashes that differ in at most so many of 64 bits may be of one picture."""
-
-ALIKE_COSINE = 0.995
-"""... and are where the pictures' features have at least this cosine, too."""
+from vital_lib.figures import near_identical
 
 _COLUMNS = ["candidate_id", "figure_id", "reason", "repeats", "bits", "cosine"]
 
@@ -28,11 +24,10 @@ def near_duplicates(
 ) -> pd.DataFrame:
     """The candidates to leave out as near-duplicates, and of what; the better score stays.
 
-    "same picture": the figure's perceptual hash differs in at most `NEAR_IDENTICAL_BITS` bits from
-    that of a figure whose candidates score better on average, and the features of both pictures
-    have a cosine of `ALIKE_COSINE` or more; a hash alone takes different X-rays for one. All
-    rounds about it go. "same words": instruction and response, but for case and spaces, are those
-    of a better-scored candidate about the same figure. Equal scores go by id; null is lowest.
+    "same picture": the figure's picture is nearly that of a figure whose candidates score better on
+    average (`figures.near_identical`). All rounds about it go. "same words": instruction and
+    response, but for case and spaces, are those of a better-scored candidate about the same figure.
+    Equal scores go by id; null is lowest.
 
     Args:
         candidates: columns candidate_id, figure_id, instruction, response.
@@ -76,23 +71,14 @@ def _same_pictures(
             f"{len(lost)} of {len(best_first)} figures of the candidates have no row in figures or "
             f"no features, first {lost[0]!r}"
         )
-    names = [name for name in best_first if pd.notna(known[name])]
-    codes = np.array([int(known[name], 16) for name in names], dtype=np.uint64)
-    unit = _unit(np.stack([features[name] for name in names])) if names else np.zeros((0, 1))
-    stays, found = np.ones(len(names), dtype=bool), []
-    for i, name in enumerate(names):
-        bits = np.bitwise_count(codes[:i] ^ codes[i])
-        near = np.flatnonzero(stays[:i] & (bits <= NEAR_IDENTICAL_BITS))
-        cosines = unit[near] @ unit[i]
-        if len(near) and cosines.max() >= ALIKE_COSINE:
-            stays[i], best = False, int(np.argmax(cosines))
-            same = ("same picture", names[near[best]], int(bits[near[best]]), cosines[best])
-            found.append((name, *same))
-    return pd.DataFrame(found, columns=["figure_id", "reason", "repeats", "bits", "cosine"])
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    rows = np.asarray(features, dtype=np.float32)
-    if not np.isfinite(rows).all():
-        raise ValueError("features of pictures hold NaN or infinite numbers")
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    pictures = np.stack([features[name] for name in best_first])
+    hashes = [known[name] for name in best_first]
+    found: dict[str, tuple] = {}
+    for row, places, bits, cosines in near_identical(hashes, pictures):
+        staying = [k for k, place in enumerate(places) if best_first[place] not in found]
+        if staying:
+            best = max(staying, key=cosines.__getitem__)
+            same = ("same picture", best_first[places[best]], int(bits[best]), cosines[best])
+            found[best_first[row]] = same
+    rows = [(name, *same) for name, same in found.items()]
+    return pd.DataFrame(rows, columns=["figure_id", "reason", "repeats", "bits", "cosine"])
