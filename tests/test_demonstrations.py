@@ -376,14 +376,55 @@ def test_an_imported_figure_is_null_unless_it_is_at_hand_for_training(tmp_path):
         (published("2_F1", ("human", "What?"), *PAIR), "out of order"),
         (published("2_F1", ("system", "Hello")), "'system'"),
         (published("2_F1", ("human", 4)), "wanted text, received 4"),
+        (published("2_F1", *PAIR, fig_caption=None), "fig_caption: wanted text, received None"),
         (published("2_F1", *PAIR, domain="mri"), "domain"),
         (published("1_F1", *PAIR), "already read"),
     ],
 )
-def test_a_bad_record_names_line_field_and_value(tmp_path, record, reason):
-    path = write_lines(tmp_path / "pool.jsonl", published("1_F1", *PAIR), record)
-    with pytest.raises(ValueError, match=rf"pool\.jsonl:2: .*{reason}"):
-        import_demonstrations(path)
+def test_a_bad_record_is_one_rejected_row_with_line_field_and_value(
+    tmp_path, caplog, record, reason
+):
+    others = published("1_F1", *PAIR), published("3_F1", *PAIR)
+    path = write_lines(tmp_path / "pool.jsonl", others[0], record, others[1])
+    frame = import_demonstrations(path)
+    assert frame["demonstration_id"].tolist() == ["1_F1-pool", "3_F1-pool"]
+    (wrong,) = frame.attrs["rejected"]
+    assert wrong["place"] == "pool.jsonl:2"
+    assert reason in f"{wrong['field']}: {wrong['reason']}"
+    assert "1 of 3 records are no demonstrations: pool.jsonl:2" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "pool.jsonl is empty"), ("[]", "holds no records"), ("{", "0 of 1 .*pool.jsonl:1")],
+)
+def test_a_file_without_a_demonstration_is_an_error_that_says_so(tmp_path, text, reason):
+    (tmp_path / "pool.jsonl").write_text(text)
+    with pytest.raises(ValueError, match=reason):
+        import_demonstrations(tmp_path / "pool.jsonl")
+
+
+def test_llava_meds_few_shot_examples_are_read_as_published(tmp_path):
+    """A Python file that assigns a list; its mentions are plain texts, with a record's pmid."""
+    example = published("18627621_F2", *PAIR, in_text_mention=["See ( Figure 2 ) .", " "])
+    example |= {"pmid": "18627621", "fig_label": "Figure 2", "fig_id": "F2"}
+    (tmp_path / "examples.py").write_text(f"fs = [{example!r},\n      {example!r}]\n")
+    frame = import_demonstrations(tmp_path / "examples.py")
+    assert frame["mentions"].tolist() == [["See ( Figure 2 ) ."]]
+    assert len(frame.attrs["rejected"]) == 1
+
+
+def test_those_of_figures_outside_the_training_split_are_counted(tmp_path, caplog):
+    path = write_lines(tmp_path / "pool.jsonl", *(published(f"{k}_F1", *PAIR) for k in range(3)))
+    frame = import_demonstrations(path, make_figures(3, splits=("train", "test")))
+    assert frame.attrs["not_for_training"] == ["1_F1"]
+    assert "1 of 3 are of figures outside the training split" in caplog.text
+
+
+def test_a_text_that_is_only_an_image_tag_is_no_text(tmp_path):
+    empty = published("2_F1", ("human", "<image>"), ("gpt", "An MRI."))
+    path = write_lines(tmp_path / "pool.jsonl", published("1_F1", *PAIR), empty)
+    assert len(import_demonstrations(path)) == 1
 
 
 def test_importing_demonstrations_imports_nothing_heavy():

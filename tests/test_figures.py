@@ -507,3 +507,105 @@ def test_all_sixty_real_figures_are_read(tmp_path, realdata):
         assert (image.width, image.height) == (entry["width"], entry["height"])
         assert image.pixels().mode == "RGB" and len(image.jpeg(256)) > 500
     assert (frame.groupby("group_id")["split"].nunique() == 1).all()
+
+
+# Figure sets of other forms
+
+
+def test_mentions_may_be_plain_texts(tmp_path):
+    records = [
+        record("1_F1", in_text_mention=["See it .", " ", {"tokens": "And here ."}]),
+        record("2_F1", in_text_mention="See it ."),
+    ]
+    frame, _ = read_figures(str(write_set(tmp_path / "set", records)), run=tmp_path)
+    assert frame["mentions"].tolist() == [["See it .", "And here ."], ["See it ."]]
+
+
+def medicat(name: str, **changes) -> dict:
+    """A record as MedICaT's sample publishes it."""
+    doi = "10.14309/crj.2014.54"
+    return {
+        "pdf_hash": "57c9", "fig_key": "Figure1", "fig_uri": f"2-{name}-1.png",
+        "s2_caption": "Figure 1. Barium enema.", "s2orc_caption": None,
+        "s2orc_references": ["See ( Figure 1 ) ."], "radiology": True, "scope": False,
+        "predicted_type": "Medical images",
+        "oa_info": {"doi": doi, "doi_url": f"https://doi.org/{doi}",
+                    "oa": {"is_oa": True, "license": "cc-by"}}, **changes,
+    }  # fmt: skip
+
+
+def test_medicats_records_are_read_as_published(tmp_path):
+    rows = [medicat("Figure1"), medicat("Figure2", s2_caption=None, s2orc_caption="CT.",
+            s2orc_references=None), medicat("Figure3", s2_caption=None)]  # fmt: skip
+    (tmp_path / "figures").mkdir()
+    for number, row in enumerate(rows):
+        picture(number).save(tmp_path / "figures" / f"57c9_{row['fig_uri']}")
+    (tmp_path / "sample.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    frame, rejected = read_figures(str(tmp_path), run=tmp_path)
+    assert frame["figure_id"].tolist() == ["57c9_2-Figure1-1", "57c9_2-Figure2-1"]
+    assert frame["caption"].tolist() == ["Figure 1. Barium enema.", "CT."]
+    assert frame["mentions"].tolist() == [["See ( Figure 1 ) ."], []]
+    assert frame["group_id"].nunique() == 1 and frame["cleared"].tolist() == [True] * 2
+    assert rejected[["place", "field"]].values.tolist() == [["sample.jsonl:3", "fig_caption"]]
+
+
+def test_roco_is_read_as_published(tmp_path):
+    """Captions between tabs without a line of names; images and licences in a file beside."""
+    folder = tmp_path / "radiology"
+    (folder / "images").mkdir(parents=True)
+    picture(0).save(folder / "images" / "PMC3970251_CRI-003.jpg")
+    picture(1).save(folder / "images" / "PMC2676075_p147.jpg")
+    (folder / "captions.txt").write_text('ROCO_1\t A "CT.\nROCO_2\tAn MRI.\nROCO_3\n')
+    (folder / "licences.txt").write_text(
+        "ROCO_ID,PMC_ID,CC\nROCO_1,PMC3970251_CRI-003.jpg,CC BY\n"
+        "ROCO_2,PMC2676075_p147.jpg,NO-CC CODE\n"
+    )
+    frame, rejected = read_figures(str(folder), run=tmp_path)
+    assert frame["figure_id"].tolist() == ["ROCO_1", "ROCO_2"]
+    assert frame["caption"].tolist() == ['A "CT.', "An MRI."]
+    assert ["PMC3970251" in group for group in frame["group_id"]] == [True, False]
+    assert frame["cleared"].fillna(False).tolist() == [True, False]
+    assert rejected["place"].tolist() == ["captions.txt:3"]
+
+
+@pytest.mark.parametrize("name", ["figures.csv", "figures.parquet", "figures.json", "own.tsv"])
+def test_a_table_is_a_figure_set_too(tmp_path, name):
+    rows = [
+        {"figure_id": "1_F1", "Caption": "A CT.", "file_name": "a.png", "mentions": '["See it."]'},
+        {"figure_id": "2_F1", "Caption": None, "file_name": "a.png", "mentions": None},
+    ]
+    (tmp_path / "images").mkdir()
+    picture().save(tmp_path / "images" / "a.png")
+    frame = pd.DataFrame(rows)
+    if name.endswith(("csv", "tsv")):
+        frame.to_csv(tmp_path / name, index=False, sep="\t" if name.endswith("tsv") else ",")
+    elif name.endswith("json"):
+        (tmp_path / name).write_text(json.dumps({"figures": rows, "version": 1}))
+    else:
+        frame.to_parquet(tmp_path / name)
+    found, rejected = read_figures(str(tmp_path), run=tmp_path)
+    assert found[["figure_id", "caption"]].values.tolist() == [["1_F1", "A CT."]]
+    assert found["mentions"].tolist() == [["See it."]]
+    assert rejected["field"].tolist() == ["fig_caption"]
+
+
+def test_images_within_parquet_are_written_below_the_run(tmp_path):
+    buffer = io.BytesIO()
+    picture().save(buffer, "PNG")
+    rows = [
+        {"image": {"bytes": buffer.getvalue(), "path": "a.png"}, "image_id": "r1", "caption": "CT"},
+        {"image": {"bytes": b"none", "path": None}, "image_id": "r2", "caption": "CT"},
+    ]
+    (tmp_path / "data").mkdir()
+    pd.DataFrame(rows).to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
+    frame, rejected = read_figures(str(tmp_path), run=tmp_path / "run")
+    assert frame["figure_id"].tolist() == ["r1"]
+    assert np.array_equal(np.asarray(open_image(frame["image"][0]).pixels()), np.asarray(picture()))
+    assert rejected["field"].tolist() == ["image"]
+
+
+@pytest.mark.parametrize("name", ["figures.jsonl", "figures.json", "figures.csv"])
+def test_an_empty_figure_set_says_that_it_is_empty(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(NoUsableFigures, match=f"{name} is empty"):
+        read_figures(str(tmp_path), run=tmp_path)

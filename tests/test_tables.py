@@ -369,14 +369,3 @@ def test_importing_tables_imports_nothing_heavy():
     heavy = "('torch', 'transformers', 'sklearn', 'scipy', 'matplotlib')"
     code = f"import sys, vital_lib.tables; assert not [m for m in {heavy} if m in sys.modules]"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
-
-
-def test_a_stage_measured_anew_leaves_nothing_of_its_older_metrics(tmp_path):
-    workspace = Workspace(tmp_path)
-    workspace.record({"evaluation.old": 1, "evaluations.other": 2, "selector.agreement": 0.9})
-    workspace.record({"evaluation.new": 3}, anew="evaluation")
-    assert workspace.metrics == {
-        "evaluation.new": 3,
-        "evaluations.other": 2,
-        "selector.agreement": 0.9,
-    }

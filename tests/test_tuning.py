@@ -645,17 +645,32 @@ def test_a_llava_training_file_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ([{"from": "human", "value": "Q"}], "questions and answers by turns"),
-        (None, "questions and answers by turns"),
-        ([{"from": "gpt", "value": "A"}, {"from": "human", "value": "Q"}], "'human' should speak"),
-        ([{"from": "human", "value": "Q"}, {"from": "gpt", "value": 3}], "the value 3 is no text"),
+        ([{"from": "human", "value": "Q"}], "no answer to"),
+        (None, "wanted a list of messages, received None"),
+        ([{"from": "gpt", "value": "A"}, {"from": "human", "value": "Q"}], "out of order"),
+        ([{"from": "human", "value": "Q"}, {"from": "gpt", "value": 3}], "received 3 of gpt"),
+        ([{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "A"}], "<image>"),
     ],
 )
-def test_a_record_that_is_no_conversation_is_named(said, told, tmp_path):
-    file = tmp_path / "train.json"
-    file.write_text(json.dumps([{"id": "a", "image": "1.png", "conversations": said}]))
-    with pytest.raises(ValueError, match=rf"train\.json, record 0 \('a'\): .*{told}"):
-        read_llava(file)
+@pytest.mark.parametrize("name", ["train.json", "train.jsonl"])
+def test_a_record_that_is_no_conversation_is_one_rejected_row(said, told, name, tmp_path, caplog):
+    good = [{"from": "human", "value": "<image>\nQ"}, {"from": "gpt", "value": "A <image>"}]
+    records = [{"image": "1.png", "conversations": one} for one in (good, said, good)]
+    lines = [json.dumps(record) for record in records]
+    text = "\n".join(lines) if name.endswith("l") else f"[{', '.join(lines)}]"
+    (tmp_path / name).write_text(text)
+    conversations, _ = read_llava(tmp_path / name)
+    assert conversations["turns"].tolist() == [[{"instruction": "Q", "response": "A"}]] * 2
+    (wrong,) = conversations.attrs["rejected"]
+    assert wrong["place"] in ("train.json[1]", "train.jsonl:2") and told in wrong["reason"]
+    assert "1 of 3 records are no conversations" in caplog.text
+
+
+@pytest.mark.parametrize(("text", "told"), [("", "is empty"), ("[]", "0 of 0"), ("{}", "1 of 1")])
+def test_a_training_file_without_a_conversation_says_so(text, told, tmp_path):
+    (tmp_path / "train.json").write_text(text)
+    with pytest.raises(ValueError, match=f"train.json.* {told}"):
+        read_llava(tmp_path / "train.json")
 
 
 # -- several at once -------------------------------------------------------------------------------

@@ -422,12 +422,14 @@ def test_an_answer_without_a_value_has_a_reason_and_is_not_paid_for_again(
 
 
 @pytest.mark.parametrize("empty", [None, "", "  \n"])
-def test_an_empty_reply_is_not_taken_for_done(image, empty):
+def test_an_empty_reply_is_asked_once_more_by_itself(image, empty):
     with Loopback(lambda body, place: said(empty) if place == 0 else echo(body)) as server:
         vlm = local(server)
         [reply], [again] = vlm.ask(verdicts(image, 1)), vlm.ask(verdicts(image, 1))
-    assert reply.value is None and reply.reason == "empty reply"
-    assert again.value.rationale == "0" and again.reply_id == reply.reply_id
+    assert reply.value.rationale == "0" and again == reply and len(server.bodies) == 2
+    first, second = vlm.ledger.history().to_dict("records")
+    assert (first["answered"], first["error"]) == (False, "empty reply")
+    assert second["answered"] and second["reply_id"] == first["reply_id"] == reply.reply_id
 
 
 def test_an_unread_reply_never_takes_over_the_one_before(image):
@@ -479,7 +481,7 @@ def test_a_reply_without_usage_or_other_trimmings_is_read(image):
         '{"prompt_tokens": -5000, "completion_tokens": -5000}',
         '{"prompt_tokens": 0.5, "completion_tokens": 9.5}',
         '{"prompt_tokens": 1e400, "completion_tokens": 10000000000000000000}',
-        '{"prompt_tokens": true, "completion_tokens": "20"}',
+        '{"prompt_tokens": true, "completion_tokens": "twenty"}',
     ],
 )
 def test_tokens_that_cannot_be_so_spoil_no_reply_and_are_counted_by_length(image, prices, usage):

@@ -99,13 +99,23 @@ _COUNTED = {
 }
 
 
-def claims(metrics: Mapping[str, float], *, simulated: bool, stage: str = "") -> pd.DataFrame:
+_UP_TO_DATE: Mapping[str, str] = {}
+
+
+def claims(
+    metrics: Mapping[str, float],
+    *,
+    simulated: bool,
+    stage: str = "",
+    stale: Mapping[str, str] | pd.Series = _UP_TO_DATE,
+) -> pd.DataFrame:
     """Every claim that `metrics` can make.
 
     Args:
         metrics: as `Workspace.metrics`.
         simulated: whether figures, judges and clinicians are the clinic's.
         stage: only the claims of this one, such as "evaluation".
+        stale: why a metric is no longer up to date, by its name; such claims are marked.
 
     Returns:
         metric, measured, against, claim (the sentence), on (what it was measured on), estimate,
@@ -118,8 +128,10 @@ def claims(metrics: Mapping[str, float], *, simulated: bool, stage: str = "") ->
             ends = (claim.unit_points * end for end in (found.estimate, found.low, found.high))
             said = claim_difference(claim.against, found, scale=claim.unit_points)
             measured = _marked(claim.measured) if simulated else claim.measured
-            on = _measured_on(metrics, claim)
-            rows.append((claim.metric, measured, claim.against, said, on, *ends))
+            on, against = _measured_on(metrics, claim), claim.against
+            if old := stale.get(claim.metric):
+                against, on = f"{against} (stale)", f"{on}; stale: {old}".removeprefix("; ")
+            rows.append((claim.metric, measured, against, said, on, *ends))
     columns = ["metric", "measured", "against", "claim", "on", "estimate", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -33,10 +33,17 @@ STAGES = {
     "evaluation": "Evaluation",
     "demo": "The run",
 }
+_ORIGIN = ["written_by", "measured_on", "stale"]
 
 
-def metrics_frame(metrics: Mapping[str, float]) -> pd.DataFrame:
-    """The flat metrics as rows: columns metric, value, low, high (null without an interval)."""
+def metrics_frame(
+    metrics: Mapping[str, float], origins: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """The flat metrics as rows: columns metric, value, low, high (null without an interval).
+
+    Args:
+        origins: as `Workspace.metric_origins`; adds the columns written_by, measured_on, stale.
+    """
     order = {stage: place for place, stage in enumerate(STAGES)}
     names = [name for name in metrics if not name.endswith(("_low", "_high"))]
     names.sort(key=lambda name: (order.get(name.split(".")[0], len(order)), name))
@@ -44,9 +51,10 @@ def metrics_frame(metrics: Mapping[str, float]) -> pd.DataFrame:
         (name, metrics[name], metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
         for name in names
     ]
-    return pd.DataFrame(rows, columns=["metric", "value", "low", "high"]).astype(
+    frame = pd.DataFrame(rows, columns=["metric", "value", "low", "high"]).astype(
         {"value": float, "low": float, "high": float}
     )
+    return frame if origins is None else frame.merge(origins, on="metric", how="left")
 
 
 def write_report(workspace: Workspace) -> Path:
@@ -57,7 +65,9 @@ def write_report(workspace: Workspace) -> Path:
     )
     page = environment.get_template("report_template.html").render(
         run=workspace.path.name,
-        claims=claims(workspace.metrics, simulated=is_simulated(workspace)).to_dict("records"),
+        claims=_claims(workspace).to_dict("records"),
+        stale=stale(workspace),
+        stale_tables=_stale_tables(workspace),
         sections=_sections(workspace),
         pictures={name: _png(figure) for name, figure in _pictures(workspace).items()},
         examples=_examples(workspace),
@@ -75,15 +85,51 @@ def is_simulated(workspace: Workspace) -> bool:
     return parameters.get("figures") == "clinic"
 
 
+def stale(workspace: Workspace) -> pd.DataFrame:
+    """What in the run is older than its inputs: columns stale (why, and the notebook), what, n.
+
+    One row per reason. `what` names the tables and the stages whose metrics it holds for, `n` how
+    many metrics.
+    """
+    state, metrics = workspace.state(), workspace.metric_origins()
+    stages = metrics["metric"].str.split(".").str[0]
+    old = pd.concat(
+        [
+            pd.DataFrame({"what": "table " + state["table"], "stale": state["stale"], "n": 0}),
+            pd.DataFrame({"what": "metrics of " + stages, "stale": metrics["stale"], "n": 1}),
+        ]
+    )
+    by = old[old["stale"] != ""].groupby("stale", sort=False)
+    found = by.agg(what=("what", lambda names: ", ".join(dict.fromkeys(names))), n=("n", "sum"))
+    return found.reset_index()
+
+
+def _stale_tables(workspace: Workspace) -> dict[str, str]:
+    return dict(workspace.state()[["table", "stale"]].itertuples(index=False))
+
+
+def _claims(workspace: Workspace) -> pd.DataFrame:
+    old = dict(workspace.metric_origins()[["metric", "stale"]].itertuples(index=False))
+    return claims(workspace.metrics, simulated=is_simulated(workspace), stale=old)
+
+
 def _sections(workspace: Workspace) -> list[dict[str, Any]]:
-    """One section per stage with its measures as (name, value, interval) text."""
-    frame = metrics_frame(workspace.metrics)
+    """One section per stage; its measures as (name, value, interval) text, by what they are of."""
+    frame = metrics_frame(workspace.metrics, workspace.metric_origins())
     sections = []
     for stage, title in STAGES.items():
         rows = frame[frame["metric"].str.startswith(f"{stage}.")]
-        if len(rows):
-            texts = [_as_text(row) for row in rows.itertuples()]
-            sections.append({"stage": stage, "title": title, "rows": texts})
+        groups = [
+            {
+                "by": by,
+                "on": on,
+                "stale": old,
+                "rows": [_as_text(row) for row in own.itertuples()],
+            }
+            for (by, on, old), own in rows.groupby(_ORIGIN, sort=False)
+        ]
+        if groups:
+            sections.append({"stage": stage, "title": title, "groups": groups})
     return sections
 
 
@@ -110,7 +156,7 @@ def _pictures(workspace: Workspace) -> dict[str, Any]:
     ):
         if needed in metrics:
             made[stage] = draw(metrics)
-    shown = claims(metrics, simulated=simulated)
+    shown = _claims(workspace)
     if len(shown):
         made["claims"] = plots.claims_forest(shown)
     if workspace.has("ratings"):
@@ -120,40 +166,51 @@ def _pictures(workspace: Workspace) -> dict[str, Any]:
 
 def _gallery(workspace: Workspace) -> Any:
     frame = workspace.read("figures")
-    shown = frame.groupby(frame["modalities"].str[0].fillna("none")).head(2).head(10)
-    pixels = [figures.open_image(workspace.resolve(image)).pixels() for image in shown["image"]]
-    return plots.figure_grid(pixels, list(shown["figure_id"]))
+    kind = frame["modalities"].map(lambda flags: flags[0] if flags else "none")
+    shown = frame.groupby(kind).head(2).head(10)
+    opened = {row.figure_id: _opened(workspace, row.image) for row in shown.itertuples()}
+    pixels = {name: image.pixels() for name, image in opened.items() if image is not None}
+    return plots.figure_grid(list(pixels.values()), list(pixels))
 
 
 def _examples(workspace: Workspace) -> list[dict[str, Any]]:
-    """The three best conversations of the selected set, each with its image."""
+    """The three best conversations of the selected set, each with its image where it is there.
+
+    Where the figures are no longer those that were selected from, neither image nor caption is.
+    """
     if not (workspace.has("selected") and workspace.has("figures")):
         return []
-    frame = workspace.read("figures").set_index("figure_id")
+    figures_of = workspace.read("figures").set_index("figure_id").to_dict("index")
     best = workspace.read("selected").nsmallest(3, "rank")
-    return [
-        {
-            "figure_id": row.figure_id,
-            "caption": frame.loc[row.figure_id, "caption"],
-            "image": _data_uri(
-                figures.open_image(workspace.resolve(frame.loc[row.figure_id, "image"])).jpeg(360),
-                "image/jpeg",
-            ),
-            "turns": row.turns,
-        }
-        for row in best.itertuples()
-    ]
+    examples = []
+    for row in best.itertuples():
+        figure = figures_of.get(row.figure_id, {"caption": f"figure {row.figure_id} is gone"})
+        image = _opened(workspace, figure["image"]) if "image" in figure else None
+        picture = image and _data_uri(image.jpeg(360), "image/jpeg")
+        told = {"figure_id": row.figure_id, "caption": figure["caption"], "turns": row.turns}
+        examples.append({**told, "image": picture})
+    return examples
+
+
+def _opened(workspace: Workspace, image: str) -> figures.FigureImage | None:
+    """The image, or None where it cannot be read: the rest of the report does without it."""
+    try:
+        return figures.open_image(workspace.resolve(image))
+    except figures.UnreadableImage:
+        return None
 
 
 def _origins(workspace: Workspace) -> list[dict[str, Any]]:
     """What every table of the run was made from, for the page's last section."""
     rows = []
+    old = _stale_tables(workspace)
     for name in TABLES:
         if workspace.has(name):
             origin = workspace.origin(name)
             rows.append(
                 {
                     "table": name,
+                    "stale": old[name],
                     "fingerprint": workspace.fingerprint(name)[:12],
                     "made_from": ", ".join(
                         f"{source} {print_[:12]}" for source, print_ in origin["made_from"].items()

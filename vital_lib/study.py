@@ -63,7 +63,8 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
 
     Returns:
         As `claims`, and after `on` one column for each run (its folder's name; points) and
-        `above_0`, in how many of the runs that measured it the difference lies above 0.
+        `above_0`, in how many of the runs that measured it the difference lies above 0. A claim
+        that is stale in one of the runs is marked, with the run.
 
     Raises:
         FileNotFoundError: a folder that holds no metrics.
@@ -83,7 +84,13 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
             f"the benchmarks of {', '.join(names)} share articles: their intervals cannot be pooled"
         )
     simulated = all(is_simulated(own) for own in workspaces)
-    found = claims(pooled([own.metrics for own in workspaces]), simulated=simulated)
+    old = {
+        row.metric: f"{own.path.name}: {row.stale}"
+        for own in workspaces
+        for row in own.metric_origins().itertuples()
+        if row.stale
+    }
+    found = claims(pooled([own.metrics for own in workspaces]), simulated=simulated, stale=old)
     if found.empty:
         raise ValueError(
             f"none of {', '.join(names)} has measured a claim: run notebooks 06 to 09 there first"
@@ -116,7 +123,7 @@ def run_seed(folder: Path, seed: int) -> None:
     for notebook, seconds in walkthrough.run_notebooks(folder, settings=settings):
         print(f"{folder.name}: {notebook.stem} took {seconds:.0f} s", flush=True)
         total += seconds
-    Workspace(folder).record({"demo.seconds": round(total, 1)})
+    Workspace(folder).record({"demo.seconds": round(total, 1)}, written_by="walkthrough")
 
 
 def show(found: pd.DataFrame, names: Sequence[str], out: Path | None) -> None:

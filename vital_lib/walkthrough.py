@@ -23,6 +23,7 @@ from jupyter_core.utils import run_sync
 from vital_lib.tables import Workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jupyter_client import AsyncKernelManager
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -105,18 +106,36 @@ def set_aside(run: str | Path) -> Path | None:
     return None
 
 
-def summary(metrics: Mapping[str, float]) -> str:
-    """The flat metrics as one aligned text table, each with its 95 % interval where it has one."""
+def summary(metrics: Mapping[str, float], origins: pd.DataFrame | None = None) -> str:
+    """The flat metrics as one aligned text table, each with its 95 % interval where it has one.
+
+    Args:
+        origins: as `Workspace.metric_origins`. Stale metrics are marked in their lines; what each
+            notebook measured on, and why what is stale, stands below the table.
+    """
+    told = {} if origins is None else origins.set_index("metric").to_dict("index")
     rows = []
     for name, value in sorted(metrics.items()):
         if name.endswith(("_low", "_high")):
             continue
         low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
         interval = "" if low is None else f"[{_number(low)}, {_number(high)}]"
-        rows.append((name, _number(value), interval))
+        mark = "  stale" if told.get(name, {}).get("stale") else ""
+        rows.append((name, _number(value), interval + mark))
     widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else [0, 0]
     lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {interval}" for a, b, interval in rows]
-    return "\n".join(line.rstrip() for line in lines)
+    below = [] if origins is None else _below_summary(origins)
+    return "\n".join(line.rstrip() for line in lines + below)
+
+
+def _below_summary(origins: pd.DataFrame) -> list[str]:
+    """What the metrics were measured on, by notebook, and how many are stale for which reason."""
+    told = origins[origins["measured_on"] != ""].groupby(["written_by", "measured_on"])
+    lines = [f"{notebook}: measured on {words}" for notebook, words in told.groups]
+    old = origins[~origins["metric"].str.endswith(("_low", "_high")) & (origins["stale"] != "")]
+    counted = old.groupby("stale", sort=False).size()
+    lines += [f"stale, {n} of the measures above: {why}" for why, n in counted.items()]
+    return ["", *lines] if lines else []
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,8 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     workspace = Workspace(options.run)
     if notebooks(options.first, options.last) == notebooks():  # a part's time is not the whole's
-        workspace.record({"demo.seconds": round(time.perf_counter() - start, 1)})
-    print("\n" + summary(workspace.metrics))
+        seconds = round(time.perf_counter() - start, 1)
+        workspace.record({"demo.seconds": seconds}, written_by="walkthrough")
+    print("\n" + summary(workspace.metrics, workspace.metric_origins()))
     if options.last >= "09":
         from vital_lib import report
 

@@ -84,3 +84,11 @@ def test_every_cell_ends_in_something_to_see(book):
 def test_no_outputs_and_no_widget_state_are_committed(book):
     assert all(not cell.outputs and cell.execution_count is None for cell in _code(book))
     assert "widgets" not in book.metadata
+
+
+def test_a_notebook_that_records_metrics_names_itself_and_what_it_measured_on(book, request):
+    stem = request.node.callspec.params["book"].stem
+    recording = [cell.source for cell in _code(book) if ".record(" in cell.source]
+    assert recording or stem == "00_start_here"
+    for source in recording:
+        assert re.search(rf'written_by"?[=:] ?"{stem}"', source) and "made_from" in source

@@ -7,16 +7,28 @@ to anyone and knows no prompt and no model.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from vital_lib.figures.records import mentions_of, modalities_of
-from vital_lib.records import Rejected, read_records, required_text, shown
+from vital_lib.records import (
+    Record,
+    Rejected,
+    Text,
+    checked,
+    read_records,
+    rejected_rows,
+    rounds_of,
+)
 from vital_lib.tables import TABLES, empty_frame
+
+LOG = logging.getLogger(__name__)
 
 RULES: dict[str, Callable[[int, int], bool]] = {
     "majority": lambda accepted, judged: 2 * accepted > judged,
@@ -90,35 +102,61 @@ def random_demonstrations(
 
 
 def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Demonstrations from a file, in the form in which BioMed-VITAL published its 58.
+    """Demonstrations from a file, such as the 58 that BioMed-VITAL published.
 
-    One JSON object a line: `pair_id`, `fig_caption`, `in_text_mention`, `domain`, and
-    `conversations` of {from: human or gpt, value}. Answers in a row become one response.
+    Records (JSON Lines, JSON, Parquet) of `pair_id`, `fig_caption`, `in_text_mention` (texts, or
+    {tokens}), `domain`, and `conversations` of {from: human or gpt, value}. Answers in a row become
+    one response. LLaVA-Med's few-shot examples are read as published, from the Python file that
+    holds them, without running it.
 
     Args:
         figures: table `figures`; where it has the figure, `figure_id` names it, else it is null.
             Demonstrations of its figures outside the training split are left out.
 
     Returns:
-        Table `demonstrations`: origin the file's name, annotators empty (the file names none).
+        Table `demonstrations`: origin the file's name, annotators empty (the file names none). In
+        ``.attrs``: ``records`` (how many there were), ``rejected`` (place, field, reason of each
+        that cannot be used), ``not_for_training`` (figure ids left out). The log counts them.
 
     Raises:
-        ValueError: a record that cannot be read; the message names line, field and value.
+        ValueError: not one record could be used; the message gives the first reasons.
     """
     file = Path(path)
     known = {} if figures is None else figures.set_index("figure_id")["split"].to_dict()
     rows: dict[str, dict] = {}
+    rejected: list[tuple[str, Rejected]] = []
+    total = 0
     for place, record in read_records(file, fields=("pair_id", "conversations")):
+        total += 1
         try:
             row = _imported(record, file.name)
             if row["demonstration_id"] in rows:
                 raise Rejected("pair_id", f"{row['figure_id']!r} was already read")
         except Rejected as wrong:
-            raise ValueError(f"{place}: {wrong}; mend or remove this record") from None
-        rows[row["demonstration_id"]] = row
+            rejected.append((place, wrong))
+        else:
+            rows[row["demonstration_id"]] = row
+    if not rows:
+        first = "; ".join(f"{place}: {wrong}" for place, wrong in rejected[:3])
+        told = first or "the file holds no records"
+        raise ValueError(f"0 of {total} records of {file.name} are demonstrations; {told}")
     kept = [row for row in rows.values() if known.get(row["figure_id"], "train") == "train"]
+    apart = [
+        name
+        for name in (r["figure_id"] for r in rows.values())
+        if known.get(name, "train") != "train"
+    ]
     absent = {"figure_id": None}
-    return _frame([row if row["figure_id"] in known else {**row, **absent} for row in kept])
+    frame = _frame([row if row["figure_id"] in known else {**row, **absent} for row in kept])
+    frame.attrs = {"records": total, "rejected": rejected_rows(rejected), "not_for_training": apart}
+    if rejected:
+        place, wrong = rejected[0]
+        LOG.warning(
+            "%d of %d records are no demonstrations: %s: %s", len(rejected), total, place, wrong
+        )
+    if apart:
+        LOG.warning("%d of %d are of figures outside the training split", len(apart), len(rows))
+    return frame
 
 
 def _votes(preferences: pd.DataFrame) -> pd.DataFrame:
@@ -180,51 +218,30 @@ def _conversations(
     return _frame(rows)
 
 
+class _Demonstration(Record):
+    """The fields of a record that make a demonstration."""
+
+    pair_id: Text
+    fig_caption: Text
+    in_text_mention: Annotated[list[str], BeforeValidator(mentions_of)] = []
+    domain: Annotated[list[str], BeforeValidator(modalities_of)] = []
+    conversations: Annotated[list[dict[str, str]], BeforeValidator(rounds_of)] = Field(
+        validation_alias=AliasChoices("conversations", "conversatons")
+    )
+
+
 def _imported(record: Any, origin: str) -> dict:
-    if isinstance(record, Rejected):
-        raise record
-    if not isinstance(record, dict):
-        raise Rejected("record", f"wanted an object, received {shown(record)}")
-    figure_id = required_text(record, "pair_id")
+    found = checked(_Demonstration, record)
     return {
-        "demonstration_id": f"{figure_id}-{Path(origin).stem}",
-        "figure_id": figure_id,
-        "caption": required_text(record, "fig_caption"),
-        "mentions": mentions_of(record.get("in_text_mention")),
-        "modalities": modalities_of(record.get("domain")),
-        "turns": _turns(record.get("conversations")),
+        "demonstration_id": f"{found.pair_id}-{Path(origin).stem}",
+        "figure_id": found.pair_id,
+        "caption": found.fig_caption,
+        "mentions": found.in_text_mention,
+        "modalities": found.domain,
+        "turns": found.conversations,
         "annotators": [],
         "origin": origin,
     }
-
-
-def _turns(messages: Any) -> list[dict[str, str]]:
-    """Rounds from alternating messages; answers in a row are one response of two paragraphs."""
-    if not isinstance(messages, list) or not messages:
-        raise Rejected("conversations", f"wanted a list of messages, received {shown(messages)}")
-    turns: list[dict[str, str]] = []
-    answered = True
-    for message in messages:
-        speaker, text = _message(message)
-        if speaker == "human" and answered:
-            turns.append({"instruction": text, "response": ""})
-        elif speaker == "gpt" and turns:
-            before = turns[-1]["response"]
-            turns[-1]["response"] = f"{before}\n{text}" if before else text
-        else:
-            raise Rejected("conversations", f"out of order: {shown(message)}")
-        answered = speaker == "gpt"
-    if not answered:
-        raise Rejected("conversations", f"no answer to {shown(messages[-1])}")
-    return turns
-
-
-def _message(message: Any) -> tuple[str, str]:
-    if not isinstance(message, dict) or message.get("from") not in ("human", "gpt"):
-        wanted = "wanted {from: human or gpt, value: text}"
-        raise Rejected("conversations", f"{wanted}, received {shown(message)}")
-    value = required_text(message, "value").replace("<image>", "").strip()
-    return message["from"], value
 
 
 def _frame(rows: list[dict]) -> pd.DataFrame:

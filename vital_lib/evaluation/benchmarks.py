@@ -21,6 +21,7 @@ from vital_lib.evaluation._question import (
     kind_told_by,
     question_id,
     stated_modalities,
+    unended,
 )
 from vital_lib.evaluation.published import (
     FIELDS,
@@ -251,8 +252,7 @@ class _Reader:
                 "question_id": own,
                 "benchmark": name,
                 "image": image,
-                "group_id": group
-                or Path(stated).with_suffix("").as_posix().removeprefix("images/"),
+                "group_id": group or unended(stated),
                 "modality": stated_modalities(record) or found.modality,
                 "kind": found.kind or kind_told_by(found),
                 "question_type": found.question_type,

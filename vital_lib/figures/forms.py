@@ -5,13 +5,11 @@ Knows fields and file names, and opens no image.
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vital_lib.records import Rejected, read_records
+from vital_lib.records import Rejected, of_cell, read_records
 
 FIELDS = frozenset(
     {
@@ -117,15 +115,3 @@ def _renamed(record: Mapping[str, Any], images: Mapping[str, Mapping[str, str]])
         source = {"name": "ROCO", "url": address, "licence": licences.get("CC")}
         found |= {"image": image, "source": source}
     return found
-
-
-def of_cell(value: Any) -> Any:
-    """What a cell holds that was written as a list or an object; other texts as they are."""
-    if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
-        return value
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(value)
-        except (ValueError, SyntaxError, RecursionError):
-            continue
-    return value

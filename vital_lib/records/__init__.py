@@ -10,8 +10,9 @@ from vital_lib.records.check import (
     Rejected,
     Text,
     checked,
+    of_cell,
     rejected_rows,
-    required_text,
+    rounds_of,
     shown,
     without_image_tag,
 )
@@ -23,9 +24,10 @@ __all__ = [
     "Text",
     "UnreadableFile",
     "checked",
+    "of_cell",
     "read_records",
     "rejected_rows",
-    "required_text",
+    "rounds_of",
     "shown",
     "without_image_tag",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -11,6 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 IMAGE_TAG = "<image>"
 """Stands in LLaVA's texts where the image goes."""
+
+
+_SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
 
 
 class Rejected(ValueError):
@@ -57,7 +62,7 @@ def checked(model: type[_Checked], record: Any) -> _Checked:
         raise cause
     field = ".".join(part for part in first["loc"] if isinstance(part, str)) or "record"
     if first["type"] == "missing":
-        raise Rejected(field, "wanted text, it is missing")
+        raise Rejected(field, "it is missing")
     wanted = str(cause) if cause else first["msg"][0].lower() + first["msg"][1:]
     raise Rejected(field, f"{wanted}, received {shown(first['input'])}")
 
@@ -67,18 +72,63 @@ def rejected_rows(rejected: list[tuple[str, Rejected]]) -> list[dict[str, str]]:
     return [{"place": place, "field": w.field, "reason": w.reason} for place, w in rejected]
 
 
-def required_text(record: Mapping, field: str) -> str:
-    """The text in `field`, stripped; raises `Rejected` where it is missing, blank or no text."""
-    value = record.get(field)
-    if not isinstance(value, str) or not value.strip():
-        received = f"received {shown(value)}" if field in record else "it is missing"
-        raise Rejected(field, f"wanted text, {received}")
-    return value.strip()
-
-
 def without_image_tag(text: str) -> str:
     """The text without LLaVA's "<image>", stripped: empty where it held nothing else."""
     return text.replace(IMAGE_TAG, "").strip()
+
+
+def of_cell(value: Any) -> Any:
+    """What a cell holds that was written as a list or an object; other texts as they are."""
+    if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
+        return value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(value)
+        except (ValueError, SyntaxError, RecursionError):
+            continue
+    return value
+
+
+def rounds_of(messages: Any) -> list[dict[str, str]]:
+    """Rounds {instruction, response} of LLaVA's messages {from: human or gpt, value: text}.
+
+    Also {role: user or assistant, content}. Answers in a row are one response of two paragraphs.
+    LLaVA's mark of the image is no part of a text.
+
+    Raises:
+        Rejected: they are no such messages, out of order, or a text is empty.
+    """
+    messages = of_cell(messages)
+    if not isinstance(messages, list) or not messages:
+        raise Rejected("conversations", f"wanted a list of messages, received {shown(messages)}")
+    rounds: list[dict[str, str]] = []
+    answered = True
+    for message in messages:
+        speaker, text = _message(message)
+        if speaker == "human" and answered:
+            rounds.append({"instruction": text, "response": ""})
+        elif speaker == "gpt" and rounds:
+            before = rounds[-1]["response"]
+            rounds[-1]["response"] = f"{before}\n{text}" if before else text
+        else:
+            raise Rejected("conversations", f"out of order: {shown(message)}")
+        answered = speaker == "gpt"
+    if not answered:
+        raise Rejected("conversations", f"no answer to {shown(messages[-1])}")
+    return rounds
+
+
+def _message(message: Any) -> tuple[str, str]:
+    said = message if isinstance(message, Mapping) else {}
+    role = said.get("from", said.get("role"))
+    speaker = _SPEAKERS.get(role) if isinstance(role, str) else None
+    if speaker is None:
+        wanted = "wanted {from: human or gpt, value: text}"
+        raise Rejected("conversations", f"{wanted}, received {shown(message)}")
+    text = said.get("value", said.get("content"))
+    if not isinstance(text, str) or not without_image_tag(text):
+        raise Rejected("conversations", f"wanted text, received {shown(text)} of {speaker}")
+    return speaker, without_image_tag(text)
 
 
 def _text(value: Any) -> str:

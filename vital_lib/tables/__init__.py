@@ -1,12 +1,14 @@
-"""The tables of a run: columns (``columns``), checked frames (``frames``), folder (``workspace``).
+"""The tables of a run: columns (``columns``), checked frames (``frames``), folder (``workspace``),
+metrics (``measured``), and what each was made from (``origins``).
 
 A table is one Parquet file, written whole, that remembers what it was made from. The package knows
 nothing of figures, models or labels.
 """
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document
+from vital_lib.tables.files import write_whole
 from vital_lib.tables.frames import WrongTable, empty_frame
-from vital_lib.tables.workspace import MissingTable, OtherFormat, Workspace, write_whole
+from vital_lib.tables.workspace import MissingTable, OtherFormat, Workspace
 
 __all__ = [
     "FORMAT_VERSION",

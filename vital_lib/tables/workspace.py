@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from numbers import Real
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +14,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, declared
+from vital_lib.tables.files import write_whole
 from vital_lib.tables.frames import conform, to_frame
+from vital_lib.tables.measured import add_metrics, checked, read_metrics, read_origins
+from vital_lib.tables.origins import UNKNOWN, Origin, Standing, in_words, settings_of
+
+_MODELS = "models/"
+"""What an input's name begins with where it is a model, such as models/selected, and no table."""
+_END_BYTES = 2**20
+"""How much of either end of a model's weights tells them from others."""
 
 
 class MissingTable(FileNotFoundError):
@@ -41,6 +45,7 @@ class Workspace:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._recorded_by: set[str] = set()
         self.path.mkdir(parents=True, exist_ok=True)
         self._check_format()
 
@@ -71,8 +76,7 @@ class Workspace:
         return self.path / image
 
     def has(self, name: str) -> bool:
-        """Whether table `name` has been written."""
-        declared(name)
+        """Whether table `name`, or the model "models/<name>", has been written."""
         return self._file(name).exists()
 
     def read(self, name: str) -> pd.DataFrame:
@@ -108,78 +112,181 @@ class Workspace:
 
         Args:
             frame: exactly the declared columns, in any order.
-            made_from: names of the tables it was made from; their fingerprints are kept.
+            made_from: names of the tables, and models as "models/<name>", that it was made from;
+                their fingerprints are kept.
             parameters: what else decided its content, as JSON values.
 
         Raises:
             WrongTable: a column is missing, unknown, or holds a value of another type.
+            MissingTable: an input that has not been written.
         """
-        declared(name)
         rows = conform(name, frame)
-        origin = {
-            "table": name,
-            "format_version": FORMAT_VERSION,
-            "made_from": {source: self.fingerprint(source) for source in made_from},
-            "parameters": dict(parameters or {}),
-            "versions": _versions(),
-        }
-        metadata = {b"vital": json.dumps(origin, sort_keys=True).encode()}
-        rows = rows.replace_schema_metadata(metadata)
+        origin = {"table": name, **self._made(declared(name).written_by, made_from, parameters)}
+        rows = rows.replace_schema_metadata({b"vital": _as_json(origin).encode()})
         write_whole(self._file(name), lambda path: pq.write_table(rows, path, compression="zstd"))
         return rows.num_rows
 
+    def keep_origin(
+        self,
+        model: str,
+        *,
+        written_by: str,
+        made_from: Iterable[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write beside a trained model, which another module has saved, what it was made from.
+
+        Args:
+            model: its name, as in `Workspace.model`.
+            written_by: the notebook that trains it, such as "08_tune_model".
+            made_from, parameters: as in `write`.
+
+        Raises:
+            MissingTable: the model or one of its inputs is not there.
+        """
+        made = self._made(written_by, made_from, parameters)
+        origin = {"model": model, "fingerprint": self.fingerprint(_MODELS + model), **made}
+        write_whole(
+            self.model(model) / "origin.json", lambda path: path.write_text(_as_json(origin))
+        )
+
     def origin(self, name: str) -> dict[str, Any]:
-        """What table `name` was made from: inputs' fingerprints, parameters, versions."""
-        if not self.has(name):
-            self.read(name)
-        return json.loads(pq.read_schema(self._file(name)).metadata[b"vital"])
+        """What table `name` or model "models/<name>" was made from.
+
+        Keys made_from (input -> fingerprint), parameters, settings (those parameters, its own and
+        its inputs', that say what was measured), written_by, versions. Empty for a model that has
+        been trained again since its origin was kept.
+        """
+        self._need(name)
+        if name.startswith(_MODELS):
+            file = self.path / name / "origin.json"
+            found = json.loads(file.read_text()) if file.is_file() else {}
+            return found if found.get("fingerprint") == self.fingerprint(name) else {}
+        found = json.loads(pq.read_schema(self._file(name)).metadata[b"vital"])
+        # An earlier release kept neither of these.
+        settings = settings_of(found["parameters"], ())
+        return {"settings": settings, "written_by": declared(name).written_by, **found}
 
     def fingerprint(self, name: str) -> str:
-        """SHA-256 of table `name`'s file; the same rows made the same way give the same one."""
-        if not self.has(name):
-            self.read(name)
-        return hashlib.sha256(self._file(name).read_bytes()).hexdigest()
+        """SHA-256 of table `name`'s file; the same rows made the same way give the same one.
+
+        Of a model, "models/<name>": of its description and of its weights' sizes and ends.
+        """
+        self._need(name)
+        file = self._file(name)
+        digest = hashlib.sha256(file.read_bytes())
+        if name.startswith(_MODELS):
+            for weights in sorted(file.parent.glob("*.safetensors")):
+                digest.update(f"{weights.name} {weights.stat().st_size}".encode())
+                with open(weights, "rb") as opened:  # billions of weights take minutes to read
+                    digest.update(opened.read(_END_BYTES))
+                    opened.seek(max(0, weights.stat().st_size - _END_BYTES))
+                    digest.update(opened.read())
+        return digest.hexdigest()
 
     def state(self) -> pd.DataFrame:
-        """Columns table, rows (null where not yet written), written_by; one row per table."""
+        """One row per table: table, rows (null where not yet written), written_by, stale.
+
+        `stale` says of which input the table is older, and which notebook to run; empty where the
+        table is up to date.
+        """
+        standing = self._standing()
         rows = [
-            (name, pq.read_metadata(self._file(name)).num_rows if self.has(name) else None)
-            for name in TABLES
+            (
+                name,
+                pq.read_metadata(self._file(name)).num_rows if self.has(name) else None,
+                table.written_by,
+                standing.stale(self.origin(name)) or "" if self.has(name) else "",
+            )
+            for name, table in TABLES.items()
         ]
-        frame = pd.DataFrame(rows, columns=["table", "rows"]).astype({"rows": "Int64"})
-        return frame.assign(written_by=[table.written_by for table in TABLES.values()])
+        columns = ["table", "rows", "written_by", "stale"]
+        return pd.DataFrame(rows, columns=columns).astype({"rows": "Int64"})
 
     @property
     def metrics(self) -> dict[str, float]:
         """The flat `metrics.json`, `stage.figure: number`; empty before the first is recorded."""
-        path = self.path / "metrics.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        return read_metrics(self.path)
 
-    def record(self, metrics: Mapping[str, float], *, anew: str | None = None) -> dict[str, float]:
+    def metric_origins(self) -> pd.DataFrame:
+        """One row per metric: metric, written_by, measured_on, stale, in the order of `metrics`.
+
+        `measured_on` names the figure set, models, judges and benchmark behind it; `stale` is as
+        in `state`. Where an origin was not kept, `stale` says so.
+        """
+        standing = self._standing()
+        told: dict[str, tuple[str, str, str]] = {}
+        for one in read_origins(self.path):
+            words = one["written_by"], in_words(one["settings"]), standing.stale(one) or ""
+            told |= dict.fromkeys(one["metrics"], words)
+        rows = [(name, *told.get(name, ("", "", UNKNOWN))) for name in self.metrics]
+        return pd.DataFrame(rows, columns=["metric", "written_by", "measured_on", "stale"])
+
+    def record(
+        self,
+        metrics: Mapping[str, float],
+        *,
+        written_by: str = "",
+        made_from: Iterable[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+    ) -> dict[str, float]:
         """Add `metrics` to `metrics.json` and return what was added.
 
+        What the same notebook recorded before is left out: all of it at its first call on this
+        `Workspace`, which each notebook opens as it begins; later, what it measured on another
+        input or under another parameter. So no figure of an earlier setting stands beside a new
+        one, and several cells of one notebook may record.
+
         Args:
-            anew: a stage, such as "evaluation", whose older metrics are dropped: what it measured
-                under other names, of other models or questions, does not stand beside the new.
+            written_by: the notebook that measured them, such as "09_evaluate_model". Without it
+                they are added, and shown as of unknown origin.
+            made_from: tables, and models as "models/<name>", that they were measured on.
+            parameters: what else decided them, as JSON values.
 
         Raises:
             ValueError: a name without a stage, or a value that is not a number.
+            MissingTable: an input that has not been written.
         """
-        for name, value in metrics.items():
-            number = isinstance(value, Real) and not isinstance(value, bool)
-            if "." not in name or not number or not math.isfinite(value):
-                raise ValueError(f"metric {name!r}: {value!r}; wanted 'stage.figure': number")
-        added = {name: _json_number(value) for name, value in metrics.items()}
-        kept = {
-            name: value
-            for name, value in self.metrics.items()
-            if anew is None or not name.startswith(f"{anew}.")
-        }
-        merged = json.dumps({**kept, **added}, indent=1, sort_keys=True)
-        write_whole(self.path / "metrics.json", lambda path: path.write_text(merged + "\n"))
+        added, origin = checked(metrics), self._made(written_by, made_from, parameters)
+        add_metrics(self.path, added, origin, first=written_by not in self._recorded_by)
+        self._recorded_by.add(written_by)
         return added
 
+    def _made(
+        self, written_by: str, made_from: Iterable[str], parameters: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """The origin of what is made from these inputs as they are now."""
+        inputs, own = list(made_from), dict(parameters or {})
+        return {
+            "format_version": FORMAT_VERSION,
+            "made_from": {name: self.fingerprint(name) for name in inputs},
+            "parameters": own,
+            "settings": settings_of(own, map(self.origin, inputs)),
+            "versions": _versions(),
+            "written_by": written_by,
+        }
+
+    def _standing(self) -> Standing:
+        def fingerprint(name: str) -> str | None:
+            return self.fingerprint(name) if self.has(name) else None
+
+        def origin(name: str) -> Origin:
+            return self.origin(name) if self.has(name) else {}
+
+        return Standing(fingerprint, origin)
+
+    def _need(self, name: str) -> None:
+        if self.has(name):
+            return
+        if name.startswith(_MODELS):
+            raise MissingTable(f"no model in {self.path / name}: run the notebook that trains it")
+        self.read(name)
+
     def _file(self, name: str) -> Path:
+        """The file that says that table or model `name` is there."""
+        if name.startswith(_MODELS):
+            return self.path / name / "config.json"
+        declared(name)
         return self.path / f"{name}.parquet"
 
     def _check_format(self) -> None:
@@ -196,20 +303,8 @@ class Workspace:
             )
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write(temporary_path)` beside `path`, flush to disk, and rename over `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
-    try:
-        write(Path(temporary))
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _as_json(origin: Mapping[str, Any]) -> str:
+    return json.dumps(origin, sort_keys=True)
 
 
 def _versions() -> dict[str, str]:
@@ -220,7 +315,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _json_number(value: float) -> float | int:
-    return value.item() if hasattr(value, "item") else value

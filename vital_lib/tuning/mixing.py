@@ -6,16 +6,28 @@ in, keeps it (the paper's 150K and 210K sets hold LLaVA-Med's data). Knows nothi
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import AliasChoices, BeforeValidator, Field
 from torch.utils.data import Sampler
 
+from vital_lib.records import (
+    Record,
+    Rejected,
+    Text,
+    checked,
+    read_records,
+    rejected_rows,
+    rounds_of,
+)
 from vital_lib.tuning.sequences import NothingToTune
+
+LOG = logging.getLogger(__name__)
 
 Mix = tuple[pd.DataFrame, pd.DataFrame]
 """Conversations (conversation_id, figure_id, turns) and their figures (figure_id, image)."""
@@ -47,35 +59,59 @@ def draw_mix(mix: pd.DataFrame, own: int, share: float, seed: int) -> pd.DataFra
 def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
     """Conversations and figures of a LLaVA training file, such as LLaVA-Med's.
 
-    A list of {"id", "image", "conversations": [{"from": "human", "value"}, {"from": "gpt",
-    "value"}, ...]}. Records without an image are left out.
+    Records of {"id", "image", "conversations": [{"from": "human", "value"}, {"from": "gpt",
+    "value"}, ...]}, in JSON, JSON Lines or Parquet. Records without an image are left out.
 
     Args:
         image_folder: where relative image paths start; without it, beside the file.
 
     Returns:
         conversations (conversation_id, figure_id, turns) and figures (figure_id, image: absolute).
+        The conversations' ``.attrs``: ``records`` (how many there were), ``without_image``,
+        ``rejected`` (place, field, reason of each that is no conversation). The log counts them.
 
     Raises:
-        ValueError: a record that is not like this; the message names it.
+        ValueError: not one record is a conversation about an image; the message says why.
     """
     path = Path(path)
     folder = Path(image_folder) if image_folder is not None else path.parent
-    records = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(records, list):
-        raise ValueError(f"{path} holds a {type(records).__name__}: wanted a list of records")
-    rows = []
-    for number, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise ValueError(f"{path}, record {number}: {record!r} is no object")
-        if record.get("image"):
-            where = f"{path}, record {number} ({record.get('id')!r})"
-            turns = _turns(record.get("conversations"), where)
-            rows.append((f"{path.stem}-{number}", str(record["image"]), turns))
+    rows, rejected, without_image, number = [], [], 0, -1
+    for number, (place, record) in enumerate(
+        read_records(path, fields=("conversations", "conversatons"))
+    ):
+        try:
+            found = checked(_Conversation, record)
+        except Rejected as wrong:
+            rejected.append((place, wrong))
+            continue
+        if found.image is None:
+            without_image += 1
+        else:
+            rows.append((f"{path.stem}-{number}", found.image, found.conversations))
+    told = f"{len(rejected)} of {number + 1} records are no conversations"
+    first = "; ".join(f"{place}: {wrong}" for place, wrong in rejected[:3])
+    if not rows:
+        raise ValueError(f"{path.name}: {told}, {without_image} are without an image; {first}")
+    if rejected or without_image:
+        LOG.warning("%s: %s, %d without an image; %s", path.name, told, without_image, first)
     conversations = pd.DataFrame(rows, columns=["conversation_id", "figure_id", "turns"])
+    conversations.attrs = {
+        "records": number + 1,
+        "without_image": without_image,
+        "rejected": rejected_rows(rejected),
+    }
     names = conversations["figure_id"].unique()
     files = [str((folder / name).resolve()) for name in names]
     return conversations, pd.DataFrame({"figure_id": names, "image": files})
+
+
+class _Conversation(Record):
+    """A record of LLaVA's training file."""
+
+    image: Text | None = None
+    conversations: Annotated[list[dict[str, str]], BeforeValidator(rounds_of)] = Field(
+        validation_alias=AliasChoices("conversations", "conversatons")
+    )
 
 
 class MixedBatches(Sampler[list[int]]):
@@ -114,23 +150,3 @@ class MixedBatches(Sampler[list[int]]):
         mine = [own[k * self._size : (k + 1) * self._size] for k in range(count)]
         beside = np.array_split(mixed, count)
         return [[*map(int, a), *map(int, b)] for a, b in zip(mine, beside, strict=True)]
-
-
-def _turns(said: Any, where: str) -> list[dict[str, str]]:
-    """LLaVA's list of who said what, as rounds."""
-    if not isinstance(said, list) or not said or len(said) % 2:
-        raise ValueError(f"{where}: conversations must be questions and answers by turns")
-    turns = []
-    for asked, answered in zip(said[::2], said[1::2], strict=True):
-        instruction, response = _value(asked, "human", where), _value(answered, "gpt", where)
-        instruction = instruction.replace("<image>", "").strip()
-        turns.append({"instruction": instruction, "response": response})
-    return turns
-
-
-def _value(said: Mapping[str, Any], speaker: str, where: str) -> str:
-    if not isinstance(said, dict) or said.get("from") != speaker:
-        raise ValueError(f"{where}: {said!r} where {speaker!r} should speak")
-    if not isinstance(said.get("value"), str):
-        raise ValueError(f"{where}: the value {said.get('value')!r} is no text")
-    return said["value"]

@@ -2,9 +2,9 @@
 
 Any endpoint that speaks OpenAI's chat completions will do; the embedded ``"clinic"`` is reached
 through the very same client. This package knows nothing of what prompts ask or what tables hold.
-``run`` sends, ``pace`` says how fast, ``faults`` which errors pass, ``wire`` translates,
-``images`` encodes, ``ledger`` keeps every reply, so that none is paid for twice, ``prices`` and
-``cost`` count, ``control`` stops.
+``run`` sends, ``claims`` lets nothing out twice at once, ``pace`` says how fast, ``faults`` which
+errors pass, ``wire`` translates, ``bodies`` reads what came back, ``images`` encodes, ``ledger``
+keeps every reply, so that none is paid for twice, ``prices`` and ``cost`` count, ``control`` stops.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ import openai
 import pandas as pd
 
 from vital_lib.prompts import Prompt
+from vital_lib.vlm.claims import Claims
 from vital_lib.vlm.control import Control, Tally
 from vital_lib.vlm.cost import Cost, CostCeiling, cost_per
 from vital_lib.vlm.images import Images
 from vital_lib.vlm.job import Job
 from vital_lib.vlm.ledger import Bill, Ledger, LedgerUnwritable
 from vital_lib.vlm.prices import Price, UnknownPrice, nothing, price_of
-from vital_lib.vlm.run import UNSENT, Claims, Run
+from vital_lib.vlm.run import UNSENT, Run
 from vital_lib.vlm.wire import Reply, figures_of
 
 __all__ = [
@@ -166,9 +167,11 @@ class VLM:
     ) -> list[Any]:
         """Send prompts and wait for their replies, in the order of the prompts.
 
-        A request that the ledger holds an answer to is not sent again; one that failed or came
-        back empty is. Each reply is in the ledger before it is counted. Works inside a running
-        event loop, and from several threads at once.
+        A request that the ledger holds an answer to is not sent again; one that failed is. What was
+        paid for and is of no use (empty, a tool call, an error that states tokens) is asked once
+        more, by this call or the next one, and then stays without a value, its body the text. Each
+        reply is in the ledger before it is counted. Works inside a running event loop, and from
+        several threads at once.
 
         Interrupted (KeyboardInterrupt, ■ in the notebook), it sends nothing more and ends once what
         is under way has arrived and is kept; interrupted again, it ends at once.

@@ -14,14 +14,15 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import aiohttp
 import httpx2
 import openai
 import tenacity
+
+from vital_lib.vlm.bodies import Said, clean, error_words, read_body
 
 _ATTEMPTS = 12  # at 10 % scattered faults one prompt in 10**12 is lost, at 30 % two in a million
 _ATTEMPTS_UNREACHED = 3  # while nothing has answered yet: a wrong address should show soon
@@ -35,17 +36,46 @@ KEY_NAMES = ("OPENAI_API_KEY", "VITAL_API_KEY", "AZURE_OPENAI_API_KEY")
 
 
 class NoCompletion(Exception):
-    """The endpoint answered with something else, or with less; has the reply's text."""
+    """The endpoint answered with something else, or with less.
+
+    Args:
+        text: what it answered.
+        reason: what that is, in a sentence.
+        words: the endpoint's own, where it tells of an error.
+    """
+
+    def __init__(self, text: str, reason: str, words: str = "") -> None:
+        super().__init__(text)
+        self.reason, self.words = reason, words
 
 
 FAULTS = (openai.APIError, NoCompletion)
 """What a request may meet instead of a reply."""
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol)
 _UNSENT += (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+_SCHEMA = re.compile(
+    r"response[ _]?(?:format|schema)|json[ _-]?(?:schema|mode|object)|grammar|\boutlines\b"
+    r"|(?:guided|structured|constrained)[ _.-]?(?:json|output|decoding|generation)|llguidance"
+    r"|lm[ _-]?format[ _-]?enforcer|additionalProperties|\b(?:any|all|one)Of\b|\$(?:defs|ref)\b"
+    r"|\b(?:min|max)(?:Items|Length)\b|(?:support|invalid|complex|compil|implement)[^.]*\bschemas?\b"
+    r"|\bschemas?\b[^.]*(?:support|invalid|complex|compil|implement|feature)",
+    re.I,
+)
 _FIELDS = {  # of a request, that an endpoint may not know, and how it says so
-    "response_format": re.compile(r"response_format|json_schema|structured.outputs?", re.I),
+    "response_format": _SCHEMA,
     "seed": re.compile(r"\bseed\b", re.I),
+    "detail": re.compile(r"image_url.*\bdetail\b|['\"`]detail['\"`]", re.I),
+    "max_tokens": re.compile(r"\bmax_tokens\b.*\bmax_completion_tokens\b", re.I),
+    "max_completion_tokens": re.compile(r"\bmax_completion_tokens\b", re.I),
 }
+_REFUSING = re.compile(
+    r"support|unknown|unrecogni[sz]ed|unexpected|extra|deprecated"
+    r"|not (?:be )?(?:permitted|allowed)",
+    re.I,
+)
+_NOT_OF_FIELDS = (401, 402, 403, 404, 408, 409, 413, 429)
+_KINDS = {401: openai.AuthenticationError, 403: openai.PermissionDeniedError}
+_KINDS |= {404: openai.NotFoundError, 429: openai.RateLimitError}
 _spread = tenacity.wait_random_exponential(multiplier=0.2, max=20)
 
 
@@ -55,6 +85,8 @@ def passes(error: BaseException) -> bool:
         return True
     if not isinstance(error, openai.APIStatusError) or error.code == "insufficient_quota":
         return False
+    if error.status_code == 501 or (error.status_code >= 500 and _SCHEMA.search(words_of(error))):
+        return False  # what it cannot do, it cannot do later
     return error.status_code in (408, 409, 429) or error.status_code >= 500
 
 
@@ -109,20 +141,76 @@ def may_cost(error: BaseException) -> bool:
     return not any(isinstance(cause, _UNSENT) for cause in aiohttps or causes)
 
 
-def refused_field(error: openai.APIError, body: Mapping[str, Any]) -> str | None:
-    """The field of `body` that the endpoint refused it for, if it can do without."""
-    if not isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
+def fault_of(response: httpx2.Response, said: Said) -> openai.APIStatusError | NoCompletion:
+    """The fault that a body tells of under a status that is of none."""
+    if said.status is None:
+        where = "the endpoint answered with no chat completion"
+        known = said.error and said.error != said.fault
+        reason = said.fault if known else f"{where}: {said.fault}; is base_url right?"
+        return NoCompletion(
+            without_key(clean(response.text))[:2000], without_key(reason), said.error
+        )
+    kept = ("retry-after", "retry-after-ms")
+    headers = {name: response.headers[name] for name in kept if name in response.headers}
+    told = httpx2.Response(
+        said.status, headers=headers, content=response.content, request=response.request
+    )
+    kind = _KINDS.get(said.status, openai.APIStatusError)
+    return kind(said.error, response=told, body={"code": said.code})
+
+
+def is_paid(error: openai.APIStatusError) -> bool:
+    """Whether an error states tokens, and is not about the key, the model or the rate."""
+    about_all = error.status_code in _NOT_OF_FIELDS
+    return not about_all and read_body(error.response.content).paid
+
+
+def words_of(error: BaseException) -> str:
+    """The endpoint's own words of an error, wherever it has put them."""
+    if isinstance(error, openai.APIStatusError):
+        return error_words(error.response.content)
+    return error.words if isinstance(error, NoCompletion) else ""
+
+
+def text_of(error: BaseException) -> str:
+    """What came instead of a reply, where something did."""
+    return str(error) if isinstance(error, NoCompletion) else ""
+
+
+def refused_field(error: BaseException, fields: Collection[str]) -> str | None:
+    """The one of the fields sent that the endpoint refuses, if it can do without."""
+    status = error.status_code if isinstance(error, openai.APIStatusError) else None
+    if status in _NOT_OF_FIELDS:
         return None
-    named = (name for name, words in _FIELDS.items() if words.search(error.message))
-    return next((name for name in named if name in body), None)
+    found = named_field(words_of(error), fields)
+    return found or ("response_format" if status == 501 and "response_format" in fields else None)
 
 
-def describe(error: Exception, *, reached: bool, key_name: str) -> tuple[str, bool]:
+def named_field(words: str, fields: Collection[str]) -> str | None:
+    """The first of the fields sent that words of an error are about."""
+    named = (name for name, about in _FIELDS.items() if about.search(words))
+    return next((name for name in named if name in fields), None)
+
+
+def _refused_parameter(words: str, parameters: Collection[str]) -> str | None:
+    """The one of the user's own fields that words refuse; a short name must stand in quotes."""
+    if not _REFUSING.search(words):
+        return None
+    form = {name: re.escape(name) for name in parameters}
+    quoted = {name: rf"['\"`]{form[name]}['\"`]|body\.{form[name]}\b" for name in form}
+    plain = {name: rf"\b{form[name]}\b" for name in form if len(name) > 5}
+    return next((name for name, how in {**quoted, **plain}.items() if re.search(how, words)), None)
+
+
+def describe(
+    error: Exception, *, reached: bool, key_name: str, parameters: Collection[str] = ()
+) -> tuple[str, bool]:
     """(what went wrong and the way out, whether it concerns every prompt), of one of `FAULTS`.
 
     Args:
         reached: whether the endpoint has answered something in this run.
         key_name: the environment variable that its key is read from.
+        parameters: names of the fields of a request that the user has set.
     """
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         # The endpoint's words are left out: they like to repeat a part of the key.
@@ -132,11 +220,17 @@ def describe(error: Exception, *, reached: bool, key_name: str) -> tuple[str, bo
     if isinstance(error, openai.RateLimitError):
         return f"the rate limit or quota is used up ({_words(error)}); ask again later", True
     if isinstance(error, NoCompletion):
-        return "the endpoint answered with no chat completion; is base_url right?", False
+        return error.reason, False
     if is_slow(error):
         return "no reply in time; is it running and not overloaded?", not reached
     if isinstance(error, openai.APIConnectionError):
         return "cannot be reached; is it running, and is base_url right?", True
+    if error.status_code == 402:
+        return f"the endpoint wants to be paid first ({_words(error)})", True
+    asked_badly = error.status_code in (400, 422)
+    if asked_badly and (name := _refused_parameter(words_of(error), parameters)):
+        out = f"leave {name!r} out of parameters"
+        return f"it does not take a field of the request ({_words(error)}); {out}", True
     return f"the API refused or failed: {_words(error)}", False
 
 
@@ -158,8 +252,8 @@ def without_key(text: str) -> str:
     return text
 
 
-def _words(error: openai.APIError) -> str:
-    return without_key(" ".join(error.message.split()))[:500]
+def _words(error: openai.APIStatusError) -> str:
+    return without_key(words_of(error) or error.message)[:500]
 
 
 def is_slow(error: BaseException | None) -> bool:

@@ -105,9 +105,9 @@ class Entry:
     """What came back for one request, as it came: the reading of it is the prompt's.
 
     Args:
-        answered: the model replied, so the request is not sent again.
-        text: the reply's raw text; empty where there was none.
-        error: what the API said instead of a reply.
+        answered: the request is not sent again: the model replied, or was paid for twice.
+        text: the reply's raw text; where that is of no use, the body; empty where there was none.
+        error: what there was instead of a reply.
         seconds: from sending to the reply.
         usd: what it cost at the price of its day; None where that was not known.
         attempt: see `Request`.
@@ -231,6 +231,17 @@ class Ledger:
             key,
         )
         return Entry(bool(found[0][0]), *found[0][1:]) if found else None
+
+    def spoilt(self, request: Request) -> bool:
+        """Whether this attempt has been paid for before, by a reply that was of no use."""
+        rows = self._where(request.key)
+        return bool(rows) and bool(
+            self._query(
+                f"SELECT 1 FROM replies WHERE row IN ({rows}) AND key = ? AND attempt = ? "
+                "AND NOT answered AND tokens_in + tokens_out > 0 LIMIT 1",
+                *(request.key, request.attempt),
+            )
+        )
 
     def unanswered(self) -> pd.DataFrame:
         """Requests that went out and of which nothing came back that says what they cost.

@@ -10,13 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -48,40 +45,6 @@ _NOT_SENT = Reply("", None, "", UNSENT, 0, 0, 0.0)
 
 class _Stopped(Exception):
     """Nothing more is sent: the run was stopped, or another prompt met what ends it."""
-
-
-class Claims:
-    """Which requests are under way, over all threads, so that none is sent twice at once."""
-
-    _of_files: weakref.WeakValueDictionary[Path, Claims] = weakref.WeakValueDictionary()
-    _opening = threading.Lock()
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._under_way: dict[str, Future[Entry | None]] = {}
-
-    @classmethod
-    def of(cls, path: Path | None) -> Claims:
-        """Those of a ledger's file, for all of this process who use it; None: of nobody else."""
-        if path is None:
-            return cls()
-        with cls._opening:
-            return cls._of_files.setdefault(Path(path).resolve(), cls())
-
-    def claim(self, key: str) -> Future[Entry | None] | None:
-        """None where the caller shall send it; otherwise the future of who is sending it."""
-        with self._lock:
-            if key in self._under_way:
-                return self._under_way[key]
-            self._under_way[key] = future = Future()
-            future.set_running_or_notify_cancel()  # who waits for it cannot cancel it for others
-            return None
-
-    def release(self, key: str, entry: Entry | None) -> None:
-        """Hand over what came back; None if nothing did, so that a waiter tries itself."""
-        with self._lock:
-            future = self._under_way.pop(key)
-        future.set_result(entry)
 
 
 class Run:
@@ -243,35 +206,51 @@ class Run:
             raise _Stopped
         if self._vlm.replayed:
             raise self._vlm.unavailable(f"a {prompt.name} prompt is not among the replies replayed")
-        patience, text, everywhere = faults.Patience(lambda: self._reached), "", False
-        patiently = tenacity.AsyncRetrying(
+        patience, everywhere, kept = faults.Patience(lambda: self._reached), False, False
+        try:
+            # Before there is room, so that none stands idle; and held for as long as it takes.
+            held = [self._vlm.images.encoded(figure) for figure in wire.figures_of(prompt)]
+            for one in held:
+                await asyncio.shield(asyncio.wrap_future(one))
+            entry = await self._patiently(patience, request, prompt)
+            if entry.error is None:
+                return entry
+            kept = True
+        except UnreadableImage as error:
+            entry = Entry(False, error=f"not sent: {error}", attempt=request.attempt)
+            await self._writer.keep(request, entry)
+            return entry
+        except faults.FAULTS as error:
+            failure, everywhere = self._describe(error)
+            text, usd = faults.text_of(error), None if patience.may_cost else 0.0
+            entry = Entry(False, text, error=failure, usd=usd, attempt=request.attempt)
+        # Outside of the handler: the API's own error, which may repeat the key, is not chained.
+        self._failed_in_row += 1
+        if everywhere or self._failed_in_row >= _DEAD_AFTER:
+            raise self._vlm.unavailable(entry.error)
+        if not kept:
+            await self._writer.keep(request, entry)
+        return entry
+
+    async def _patiently(
+        self, patience: faults.Patience, request: Request, prompt: Prompt
+    ) -> Entry:
+        """A reply, faults that pass waited out; one that is of no use is asked for once more."""
+        without: set[str] = set()  # fields that the endpoint has refused
+        retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(faults.passes),
             stop=patience.is_over,
             wait=faults.wait_seconds,
             sleep=self._pause,
             reraise=True,
         )
-        try:
-            # Before there is room, so that none stands idle; and held for as long as it takes.
-            held = [self._vlm.images.encoded(figure) for figure in wire.figures_of(prompt)]
-            for one in held:
-                await asyncio.shield(asyncio.wrap_future(one))
-            return await patiently(self._post, request, prompt)
-        except UnreadableImage as error:
-            failure = f"not sent: {error}"
-        except faults.FAULTS as error:
-            failure, everywhere = self._describe(error)
-            text = str(error) if isinstance(error, faults.NoCompletion) else ""
-            self._failed_in_row += 1
-        # Outside of the handler: the API's own error, which may repeat the key, is not chained.
-        if everywhere or self._failed_in_row >= _DEAD_AFTER:
-            raise self._vlm.unavailable(failure)
-        usd = None if patience.may_cost else 0.0
-        entry = Entry(False, text, error=failure, usd=usd, attempt=request.attempt)
-        await self._writer.keep(request, entry)
+        entry = await retrying(self._post, request, prompt, without)
+        if not entry.answered:
+            with contextlib.suppress(_Stopped):
+                entry = await retrying(self._post, request, prompt, without)
         return entry
 
-    async def _post(self, request: Request, prompt: Prompt) -> Entry:
+    async def _post(self, request: Request, prompt: Prompt, without: set[str]) -> Entry:
         """Send once, as soon as there is room, and keep what came back."""
         entered = await self._pace.enter()
         try:
@@ -281,13 +260,16 @@ class Run:
             if known is not None and known.attempt >= request.attempt:
                 self._tally.known += 1
                 return known
-            entry, reserved = await self._send(request, prompt)
+            entry, reserved = await self._send(request, prompt, without)
         except faults.FAULTS as error:
             self._take_in(entered, error)
             raise
         finally:
             self._pace.leave()
-        self._take_in(entered, None)
+        useless = entry.error and faults.NoCompletion(entry.text, entry.error)
+        self._take_in(entered, useless or None)
+        if useless and self._vlm.ledger.spoilt(request):
+            entry = replace(entry, answered=True)  # for the second time: it is not bought again
         await self._writer.keep(request, entry)
         self._vlm.cost.settle(reserved, entry)  # not before: what the ledger holds counts there
         self._tally.tokens_in += entry.tokens_in
@@ -295,12 +277,14 @@ class Run:
         self._tally.usd += entry.usd or 0.0
         return entry
 
-    async def _send(self, request: Request, prompt: Prompt) -> tuple[Entry, float]:
+    async def _send(
+        self, request: Request, prompt: Prompt, without: set[str]
+    ) -> tuple[Entry, float]:
         """What came back, and what was set aside for it, within the budget."""
-        body, cost = self._body(request, prompt), self._vlm.cost
+        body, cost = self._body(request, prompt, without), self._vlm.cost
         reserved = cost.reserve(prompt)
         try:
-            return await self._exchange(request, prompt, body), reserved
+            return await self._exchange(request, prompt, body, without), reserved
         except faults.FAULTS as error:
             if faults.may_cost(error):
                 cost.settle(reserved, None)
@@ -308,15 +292,45 @@ class Run:
                 cost.release(reserved)
             raise
 
-    def _body(self, request: Request, prompt: Prompt) -> dict[str, Any]:
+    def _body(self, request: Request, prompt: Prompt, without: set[str]) -> dict[str, Any]:
         """What is sent, without what the endpoint is known to refuse."""
         vlm = self._vlm
         if self._client is None:
             self._client = vlm.open_client()
-        body = wire.make_body(request, prompt, vlm.images, plain="response_format" in vlm.refused)
-        return {name: value for name, value in body.items() if name not in vlm.refused}
+        return wire.make_body(request, prompt, vlm.images, without=vlm.refused | without)
 
-    async def _exchange(self, request: Request, prompt: Prompt, body: dict[str, Any]) -> Entry:
+    async def _exchange(
+        self, request: Request, prompt: Prompt, body: dict[str, Any], without: set[str]
+    ) -> Entry:
+        """What came back; where the endpoint refuses a field, what came back without it."""
+        fields = {*body, *(["detail"] if self._vlm.images.rule.detail else [])}
+        fields -= self._vlm.refused | without
+        try:
+            entry = await self._once(request, body)
+        except faults.FAULTS as error:
+            field = faults.refused_field(error, fields)
+            if field is None:
+                raise
+            without.add(field)
+            return await self._exchange(
+                request, prompt, self._body(request, prompt, without), without
+            )
+        if entry.error is None:
+            self._leave_out(without)  # it works
+        elif field := faults.named_field(entry.error, fields):
+            without.add(field)  # when it is asked once more
+        return entry
+
+    def _leave_out(self, without: set[str]) -> None:
+        """Send these fields no more."""
+        for field in sorted(without - self._vlm.refused):
+            self._vlm.refused.add(field)
+            _log.warning(
+                "model %r: the endpoint refuses %s; it does without", self._vlm.model, field
+            )
+
+    async def _once(self, request: Request, body: dict[str, Any]) -> Entry:
+        """What one request brings."""
         vlm, started = self._vlm, time.monotonic()
         self._first_sent_at = self._first_sent_at or started
         self._tally.attempts += 1
@@ -328,12 +342,10 @@ class Run:
                 )
         except TimeoutError:
             raise openai.APITimeoutError(httpx2.Request("POST", vlm.base_url)) from None
-        except openai.APIError as error:
-            field = faults.refused_field(error, body)
-            if field is None:
+        except openai.APIStatusError as error:
+            if not faults.is_paid(error):
                 raise
-            vlm.refused.add(field)
-            return await self._exchange(request, prompt, self._body(request, prompt))
+            response = error.response
         return wire.make_entry(response, time.monotonic() - started, vlm.price, request)
 
     def _take_in(self, entered: int, error: Exception | None) -> None:
@@ -365,7 +377,10 @@ class Run:
                 _log.warning("model %r: %s", self._vlm.model, held)
 
     def _describe(self, error: Exception) -> tuple[str, bool]:
-        return faults.describe(error, reached=self._reached, key_name=self._vlm.key_name)
+        vlm = self._vlm
+        return faults.describe(
+            error, reached=self._reached, key_name=vlm.key_name, parameters=vlm.parameters
+        )
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, unless the run ends."""

@@ -9,21 +9,22 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel
 
 from vital_lib.figures import FigureImage
 from vital_lib.prompts import Prompt, Unread, parse
-from vital_lib.vlm.faults import NoCompletion, without_key
+from vital_lib.vlm.bodies import clean, read_body
+from vital_lib.vlm.faults import fault_of, without_key
 from vital_lib.vlm.images import Images
 from vital_lib.vlm.ledger import Entry, Request
 from vital_lib.vlm.prices import ImageRule, Price
 
-_MOST_TOKENS = 10**8  # that one request can take
+_SAME_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 
 @dataclass(frozen=True)
@@ -96,20 +97,33 @@ def figures_of(prompt: Prompt) -> list[FigureImage]:
 
 
 def make_body(
-    request: Request, prompt: Prompt, images: Images, *, plain: bool = False
+    request: Request,
+    prompt: Prompt,
+    images: Images,
+    *,
+    plain: bool = False,
+    without: Collection[str] = (),
 ) -> dict[str, Any]:
     """The JSON body of the request, images encoded as JPEG.
 
     Args:
         plain: say in words what form the reply must have, for a server that takes no JSON schema.
+        without: fields that the server refuses: response_format (as `plain`), seed, detail of
+            images; of max_tokens and max_completion_tokens each gives way to the other.
 
     Raises:
         UnreadableImage: an image file is not the one that was opened any more.
     """
-    messages = [_sent(message, images) for message in prompt.messages]
-    body = {**request.parameters, "model": request.model, "messages": messages}
-    body["seed"] = seed_sent(request)
-    if not plain:
+    detail = {} if "detail" in without or not images.rule.detail else {"detail": images.rule.detail}
+    messages = [_sent(message, images, detail) for message in prompt.messages]
+    given = {
+        _SAME_FIELD.get(name, name) if name in without else name: value
+        for name, value in request.parameters.items()
+    }
+    body = {**given, "model": request.model, "messages": messages}
+    if "seed" not in without:
+        body["seed"] = seed_sent(request)
+    if not plain and "response_format" not in without:
         return {**body, "response_format": _response_format(prompt.schema)}
     words = f"Answer with nothing but JSON that fits this schema: {schema_text(prompt.schema)}"
     return {**body, "messages": [*messages, {"role": "user", "content": words}]}
@@ -123,58 +137,38 @@ def seed_sent(request: Request) -> int:
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) >> 1
 
 
-class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Completion(BaseModel):
-    """What is read of the API's reply; some endpoints leave the rest out."""
-
-    choices: list[_Choice] = Field(min_length=1)
-    usage: Any = None
-
-
 def make_entry(response: httpx2.Response, seconds: float, price: Price, request: Request) -> Entry:
-    """What the ledger keeps of a response. An empty reply does not count as an answer.
+    """What the ledger keeps of a response.
 
-    Tokens that the endpoint does not tell, or as no number of tokens that there can be, are
-    counted as before an estimate, by length.
+    One that has cost tokens and is of no use, whatever its form, is no answer; it has the body as
+    it came and a reason. Tokens that the endpoint does not tell, or as no number of tokens that
+    there can be, are counted as before an estimate, by length.
 
     Raises:
-        NoCompletion: the response is not a chat completion, or not all of one.
+        FAULTS: there is no reply, and no sign that anything was charged for.
     """
-    try:
-        completion = _Completion.model_validate_json(response.content)
-    except ValidationError:
-        raise NoCompletion(without_key(response.text)[:2000]) from None
-    choice = completion.choices[0]
-    text, refusal = choice.message.content or "", choice.message.refusal
-    tokens_in = _told(completion.usage, "prompt_tokens", request.tokens_in)
-    tokens_out = _told(completion.usage, "completion_tokens", by_length(text + (refusal or "")))
+    said = read_body(response.content)
+    if said.fault is not None and not said.paid:
+        raise fault_of(response, said)
+    text = said.text
+    if said.fault is not None or (not text and said.finish_reason == "length"):
+        text = clean(response.text)
+    tokens_in = said.tokens_in or request.tokens_in
+    tokens_out = said.tokens_out
+    if tokens_out is None or (tokens_out == 0 and said.fault is None):
+        tokens_out = by_length(text + (said.refusal or ""))
     return Entry(
-        answered=bool(text.strip() or refusal) or choice.finish_reason == "content_filter",
+        answered=said.fault is None,
         text=without_key(text),
-        refusal=without_key(refusal) if refusal else None,
-        finish_reason=choice.finish_reason,
+        refusal=without_key(said.refusal) if said.refusal else None,
+        finish_reason=said.finish_reason,
+        error=None if said.fault is None else without_key(said.fault)[:500],
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         seconds=seconds,
         usd=price.usd(tokens_in, tokens_out),
         attempt=request.attempt,
     )
-
-
-def _told(usage: Any, name: str, otherwise: int) -> int:
-    """A number of tokens as the endpoint tells it, if it is one."""
-    told = usage.get(name) if isinstance(usage, dict) else None
-    whole = type(told) in (int, float) and 0 < told < _MOST_TOKENS and told == int(told)
-    return int(told) if whole else otherwise
 
 
 def make_reply(prompt: Prompt, request: Request, entry: Entry) -> Reply:
@@ -227,17 +221,16 @@ def _by_hash(part: Any) -> dict[str, Any]:
     return {"image": part.sha256, "size": (part.width, part.height)}
 
 
-def _sent(message: dict[str, Any], images: Images) -> dict[str, Any]:
+def _sent(message: dict[str, Any], images: Images, detail: dict[str, str]) -> dict[str, Any]:
     parts = message["content"]
     if len(parts) == 1 and isinstance(parts[0], str):
         # Plain text as a plain string: some servers' chat templates take nothing else.
         return {"role": message["role"], "content": parts[0]}
-    return {"role": message["role"], "content": [_part(part, images) for part in parts]}
+    return {"role": message["role"], "content": [_part(part, images, detail) for part in parts]}
 
 
-def _part(part: str | FigureImage, images: Images) -> dict[str, Any]:
+def _part(part: str | FigureImage, images: Images, detail: dict[str, str]) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    detail = {"detail": images.rule.detail} if images.rule.detail else {}
     url = images.encoded(part).result()
     return {"type": "image_url", "image_url": {"url": url, **detail}}

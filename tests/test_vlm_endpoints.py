@@ -1,0 +1,511 @@
+"""Claims about endpoints with ways of their own: what is paid for, errors, refusals."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from clinic_requests import any_image
+from loopback import Loopback, fault, said
+from test_vlm import KEY, PRICES, echo, local, verdicts
+
+from vital_lib.vlm import CostCeiling, Ledger, ModelUnavailable, faults, wire
+from vital_lib.vlm.bodies import error_words, read_body
+from vital_lib.vlm.ledger import Entry
+
+TIE = '{"rationale": "", "winner": "tie"}'
+USAGE = {"prompt_tokens": 100, "completion_tokens": 20}
+
+
+@pytest.fixture
+def image(tmp_path):
+    return any_image(tmp_path)
+
+
+@pytest.fixture
+def prices(tmp_path):
+    table = tmp_path / "prices.csv"
+    table.write_text(f"{PRICES}judge,1000,5000,tiles 85 170,2026-01-01\n")  # 0.20 a reply
+    return table
+
+
+def body(value):
+    """A response of status 200 with this in it."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return 200, {"content-type": "application/json"}, text.encode()
+
+
+def completion(message, finish_reason="stop", usage=USAGE, **more):
+    choices = [{"index": 0, "message": message, "finish_reason": finish_reason}]
+    return {"choices": choices, "usage": usage, **more}
+
+
+def stream(*chunks):
+    return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+
+
+def calling(**message):
+    call = {"id": "c1", "type": "function", "function": {"name": "zoom", "arguments": "{}"}}
+    return completion({"content": None, "tool_calls": [call], **message}, "tool_calls")
+
+
+# ------------------------------------------------------------------ what is paid for
+
+USELESS = [
+    (calling(), r"a tool call \(zoom\) in place of a text"),
+    (completion({"content": "", "function_call": {"name": "zoom"}}), r"a tool call \(zoom\)"),
+    ({"choices": [], "usage": USAGE}, "an empty list of choices"),
+    ({"choices": None, "usage": USAGE}, "a body without choices"),
+    ({"usage": {"input_tokens": 100, "output_tokens": 20}}, "a body without choices"),
+    (completion(None), "a choice without a message"),
+    (completion(7), "a choice without a message"),
+    (completion({"content": None}), "empty reply"),
+    (completion({"content": []}), "empty reply"),
+    (completion({"content": " "}, "SAFETY"), "empty reply, ended by 'SAFETY'"),
+    (completion({"content": None, "reasoning_content": "so"}), "the model only thought"),
+    ({"error": {"message": "the GPU is gone"}, "usage": USAGE}, "the GPU is gone"),
+    ({"error": {"message": "the GPU is gone", "usage": USAGE}}, "the GPU is gone"),
+    ({"detail": "the GPU is gone", "usage": USAGE}, "the GPU is gone"),
+    ([{"error": {"message": "the GPU is gone"}, "usage": USAGE}], "the GPU is gone"),
+    (completion({"content": "It l"}, "error", error={"message": "upstream died"}), "upstream died"),
+    (stream({"choices": [{"delta": {}}]}, {"choices": [], "usage": USAGE}), "empty|without"),
+    (json.dumps(completion({"content": TIE}))[:-1], "no JSON, or not all of one"),
+    (completion({}, usage={"input_tokens": "100", "output_tokens": "20"}), "without a message"),
+    (completion({"content": ""}, usage={"prompt_tokens": 100, "total_tokens": 120}), "empty"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "reason"), USELESS)
+def test_a_useless_reply_is_paid_for_asked_once_more_and_kept(
+    image, tmp_path, prices, answer, reason
+):
+    options = {"ledger": tmp_path / "l.sqlite", "prices": prices, "local": False}
+    with Loopback(lambda sent, place: body(answer)) as server:
+        vlm = local(server, **options)
+        [reply] = vlm.ask(verdicts(image, 1))
+        assert local(server, **options).ask(verdicts(image, 1)) == [reply]  # in another run
+        assert len(server.bodies) == 2
+        bill = {"requests": 2, "tokens_in": 200, "tokens_out": 40, "usd": pytest.approx(0.4)}
+        assert vlm.spent() == bill == local(server, **options).spent()
+        with pytest.raises(CostCeiling, match=r"0\.4000 USD are spent"):
+            local(server, max_usd=0.5, **options).ask(verdicts(image, 1, start=1))
+        [anew] = vlm.ask(verdicts(image, 1), again=True)
+        assert len(server.bodies) == 4 and anew.reply_id == f"{reply.reply_id}-1"
+    assert reply.value is None
+    assert re.search(reason, reply.reason)
+    assert reply.text == body(answer)[2].decode()
+    assert vlm.ledger.unanswered().empty
+
+
+def test_a_useless_reply_gives_way_to_a_good_one(image):
+    with Loopback(lambda sent, place: body(calling()) if place == 0 else echo(sent)) as server:
+        vlm = local(server)
+        [reply] = vlm.ask(verdicts(image, 1))
+        assert vlm.ask(verdicts(image, 1)) == [reply]
+    assert reply.value.rationale == "0" and len(server.bodies) == 2
+    assert vlm.spent()["requests"] == 2
+
+
+def test_what_a_run_before_paid_for_in_vain_is_asked_once_more_and_no_more(image, tmp_path):
+    """As where it was killed between the two."""
+    [prompt] = verdicts(image, 1)
+    with Loopback(lambda sent, place: body(calling())) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite")
+        request = wire.make_request(
+            "judge", prompt, vlm.images.rule, seed=0, repeat=0, endpoint=vlm.endpoint
+        )
+        lost = Entry(False, "{}", error="a tool call", tokens_in=100, tokens_out=20)
+        Ledger(tmp_path / "l.sqlite").append([(request, lost)])
+        replies = [vlm.ask([prompt]) for _ in range(3)]
+    assert replies[0] == replies[1] == replies[2] and len(server.bodies) == 1
+
+
+def test_an_endpoint_that_only_writes_what_is_of_no_use_ends_the_run(image):
+    server = Loopback(lambda sent, place: body(calling()))
+    with server, pytest.raises(ModelUnavailable, match="a tool call"):
+        local(server, concurrency=8).ask(verdicts(image, 1000))
+    assert len(server.bodies) < 2 * (100 + 16)
+
+
+@pytest.mark.parametrize("status", [400, 500, 502])
+def test_an_error_that_states_tokens_is_paid_for_and_not_waited_out(image, prices, status):
+    answer = status, {}, json.dumps({"error": {"message": "died late"}, "usage": USAGE}).encode()
+    with Loopback(lambda sent, place: answer) as server:
+        vlm = local(server, prices=prices, local=False)
+        [reply] = vlm.ask(verdicts(image, 1))
+    assert reply.value is None and "died late" in reply.reason and len(server.bodies) == 2
+    assert vlm.spent() == {"requests": 2, "tokens_in": 200, "tokens_out": 40, "usd": 0.4}
+
+
+def test_a_reply_cut_off_while_the_model_thought_is_not_bought_again(image):
+    answer = completion({"content": "", "reasoning": "first I"}, "length")
+    with Loopback(lambda sent, place: body(answer)) as server:
+        vlm = local(server)
+        [reply] = vlm.ask(verdicts(image, 1))
+        assert vlm.ask(verdicts(image, 1)) == [reply]
+    assert "token limit" in reply.reason and "first I" in reply.text and len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": "100", "completion_tokens": "20"}, (100, 20)),
+        ({"prompt_tokens": 100.0, "completion_tokens": 20}, (100, 20)),
+        ({"input_tokens": 100, "output_tokens": 20}, (100, 20)),
+        ({"prompt_tokens": 100, "total_tokens": 120}, (100, 20)),
+        ({"completion_tokens": 20, "total_tokens": 120}, (100, 20)),
+        ({"prompt_tokens": 100, "completion_tokens": None}, (100, None)),
+        ({"completion_tokens": 20}, (None, 20)),
+        ({"prompt_tokens": None, "completion_tokens": None}, (None, None)),
+        ({"prompt_tokens": -1, "completion_tokens": True}, (None, None)),
+        ("many", (None, None)),
+    ],
+)
+def test_tokens_are_read_as_they_are_stated(usage, tokens):
+    read = read_body(json.dumps(completion({"content": TIE}, usage=usage)).encode())
+    assert (read.tokens_in, read.tokens_out) == tokens and read.text == TIE
+
+
+# ------------------------------------------------------------------ forms of a reply
+
+HALVES = [TIE[:9], TIE[9:]]
+CHUNKS = [
+    {"choices": [{"delta": {"role": "assistant", "content": HALVES[0]}, "finish_reason": None}]},
+    {"choices": [{"delta": {"content": HALVES[1]}, "finish_reason": "stop"}]},
+    {"choices": [], "usage": USAGE},
+]
+PARTS = [{"type": "text", "text": half} for half in HALVES]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        completion({"content": PARTS}),
+        completion({"content": [{"type": "thinking", "thinking": "hm", "text": "no"}, *PARTS]}),
+        completion({"content": [{"type": "output_text", "text": TIE}]}),
+        completion({"content": [{"type": "text", "text": {"value": TIE}}]}),
+        completion({"content": HALVES}),
+        completion({"content": PARTS, "refusal": None, "tool_calls": []}),
+        completion({"content": json.loads(TIE)}),
+        completion(TIE),
+        {"choices": [{"text": TIE}], "usage": USAGE},
+        {"choices": [{"delta": {"content": TIE}}], "usage": USAGE},
+        stream(*CHUNKS),
+        ": waiting\n\n" + stream(*CHUNKS),
+        CHUNKS,
+        [completion({"content": TIE})],
+        "\ufeff" + json.dumps(completion({"content": TIE})),
+        json.dumps(completion({"content": TIE + "\n"})).replace("\\n", "\n"),
+        completion({"content": TIE}, error=None),
+    ],
+)
+def test_a_reply_is_read_in_whatever_form_it_comes(image, answer):
+    with Loopback(lambda sent, place: body(answer)) as server:
+        vlm = local(server)
+        [reply] = vlm.ask(verdicts(image, 1))
+    assert reply.value and reply.value.winner == "tie" and len(server.bodies) == 1
+    assert vlm.spent()["tokens_out"] == 20
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "refusal": "I cannot help."},
+        {"content": [{"type": "refusal", "refusal": "I cannot help."}]},
+        {"content": "", "refusal": ["I cannot ", "help."]},
+    ],
+)
+def test_a_refusal_is_named_as_one_and_final(image, message):
+    with Loopback(lambda sent, place: body(completion(message))) as server:
+        vlm = local(server)
+        [reply] = vlm.ask(verdicts(image, 1))
+        assert vlm.ask(verdicts(image, 1)) == [reply]
+    assert reply.reason == "refused: I cannot help." and len(server.bodies) == 1
+
+
+def test_a_lone_surrogate_spoils_no_run(image, tmp_path):
+    text = json.dumps(completion({"content": TIE.replace('""', r'"\ud83d cut"')}))
+    text = text.replace("\\\\ud83d", "\\ud83d")
+    with Loopback(lambda sent, place: body(text)) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite")
+        [reply] = vlm.ask(verdicts(image, 1))
+    assert "cut" in reply.text and len(server.bodies) == 1
+
+
+# ------------------------------------------------------------------ the endpoint's own words
+
+TOLD = [
+    ({"error": {"message": "too odd an image", "code": None}}, "too odd an image"),
+    ({"error": {"message": None, "msg": "too odd an image"}}, "too odd an image"),
+    ({"error": "too odd an image"}, "too odd an image"),
+    ({"message": "too odd an image"}, "too odd an image"),
+    ({"detail": "too odd an image"}, "too odd an image"),
+    ({"detail": {"msg": "too odd an image"}}, "too odd an image"),
+    (
+        {"detail": [{"loc": ["body", "messages", 0], "msg": "too odd", "input": {"seed": 0}}]},
+        "body.messages.0: too odd",
+    ),
+    ({"errors": [{"message": "too odd"}, {"message": "too large"}]}, "too odd; too large"),
+    ({"errors": {"image": ["too odd an image"]}}, "too odd an image"),
+    ({"title": "Bad", "detail": "too odd", "status": 400}, "Bad: too odd"),
+    ([{"error": {"message": "too odd an image"}}], "too odd an image"),
+    (["too odd an image"], "too odd an image"),
+    ("too odd an image", "too odd an image"),
+    ("<html><h1>Bad</h1><p>too odd &amp; large</p></html>", "Bad too odd & large"),
+    ({"image": ["too odd an image"]}, "too odd an image"),
+    (
+        {"error": {"message": "Provider error", "metadata": {"raw": '{"error": "too odd"}'}}},
+        "Provider error: too odd",
+    ),
+    (json.dumps(json.dumps({"error": {"message": "too odd"}})), "too odd"),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), TOLD)
+@pytest.mark.parametrize("status", [400, 422])
+def test_an_error_is_told_in_the_endpoints_words(image, status, answer, words):
+    with Loopback(lambda sent, place: (status, {}, body(answer)[2])) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert words in reply.reason and reply.value is None and len(server.bodies) == 1
+    assert "'error'" not in reply.reason and '"seed"' not in reply.reason
+
+
+@pytest.mark.parametrize(("answer", "words"), [one for one in TOLD if "image" not in one[0]])
+def test_so_it_is_in_a_body_of_status_200(image, monkeypatch, answer, words):
+    monkeypatch.setattr(faults, "_spread", lambda state: 0.001)
+    with Loopback(lambda sent, place: body(answer)) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert words in reply.reason and reply.value is None and len(server.bodies) <= 5
+
+
+def test_what_says_nothing_is_told_by_its_status():
+    assert error_words(b"") == "" == error_words(b"  \n")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ({"code": 401, "message": "who are you"}, "key was refused"),
+        ({"type": "authentication_error", "message": "who are you"}, "key was refused"),
+        ({"code": "404", "message": "no judge here"}, r"no such model there \(no judge here\)"),
+        ({"code": "insufficient_quota", "message": "no credit"}, "quota is used up .no credit"),
+        ({"code": 402, "message": "no credit"}, "paid first .no credit"),
+    ],
+)
+def test_an_error_about_all_requests_ends_the_run_whatever_the_status(image, error, words):
+    server = Loopback(lambda sent, place: body({"error": error}))
+    with server, pytest.raises(ModelUnavailable, match=words):
+        local(server, concurrency=2).ask(verdicts(image, 50))
+    assert len(server.bodies) <= 4
+
+
+def test_a_rate_limit_in_a_body_of_status_200_is_waited_out(image):
+    limited = {"error": {"code": 429, "message": "slow down"}}
+    answer = 200, {"retry-after": "0.2"}, json.dumps(limited).encode()
+    with Loopback(lambda sent, place: answer if place == 0 else echo(sent)) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert reply.value and server.times[1] - server.times[0] >= 0.2
+
+
+def test_the_key_is_not_in_what_an_endpoint_says_in_odd_places(image, tmp_path, monkeypatch):
+    monkeypatch.setenv("VITAL_API_KEY", KEY)
+    kinds = [
+        {"detail": [{"loc": ["body"], "msg": f"bad {KEY}"}]},
+        {"error": f"bad {KEY}", "usage": USAGE},
+        completion({"content": [{"type": "text", "text": f"you are {KEY}"}]}),
+    ]
+    with Loopback(
+        lambda sent, place: (400 if place == 0 else 200, {}, body(kinds[min(place, 2)])[2])
+    ) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
+        replies = vlm.ask(verdicts(image, 2))
+    files = b"".join(path.read_bytes() for path in tmp_path.glob("l.sqlite*"))
+    assert b"you are" in files and KEY.encode() not in files and KEY not in repr(replies)
+
+
+# ------------------------------------------------------------------ a schema that cannot be done
+
+CANNOT = [
+    "Failed to compile grammar: unsupported feature in JSON schema",
+    "guided decoding is not enabled on this server",
+    "xgrammar: minItems is not implemented",
+    "outlines.fsm failed",
+    "Unsupported schema: anyOf",
+    "The schema is too complex for constrained decoding",
+    "Invalid schema for response_format 'Verdict': 'minimum' is not permitted",
+    "'response_format.type' must be one of text, json_object",
+    "Structured outputs are not supported by this model",
+    "Unknown name \"additionalProperties\" at 'generation_config.response_schema'",
+]
+
+
+@pytest.mark.parametrize("words", CANNOT)
+@pytest.mark.parametrize("status", [200, 400, 422, 500, 501])
+def test_a_schema_that_cannot_be_done_is_asked_for_in_words_for_the_run(image, status, words):
+    def answer(sent, place):
+        if "response_format" in sent:
+            return (status, {}, json.dumps({"detail": [{"loc": ["body"], "msg": words}]}).encode())
+        return said(TIE)
+
+    with Loopback(answer) as server:
+        vlm = local(server, concurrency=2)
+        replies = vlm.ask(verdicts(image, 20))
+        vlm.ask(verdicts(image, 5, start=20))
+    assert all(reply.value for reply in replies) and len(server.bodies) <= 25 + 2
+    assert "fits this schema" in server.bodies[-1]["messages"][-1]["content"]
+
+
+def test_an_endpoint_that_implements_no_schema_need_not_say_so(image):
+    def answer(sent, place):
+        return (501, {}, b"Not Implemented") if "response_format" in sent else said(TIE)
+
+    with Loopback(answer) as server:
+        replies = local(server, concurrency=2).ask(verdicts(image, 5))
+    assert all(reply.value for reply in replies) and len(server.bodies) <= 5 + 2
+
+
+@pytest.mark.parametrize("status", [400, 422, 500, 501])
+def test_what_fails_without_the_schema_too_is_asked_twice_and_the_schema_stays(image, status):
+    def answer(sent, place):
+        poor = "number 0" in str(sent)
+        return fault(status, "xgrammar: out of memory") if poor else echo(sent)
+
+    with Loopback(answer) as server:
+        vlm = local(server, concurrency=1)
+        [bad, *good] = vlm.ask(verdicts(image, 4))
+    assert bad.value is None and "xgrammar: out of memory" in bad.reason
+    assert all(reply.value for reply in good) and len(server.bodies) == 2 + 3
+    assert all("response_format" in sent for sent in server.bodies[2:]) and not vlm.refused
+
+
+def test_a_fault_that_passes_between_does_not_bring_the_schema_back(image):
+    def answer(sent, place):
+        if "response_format" in sent:
+            return fault(500, "guided_json failed")
+        return fault(503, retry_after_ms="1") if place == 1 else said(TIE)
+
+    with Loopback(answer) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert reply.value and ["response_format" in sent for sent in server.bodies] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_paid_error_about_the_schema_is_asked_once_more_without_it(image):
+    def answer(sent, place):
+        wrong = {"error": {"message": "grammar failed"}, "usage": USAGE}
+        return body(wrong) if "response_format" in sent else said(TIE)
+
+    with Loopback(answer) as server:
+        vlm = local(server, concurrency=1)
+        replies = vlm.ask(verdicts(image, 3))
+    assert all(reply.value for reply in replies) and len(server.bodies) <= 3 + 2
+    assert vlm.spent()["requests"] == len(server.bodies)
+
+
+# ------------------------------------------------------------------ other fields
+
+REFUSALS = [
+    lambda name: {"error": {"message": f"Unsupported parameter: '{name}' is not supported."}},
+    lambda name: {"error": {"message": "Unsupported value", "param": name}},
+    lambda name: {"detail": [{"loc": ["body", name], "msg": "Extra inputs are not permitted"}]},
+    lambda name: {"message": f"property {name} is unsupported"},
+    lambda name: {"errors": [{"message": f"unknown field `{name}`"}]},
+    lambda name: [f"Unrecognized request argument supplied: {name}"],
+    lambda name: f"Unrecognized request argument supplied: {name}",
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("status", [200, 400, 422])
+def test_a_seed_that_is_refused_is_left_out_from_then_on(image, caplog, status, refusal):
+    def answer(sent, place):
+        return (status, {}, body(refusal("seed"))[2]) if "seed" in sent else echo(sent)
+
+    with Loopback(answer) as server:
+        replies = local(server, concurrency=2).ask(verdicts(image, 20))
+    assert all(reply.value for reply in replies) and len(server.bodies) <= 20 + 2
+    assert [record.message for record in caplog.records].count(
+        "model 'judge': the endpoint refuses seed; it does without"
+    ) == 1
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_parameter_of_the_users_that_is_refused_is_one_clear_error(image, refusal):
+    """It is not left out: the ledger says that it was sent, and the user wanted it."""
+
+    def answer(sent, place):
+        return (400, {}, body(refusal("temperature"))[2]) if "temperature" in sent else echo(sent)
+
+    with Loopback(answer) as server:
+        vlm = local(server, concurrency=2, parameters={"temperature": 0.2})
+        with pytest.raises(ModelUnavailable, match="leave 'temperature' out of parameters"):
+            vlm.ask(verdicts(image, 50))
+        assert len(server.bodies) <= 4
+        assert all(reply.value for reply in local(server).ask(verdicts(image, 3)))
+
+
+@pytest.mark.parametrize(
+    ("given", "taken", "words"),
+    [
+        (
+            "max_tokens",
+            "max_completion_tokens",
+            "Unsupported parameter: 'max_tokens' is not supported with this model. "
+            "Use 'max_completion_tokens' instead.",
+        ),
+        (
+            "max_completion_tokens",
+            "max_tokens",
+            "Unrecognized request argument supplied: max_completion_tokens",
+        ),
+    ],
+)
+def test_the_limit_of_tokens_goes_by_the_name_that_the_endpoint_knows(image, given, taken, words):
+    with Loopback(lambda sent, place: fault(400, words) if given in sent else echo(sent)) as server:
+        vlm = local(server, concurrency=2, parameters={given: 300})
+        replies = vlm.ask(verdicts(image, 10))
+    assert all(reply.value for reply in replies) and len(server.bodies) <= 10 + 2
+    assert server.bodies[-1][taken] == 300 and given not in server.bodies[-1]
+
+
+def test_a_limit_of_tokens_that_is_known_by_no_name_is_one_clear_error(image):
+    def answer(sent, place):
+        name = next(name for name in ("max_tokens", "max_completion_tokens") if name in sent)
+        both = "max_tokens and max_completion_tokens are not supported, certainly not"
+        return fault(400, f"{both} '{name}'")
+
+    server, way_out = Loopback(answer), "leave 'max_tokens' out of parameters"
+    with server, pytest.raises(ModelUnavailable, match=way_out):
+        local(server, concurrency=1, parameters={"max_tokens": 300}).ask(verdicts(image, 50))
+    assert len(server.bodies) <= 2 * 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Unknown parameter: 'messages[1].content[0].image_url.detail'.",
+        "image_url: unexpected field `detail`",
+    ],
+)
+def test_an_images_detail_that_is_refused_is_left_out(image, prices, words):
+    def answer(sent, place):
+        return fault(400, words) if '"detail"' in json.dumps(sent) else echo(sent)
+
+    with Loopback(answer) as server:
+        vlm = local(server, concurrency=1, prices=prices, local=False)
+        replies = vlm.ask(verdicts(image, 4))
+    assert all(reply.value for reply in replies) and len(server.bodies) == 5
+
+
+def test_words_that_only_tell_what_was_sent_refuse_nothing(image):
+    """A validation error repeats the request: it is about the messages."""
+    sent_back = {"seed": 0, "response_format": {"type": "json_schema"}}
+    detail = [{"loc": ["body", "messages"], "msg": "Field required", "input": sent_back}]
+    answer = 422, {}, json.dumps({"detail": detail}).encode()
+    with Loopback(lambda sent, place: answer) as server:
+        [reply] = local(server).ask(verdicts(image, 1))
+    assert "body.messages: Field required" in reply.reason and len(server.bodies) == 1
