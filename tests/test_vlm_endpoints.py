@@ -9,10 +9,12 @@ import pytest
 from clinic_requests import any_image
 from loopback import Loopback, fault, said
 from test_vlm import KEY, PRICES, echo, local, verdicts
+from waiting import until
 
 from vital_lib.vlm import CostCeiling, Ledger, ModelUnavailable, faults, wire
 from vital_lib.vlm.bodies import error_words, read_body
 from vital_lib.vlm.ledger import Entry
+from vital_lib.vlm.prices import ImageRule
 
 TIE = '{"rationale": "", "winner": "tie"}'
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20}
@@ -119,6 +121,20 @@ def test_what_a_run_before_paid_for_in_vain_is_asked_once_more_and_no_more(image
         Ledger(tmp_path / "l.sqlite").append([(request, lost)])
         replies = [vlm.ask([prompt]) for _ in range(3)]
     assert replies[0] == replies[1] == replies[2] and len(server.bodies) == 1
+
+
+def test_a_second_time_that_was_cut_off_may_have_been_charged_for(image):
+    """Of what was paid for in vain the cost is known, of what was under way at a kill it is not."""
+    [prompt], ledger = verdicts(image, 1), Ledger()
+    useless = Entry(False, "{}", error="a tool call", tokens_in=100, tokens_out=20, usd=0.2)
+    request = wire.make_request("judge", prompt, ImageRule.read("low 85"), seed=0, repeat=0)
+    ledger.append([], [request])
+    assert len(ledger.unanswered()) == 1
+    ledger.append([(request, useless)])
+    assert ledger.unanswered().empty
+    until(lambda: ledger.append([], [request]) or len(ledger.unanswered()) == 1)  # a moment later
+    ledger.append([(request, Entry(True, error="a tool call", tokens_in=100, usd=0.2))])
+    assert ledger.unanswered().empty and ledger.bill("judge")["usd"] == pytest.approx(0.4)
 
 
 def test_an_endpoint_that_only_writes_what_is_of_no_use_ends_the_run(image):
@@ -434,17 +450,23 @@ def test_a_seed_that_is_refused_is_left_out_from_then_on(image, caplog, status, 
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_parameter_of_the_users_that_is_refused_is_one_clear_error(image, refusal):
+@pytest.mark.parametrize("status", [200, 400, 422])
+def test_a_parameter_of_the_users_that_is_refused_is_one_clear_error(
+    image, monkeypatch, status, refusal
+):
     """It is not left out: the ledger says that it was sent, and the user wanted it."""
+    monkeypatch.setattr(faults, "_spread", lambda state: 0.001)
 
     def answer(sent, place):
-        return (400, {}, body(refusal("temperature"))[2]) if "temperature" in sent else echo(sent)
+        return (
+            (status, {}, body(refusal("temperature"))[2]) if "temperature" in sent else echo(sent)
+        )
 
     with Loopback(answer) as server:
         vlm = local(server, concurrency=2, parameters={"temperature": 0.2})
         with pytest.raises(ModelUnavailable, match="leave 'temperature' out of parameters"):
             vlm.ask(verdicts(image, 50))
-        assert len(server.bodies) <= 4
+        assert len(server.bodies) <= (4 if status != 200 else 4 * 5)
         assert all(reply.value for reply in local(server).ask(verdicts(image, 3)))
 
 

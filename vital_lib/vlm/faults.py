@@ -219,18 +219,18 @@ def describe(
         return f"no such model there ({_words(error)}); check model and base_url", True
     if isinstance(error, openai.RateLimitError):
         return f"the rate limit or quota is used up ({_words(error)}); ask again later", True
-    if isinstance(error, NoCompletion):
-        return error.reason, False
     if is_slow(error):
         return "no reply in time; is it running and not overloaded?", not reached
     if isinstance(error, openai.APIConnectionError):
         return "cannot be reached; is it running, and is base_url right?", True
-    if error.status_code == 402:
-        return f"the endpoint wants to be paid first ({_words(error)})", True
-    asked_badly = error.status_code in (400, 422)
+    asked_badly = isinstance(error, NoCompletion) or error.status_code in (400, 422)
     if asked_badly and (name := _refused_parameter(words_of(error), parameters)):
         out = f"leave {name!r} out of parameters"
         return f"it does not take a field of the request ({_words(error)}); {out}", True
+    if isinstance(error, NoCompletion):
+        return error.reason, False
+    if error.status_code == 402:
+        return f"the endpoint wants to be paid first ({_words(error)})", True
     return f"the API refused or failed: {_words(error)}", False
 
 
@@ -252,8 +252,8 @@ def without_key(text: str) -> str:
     return text
 
 
-def _words(error: openai.APIStatusError) -> str:
-    return without_key(words_of(error) or error.message)[:500]
+def _words(error: openai.APIStatusError | NoCompletion) -> str:
+    return without_key(words_of(error) or str(error))[:500]
 
 
 def is_slow(error: BaseException | None) -> bool:

@@ -246,15 +246,21 @@ class Ledger:
     def unanswered(self) -> pd.DataFrame:
         """Requests that went out and of which nothing came back that says what they cost.
 
-        They were under way at a kill, or failed on the way back; each may have been charged for.
+        They were under way at a kill, also for the second time, or failed on the way back; each may
+        have been charged for.
 
         Returns:
             at (the last time), reply_id, model, prompt, tokens_in (about).
         """
+        spoilt = "NOT answered AND tokens_in + tokens_out > 0"  # and asked for once more
         rows = self._query(
-            "SELECT max(at), reply_id, model, prompt, tokens_in FROM sent WHERE reply_id NOT IN "
-            "(SELECT reply_id FROM replies INDEXED BY replies_slim WHERE usd IS NOT NULL) "
-            "GROUP BY reply_id ORDER BY max(rowid)"
+            "WITH paid AS MATERIALIZED (SELECT reply_id, max(at) AS last FROM replies WHERE row IN "
+            f"(SELECT row FROM replies INDEXED BY replies_slim WHERE {spoilt}) GROUP BY reply_id) "
+            "SELECT max(at), reply_id, model, prompt, tokens_in FROM sent "
+            "LEFT JOIN paid USING (reply_id) WHERE (last IS NULL OR at > last) AND reply_id NOT IN "
+            "(SELECT reply_id FROM replies INDEXED BY replies_slim "
+            f"WHERE usd IS NOT NULL AND NOT ({spoilt})) "
+            "GROUP BY reply_id ORDER BY max(sent.rowid)"
         )
         columns = ["at", "reply_id", "model", "prompt", "tokens_in"]
         return pd.DataFrame.from_records(rows, columns=columns)
