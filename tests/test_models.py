@@ -11,7 +11,8 @@ from PIL import Image
 from tiny_llava import make_tiny_llava
 
 from vital_lib import clinic
-from vital_lib.models import WrongAdapter, _Draws, load_model, weights_fingerprint
+from vital_lib.models import WrongAdapter, load_model, weights_fingerprint
+from vital_lib.models.asking import _Draws
 
 
 @pytest.fixture(scope="module", params=["llava", "qwen"])

@@ -1,0 +1,172 @@
+"""Puts tuned weights into a base model, and refuses those that do not land in it.
+
+A folder holds a LoRA adapter, which is merged, or a tuned language half, which takes the base's
+place. Tensors that are left over, or places that none fills, mean another base model or a folder
+that is not whole: used all the same, such a model would answer as if it had not been tuned.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+
+from vital_lib.models.weights import quiet, weights_fingerprint
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+LOG = logging.getLogger(__name__)
+ADAPTER_WEIGHTS = "adapter_model.safetensors"  # peft's own name
+LANGUAGE_WEIGHTS = "language.safetensors"
+"""What a tuned folder holds: LoRA's matrices, or the tuned language half and projector."""
+
+
+class WrongAdapter(ValueError):
+    """A folder that holds no tuned weights of this base model; the message says what was found."""
+
+
+def with_tuned(model: torch.nn.Module, folder: Path, base_model: str | Path) -> torch.nn.Module:
+    """`model` with the tuned weights of `folder`: as fast as the base model, and one object.
+
+    Raises:
+        WrongAdapter: as `vital_lib.models.load_model`; `model` is then of no more use.
+    """
+    adapter = (folder / ADAPTER_WEIGHTS).is_file()
+    if not adapter and not (folder / LANGUAGE_WEIGHTS).is_file():
+        raise WrongAdapter(
+            f"neither {ADAPTER_WEIGHTS} nor {LANGUAGE_WEIGHTS} in {folder}: tune a model in "
+            "notebook 08"
+        )
+    written = folder / "config.json"
+    # What `tune` writes last; peft alone, which writes LoRA only, has neither file.
+    if (written.is_file() or not adapter) and not (folder / "metrics.json").is_file():
+        raise WrongAdapter(
+            f"{folder} has no metrics.json: its tuning was cut short, tune it again in notebook 08"
+        )
+    trained_on = _description(written) if written.is_file() else {}
+    wanted = trained_on.get("base_fingerprint")
+    if wanted is not None and wanted != weights_fingerprint(model):
+        raise WrongAdapter(
+            f"{folder} was tuned on base model {trained_on.get('base_model')!r}, whose weights "
+            f"are not those of {str(base_model)!r}"
+        )
+    if adapter and wanted is None:
+        _say_other_base(folder, base_model)
+    try:
+        if adapter:
+            return _with_adapter(model, folder, base_model)
+        return _with_language(model, folder, trained_on)
+    except SafetensorError as error:
+        raise WrongAdapter(
+            f"the weights in {folder} are damaged ({error}): tune it again in notebook 08"
+        ) from error
+
+
+def _say_other_base(folder: Path, base_model: str | Path) -> None:
+    """Log where peft names another base model: its weights are not known, only its shapes."""
+    made_for = _description(folder / "adapter_config.json").get("base_model_name_or_path")
+    if made_for and Path(made_for).name != Path(base_model).name:
+        LOG.warning(
+            "the adapter in %s says that it was made for %r; it is put on %r",
+            folder, made_for, str(base_model),
+        )  # fmt: skip
+
+
+def _description(file: Path) -> dict[str, Any]:
+    """The JSON object in `file`."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WrongAdapter(f"{file} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise WrongAdapter(f"{file} holds a {type(found).__name__}: wanted an object")
+    return found
+
+
+def _with_adapter(model: torch.nn.Module, folder: Path, base_model: str | Path) -> torch.nn.Module:
+    """An adapter of peft, merged, every tensor of it in its place."""
+    from peft import get_peft_model
+
+    config = _adapter_config(folder)
+    mapping = getattr(model, "_checkpoint_conversion_mapping", None)  # as peft reads an old layout
+    where = {"torch_device": str(model.device), "key_mapping": mapping}
+    try:
+        with quiet():
+            tuned = get_peft_model(model, config)
+            landed = tuned.load_adapter(str(folder), "default", **where)
+        _refuse_partly(folder, model, landed.missing_keys, landed.unexpected_keys)
+        return tuned.merge_and_unload(safe_merge=True)
+    except KeyError as error:  # so peft says that a module trained as a whole is not in the file
+        _refuse_partly(folder, model, [str(error.args[0])], [])
+        raise
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        if isinstance(error, WrongAdapter | torch.OutOfMemoryError):
+            raise
+        raise WrongAdapter(
+            f"the adapter in {folder} does not fit {type(model).__name__} "
+            f"{str(base_model)!r}: {str(error)[:300]}"
+        ) from error
+
+
+def _adapter_config(folder: Path) -> PeftConfig:
+    from peft import PeftConfig
+
+    told = _description(folder / "adapter_config.json")
+    try:
+        config = PeftConfig.from_pretrained(str(folder))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WrongAdapter(
+            f"{folder / 'adapter_config.json'} describes no adapter: {error!r}"
+        ) from error
+    if config.is_prompt_learning or config.is_adaption_prompt:
+        raise WrongAdapter(
+            f"the adapter in {folder} is a {told.get('peft_type')}, which cannot be merged into a "
+            "model: give a LoRA"
+        )
+    config.base_model_name_or_path = None  # peft would warn of every other path to the same base
+    return config
+
+
+def _refuse_partly(
+    folder: Path, model: torch.nn.Module, missing: list[str], unexpected: list[str]
+) -> None:
+    """Raise where tensors have no place in the model, or places have no tensor."""
+    if missing or unexpected:
+        raise WrongAdapter(
+            f"the adapter in {folder} does not fit {type(model).__name__}: {len(unexpected)} of "
+            f"its tensors have no place there, {len(missing)} places no tensor, first "
+            f"{(unexpected or missing)[0]!r}: give the base model it was made for"
+        )
+
+
+def _with_language(
+    model: torch.nn.Module, folder: Path, trained_on: Mapping[str, Any]
+) -> torch.nn.Module:
+    """A tuned language half, and all of it."""
+    from safetensors.torch import load_file
+
+    tuned, own = load_file(folder / LANGUAGE_WEIGHTS), model.state_dict()
+    strange = [name for name in tuned if name not in own or own[name].shape != tuned[name].shape]
+    if strange:
+        raise WrongAdapter(
+            f"{len(strange)} of {len(tuned)} weights in {folder} do not fit "
+            f"{type(model).__name__}, first {strange[0]!r}: give the base model it was tuned on"
+        )
+    whole = trained_on.get("trained_whole") or []
+    parts = tuple(f"{name}." for name in whole)
+    wanted = {name for name, _ in model.named_parameters() if name.startswith(parts)}
+    lost = sorted(wanted - set(tuned))
+    if lost or not wanted:
+        raise WrongAdapter(
+            f"{folder} lacks {len(lost)} of {len(wanted)} weights of "
+            f"{', '.join(whole) or 'no module'}, first {min(lost, default=None)!r}: tune it again "
+            "in notebook 08"
+        )
+    model.load_state_dict(tuned, strict=False)
+    return model
