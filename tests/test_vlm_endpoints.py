@@ -144,6 +144,16 @@ def test_an_endpoint_that_only_writes_what_is_of_no_use_ends_the_run(image):
     assert len(server.bodies) < 2 * (100 + 16)
 
 
+def test_an_image_that_is_sent_back_is_not_kept(image):
+    def answer(sent, place):
+        return body({"echo": sent, "usage": USAGE})
+
+    with Loopback(answer) as server:
+        [reply] = local(server, concurrency=1).ask(verdicts(image, 1))
+    sent = server.bodies[0]["messages"][1]["content"][0]["image_url"]["url"]
+    assert sent[-60:] not in reply.text and "[image]" in reply.text and "number 0" in reply.text
+
+
 @pytest.mark.parametrize("status", [400, 500, 502])
 def test_an_error_that_states_tokens_is_paid_for_and_not_waited_out(image, prices, status):
     answer = status, {}, json.dumps({"error": {"message": "died late"}, "usage": USAGE}).encode()
@@ -297,6 +307,13 @@ def test_so_it_is_in_a_body_of_status_200(image, monkeypatch, answer, words):
 
 def test_what_says_nothing_is_told_by_its_status():
     assert error_words(b"") == "" == error_words(b"  \n")
+
+
+def test_what_a_key_may_not_do_is_told(image):
+    server = Loopback(lambda sent, place: fault(403, "verify your organization first"))
+    told = r"refused \(403\).*verify your organization first"
+    with server, pytest.raises(ModelUnavailable, match=told):
+        local(server).ask(verdicts(image, 1))
 
 
 @pytest.mark.parametrize(

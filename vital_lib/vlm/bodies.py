@@ -40,6 +40,7 @@ _STATUSES = {  # of errors that have a word where others have a number
     "overloaded_error": 503,
 }
 _UNREAD = ("tool_calls", "function_call", "reasoning", "reasoning_content")  # of a message
+_IMAGE = re.compile(r"data:image/[\w.+-]+;base64,[\w+/=\\]+")
 _ASIDE = re.compile(r":|(?:event|id|retry):")  # lines of a stream that are no chunks
 
 
@@ -132,6 +133,11 @@ def words_of(value: Any, depth: int = 0) -> str:
     if said and isinstance(code := value.get("code"), str) and not code.isdigit():
         said.append(code)
     return ": ".join(_unlike(said)) or (clean(json.dumps(value)) if value else "")
+
+
+def as_text(raw: bytes) -> str:
+    """A body as the ledger can keep it: it holds no image that an endpoint sends back."""
+    return _IMAGE.sub("[image]", raw.decode("utf-8-sig", errors="replace"))
 
 
 def clean(text: str) -> str:

@@ -22,7 +22,7 @@ import httpx2
 import openai
 import tenacity
 
-from vital_lib.vlm.bodies import Said, clean, error_words, read_body
+from vital_lib.vlm.bodies import Said, as_text, error_words, read_body
 
 _ATTEMPTS = 12  # at 10 % scattered faults one prompt in 10**12 is lost, at 30 % two in a million
 _ATTEMPTS_UNREACHED = 3  # while nothing has answered yet: a wrong address should show soon
@@ -146,9 +146,10 @@ def fault_of(response: httpx2.Response, said: Said) -> openai.APIStatusError | N
     if said.status is None:
         where = "the endpoint answered with no chat completion"
         known = said.error and said.error != said.fault
-        reason = said.fault if known else f"{where}: {said.fault}; is base_url right?"
+        fault = (said.fault or "")[:500]
+        reason = fault if known else f"{where}: {fault}; is base_url right?"
         return NoCompletion(
-            without_key(clean(response.text))[:2000], without_key(reason), said.error
+            without_key(as_text(response.content))[:2000], without_key(reason), said.error
         )
     kept = ("retry-after", "retry-after-ms")
     headers = {name: response.headers[name] for name in kept if name in response.headers}
@@ -213,8 +214,9 @@ def describe(
         parameters: names of the fields of a request that the user has set.
     """
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-        # The endpoint's words are left out: they like to repeat a part of the key.
-        return f"the key was refused ({error.status_code}); set {key_name}", True
+        # The endpoint's words about a key like to repeat a part of it; of 403 they tell more.
+        says = f", or see what it says: {_words(error)}" if error.status_code == 403 else ""
+        return f"the key was refused ({error.status_code}); set {key_name}{says}", True
     if isinstance(error, openai.NotFoundError):
         return f"no such model there ({_words(error)}); check model and base_url", True
     if isinstance(error, openai.RateLimitError):

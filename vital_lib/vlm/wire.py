@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from vital_lib.figures import FigureImage
 from vital_lib.prompts import Prompt, Unread, parse
-from vital_lib.vlm.bodies import clean, read_body
+from vital_lib.vlm.bodies import as_text, read_body
 from vital_lib.vlm.faults import fault_of, without_key
 from vital_lib.vlm.images import Images
 from vital_lib.vlm.ledger import Entry, Request
@@ -152,7 +152,7 @@ def make_entry(response: httpx2.Response, seconds: float, price: Price, request:
         raise fault_of(response, said)
     text = said.text
     if said.fault is not None or (not text and said.finish_reason == "length"):
-        text = clean(response.text)
+        text = as_text(response.content)
     tokens_in = said.tokens_in or request.tokens_in
     tokens_out = said.tokens_out
     if tokens_out is None or (tokens_out == 0 and said.fault is None):
