@@ -13,6 +13,7 @@ from vital_lib.labels import LabelLog
 from vital_lib.labels.exchange import export_jsonl, import_jsonl
 from vital_lib.labels.label_studio import export_label_studio, label_studio_config
 from vital_lib.labels.label_studio_import import import_label_studio
+from vital_lib.labels.names import LabelStudioUsers, check_names
 from vital_lib.tables import OtherFormat
 
 pytest_plugins = "postgres"
@@ -188,7 +189,7 @@ WRONG = {
     "are not all texts": {"reasons": [1]},
     "note 'None' is not of the right type": {"note": None},
     "seconds 'True' is not of the right type": {"seconds": True},
-    "seconds nan": {"seconds": float("nan")},
+    "seconds -1": {"seconds": -(10**10)},
     "seconds 1000": {"seconds": 10**400},
     "queue_arm 'best' is none of": {"queue_arm": "best"},
     "corrects 'nothing' is not the event_id": {"corrects": "nothing"},
@@ -636,3 +637,123 @@ def test_whatever_is_spoilt_is_told_and_never_stops_an_import(exported, open_log
         found = import_label_studio(path, into)
         assert found.read + len(found.rejected) == found.total
         assert found.total >= len(log.history()) - len(json.loads(tasks[0]["meta"]["events"]))
+
+
+# Names, as Label Studio keeps them
+
+
+def users(*, known=("Ben@Clinic.example", "Ann"), people=None, seen=()) -> LabelStudioUsers:
+    return LabelStudioUsers(people or {}, known, seen)
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [
+        ({"id": 4, "email": "ben@clinic.example"}, "Ben@Clinic.example"),
+        ("ben@clinic.example", "Ben@Clinic.example"),
+        (7, "Ben@Clinic.example"),
+        ("7", "Ben@Clinic.example"),
+        ({"user_id": 7}, "Ben@Clinic.example"),
+        ([{"user_id": 7}], "Ben@Clinic.example"),
+        (2, "Ann"),
+        ({"id": 2}, "Ann"),
+        ("EVE@clinic.example", "Eve"),
+        ({"id": 9}, None),
+        ({}, None),
+        (None, None),
+        (True, None),
+    ],
+)
+def test_a_user_is_known_by_number_record_or_address_whatever_its_case(user, name):
+    """Number 7 is told by a record elsewhere in the file; 2 and Eve by `people`."""
+    found = users(
+        people={"2": "Ann", "eve@Clinic.example": "Eve"},
+        seen=[{"id": 7, "email": "ben@clinic.example"}],
+    )
+    assert found.name(user) == name
+
+
+@pytest.mark.parametrize(
+    "editor",
+    [4, "4", {"id": 4}, [{"user_id": 4}], "BEN@clinic.example", {"email": "ben@clinic.example"}],
+)
+@pytest.mark.parametrize("maker", [4, {"id": 4, "email": "ben@clinic.example"}])
+def test_an_editor_given_as_number_or_record_is_the_maker(tmp_path, open_log, editor, maker):
+    log, path = open_log(), tmp_path / "tasks.json"
+    judge(log, 0, (True, False), who="Ben@Clinic.example")
+    export_label_studio(log.history(), DRAFTS, FIGURES, path)
+    back = through_label_studio(json.loads(path.read_text()))
+    annotation = back[0]["annotations"][0]
+    ticks_of_part(annotation, "accepted", "accepted")
+    annotation |= {"completed_by": maker, "updated_by": editor}
+    path.write_text(json.dumps(back))
+    found = import_label_studio(path, log, people={4: "Ben@Clinic.example"})
+    assert found.rejected.empty and choices(log) == {("i0", "Ben@Clinic.example"): "both"}
+
+
+def test_an_address_comes_back_in_small_letters_and_is_the_same_person(exported, open_log):
+    _, path, tasks = exported
+    log = open_log("mixed case")
+    judge(log, 0, who="Ben@Clinic.example")
+    back = through_label_studio(tasks)
+    person = {"id": 4, "email": "ben@clinic.example"}
+    one = made_there(ticked("rejected", "accepted"), completed_by=person)
+    back = [{**back[1], "meta": {}, "annotations": [one]}]
+    path.write_text(json.dumps(back))
+    assert import_label_studio(path, log).rejected.empty
+    assert set(log.preferences()["annotator"]) == {"Ben@Clinic.example"}
+
+
+def test_names_that_differ_by_case_or_blanks_are_asked_about_once_before_anything_is_stored(
+    exported, open_log
+):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    said = ticked("rejected", "accepted")
+    back[0]["annotations"] += [
+        made_there(said, id=n, completed_by=person)
+        for n, person in enumerate((11, 11, 12, {"id": 13, "username": " ANN"}), 9001)
+    ]
+    path.write_text(json.dumps(back))
+    people = {11: "Ann ", 12: "Zoe"}
+    before = len(log.history())
+    with pytest.raises(ValueError, match=r"2 names .*' ANN', log: 'ann'; 'Ann ', log: 'ann'"):
+        import_label_studio(path, log, people=people)
+    assert len(log.history()) == before
+    people |= {11: "ann", 13: "A. Nother"}
+    assert import_label_studio(path, log, people=people).rejected.empty
+    assert {"A. Nother", "Zoe"} <= log.annotators() and "Ann " not in log.annotators()
+
+
+def test_a_name_said_to_be_another_persons_is_kept(exported, open_log):
+    log, path, tasks = exported
+    back = through_label_studio(tasks)
+    back[0]["annotations"].append(made_there(ticked("rejected", "accepted"), completed_by=11))
+    path.write_text(json.dumps(back))
+    people = {11: "Ann", "Ann": "Ann"}
+    assert import_label_studio(path, log, people=people).rejected.empty
+    assert {"ann", "Ann"} <= log.annotators()
+
+
+def test_names_of_new_annotators_are_compared_with_the_logs():
+    check_names(["ann", "Bob"], ["ann", "Ann"])
+    for names in (["Ann "], ["x", "X"], ["anne", "  ANN"]):
+        with pytest.raises(ValueError, match="the same person, or another"):
+            check_names(names, ["ann"])
+
+
+def test_seconds_that_are_nan_are_missing_and_other_forms_are_read(exported, open_log, tmp_path):
+    log, _, _ = exported
+    export_jsonl(log.history(), tmp_path / "labels.jsonl")
+    lines = (tmp_path / "labels.jsonl").read_text().replace("4.5", "NaN").splitlines()
+    (tmp_path / "as list.json").write_text(f"[{','.join(lines)}]", encoding="utf-16")
+    into = open_log("to")
+    assert import_jsonl(tmp_path / "as list.json", into).rejected.empty
+    assert len(into.history()) == len(log.history()) and into.history()["seconds"].isna().all()
+
+
+@pytest.mark.parametrize("read", [import_jsonl, import_label_studio])
+def test_an_empty_file_of_labels_says_so(read, open_log, tmp_path):
+    (tmp_path / "labels.json").write_bytes(b"")
+    with pytest.raises((OtherFormat, ValueError), match=r"labels\.json is empty"):
+        read(tmp_path / "labels.json", open_log())

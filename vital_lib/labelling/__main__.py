@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from vital_lib.labelling.card import open_queue
 from vital_lib.labelling.links import FILE, UnreadableLinks, issue
 from vital_lib.labelling.service import Service, serve
-from vital_lib.labels import VOTES
+from vital_lib.labels import VOTES, check_names
 from vital_lib.tables import MissingTable, OtherFormat, Workspace
 
 _ALL = "*"
@@ -122,7 +122,9 @@ def _check_run(service: Service) -> None:
     workspace.read("figures")
     given = {name: value for name, value in service.card.items() if name != "calibrate"}
     _, _, log = open_queue(workspace, service.annotators[0], **given)
+    known = log.annotators()
     log.close()
+    check_names(service.annotators, known)
 
 
 def _announce(service: Service, links: dict[str, str | None]) -> None:

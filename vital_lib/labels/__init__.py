@@ -18,6 +18,7 @@ from vital_lib.labels.exchange import Imported, export_jsonl, import_jsonl
 from vital_lib.labels.label_studio import export_label_studio, label_studio_config
 from vital_lib.labels.label_studio_import import import_label_studio
 from vital_lib.labels.log import ARMS, VOTES, LabelLog
+from vital_lib.labels.names import check_names
 from vital_lib.labels.queue import Fixed, Queue, fixed
 from vital_lib.labels.views import (
     accepted_share,
@@ -37,6 +38,7 @@ __all__ = [
     "LabelsNotSaved",
     "Queue",
     "accepted_share",
+    "check_names",
     "check_same_texts",
     "decided_items",
     "fixed",

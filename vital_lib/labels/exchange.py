@@ -12,27 +12,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 import sqlalchemy as sa
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from vital_lib.labels.database import label_events
 from vital_lib.labels.log import EVENT_COLUMNS, LabelLog, event_row, unstored
+from vital_lib.records import UnreadableFile, read_records
 from vital_lib.tables import OtherFormat, write_whole
 
 EXCHANGE_FORMAT = "vital label events"
 EXCHANGE_VERSION = 1
 """Version of both files, written into them; another one is refused."""
 
-_TEXT, _MAYBE, _TICK = (str,), (str, type(None)), (bool, type(None))
-_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(EVENT_COLUMNS, _TEXT),
-    **dict.fromkeys(["left_accepted", "right_accepted"], _TICK),
-    **dict.fromkeys(["cannot_judge", "unsafe"], (bool,)),
-    **dict.fromkeys(["repeat_of", "corrects"], _MAYBE),
-    **{"reasons": (list,), "seconds": (int, float, type(None))},
-}
+
+class _Event(BaseModel):
+    """A row of label_events as JSON holds it, every column of its own type."""
+
+    model_config = ConfigDict(strict=True)
+
+    event_id: str
+    item_id: str
+    annotator: str
+    left_id: str
+    right_id: str
+    left_accepted: bool | None
+    right_accepted: bool | None
+    cannot_judge: bool
+    unsafe: bool
+    reasons: list[str]
+    note: str
+    queue_arm: str
+    repeat_of: str | None
+    corrects: str | None
+    seconds: Annotated[Any, AfterValidator(lambda value: _seconds(value))]
+    at: Annotated[str, AfterValidator(lambda value: _time_zoned(value))]
 
 
 @dataclass(frozen=True)
@@ -74,15 +90,18 @@ def import_jsonl(path: str | Path, log: LabelLog) -> Imported:
     Raises:
         OtherFormat: the first line is not this format's, or of another version.
     """
-    first, *lines = Path(path).read_bytes().split(b"\n")
-    header = read_json(first)
+    try:
+        (_, header), *rest = read_records(path, fields=(*EVENT_COLUMNS, "format"))
+    except (UnreadableFile, ValueError) as error:
+        told = error if isinstance(error, UnreadableFile) else f"{path} holds nothing"
+        raise OtherFormat(f"{told}: give a file of export_jsonl") from None
     known = isinstance(header, dict) and header.get("format") == EXCHANGE_FORMAT
     if not known or header.get("version") != EXCHANGE_VERSION:
         raise OtherFormat(
-            f"{path} begins with {first[:80]!r}, not with format {EXCHANGE_FORMAT!r} of version "
-            f"{EXCHANGE_VERSION}: give a file of export_jsonl, or the release that wrote it"
+            f"{path} begins with {str(header)[:80]!r}, not with format {EXCHANGE_FORMAT!r} of "
+            f"version {EXCHANGE_VERSION}: give a file of export_jsonl, or the release that wrote it"
         )
-    found = [(f"line {n}", read_json(line)) for n, line in enumerate(lines, 2) if line.strip()]
+    found = [(f"line {place.rpartition(':')[2]}", event) for place, event in rest]
     total = header["events"] if isinstance(header.get("events"), int) else 0
     if total > len(found):
         found.append(("end of file", ValueError(f"{total - len(found)} events are missing")))
@@ -143,19 +162,38 @@ def check_event(event: Any) -> None:
         raise event
     if not isinstance(event, dict):
         raise ValueError(f"wanted an event, received {str(event)[:60]!r}")
-    for name, kinds in _TYPES.items():
-        if name not in event:
-            raise ValueError(f"{name} is missing")
-        if type(event[name]) not in kinds:
-            raise ValueError(f"{name} {str(event[name])[:60]!r} is not of the right type")
-        if isinstance(event[name], str):
-            event[name].encode()  # half a character cannot be stored: a ValueError says which
-    if not all(isinstance(reason, str) for reason in event["reasons"]):
-        raise ValueError(f"reasons {str(event['reasons'])[:60]} are not all texts")
-    if event["seconds"] is not None and not abs(event["seconds"]) < 1e9:
-        raise ValueError(f"seconds {event['seconds']!r} is no time that someone took")
-    if datetime.fromisoformat(event["at"]).tzinfo is None:
-        raise ValueError(f"at {event['at']!r} has no time zone")
+    for text in (event.get(name) for name in EVENT_COLUMNS):
+        if isinstance(text, str):
+            text.encode()  # half a character cannot be stored: a ValueError says which
+    try:
+        _Event.model_validate(event)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    else:
+        return
+    name, *inside = first["loc"]
+    received = str(event.get(name))[:60]
+    if first["type"] == "missing":
+        raise ValueError(f"{name} is missing")
+    if cause := first.get("ctx", {}).get("error"):
+        raise ValueError(str(cause))
+    if inside:
+        raise ValueError(f"{name} {received} are not all texts")
+    raise ValueError(f"{name} {received!r} is not of the right type")
+
+
+def _seconds(value: Any) -> Any:
+    if type(value) not in (int, float, type(None)):
+        raise ValueError(f"seconds {str(value)[:60]!r} is not of the right type")
+    if value is not None and not abs(value) < 1e9:
+        raise ValueError(f"seconds {value!r} is no time that someone took")
+    return value
+
+
+def _time_zoned(value: str) -> str:
+    if datetime.fromisoformat(value).tzinfo is None:
+        raise ValueError(f"at {value!r} has no time zone")
+    return value
 
 
 def plain_events(events: pd.DataFrame) -> list[dict[str, Any]]:
@@ -165,8 +203,8 @@ def plain_events(events: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def read_json(text: bytes) -> Any:
-    """What the JSON says; a ValueError as a value where it is none."""
+    """What the JSON says, NaN as missing; a ValueError as a value where it is none."""
     try:
-        return json.loads(text.decode("utf-8-sig"))
+        return json.loads(text.decode("utf-8-sig"), parse_constant=lambda name: None)
     except (ValueError, RecursionError) as error:
         return ValueError(f"not JSON ({error}): {text[:60]!r}")

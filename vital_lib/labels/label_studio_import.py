@@ -26,6 +26,8 @@ from vital_lib.labels.exchange import (
 )
 from vital_lib.labels.label_studio import HELD, SIDES, TICKS, as_annotation
 from vital_lib.labels.log import LabelLog
+from vital_lib.labels.names import LabelStudioUsers
+from vital_lib.records import Rejected, UnreadableFile, read_records
 
 
 def import_label_studio(
@@ -50,14 +52,15 @@ def import_label_studio(
             random sample.
         people: Label Studio's number (or e-mail address) of a user -> the annotator. Its plain
             export names users by number alone; one made with the serialization option
-            `annotations__completed_by: {"only_id": false}` names them by e-mail address.
+            `annotations__completed_by: {"only_id": false}` names them by e-mail address, whose case
+            means nothing.
 
     Raises:
-        ValueError: the file is not a JSON list of tasks.
+        ValueError: the file is not a JSON list of tasks, or users whose names differ from
+            annotators of the log by case or blanks alone: who they are is asked once, for all of
+            them, before anything is stored.
     """
-    tasks = read_json(Path(path).read_bytes())
-    if not isinstance(tasks, list):
-        raise ValueError(f"{path} is not a JSON list of tasks: export from Label Studio as JSON")
+    tasks = _tasks(Path(path))
     known: list[tuple[str, Any]] = []
     given: list[tuple[str, Any, Mapping, list]] = []
     for n, task in enumerate(tasks, 1):
@@ -70,16 +73,50 @@ def import_label_studio(
         for k, annotation in enumerate(annotations, 1):
             given.append((f"task {n}, annotation {k}", annotation, task, events))
     known.sort(key=lambda found: _place(found[1]))
-    chains = _Chains([*plain_events(log.history()), *(event for _, event in known)])
+    history = plain_events(log.history())
+    chains = _Chains([*history, *(event for _, event in known)])
+    users = _users([*history, *(event for _, event in known)], given, people or {})
     made = []
     for place, annotation, task, events in given:
         try:
-            event = _made(annotation, task, events, chains, queue_arm, people or {})
+            event = _made(annotation, task, events, chains, queue_arm, users)
         except ValueError as error:
             event = error
         made += [(place, event)] if event else []
     made.sort(key=lambda found: str(found[1]["at"]) if isinstance(found[1], dict) else "")
     return store(log, [*known, *made], total=len(known) + len(made))
+
+
+def _tasks(path: Path) -> list[Any]:
+    try:
+        found = list(read_records(path, fields=("annotations", "data", "meta")))
+    except UnreadableFile as error:
+        raise ValueError(f"{path} is not a JSON list of tasks: {error}") from None
+    alone = len(found) == 1 and not found[0][0].endswith("]")
+    if alone and "annotations" not in (found[0][1] if isinstance(found[0][1], dict) else ()):
+        raise ValueError(f"{path} is not a JSON list of tasks: export from Label Studio as JSON")
+    return [record for _, record in found]
+
+
+def _users(events: list[Any], given: list[tuple], people: Mapping) -> LabelStudioUsers:
+    """Who the file's users are; asks once about all whose names are nearly those of the log."""
+    known = {event["annotator"] for event in events if _has_annotator(event)}
+    annotations = [annotation for _, annotation, _, _ in given if isinstance(annotation, dict)]
+    named = [one.get(name) for one in annotations for name in ("completed_by", "updated_by")]
+    users = LabelStudioUsers(people, known, named)
+    if unclear := users.unclear(named):
+        told = "; ".join(f"{name!r}, log: {', '.join(map(repr, o))}" for name, o in unclear.items())
+        name, others = next(iter(unclear.items()))
+        raise ValueError(
+            f"{len(unclear)} names of Label Studio differ from the log's by case or blanks alone "
+            f"({told}): say who each is by people={{{name!r}: {others[0]!r}}}, or by "
+            f"people={{{name!r}: {name!r}}} where it is another person"
+        )
+    return users
+
+
+def _has_annotator(event: Any) -> bool:
+    return isinstance(event, Mapping) and isinstance(event.get("annotator"), str)
 
 
 class _Chains:
@@ -136,6 +173,8 @@ def _id(*parts: Any) -> str:
 
 def _task_events(task: Any) -> list[Any]:
     """The events that lie in a task's meta; none where the task is not of our making."""
+    if isinstance(task, Rejected):
+        raise task
     if not isinstance(task, dict):
         raise ValueError(f"wanted a task, received {str(task)[:60]!r}")
     meta = task.get("meta")
@@ -173,7 +212,7 @@ def _made(
     events: list,
     chains: _Chains,
     queue_arm: str,
-    people: Mapping[int | str, str],
+    users: LabelStudioUsers,
 ) -> dict[str, Any] | None:
     """The event that an annotation made or edited in Label Studio amounts to; None if neither."""
     if not isinstance(annotation, dict):
@@ -191,13 +230,13 @@ def _made(
         return None
     if before:
         chains.check_unchanged(before)
-        _check_editor(annotation, before["annotator"], people)
+        _check_editor(annotation, before["annotator"], users)
         about = {**before, "corrects": before["event_id"]}
         event_id = _id(before["event_id"], said)
     else:
         data = task.get("data")
         about = {**(data if isinstance(data, dict) else {}), "queue_arm": queue_arm}
-        about |= {"annotator": _maker(annotation, people), "repeat_of": None, "corrects": None}
+        about |= {"annotator": _maker(annotation, users), "repeat_of": None, "corrects": None}
         event_id = first
     seconds = annotation.get("lead_time")
     seconds = seconds if isinstance(seconds, (int, float)) else None
@@ -261,11 +300,11 @@ def _ticks(given: Mapping[str, Any], edited: bool) -> list[bool]:
     return accepted
 
 
-def _maker(annotation: Mapping[str, Any], people: Mapping[int | str, str]) -> str:
+def _maker(annotation: Mapping[str, Any], users: LabelStudioUsers) -> str:
     person = annotation.get("completed_by")
     if person is None:
         raise ValueError("completed_by does not say whose annotation this is")
-    name = _name(person, people)
+    name = users.name(person)
     if name is None:
         raise ValueError(
             f"completed_by is user {person!r}: say who that is by people={{{person!r}: ...}}"
@@ -273,28 +312,14 @@ def _maker(annotation: Mapping[str, Any], people: Mapping[int | str, str]) -> st
     return name
 
 
-def _check_editor(
-    annotation: Mapping[str, Any], annotator: str, people: Mapping[int | str, str]
-) -> None:
+def _check_editor(annotation: Mapping[str, Any], annotator: str, users: LabelStudioUsers) -> None:
     """Refuse an edit by another person: nobody's judgement is put into somebody else's mouth."""
     maker, editor = (annotation.get(name) for name in ("completed_by", "updated_by"))
-    if editor is None or _number(editor) == _number(maker):
+    if editor is None or users.same(maker, editor):
         return
-    name = _name(editor, people)
+    name = users.name(editor)
     if name != annotator:
         raise ValueError(f"edited by user {name or editor!r}, not by {annotator!r} who judged")
-
-
-def _number(person: Any) -> Any:
-    return person.get("id") if isinstance(person, dict) else person
-
-
-def _name(person: Any, people: Mapping[int | str, str]) -> str | None:
-    """The annotator who is that user of Label Studio; None where only the number is known."""
-    number, email = _number(person), person.get("email") if isinstance(person, dict) else person
-    if isinstance(number, int | str) and number in people:
-        return people[number]
-    return people.get(email, email) if isinstance(email, str) and email else None
 
 
 def _time(annotation: Mapping[str, Any]) -> str:

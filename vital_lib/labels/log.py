@@ -171,6 +171,11 @@ class LabelLog:
         """
         return self._current(VOTES)
 
+    def annotators(self) -> set[str]:
+        """Everyone who has judged, or taken a judgement back."""
+        with self.database.reading() as connection:
+            return set(connection.execute(sa.select(_events.c.annotator).distinct()).scalars())
+
     def calibrations(self) -> pd.DataFrame:
         """The judgements made in calibration rounds, in the columns of `preferences`."""
         return self._current(["calibration"])

@@ -122,7 +122,7 @@ def _whole(record: Any) -> Any:
             byte = f"not UTF-8: byte 0x{half - 0xDC00:02x} after {shown(near)}"
             return Rejected("record", f"{byte}; save the file as UTF-8")
         broken = shown(near + error.object[error.start])
-        return Rejected("record", f"not Unicode text: {broken}")
+        return Rejected("record", f"not Unicode text ({error.reason}): {broken}")
     except RecursionError:
         return Rejected("record", "nested too deeply to be read")
     return record
