@@ -490,6 +490,71 @@ def test_a_text_cannot_call_for_a_second_image(export):
     assert path.read_text().count("<image>") == 1
 
 
+def _drawn(figures, workspace):
+    for place, image in enumerate(figures["image"]):
+        workspace.resolve(image).parent.mkdir(parents=True, exist_ok=True)
+        workspace.resolve(image).write_bytes(b"image %d" % place)
+
+
+@pytest.mark.parametrize("images", ["copy", "link"])
+@pytest.mark.parametrize("folder", [None, "given"])
+def test_images_are_put_beside_the_file_on_request(export, tmp_path, images, folder):
+    selected, figures, workspace = export
+    _drawn(figures, workspace)
+    path = tmp_path / "out" / "selected.json"
+    path.parent.mkdir()
+    base = path.parent / "images" if folder is None else tmp_path / folder
+    given = {} if folder is None else {"image_folder": base}
+    for _ in range(2):  # the second time everything lies there
+        export_llava(selected, figures, path, resolve=workspace.resolve, images=images, **given)
+    records = json.loads(path.read_text())
+    assert len(records) == len(selected) > 1
+    for record, name in zip(records, selected["figure_id"], strict=True):
+        assert record["image"] == f"{name}.png"
+        placed = base / record["image"]
+        assert placed.read_bytes() == workspace.resolve(f"images/{name}.png").read_bytes()
+        assert placed.is_symlink() == (images == "link")
+    assert len(list(base.iterdir())) == selected["figure_id"].nunique()
+
+
+def test_a_figures_name_never_leads_out_of_the_image_folder_or_onto_another_image(export, tmp_path):
+    selected, figures, workspace = export
+    _drawn(figures, workspace)
+    names = ["../../up", ".. up", "a/b", "a b", "..."]
+    renamed = dict(zip(figures["figure_id"], names, strict=True))
+    selected = selected.assign(figure_id=selected["figure_id"].map(renamed))
+    figures = figures.assign(figure_id=names)
+    path = tmp_path / "out" / "selected.json"
+    path.parent.mkdir()
+    export_llava(selected, figures, path, resolve=workspace.resolve, images="copy")
+    images = dict(zip(figures["figure_id"], figures["image"], strict=True))
+    for record, name in zip(json.loads(path.read_text()), selected["figure_id"], strict=True):
+        placed = (path.parent / "images" / record["image"]).resolve()
+        assert placed.is_relative_to(path.parent / "images")
+        assert placed.read_bytes() == workspace.resolve(images[name]).read_bytes()
+
+
+def test_an_unknown_way_to_place_images_is_refused(export, tmp_path):
+    selected, figures, workspace = export
+    with pytest.raises(ValueError, match="images='move'"):
+        export_llava(
+            selected, figures, tmp_path / "o.json", resolve=workspace.resolve, images="move"
+        )
+
+
+def test_a_round_of_which_only_an_image_tag_is_left_is_left_out_and_counted(export, caplog):
+    selected, figures, workspace = export
+    good = {"instruction": "<image>Where?", "response": "Left."}
+    rounds = [{**good, "instruction": "<image>\n"}, good, {**good, "response": " <image> "}]
+    forged = selected.head(2).copy()
+    forged["turns"] = [rounds, rounds[:1]]
+    path = workspace.path / "out.json"
+    assert export_llava(forged, figures, path, resolve=workspace.resolve) == 1
+    (record,) = json.loads(path.read_text())
+    assert [said["value"] for said in record["conversations"]] == ["<image>\nWhere?", "Left."]
+    assert "3 rounds held only <image>: left out, 1 of 2 conversations" in caplog.text
+
+
 def test_an_export_that_fails_leaves_the_former_file(export):
     selected, figures, workspace = export
     path = workspace.path / "out.json"
