@@ -26,7 +26,7 @@ from vital_lib.records import (
     rejected_rows,
     rounds_of,
 )
-from vital_lib.tables import TABLES, empty_frame
+from vital_lib.tables import TABLES, belonging, empty_frame
 
 LOG = logging.getLogger(__name__)
 
@@ -50,7 +50,8 @@ def choose_demonstrations(
 
     One response for each instruction: of its accepted ones that with more acceptances, on a tie
     the one a seeded coin picks. An instruction without an accepted response is left out, and a
-    conversation without any. Votes for candidates that are not in `drafts` are passed over.
+    conversation without any. Votes for candidates that are not in `drafts` are passed over, and
+    counted in the log.
 
     Args:
         preferences: table `preferences`; a skipped item (null ticks) is no vote.
@@ -62,11 +63,13 @@ def choose_demonstrations(
         Table `demonstrations`: origin "this run", annotators those who accepted a chosen response.
 
     Raises:
-        ValueError: an unknown rule, or drafts of a figure that is not in `figures`.
+        ValueError: an unknown rule, drafts of a figure that is not in `figures`, or not one vote
+            for what is in `drafts`.
     """
     if rule not in RULES:
         raise ValueError(f"rule={rule!r}: give one of {', '.join(RULES)}")
-    votes = _votes(preferences)
+    ids = drafts["candidate_id"]
+    votes = belonging(_votes(preferences), "candidate_id", ids, what="votes", to="drafts")
     counted = votes.groupby("candidate_id")["accepted"].agg(ticks="sum", judged="count")
     accepted = {
         row.Index: int(row.ticks)

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.statistics import difference_interval, mean_interval
+from vital_lib.tables import refuse_strays
 
 ITEM_COLUMNS = ("figure_id", "instruction_id", "candidate_id", "instruction", "response")
 """Columns of the items: of the table drafts, those that a queue and a card need."""
@@ -92,13 +93,15 @@ def compare_arms(
         ``arms.a_wins``, ``arms.b_wins``, ``arms.ties``, ``arms.skips``, ``arms.pairs`` judged.
 
     Raises:
-        ValueError: no judgement of any of the pairs.
+        ValueError: no judgement of any of the pairs, or one of a response that is not in `key`.
     """
     own = preferences[preferences["item_id"].isin(key["instruction_id"])]
     judged = own.dropna(subset=["left_accepted", "right_accepted"])
     if judged.empty:
         raise ValueError(f"none of {len(preferences)} judgements is of a pair in the key")
     side_of = key.set_index("candidate_id")["side"]
+    for side in ("left_id", "right_id"):  # judged before the arms were written again
+        refuse_strays(judged, side, side_of.index, what="judgements", to="pairs")
     left_is_a = (judged["left_id"].map(side_of) == "a").to_numpy()
     left, right = (judged[f"{side}_accepted"].to_numpy(float) for side in ("left", "right"))
     a, b = left.copy(), right.copy()

@@ -15,7 +15,7 @@ import pandas as pd
 
 from vital_lib.judging._replies import NULL, Request, Resolve, Row, rating, rows, scores, verdict
 from vital_lib.prompts import chat_score_prompt, figure_text, rating_prompt, verdict_prompt
-from vital_lib.tables import empty_frame
+from vital_lib.tables import empty_frame, refuse_strays
 from vital_lib.vlm import VLM
 
 RESPONSES = ("first response", "second response")
@@ -154,7 +154,11 @@ def compare_drafts(
     Returns:
         Rows of the table verdicts, two per instruction: `question_id` is its id, `model_a` and
         `model_b` stand for its first and second response in the order of `drafts`.
+
+    Raises:
+        ValueError: a draft's figure is not in `figures`.
     """
+    refuse_strays(drafts, "figure_id", figures["figure_id"], what="drafts", to="figures")
     two = drafts[drafts.groupby("instruction_id")["candidate_id"].transform("size") == 2]
     place = two.groupby("instruction_id").cumcount()
     texts = {row["figure_id"]: figure_text(row) for row in figures.to_dict("records")}

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.statistics import Interval, difference_interval, mean_interval, ratio_interval
+from vital_lib.tables import refuse_strays
 
 COLUMNS = ("measure", "value", "low", "high", "n", "meaning")
 """Columns of what every function here returns; n counts what the measure was taken on."""
@@ -208,7 +209,12 @@ def probe_falls(
         probe_ratings, ratings: columns candidate_id, repeat, overall, of the probes and of the
             untouched answers.
         groups: candidate_id -> group_id, of the untouched answers.
+
+    Raises:
+        ValueError: a rating of what is no probe, or a probe whose untouched answer has no rating.
     """
+    ids = probes["candidate_id"]
+    refuse_strays(probe_ratings, "candidate_id", ids, what="ratings", to="probes")
     told = probe_ratings.merge(probes[["candidate_id", "probe_of", "kind"]], on="candidate_id")
     told["candidate_id"] = told["probe_of"]
     found = {}
@@ -232,6 +238,8 @@ def _falls(
     what: str, end: str, after: pd.DataFrame, before: pd.DataFrame, groups: Mapping[str, str]
 ) -> dict[str, Interval]:
     names = ["candidate_id", "repeat", "overall"]
+    ids = before["candidate_id"]
+    refuse_strays(after, "candidate_id", ids, what=f"{what} ratings", to="untouched answers")
     both = before[names].merge(after[names], on=names[:2], suffixes=("", "_after")).dropna()
     if both.empty:
         return {}

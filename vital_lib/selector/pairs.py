@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.labels import majority_ticks, ticks_of
-from vital_lib.tables import TABLES, empty_frame
+from vital_lib.tables import TABLES, belonging, empty_frame
 
 
 def human_ticks(
@@ -32,10 +32,11 @@ def judge_ratings(
 ) -> pd.DataFrame:
     """One row a rated candidate: candidate_id, overall (the mean of its repeats), group_id, split.
 
-    Unread replies are left out, as are ratings of what is not in `candidates`.
+    Unread replies are left out, as are ratings of what is not in `candidates`, counted in the log.
 
     Raises:
-        ValueError: ratings by several judges, or candidates without a figure.
+        ValueError: ratings by several judges, none of them of `candidates`, or candidates without
+            a figure.
     """
     means = _mean_ratings(ratings, candidates).rename("overall").reset_index()
     return _placed(means, candidates, figures)
@@ -103,7 +104,7 @@ def judge_pairs(
     weight 1.
 
     Raises:
-        ValueError: `n` below 1, ratings by several judges, or candidates without a figure.
+        ValueError: `n` below 1, or as `judge_ratings`.
     """
     if n < 1:
         raise ValueError(f"n = {n!r}: wanted at least one pair")
@@ -142,7 +143,8 @@ def _mean_ratings(ratings: pd.DataFrame, candidates: pd.DataFrame) -> pd.Series:
     judges = sorted(ratings["judge"].unique())
     if len(judges) > 1:
         raise ValueError(f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's")
-    rated = ratings[ratings["candidate_id"].isin(set(candidates["candidate_id"]))]
+    ids = candidates["candidate_id"]
+    rated = belonging(ratings, "candidate_id", ids, what="ratings", to="candidates")
     return rated.groupby("candidate_id")["overall"].mean().dropna()
 
 

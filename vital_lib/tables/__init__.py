@@ -1,5 +1,5 @@
 """The tables of a run: columns (``columns``), checked frames (``frames``), folder (``workspace``),
-metrics (``measured``), and what each was made from (``origins``).
+metrics (``measured``), what each was made from (``origins``), rows joined by id (``matching``).
 
 A table is one Parquet file, written whole, that remembers what it was made from. The package knows
 nothing of figures, models or labels.
@@ -8,6 +8,7 @@ nothing of figures, models or labels.
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document
 from vital_lib.tables.files import write_whole
 from vital_lib.tables.frames import WrongTable, empty_frame
+from vital_lib.tables.matching import belonging, refuse_strays
 from vital_lib.tables.workspace import MissingTable, OtherFormat, Workspace
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "Table",
     "Workspace",
     "WrongTable",
+    "belonging",
     "document",
     "empty_frame",
+    "refuse_strays",
     "write_whole",
 ]
