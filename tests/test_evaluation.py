@@ -18,6 +18,7 @@ from vital_lib.evaluation import (
     accuracy_metrics,
     answer_questions,
     chat_gain_metrics,
+    chat_table,
     closed_accuracy,
     closed_value,
     difference_metrics,
@@ -310,6 +311,40 @@ def test_a_question_scored_by_two_judges_is_refused():
     one = _scores("selected", {"q0": (8, 6)})
     with pytest.raises(ValueError, match="one model, control and judge"):
         relative_scores(CHAT, pd.concat([one, one.assign(judge="other")]))
+
+
+def test_relative_scores_are_given_by_question_type_and_by_the_first_stated_modality():
+    questions = CHAT.assign(
+        question_type=["conversation", "detail", "conversation", None],
+        modality=["histology, gross", "gross", "mri", None],
+    )
+    scores = pd.concat(
+        [
+            _scores("selected", {"q0": (10, 8), "q1": (10, 6), "q2": (8, np.nan)}),
+            _scores("base", {f"q{k}": (10, 5) for k in range(4)}),
+        ]
+    )
+    table = chat_table(questions, scores).set_index(["model", "by", "value"])
+    own = table.loc["selected"]
+    counts = ["questions", "scored", "unscored", "unjudged"]
+    assert own.loc[("all", "all"), [*counts, "score"]].tolist() == [4, 2, 1, 1, 70.0]
+    assert own.loc[("question type", "conversation"), counts].tolist() == [2, 1, 1, 0]
+    assert own.loc[("question type", "not stated"), counts].tolist() == [1, 0, 0, 1]
+    assert own.loc["modality", "score"].to_dict() == pytest.approx(
+        {"histology": 80.0, "gross": 60.0, "mri": np.nan, "not stated": np.nan}, nan_ok=True
+    )
+    assert table.loc["base"].loc["modality", "questions"].sum() == 4
+    found = chat_gain_metrics(questions, scores)
+    assert found["evaluation.chat_score_type_detail_selected"] == 60.0
+    assert found["evaluation.chat_score_modality_histology_selected"] == 80.0
+    assert "evaluation.chat_score_modality_mri_selected" not in found
+    assert found["evaluation.chat_unscored_selected"] == 1
+    assert found["evaluation.chat_unjudged_selected"] == 1
+    assert found["evaluation.chat_unjudged_base"] == 0
+
+
+def test_without_a_chat_question_there_is_an_empty_table():
+    assert chat_table(OPEN, _scores("selected", {})).empty
 
 
 # -- win rate ------------------------------------------------------------------------------------

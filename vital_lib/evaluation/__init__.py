@@ -1,9 +1,11 @@
 """Evaluation: a benchmark's questions, a model's answers, and pure metrics over both.
 
-``benchmarks`` reads questions, ``answering`` asks a model, ``reading`` compares one answer with its
-reference, ``metrics`` adds up. The package calls no judge: chat scores and verdicts come as rows.
+``benchmarks`` reads questions, ``answering`` asks a model, ``yes_no`` and ``reading`` compare one
+answer with its reference, ``llava_med`` does so as that project does, ``metrics`` and ``chat`` add
+up. The package calls no judge: chat scores and verdicts come as rows.
 """
 
+from vital_lib.evaluation._rows import pair_values
 from vital_lib.evaluation.answering import (
     CONTROLS,
     answer_questions,
@@ -18,32 +20,43 @@ from vital_lib.evaluation.benchmarks import (
     reading_notes,
     with_images,
 )
-from vital_lib.evaluation.metrics import (
-    accuracy_metrics,
+from vital_lib.evaluation.chat import (
     chat_gain_metrics,
+    chat_table,
+    relative_chat_gain,
+    relative_scores,
+)
+from vital_lib.evaluation.llava_med import llava_med_closed, llava_med_recall
+from vital_lib.evaluation.metrics import (
+    METRICS,
+    accuracy_metrics,
     closed_accuracy,
     difference_metrics,
     open_recall,
-    pair_values,
-    relative_chat_gain,
-    relative_scores,
+    unread_answers,
     win_rate_metrics,
     win_values,
 )
-from vital_lib.evaluation.reading import closed_value, read_yes_no, token_recall
+from vital_lib.evaluation.reading import closed_point, closed_value, token_recall
+from vital_lib.evaluation.yes_no import read_yes_no
 
 __all__ = [
     "CONTROLS",
+    "METRICS",
     "BadQuestion",
     "NoImages",
     "accuracy_metrics",
     "answer_questions",
     "chat_gain_metrics",
+    "chat_table",
     "closed_accuracy",
+    "closed_point",
     "closed_value",
     "difference_metrics",
     "each_draw",
     "image_overlap",
+    "llava_med_closed",
+    "llava_med_recall",
     "load_and_answer",
     "open_recall",
     "pair_values",
@@ -53,6 +66,7 @@ __all__ = [
     "relative_chat_gain",
     "relative_scores",
     "token_recall",
+    "unread_answers",
     "win_rate_metrics",
     "win_values",
     "with_images",

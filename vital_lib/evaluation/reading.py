@@ -1,46 +1,26 @@
 """What one short answer says, measured against its reference: words only, no model, no judge.
 
-Open answers by LLaVA-Med's token recall, closed ones by what they affirm. Words are compared whole,
-never as parts of words: "female" does not contain "male".
+Open answers by the recall of words, closed ones by what they affirm. Words are compared whole,
+never as parts of words: "female" does not contain "male". LLaVA-Med's own measures, which published
+numbers rest on, differ: `vital_lib.evaluation.llava_med` has them and says how.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
+
+from vital_lib.evaluation._asked import telling
+from vital_lib.evaluation.wording import said, words
+from vital_lib.evaluation.yes_no import read_yes_no, statements
 
 
 def _set(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-_WORD = re.compile(r"[^\W_]+(?:\.\d+)*")
-_ARTICLES = _set("a an the")
-_DIGITS = {
-    word: str(digit)
-    for digit, word in enumerate(
-        ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-    )
-}
-
-_YES = _set("yes yeah yep yup")
-_NO = _set("no nope not none absent neither")
-_JUDGED = r"(?:tell|told|say|said|determin|assess|answer|know|judg|evaluat|exclud|confirm|conclu)"
-_UNSURE = re.compile(
-    rf"\b(?:(?:can|could) not (?:be )?(?:\w+ly )?{_JUDGED}\w*"
-    r"|unable|impossible|unclear|uncertain|unsure|unknown|indeterminate|inconclusive|insufficient"
-    r"|difficult to|hard to|no idea|(?:do|does) not (?:know|allow)"
-    r"|not (?:sure|certain|known|possible|enough|clear (?:if|whether)|determin\w*))"
-)
-_NO_DOUBT = re.compile(r"\b(?:no|without) doubt\b|\bnot only\b")
-_EMPTY_WORDS = _set(
-    "is are was were do does did has have can could be there here it its this these that in on of "
-    "at to from with by for and any some image picture scan seen see shown show shows visible "
-    "evidence present patient s"
-)
-
 _CLAUSE = re.compile(r"[,;:!?]|\.(?!\d)|\bbut\b")
+_TRUTHS = {"yes": "yes", "no": "no", "true": "yes", "false": "no"}
 _NEGATORS = _set("not no nor neither than instead")
 _CHOICE = re.compile(r"\b(?:or|vs|versus)\b")
 _UNTELLING = _set(
@@ -49,75 +29,64 @@ _UNTELLING = _set(
 )
 
 
-def words(text: str) -> list[str]:
-    """Lower-case words without punctuation or articles, number words as digits (as VQA's own).
-
-    A text of articles alone keeps them: the reference "A" is not empty.
-    """
-    found = [_DIGITS.get(word, word) for word in _WORD.findall(_folded(text))]
-    return [word for word in found if word not in _ARTICLES] or found
-
-
 def token_recall(reference: str, answer: str) -> float:
-    """Share of the reference's words that the answer holds, 0 to 1 (LLaVA-Med, open questions).
+    """Share of the reference's words that the answer holds, 0 to 1 (open questions).
 
-    Words are counted: one that the answer repeats counts no more often than the reference has it.
+    After LLaVA-Med's recall, with one difference: a word that the answer repeats counts no more
+    often than the reference has it (theirs: ``llava_med.llava_med_recall``).
     """
     wanted = Counter(words(reference))
     found = wanted & Counter(words(answer))
     return found.total() / wanted.total() if wanted else 0.0
 
 
-def read_yes_no(question: str, answer: str) -> str | None:
-    """ "yes", "no", or None where the answer commits itself to neither.
-
-    The first clear word decides: yes, no, or a "not" that the question did not bring along. "It
-    cannot be told" is neither. An answer that only repeats all that was asked for ("The heart is
-    enlarged.") is a yes.
-    """
-    said = words(_NO_DOUBT.sub(" ", _folded(answer)))
-    asked = set(words(question))
-    unsure = _UNSURE.search(" ".join(said))
-    end = len(" ".join(said)[: unsure.start()].split()) if unsure else len(said)
-    for word in said[:end]:
-        if word in _YES:
-            return "yes"
-        if word in _NO and (word == "no" or word not in asked):
-            return "no"
-    topic = asked - _EMPTY_WORDS
-    repeats = bool(topic) and not asked & _NO and topic <= set(said)
-    return "yes" if repeats and not unsure else None
-
-
 def closed_value(question: str, reference: str, answer: str) -> float:
-    """1 where a closed question is answered as its reference answers it, else 0.
+    """1 where a closed question is answered as its reference answers it, else 0."""
+    return closed_point(question, reference, answer) or 0.0
+
+
+def closed_point(question: str, reference: str, answer: str) -> float | None:
+    """1 or 0 as `closed_value`; None where the answer commits itself to nothing.
 
     Yes/no questions by `read_yes_no`. Others ("Is it on the left or right?") by the words that
-    tell the choices apart: the reference's must be affirmed, another choice's must not.
+    tell the choices apart: the reference's must be affirmed, another choice's must not. Naming no
+    choice, or several with an "or", is no answer. LLaVA-Med looks for letters instead
+    (``llava_med.llava_med_closed``).
     """
-    wanted = words(reference)
-    if wanted and wanted[0] in ("yes", "no"):
-        return float(read_yes_no(question, answer) == wanted[0])
-    affirmed = set(words(answer)) if set(wanted) & _NEGATORS else _affirmed(answer)
+    wanted = words(said(reference)) or words(reference)
+    known = _TRUTHS.get(wanted[0] if wanted[:1] in (["yes"], ["no"]) else " ".join(wanted))
+    if known:
+        found = read_yes_no(question, answer)
+        return None if found is None else float(found == known)
+    return _chosen_point(question, set(wanted), answer)
+
+
+def _chosen_point(question: str, wanted: set[str], answer: str) -> float | None:
+    unsure = wanted & _NEGATORS  # "Not sure" is a reference, too
+    text = said(answer) if unsure else statements(question, answer)
+    affirmed = set(words(text)) if unsure else _affirmed(text)
+    choices = [names for _, names in _choices(question)]
+    chosen = [names for names in choices if names <= affirmed]
+    if len(chosen) > 1 and _CHOICE.search(text):
+        return None
     if "both" in wanted:
-        return float(bool(affirmed & {"both", "bilateral"}))
-    telling, others = _told_apart(question, set(wanted))
-    hedged = any(other <= affirmed for other in others)
-    return float(bool(telling) and telling <= affirmed and not hedged)
+        if affirmed & {"both", "bilateral"}:
+            return 1.0
+        return 0.0 if telling(list(affirmed)) & telling(words(question)) else None
+    own, others = _told_apart(question, wanted)
+    if own and own <= affirmed and not any(other <= affirmed for other in others):
+        return 1.0
+    answered = bool(chosen) if choices else bool(telling(list(affirmed)))
+    return 0.0 if answered else None
 
 
-def _folded(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
-    return re.sub(r"\bcan(?:not|'t)\b", "can not", re.sub(r"(?<!ca)n't\b", " not", folded))
-
-
-def _affirmed(answer: str) -> set[str]:
-    """The answer's words, without those that a clause sets aside ("not the left", "than a CT")."""
+def _affirmed(text: str) -> set[str]:
+    """The words of a text, without those that a clause sets aside ("not the left", "than a CT")."""
     kept: set[str] = set()
-    for clause in _CLAUSE.split(_folded(answer)):
-        said = words(clause)
-        stop = next((k for k, word in enumerate(said) if word in _NEGATORS), len(said))
-        kept.update(said[:stop])
+    for clause in _CLAUSE.split(text):
+        found = words(clause)
+        stop = next((k for k, word in enumerate(found) if word in _NEGATORS), len(found))
+        kept.update(found[:stop])
     return kept
 
 
@@ -145,7 +114,7 @@ def _choices(question: str) -> list[tuple[list[str], set[str]]]:
     Before "or" the last word names a choice ("chest X-ray" is a ray), and so it does in a short
     part between commas; after it, all words up to one that tells nothing ("IV contrast").
     """
-    *before, after = _CHOICE.split(_folded(question))
+    *before, after = _CHOICE.split(said(question))
     if not before:
         return []
     parts = [part for piece in before for part in piece.split(",") if words(part)]

@@ -1,0 +1,205 @@
+"""The English that closed answers are read by: words that answer, negate, hedge or refuse.
+
+Word lists and patterns over lower-case text, as `vital_lib.evaluation.wording.said` makes it. Knows
+nothing of questions or answers.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def _set(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+# -- words that answer by themselves ------------------------------------------------------------
+YES = _set("yes yeah yep yup")
+NO = _set("no nope nah")
+VERDICTS = dict.fromkeys(_set("true correct affirmative positive"), "yes")
+VERDICTS |= dict.fromkeys(_set("false incorrect wrong negative"), "no")
+OTHER = {"yes": "no", "no": "yes"}
+FRAME = _set(
+    "answer final short is are be would say my i we so therefore thus hence well ok okay "
+    "oh hmm that this it statement claim as to question result response for in of based "
+    "on from image picture scan sorry afraid unfortunately actually ah verdict boxed text "
+    "think believe clearly definitely and s"
+)
+AFTER_NO = _set(
+    "there it this that these those i we he she they his her its in on at as based "
+    "because since is are was were not only but however if according from neither nor "
+    "unfortunately"
+)
+
+# -- words that say nothing of their own --------------------------------------------------------
+VERBS = _set(
+    "is are was were be been being do does did has have had having show shows showed "
+    "shown showing demonstrate demonstrates demonstrated reveal reveals revealed see seen "
+    "sees appear appears seem seems look looks contain contains suggest suggests "
+    "suggested indicate indicates indicated exist exists can could may might would will "
+    "should represents represent depicts depict remain remains display displays displayed"
+)
+PRESENT = _set(
+    "present seen visible evident identified noted shown found detected appreciated "
+    "observed visualized visualised demonstrated apparent there used given administered "
+    "taken performed noticed discernible displayed"
+)
+AROUND = _set(
+    "here it its this that these those they he she i we you your in on at of to from with "
+    "within by for into near as and or any some all image images picture scan view film "
+    "study photo photograph evidence sign signs indication patient s t also so very quite "
+    "really side sides there obvious obviously definite definitely clear clearly "
+    "significant significantly likely probably still however therefore thus hence based "
+    "which who what think believe say shown overall area region given provided above "
+    "below form type kind consistent finding findings result results mild mildly slight "
+    "slightly me my be please just indeed one's get"
+)
+EMPTY = VERBS | PRESENT | AROUND
+PLACE = _set(
+    "in on at of within to from near around along with above below under over between by "
+    "for through across throughout involving into surrounding affecting inside outside "
+    "behind"
+)
+ELLIPSIS = (
+    VERBS
+    | PRESENT
+    | _set(
+        "it they he she there these those this that i we at all really any of them me us "
+        "here so not no none neither nothing nor absent unlikely likely probable probably "
+        "evident also definitely clearly indeed afraid as far can yet am very highly most "
+        "think"
+    )
+)
+GENERAL = _set(
+    "normal abnormal chest xray ct mri exam examination everything size shape appearance "
+    "limits position contour completely entirely acute structures radiological "
+    "radiologically process disease pathology cardiopulmonary other no not without within "
+    "range anatomy"
+)
+
+# -- negation, hedges, refusals -----------------------------------------------------------------
+NEGATORS = _set("not no nor neither never none nothing non without")
+DENIALS = _set("absent unlikely improbable")  # of all that their clause says, before and after
+BECOMES = tuple(
+    (re.compile(pattern), becomes)
+    for pattern, becomes in (
+        (
+            r"\b(?:no|without|beyond)(?: \w+)? doubt\b|\bno (?:problem|worries)\W*$|\bnot only\b",
+            " ",
+        ),
+        (
+            r"\b(?:free|devoid|void|absence|lack|negative|exclusion|resolution|instead)"
+            r"(?: \w+ly)?[ -](?:of|from|for)\b|\bfail(?:s|ed)? to (?:show|reveal|demonstrate)\b"
+            r"|\brul(?:es|ed|ing) out\b(?= (?:a|an|the|any)\b)|\bdenie[sd]\b|\black(?:s|ing)\b"
+            r"|\brather than\b|\bclear of\b|\bexclud(?:es|ing)\b",
+            " without ",
+        ),
+        (r"\b(\w+)[ -]free\b(?! (?:air|fluid|gas|edge|wall))", r" without \1 "),
+        (r"\b(?:doubtful|(?:been |is |are |was |were )(?:ruled out|excluded))\b", " absent "),
+        (r"\b(?:positive|suggestive|indicative|diagnostic) (?:for|of)\b", " shows "),
+        (r"\bcardiomegaly\b", " heart enlarged "),
+        (r"\bhepatomegaly\b", " liver enlarged "),
+        (r"\bsplenomegaly\b", " spleen enlarged "),
+        (r"\bwith(?:in)? normal limits\b|\b(?:unremarkable|healthy|intact)\b", " normal "),
+        (
+            r"\b(lungs?|fields?|zones?|lobes?|angles?|sinus(?:es)?|bases)((?: \w+){0,3}) clear\b",
+            r"\1\2 normal ",
+        ),
+        (r"\bclear (?=lung|chest|sinus|costophrenic)", " normal "),
+        (r"\b(?:abnormalit(?:y|ies)|patholog(?:y|ies|ic|ical))\b", " abnormal "),
+        (r"\bnormality\b", " normal "),
+        (r"\b(?:correct|right|final) answer\b", " answer "),
+        (r"\b(?:false|untrue|incorrect|not true|not the case) that\b", " without "),
+        (r"\benlargement\b", " enlarged "),
+        (r"\bcardiac\b", " heart "),
+        (r"\bpulmonary\b", " lung "),
+        (r"\bhepatic\b", " liver "),
+        (r"\brenal\b", " kidney "),
+        (r"\bcerebral\b", " brain "),
+    )
+)
+HEDGES = _set("may might could possible possibly perhaps maybe questionable suspected suspicious")
+JUDGED = (
+    r"(?:tell|told|say|said|determin|assess|answer|know|judg|evaluat|exclud|rule|confirm|conclu"
+    r"|diagnos|interpret|analy|assist|help|provid|process|access|view|read|comment|verif|establish)"
+)
+UNSURE = re.compile(
+    rf"\b(?:(?:can|could) not (?:be )?(?:\w+ly )?{JUDGED}\w*"
+    r"|unable|impossible|unclear|uncertain|unsure|unknown|indeterminate|inconclusive|insufficient"
+    r"|equivocal|difficult to|hard to|no idea"
+    r"|(?:do|does|did) not (?:know|allow|provide|contain enough)"
+    r"|not (?:sure|certain|known|possible|enough|clear (?:if|whether|enough)|determin\w*|able"
+    r"|necessarily|applicable|available|provided)|as an (?:ai|artificial|language)"
+    r"|(?:ai|language) (?:language )?model|not (?:a|an) (?:doctor|physician|radiologist|clinician)"
+    r"|n/a\b|rule out|r/o\b)"
+)
+SHOWN = r"(?:images?|pictures?|photos?|photographs?|attachments?|files?|uploads?|figures?|visuals?)"
+NO_IMAGE = re.compile(
+    r"\b(?:no|not|without|missing)(?: (?:see|view|access|open|load|process|display|have|find|a|an"
+    r"|the|any|this|that|your|such|actual|attached|uploaded|provided|visible|medical)){0,5}"
+    rf" {SHOWN}\b(?! (?:shows?|abnormal|finding|evidence))"
+    rf"|\b{SHOWN} (?:\w+ ){{0,3}}not (?:\w+ ){{0,2}}(?:provided|attached|available|uploaded|found"
+    r"|load\w*|accessible|included|received|displayed|supported|visible|render\w*|open\w*)"
+)
+REFUSES = re.compile(
+    r"(?:\b(?:i|we)\b(?: (?:am|are|can|could|do|did|will|wo|would|was|were|have|has|should|must"
+    r"|just|really|still|also|\w+ly))*|^(?:sorry )?(?:can|could|do|does|will|wo)) not\b"
+    r"(?: (?:\w+ly|be|been|yet|really|even))*(?: (\w+))?"
+)
+PERCEIVES = _set(
+    "see find observe notice identify detect appreciate visualize visualise note think "
+    "believe show demonstrate reveal seeing any there feel contain seen"
+)
+NO_CLAIM = _set(
+    "question asks asked asking answer response request reply please dataset copyright "
+    "rights reserved publication license licence permission article journal doi author "
+    "authors model assistant instruction instructions"
+)
+EITHER = re.compile(
+    r"\byes\W{1,3}no\b(?=\W*(?:[\])}\n]|$))|"
+    r"\b(?:yes|true|correct|positive|present|normal)\W{0,3}(?:n?or|and|[/|-])\W{0,3}"
+    r"(?:no|not|false|incorrect|negative|absent|abnormal)\b"
+    r"|\b(?:no|false|incorrect|negative|absent|abnormal)\W{0,3}(?:n?or|and|[/|-])\W{0,3}"
+    r"(?:yes|true|correct|positive|present|normal)\b"
+)
+FAULT = re.compile(
+    r"(?!(?:un)?(?:aligned|cent(?:er|re)d|expanded|preserved|defined|inflated|weighted|located|enhanced"
+    r"|used|injected|oriented|rotated|positioned|need|bed)$)\w+ed|large[rd]?|big|bigger|smaller"
+    r"|prominent|tortuous"
+)  # what is asked of something that may be normal instead
+OPPOSITE = {
+    one: other
+    for pair in (
+        "left right", "upper lower", "superior inferior", "anterior posterior", "medial lateral",
+        "large small", "benign malignant", "male female", "unilateral bilateral", "normal abnormal",
+    )
+    for one, other in (pair.split(), pair.split()[::-1])
+}  # fmt: skip
+
+LIKELY = _set("likely probably probable")
+STANDS_FOR = _set("it they he she there these those we i")  # what an ellipsis begins with
+
+# -- where sentences and clauses end ------------------------------------------------------------
+SENTENCE = re.compile(r"((?:[^.;:!?\n]|\.(?=\d))+)([.;:!?\n]*)")
+QUESTION = re.compile(
+    r"\s*(?:and |so |or )?(?:(?:is|are|was|were|can|could) (?:an?|any)\b"
+    r"|(?:is|are|was|were|does|do|did|has|have|can|could|would|will|should)"
+    r" (?:there|this|that|it|these|those|they|the|you|we|i)\b"
+    r"|(?:what|which|where|how|why|who|when)\b)"
+)
+FRAGMENT = re.compile(r"[,()\[\]{}\"*|]|\s[-–]\s|—")
+CONTRAST = re.compile(
+    r"[()\[\]{}]|\s[-–]\s|—|\b(?:but|however|although|though|whereas|while|yet|except|apart from"
+    r"|aside from|besides|other than|which|because|since|so that|as (?:the|it|i|there|this))\b"
+)
+EMBEDDED = re.compile(r"\b(?:whether|if|when)\b.*")
+IN_IMAGE = re.compile(
+    rf"\b(?:in|on|from|within|by|of) (?:(?:the|this|these|that|any|given|provided) )*{SHOWN[:-1]}"
+    r"|scans?|views?)\b"
+)
+FINITE = VERBS - _set("seen shown be been being having showing")
+AUX = _set("is are was were does do did has have had can could would will should may might")
+TRIGGERS = _set(
+    "there any evidence sign signs indication show shows see have has demonstrate "
+    "demonstrates reveal contain contains suggest indicate exhibit display"
+)

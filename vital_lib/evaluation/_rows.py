@@ -1,0 +1,43 @@
+"""Rows about questions: matched by question_id, each with its group, none of them twice."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from vital_lib.statistics import Interval
+
+
+def pair_values(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """Two frames of values side by side, by question: question_id, group_id, a, b."""
+    keys = ["question_id", "group_id"]
+    both = a[[*keys, "value"]].merge(
+        b[[*keys, "value"]], on=keys, suffixes=("_a", "_b"), validate="one_to_one"
+    )
+    return both.rename(columns={"value_a": "a", "value_b": "b"})
+
+
+def with_groups(questions: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` about these questions, with their group_id."""
+    refuse_twice(questions, ["question_id"])
+    groups = questions.set_index("question_id")["group_id"]
+    own = rows[rows["question_id"].isin(groups.index)]
+    if len(rows) and not len(own):
+        raise ValueError(
+            f"no row is about these questions, such as {rows['question_id'].iloc[0]!r}"
+        )
+    return own.assign(group_id=own["question_id"].map(groups)).reset_index(drop=True)
+
+
+def refuse_twice(rows: pd.DataFrame, key: list[str]) -> None:
+    """Raise ValueError where two rows have the same `key`."""
+    twice = rows[rows.duplicated(key)]
+    if len(twice):
+        first = twice[key].to_dict("records")[0]
+        named = ", ".join(f"{name} {value!r}" for name, value in first.items())
+        raise ValueError(f"{named} stands twice: give one model, control and judge at a time")
+
+
+def percent(interval: Interval, stem: str, other: str, usual: str) -> dict[str, float]:
+    """``evaluation.<stem>_<other>_percent`` with its interval; `usual` as other is not named."""
+    against = "" if other == usual else f"_{other}"
+    return interval.metrics(f"evaluation.{stem}{against}_percent")

@@ -1,0 +1,149 @@
+"""LLaVA-Med's open visual chat: a judge's score of the answer, relative to the reference's.
+
+Pure functions over rows, as in `vital_lib.evaluation.metrics`. Knows nothing of judges.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pandas as pd
+
+from vital_lib.evaluation._rows import pair_values, percent, refuse_twice, with_groups
+from vital_lib.statistics import Interval, mean_interval, ratio_interval
+
+NOT_STATED = "not stated"
+_ENDS = ("estimate", "low", "high")
+_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
+_COUNTS = ["questions", "scored", "unscored", "unjudged"]
+
+
+def relative_scores(questions: pd.DataFrame, chat_scores: pd.DataFrame) -> pd.DataFrame:
+    """100 * model_score / reference_score by question and model (LLaVA-Med's open visual chat).
+
+    Args:
+        questions: as table ``questions``.
+        chat_scores: as table ``chat_scores``, of one judge. Rows with a null score are left out.
+
+    Returns:
+        question_id, group_id, model, value (percent, mean over the draws).
+
+    Raises:
+        ValueError: a question scored twice for a model's draw, or a reference score that is not
+            positive.
+    """
+    refuse_twice(chat_scores, ["question_id", "model", "draw"])
+    read = chat_scores.dropna(subset=["reference_score", "model_score"])
+    if (read["reference_score"] <= 0).any():
+        bad = read["reference_score"].min()
+        raise ValueError(f"reference_score {bad!r}: scores run from 1 to 10")
+    value = 100 * read["model_score"].astype(float) / read["reference_score"].astype(float)
+    rows = with_groups(questions, read.assign(value=value))
+    keys = ["question_id", "group_id", "model"]
+    return rows.groupby(keys, sort=False)["value"].mean().reset_index()
+
+
+def relative_chat_gain(
+    questions: pd.DataFrame, chat_scores: pd.DataFrame, model: str, baseline: str, *, seed: int = 0
+) -> Interval:
+    """By how many percent the mean relative score of `model` exceeds that of `baseline`.
+
+    Over the questions scored for both; `n` is their number (the paper's +18.5 %).
+    """
+    values = relative_scores(questions, chat_scores)
+    pairs = pair_values(values[values["model"] == model], values[values["model"] == baseline])
+    ratio = ratio_interval(pairs["a"], pairs["b"], pairs["group_id"], seed=seed)
+    return replace(ratio, **{end: 100 * (getattr(ratio, end) - 1) for end in _ENDS})
+
+
+def chat_table(
+    questions: pd.DataFrame, chat_scores: pd.DataFrame, *, seed: int = 0
+) -> pd.DataFrame:
+    """Relative scores of every model: of all chat questions, by question type, and by modality.
+
+    A question belongs to one modality, the first that it states ("histology, gross" is histology;
+    LLaVA-Med takes the first of a fixed order instead); what states none is "not stated".
+
+    Args:
+        questions, chat_scores: as in `relative_scores`; questions of another kind are left aside.
+
+    Returns:
+        model, by ("all", "question type", "modality"), value (the type or modality), questions (how
+        many there are), scored (by the judge, in at least one draw), unscored (judged, but no
+        score was read), unjudged (no judge was asked), score (percent, mean over the scored
+        questions), low, high (95 %, over articles); null where none is scored.
+
+    Raises:
+        ValueError: as `relative_scores`.
+    """
+    asked = questions[questions["kind"] == "chat"]
+    values = relative_scores(asked, chat_scores)
+    classes = {
+        "all": pd.Series("all", index=asked.index),
+        "question type": asked["question_type"].fillna(NOT_STATED),
+        "modality": asked["modality"].map(_first_stated),
+    }
+    rows = []
+    for model, judged in chat_scores.groupby("model", sort=False):
+        own = values[values["model"] == model]
+        for by, value_of in classes.items():
+            for value, part in asked.groupby(value_of, sort=False):
+                scored = own[own["question_id"].isin(part["question_id"])]
+                met = int(part["question_id"].isin(judged["question_id"]).sum())
+                counts = (len(part), len(scored), met - len(scored), len(part) - met)
+                rows.append((model, by, value, *counts, *_mean(scored, seed)))
+    columns = ["model", "by", "value", *_COUNTS, "score", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).astype(
+        dict.fromkeys(_COUNTS, int) | dict.fromkeys(columns[-3:], float)
+    )
+
+
+def chat_gain_metrics(
+    questions: pd.DataFrame,
+    chat_scores: pd.DataFrame,
+    *,
+    model: str = "selected",
+    usual: str = "random",
+    seed: int = 0,
+) -> dict[str, float]:
+    """Relative chat scores of every model, and the gains of `model` over each other one, percent.
+
+    Names: ``evaluation.chat_score_<model>``; by question type and by modality
+    ``evaluation.chat_score_type_<type>_<model>`` and ``..chat_score_modality_<modality>_<model>``;
+    ``evaluation.chat_relative_gain_percent`` for the gain over the `usual` baseline,
+    ``evaluation.chat_relative_gain_<other>_percent`` over another. ``evaluation.chat_scores_null``
+    counts the scores, of every draw, that were not read; ``evaluation.chat_unscored_<model>`` the
+    judged questions without any that was, ``evaluation.chat_unjudged_<model>`` those that no judge
+    was asked about. Models that share no scored question have no gain.
+    """
+    values = relative_scores(questions, chat_scores)
+    null = chat_scores[["reference_score", "model_score"]].isna().any(axis=1)
+    found: dict[str, float] = {"evaluation.chat_scores_null": int(null.sum())}
+    own_questions = set(values["question_id"][values["model"] == model])
+    for row in chat_table(questions, chat_scores, seed=seed).itertuples():
+        stem = {"all": "", "question type": "type_", "modality": "modality_"}[row.by]
+        named = f"{stem}{_NOT_A_WORD.sub('_', row.value.lower())}_" if stem else ""
+        interval = Interval(row.score, row.low, row.high, row.scored)
+        found |= interval.metrics(f"evaluation.chat_score_{named}{row.model}")
+        if not stem:
+            found[f"evaluation.chat_unscored_{row.model}"] = row.unscored
+            found[f"evaluation.chat_unjudged_{row.model}"] = row.unjudged
+    for name, own in values.groupby("model", sort=False):
+        if name != model and own_questions & set(own["question_id"]):
+            gain = relative_chat_gain(questions, chat_scores, model, name, seed=seed)
+            found |= percent(gain, "chat_relative_gain", name, usual)
+    return found
+
+
+def _mean(scored: pd.DataFrame, seed: int) -> tuple[float, float, float]:
+    if scored.empty:
+        return (float("nan"),) * 3
+    found = mean_interval(scored["value"], scored["group_id"], seed=seed)
+    return found.estimate, found.low, found.high
+
+
+def _first_stated(value: object) -> str:
+    """The first name of a list such as "histology, gross"."""
+    names = [name.strip() for name in re.split(r"[,;|]", value if isinstance(value, str) else "")]
+    return next((name for name in names if name), NOT_STATED)

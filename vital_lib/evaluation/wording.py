@@ -1,0 +1,67 @@
+"""The words of a short answer, as the measures compare them: whole, never as parts of words.
+
+Knows nothing of questions, references or of what an answer says.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_WORD = re.compile(r"[^\W_]+(?:\.\d+)*")
+_ARTICLES = frozenset(("a", "an", "the"))
+_DIGITS = {
+    word: str(digit)
+    for digit, word in enumerate(
+        ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    )
+}
+_SHORT = (
+    (re.compile(r"\bcan(?:not|'t)\b"), "can not"),
+    (re.compile(r"(?<!ca)n't\b"), " not"),
+    (re.compile(r"'m\b"), " am"),
+    (re.compile(r"'re\b"), " are"),
+    (re.compile(r"'ve\b"), " have"),
+    (re.compile(r"'(?:ll|d)\b"), " would"),
+)
+_FILE = r"(?:png|jpe?g|tiff?|dcm|gif|bmp|webp|svg|pdf|nii(?:\.gz)?|txt|json)"
+# What a file or an address is called, and marks that are not text, say nothing of the image.
+_NAMES = re.compile(
+    rf"^(?!.*\b(?:is|are|was|were|shows?|see|in|of|answer)\b)[\w() -]+\.{_FILE}\s*$"
+    r"|<[^<>\n]{0,40}>|\b(?:https?://|www\.)\S+|\b10\.\d{4,}/\S+"
+    rf"|[\w./\\-]*\w\.{_FILE}\b"
+    r"|(?<!\w)(?:[a-z]:)?(?:[/\\][\w.-]+){2,}"
+    r"|\b[a-z0-9-]+(?:_+[a-z0-9-]+)+\b",
+    re.MULTILINE,
+)
+_SAME = (
+    (re.compile(r"\b(?:x[\s-]?rays?|radiographs?|roentgenograms?)\b"), "xray"),
+    (re.compile(r"\b(?:mr|magnetic resonance)(?:[\s-](?:imag(?:e|es|ing)|scans?))\b"), "mri"),
+    (re.compile(r"\b(?:comput(?:ed|erized) tomograph(?:y|ic)|cat scans?)\b"), "ct"),
+)
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words without punctuation or articles, number words as digits (as VQA's own).
+
+    "None" stays a word, where VQA's own makes a 0 of it. A text of articles alone keeps them: the
+    reference "A" is not empty.
+    """
+    found = [_DIGITS.get(word, word) for word in _WORD.findall(folded(text))]
+    return [word for word in found if word not in _ARTICLES] or found
+
+
+def folded(text: str) -> str:
+    """`text` in lower case, with one kind of apostrophe, and "isn't" and its like in full."""
+    found = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    for short, full in _SHORT:
+        found = short.sub(full, found)
+    return found
+
+
+def said(text: str) -> str:
+    """`folded`, without names of files, addresses and tags; each modality has one name."""
+    found = _NAMES.sub(" ", folded(text))
+    for others, name in _SAME:
+        found = others.sub(name, found)
+    return found

@@ -1,0 +1,301 @@
+"""Whether an answer says yes or no to what was asked, or neither.
+
+An answer is taken apart into clauses. A clause that only says "yes", "no", "true" or "it is not"
+answers by itself; any other one counts only where it speaks of what was asked, and only what it
+negates of that. Refusals, hedges, echoes of the question or of its choices, file names and notices
+speak of something else, so that they say neither. Rules of English, and no model: what they do not
+know they leave unread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from vital_lib.evaluation._asked import Asked, plainly, read_question, stem, telling
+from vital_lib.evaluation._english import (
+    AFTER_NO,
+    CONTRAST,
+    DENIALS,
+    EITHER,
+    ELLIPSIS,
+    EMBEDDED,
+    EMPTY,
+    FAULT,
+    FINITE,
+    FRAGMENT,
+    FRAME,
+    GENERAL,
+    HEDGES,
+    IN_IMAGE,
+    LIKELY,
+    NEGATORS,
+    NO,
+    NO_CLAIM,
+    NO_IMAGE,
+    OPPOSITE,
+    OTHER,
+    PERCEIVES,
+    PLACE,
+    PRESENT,
+    QUESTION,
+    REFUSES,
+    SENTENCE,
+    STANDS_FOR,
+    UNSURE,
+    VERBS,
+    VERDICTS,
+    YES,
+)
+from vital_lib.evaluation.wording import said, words
+
+
+class _Vote(NamedTuple):
+    says: str
+    covers: int  # words of the topic
+
+
+def read_yes_no(question: str, answer: str) -> str | None:
+    """ "yes", "no", or None where the answer commits itself to neither.
+
+    A "yes", "no", "true", "correct", "negative" or "it is not" of its own decides, the first one
+    ("No, ..."); two plain ones that contradict each other are neither. Otherwise, each clause about
+    what was asked counts, with what it negates ("free of", "unlikely", "no evidence of"):
+    "No fracture; the heart is enlarged" is a yes to "Is the heart enlarged?". The clauses that
+    speak of most of it decide, where they agree. "Normal" is a no to a question for a finding.
+
+    Neither are: a refusal and all that follows it, a hedge ("may be"), an echo of the question or
+    of its choices, an answer about the image file or about something else.
+    """
+    asked = read_question(question)
+    marks: list[tuple[str, bool]] = []
+    votes: list[_Vote] = []
+    for sentence, ends in _statements(question, answer):
+        if ends:
+            if marks:
+                break  # the next question begins
+            continue
+        refused = _refusal(sentence, asked)
+        kept = sentence if refused is None else sentence[:refused]
+        marks += _marks(kept, asked, whole=refused is None)
+        votes += _votes(kept, asked, whole=refused is None)
+        if refused is not None:
+            break
+    if marks:
+        plain = {says for says, is_plain in marks if is_plain}
+        return marks[0][0] if len(plain) < 2 else None
+    return _decided(votes, asked)
+
+
+def _decided(votes: list[_Vote], asked: Asked) -> str | None:
+    most = max((vote.covers for vote in votes), default=0)
+    found = {vote.says for vote in votes if vote.covers == most}
+    if len(found) != 1 or asked.unclear:
+        return None
+    only = found.pop()
+    return OTHER[only] if asked.inverted else only
+
+
+def _statements(question: str, answer: str) -> Iterator[tuple[str, bool]]:
+    """(sentence, whether it is a question) of the answer, echoes of the question taken for one."""
+    text = said(answer)
+    echo = re.findall(r"\w+", said(question))
+    if len(echo) > 2:
+        again = r"\W+".join(map(re.escape, echo))
+        text = re.sub(rf"(?:^|(?<=[.;:!?\n\"'(\[*>]))\s*(?:{again}\b\W*)+", " ? ", text)
+    text = re.sub(r"\bno\.\s*\d+", " ", EITHER.sub(" ? ", text))  # a number, as in "case no. 4"
+    for match in SENTENCE.finditer(text):
+        sentence = match[1]
+        is_question = "?" in match[2] or bool(QUESTION.match(sentence)) or "or not" in sentence
+        yield sentence, is_question or _begins(echo, re.findall(r"\w+", sentence))
+
+
+def _begins(echo: list[str], spoken: list[str]) -> bool:
+    """Whether what is spoken is the beginning of the question, cut off anywhere."""
+    whole, cut = spoken[:-1], (spoken or [""])[-1]
+    same = len(spoken) > 1 and whole == echo[: len(whole)] and len(echo) >= len(spoken)
+    return same and echo[len(whole)].startswith(cut)
+
+
+def statements(question: str, answer: str) -> str:
+    """What an answer states, in lower case: no question, no file name, nothing after a refusal."""
+    asked, kept = read_question(question), []
+    for sentence, is_question in _statements(question, answer):
+        refused = None if is_question else _refusal(sentence, asked)
+        kept.append("" if is_question else sentence[:refused])
+        if refused is not None:
+            break
+    return ". ".join(kept)
+
+
+def _refusal(sentence: str, asked: Asked) -> int | None:
+    """Where a sentence begins to say that it cannot say, if it does."""
+    found = [m.start() for pattern in (UNSURE, NO_IMAGE) for m in pattern.finditer(sentence)]
+    for match in REFUSES.finditer(sentence):
+        verb = match[1]
+        bare = verb is None and "you" in asked.words and "can" not in match[0]
+        if verb not in PERCEIVES and not bare:
+            found.append(match.start())
+    return min(found, default=None)
+
+
+# -- clauses that answer by themselves ----------------------------------------------------------
+def _marks(sentence: str, asked: Asked, *, whole: bool) -> Iterator[tuple[str, bool]]:
+    """(what it says, whether plainly) of each fragment that answers without naming the topic."""
+    fragments = FRAGMENT.split(plainly(sentence))
+    for place, fragment in enumerate(fragments, start=1):
+        bare = words(EMBEDDED.sub("", fragment))
+        if not bare or (set(bare) & HEDGES) - asked.words:
+            continue
+        plain = list(_plain_words(bare))
+        yield from ((says, True) for says in plain)
+        if not plain and (whole or place < len(fragments)):
+            short = _ellipsis(fragment, asked)
+            yield from [(short, False)] if short else []
+
+
+def _plain_words(bare: list[str]) -> Iterator[str]:
+    for place, word in enumerate(bare):
+        before, after = bare[:place], bare[place + 1 : place + 2]
+        framed = set(before) <= FRAME | YES | NO
+        if word in YES and before[-1:] != ["not"]:
+            yield "yes"
+        elif word in NO and framed and (not after or after[0] in AFTER_NO or word != "no"):
+            yield "no"
+    left = [word for word in bare if word not in FRAME]
+    verdict = [VERDICTS.get(word) for word in left if word != "not"]
+    if len(verdict) == 1 and verdict[0]:
+        yield OTHER[verdict[0]] if "not" in left else verdict[0]
+
+
+def _ellipsis(fragment: str, asked: Asked) -> str | None:
+    """What "it is not", "none seen" or "there is" says; it lives on what the question asked for."""
+    found = words(IN_IMAGE.sub(" ", fragment))
+    spoken = set(found)
+    if not found or not spoken <= ELLIPSIS | {"1"}:
+        return None
+    first_person = bool(spoken & {"i", "we"}) or found[0] in ("can", "could")
+    sure = spoken & {"any", "1", "afraid", "so"} or found[0] == "not"
+    sure = sure or ("you" in asked.words and not spoken & {"can", "could"})
+    if first_person and not sure:
+        return None
+    if spoken & {"not", "unlikely"}:
+        return "no" if found[-1] != "found" or "be" in spoken or "it" in spoken else None
+    if spoken & {"none", "nothing", "neither", "nor", "no", "absent"}:
+        told = found[-1] not in ("no", "nothing") and not spoken & {"these", "those", "given"}
+        return "no" if asked.exists and told else None
+    if re.search(r"\b(?:an?|the)\s*$", fragment):
+        return None  # cut off
+    if spoken & (PRESENT - {"there"}) or spoken & LIKELY:
+        return "yes" if asked.exists or not spoken & PRESENT else None
+    begins = len(found) > 1 and found[0] in STANDS_FOR
+    return "yes" if begins and found[1] == asked.start and len(found) < 4 else None
+
+
+# -- clauses about what was asked ---------------------------------------------------------------
+def _votes(sentence: str, asked: Asked, *, whole: bool) -> Iterator[_Vote]:
+    """What each clause says of what was asked; one that ends in a refusal says nothing."""
+    parts = CONTRAST.split(plainly(EMBEDDED.sub("", sentence)))
+    for last, part in enumerate(parts, start=1 - len(parts)):
+        clauses = _clauses(part, asked)
+        for clause in clauses if whole or last else clauses[:-1]:
+            if not whole and not set(clause) & FINITE:
+                continue
+            covers = len(telling(clause) & asked.topic)
+            if (set(clause) & (HEDGES | NO_CLAIM)) - asked.words:
+                continue
+            if (says := _claim(clause, asked)) is not None:
+                yield _Vote(says, covers)
+
+
+def _clauses(part: str, asked: Asked) -> list[list[str]]:
+    """Clauses in words. A list ("no mass or cyst") is one; what has its own verb is another."""
+    found: list[list[str]] = []
+    for piece in re.split(r",|\band\b", part):
+        more = words(piece)
+        if not more:
+            continue
+        own_verb = bool(set(more) & FINITE) and more[0] not in ("or", "nor")
+        stems = [stem(word) for word in more]
+        headed = not asked.exists and asked.topic <= set(stems) and stems[-1] in asked.heads
+        if found and not ((own_verb or headed) and set(found[-1]) & (FINITE | NEGATORS)):
+            found[-1] += more
+        else:
+            found.append(more)
+    return found
+
+
+def _claim(clause: list[str], asked: Asked) -> str | None:
+    content = telling(clause)
+    within, full = content <= asked.topic, asked.topic <= content
+    denied = {
+        stem(word): _denied(clause, place)
+        for place, word in enumerate(clause)
+        if word not in NEGATORS
+    }
+    heads = asked.heads & content
+    affirms = any(core <= content for core in asked.cores)
+    if "than" in asked.words and not full:
+        return None
+    if any(denied[head] for head in heads):
+        about = full or within or (asked.exists and affirms and _here(clause, asked))
+        return "no" if about else None
+    if heads:
+        if any(denied[word] for word in content & asked.topic):
+            return "no" if full else None
+        spoken = len(clause) < 9 or bool(set(clause) & (VERBS | PRESENT))
+        return "yes" if (full and spoken) or (within and affirms) else None
+    for head in asked.heads:
+        other = OPPOSITE.get(head)
+        if other in content and (
+            asked.topic - asked.heads <= content or content <= asked.topic | {other}
+        ):
+            if not denied[other]:
+                return "no"
+            return "yes" if other in ("normal", "abnormal") else None
+    if content and within and all(denied[word] for word in content):
+        return "no"
+    return _normal(content, denied, asked)
+
+
+def _normal(content: set[str], denied: dict[str, bool], asked: Asked) -> str | None:
+    """A no to a question for a finding, where all is normal or nothing abnormal."""
+    normal = ("normal" in content and not denied["normal"]) or (
+        "abnormal" in content and denied["abnormal"]
+    )
+    named = content & asked.topic
+    rest = content - asked.topic <= GENERAL
+    fault = any(FAULT.fullmatch(head) for head in asked.heads)
+    about = asked.exists or (fault and named != asked.topic)
+    return "no" if normal and rest and about else None
+
+
+def _here(clause: list[str], asked: Asked) -> bool:
+    """Whether a clause is about the place that the question names, or about all."""
+    where = asked.topic.difference(*asked.cores)
+    if any(OPPOSITE.get(word) in telling(clause) - where for word in where):
+        return False
+    start = next((k for k, word in enumerate(clause) if word in PLACE), len(clause))
+    place = telling(clause[start:])
+    return not where or not place or bool(place & where)
+
+
+def _denied(clause: list[str], place: int) -> bool:
+    """Whether a clause negates its word at `place`."""
+    denied = bool(sum(word in DENIALS for word in clause) % 2)
+    met = False
+    for word in reversed(clause[:place]):
+        if word in NEGATORS:
+            denied, met = not denied, True
+        elif met and word not in EMPTY:
+            break
+    if not met:
+        for after in range(place + 1, len(clause)):
+            if clause[after] in NEGATORS:
+                tail = clause[after + 1 :]
+                stop = next((k for k, word in enumerate(tail) if word in PLACE), len(tail))
+                seen = set(tail[:stop])
+                if (not tail) or (seen & PRESENT and seen <= EMPTY):
+                    denied = not denied
+    return denied
