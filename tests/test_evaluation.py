@@ -804,7 +804,8 @@ def test_a_bad_record_is_one_rejected_row_with_its_value(tmp_path, caplog, chang
     assert (wrong["place"], wrong["field"]) == ("own.jsonl:2", field)
     assert message in wrong["reason"]
     assert "1 of 3 records are no questions" in caplog.text
-    assert "1 of 3" in reading_notes(questions)["what"][0]
+    told = reading_notes(questions)["what"]
+    assert told[0] == "2 questions about 2 images, of 3 records" and "1 of 3 records" in told[1]
 
 
 def test_a_broken_line_is_one_rejected_row(tmp_path):
@@ -851,7 +852,7 @@ def test_slakes_three_splits_are_read_as_published(tmp_path, split):
     assert len(questions) == 1 and questions.attrs["other_languages"] == ["zh"]
     assert (row.benchmark, row.question_id, row.kind) == ("SLAKE", "slake_11934", "closed")
     assert row.image == str(tmp_path / "Slake1.0/imgs/xmlab1/source.jpg")
-    assert "1 of 2 records ask in another language" in reading_notes(questions)["what"][0]
+    assert "1 of 2 records ask in another language" in reading_notes(questions)["what"][1]
 
 
 def test_pathvqas_pickles_are_read_as_published(tmp_path):
@@ -979,7 +980,11 @@ def test_missing_images_are_counted_before_a_model_is_asked(tmp_path, caplog):
     assert [reason[:9] for reason in asked.attrs["images_left_out"].values()] == [
         "no such i", "'i2.png' ",
     ]  # fmt: skip
-    assert "2 of 3 images cannot be opened, 3 questions are left out" in caplog.text
+    note = "2 of 3 images cannot be opened: 3 of 4 questions are left out"
+    assert note in caplog.text
+    assert reading_notes(asked)["what"].tolist() == [
+        "1 questions about 1 images, of 4 records", note,
+    ]  # fmt: skip
 
 
 def test_a_benchmark_without_any_image_is_refused_in_one_line(tmp_path):

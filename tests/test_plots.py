@@ -378,3 +378,6 @@ def test_a_benchmark_of_one_kind_of_question_has_an_empty_panel_that_says_so():
     figure = plots.evaluation_bars({"evaluation.closed_accuracy_selected": 0.7})
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["Closed questions", "Open questions: none asked"]
+    figure = plots.evaluation_bars({"evaluation.unanswered_selected": 0})  # of chat questions alone
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["Closed questions: none asked", "Open questions: none asked"]

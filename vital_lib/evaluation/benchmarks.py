@@ -108,7 +108,7 @@ def read_questions(
     questions = _once(reader.questions(str(source)))
     questions = questions if n is None else _sampled(questions, n, seed)
     questions.attrs |= {"images_missing": _missing(questions, Path(run))}
-    for note in reading_notes(questions).itertuples():
+    for note in reading_notes(questions).iloc[1:].itertuples():
         LOG.warning("%s: %s, such as %s", files[0].name, note.what, note.example)
     return questions
 
@@ -116,24 +116,28 @@ def read_questions(
 def reading_notes(questions: pd.DataFrame) -> pd.DataFrame:
     """What is to be known of how questions were read: columns what (a sentence), example.
 
-    Empty where every record was read, none repeats and no image is missing.
+    How many there are, and then one row each for records that are no questions, those in another
+    language, repeated questions, missing images, and images that cannot be opened.
     """
-    attrs = questions.attrs
-    notes = []
+    attrs, images = questions.attrs, questions["image"]
+    records = attrs.get("records", len(questions))
+    told = f"{len(questions)} questions about {images.nunique()} images, of {records} records"
+    notes = [(told, "")]
     if rejected := attrs.get("rejected", []):
         first = " ".join(rejected[0].values())
-        notes.append((f"{len(rejected)} of {attrs['records']} records are no questions", first))
+        notes.append((f"{len(rejected)} of {records} records are no questions", first))
     if others := attrs.get("other_languages", []):
-        told = f"{len(others)} of {attrs['records']} records ask in another language"
+        told = f"{len(others)} of {records} records ask in another language"
         notes.append((told, others[0]))
     if repeated := attrs.get("repeated", {}):
         some = ", ".join(list(repeated)[:3])
         notes.append((f"{len(repeated)} questions are repeated, each is kept once", some))
     if missing := attrs.get("images_missing", []):
-        lost = questions["image"].isin(missing)
-        of = f"{len(missing)} of {questions['image'].nunique()} images"
-        told = f"{of} are missing: {lost.sum()} of {len(questions)} questions cannot be asked"
+        of, lost = f"{len(missing)} of {images.nunique()} images", images.isin(missing).sum()
+        told = f"{of} are missing: {lost} of {len(questions)} questions cannot be asked"
         notes.append((told, missing[0]))
+    if left_out := attrs.get("images_left_out", {}):
+        notes.append((attrs["images_note"], next(iter(left_out.values()))))
     return pd.DataFrame(notes, columns=["what", "example"])
 
 
@@ -151,24 +155,25 @@ def with_images(questions: pd.DataFrame, resolve: Callable[[str], Path]) -> pd.D
     Raises:
         NoImages: none can be opened.
     """
-    left_out = {}
-    for image in questions["image"].unique():
+    left_out, asked = {}, questions["image"]
+    for image in asked.unique():
         try:
             open_image(resolve(image))
         except UnreadableImage as error:
             left_out[image] = error.reason
-    kept = questions[~questions["image"].isin(left_out)].reset_index(drop=True)
-    count = f"{len(left_out)} of {questions['image'].nunique()} images"
+    kept = questions[~asked.isin(left_out)].reset_index(drop=True)
+    count = f"{len(left_out)} of {asked.nunique()} images"
+    first = next(iter(left_out.values()), "no question")
     if not len(kept):
-        first = next(iter(left_out.values()), "no question")
         raise NoImages(
             f"{count} cannot be opened ({first}): a benchmark without its images cannot be "
             "evaluated; put them in images/ beside its questions"
         )
     if left_out:
-        lost = len(questions) - len(kept)
-        some = next(iter(left_out.values()))
-        LOG.warning("%s cannot be opened, %d questions are left out: %s", count, lost, some)
+        lost = f"{len(questions) - len(kept)} of {len(questions)} questions are left out"
+        note = f"{count} cannot be opened: {lost}"
+        LOG.warning("%s, such as %s", note, first)
+        kept.attrs |= {"images_note": note, "images_missing": []}
     kept.attrs["images_left_out"] = left_out
     return kept
 
