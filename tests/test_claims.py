@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vital_lib.annotators import Votes
 from vital_lib.claims import CLAIMS, claims
 from vital_lib.statistics import Interval
 
@@ -55,13 +56,38 @@ def test_what_was_not_measured_is_not_claimed():
     )
 
 
-def test_clinicians_and_judges_of_the_clinic_are_called_simulated_once():
+AGREES, ACCEPTS = "The selector's agreement with ", "Share of the selected set accepted by "
+
+
+def _measured(votes, **options):
+    """The words of every claim, where `votes` are behind all that rests on votes."""
     every = dict.fromkeys((claim.metric for claim in CLAIMS), 0.5)
-    for measured in _claims(every)["measured"]:
-        people = measured.count("clinicians") + measured.count("second judge")
-        assert measured.count("simulated") == people
-    real = set(_claims(every, simulated=False)["measured"])
-    assert "The selector's agreement with clinicians on held-out pairs" in real
+    counts = votes.metrics("selector") | votes.metrics("selection") if votes else {}
+    return set(_claims(every | counts, **options)["measured"])
+
+
+def test_the_annotators_behind_a_claim_are_named_by_what_the_metrics_say_of_them():
+    simulated = _measured(Votes(8, simulated=8, without_truth=2))
+    assert f"{AGREES}simulated clinicians on held-out pairs (2 of 8 judged without truth)" in {
+        name for name in simulated if name.startswith(AGREES)
+    }
+    assert f"{ACCEPTS}simulated clinicians (2 of 8 judged without truth)" in simulated
+    people = _measured(Votes(8))
+    assert {f"{AGREES}clinicians on held-out pairs", f"{ACCEPTS}clinicians"} <= people
+    some = _measured(Votes(8, simulated=2))
+    assert f"{ACCEPTS}clinicians, some simulated (2 of 8 votes simulated)" in some
+
+
+def test_a_claim_on_votes_of_which_nothing_is_recorded_names_no_clinicians():
+    own = {name for name in _measured(None) if name.startswith((AGREES, ACCEPTS))}
+    assert len(own) == 2
+    assert all("not recorded" in name and "clinicians" not in name for name in own)
+
+
+def test_the_second_judge_of_the_clinic_is_called_simulated_whoever_labelled():
+    for simulated in (True, False):
+        [judge] = [name for name in _measured(Votes(8), simulated=simulated) if "judge" in name]
+        assert ("simulated second judge" in judge) == simulated
 
 
 def test_every_claim_has_a_metric_of_its_own():

@@ -15,6 +15,7 @@ from vital_lib.figures import MODALITIES
 from vital_lib.generation import (
     FEWER,
     UNREAD_COLUMNS,
+    arm_to_select,
     compare_arms,
     draft_candidates,
     draft_prompts,
@@ -22,6 +23,7 @@ from vital_lib.generation import (
     generate_candidates,
     generation_prompts,
     paired_drafts,
+    ticks_of_pairs,
 )
 from vital_lib.generation.candidates import _draw, _pool
 from vital_lib.labels import LabelLog, Queue
@@ -559,6 +561,39 @@ def test_two_sets_without_a_common_figure_are_refused(run):
     a, b = two_arms(run, 2)
     with pytest.raises(ValueError, match="share no figure and round"):
         paired_drafts(a[a["figure_id"] == "f0"], b[b["figure_id"] == "f1"])
+
+
+def test_an_arm_that_wrote_nothing_makes_no_pairs(run):
+    a, b = two_arms(run, 2)
+    for sides in ((a, b[:0]), (a[:0], b), (a[:0], b[:0])):
+        items, key = paired_drafts(*sides)
+        assert items.empty and key.empty
+        nobody = LabelLog(f"sqlite:///{run.path / 'labels.sqlite'}").preferences()
+        assert ticks_of_pairs(nobody, key).empty
+
+
+def test_what_was_said_of_the_pairs_are_ticks_of_the_candidates(run):
+    a, b = two_arms(run, 3)
+    items, key = paired_drafts(a, b)
+    own = key.set_index("candidate_id")
+    log = LabelLog(f"sqlite:///{run.path / 'labels.sqlite'}")
+    for place, item in enumerate(Queue(log, items, "ada", repeats=0).take(4)):
+        del item["figure_id"]
+        ticks = {f"{side}_accepted": own.loc[item[f"{side}_id"], "side"] == "b"
+                 for side in ("left", "right")}  # fmt: skip
+        skip = dict.fromkeys(ticks) | {"cannot_judge": True}
+        log.record(**item, annotator="ada", **(skip if place == 3 else ticks))
+    found = ticks_of_pairs(log.preferences(), key)
+    assert list(found.columns) == ["candidate_id", "figure_id", "annotator", "accepted"]
+    assert len(found) == 6 and set(found["annotator"]) == {"ada"}
+    assert (found["accepted"] == found["candidate_id"].isin(b["candidate_id"])).all()
+    assert set(found["candidate_id"]) <= {*a["candidate_id"], *b["candidate_id"]}
+
+
+def test_the_arm_that_is_selected_from_is_the_one_with_accepted_demonstrations_if_any(run):
+    a, b = two_arms(run, 2)
+    assert arm_to_select(pd.concat([a, b])) == "clinician"
+    assert arm_to_select(a) == "none"
 
 
 def test_a_pair_rated_on_the_card_is_won_by_the_arm_that_was_preferred(run):

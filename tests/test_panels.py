@@ -20,6 +20,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from vital_lib import judging, panels
+from vital_lib.annotators import Votes
 from vital_lib.figures import open_image
 from vital_lib.labels import LabelLog, fixed
 from vital_lib.panels import (
@@ -356,7 +357,7 @@ def test_arms_stand_side_by_side_and_their_rounds_are_aligned():
     state = CandidateViewer(CANDIDATES, FIGURES, _picture).widget.state
     assert [c["arm"] for c in state["columns"]] == [
         "no demonstrations",
-        "clinicians' demonstrations",
+        "accepted demonstrations",
     ]
     assert state["rounds"] == [1, 2, 3]
     assert [sorted(c["rounds"]) for c in state["columns"]] == [["1", "2", "3"], ["1", "2"]]
@@ -457,10 +458,19 @@ def test_the_policy_and_the_measures_stand_beside_the_disagreements():
     state = panel.widget.state
     assert state["policy"] == HOSTILE and state["of"] == 3
     agreement, nulls = state["measures"]
-    assert "clinicians" in agreement[0] and agreement[1:] == ["0.80", "0.70 to 0.90", "1,200"]
+    assert "annotators" in agreement[0] and agreement[1:] == ["0.80", "0.70 to 0.90", "1,200"]
     assert nulls[1:] == ["0.00", "", "3"]
     panel.higher("people")
     assert panel.widget.state["measures"] == state["measures"]
+
+
+def test_the_panel_says_whose_votes_the_judge_is_held_against():
+    for votes, named in ((Votes(3, 3), "simulated clinicians"), (Votes(3), "clinicians")):
+        panel = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, _picture, votes=votes)
+        assert panel.widget.state["who"] == named
+    panel = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, _picture, votes=Votes(3, 3, 1))
+    assert "1 of 3 judged without truth" in panel.widget.state["votes"]
+    assert "clinicians" not in JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, _picture)._judge["who"]
 
 
 def test_the_policy_stands_with_the_versions_that_the_ratings_were_made_by():

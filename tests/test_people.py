@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vital_lib.annotators import Votes
 from vital_lib.clinic.lexicon import Truth
-from vital_lib.clinic.people import CLINICIANS, NOTE_WITHOUT_TRUTH, Clinicians
+from vital_lib.clinic.people import CLINICIANS, NOTE_WITHOUT_TRUTH, SIGNED, Clinicians, tally
 from vital_lib.clinic.rates import DEFAULT_RATES
 from vital_lib.labels import LabelLog, agreement
-from vital_lib.tables import TABLES
+from vital_lib.tables import TABLES, Workspace
 
 TRUTH = Truth("chest_xray", "nodule", "right", "upper", "small", 2)
 CAPTION = "Chest radiograph of a 40-year-old man with cough, showing nodules on the right."
@@ -138,7 +139,7 @@ def test_labels_reach_the_log_once_however_often_they_are_made(tmp_path):
     assert people.label(log, rows) == made == len(log.history())
     preferences = log.preferences()
     assert len(preferences) == 12
-    assert set(preferences["annotator"]) == set(CLINICIANS)
+    assert set(preferences["annotator"]) == {f"{name} (simulated)" for name in CLINICIANS}
     preferred = np.where(preferences["choice"] == "left", preferences["left_id"],
                          preferences["right_id"])  # fmt: skip
     assert all(name.endswith("-a") for name in preferred)
@@ -175,11 +176,11 @@ def test_one_item_in_twenty_is_judged_again_and_looked_at_afresh(tmp_path):
 
     figures = figures.assign(group_id=figures["figure_id"], modalities=[["ct_scan"]] * 1000)
     found = agreement(log.preferences(), log.history(), rows, figures).query("kind == 'self'")
-    assert list(found["scope"]) == [f"self: {name}" for name in sorted(CLINICIANS)]
+    assert list(found["scope"]) == [f"self: {SIGNED[name]}" for name in sorted(CLINICIANS)]
     # Each sees the one wrong answer as often as the rates say, both times, and slips at times.
     slip = DEFAULT_RATES.clinician_slip
     for name, raw in zip(found["scope"].str[6:], found["raw"], strict=True):
-        sees = DEFAULT_RATES.clinician_sees_fact[name]
+        sees = DEFAULT_RATES.clinician_sees_fact[name.removesuffix(" (simulated)")]
         rejected = sees * (1 - slip) + (1 - sees) * slip
         alike = [p * p + (1 - p) * (1 - p) for p in (rejected, slip)]
         assert abs(raw - np.mean(alike)) < 0.09, name
@@ -191,6 +192,27 @@ def test_a_label_without_truth_says_so(tmp_path):
     log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
     Clinicians(figures, None).label(log, rows)
     assert set(log.history()["note"]) == {NOTE_WITHOUT_TRUTH}
+    assert "simulated" in NOTE_WITHOUT_TRUTH and "without truth" in NOTE_WITHOUT_TRUTH
+
+
+def test_votes_are_counted_by_whose_they_are_and_by_what_they_knew(tmp_path):
+    figures, truth = frames(3)
+    figures["group_id"], figures["modalities"] = figures["figure_id"], [["chest_xray"]] * 3
+    rows = drafts(figures["figure_id"], ("It is on the right.", "It is on the left."))
+    workspace = Workspace(tmp_path)
+    log = LabelLog(workspace.label_url)
+    Clinicians(figures, truth).label(log, rows)
+    said = {"left_id": "A1_F0-r1-a", "right_id": "A1_F0-r1-b"}
+    log.record(
+        item_id="A1_F0-r1", annotator="ann", left_accepted=True, right_accepted=False, **said
+    )
+    votes = log.preferences()
+    assert tally(workspace, votes, rows) == Votes(10, simulated=9, without_truth=9)
+    workspace.write("clinic_truth", truth[1:])
+    assert tally(workspace, votes, rows) == Votes(10, simulated=9, without_truth=3)
+    ticks = Clinicians(figures, truth).ticks(rows)
+    assert tally(workspace, ticks) == Votes(18, simulated=18, without_truth=6)
+    assert tally(workspace, ticks[:0]) == tally(workspace, votes[:0], rows) == Votes()
 
 
 def test_unknown_clinicians_and_figures_are_named(perfect):

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from vital_lib import plots
+from vital_lib.annotators import Votes
 from vital_lib.plots._sums import on_a_plane, wilson
 
 ARMS = {
@@ -230,27 +231,56 @@ def test_a_learning_curve_has_a_line_a_learner_at_equal_steps_and_the_judge_besi
     assert "judge" not in _texts(plots.learning_curve(CURVE[2:], {}))
 
 
-@pytest.mark.parametrize("draw", [
-    lambda **who: plots.agreement_bars(AGREEMENT, **who),
-    lambda **who: plots.learning_curve(CURVE, AGREEMENT, **who),
-    lambda **who: plots.score_distributions(SCORES, PEOPLE, **who),
-    lambda **who: plots.rating_calibration(RATINGS, PEOPLE, **who),
-    lambda **who: plots.win_rate_bars({"evaluation.win_rate_percent": 53.0}, **who),
-])  # fmt: skip
-def test_a_plot_of_the_clinics_people_and_judges_says_that_they_are_simulated(draw):
-    assert "simulated" in _texts(draw(simulated=True))
-    assert "simulated" not in _texts(draw(simulated=False))
+def _named(votes, stage, metrics):
+    return {**metrics, **votes.metrics(stage)}
+
+
+ON_VOTES = {
+    "accepted_share_by_arm": lambda votes: plots.accepted_share_by_arm(
+        _named(votes, "candidates", ARMS)
+    ),
+    "agreement_bars": lambda votes: plots.agreement_bars(_named(votes, "selector", AGREEMENT)),
+    "agreement_forest": lambda votes: plots.agreement_forest(FOREST, votes=votes),
+    "judge_probes": lambda votes: plots.judge_probes(_named(votes, "judge", PROBES)),
+    "learning_curve": lambda votes: plots.learning_curve(CURVE, AGREEMENT, votes=votes),
+    "rating_calibration": lambda votes: plots.rating_calibration(RATINGS, PEOPLE, votes=votes),
+    "score_distributions": lambda votes: plots.score_distributions(SCORES, PEOPLE, votes=votes),
+    "selection_bars": lambda votes: plots.selection_bars(_named(votes, "selection", SELECTION)),
+}
+
+
+@pytest.mark.parametrize("name", ON_VOTES)
+def test_a_plot_on_votes_says_whose_they_are(name):
+    draw = ON_VOTES[name]
+    assert "simulated clinicians" in _texts(draw(Votes(9, simulated=9)))
+    assert "4 of 9 votes simulated" in _texts(draw(Votes(9, simulated=4)))
+    assert "2 of 9 judged without truth" in _texts(draw(Votes(9, simulated=9, without_truth=2)))
+    people = _texts(draw(Votes(9)))
+    assert "simulated" not in people and "clinicians" in people
+
+
+@pytest.mark.parametrize("name", ON_VOTES)
+def test_a_plot_on_votes_of_which_nothing_is_recorded_names_no_clinicians(name):
+    assert "clinicians" not in _texts(EVERY_PLOT[name]())
+    assert "not recorded" in _texts(EVERY_PLOT[name]())
+
+
+def test_the_clinics_second_judge_is_called_simulated():
+    wins = {"evaluation.win_rate_percent": 53.0}
+    assert "simulated" in _texts(plots.win_rate_bars(wins, simulated=True))
+    assert "simulated" not in _texts(plots.win_rate_bars(wins, simulated=False))
 
 
 def test_a_candidate_that_half_its_people_accept_counts_as_accepted():
-    text = _texts(plots.score_distributions(SCORES, PEOPLE))
+    text = _texts(plots.score_distributions(SCORES, PEOPLE, votes=Votes(6)))
     assert "accepted by clinicians (3)" in text
     assert "rejected by clinicians (1)" in text
 
 
 def test_a_group_without_any_candidate_is_drawn_as_empty():
     everyone = PEOPLE.assign(accepted=True)
-    assert "rejected by clinicians (0)" in _texts(plots.score_distributions(SCORES, everyone))
+    figure = plots.score_distributions(SCORES, everyone, votes=Votes(6))
+    assert "rejected by clinicians (0)" in _texts(figure)
 
 
 def test_features_of_two_dimensions_are_drawn_as_they_are():

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from vital_lib.report import metrics_frame, write_report
+import re
+
+import pandas as pd
+import pytest
+
+from vital_lib.annotators import Votes, signed
+from vital_lib.report import metrics_frame, simulated_parts, write_report
 from vital_lib.statistics import Interval
-from vital_lib.tables import Workspace
+from vital_lib.tables import TABLES, Workspace, empty_frame
 
 RECALL = "evaluation.open_recall_selected_minus_random"
 
@@ -33,3 +39,66 @@ def test_an_interval_stands_beside_its_metric_and_stages_in_their_order():
     assert frame["metric"].tolist() == ["figures.n", "evaluation.a", "x.y"]
     assert frame.loc[2, ["low", "high"]].tolist() == [0, 2]
     assert frame.loc[:1, "low"].isna().all()
+
+
+SHARE = "selection.accepted_share_selected"
+
+
+def _run_of(folder, figures, votes, annotator):
+    """A run whose figures are `figures`, with one preference and one share of accepted ones."""
+    workspace = Workspace(folder)
+    workspace.write("figures", empty_frame("figures"), parameters={"figures": figures})
+    row = ("i1", annotator, "a", "b", True, False, "left", "random")
+    preferences = pd.DataFrame([row], columns=TABLES["preferences"].columns)
+    workspace.write("preferences", preferences.astype({"left_accepted": "boolean"}))
+    workspace.record(Interval(0.7, 0.6, 0.8, 9).metrics(SHARE) | votes.metrics("selection"))
+    return workspace
+
+
+def _text(page):
+    return re.sub(r"\s+", " ", re.sub(r"\s*(<[^>]+>\s*)+", "|", page))
+
+
+@pytest.mark.parametrize("figures", ["clinic", "/somewhere/figures"])
+def test_simulated_clinicians_are_named_whoever_made_the_figures(tmp_path, figures):
+    votes = Votes(9, simulated=9, without_truth=4)
+    workspace = _run_of(tmp_path / "run", figures, votes, signed("strict"))
+    text = _text(write_report(workspace).read_text())
+    parts = ["figures, clinicians", "clinicians"][figures != "clinic"]
+    assert f"Of this run the {parts} are a|simulation|" in text
+    assert "accepted share selected|0.700|0.600 to 0.800|simulated, 4 of 9 judged without" in text
+    assert "judged without truth, from caption and mentions alone: The selected set: 4 of 9" in text
+
+
+def test_people_are_not_called_simulated_where_only_the_figures_are(tmp_path):
+    workspace = _run_of(tmp_path / "run", "clinic", Votes(9), "ann")
+    assert simulated_parts(workspace) == ["figures"]
+    text = _text(write_report(workspace).read_text())
+    assert "Of this run the figures are a|simulation|" in text and "0.600 to 0.800|people|" in text
+
+
+def test_a_run_of_real_things_alone_has_no_note_of_simulation(tmp_path):
+    workspace = _run_of(tmp_path / "run", "/somewhere/figures", Votes(9), "ann")
+    assert "simulat" not in write_report(workspace).read_text()
+
+
+def test_models_of_the_clinic_are_named_whoever_labelled(tmp_path):
+    workspace = _run_of(tmp_path / "run", "/somewhere/figures", Votes(9), "ann")
+    columns = TABLES["verdicts"].columns
+    verdict = ("q1", "a", "b", 0, "clinic-second", "ab", "a", None, None)
+    workspace.write("verdicts", pd.DataFrame([verdict], columns=columns))
+    assert simulated_parts(workspace) == ["second judge"]
+    workspace.write("verdicts", pd.DataFrame([verdict], columns=columns).assign(judge="gpt-4o"))
+    assert simulated_parts(workspace) == []
+
+
+def test_a_table_of_metrics_says_whose_votes_and_has_no_such_column_without_votes():
+    frame = metrics_frame({SHARE: 0.5, "figures.n": 3, **Votes(2, 2).metrics("selection")})
+    assert dict(zip(frame["metric"], frame["votes"], strict=True))[SHARE] == "simulated"
+    assert "votes" not in metrics_frame({"figures.n": 3})
+
+
+def test_the_comparison_of_two_arms_stands_in_the_report(tmp_path):
+    workspace = Workspace(tmp_path / "run")
+    workspace.record({"arms.a_win_rate": 0.6, **Votes(2, 2).metrics("arms")})
+    assert "a win rate|0.600|simulated" in _text(write_report(workspace).read_text())

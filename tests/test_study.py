@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from vital_lib import study, walkthrough
+from vital_lib.annotators import Votes
 from vital_lib.statistics import Interval, mean_interval
 from vital_lib.tables import TABLES, Workspace
 
@@ -126,3 +127,23 @@ def test_a_seed_that_is_done_is_not_run_again(tmp_path, monkeypatch):
     assert [settings["seed"] for settings in asked] == [7]
     assert asked[0]["draws"] == 3 and "oracle" in asked[0]["arms"]
     assert Workspace(tmp_path / "seed7").metrics["demo.seconds"] == 1.0
+
+
+def test_pooled_claims_name_simulated_clinicians_where_any_run_had_them(tmp_path):
+    name = "selection.accepted_share_selected_minus_random"
+    own = Interval(0.05, 0.03, 0.07, 300).metrics(name)
+    some = [
+        own | Votes(30, simulated=20).metrics("selection"),
+        own | Votes(10).metrics("selection"),
+    ]
+    runs = [_run(tmp_path / f"seed{k}", metrics) for k, metrics in enumerate(some)]
+    measured = study.pool(runs).set_index("metric").loc[name, "measured"]
+    assert measured.endswith("clinicians, some simulated (20 of 40 votes simulated)")
+
+
+def test_pooled_claims_name_no_clinicians_where_a_run_has_not_recorded_whose_votes(tmp_path):
+    name = "selection.accepted_share_selected_minus_random"
+    own = Interval(0.05, 0.03, 0.07, 300).metrics(name)
+    some = [own, own | Votes(10).metrics("selection")]
+    runs = [_run(tmp_path / f"seed{k}", metrics) for k, metrics in enumerate(some)]
+    assert "clinicians" not in study.pool(runs).set_index("metric").loc[name, "measured"]

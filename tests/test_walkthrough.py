@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from vital_lib import walkthrough
+from vital_lib.annotators import Votes, signed
 from vital_lib.clinic import CLINICIANS
 from vital_lib.labels import LabelLog
 from vital_lib.tables import Workspace
@@ -82,8 +83,9 @@ def _run_labelled_by(folder, annotator):
     )
 
 
-def test_a_fresh_start_deletes_a_run_that_only_simulated_people_labelled(tmp_path):
-    _run_labelled_by(tmp_path / "run", CLINICIANS[0])
+@pytest.mark.parametrize("annotator", [CLINICIANS[0], signed(CLINICIANS[0])])
+def test_a_fresh_start_deletes_a_run_that_only_simulated_people_labelled(tmp_path, annotator):
+    _run_labelled_by(tmp_path / "run", annotator)
     assert walkthrough.set_aside(tmp_path / "run") is None
     assert not (tmp_path / "run").exists()
 
@@ -101,6 +103,16 @@ def test_the_summary_shows_each_measure_once_with_its_interval():
         {"a.n": 1200, "b.share": 0.5, "b.share_low": 0.4, "b.share_high": 0.6}
     )
     assert text.splitlines() == ["a.n      1,200", "b.share  0.500  [0.400, 0.600]"]
+
+
+def test_the_summary_says_whose_votes_a_measure_rests_on():
+    votes = Votes(4, simulated=4)
+    lines = walkthrough.summary({"arms.a_win_rate": 0.5, "b.n": 2, **votes.metrics("arms")})
+    told = {line.split()[0]: line for line in lines.splitlines()}
+    assert told["arms.votes"].split() == ["arms.votes", "4", "votes:", "simulated"]
+    assert "arms.votes_simulated" not in told
+    assert told["arms.a_win_rate"].endswith("votes: simulated")
+    assert "votes:" not in told["b.n"]
 
 
 @pytest.mark.parametrize(("said", "meant"), [("3", "03"), ("03", "03"), ("10", "10")])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from vital_lib.annotators import beside, votes_behind, who
 from vital_lib.statistics import Interval, claim_difference, interval_of
 
 TUNED = {
@@ -29,7 +30,8 @@ class Claim:
 
     Attributes:
         metric: its name; with `_low` and `_high` it has its interval.
-        measured: what is compared. "clinicians" are called simulated where they are.
+        measured: what is compared; {who} are the annotators behind the metric, {judge} the second
+            judge: both are called simulated where they are.
         against: what it is compared with.
         counts: the metrics that say how much it was measured on.
         unit_points: how many points 1 of the metric is.
@@ -62,10 +64,10 @@ def _of_wins(judge: str, measured: str) -> list[Claim]:
     return claims
 
 
-_AGREEMENT = "The selector's agreement with clinicians on held-out pairs"
+_AGREEMENT = "The selector's agreement with {who} on held-out pairs"
 _TUNED_ON_SELECTED = "of the model tuned on the selected set"
 _HELD_OUT = ("selector.held_out_pairs", "selector.held_out_articles")
-_ACCEPTED = "Share of the selected set that simulated clinicians accept"
+_ACCEPTED = "Share of the selected set accepted by {who}"
 CLAIMS = (
     *(
         Claim(f"selector.agreement_minus_{name}", _AGREEMENT, words, _HELD_OUT)
@@ -86,7 +88,7 @@ CLAIMS = (
     *_of_models("open_recall", f"Open recall {_TUNED_ON_SELECTED}", "open"),
     *_of_models("closed_accuracy", f"Closed accuracy {_TUNED_ON_SELECTED}", "closed"),
     *_of_wins("_clinicians", f"Win rate, less 50 %, {_TUNED_ON_SELECTED}, by simulated clinicians"),
-    *_of_wins("", f"Win rate, less 50 %, {_TUNED_ON_SELECTED}, by the second judge"),
+    *_of_wins("", f"Win rate, less 50 %, {_TUNED_ON_SELECTED}, by the {{judge}}"),
 )
 _COUNTED = {
     "selector.held_out_pairs": "pairs",
@@ -113,7 +115,8 @@ def claims(
 
     Args:
         metrics: as `Workspace.metrics`.
-        simulated: whether figures, judges and clinicians are the clinic's.
+        simulated: whether the second judge is the clinic's. Whether the annotators are, the
+            metrics say.
         stage: only the claims of this one, such as "evaluation".
         stale: why a metric is no longer up to date, by its name; such claims are marked.
 
@@ -127,7 +130,9 @@ def claims(
         if found is not None and claim.metric.startswith(stage):
             ends = (claim.unit_points * end for end in (found.estimate, found.low, found.high))
             said = claim_difference(claim.against, found, scale=claim.unit_points)
-            measured = _marked(claim.measured) if simulated else claim.measured
+            votes = votes_behind(metrics, claim.metric)
+            judge = "simulated second judge" if simulated else "second judge"
+            measured = claim.measured.format(who=who(votes), judge=judge) + beside(votes)
             on, against = _measured_on(metrics, claim), claim.against
             if old := stale.get(claim.metric):
                 against, on = f"{against} (stale)", f"{on}; stale: {old}".removeprefix("; ")
@@ -150,10 +155,3 @@ def _measured_on(metrics: Mapping[str, float], claim: Claim) -> str:
     return ", ".join(
         f"{metrics[name]:,.0f} {_COUNTED[name]}" for name in claim.counts if name in metrics
     )
-
-
-def _marked(measured: str) -> str:
-    """The words with every clinician and judge of the clinic called simulated."""
-    for who in ("clinicians", "second judge"):
-        measured = measured.replace(f"simulated {who}", who).replace(who, f"simulated {who}")
-    return measured

@@ -17,15 +17,17 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from vital_lib import figures, plots
+from vital_lib.annotators import Votes, is_simulated, kind_of, only_says_whose
 from vital_lib.claims import claims
 from vital_lib.tables import TABLES, Workspace, write_whole
 
 STAGES = {
     "figures": "Figures",
     "drafts": "Drafts",
-    "preferences": "Clinicians' preferences",
+    "preferences": "Preferences",
     "demonstrations": "Demonstrations",
     "candidates": "Generated candidates",
+    "arms": "Two arms, compared blind",
     "judge": "The judge",
     "selector": "The selector",
     "selection": "The selected set",
@@ -39,21 +41,28 @@ _ORIGIN = ["written_by", "measured_on", "stale"]
 def metrics_frame(
     metrics: Mapping[str, float], origins: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """The flat metrics as rows: columns metric, value, low, high (null without an interval).
+    """The flat metrics as rows: metric, value, low, high (null without an interval), votes.
+
+    `votes` says whose votes a metric rests on, such as "simulated"; it is empty where it rests on
+    none, and no column where none does.
 
     Args:
         origins: as `Workspace.metric_origins`; adds the columns written_by, measured_on, stale.
     """
     order = {stage: place for place, stage in enumerate(STAGES)}
     names = [name for name in metrics if not name.endswith(("_low", "_high"))]
+    names = [name for name in names if not only_says_whose(name)]
     names.sort(key=lambda name: (order.get(name.split(".")[0], len(order)), name))
     rows = [
-        (name, metrics[name], metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
+        (name, metrics[name], metrics.get(f"{name}_low"), metrics.get(f"{name}_high"),
+         kind_of(metrics, name))
         for name in names
-    ]
-    frame = pd.DataFrame(rows, columns=["metric", "value", "low", "high"]).astype(
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["metric", "value", "low", "high", "votes"]).astype(
         {"value": float, "low": float, "high": float}
     )
+    if not frame["votes"].any():
+        frame = frame.drop(columns="votes")
     return frame if origins is None else frame.merge(origins, on="metric", how="left")
 
 
@@ -72,17 +81,53 @@ def write_report(workspace: Workspace) -> Path:
         pictures={name: _png(figure) for name, figure in _pictures(workspace).items()},
         examples=_examples(workspace),
         origins=_origins(workspace),
-        simulated=is_simulated(workspace),
+        simulated=simulated_parts(workspace),
+        without_truth=_without_truth(workspace),
     )
     target = workspace.path / "report.html"
     write_whole(target, lambda path: path.write_text(page, encoding="utf-8"))
     return target
 
 
-def is_simulated(workspace: Workspace) -> bool:
-    """Whether the run's figures are the clinic's."""
-    parameters = workspace.origin("figures")["parameters"] if workspace.has("figures") else {}
-    return parameters.get("figures") == "clinic"
+def simulated_parts(workspace: Workspace) -> list[str]:
+    """What of a run is the clinic's: of "figures", "generator", "judge", "second judge" and
+    "clinicians" those that are, each by what its own tables and metrics say."""
+    made_of = workspace.origin("figures")["parameters"] if workspace.has("figures") else {}
+    made_by = (
+        ("generator", ("drafts", "candidates"), "generator"),
+        ("judge", ("ratings",), "judge"),
+        ("second judge", ("chat_scores", "verdicts"), "judge"),
+    )
+    parts = ["figures"] if made_of.get("figures") == "clinic" else []
+    for part, tables, column in made_by:
+        names = {name for table in tables for name in _values(workspace, table, column)}
+        if any(name.startswith("clinic") and not is_simulated(name) for name in names):
+            parts.append(part)
+    voted = {*_values(workspace, "preferences", "annotator"),
+             *_values(workspace, "verdicts", "judge")}  # fmt: skip
+    counted = [Votes.recorded(workspace.metrics, stage) for stage in STAGES]
+    if any(map(is_simulated, voted)) or any(votes and votes.simulated for votes in counted):
+        parts.append("clinicians")
+    return parts
+
+
+def has_simulated_judge(workspace: Workspace) -> bool:
+    """Whether the second judge, who compares answers, is the clinic's."""
+    return "second judge" in simulated_parts(workspace)
+
+
+def _values(workspace: Workspace, table: str, column: str) -> set[str]:
+    return set(workspace.read(table)[column]) if workspace.has(table) else set()
+
+
+def _without_truth(workspace: Workspace) -> list[str]:
+    """The stages in which simulated clinicians judged without truth, and how often."""
+    counted = {STAGES[stage]: Votes.recorded(workspace.metrics, stage) for stage in STAGES}
+    return [
+        f"{title}: {votes.without_truth:,} of {votes.n:,}"
+        for title, votes in counted.items()
+        if votes and votes.without_truth
+    ]
 
 
 def stale(workspace: Workspace) -> pd.DataFrame:
@@ -110,11 +155,12 @@ def _stale_tables(workspace: Workspace) -> dict[str, str]:
 
 def _claims(workspace: Workspace) -> pd.DataFrame:
     old = dict(workspace.metric_origins()[["metric", "stale"]].itertuples(index=False))
-    return claims(workspace.metrics, simulated=is_simulated(workspace), stale=old)
+    return claims(workspace.metrics, simulated=has_simulated_judge(workspace), stale=old)
 
 
 def _sections(workspace: Workspace) -> list[dict[str, Any]]:
-    """One section per stage; its measures as (name, value, interval) text, by what they are of."""
+    """One section per stage; its measures as (name, value, interval, votes) text, by what they are
+    of."""
     frame = metrics_frame(workspace.metrics, workspace.metric_origins())
     sections = []
     for stage, title in STAGES.items():
@@ -133,11 +179,12 @@ def _sections(workspace: Workspace) -> list[dict[str, Any]]:
     return sections
 
 
-def _as_text(row: Any) -> tuple[str, str, str]:
+def _as_text(row: Any) -> tuple[str, str, str, str]:
     name = row.metric.split(".", 1)[1].replace("_", " ")
     interval = "" if pd.isna(row.low) else f"{row.low:.3f} to {row.high:.3f}"
     whole = float(row.value).is_integer() and not interval
-    return name, f"{row.value:,.0f}" if whole else f"{row.value:.3f}", interval
+    value = f"{row.value:,.0f}" if whole else f"{row.value:.3f}"
+    return name, value, interval, getattr(row, "votes", "")
 
 
 def _pictures(workspace: Workspace) -> dict[str, Any]:
@@ -146,10 +193,10 @@ def _pictures(workspace: Workspace) -> dict[str, Any]:
     if workspace.has("figures"):
         made["figures"] = plots.modality_counts(workspace.read("figures"))
         made["gallery"] = _gallery(workspace)
-    simulated = is_simulated(workspace)
+    simulated = has_simulated_judge(workspace)
     for stage, needed, draw in (
         ("candidates", "candidates.accepted_share_clinician", plots.accepted_share_by_arm),
-        ("selector", "selector.agreement", partial(plots.agreement_bars, simulated=simulated)),
+        ("selector", "selector.agreement", plots.agreement_bars),
         ("selection", "selection.accepted_share_selected", plots.selection_bars),
         ("evaluation", "evaluation.closed_accuracy_base", plots.evaluation_bars),
         ("wins", "evaluation.win_rate_percent", partial(plots.win_rate_bars, simulated=simulated)),

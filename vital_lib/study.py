@@ -16,8 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from vital_lib import plots, walkthrough
+from vital_lib.annotators import Votes, votes_behind
 from vital_lib.claims import CLAIMS, claims
-from vital_lib.report import is_simulated
+from vital_lib.report import has_simulated_judge
 from vital_lib.statistics import Interval, interval_of
 from vital_lib.tables import Workspace
 
@@ -52,7 +53,20 @@ def pooled(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
         for name in claim.counts:
             if any(name in metrics for metrics in runs):
                 found[name] = sum(metrics.get(name, 0) for metrics in runs)
+        found |= _votes_behind(claim.metric, runs)
     return found
+
+
+def _votes_behind(metric: str, runs: Sequence[Mapping[str, float]]) -> dict[str, int]:
+    """The counts of the votes behind a metric, over those runs that measured it.
+
+    Nothing where one of them has not recorded whose votes they are.
+    """
+    own = [votes_behind(metrics, metric) for metrics in runs if metric in metrics]
+    if not own or None in own:
+        return {}
+    counts = zip(*((votes.n, votes.simulated, votes.without_truth) for votes in own), strict=True)
+    return Votes(*map(sum, counts)).metrics(metric.split(".")[0])
 
 
 def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
@@ -83,7 +97,7 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
         raise ValueError(
             f"the benchmarks of {', '.join(names)} share articles: their intervals cannot be pooled"
         )
-    simulated = all(is_simulated(own) for own in workspaces)
+    simulated = any(map(has_simulated_judge, workspaces))
     old = {
         row.metric: f"{own.path.name}: {row.stale}"
         for own in workspaces

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_core.utils import run_sync
 
+from vital_lib.annotators import is_simulated, kind_of, only_says_whose
 from vital_lib.tables import Workspace
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ def set_aside(run: str | Path) -> Path | None:
 def summary(metrics: Mapping[str, float], origins: pd.DataFrame | None = None) -> str:
     """The flat metrics as one aligned text table, each with its 95 % interval where it has one.
 
+    What rests on votes says behind it whose they are.
+
     Args:
         origins: as `Workspace.metric_origins`. Stale metrics are marked in their lines; what each
             notebook measured on, and why what is stale, stands below the table.
@@ -116,12 +119,14 @@ def summary(metrics: Mapping[str, float], origins: pd.DataFrame | None = None) -
     told = {} if origins is None else origins.set_index("metric").to_dict("index")
     rows = []
     for name, value in sorted(metrics.items()):
-        if name.endswith(("_low", "_high")):
+        if name.endswith(("_low", "_high")) or only_says_whose(name):
             continue
         low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
         interval = "" if low is None else f"[{_number(low)}, {_number(high)}]"
-        mark = "  stale" if told.get(name, {}).get("stale") else ""
-        rows.append((name, _number(value), interval + mark))
+        whose = kind_of(metrics, name)
+        marks = [interval, "stale" if told.get(name, {}).get("stale") else ""]
+        marks.append(f"votes: {whose}" if whose else "")
+        rows.append((name, _number(value), "  ".join(filter(None, marks))))
     widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else [0, 0]
     lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {interval}" for a, b, interval in rows]
     below = [] if origins is None else _below_summary(origins)
@@ -216,13 +221,13 @@ def _execute(
 
 
 def _labelled_by_people(folder: Path) -> bool:
-    from vital_lib.clinic import CLINICIANS
     from vital_lib.labels import LabelLog
 
     workspace = Workspace(folder)
     if not (folder / "labels.sqlite").exists():
         return False
-    return bool(set(LabelLog(workspace.label_url).history()["annotator"]) - set(CLINICIANS))
+    names = set(LabelLog(workspace.label_url).history()["annotator"])
+    return not all(map(is_simulated, names))
 
 
 def _kept(folder: Path, number: int) -> Path:

@@ -20,6 +20,7 @@ _HOMES = {
     "transport": "service",
     "Clinicians": "people",
     "CLINICIANS": "people",
+    "tally": "people",
     "base_conversations": "own_conversations",
 }
 _MODELS = ("encoder", "llava")
@@ -30,6 +31,7 @@ __all__ = [
     "base_conversations",
     "make_figure_set",
     "model_folder",
+    "tally",
     "transport",
 ]
 

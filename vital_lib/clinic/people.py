@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from vital_lib.annotators import Votes, is_simulated, signed
 from vital_lib.clinic.lexicon import (
     ATTRIBUTES,
     CONTRADICTIONS,
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
     from vital_lib.labels import LabelLog
 
 CLINICIANS = ("strict", "moderate", "lenient")
-JUDGE = "clinicians (simulated)"
+"""Their names among the rates; in the log, and wherever their votes go, they sign as `SIGNED`."""
+SIGNED = {name: signed(name) for name in CLINICIANS}
+JUDGE = signed("clinicians")
 NOTE = "simulated"
-NOTE_WITHOUT_TRUTH = "judged from caption and mentions alone"
+NOTE_WITHOUT_TRUTH = "simulated; judged without truth, from caption and mentions alone"
 REPEATS = 0.05
 """Share of the items that each judges a second time, unawares: the queue's own default."""
 
@@ -117,8 +120,9 @@ class Clinicians:
 
         Each has a queue of their own (`labels.Queue`), so that the sides differ between them, and
         judges a share `REPEATS` of the items twice: what they notice, and slips, come anew then.
-        Labelling the same drafts again stores nothing twice. The note of each event says that it
-        is simulated, or that the figure had no truth and was judged from its text alone.
+        Labelling the same drafts again stores nothing twice. Annotator and note of each event say
+        that it is simulated; the note also where the figure had no truth and was judged from its
+        text alone.
 
         Args:
             drafts: columns instruction_id, candidate_id, figure_id, instruction, response; two
@@ -131,10 +135,13 @@ class Clinicians:
         candidates = {row.candidate_id: row for row in drafts[columns].itertuples(index=False)}
         events = []
         for annotator in CLINICIANS:
-            items = Queue(log, drafts, annotator, seed=self._seed).items().to_dict("records")
+            queue = Queue(log, drafts, SIGNED[annotator], seed=self._seed)
+            items = queue.items().to_dict("records")
             first = [self._event(annotator, item, candidates) for item in items]
             events += first + [
-                self._again(event, candidates) for event in first if self._due(event)
+                self._again(annotator, event, candidates)
+                for event in first
+                if self._due(annotator, event)
             ]
         _check_no_others(log, events)
         log.record_many(events)
@@ -147,7 +154,7 @@ class Clinicians:
             candidates: columns candidate_id, figure_id, instruction, response.
         """
         rows = [
-            (candidate_id, figure_id, annotator, self.tick(annotator, figure_id, *texts)[0])
+            (candidate_id, figure_id, SIGNED[annotator], self.tick(annotator, figure_id, *texts)[0])
             for candidate_id, figure_id, *texts in _rows(candidates)
             for annotator in CLINICIANS
         ]
@@ -167,6 +174,12 @@ class Clinicians:
             for candidate_id, figure_id, instruction, response in _rows(candidates)
         ]
         return pd.DataFrame(rows, columns=["candidate_id", "kinds"])
+
+    def without_truth(self, figure_ids: Iterable[str]) -> str:
+        """In words, of how many of these figures they do not know what it truly shows."""
+        ids = set(figure_ids)
+        unknown = sum(not self._figure(name).has_truth for name in ids)
+        return f"{unknown:,} of {len(ids):,} figures judged without truth"
 
     def compare(
         self, questions: pd.DataFrame, answers: pd.DataFrame, model_a: str, model_b: str
@@ -237,16 +250,18 @@ class Clinicians:
         )
         return noticed, rng
 
-    def _due(self, event: Mapping[str, Any]) -> bool:
+    def _due(self, annotator: str, event: Mapping[str, Any]) -> bool:
         """Whether the clinician is asked the same again, as a hidden repeat."""
-        return _random(self._seed, event["annotator"], event["item_id"]).random() < REPEATS
+        return _random(self._seed, annotator, event["item_id"]).random() < REPEATS
 
-    def _again(self, event: Mapping[str, Any], candidates: Mapping[str, Any]) -> dict[str, Any]:
+    def _again(
+        self, annotator: str, event: Mapping[str, Any], candidates: Mapping[str, Any]
+    ) -> dict[str, Any]:
         sides = [event["left_id"], event["right_id"]]
         _random(self._seed, event["event_id"]).shuffle(sides)
         item = {"item_id": event["item_id"], "left_id": sides[0], "right_id": sides[1]}
         item |= {"queue_arm": event["queue_arm"], "repeat_of": event["event_id"]}
-        return self._event(event["annotator"], item, candidates, "again")
+        return self._event(annotator, item, candidates, "again")
 
     def _event(
         self,
@@ -263,7 +278,7 @@ class Clinicians:
             truth = self._figure(row.figure_id).has_truth
         event = {
             **item,
-            "annotator": annotator,
+            "annotator": SIGNED[annotator],
             "left_accepted": ticks["left"][0],
             "right_accepted": ticks["right"][0],
             "reasons": [kind for kind in (*CONTRADICTIONS, *STYLE_FAULTS)
@@ -312,10 +327,29 @@ class Clinicians:
         return wrong, len(noticed) - wrong, -len(stated)
 
 
+def tally(workspace: Workspace, rows: pd.DataFrame, drafts: pd.DataFrame | None = None) -> Votes:
+    """How many votes `rows` are, how many simulated, and how many of those judged without truth.
+
+    Args:
+        rows: columns annotator, and figure_id, or item_id of an instruction of `drafts`.
+        drafts: columns instruction_id, figure_id.
+    """
+    simulated = rows["annotator"].map(is_simulated).astype(bool)
+    if "figure_id" in rows:
+        figure_ids = rows["figure_id"]
+    else:
+        figure_ids = rows["item_id"].map(
+            dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
+        )
+    known = workspace.read("clinic_truth")["figure_id"] if workspace.has("clinic_truth") else []
+    without = simulated & ~figure_ids.isin(set(known))
+    return Votes(len(rows), int(simulated.sum()), int(without.sum()))
+
+
 def _check_no_others(log: LabelLog, events: list[dict[str, Any]]) -> None:
     """Refuse a log in which the clinicians judged the items of `events` in another way."""
     known, items = ({event[name] for event in events} for name in ("event_id", "item_id"))
-    for annotator in CLINICIANS:
+    for annotator in (*SIGNED.values(), *CLINICIANS):  # they once signed without the mark
         said = log.standing(annotator)
         others = said[said["item_id"].isin(items) & ~said["event_id"].isin(known)]
         if len(others):

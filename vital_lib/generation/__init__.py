@@ -16,13 +16,19 @@ from vital_lib.generation.candidates import (
     generation_prompts,
 )
 from vital_lib.generation.grounding import FLAGS, grounding_flags
-from vital_lib.generation.pairing import compare_arms, paired_drafts
+from vital_lib.generation.pairing import (
+    arm_to_select,
+    compare_arms,
+    paired_drafts,
+    ticks_of_pairs,
+)
 
 __all__ = [
     "ARMS",
     "FEWER",
     "FLAGS",
     "UNREAD_COLUMNS",
+    "arm_to_select",
     "compare_arms",
     "draft_candidates",
     "draft_prompts",
@@ -31,4 +37,5 @@ __all__ = [
     "generation_prompts",
     "grounding_flags",
     "paired_drafts",
+    "ticks_of_pairs",
 ]

@@ -31,6 +31,8 @@ def paired_drafts(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Pairs of what two prompts or arms wrote about the same figure in the same round.
 
+    None where one of them wrote nothing.
+
     Ids are hashes of what is compared, and which response comes first is a coin's: neither tells
     a or b, and judgements of one comparison are never taken for those of another. Of an
     instruction with two responses (a draft) the first is taken; a round that only one side has is
@@ -45,11 +47,11 @@ def paired_drafts(
         ``Clinicians.label``; `KEY_COLUMNS`, one row to each of theirs).
 
     Raises:
-        ValueError: the two share no figure and round.
+        ValueError: both wrote, but share no figure and round.
     """
     sides = {"a": _by_place(candidates_a), "b": _by_place(candidates_b)}
     shared = [place for place in sides["a"] if place in sides["b"]]
-    if not shared:
+    if not shared and all(sides.values()):
         raise ValueError(
             f"{len(candidates_a)} and {len(candidates_b)} candidates share no figure and round: "
             "write both about the same figures"
@@ -116,6 +118,38 @@ def compare_arms(
         "arms.skips": len(own) - len(judged),
         "arms.pairs": int(judged["item_id"].nunique()),
     }
+
+
+def ticks_of_pairs(preferences: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
+    """What was said of the pairs' two sides, as ticks and crosses of the candidates they are of.
+
+    Columns candidate_id, figure_id, annotator, accepted (True or False); as of
+    ``Clinicians.ticks``. Skips are left out, and items that are not in `key`.
+
+    Args:
+        preferences, key: as in `compare_arms`.
+    """
+    sides = key.set_index("candidate_id")[["original_id", "figure_id"]]
+    rows = [
+        preferences[[f"{side}_id", "annotator", f"{side}_accepted"]].set_axis(
+            ["candidate_id", "annotator", "accepted"], axis=1
+        )
+        for side in ("left", "right")
+    ]
+    said = pd.concat(rows).dropna(subset="accepted").join(sides, on="candidate_id", how="inner")
+    said = said.assign(candidate_id=said["original_id"], accepted=said["accepted"].astype(bool))
+    return said[["candidate_id", "figure_id", "annotator", "accepted"]].reset_index(drop=True)
+
+
+def arm_to_select(candidates: pd.DataFrame) -> str:
+    """The arm whose candidates are rated and selected: "clinician", or "none" without it.
+
+    A run in which nobody has accepted a demonstration has written no other.
+
+    Args:
+        candidates: column arm.
+    """
+    return "clinician" if (candidates["arm"] == "clinician").any() else "none"
 
 
 def _by_place(candidates: pd.DataFrame) -> dict[tuple[str, int], Mapping[str, Any]]:

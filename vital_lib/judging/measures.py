@@ -20,13 +20,13 @@ COLUMNS = ("measure", "value", "low", "high", "n", "meaning")
 """Columns of what every function here returns; n counts what the measure was taken on."""
 
 MEANINGS = {
-    "agreement": "pairs ordered as clinicians do (a tie counts half; chance 0.5)",
+    "agreement": "pairs ordered as the annotators do (a tie counts half; chance 0.5)",
     "null_share": "replies without a rating",
     "order_decides": "comparisons whose verdict changes with the order",
     "first_preference": "wins of the answer shown first, beyond one half",
     "longer_judge": "pairs where the judge rates the longer response higher",
-    "longer_people": "pairs where people accept the longer response more",
-    "length_bias": "the judge's share for the longer response, less people's",
+    "longer_people": "pairs where the annotators accept the longer response more",
+    "length_bias": "the judge's share for the longer response, less the annotators'",
     "repeat_difference": "points between two ratings of the same answer",
     "consistency": "share of a rating's variance that another rating repeats (ICC)",
     "calibration_error_raw": "rating / 10 against the share accepted, mean distance",

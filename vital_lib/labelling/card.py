@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vital_lib import figures, labels
+from vital_lib.annotators import votes_of
 from vital_lib.tables import Workspace
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def open_calibration(
     seed: int = 0,
     then: Callable[[], None] | None = None,
 ) -> PreferenceCard | None:
-    """The calibration round of `annotator`: up to `n` items on which the others agreed.
+    """The calibration round of `annotator`: up to `n` items on which other people agreed.
 
     None where there is nothing to calibrate on or nothing left of it, and once she has voted: the
     round comes before labelling.
@@ -104,7 +105,7 @@ def open_calibration(
     """
     workspace = Workspace(run)
     drafts, log = _drafts(workspace, label_log)
-    votes = log.preferences()
+    votes = votes_of(log.preferences(), "people")  # no reference for a person are programs
     votes = votes[votes["item_id"].isin(drafts["instruction_id"])]
     if (votes["annotator"] == annotator).any():
         return None
@@ -112,7 +113,8 @@ def open_calibration(
     rows = labels.calibration_rows(votes, drafts, annotator, n, seed, calibrated=done)
     if rows["item_id"].isin(done).all():
         return None
-    reference = labels.calibration_reference(votes, log.history(), annotator)
+    said = votes_of(log.history(), "people")
+    reference = labels.calibration_reference(votes, said, annotator)
     queue = labels.fixed(rows, annotator, log)
     return _card(workspace, queue, drafts, log, reference=reference, then=then)
 

@@ -31,6 +31,7 @@ from traitlets.config import Config
 from voila.app import Voila
 from voila.handler import VoilaHandler
 
+from vital_lib.annotators import check_person
 from vital_lib.labelling.card import ANNOTATOR, CARD
 from vital_lib.labelling.links import annotators_by_hash, fingerprint
 
@@ -64,7 +65,8 @@ class Service:
         idle_seconds: after so long without a sign of life a closed page's kernel is ended.
 
     Raises:
-        ValueError: no annotator, one twice, or a port or address that cannot be.
+        ValueError: no annotator, one twice or named as a simulated one, or a port or address
+            that cannot be.
     """
 
     run: Path
@@ -82,6 +84,8 @@ class Service:
             raise ValueError(f"annotators {names!r}: give names, as in --annotators ann,bob")
         if len(set(names)) < len(names):
             raise ValueError(f"annotators {names!r}: each name once")
+        for name in names:
+            check_person(name)
         if not 0 < self.port < 65536:
             raise ValueError(f"port {self.port}: give one from 1 to 65535")
         if self.url is not None and urlsplit(self.url).scheme not in ("http", "https"):

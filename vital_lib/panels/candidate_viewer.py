@@ -13,7 +13,7 @@ _ARMS = ("none", "random", "clinician")
 _ARM_NAMES = {
     "none": "no demonstrations",
     "random": "random demonstrations",
-    "clinician": "clinicians' demonstrations",
+    "clinician": "accepted demonstrations",
 }
 
 

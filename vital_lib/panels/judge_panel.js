@@ -6,10 +6,10 @@ function draw(state, ui) {
   const measure = (label, share, value) => [h("span", null, label), bar(share),
     h("span", { class: "number" }, value)];
   ui.keys = { ArrowUp: ["previous"], ArrowDown: ["next"] };
-  const head = h("div", { class: "head" }, h("h3", null, "Judge against people"),
+  const head = h("div", { class: "head" }, h("h3", null, `Judge against ${state.who}`),
     chip(null, "all", state.counts[0]), chip("judge", "judge higher", state.counts[1]),
-    chip("people", "people higher", state.counts[2]),
-    h("span", { class: "muted small" }, `mean difference ${state.mean.toFixed(2)}`),
+    chip("people", `${state.who} higher`, state.counts[2]),
+    h("span", { class: "muted small" }, `mean difference ${state.mean.toFixed(2)}${state.votes}`),
     h("span", { class: "grow" }), pager(state, ui));
   const number = (text) => h("td", { class: "number" }, text);
   const measured = state.measures.length ? h("div", { class: "box scroll" },
@@ -26,8 +26,8 @@ function draw(state, ui) {
   const judge = measured || policy ? h("div", {
     class: `body judged ${measured && policy ? "two" : ""}` }, measured, policy) : null;
   if (!shown) return [head, h("div", { class: "body muted" },
-    "No candidate here has both a rating and a person's tick or cross."), judge];
-  const list = h("div", { class: "list scroll" }, h("h4", null, "Judge − people"),
+    "No candidate here has both a rating and somebody's tick or cross."), judge];
+  const list = h("div", { class: "list scroll" }, h("h4", null, `Judge − ${state.who}`),
     state.list.map(([gap, instruction], place) =>
       button([h("span", { class: `number ${gap > 0 ? "no" : "yes"}` }, signed(gap)),
         h("span", { class: "clip" }, instruction)], () => ui.latest("jump", place + 1),
@@ -41,9 +41,9 @@ function draw(state, ui) {
     h("div", null,
       section("Instruction", h("p", { class: "text" }, shown.instruction)),
       section("Response", h("p", { class: "text" }, shown.response)),
-      section("Judge and people", h("div", { class: "measures" },
+      section(`Judge and ${state.who}`, h("div", { class: "measures" },
         measure("judge's rating", shown.rating / 10, `${shown.rating.toFixed(1)} of 10`),
-        measure("accepted by people", shown.accepted, shown.people))),
+        measure(`accepted by ${state.who}`, shown.accepted, shown.people))),
       section("The judge's reasons", h("p", { class: "text" }, shown.rationale || "none")),
       shown.criteria.length ? section("Criteria", h("div", { class: "measures small" },
         shown.criteria.map(([name, rating]) => measure(name, rating / 10, rating.toFixed(1)))))

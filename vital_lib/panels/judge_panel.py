@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from vital_lib.annotators import Votes, beside
 from vital_lib.panels._panel import Paged, plain, script_beside
 
 _MOST = 100  # listed; the rest differ less
@@ -30,6 +31,7 @@ class JudgePanel(Paged):
         image_of: figure_id -> its FigureImage, or JPEG bytes.
         policy: the text that the judge rates by.
         measures: of ``judging``: columns value, low, high, n, meaning.
+        votes: whose the ticks of `people` are, as every label says.
     """
 
     _draw = script_beside(__file__)
@@ -45,9 +47,12 @@ class JudgePanel(Paged):
         *,
         policy: str = "",
         measures: pd.DataFrame | None = None,
+        votes: Votes | None = None,
     ) -> None:
         super().__init__(image_of)
         self._judge = {
+            "who": votes.who if votes else "annotators",
+            "votes": beside(votes),
             "policy": plain(policy),
             "versions": sorted(ratings.get("prompt_version", pd.Series(dtype=str)).unique()),
             "measures": []

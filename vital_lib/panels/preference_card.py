@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from vital_lib.annotators import check_person
 from vital_lib.labels import LabelsNotSaved, calibration_result
 from vital_lib.panels._judgement import (
     CHOICES,
@@ -69,7 +70,8 @@ class PreferenceCard(Panel):
             nothing to go on to.
 
     Raises:
-        ValueError: the queue names a candidate or figure that is not among the rows given.
+        ValueError: the queue names a candidate or figure that is not among the rows given, or its
+            annotator is named as a simulated one.
     """
 
     _draw = script_beside(__file__, "shelf", "work", "picture")
@@ -90,6 +92,7 @@ class PreferenceCard(Panel):
         then: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(image_of)
+        check_person(queue.annotator)
         self.annotator = queue.annotator
         self._queue, self._log = queue, log
         self._pairs = Pairs(drafts, figures, votes)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vital_lib.annotators import Votes, beside, votes_behind, who
 from vital_lib.plots._agreement import agreement_forest
 from vital_lib.plots._canvas import (
     BESIDE,
@@ -31,7 +32,6 @@ from vital_lib.plots._canvas import (
     MissingMetric,
     bars,
     canvas,
-    clinicians,
     legend_below_title,
     styled,
 )
@@ -164,13 +164,14 @@ def figure_grid(images: Sequence[Any], titles: Sequence[str], *, columns: int = 
 
 @styled
 def accepted_share_by_arm(metrics: Mapping[str, float]) -> Figure:
-    """Share of candidates that clinicians accept, by whose demonstrations the generator saw."""
+    """Share of candidates that annotators accept, by whose demonstrations the generator saw."""
     named = {
         "candidates.accepted_share_none": ("no demonstrations", PALE),
         "candidates.accepted_share_random": ("random demonstrations", ORANGE),
-        "candidates.accepted_share_clinician": ("clinicians' demonstrations", BLUE),
+        "candidates.accepted_share_clinician": ("accepted demonstrations", BLUE),
     }
-    return _one(metrics, named, "Candidates, by the demonstrations shown", "accepted by clinicians")
+    title = "Candidates, by the demonstrations shown"
+    return _one(metrics, named, title, _accepted_by(metrics, "candidates.accepted_share_none"))
 
 
 @styled
@@ -202,42 +203,38 @@ def rating_distribution(ratings: pd.DataFrame) -> Figure:
 
 @styled
 def rating_calibration(
-    ratings: pd.DataFrame, accepted: pd.DataFrame, *, simulated: bool = False
+    ratings: pd.DataFrame, accepted: pd.DataFrame, *, votes: Votes | None = None
 ) -> Figure:
-    """Share that people accept at each rating of the judge, with Wilson's (1927) interval and n.
+    """Share that annotators accept at each rating, with Wilson's (1927) interval and n.
 
     Args:
         ratings: columns `candidate_id`, `overall`; repeats are averaged.
         accepted: columns `candidate_id`, `accepted` (yes/no or a share); repeats are averaged.
-        simulated: whether the clinicians are the clinic's.
+        votes: whose `accepted` is.
     """
-    who = clinicians(simulated)
+    by = who(votes)
     both = ratings.dropna(subset="overall").groupby("candidate_id").overall.mean().to_frame()
     both = both.join(_accepted_share(accepted), how="inner")
     bins = both.groupby(both.overall.round().astype(int)).accepted.agg(["mean", "size"])
     share, n = 100 * bins["mean"].to_numpy(), bins["size"].to_numpy()
     figure, axes = canvas(6.8, 3.9)
     axes.plot([0, 10], [0, 100], label="rating / 10", **{**DASHED, "color": GREY})
-    points = {"fmt": "o", "color": BLUE, "capsize": 3, "label": f"accepted by {who}"}
+    points = {"fmt": "o", "color": BLUE, "capsize": 3, "label": f"accepted by {by}"}
     axes.errorbar(bins.index, share, wilson(share, n), **points)
     for rating, count in zip(bins.index, n, strict=True):
         axes.text(rating, 106, f"n={count:,}", fontsize=8.5, ha="center", va="center")
     axes.set_xticks(range(11))
     axes.set(xlim=(-0.5, 10.5), ylim=(-2, 112), yticks=range(0, 101, 20))
-    axes.set_xlabel("the judge's rating, rounded (0 to 10)")
+    axes.set_xlabel(f"the judge's rating, rounded (0 to 10){beside(votes)}")
     axes.set_ylabel("accepted (%), 95 % interval")
-    axes.set_title(f"The judge's ratings against {who} ({len(both):,} candidates)")
+    axes.set_title(f"The judge's ratings against {by} ({len(both):,} candidates)")
     legend_below_title(axes)
     return figure
 
 
 @styled
-def agreement_bars(metrics: Mapping[str, float], *, simulated: bool = False) -> Figure:
-    """Agreement with clinicians on held-out pairs: the judge's, the selector's, its controls'.
-
-    Args:
-        simulated: whether the clinicians are the clinic's.
-    """
+def agreement_bars(metrics: Mapping[str, float]) -> Figure:
+    """Agreement with annotators on held-out pairs: the judge's, the selector's, its controls'."""
     named = {
         "judge.agreement": ("judge, one rating", PALE),
         "judge.agreement_mean_of_5": ("judge, mean of five", GREY),
@@ -245,25 +242,27 @@ def agreement_bars(metrics: Mapping[str, float], *, simulated: bool = False) -> 
         "selector.agreement_image_shuffled": ("selector, images shuffled", PALE),
         "selector.agreement_text_only": ("selector, text only", GREY),
         "selector.agreement_judge_only": ("selector, judge's ratings only", SKY),
-        "selector.agreement_human_only": ("selector, clinicians' ticks only", ORANGE),
+        "selector.agreement_human_only": ("selector, ticks only", ORANGE),
         "selector.agreement": ("selector", BLUE),
     }
-    title = f"Agreement with {clinicians(simulated)} on held-out pairs"
-    return _one(metrics, named, title, "pairs ordered as clinicians do", line=(50, "chance"))
+    votes = votes_behind(metrics, "selector.agreement")
+    title = f"Agreement with {who(votes)} on held-out pairs"
+    label = f"pairs ordered as they do{beside(votes)}"
+    return _one(metrics, named, title, label, line=(50, "chance"))
 
 
 @styled
 def score_distributions(
-    scores: pd.DataFrame, labels: pd.DataFrame, *, simulated: bool = False
+    scores: pd.DataFrame, labels: pd.DataFrame, *, votes: Votes | None = None
 ) -> Figure:
-    """Scores of what clinicians accepted and of what they rejected.
+    """Scores of what annotators accepted and of what they rejected.
 
     Args:
         scores: columns `candidate_id`, `score`.
         labels: columns `candidate_id`, `accepted` (yes/no, or a share: accepted from one half up).
-        simulated: whether the clinicians are the clinic's.
+        votes: whose `labels` are.
     """
-    who = clinicians(simulated)
+    by = who(votes)
     both = scores.set_index("candidate_id").score.to_frame()
     both = both.join(_accepted_share(labels), how="inner")
     edges = np.histogram_bin_edges(both.score, bins=30)
@@ -272,12 +271,12 @@ def score_distributions(
     for name, (rows, colour) in groups.items():
         values = both.score[rows]
         heights = np.histogram(values, edges)[0] / max(1, len(values))
-        label = f"{name} by {who} ({len(values):,})"
+        label = f"{name} by {by} ({len(values):,})"
         axes.stairs(100 * heights, edges, fill=True, color=colour, alpha=0.3, label=label)
         axes.stairs(100 * heights, edges, color=colour, linewidth=1.4)
-    axes.set_xlabel("score (only the order has meaning)")
+    axes.set_xlabel(f"score (only the order has meaning){beside(votes)}")
     axes.set_ylabel("share of group (%)")
-    axes.set_title(f"Scores of what {who} accepted and rejected")
+    axes.set_title(f"Scores of what {by} accepted and rejected")
     axes.grid(False, axis="x")
     legend_below_title(axes)
     return figure
@@ -285,7 +284,7 @@ def score_distributions(
 
 @styled
 def selection_bars(metrics: Mapping[str, float]) -> Figure:
-    """Share of what was kept that simulated clinicians accept, by what did the selecting."""
+    """Share of what was kept that annotators accept, by what did the selecting."""
     named = {
         "selection.accepted_share_random": ("random", ORANGE),
         "selection.accepted_share_length": ("longest", PALE),
@@ -296,7 +295,7 @@ def selection_bars(metrics: Mapping[str, float]) -> Figure:
         "selection.accepted_share_selected": ("best by the selector's score", BLUE),
     }
     title = "Sets of one size, by what selected them"
-    return _one(metrics, named, title, "accepted by simulated clinicians")
+    return _one(metrics, named, title, _accepted_by(metrics, "selection.accepted_share_selected"))
 
 
 @styled
@@ -339,6 +338,12 @@ def _one(
     figure, axes = canvas(7.6, 1.35 + 0.38 * rows + 0.22 * ("line" in options))
     bars(axes, metrics, named, title, label, **options)
     return figure
+
+
+def _accepted_by(metrics: Mapping[str, float], name: str) -> str:
+    """By whom, of whatever metric `name` counts."""
+    votes = votes_behind(metrics, name)
+    return f"accepted by {who(votes)}{beside(votes)}"
 
 
 def _accepted_share(labels: pd.DataFrame) -> pd.Series:

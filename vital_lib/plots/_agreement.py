@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from vital_lib.annotators import Votes, beside, who
 from vital_lib.plots._canvas import BESIDE, BLUE, GREEN, GREY, INK, ORANGE, PALE, canvas, styled
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ _COLOURS = {"overall": INK, "modality": BLUE, "pair": ORANGE, "self": GREEN}
 
 
 @styled
-def agreement_forest(agreement: pd.DataFrame) -> Figure:
+def agreement_forest(agreement: pd.DataFrame, *, votes: Votes | None = None) -> Figure:
     """Krippendorff's alpha by modality, pair and person, each with its 95 % interval and n.
 
     Raw agreement is a small pale mark on the same line: where it is high and alpha is low, nearly
@@ -24,6 +25,7 @@ def agreement_forest(agreement: pd.DataFrame) -> Figure:
 
     Args:
         agreement: of `labels.agreement`: scope, kind, items, alpha, alpha_low, alpha_high, raw.
+        votes: whose agreement it is.
     """
     from vital_lib.plots import MODALITY_NAMES  # where this module is imported from
 
@@ -48,5 +50,5 @@ def agreement_forest(agreement: pd.DataFrame) -> Figure:
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("Krippendorff's alpha, with 95 % interval (pale mark: raw agreement)")
-    axes.set_title("Agreement over single ticks, random arm")
+    axes.set_title(f"Agreement of {who(votes)} over single ticks, random arm{beside(votes)}")
     return figure

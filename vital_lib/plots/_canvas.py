@@ -76,11 +76,6 @@ def value_of(metrics: Mapping[str, float], name: str) -> float:
     return math.nan if value is None else float(value)
 
 
-def clinicians(simulated: bool) -> str:
-    """What clinicians are called, so that no figure of the clinic's is taken for real people's."""
-    return "simulated clinicians" if simulated else "clinicians"
-
-
 def bars(
     axes: Axes,
     metrics: Mapping[str, float],

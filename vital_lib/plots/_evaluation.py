@@ -82,7 +82,7 @@ def win_rate_bars(metrics: Mapping[str, float], *, simulated: bool = False) -> F
     """Win rates (each order counts half) of the model tuned on the selected set, by who judged.
 
     Args:
-        simulated: whether the second judge is the clinic's; its clinicians always are.
+        simulated: whether the second judge is the clinic's; who compare as clinicians always are.
     """
     named = {}
     for judge, who, colour in (

@@ -1,4 +1,4 @@
-"""The selector's learning curve: agreement with clinicians by how much they labelled."""
+"""The selector's learning curve: agreement with annotators by how much they labelled."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from vital_lib.annotators import Votes, beside, who
 from vital_lib.plots._canvas import (
     BESIDE,
     BLUE,
@@ -17,7 +18,6 @@ from vital_lib.plots._canvas import (
     ORANGE,
     PINK,
     canvas,
-    clinicians,
     legend_below_title,
     styled,
     value_of,
@@ -35,7 +35,7 @@ _LEARNERS = {
 
 @styled
 def learning_curve(
-    curve: pd.DataFrame, metrics: Mapping[str, float], *, simulated: bool = False
+    curve: pd.DataFrame, metrics: Mapping[str, float], *, votes: Votes | None = None
 ) -> Figure:
     """Agreement on held-out pairs by the number of labelled questions, with the 95 % intervals.
 
@@ -45,7 +45,7 @@ def learning_curve(
         curve: columns `learned` (recipe, people only, published), `questions`, `agreement`,
             `low`, `high`, all as shares.
         metrics: for judge.agreement_mean_of_5.
-        simulated: whether the clinicians are the clinic's.
+        votes: whose they are, learned from and held out.
     """
     sizes = sorted(curve["questions"].unique())
     figure, axes = canvas(7.6, 3.9)
@@ -64,8 +64,8 @@ def learning_curve(
     axes.axhline(50, color=GREY, linewidth=0.8)
     axes.annotate("chance", (1, 50), (9, 0), xycoords=("axes fraction", "data"), **BESIDE)
     axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
-    axes.set_xlabel("labelled questions")
+    axes.set_xlabel(f"labelled questions{beside(votes)}")
     axes.set_ylabel("agreement (%), 95 % interval")
-    axes.set_title(f"Agreement with {clinicians(simulated)}, by how much they labelled")
+    axes.set_title(f"Agreement with {who(votes)}, by how much they labelled")
     legend_below_title(axes)
     return figure
