@@ -19,6 +19,7 @@ SETTINGS = (
 )
 """The parameters that say what was measured. They pass from an input to what is made from it."""
 
+_OLDER = "older than "
 UNKNOWN = "not known what it was measured on; run its notebook again"
 
 
@@ -63,38 +64,37 @@ class Standing:
     ) -> None:
         self._fingerprint, self._origin = fingerprint, origin
         self._prints: dict[str, str | None] = {}
-        self._found: dict[str, tuple[list[str], set[str]]] = {}
+        self._found: dict[str, list[tuple[str, str]]] = {}
 
     def stale(self, origin: Origin) -> str | None:
         """Why what has this origin is out of date, and the notebook to run; None where it is not.
 
-        Inputs that are out of date themselves come first: their notebook is the one to run.
+        Of several reasons those that the first notebook to run does away with; where that is the
+        artefact's own notebook, the artefact's own reason.
         """
-        reasons, notebooks = self._of(origin, "")
-        if not reasons:
+        found = self._of(origin, "")
+        if not found:
             return None
-        first = min(notebooks)
+        first = min(notebook for notebook, _ in found)
+        reasons = list(dict.fromkeys(why for notebook, why in found if notebook == first))
+        own = [why for why in reasons if why.startswith(_OLDER)]
         then = "" if first == origin.get("written_by") else " and what follows"
-        return f"{'; '.join(reasons)}: run {first}{then}"
+        return f"{'; '.join(own or reasons)}: run {first}{then}"
 
-    def _of(self, origin: Origin, name: str) -> tuple[list[str], set[str]]:
-        """Reasons, upper ones first, and the notebooks to run, for artefact `name` ("": itself)."""
-        reasons: list[str] = []
-        notebooks: set[str] = set()
-        for source in origin.get("made_from", {}):
-            above, books = self._of_input(source)
-            reasons += [reason for reason in above if reason not in reasons]
-            notebooks |= books
-        own = [self._changed(source, kept) for source, kept in origin.get("made_from", {}).items()]
-        if changed := list(filter(None, own)):
-            reasons.append(f"{name} is older than {', '.join(changed)}".removeprefix(" is "))
-        if reasons:
-            notebooks.add(origin.get("written_by") or "its notebook")
-        return reasons, notebooks
+    def _of(self, origin: Origin, name: str) -> list[tuple[str, str]]:
+        """(notebook to run, reason) of artefact `name` ("" is the one asked for) and its inputs."""
+        made_from = origin.get("made_from", {})
+        found = [one for source in made_from for one in self._of_input(source)]
+        changed = [self._changed(source, kept) for source, kept in made_from.items()]
+        if changed := list(filter(None, changed)):
+            why = f"{_OLDER}{', '.join(changed)}"
+            notebook = origin.get("written_by") or "its notebook"
+            found.append((notebook, f"{name} is {why}" if name else why))
+        return found
 
-    def _of_input(self, source: str) -> tuple[list[str], set[str]]:
+    def _of_input(self, source: str) -> list[tuple[str, str]]:
         if source not in self._found:
-            self._found[source] = [], set()  # a circle ends here
+            self._found[source] = []  # a circle ends here
             self._found[source] = self._of(self._origin(source), source)
         return self._found[source]
 
