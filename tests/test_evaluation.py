@@ -145,7 +145,9 @@ def test_a_question_answered_twice_is_refused():
 
 
 def test_answers_of_another_benchmark_are_refused():
-    with pytest.raises(ValueError, match="no answer belongs to these questions, such as 'vqa_1'"):
+    with pytest.raises(
+        ValueError, match="answers belong to none of the given questions, first 'vqa_1'"
+    ):
         open_recall(OPEN, _answers({"vqa_1": "left"}))
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from selector_rows import draft_rows, figure_rows, preference_rows, rated
 
-from vital_lib import judging
+from vital_lib import evaluation, judging
 from vital_lib.demonstrations import choose_demonstrations
 from vital_lib.generation import compare_arms
 from vital_lib.selector import judge_pairs, judge_ratings
@@ -96,3 +96,46 @@ def test_a_judgement_of_other_responses_counts_for_no_arm():
     assert compare_arms(right, key, figure_rows(1))["arms.a_wins"] == 1
     with pytest.raises(ValueError, match="1 of 1 judgements belong to none of the given pairs"):
         compare_arms(right.assign(left_id="i-old"), key, figure_rows(1))
+
+
+QUESTIONS = pd.DataFrame(
+    {
+        "question_id": ["q0", "q1", "q2"],
+        "group_id": ["g0", "g1", "g2"],
+        "kind": ["open", "closed", "chat"],
+        "question": ["Which organ?", "Is it left?", "Describe it."],
+        "reference": ["lung", "yes", "A lung."],
+    }
+)
+
+
+def _answers(*ids):
+    same = {"model": "selected", "control": "none", "draw": 0, "answer": "yes"}
+    return pd.DataFrame([{"question_id": name, **same} for name in ids])
+
+
+@pytest.mark.parametrize("measure", ["open_recall", "closed_accuracy", "accuracy_metrics"])
+def test_answers_of_which_some_are_to_other_questions_are_refused(measure):
+    use = getattr(evaluation, measure)
+    use(QUESTIONS, _answers("q0", "q1", "q2"))
+    with pytest.raises(ValueError, match="1 of 3 answers belong to none of the given questions"):
+        use(QUESTIONS, _answers("q0", "q1", "slake_7"))
+
+
+def test_verdicts_and_chat_scores_of_other_questions_are_refused():
+    compared = {"model_a": "selected", "model_b": "random", "draw": 0, "judge": "j", "winner": "a"}
+    verdicts = [
+        {"question_id": q, "order": o, **compared} for q in ("q0", "q1") for o in ("ab", "ba")
+    ]
+    frame = pd.DataFrame(verdicts)
+    assert evaluation.win_rate_metrics(QUESTIONS, frame)["evaluation.win_rate_wins"] == 1
+    strays = pd.concat([frame, frame[:2].assign(question_id="other")])
+    for use in (evaluation.win_values, evaluation.win_rate_metrics):
+        with pytest.raises(
+            ValueError, match="2 of 6 verdicts belong to none of the given question"
+        ):
+            use(QUESTIONS, strays)
+    scores = {"model": "selected", "draw": 0, "reference_score": None, "model_score": 3.0}
+    frame = pd.DataFrame([{"question_id": name, **scores} for name in ("q2", "other")])
+    with pytest.raises(ValueError, match="1 of 2 chat scores belong to none"):
+        evaluation.relative_scores(QUESTIONS, frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from vital_lib.statistics import Interval
+from vital_lib.tables import refuse_strays
 
 
 def pair_values(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
@@ -16,16 +17,16 @@ def pair_values(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return both.rename(columns={"value_a": "a", "value_b": "b"})
 
 
-def with_groups(questions: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` about these questions, with their group_id."""
+def with_groups(questions: pd.DataFrame, rows: pd.DataFrame, *, what: str) -> pd.DataFrame:
+    """`rows` about these questions, with their group_id.
+
+    Raises:
+        ValueError: rows (`what` they are called) that are about none of these questions.
+    """
     refuse_twice(questions, ["question_id"])
     groups = questions.set_index("question_id")["group_id"]
-    own = rows[rows["question_id"].isin(groups.index)]
-    if len(rows) and not len(own):
-        raise ValueError(
-            f"no row is about these questions, such as {rows['question_id'].iloc[0]!r}"
-        )
-    return own.assign(group_id=own["question_id"].map(groups)).reset_index(drop=True)
+    refuse_strays(rows, "question_id", groups.index, what=what, to="questions")
+    return rows.assign(group_id=rows["question_id"].map(groups)).reset_index(drop=True)
 
 
 def refuse_twice(rows: pd.DataFrame, key: list[str]) -> None:

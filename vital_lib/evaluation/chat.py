@@ -30,18 +30,18 @@ def relative_scores(questions: pd.DataFrame, chat_scores: pd.DataFrame) -> pd.Da
         question_id, group_id, model, value (percent, mean over the draws).
 
     Raises:
-        ValueError: a question scored twice for a model's draw, or a reference score that is not
-            positive.
+        ValueError: a question scored twice for a model's draw, scores of other questions, or a
+            reference score that is not positive.
     """
     refuse_twice(chat_scores, ["question_id", "model", "draw"])
-    read = chat_scores.dropna(subset=["reference_score", "model_score"])
+    scored = with_groups(questions, chat_scores, what="chat scores")
+    read = scored.dropna(subset=["reference_score", "model_score"])
     if (read["reference_score"] <= 0).any():
         bad = read["reference_score"].min()
         raise ValueError(f"reference_score {bad!r}: scores run from 1 to 10")
     value = 100 * read["model_score"].astype(float) / read["reference_score"].astype(float)
-    rows = with_groups(questions, read.assign(value=value))
     keys = ["question_id", "group_id", "model"]
-    return rows.groupby(keys, sort=False)["value"].mean().reset_index()
+    return read.assign(value=value).groupby(keys, sort=False)["value"].mean().reset_index()
 
 
 def relative_chat_gain(

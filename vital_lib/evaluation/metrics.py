@@ -16,6 +16,7 @@ from vital_lib.evaluation._rows import pair_values, percent, refuse_twice, with_
 from vital_lib.evaluation.llava_med import llava_med_closed, llava_med_recall
 from vital_lib.evaluation.reading import closed_point, token_recall
 from vital_lib.statistics import difference_interval, mean_interval, ratio_interval
+from vital_lib.tables import refuse_strays
 
 _POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0}
 _COMPARED = ["question_id", "model_a", "model_b", "draw", "judge"]
@@ -54,8 +55,8 @@ def open_recall(
         missing has value 0, and makes `answered` False.
 
     Raises:
-        ValueError: an unknown metric, a question answered twice in one draw, or answers of which
-            none belongs to `questions`.
+        ValueError: an unknown metric, a question answered twice in one draw, or answers to other
+            questions than these.
     """
     return _scored(questions, answers, "open", metric)
 
@@ -91,12 +92,15 @@ def win_values(questions: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
         question_id, group_id, model_a, model_b, draw, judge, value.
 
     Raises:
-        ValueError: an order that stands twice or without the other, or an unknown winner.
+        ValueError: an order that stands twice or without the other, an unknown winner, or verdicts
+            on other questions than these.
     """
     unknown = set(verdicts["winner"].dropna()) - set(_POINTS)
     if unknown:
         raise ValueError(f"winner {sorted(unknown)[0]!r}: wanted a, b, tie, or null")
-    rows = with_groups(questions[questions["kind"] == "open"], verdicts)
+    verdicts = with_groups(questions, verdicts, what="verdicts")
+    asked = questions.loc[questions["kind"] == "open", "question_id"]
+    rows = verdicts[verdicts["question_id"].isin(asked)]
     refuse_twice(rows, [*_COMPARED, "order"])
     points = rows["winner"].map(_POINTS).astype(float)
     by = rows.assign(value=points, read=points.notna()).groupby(_COMPARED, sort=False)
@@ -219,8 +223,8 @@ def win_rate_metrics(
         if decided.any():
             rate = ratio_interval(100 * won, decided, groups, seed=seed)
             found |= rate.metrics(f"evaluation.{short}_decided_percent")
-        asked = with_groups(questions[questions["kind"] == "open"], own)
-        nulls = len(asked.drop_duplicates(_COMPARED)) - len(values)
+        asked = own["question_id"].isin(questions.loc[questions["kind"] == "open", "question_id"])
+        nulls = len(own[asked].drop_duplicates(_COMPARED)) - len(values)
         counts = {"wins": won, "ties": ~decided, "losses": decided & ~won}
         found |= {f"evaluation.{short}_{count}": int(of.sum()) for count, of in counts.items()}
         found[f"evaluation.{short}_nulls"] = nulls
@@ -234,9 +238,9 @@ def _scored(questions: pd.DataFrame, answers: pd.DataFrame, kind: str, metric: s
     value = METRICS[metric][kind]
     refuse_twice(answers, ["question_id", "draw"])
     refuse_twice(questions, ["question_id"])
+    ids = questions["question_id"]
+    refuse_strays(answers, "question_id", ids, what="answers", to="questions")
     said = answers.groupby("question_id")["answer"].agg(list).to_dict()
-    if said and not set(said) & set(questions["question_id"]):
-        raise ValueError(f"no answer belongs to these questions, such as {next(iter(said))!r}")
     rows = []
     for row in questions[questions["kind"] == kind].itertuples():
         points = [
