@@ -568,6 +568,26 @@ def test_roco_is_read_as_published(tmp_path):
     assert rejected["place"].tolist() == ["captions.txt:3"]
 
 
+def test_roco_without_licences_takes_its_images_from_the_download_links(tmp_path):
+    (tmp_path / "images").mkdir()
+    picture().save(tmp_path / "images" / "PMC3970251_CRI-003.jpg")
+    (tmp_path / "captions.txt").write_text("ROCO_1\t A CT.\n")
+    address = "ftp://ftp.ncbi.nlm.nih.gov/pub/pmc/oa_package/1e/ed/PMC3970251.tar.gz"
+    (tmp_path / "dlinks.txt").write_text(f"ROCO_1\twget -r {address} -P /to\tCRI-003.jpg\n")
+    frame, _ = read_figures(str(tmp_path), run=tmp_path)
+    assert [Path(image).name for image in frame["image"]] == ["PMC3970251_CRI-003.jpg"]
+
+
+def test_a_number_in_a_column_with_gaps_is_still_that_number(tmp_path):
+    rows = [record("a", pmid=18627621), record("b", pmid=None), record("c", pmid=18627621)]
+    folder = write_set(tmp_path / "set", rows)
+    (folder / "figures.jsonl").unlink()
+    pd.DataFrame(rows).to_parquet(folder / "figures.parquet")
+    frame, rejected = read_figures(str(folder), run=tmp_path)
+    assert rejected.empty and frame["group_id"].nunique() == 2
+    assert "18627621" in frame["group_id"][0] and ".0" not in frame["group_id"][0]
+
+
 @pytest.mark.parametrize("name", ["figures.csv", "figures.parquet", "figures.json", "own.tsv"])
 def test_a_table_is_a_figure_set_too(tmp_path, name):
     rows = [
@@ -602,6 +622,12 @@ def test_images_within_parquet_are_written_below_the_run(tmp_path):
     assert frame["figure_id"].tolist() == ["r1"]
     assert np.array_equal(np.asarray(open_image(frame["image"][0]).pixels()), np.asarray(picture()))
     assert rejected["field"].tolist() == ["image"]
+
+
+def test_a_list_of_nothing_says_that_it_holds_no_records(tmp_path):
+    (tmp_path / "figures.json").write_text("[]")
+    with pytest.raises(NoUsableFigures, match="0 of 0 .*the file holds no records"):
+        read_figures(str(tmp_path), run=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["figures.jsonl", "figures.json", "figures.csv"])

@@ -151,6 +151,8 @@ def test_an_empty_file_is_an_error_that_says_so(tmp_path, name, content):
     [
         ("a.xlsx", b"PK\x03\x04abc", "save the sheet as CSV"),
         ("a.jsonl.gz", b"\x1f\x8b\x08abc", "compressed"),
+        ("a.json", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS"),
+        ("a.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(30), "is no text"),
         ("a.parquet", b"PAR1 and no more", "no whole Parquet file"),
         ("a.py", b"import os\nfs = [os.getcwd()]\n", "no list of literals"),
         ("a.py", b"a = 1\n", "assigns 0 lists"),

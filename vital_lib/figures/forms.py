@@ -5,6 +5,7 @@ Knows fields and file names, and opens no image.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,15 +61,12 @@ def figure_records(file: Path) -> Iterator[tuple[str, Any]]:
 
     Of MedICaT: `pdf_hash`, `fig_uri`, `s2_caption` (or `s2orc_caption`), `s2orc_references`,
     `oa_info` (doi_url, license); the image is `<pdf_hash>_<fig_uri>`. Of ROCO: `captions.txt` (id
-    and caption between tabs) with the image and the licence from `licences.txt` beside it, or a
-    table with ID and Caption. Other names of the same things are read too, whatever their case:
-    figure_id, caption, file_name, mentions.
+    and caption between tabs) with the image and the licence from `licences.txt` beside it, or the
+    image alone from `dlinks.txt`; or a table with ID and Caption. Other names of the same things
+    are read too, whatever their case: figure_id, caption, file_name, mentions.
     """
-    images: Mapping[str, Mapping[str, str]] = {}
     roco = file.name.startswith("captions") and file.suffix == ".txt"
-    if roco and (file.parent / "licences.txt").is_file():
-        rows = read_records(file.parent / "licences.txt")
-        images = {row.get("ROCO_ID"): row for _, row in rows if isinstance(row, Mapping)}
+    images = dict(_roco_images(file.parent)) if roco else {}
     columns = _ROCO_COLUMNS if roco else None
     for place, record in read_records(file, fields=FIELDS, columns=columns):
         if isinstance(record, Rejected) or not isinstance(record, Mapping):
@@ -77,6 +75,22 @@ def figure_records(file: Path) -> Iterator[tuple[str, Any]]:
             yield place, _of_medicat(record)
         else:
             yield place, _renamed(record, images)
+
+
+def _roco_images(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """From ROCO's ids to image (PMC_ID) and licence (CC); of `dlinks.txt` the image alone."""
+    links, licences = folder / "dlinks.txt", folder / "licences.txt"
+    if links.is_file():
+        for _, row in read_records(links, columns=("id", "command", "name")):
+            archive = re.search(r"(PMC\d+)\.tar", str(row.get("command"))) if _is(row) else None
+            if archive:
+                yield row["id"], {"PMC_ID": f"{archive[1]}_{row['name']}"}
+    if licences.is_file():
+        yield from ((row.get("ROCO_ID"), row) for _, row in read_records(licences) if _is(row))
+
+
+def _is(row: Any) -> bool:
+    return isinstance(row, Mapping)
 
 
 def _of_medicat(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,9 +108,14 @@ def _of_medicat(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _whole(value: Any) -> Any:
+    """A whole number that a table keeps as 7.0, because its column has gaps, as 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _renamed(record: Mapping[str, Any], images: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     given = {str(name).strip().lower(): value for name, value in record.items()}
-    found = dict(record)
+    found = {name: _whole(value) for name, value in record.items()}
     for name, others in _NAMES.items():
         if name not in found:
             known = next((other for other in others if given.get(other) is not None), None)

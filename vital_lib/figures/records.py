@@ -308,7 +308,8 @@ def _stated_source(record: Mapping) -> dict[str, str | None]:
 
 def _none_usable(source: str, total: int, rejected: list[dict]) -> str:
     first = [f"{row['place']}: {row['field']}: {row['reason']}" for row in rejected[:3]]
-    return f"0 of {total} records of {source!r} are usable figures; " + "; ".join(first)
+    told = "; ".join(first) or "the file holds no records"
+    return f"0 of {total} records of {source!r} are usable figures; {told}"
 
 
 def _frame(name: str, rows: list[dict]) -> pd.DataFrame:

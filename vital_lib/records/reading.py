@@ -27,6 +27,7 @@ _PACKED = {
     b"PK\x03\x04": "a zip archive or an Excel workbook: unpack it, or save the sheet as CSV",
     b"\x1f\x8b": "compressed: unpack it first (gunzip)",
     b"SQLite format 3": "a SQLite database: export the table as CSV",
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file itself (git lfs pull)",
 }
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -62,7 +63,7 @@ def read_records(
     file = Path(path)
     content = file.read_bytes()
     if not content.strip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"):
-        raise UnreadableFile(f"{file.name} is empty ({len(content)} bytes)")
+        raise UnreadableFile(f"{file.name} is empty: {len(content)} bytes without any text")
     for mark, reason in _PACKED.items():
         if content.startswith(mark):
             raise UnreadableFile(f"{file.name} is {reason}")
@@ -90,6 +91,9 @@ def _decoded(content: bytes, name: str) -> str:
     """As text; bytes that are no UTF-8 stay as half characters, which `_unicode` rejects."""
     encoding = json.detect_encoding(content)
     if encoding.startswith("utf-8"):
+        start = content[:1024]
+        if 20 * sum(byte < 9 for byte in start) > len(start):
+            raise UnreadableFile(f"{name} is no text: it begins with {start[:16]!r}")
         return content.decode("utf-8-sig", errors="surrogateescape")
     try:
         return content.decode(encoding)
