@@ -857,6 +857,44 @@ def test_slakes_three_splits_are_read_as_published(tmp_path, split):
     assert "1 of 2 records ask in another language" in reading_notes(questions)["what"][1]
 
 
+def test_vqa_rads_one_file_of_all_its_questions_is_read_by_split(tmp_path):
+    """As its authors publish it: the phrase says which questions are the test's."""
+    records = [
+        {"qid": str(k), "phrase_type": phrase, "qid_linked_id": "x", "image_name": "a.jpg",
+         "image_case_url": "https://medpix.nlm.nih.gov/case", "image_organ": "CHEST",
+         "question": f"Is it {k}?", "answer": "Yes", "answer_type": "CLOSED"}
+        for k, phrase in enumerate(("freeform", "test_freeform", "para", "test_para"))
+    ]  # fmt: skip
+    folder = _write(tmp_path, "VQA_RAD Dataset Public.json", records).parent
+    for split, ids in (("test", [1, 3]), ("train", [0, 2])):
+        questions = read_questions(folder, run=tmp_path, split=split)
+        assert questions["question_id"].tolist() == [f"vqarad_{k}" for k in ids]
+        assert questions["benchmark"].unique().tolist() == ["VQA-RAD"]
+        assert "2 of 4 records are of another split" in reading_notes(questions)["what"][1]
+
+
+def test_a_table_that_states_splits_is_read_by_them_and_a_split_alone_is_read_whole(tmp_path):
+    records = [_record(0, split="train"), _record(0, split="Test", question="Or?")]
+    file = _write(tmp_path, "own.jsonl", records)
+    assert read_questions(file, run=tmp_path)["question"].tolist() == ["Or?"]
+    file = _write(tmp_path, "own.jsonl", records[:1])
+    assert read_questions(file, run=tmp_path)["question"].tolist() == ["Is it?"]
+
+
+@pytest.mark.parametrize("folder", ["own", "data", "test", "qas", "original"])
+def test_an_images_path_may_not_leave_its_folder_however_that_is_called(tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "secret.png")
+    records = [
+        _record(0),
+        _record(1, image="../secret.png"),
+        _record(2, image="a/../../secret.png"),
+    ]
+    questions = read_questions(_write(tmp_path / folder, "own.jsonl", records), run=tmp_path)
+    assert questions["question_id"].tolist() == ["x0"]
+    assert [row["field"] for row in questions.attrs["rejected"]] == ["image"] * 2
+
+
 def test_pathvqas_pickles_are_read_as_published(tmp_path):
     folder = tmp_path / "pvqa"
     _pictures(folder, "images/test/test_0273.jpg")

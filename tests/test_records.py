@@ -32,7 +32,11 @@ FORMS = {
     "one line.jsonl": lines(GOOD[:1]),
     "windows lines.jsonl": lines().replace("\n", "\r\n"),
     "no name's ending": lines(),
+    "lines with commas.jsonl": lines().replace("}\n", "},\n"),
+    "objects over many lines.json": "\n".join(json.dumps(row, indent=2) for row in GOOD),
+    "objects over many lines.jsonl": "\n".join(json.dumps(row, indent=2) for row in GOOD),
     "list.json": json.dumps(GOOD, ensure_ascii=False),
+    "last comma.json": json.dumps(GOOD)[:-1] + ",\n]",
     "list in lines.jsonl": json.dumps(GOOD, indent=1),
     "list on one line.ndjson": json.dumps(GOOD),
     "wrapped.json": json.dumps({"version": "1.0", "info": {"by": "me"}, "data": GOOD}),
@@ -46,6 +50,7 @@ FORMS = {
     "table with numbers.csv": pd.DataFrame(GOOD).to_csv(),
     "table.tsv": pd.DataFrame(GOOD).to_csv(index=False, sep="\t"),
     "semicolons.csv": pd.DataFrame(GOOD).to_csv(index=False, sep=";"),
+    "by Excel.csv": "sep=;\n" + pd.DataFrame(GOOD).to_csv(index=False, sep=";"),
     "literals.py": f"# nothing is run\nfs = {GOOD!r}\n",
 }
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from vital_lib.evaluation.published import benchmark_root, says_nothing
+from vital_lib.evaluation.published import benchmark_root, says_nothing, split_called
 from vital_lib.figures import ImageFolder
 from vital_lib.records import Record, Rejected, shown, without_image_tag
 
@@ -46,6 +46,8 @@ def _answer(value: Any) -> str:
 
 
 def _image(value: Any) -> str | dict:
+    if isinstance(value, bytes):
+        return {"bytes": value}
     return value if isinstance(value, dict) else _plain(value)
 
 
@@ -92,6 +94,15 @@ def kind_told_by(found: Question) -> str:
     return "closed" if closed else "open"
 
 
+def stated_split(record: Mapping[str, Any]) -> str | None:
+    """The split that a record states: as such, or as VQA-RAD's whole file does in its phrase."""
+    phrase = record.get("phrase_type")
+    if isinstance(phrase, str) and "qid_linked_id" in record:
+        return "test" if phrase.strip().lower().startswith("test") else "train"
+    split = record.get("split")
+    return split_called(split) if isinstance(split, str) else None
+
+
 def stated_modalities(record: Mapping[str, Any]) -> str | None:
     """LLaVA-Med's flags of modalities, of which several may be set."""
     flags = record.get("domain")
@@ -108,11 +119,12 @@ def unended(image: str) -> str:
 def image_file(image: str, file: Path, *, follow_links: bool = False) -> Path:
     """The image's absolute path: beside the file, or in an image folder beside it or above.
 
-    The path may not leave the benchmark's folder, as it is written, nor by a link (`ImageFolder`).
+    Above is looked where the file lies in a part of a published layout (`benchmark_root`). The path
+    may not leave its folder, as it is written, nor by a link (`ImageFolder`).
     """
     file = file.absolute()
     root = benchmark_root(file)
-    if not Path(normpath(file.parent / image)).is_relative_to(root):
+    if not Path(normpath(file.parent / image)).is_relative_to(file.parent):
         raise Rejected("image", f"{shown(image)} leaves the benchmark's folder")
     folders = [folder for folder in file.parents if folder.is_relative_to(root)]
     inside = [

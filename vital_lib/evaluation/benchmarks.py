@@ -21,6 +21,7 @@ from vital_lib.evaluation._question import (
     kind_told_by,
     question_id,
     stated_modalities,
+    stated_split,
     unended,
 )
 from vital_lib.evaluation.published import (
@@ -78,18 +79,19 @@ def read_questions(
         run: the run's folder. Images that lie within a Parquet file are written below it.
         n: only so many, chosen by hash: the same ones every time, fewer being among more.
         seed: of that choice.
-        split: of a folder: test, train or validation.
+        split: test, train or validation: which file of a folder, and which records of a file that
+            states several.
         follow_links: whether links from the images to files outside the benchmark are followed, as
             for `figures.read_figures`.
 
     Returns:
         Rows of the table ``questions``. The benchmark is called as its records, its file or its
         folder say. In ``.attrs``: ``records`` (how many there were); ``rejected`` (place, field,
-        reason of each that is no question); ``other_languages`` (of each record
-        that was left out);
-        ``repeated`` (question_id -> how often it stood with the same image and answer: it is kept
-        once); ``images_missing`` (names of the images that are not there; their questions are
-        kept); ``captions`` (image -> what LLaVA-Med's files say of it). The log says the same.
+        reason of each that is no question); ``other_languages`` and ``other_splits`` (of each
+        record that was left out for it); ``repeated`` (question_id -> how often it stood with the
+        same image and answer: it is kept once); ``images_missing`` (names of the images that are
+        not there; their questions are kept); ``captions`` (image -> what LLaVA-Med's files say of
+        it). The log says the same.
 
     Raises:
         FileNotFoundError: no such benchmark; the message says what was looked for.
@@ -99,7 +101,7 @@ def read_questions(
         raise ValueError(f"n={n!r}: wanted at least 1, or None for all questions")
     clinic = source == "clinic"
     files = [_clinic_file(Path(run))] if clinic else benchmark_files(Path(source), split)
-    reader = _Reader(Path(run), clinic, follow_links)
+    reader = _Reader(Path(run), clinic, split, follow_links)
     try:
         for file in files:
             reader.read(file)
@@ -126,9 +128,9 @@ def reading_notes(questions: pd.DataFrame) -> pd.DataFrame:
     if rejected := attrs.get("rejected", []):
         first = " ".join(rejected[0].values())
         notes.append((f"{len(rejected)} of {records} records are no questions", first))
-    if others := attrs.get("other_languages", []):
-        told = f"{len(others)} of {records} records ask in another language"
-        notes.append((told, others[0]))
+    for name, why in (("languages", "ask in another language"), ("splits", "are of another split")):
+        if others := attrs.get(f"other_{name}", []):
+            notes.append((f"{len(others)} of {records} records {why}", others[0]))
     if repeated := attrs.get("repeated", {}):
         some = ", ".join(list(repeated)[:3])
         notes.append((f"{len(repeated)} questions are repeated, each is kept once", some))
@@ -217,19 +219,29 @@ class _Reader:
 
     run: Path
     clinic: bool
+    split: str
     follow_links: bool = False
     rows: list[dict] = field(default_factory=list)
     rejected: list[tuple[str, Rejected]] = field(default_factory=list)
     records: int = 0
     other_languages: list[str] = field(default_factory=list)
+    other_splits: list[str] = field(default_factory=list)
     captions: dict[str, str] = field(default_factory=dict)
     _places: dict[str, str] = field(default_factory=dict)
 
     def read(self, file: Path) -> None:
         answers = _Answers(file)
-        for place, record in read_records(file, fields=FIELDS):
+        found = [
+            (place, record, record if isinstance(record, Mapping) else {})
+            for place, record in read_records(file, fields=FIELDS)
+        ]
+        splits = [stated_split(stated) for _, _, stated in found]
+        mixed = self.split in splits  # else the file is of one split, whichever it states
+        for (place, record, stated), split in zip(found, splits, strict=True):
             self.records += 1
-            stated = record if isinstance(record, Mapping) else {}
+            if mixed and split not in (self.split, None):
+                self.other_splits.append(split)
+                continue
             if (language := str(stated.get("q_lang") or "en").lower()) != "en":
                 self.other_languages.append(language)  # SLAKE asks everything in Chinese as well
                 continue
@@ -286,6 +298,7 @@ class _Reader:
             "records": self.records,
             "rejected": rejected_rows(self.rejected),
             "other_languages": self.other_languages,
+            "other_splits": self.other_splits,
             "captions": self.captions,
         }
         return frame

@@ -29,7 +29,11 @@ NAMES = {
 
 FIELDS = frozenset({name for names in NAMES.values() for name in names} | {"conversations"})
 
-_SPLITS = {"test": ("test",), "train": ("train",), "validation": ("validation", "validate", "val")}
+_SPLITS = {
+    "test": ("test",),
+    "train": ("train",),
+    "validation": ("validation", "validate", "val", "dev"),
+}
 _FILES = (
     "vqa_rad_{}.jsonl",
     "vqa_rad_{}set.json",
@@ -47,6 +51,7 @@ _FILES = (
     "*/{}.json",
 )
 _ALONE = (
+    "VQA_RAD Dataset Public.json",
     "benchmark.*",
     "llava_med_eval_qa50_qa.jsonl",
     "*/llava_med_eval_qa50_qa.jsonl",
@@ -80,7 +85,7 @@ def benchmark_files(source: Path, split: str) -> list[Path]:
     if source.is_file():
         return [source]
     patterns = [form.format(word) for form in _FILES for word in _SPLITS[split]]
-    for pattern in [*patterns, *(_ALONE if split == "test" else ())]:
+    for pattern in [*patterns, *(_ALONE if split == "test" else _ALONE[:1])]:
         found = sorted(path for path in source.glob(pattern) if path.is_file())
         if found:
             return found if found[0].suffix == ".parquet" else found[:1]
@@ -89,8 +94,14 @@ def benchmark_files(source: Path, split: str) -> list[Path]:
         return tables
     raise FileNotFoundError(
         f"benchmark {str(source)!r}: give 'clinic', a .json, .jsonl, .csv or .parquet file, or a "
-        f"folder with one of {', '.join([*patterns[:9], *_ALONE[:2]])}, or with one table alone"
+        f"folder with one of {', '.join([*patterns[:9], *_ALONE[:3]])}, or with one table alone"
     )
+
+
+def split_called(name: str) -> str:
+    """test, train or validation, where `name` is a way to write that."""
+    name = name.strip().lower()
+    return next((split for split, names in _SPLITS.items() if name in names), name)
 
 
 def benchmark_root(file: Path) -> Path:

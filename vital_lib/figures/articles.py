@@ -27,6 +27,7 @@ _PLACES = (
     *("image", "image_path", "file_name", "path", "text_path"),
 )
 _DOCUMENTS = ("article_id", "paper_id", "pdf_hash")
+_LOOKED_AT = (*_ADDRESSES, *_DOCUMENTS, *_PLACES)
 _LONGEST = (
     2_000  # characters of a text that are looked at: an image may stand where its path should
 )
@@ -37,6 +38,7 @@ _PMID = re.compile(
     r"(?:(?<![a-z\d])pmid[-_ :=/]{0,3}|/pubmed/|\bpubmed\.ncbi\.nlm\.nih\.gov/|/article/med/"
     r"|^(?=.*pubmed).*[?&](?:term|list_uids|uid|id)=)(\d{1,8})(?!\d)"
 )
+_PMID_MARKS = ("pmid", "pubmed", "/med/")
 _PMID_BEFORE_FIGURE = re.compile(r"([1-9]\d{4,7})_(?:figure|fig|f)[-_]?\d", re.IGNORECASE)
 _DOI = re.compile(r"(?<![\d.])(10\.\d{4,9}(?:\.\d+)*)[/_]([^\s?&#\"'|\\]+)")
 
@@ -119,9 +121,9 @@ def article_of(record: Mapping[str, Any], figure_id: str) -> Article:
     if (text := stated["pmid"]) and not _named("pmid", text):
         return Article(text, (), text)
     found: dict[str, str] = {}
-    for name in _NAMED:
-        found = _named(name, _plain(own.get(name))) | found
-    for text in (figure_id, *(own.get(name) for name in (*_ADDRESSES, *_DOCUMENTS, *_PLACES))):
+    for name in _NAMED.keys() & own.keys():
+        found |= _named(name, _plain(own[name]))
+    for text in (figure_id, *(own[name] for name in _LOOKED_AT if name in own)):
         if isinstance(text, str):
             found = article_ids(text) | found
     ids = [found[kind] for kind in ("pmid", "pmcid", "doi") if kind in found]
@@ -153,14 +155,16 @@ def article_ids(text: str, *, exact: bool = False) -> dict[str, str]:
         Of "pmid" (digits), "pmcid" ("PMC" and digits) and "doi" (lower case) those that are found;
         a DOI without what the text says of a figure, a file or a version.
     """
-    plain = unquote(unquote(text[:_LONGEST])).lower()
+    plain = text[:_LONGEST].lower()
+    if "%" in plain:
+        plain = unquote(unquote(plain)).lower()
     found = {}
-    if pmid := _PMID.search(plain):
+    if any(mark in plain for mark in _PMID_MARKS) and (pmid := _PMID.search(plain)):
         found["pmid"] = str(int(pmid[1]))
-    if pmcid := _PMCID.search(plain) or _PMC_PAGE.search(plain):
+    if "pmc" in plain and (pmcid := _PMCID.search(plain) or _PMC_PAGE.search(plain)):
         digits = next(digits for digits in pmcid.groups() if digits)
         found["pmcid"] = f"PMC{int(digits)}"
-    for doi in _DOI.finditer(plain):
+    for doi in _DOI.finditer(plain) if "10." in plain else ():
         if whole := _doi(doi[1], doi[2], exact or "://" in plain):
             return {**found, "doi": whole}
     return found

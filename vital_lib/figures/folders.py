@@ -65,11 +65,10 @@ class ImageFolder:
         """Raise `ForeignLink` where `path`, which a record calls `image`, ends elsewhere."""
         if self.follow_links:
             return
-        try:
-            end = Path(os.path.realpath(path))
-        except (OSError, ValueError) as error:
-            raise UnreadableImage("image", f"{shown(image)} is no usable path: {error}") from None
-        if not any(map(end.is_relative_to, self._within)):
+        parent = str(path.parent)
+        if parent not in self._stays:
+            self._stays[parent] = self._ends_within(parent)
+        if not self._stays[parent] or (os.path.islink(path) and not self._ends_within(path)):
             raise ForeignLink(
                 "image",
                 f"{shown(image)} leaves the {self.called} by a link that ends outside "
@@ -79,6 +78,15 @@ class ImageFolder:
     @cached_property
     def _home(self) -> Path:
         return self.home.resolve()
+
+    def _ends_within(self, path: Path | str) -> bool:
+        end = Path(os.path.realpath(path))
+        return any(map(end.is_relative_to, self._within))
+
+    @cached_property
+    def _stays(self) -> dict[str, bool]:
+        """Of each folder looked into: whether its links end where they may."""
+        return {}
 
     @cached_property
     def _within(self) -> tuple[Path, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import struct
 import warnings
 import zlib
@@ -126,18 +127,19 @@ def open_with_pixels(path: str | Path) -> tuple[FigureImage, Image.Image]:
 
 
 def _locate(path: str | Path) -> Path:
-    """`path` made absolute, the links of its folders resolved, its own name kept."""
-    name = Path(path).name
+    """`path` made absolute; links are left as they are."""
+    file = Path(path).absolute()
     try:
-        file = Path(path).parent.resolve() / name
-        found = file.is_file()
-        size = file.stat().st_size if found else 0
-    except (OSError, ValueError, RuntimeError) as error:  # a null byte, too long, a loop of links
-        raise UnreadableImage("image", f"{shown(name)} is no usable path: {error}") from None
-    if not found:
-        raise UnreadableImage("image", f"no such image file: {shown(name)}")
-    if size > MAX_BYTES:
-        raise UnreadableImage("image", f"{name!r} has {size:,} bytes, over {MAX_BYTES:,}")
+        about = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        about = None
+    except (OSError, ValueError) as error:  # a null byte, too long, a loop of links
+        raise UnreadableImage("image", f"{shown(file.name)} is no usable path: {error}") from None
+    if about is None or not stat.S_ISREG(about.st_mode):
+        raise UnreadableImage("image", f"no such image file: {shown(file.name)}")
+    if about.st_size > MAX_BYTES:
+        size = f"{about.st_size:,} bytes, over {MAX_BYTES:,}"
+        raise UnreadableImage("image", f"{file.name!r} has {size}")
     return file
 
 

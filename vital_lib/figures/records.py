@@ -254,6 +254,8 @@ def _image_of(value: Any) -> str | dict | None:
     """A file's name, or {bytes, path} as datasets keep an image in Parquet."""
     if value is None or isinstance(value, dict):
         return value
+    if isinstance(value, bytes):
+        return {"bytes": value}
     if isinstance(value, str) and value.strip():
         return value.strip()
     raise Rejected("image", f"wanted a file's name, received {shown(value)}")

@@ -23,10 +23,11 @@ def json_records(text: str, name: str, fields: Collection[str]) -> Iterator[tupl
         yield from unwrapped(whole, name, fields, single=f"{name}:{line}")
         return
     lines = [(n, line) for n, line in enumerate(_LINE.split(text), start=1) if line.strip()]
-    parsed = [(n, line, *_parsed(line)) for n, line in lines]
-    alone = sum(error is None for _, _, _, error in parsed)
+    parsed = [(n, line, *_parsed(line.rstrip().removesuffix(","))) for n, line in lines]
+    alone = sum(isinstance(value, dict) for _, _, value, _ in parsed)
+    behind = str(error).startswith("Extra data")  # whole values behind one another
     named_lines = name.endswith(("l", ".ndjson")) and not text.lstrip().startswith("[")
-    if 2 * alone < len(lines) and not named_lines:
+    if 2 * alone < len(lines) and not (named_lines and (alone or not behind)):
         yield from _salvaged(text, name, error)
         return
     for n, line, value, error in parsed:
@@ -98,9 +99,10 @@ def _salvaged(text: str, name: str, error: Exception) -> Iterator[tuple[str, Any
     begins with that name again.
     """
     line_of = _line_counter(text)
-    place = max(text.find("["), 0)
+    one_by_one = str(error).startswith("Extra data")
+    place = 0 if one_by_one else max(text.find("["), 0)
     first = _FIRST_KEY.search(text, place)
-    if first is None or text[place] != "[":
+    if first is None or not (one_by_one or text[place] == "["):
         at = getattr(error, "pos", 0)
         yield (
             f"{name}:{line_of(at)}",
@@ -108,7 +110,7 @@ def _salvaged(text: str, name: str, error: Exception) -> Iterator[tuple[str, Any
         )
         return
     begins = re.compile(r"\{\s*" + re.escape(first[1]) + r"\s*:")
-    place += 1
+    place += not one_by_one
     while place < len(text):
         between = _BETWEEN.match(text, place)
         place = between.end() if between else place

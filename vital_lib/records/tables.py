@@ -30,7 +30,7 @@ def table_records(
         how |= {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
         names = list(columns)
     else:
-        while not lines[at].strip():
+        while not lines[at].strip() or lines[at].startswith("sep="):  # as Excel writes it
             at += 1
         how["delimiter"] = max(",;\t", key=lines[at].count)
         names, used = _row(lines, at, how)
