@@ -170,6 +170,10 @@ def test_real_questions_go_through_the_same_evaluation(demo, realdata, tmp_path)
     metrics = Workspace(run).metrics
     assert metrics["evaluation.questions"] == 60
     assert 0 <= metrics["evaluation.closed_accuracy_selected"] <= 1
+    origins = Workspace(run).metric_origins().set_index("metric")
+    own = origins[origins.index.str.startswith("evaluation.")]
+    assert own["measured_on"].str.contains("benchmark realdata/vqa_rad").all()
+    assert not own["stale"].any() and not own.index.str.contains("clinicians").any()
 
 
 @pytest.mark.realdata

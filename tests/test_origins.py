@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -124,6 +125,15 @@ def test_a_metric_passes_to_the_notebook_that_wrote_it_last(tmp_path):
     Workspace(tmp_path).record({"judge.agreement": 0.7}, written_by=TRAINING)
     Workspace(tmp_path).record({"judge.n": 6}, written_by=JUDGING)
     assert Workspace(tmp_path).metrics == {"judge.agreement": 0.7, "judge.n": 6}
+
+
+def test_a_path_among_the_parameters_is_kept_as_text(tmp_path):
+    workspace = Workspace(tmp_path)
+    how = {"written_by": EVALUATING, "parameters": {"benchmark": Path("/data/slake")}}
+    workspace.record({"evaluation.a": 1}, **how)
+    workspace.record({"evaluation.b": 2}, **how)
+    assert workspace.metrics == {"evaluation.a": 1, "evaluation.b": 2}
+    assert set(workspace.metric_origins()["measured_on"]) == {"benchmark data/slake"}
 
 
 def test_the_metrics_file_stays_flat_and_of_numbers(tmp_path):

@@ -114,7 +114,7 @@ class Workspace:
             frame: exactly the declared columns, in any order.
             made_from: names of the tables, and models as "models/<name>", that it was made from;
                 their fingerprints are kept.
-            parameters: what else decided its content, as JSON values.
+            parameters: what else decided its content, as JSON values; a path becomes a text.
 
         Raises:
             WrongTable: a column is missing, unknown, or holds a value of another type.
@@ -256,7 +256,7 @@ class Workspace:
         self, written_by: str, made_from: Iterable[str], parameters: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """The origin of what is made from these inputs as they are now."""
-        inputs, own = list(made_from), dict(parameters or {})
+        inputs, own = list(made_from), json.loads(json.dumps(parameters or {}, default=str))
         return {
             "format_version": FORMAT_VERSION,
             "made_from": {name: self.fingerprint(name) for name in inputs},
