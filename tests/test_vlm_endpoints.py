@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from clinic_requests import any_image
@@ -548,3 +549,16 @@ def test_words_that_only_tell_what_was_sent_refuse_nothing(image):
     with Loopback(lambda sent, place: answer) as server:
         [reply] = local(server).ask(verdicts(image, 1))
     assert "body.messages: Field required" in reply.reason and len(server.bodies) == 1
+
+
+def test_a_lone_surrogate_in_a_prompt_is_sent_as_a_mark(image):
+    def asked(text):
+        return [{"role": "user", "content": [image, text]}]
+
+    [prompt] = verdicts(image, 1)
+    odd, plain = (replace(prompt, messages=tuple(asked(text))) for text in ("a \ud83d b", "a ? b"))
+    with Loopback(lambda sent, place: said(TIE)) as server:
+        vlm = local(server)
+        assert vlm.ask([odd]) == vlm.ask([plain])
+    assert server.bodies[0]["messages"][0]["content"][1]["text"] == "a ? b"
+    assert len(server.bodies) == 1

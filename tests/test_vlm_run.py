@@ -27,6 +27,7 @@ from vital_lib.clinic.server import Dials, running
 from vital_lib.vlm import UNSENT, VLM, Control, Ledger, ModelUnavailable, faults, wire
 from vital_lib.vlm import run as run_module
 from vital_lib.vlm.ledger import Entry
+from vital_lib.vlm.prices import ImageRule
 
 OPENAI, AZURE = "https://api.openai.com/v1", "https://mine.openai.azure.com/openai/v1/"
 
@@ -79,6 +80,13 @@ def state(error, sleep=0.0, attempt=1):
     outcome = SimpleNamespace(exception=lambda: error)
     return SimpleNamespace(
         outcome=outcome, upcoming_sleep=sleep, attempt_number=attempt, seconds_since_start=10**6
+    )
+
+
+def request_of(number):
+    """A request of its own."""
+    return wire.make_request(
+        "judge", without_image(number), ImageRule.read("low 85"), seed=0, repeat=0
     )
 
 
@@ -156,6 +164,24 @@ def test_what_another_process_asked_meanwhile_is_not_sent(image, tmp_path):
     assert [reply.value.rationale for reply in replies] == ["0", "from elsewhere"]
     assert control.tally.known == 1 and len(vlm.ledger.history()) == 3
     assert again[0].value.rationale == "1" and len(server.bodies) == 2  # that is another attempt
+
+
+def test_a_look_into_the_ledger_may_be_a_little_old_but_misses_nothing_of_its_own(tmp_path):
+    requests = [request_of(number) for number in range(4)]
+    own, other = Ledger(tmp_path / "l.sqlite"), Ledger(tmp_path / "l.sqlite")
+
+    def keep(ledger, place):
+        ledger.append([(requests[place], Entry(answered=True, text=str(place)))])
+
+    for place, ledger in enumerate((own, other, own)):
+        assert own.find(requests[3].key, 3600) is None  # it has looked just now
+        keep(ledger, place)
+        found = own.find(requests[place].key, 3600)
+        assert (found is None) == (ledger is other)
+    assert own.find(requests[1].key, 3600).text == "1"  # its own brought it
+    keep(other, 3)
+    assert own.bill()["requests"] == 4  # what is spent is never old
+    assert own.find(requests[3].key).text == "3"
 
 
 def test_a_run_that_waits_for_anothers_request_can_be_stopped(image, tmp_path, held):

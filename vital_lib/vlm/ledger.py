@@ -12,8 +12,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -158,7 +160,7 @@ class Ledger:
         self._writing, self._reading = threading.Lock(), threading.Lock()
         self._rows: dict[str, tuple[int, ...]] = {}  # by the key's first 16 digits
         self._sums: dict[tuple[str, str, int], list[float]] = {}  # see `_read_on`
-        self._last_row = 0
+        self._last_row, self._read_at = 0, -math.inf
         try:
             self._writer = self._reader = self._open()
             if path is None:
@@ -219,13 +221,19 @@ class Ledger:
             connection.executemany(_INSERT, [_row(at, *entry) for entry in entries])
             rows = [(at, one.reply_id, one.model, one.prompt, one.tokens_in) for one in sent]
             connection.executemany("INSERT INTO sent VALUES (?, ?, ?, ?, ?)", rows)
+        if entries:
+            self._read_at = -math.inf
 
-    def find(self, key: str) -> Entry | None:
+    def find(self, key: str, stale_seconds: float = 0.0) -> Entry | None:
         """The answer to this request, or None.
 
         What was read once stays what is read: the first answer, until one is asked for anew.
+
+        Args:
+            stale_seconds: how old what is known of other processes' replies may be; of this
+                object's own none is missed.
         """
-        found = (rows := self._where(key)) and self._query(
+        found = (rows := self._where(key, stale_seconds)) and self._query(
             f"SELECT {', '.join(_ENTRY)} FROM replies WHERE row IN ({rows}) "
             "AND key = ? AND answered ORDER BY attempt DESC, row LIMIT 1",
             key,
@@ -309,10 +317,11 @@ class Ledger:
         frame = pd.DataFrame.from_records(rows, columns=columns)
         return frame.assign(answered=frame["answered"].astype(bool))
 
-    def _where(self, key: str) -> str:
+    def _where(self, key: str, stale_seconds: float = 0.0) -> str:
         """The rows of a key or reply_id, as SQL has a list."""
         with self._reading:
-            self._read_on()
+            if time.monotonic() - self._read_at >= stale_seconds:
+                self._read_on()
             return ", ".join(map(str, self._rows.get(key[:16], ())))
 
     def _read_on(self) -> None:
@@ -321,6 +330,7 @@ class Ledger:
         Where each reply lies; and by (model, prompt, answered) the sums of requests, tokens_in,
         tokens_out and usd.
         """
+        self._read_at = time.monotonic()  # before: what comes while it reads counts as not read
         query = (
             "SELECT row, reply_id, model, prompt, answered, tokens_in, tokens_out, usd "
             "FROM replies INDEXED BY replies_slim WHERE row > ?"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import openai
 import tenacity
+from pydantic_core import to_json
 
 from vital_lib.figures import UnreadableImage
 from vital_lib.prompts import Prompt
@@ -36,6 +37,7 @@ _log = logging.getLogger("vital_lib.vlm")
 
 _DEAD_AFTER = 100  # prompts in a row that failed for good, none answered between
 _LOOK_SECONDS = 0.05  # between looks at the control
+_STALE_SECONDS = 0.005  # about as long as a reply waits for others before it is committed
 _LONG_SECONDS = 60  # a Retry-After beyond this is about all requests, not about one
 _SILENT_SECONDS = 10  # without any answer yet, before that is said
 UNSENT = "stopped before it was sent"
@@ -190,7 +192,7 @@ class Run:
             ours.cancel()
 
     async def _known_or_answered(self, request: Request, prompt: Prompt) -> Entry:
-        entry = self._vlm.ledger.find(request.key)
+        entry = self._vlm.ledger.find(request.key, _STALE_SECONDS)
         if entry is not None and self._again and request.key not in self._asked_anew:
             self._asked_anew.add(request.key)
             request, entry = replace(request, attempt=entry.attempt + 1), None
@@ -211,7 +213,9 @@ class Run:
             # Before there is room, so that none stands idle; and held for as long as it takes.
             held = [self._vlm.images.encoded(figure) for figure in wire.figures_of(prompt)]
             for one in held:
-                await asyncio.shield(asyncio.wrap_future(one))
+                if not one.done():
+                    await asyncio.shield(asyncio.wrap_future(one))
+                one.result()
             entry = await self._patiently(patience, request, prompt)
             if entry.error is None:
                 return entry
@@ -256,7 +260,8 @@ class Run:
         try:
             if self._stop.is_set():
                 raise _Stopped
-            known = self._vlm.ledger.find(request.key)  # another process may have asked meanwhile
+            # Another process may have asked meanwhile.
+            known = self._vlm.ledger.find(request.key, _STALE_SECONDS)
             if known is not None and known.attempt >= request.attempt:
                 self._tally.known += 1
                 return known
@@ -338,7 +343,7 @@ class Run:
         try:
             async with asyncio.timeout(vlm.timeout_seconds):  # the client's is between two bytes
                 response = await self._client.post(
-                    "/chat/completions", body=body, cast_to=httpx2.Response
+                    "/chat/completions", content=to_json(body), cast_to=httpx2.Response
                 )
         except TimeoutError:
             raise openai.APITimeoutError(httpx2.Request("POST", vlm.base_url)) from None

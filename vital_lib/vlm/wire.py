@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from vital_lib.figures import FigureImage
 from vital_lib.prompts import Prompt, Unread, parse
-from vital_lib.vlm.bodies import as_text, read_body
+from vital_lib.vlm.bodies import as_text, clean, read_body
 from vital_lib.vlm.faults import fault_of, without_key
 from vital_lib.vlm.images import Images
 from vital_lib.vlm.ledger import Entry, Request
@@ -208,8 +208,13 @@ def _response_format(schema: type[BaseModel]) -> dict[str, Any]:
 def _kept(message: dict[str, Any]) -> str:
     """A message as it is kept in the ledger: JSON text, each image by its content hash."""
     parts = message["content"]
-    content = [part if isinstance(part, str) else _by_hash(part) for part in parts]
+    content = [_text(part) if isinstance(part, str) else _by_hash(part) for part in parts]
     return json.dumps({"role": message["role"], "content": content}, ensure_ascii=False)
+
+
+def _text(text: str) -> str:
+    """A text as it can be sent and kept."""
+    return text if text.isascii() else clean(text)
 
 
 def _by_hash(part: Any) -> dict[str, Any]:
@@ -225,12 +230,12 @@ def _sent(message: dict[str, Any], images: Images, detail: dict[str, str]) -> di
     parts = message["content"]
     if len(parts) == 1 and isinstance(parts[0], str):
         # Plain text as a plain string: some servers' chat templates take nothing else.
-        return {"role": message["role"], "content": parts[0]}
+        return {"role": message["role"], "content": _text(parts[0])}
     return {"role": message["role"], "content": [_part(part, images, detail) for part in parts]}
 
 
 def _part(part: str | FigureImage, images: Images, detail: dict[str, str]) -> dict[str, Any]:
     if isinstance(part, str):
-        return {"type": "text", "text": part}
+        return {"type": "text", "text": _text(part)}
     url = images.encoded(part).result()
     return {"type": "image_url", "image_url": {"url": url, **detail}}
