@@ -14,6 +14,7 @@ from vital_lib.demonstrations import import_demonstrations
 from vital_lib.figures import MODALITIES
 from vital_lib.generation import (
     FEWER,
+    HOLLOW,
     UNREAD_COLUMNS,
     arm_to_select,
     compare_arms,
@@ -216,6 +217,46 @@ def test_what_goes_against_the_text_is_flagged_as_it_is_read(run):
     named["questions"][0]["response_a"] = "As described in the caption, it is small."
     made, _ = draft_candidates(figures(1), model(named)[0], resolve=run.resolve, questions=2)
     assert made["flags"].tolist() == [[FEWER, "names_the_text"], [FEWER]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "flags"),
+    [
+        ({"response_b": "small"}, [["said_twice"], ["said_twice"]]),
+        (
+            {"response_a": "string", "response_b": "string"},
+            [["said_twice", "echoes_the_request"]] * 2,
+        ),
+        ({"response_a": "<response>"}, [["echoes_the_request"], []]),
+        ({"response_b": "..."}, [[], ["echoes_the_request"]]),
+        ({"instruction": "string"}, [["echoes_the_request"]] * 2),
+        ({"response_a": "How big?"}, [["echoes_the_request"], []]),
+        ({"response_b": "I'm sorry, but I can't help with medical images."}, [[], ["refuses"]]),
+        ({"response_b": "As an AI language model, I cannot see it."}, [[], ["refuses"]]),
+        ({"response_b": "Large. However, I am unable to view the image."}, [[], ["refuses"]]),
+        ({"response_b": "No image was provided."}, [[], ["refuses"]]),
+        ({"response_a": "None.", "response_b": "Two."}, [[], []]),
+        ({"response_a": "3.5 cm", "response_b": "35 cm"}, [[], []]),
+        ({"response_a": "The side cannot be told.", "response_b": "It is sorry tissue."}, [[], []]),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_is_flagged_before_a_person_sees_it(run, changes, flags):
+    question = {"instruction": "How big?", "question_type": None}
+    question |= {"response_a": "Small.", "response_b": "Large.", **changes}
+    vlm = model({"questions": [question]})[0]
+    made, unread = draft_candidates(figures(1), vlm, resolve=run.resolve, questions=1)
+    found = [[flag for flag in row if flag in HOLLOW] for row in made["flags"]]
+    assert found == flags and unread.empty
+    assert run.write("drafts", made) == 2
+
+
+def test_a_round_that_comes_again_is_flagged_and_a_second_yes_is_not(run):
+    turns = conversation(3)
+    turns["rounds"][1] |= {"response": "Yes."}
+    turns["rounds"][2] |= {"response": "Yes."}
+    turns["rounds"].append(turns["rounds"][0])
+    made, _, _ = generate(run, figures(1), ONE_EACH, turns, rounds=4)
+    assert made["flags"].tolist() == [[], [], [], ["said_twice"]]
 
 
 # ------------------------------------------------------------------ ids and seeds

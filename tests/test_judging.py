@@ -93,7 +93,7 @@ def test_each_candidate_has_the_rating_that_it_was_given(run):
     assert run.write("ratings", ratings) == 11
 
 
-@pytest.mark.parametrize("raw", ["", "I would say 9.", "Score: 9/5", "8 - 9", rating("9")])
+@pytest.mark.parametrize("raw", ["", "I would say 9.", "Score: 9/5", "8 - 9", rating("9 or 8")])
 def test_a_reply_without_a_rating_is_null_and_its_words_are_kept(run, raw):
     def answer(said):
         return raw if said["Response"] == "odd" else rating(9)
@@ -372,7 +372,7 @@ def test_answers_are_joined_to_questions_by_id(run):
 
 def test_an_unread_score_is_null_and_not_a_perfect_one(run):
     scored = score_answers(
-        questions(2), answers("new", 2), judge(lambda said: "8 8"), resolve=run.resolve
+        questions(2), answers("new", 2), judge(lambda said: "8"), resolve=run.resolve
     )
     assert scored[["reference_score", "model_score"]].isna().all().all()
     assert run.write("chat_scores", scored) == 2
@@ -460,7 +460,7 @@ def test_a_tie_is_a_tie_in_either_order(run):
     assert verdicts["winner"].tolist() == 6 * ["tie"]
 
 
-@pytest.mark.parametrize("raw", ["The first.", "A", "8 6", '{"winner": "A"}'])
+@pytest.mark.parametrize("raw", ["The first has it.", "A", "8 6", '{"winner": "A or B"}'])
 def test_an_unread_verdict_is_null_and_not_a_tie(run, raw):
     def answer(said):
         return raw if said["Answer 1"] == "old 1" else verdict("first")
@@ -468,6 +468,30 @@ def test_an_unread_verdict_is_null_and_not_a_tie(run, raw):
     verdicts = compare(run, answer)
     assert verdicts["winner"].isna().tolist() == [False, False, True, False, False, False]
     assert verdicts["rationale"][2].endswith(f"] {raw}") and run.write("verdicts", verdicts) == 6
+
+
+def test_a_judge_who_keeps_to_the_methods_own_form_is_read(run):
+    """BioMed-VITAL's judges: a line of two numbers (or a winner), then why."""
+    vlm = judge(lambda said: "8 6\nThe first names the side, 3 cm from the midline.")
+    scored = score_answers(questions(2), answers("new", 2), vlm, resolve=run.resolve)
+    assert scored[["reference_score", "model_score"]].values.tolist() == [[8, 6], [8, 6]]
+    ratings = rate(run, candidates("fine"), lambda said: "<think>9?</think>7\nIt is 3 cm wide.")
+    assert ratings["overall"].tolist() == [7] and ratings["rationale"].tolist() == [
+        "It is 3 cm wide."
+    ]
+    verdicts = compare(run, lambda said: '{"Winner": "Answer 2", "Rationale": "a\nb",}')
+    assert verdicts["winner"].tolist() == ["b", "a"] * 3
+
+
+def test_a_null_criterion_loses_no_rating_and_a_refusal_is_none(run):
+    half = json.loads(rating(6))
+    half["criteria"]["depth"] = None
+    ratings = rate(run, candidates("fine"), lambda said: json.dumps(half))
+    names = [one["criterion"] for one in ratings["criteria"][0]]
+    assert ratings["overall"].tolist() == [6] and "depth" not in names and len(names) == 8
+    refused = json.dumps({**half, "rationale": "I'm sorry, but I can't view images."})
+    ratings = rate(run, candidates("fine"), lambda said: refused)
+    assert ratings["overall"].isna().all() and "refused" in ratings["rationale"][0]
 
 
 def test_a_model_is_not_compared_with_itself(run):

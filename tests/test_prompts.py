@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 import time
 from importlib import resources
@@ -195,11 +196,11 @@ def test_plain_json_and_fenced_json_are_read_alike():
         "A",
         "The first answer is better: winner: first.",
         '["first"]',
-        '{"winner": "first"}',
-        '{"rationale": "", "winner": "FIRST"}',
-        '{"rationale": "", "winner": "A"}',
-        '{"rationale": "", "winner": "first"} and {"rationale": "", "winner": "first"}',
-        2 * '```\n{"rationale": "", "winner": "first"}\n```\n',
+        '{"rationale": "first"}',
+        '{"rationale": "", "winner": "THIRD"}',
+        '{"rationale": "", "winner": "A or B"}',
+        '{"rationale": "", "winner": "first"} and {"rationale": "", "winner": "second"}',
+        '```\n{"winner": "first"}\n```\n```\n{"winner": "tie"}\n```\n',
         '{"rationale": "", "winner": "first"',
     ],
 )
@@ -213,17 +214,20 @@ def test_ten_is_more_than_nine_and_halves_are_kept():
     assert (ten, nine) == (10.0, 9.5) and ten > nine
 
 
-@pytest.mark.parametrize("value", ["9", "1. Score: 9", True, None, 11, -1, float("nan"), [9]])
+@pytest.mark.parametrize("value", ["9 or 8", "1. Score: 9", True, None, 11, -1, float("nan"), [9]])
 def test_what_is_not_a_number_in_range_is_never_a_rating(value):
     with pytest.raises(Unread, match="overall"):
         parse(RATING, rating_json(overall=value))
 
 
-def test_a_rating_without_one_of_its_criteria_is_unread():
+def test_a_rating_without_one_of_its_criteria_is_read_without_it():
     criteria = dict.fromkeys(RatingCriteria.model_fields, 7)
     del criteria["image_use"]
-    with pytest.raises(Unread, match="criteria.image_use: Field required"):
-        parse(RATING, rating_json(criteria=criteria))
+    for some in (criteria, criteria | {"image_use": None}):
+        read = parse(RATING, rating_json(criteria=some))
+        assert (read.overall, read.criteria.depth, read.criteria.image_use) == (7, 7, None)
+    with pytest.raises(Unread, match="criteria.image_use: Value error, 11 is not between 0 and 10"):
+        parse(RATING, rating_json(criteria=criteria | {"image_use": 11}))
 
 
 def test_a_number_in_the_rationale_is_not_the_rating():
@@ -390,7 +394,7 @@ def test_a_winner_that_is_not_plainly_named_is_not_taken(text):
 def test_scores_in_words_need_both_and_each_once():
     read = parse(SCORES, "Rationale: close\nAnswer 1: 8\nAnswer 2: 6.5/10")
     assert (read.first, read.second, read.rationale) == (8, 6.5, "close")
-    for text in ("8 8", "Answer 1: 8", "Answer 1: 8\nAnswer 1: 7\nAnswer 2: 6"):
+    for text in ("8", "Answer 1: 8", "Answer 1: 8\nAnswer 1: 7\nAnswer 2: 6"):
         with pytest.raises(Unread, match="ChatScores"):
             parse(SCORES, text)
 
@@ -456,7 +460,7 @@ def test_turns_that_do_not_pair_off_are_unread_and_say_why(text, why):
 def test_json_after_a_preamble_is_read_and_json_that_does_not_fit_is_nothing_else():
     assert parse(RATING, f"Here is my rating:\n{rating_json(overall=4)}").overall == 4
     with pytest.raises(Unread, match="Rating: "):
-        parse(RATING, '{"overall": 4}\nScore: 4')
+        parse(RATING, '{"overall": "high"}\nScore: 4')
 
 
 FIRST = '{"rationale": "It names the side.", "winner": "first"}'
@@ -563,7 +567,12 @@ def test_words_without_a_digit_are_never_a_number(prompt, text):
 
 
 @settings(max_examples=1_000, **MADE)
-@given(st.none() | st.text(max_size=4) | st.booleans() | st.lists(st.integers(), max_size=2))
+@given(
+    st.none()
+    | st.text(max_size=4).filter(lambda text: not re.search("[0-9]", text))
+    | st.booleans()
+    | st.lists(st.integers(), max_size=2)
+)
 def test_what_json_holds_for_a_number_and_is_none_is_never_one(value):
     with pytest.raises(Unread):
         parse(RATING, rating_json(overall=value))

@@ -1,8 +1,9 @@
 """Candidates from figures: drafts to be labelled, and conversations after demonstrations.
 
 BioMed-VITAL's first stage (paper section 3.1). ``candidates`` asks, ``grounding`` flags answers
-that go against their figure's text, ``pairing`` puts two prompts or arms side by side, blind. The
-package knows nothing of who accepted a demonstration, nor of any model beyond asking it.
+that go against their figure's text, ``hollow`` what is no answer, ``pairing`` puts two prompts or
+arms side by side, blind. The package knows nothing of who accepted a demonstration, nor of any
+model beyond asking it.
 """
 
 from vital_lib.generation.candidates import (
@@ -16,6 +17,7 @@ from vital_lib.generation.candidates import (
     generation_prompts,
 )
 from vital_lib.generation.grounding import FLAGS, grounding_flags
+from vital_lib.generation.hollow import HOLLOW, hollow_flags
 from vital_lib.generation.pairing import (
     arm_to_select,
     compare_arms,
@@ -27,6 +29,7 @@ __all__ = [
     "ARMS",
     "FEWER",
     "FLAGS",
+    "HOLLOW",
     "UNREAD_COLUMNS",
     "arm_to_select",
     "compare_arms",
@@ -36,6 +39,7 @@ __all__ = [
     "generate_candidates",
     "generation_prompts",
     "grounding_flags",
+    "hollow_flags",
     "paired_drafts",
     "ticks_of_pairs",
 ]

@@ -19,6 +19,7 @@ import pandas as pd
 
 from vital_lib.figures import MODALITIES, FigureImage, UnreadableImage, open_image
 from vital_lib.generation.grounding import grounding_flags
+from vital_lib.generation.hollow import hollow_flags
 from vital_lib.prompts import VERSIONS, Drafts, Prompt, draft_prompt, generation_prompt
 from vital_lib.tables import empty_frame
 from vital_lib.vlm import UNSENT, VLM, Control, Reply
@@ -61,7 +62,8 @@ def draft_candidates(
             `unread`), `on_reply` and `control`, as for ``VLM.ask``.
 
     Returns:
-        (rows of the table drafts, with `grounding_flags`; frame of `UNREAD_COLUMNS`).
+        (rows of the table drafts, with `hollow_flags` and `grounding_flags`; frame of
+        `UNREAD_COLUMNS`).
 
     Raises:
         ValueError: a figure stands in `figures` twice, or `policy` does not name $questions.
@@ -106,7 +108,8 @@ def generate_candidates(
         sending: as for `draft_candidates`.
 
     Returns:
-        (rows of the table candidates, with `grounding_flags`; frame of `UNREAD_COLUMNS`).
+        (rows of the table candidates, with flags as `draft_candidates`; frame of
+        `UNREAD_COLUMNS`).
 
     Raises:
         ValueError: an unknown arm, a pool that does not fit it, a figure that stands twice, or a
@@ -287,7 +290,7 @@ def _ask(
 def _frame(
     asked: _Read, table: str, arm: str, wanted: int, vlm: VLM, figures: pd.DataFrame
 ) -> pd.DataFrame:
-    """What was said as rows of `table`; what `grounding_flags` finds comes after other flags."""
+    """What was said as rows of `table`, with the flags of all that looks at it."""
     stage, empty = "draft" if table == "drafts" else "final", empty_frame(table)
     rows = [(*one, answer.reply_id, *said) for one, answer in asked for said in answer.said]
     if not rows:
@@ -298,7 +301,8 @@ def _frame(
     frame["instruction_id"] = frame["conversation_id"] + "-r" + frame["round"].astype(str)
     frame["candidate_id"] = frame["instruction_id"] + "-" + frame["letter"]
     few = frame.groupby("figure_id")["round"].transform("max") < wanted
-    frame["flags"] = few.map({True: [FEWER], False: []}) + grounding_flags(frame, figures)
+    flags = few.map({True: [FEWER], False: []}) + hollow_flags(frame)
+    frame["flags"] = flags + grounding_flags(frame, figures)
     return frame[list(empty)]
 
 

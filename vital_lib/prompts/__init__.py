@@ -3,8 +3,10 @@
 A ``Prompt`` is what one request says: messages of text and figure images, and the pydantic schema
 that the reply must fit (``schemas``). The policies are the text files in ``policies``, with
 BioMed-VITAL's generation and rating policy (paper sections 3.1 and 3.2) in words of our own.
-``parse`` (``reading``) reads what came back. This package knows nothing of models, networks or
-tables: ``vlm`` sends a prompt.
+``parse`` (``reading``) reads what came back, as a person would: ``_marks`` takes off thoughts,
+``_objects`` finds JSON, ``_fields`` fits it to a schema, ``_doubt`` weighs the words around it,
+``_words`` and ``_turns`` read a reply without JSON. This package knows nothing of models, networks
+or tables: ``vlm`` sends a prompt.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from vital_lib.prompts.reading import Unread, parse
+from vital_lib.prompts._doubt import refuses_somewhere
+from vital_lib.prompts._fields import is_echo
+from vital_lib.prompts._marks import Unread
+from vital_lib.prompts.reading import parse
 from vital_lib.prompts.schemas import (
     ChatScores,
     Conversation,
@@ -55,8 +60,10 @@ __all__ = [
     "draft_prompt",
     "figure_text",
     "generation_prompt",
+    "is_echo",
     "parse",
     "rating_prompt",
+    "refuses_somewhere",
     "verdict_prompt",
 ]
 

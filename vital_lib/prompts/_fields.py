@@ -1,0 +1,267 @@
+"""From JSON as models write it to what a schema wants: its fields under the names models give them.
+
+Nothing is made up: what is missing is None where the schema, or a reading in words, has None for
+it. What cannot be read as the field's kind is handed on as it is, and refused by the schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from vital_lib.prompts._marks import answers_in, without_thoughts
+from vital_lib.prompts._objects import key_name
+from vital_lib.prompts._words import (
+    CRITERIA,
+    FINAL,
+    LOOSE,
+    PLAIN,
+    RATIONALE_NAMES,
+    SCORE_NAMES,
+    WINNER_NAMES,
+    number_in,
+    winner_in,
+)
+from vital_lib.prompts.schemas import (
+    ChatScores,
+    Conversation,
+    Drafts,
+    Rating,
+    Verdict,
+    WordedRating,
+)
+
+Fields = dict[str, Any]
+
+_ROUNDS = ("rounds", "conversation", "conversations", "turns", "messages", "dialogue", "questions")
+_QUESTIONS = ("questions", "drafts", "items", "rounds")
+_ASKED = ("instruction", "question", "user", "human", "prompt", "q")
+_SAID = ("response", "answer", "assistant", "gpt", "ai", "reply", "a")
+_TYPE = ("question type", "type", "kind", "category")
+_BOTH = ("responses", "answers")
+_LETTERS = {"a": ("a", "1", "first"), "b": ("b", "2", "second")}
+_WHO, _WORDS = ("from", "role", "speaker"), ("value", "content", "text")
+_NAMES: dict[type[BaseModel], tuple[str, ...]] = {
+    Rating: (*FINAL, *PLAIN),
+    ChatScores: (*sum(SCORE_NAMES.values(), ()), "scores"),
+    Verdict: (*WINNER_NAMES, *LOOSE),
+    Conversation: (*_ROUNDS, *_ASKED),
+    Drafts: (*_QUESTIONS, *_ASKED),
+}
+_CRITERION_NAMES = {"criteria", *CRITERIA.values()}  # a number there is no overall rating
+_ECHO = re.compile(
+    r"[\"'<\[{(]*(?:(?:string|str)(?: \| null)?|\.{3}|…|response[_ ]?[ab12]?|instruction|"
+    r"question[_ ]type|(?:the )?(?:first|second) (?:response|answer)|"
+    r"(?:insert )?(?:your|the) (?:answer|question|response|instruction|text)(?: (?:here|text))?)"
+    r"[\"'>\]})]*\.?",
+    re.I,
+)
+
+
+def speaks_of(schema: type[BaseModel], value: Any) -> Fields | None:
+    """The object in `value` that names what the schema asks for, if there is one.
+
+    Args:
+        value: a JSON object or a list of objects, as `_objects` reads them; it may stand inside
+            another object, under one name or a list of one.
+    """
+    names = _NAMES[schema]
+    for _ in range(3):
+        if isinstance(value, list):
+            if schema in (Conversation, Drafts) and value and _lists_rounds(value):
+                return {names[0]: value}
+            value = value[0] if len(value) == 1 else None
+        if not isinstance(value, dict):
+            return None
+        named = [value[name] for name in names if name in value]
+        if named and not _holds(schema, named[0]):
+            return value
+        inner = [
+            one
+            for name, one in value.items()
+            if isinstance(one, dict | list) and name not in _CRITERION_NAMES
+        ]
+        value = inner[0] if len(inner) == 1 else None
+    return None
+
+
+def fitted(schema: type[BaseModel], fields: Fields) -> BaseModel:
+    """The fields as the schema; a rating whose criteria are not all there is a `WordedRating`.
+
+    Raises:
+        ValidationError: they do not fit.
+        Unread: a text in them breaks off inside a thought.
+    """
+    made = _MAKERS[schema](fields)
+    if schema is Rating and None in made["criteria"].values():
+        return WordedRating.model_validate(made)
+    return schema.model_validate(made)
+
+
+def is_round(fields: Fields) -> bool:
+    """Whether an object is a single round, not a list of them under a name."""
+    return not _has(fields, (*_ROUNDS, *_QUESTIONS))
+
+
+def joined(rounds: Iterable[Fields]) -> Fields:
+    """Rounds that stand one by one, as a list of them; one that is written twice counts once."""
+    kept: list[Fields] = []
+    for one in rounds:
+        if one not in kept[-1:]:
+            kept.append(one)
+    return {"rounds": kept}
+
+
+def is_echo(text: str) -> bool:
+    """Whether a text is what a schema or a template has in its place: "string", "...", "answer"."""
+    return bool(_ECHO.fullmatch(text.strip()))
+
+
+def _holds(schema: type[BaseModel], value: Any) -> bool:
+    """Whether the schema's whole object stands under one of its own names."""
+    return isinstance(value, dict) and len(schema.model_fields.keys() & value.keys()) > 1
+
+
+def _lists_rounds(value: list[Any]) -> bool:
+    return all(isinstance(one, dict) and ({*_ASKED, *_WHO} & one.keys()) for one in value)
+
+
+def _first(fields: Fields, names: tuple[str, ...], default: Any = None) -> Any:
+    """What stands under the first of these names that is there and not null."""
+    return next((fields[n] for n in names if fields.get(n) is not None), default)
+
+
+def _rationale(fields: Fields) -> str:
+    value = _first(fields, RATIONALE_NAMES, "")
+    if isinstance(value, list):
+        value = "\n".join(map(str, value))
+    return value if isinstance(value, str) else str(value)
+
+
+def _rating(fields: Fields) -> Fields:
+    given = _first(fields, ("criteria", "criterion ratings", "ratings", "scores"), fields)
+    if isinstance(given, list):
+        rows = [one for one in given if isinstance(one, dict)]
+        given = {_first(one, ("criterion", "name"), ""): number_in(one) for one in rows}
+    named = {key_name(str(n)): one for n, one in given.items()} if isinstance(given, dict) else {}
+    criteria = {field: _number_or_none(named.get(name)) for field, name in CRITERIA.items()}
+    overall = number_in(_only(fields, FINAL) if _has(fields, FINAL) else _only(fields, PLAIN))
+    return {"rationale": _rationale(fields), "criteria": criteria, "overall": overall}
+
+
+def _has(fields: Fields, names: tuple[str, ...]) -> bool:
+    return any(name in fields for name in names)
+
+
+def _only(fields: Fields, names: tuple[str, ...]) -> Any:
+    """What stands under these names; all of it where it differs, which is no number then."""
+    given = [fields[name] for name in names if name in fields]
+    read = [number_in(one) for one in given]
+    return given[0] if given and all(one == read[0] for one in read) else given or None
+
+
+def _number_or_none(value: Any) -> float | None:
+    number = number_in(value)
+    return float(number) if type(number) in (int, float) else None
+
+
+def _scores(fields: Fields) -> Fields:
+    given = fields.get("scores", fields)
+    if isinstance(given, list):
+        given = dict(zip(SCORE_NAMES, given, strict=True)) if len(given) == 2 else {}
+    given = {**fields, **given} if isinstance(given, dict) else fields
+    found = {place: number_in(_only(given, names)) for place, names in SCORE_NAMES.items()}
+    return {"rationale": _rationale(fields), **found}
+
+
+def _verdict(fields: Fields) -> Fields:
+    names = WINNER_NAMES if _has(fields, WINNER_NAMES) else LOOSE
+    named = [winner_in(fields[name]) for name in names if name in fields]
+    winner = named[0] if all(one == named[0] for one in named) else named
+    return {"rationale": _rationale(fields), "winner": winner}
+
+
+def _conversation(fields: Fields) -> Fields:
+    given = _rounds(fields, _ROUNDS)
+    if not isinstance(given, list):
+        return {"rounds": given}
+    if given and all(isinstance(one, dict) and _has(one, _WHO) for one in given):
+        given = _paired(given)
+    return {"rounds": [_round(one) if isinstance(one, dict) else one for one in given]}
+
+
+def _rounds(fields: Fields, names: tuple[str, ...]) -> Any:
+    """The list of rounds; or the one round that the object itself is."""
+    given = _first(fields, names)
+    return [fields] if given is None and _has(fields, _ASKED) else given
+
+
+def _round(fields: Fields) -> Fields:
+    return {
+        "instruction": _said(_first(fields, _ASKED)),
+        "response": _said(_first(fields, _SAID)),
+        "question_type": _type(fields),
+    }
+
+
+def _paired(messages: list[Fields]) -> list[Any]:
+    """Messages by speaker as rounds; what does not pair off is left as it is, and refused."""
+    said = [
+        (_first(one, _WHO) in ("user", "human"), _first(one, _WORDS))
+        for one in messages
+        if _first(one, _WHO) != "system"
+    ]
+    if len(said) % 2 or any(asks != (place % 2 == 0) for place, (asks, _) in enumerate(said)):
+        return messages
+    texts = iter(text for _, text in said)
+    return [
+        {"instruction": asked, "response": told} for asked, told in zip(texts, texts, strict=True)
+    ]
+
+
+def _drafts(fields: Fields) -> Fields:
+    given = _rounds(fields, _QUESTIONS)
+    if not isinstance(given, list):
+        return {"questions": given}
+    return {"questions": [_question(one) if isinstance(one, dict) else one for one in given]}
+
+
+def _question(fields: Fields) -> Fields:
+    both = _first(fields, _BOTH)
+    made = {"instruction": _said(_first(fields, _ASKED)), "question_type": _type(fields)}
+    for place, (letter, signs) in enumerate(_LETTERS.items()):
+        names = [f"{noun} {sign}" for noun in ("response", "answer") for sign in signs[:2]]
+        names += [f"{signs[2]} response", f"{signs[2]} answer", letter]
+        listed = both[place] if isinstance(both, list) and len(both) == 2 else None
+        value = _first(fields, tuple(names), listed)
+        value = _first(value, (*_SAID, *_WORDS)) if isinstance(value, dict) else value
+        made[f"response_{letter}"] = _said(value)
+    return made
+
+
+def _type(fields: Fields) -> Any:
+    value = _first(fields, _TYPE)
+    return None if isinstance(value, str) and (not value.strip() or is_echo(value)) else value
+
+
+def _said(value: Any) -> Any:
+    """A text, or a number as one, without thoughts and without marks round the whole of it."""
+    if type(value) in (int, float):
+        return str(value)
+    if not isinstance(value, str):
+        return value
+    text = without_thoughts(value.strip())
+    answers, outside = answers_in(text)
+    return answers[0] if len(answers) == 1 and not outside else text
+
+
+_MAKERS: dict[type[BaseModel], Callable[[Fields], Fields]] = {
+    Rating: _rating,
+    ChatScores: _scores,
+    Verdict: _verdict,
+    Conversation: _conversation,
+    Drafts: _drafts,
+}

@@ -1,0 +1,162 @@
+"""JSON in a reply as models write it: found among words, and read where only its spelling is off.
+
+Every token that is written is kept and respelled, and none is added: what breaks off stays unread.
+This module knows nothing of schemas. Its functions take time in proportion to the text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from vital_lib.prompts._marks import Unread
+
+_TRIES = 4  # texts that begin like JSON and are none, before the rest is taken for words
+
+_LIKE = r"(?:\{\s*(?:[\"'“}]|\w{1,40}\s*:)|\[\s*\{)"
+_FIRST = re.compile(
+    r"(?:^[ \t]*+(?:(?:`{3,}+|~{3,}+|'{3}|\"{3})[\w+-]{0,20}+|[`'\"]|[-*+•][ \t]|"
+    rf"[0-9]{{1,2}}[.)][ \t])?|(?<=[:`~>]))[ \t]*+(?={_LIKE})",
+    re.M,
+)
+_NEXT = re.compile(rf"(?={_LIKE})")
+# A quote closes a string where a comma, a colon or a bracket follows.
+_ENDS = r"(?=\s*+(?:[,:}\]]|$))"
+_TOKEN = re.compile(
+    rf"\s*+(?:(?P<skip>//[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/)|(?P<sign>[{{}}\[\]:,])|"
+    rf'"(?P<double>(?:[^"\\]++|\\.|"(?!\s*+(?:[,:}}\]]|$)))*+)"{_ENDS}|'
+    rf"'(?P<single>(?:[^'\\]++|\\.|'(?!\s*+(?:[,:}}\]]|$)))*+)'{_ENDS}|"
+    rf"“(?P<curly>[^”]*+)”|(?P<bare>[^\s{{}}\[\]:,\"'“]++))",
+    re.S,
+)
+_ESCAPE = re.compile(r"\\(?:([\"\\/bfnrt]|u[0-9a-fA-F]{4})|(.))|\"", re.S)
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,9})(?:\.[0-9]{1,17})?")
+_LITERALS = {"true": "true", "false": "false", "null": "null", "none": "null"}
+
+
+class Found(NamedTuple):
+    """A JSON value, or None where a text that begins like one is none; and where it stands."""
+
+    start: int
+    end: int
+    value: Any
+
+
+class Twice(Unread):
+    """A key stands twice in one object, with two values."""
+
+
+@lru_cache(maxsize=1024)
+def key_name(key: str) -> str:
+    """A key as names are compared: "answer1", "Answer-1" and "answer_1" are one."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[a-z])(?=[0-9])", " ", key)
+    return " ".join(re.sub(r"[\W_]+", " ", words).lower().split())
+
+
+def whole_object(body: str) -> Any:
+    """The JSON object that `body` is, its keys by `key_name`; None where it is more, or none.
+
+    Raises:
+        Twice: see there.
+    """
+    try:
+        return _loads(body) if body[:1] == "{" else None
+    except Twice:
+        raise
+    except ValueError:
+        return None
+
+
+def objects_in(body: str) -> Iterator[Found]:
+    """The JSON objects and lists of objects in `body`, in order, their keys by `key_name`.
+
+    The first begins a line, or follows a colon or a quoting mark.
+
+    Raises:
+        Twice: see there.
+    """
+    place, begins, failed = 0, _FIRST, 0
+    while failed < _TRIES and (begun := begins.search(body, place)):
+        found = _read_at(body, begun.end())
+        failed += found.value is None
+        place = max(found.end, found.start + 1)
+        begins = begins if found.value is None else _NEXT
+        yield found
+
+
+def _read_at(body: str, start: int) -> Found:
+    try:
+        value, end = _DECODER.raw_decode(body, start)
+        return Found(start, end, value)
+    except Twice:
+        raise
+    except (ValueError, RecursionError):
+        spelled, end = _respelled(body, start)
+    try:
+        return Found(start, end, _loads(spelled))
+    except Twice:
+        raise
+    except ValueError:
+        return Found(start, end, None)
+
+
+def _respelled(body: str, start: int) -> tuple[str, int]:
+    """From `start` to where its bracket closes, as strict JSON; nothing where it does not close."""
+    tokens: list[str] = []
+    depth, place = 0, start
+    while found := _TOKEN.match(body, place):
+        place, kind = found.end(), found.lastgroup
+        if kind == "skip":
+            continue
+        token = found[kind]
+        if token in ("}", "]") and kind == "sign":
+            depth -= 1
+            if tokens and tokens[-1] == ",":
+                tokens.pop()
+        depth += kind == "sign" and token in ("{", "[")
+        tokens.append(token if kind == "sign" else _literal(token, kind))
+        if depth <= 0:
+            return "".join(tokens), place
+    return "", place
+
+
+def _literal(token: str, kind: str) -> str:
+    if kind == "bare":
+        word = _LITERALS.get(token.lower())
+        return word or (token if _NUMBER.fullmatch(token) else json.dumps(token))
+    return f'"{_ESCAPE.sub(_escape, token)}"'
+
+
+def _escape(found: re.Match[str]) -> str:
+    if found[1]:
+        return found[0]
+    if found[2] is None:
+        return '\\"'
+    return found[2] if found[2] in "'\n" else "\\\\" + found[2]
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in pairs:
+        name = key_name(key)
+        if name in kept and kept[name] != value:
+            raise Twice(f"{key!r} is given as {_short(kept[name])} and as {_short(value)}")
+        kept[name] = value
+    return kept
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:60]
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, strict=False)
+
+
+def _loads(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

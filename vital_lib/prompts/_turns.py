@@ -1,0 +1,258 @@
+"""Rounds of a conversation in words: lines that begin with who speaks, and what they run on to.
+
+An answer ends where the next question begins, whatever words stand before a colon in it; what only
+parts the rounds ("---", "=== Round 2 ===") is no part of a text. This module knows nothing of JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from vital_lib.prompts._marks import Unread
+
+_SIGN = r"[#*_=+•·─━—–-]"
+_RULE = re.compile(
+    rf"\s*(?:{_SIGN}\s*){{2,}}|(?:{_SIGN}|\s)*(?:round|turn)\s*[0-9]+[\s:.]*(?:{_SIGN}|\s)*", re.I
+)
+_FENCE = re.compile(r"\s*(`{3,}|~{3,})")
+_NAMED_FENCE = re.compile(r"^[ \t]*(?P<fence>`{3,}|~{3,})[\w+-]*[ \t]*$", re.M)
+_ASKS, _SAYS = "question|user|human|instruction", "answer|assistant|gpt|response|ai|bot|reply"
+_TAG = re.compile(
+    r"<(?P<shut>/?)(?P<name>(?:question_?type|question|instruction|user|assistant|"
+    r"(?:answer|response)(?:_?[ab12])?))>",
+    re.I,
+)
+
+
+def _line_of(asks: str, says: str) -> re.Pattern[str]:
+    """A line that begins a turn: "**Question 1:** What?", "### Answer"."""
+    # Bounded, since a reply may be a long row of one sign.
+    before = (
+        r"(?P<before>[\s#*_-]{0,20}+(?:[0-9]{1,2}[.)]\s{0,9}+)?"
+        r"(?:(?:round|turn)\s?[0-9]{1,3}\s?[-:.–—,]?\s?)?[*_]{0,6}+)"
+    )
+    names = rf"(?:(?P<asks>{asks})|(?P<says>{says})|(?P<type>question[ _]type|type|kind))"
+    index = r"[ _]?(?:#?[0-9]{1,2}|\([0-9ab]{1,2}\)|[ab]\b)"
+    return re.compile(
+        rf"{before}{names}(?P<index>{index})?(?:[ ]?\((?P<kind>[a-z][^()\n]{{1,40}})\))?"
+        rf"[*_ ]{{0,6}}(?:(?P<colon>:)[*_]{{0,6}}\s*(?P<said>.*)|(?P<end>[*_#]{{0,6}}\s{{0,9}}))",
+        re.I,
+    )
+
+
+def _inline_of(says: str) -> re.Pattern[str]:
+    """Where, after a sentence's end, an answer begins on the question's line."""
+    end = r"[ _]?(?:[0-9]{1,2}|\([0-9]{1,2}\)|[ab]\b)?[*_ ]{0,6}:[*_]{0,6}"
+    return re.compile(rf"(?<=[.?!:*])\s+[*_]{{0,6}}(?:{says}){end}\s+", re.I)
+
+
+_SPELLINGS = tuple(
+    (_line_of(asks, says), _inline_of(says)) for asks, says in ((_ASKS, _SAYS), "qa")
+)
+
+
+@dataclass
+class _Round:
+    """One round while it is read: the lines of its question and of its answers."""
+
+    asked: list[str]
+    kind: str | None = None
+    answers: list[list[str]] = field(default_factory=list)
+    indexed: bool = False
+
+    @property
+    def last(self) -> list[str]:
+        return self.answers[-1] if self.answers else self.asked
+
+
+def rounds_in(body: str, answers: int) -> list[dict[str, Any]]:
+    """The rounds of a reply in words.
+
+    Args:
+        answers: how many each question has.
+
+    Returns:
+        instruction, question_type (or None) and answers (a list) of each round.
+
+    Raises:
+        Unread: none is found, one has more answers or fewer, or the reply breaks off in a fence.
+    """
+    lines = _unfenced(_TAG.sub(_tag_line, body)).splitlines()
+    found = next(((p, i) for line in lines for p, i in _SPELLINGS if _speaks(p, line)), None)
+    if found is None:
+        raise Unread("no line 'Question:' or 'User:' was found")
+    rounds = _Reader(*found, answers).read(lines)
+    for place, round in enumerate(rounds, start=1):
+        if len(round.answers) != answers:
+            raise Unread(f"round {place} has {len(round.answers)} answers, wanted {answers}")
+    if len(rounds) > 1 and any(_ends_in_rule(round.last) for round in rounds[:-1]):
+        _cut_at_rule(rounds[-1].last)
+    return [
+        {
+            "instruction": _text(round.asked),
+            "question_type": round.kind,
+            "answers": [_text(lines) for lines in round.answers],
+        }
+        for round in rounds
+    ]
+
+
+def begins_a_turn(body: str) -> bool:
+    """Whether some line begins a question or an answer."""
+    return any(_speaks(pattern, line) for line in body.splitlines() for pattern, _ in _SPELLINGS)
+
+
+class _Reader:
+    """Takes lines one by one: only the names count under which the first round asks and says."""
+
+    def __init__(self, line_of: re.Pattern[str], inline: re.Pattern[str], answers: int) -> None:
+        self._line_of, self._inline, self._wanted = line_of, inline, answers
+        self._rounds: list[_Round] = []
+        self._names: dict[str, str] = {}  # asks, says: the name that is used for it
+        self._indexed = False
+        self._kind: str | None = None  # of the next question
+        self._kinds_first = False
+
+    def read(self, lines: list[str]) -> list[_Round]:
+        fence = ""
+        for place, line in enumerate(lines):
+            found = None if fence else _begins(self._line_of, line)
+            taken = found and self._take(found, lines, place)
+            if not taken and self._rounds:
+                self._rounds[-1].last.append(line)
+            fence = _fence_after(fence, found["said"] or "" if taken else line)
+        if fence:
+            raise Unread("a code fence is not closed: the reply breaks off")
+        return self._rounds
+
+    def _take(self, found: re.Match[str], lines: list[str], place: int) -> bool:
+        """Whether the line begins a turn, which is begun then, or gives a type."""
+        if found["asks"]:
+            return self._ask(found, lines, place)
+        return self._say(found) if found["says"] else self._name_type(found, lines, place)
+
+    def _ask(self, found: re.Match[str], lines: list[str], place: int) -> bool:
+        name = found["asks"].lower()
+        if name != self._names.setdefault("asks", name) and not self._is_answered(lines, place):
+            return False
+        first, *others = self._inline.split(found["said"] or "")
+        kind = found["kind"] or self._kind
+        self._rounds.append(_Round([first], kind.strip() if kind else None, [[o] for o in others]))
+        self._kind = None
+        return True
+
+    def _say(self, found: re.Match[str]) -> bool:
+        if not self._rounds:
+            raise Unread("an answer stands before the first question")
+        name, indexed = found["says"].lower(), found["index"] is not None
+        if "says" not in self._names:
+            self._names["says"], self._indexed = name, indexed
+        own = name == self._names["says"] or len(self._rounds[-1].answers) < self._wanted
+        if not own or (self._wanted > 1 and indexed != self._indexed):
+            return False
+        self._rounds[-1].answers.append([found["said"] or ""])
+        return True
+
+    def _name_type(self, found: re.Match[str], lines: list[str], place: int) -> bool:
+        said = (found["said"] or "").strip()
+        if not self._rounds:
+            self._kind, self._kinds_first = said or None, True
+            return True
+        now = self._rounds[-1]
+        if not now.answers:
+            now.kind = said or now.kind
+            return True
+        if self._kinds_first and self._asks_next(lines, place):
+            self._kind = said or None
+            return True
+        if "question" in found["type"].lower() and not self._kinds_first:
+            now.kind = now.kind or said or None
+            return True
+        return False
+
+    def _asks_next(self, lines: list[str], place: int) -> bool:
+        """Whether the next line with words on it begins a question."""
+        for line in map(lines.__getitem__, range(place + 1, len(lines))):
+            if line.strip() and not _is_rule(line):
+                return bool((found := _begins(self._line_of, line)) and found["asks"])
+        return False
+
+    def _is_answered(self, lines: list[str], place: int) -> bool:
+        """Whether the next line that begins a turn begins an answer."""
+        for line in map(lines.__getitem__, range(place + 1, len(lines))):
+            if found := _speaks(self._line_of, line):
+                return bool(found["says"])
+        return False
+
+
+def _begins(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
+    """The line as one that begins a turn: with a colon, or as a heading of its own."""
+    found = pattern.fullmatch(line)
+    headed = found and ("#" in found["before"] or "**" in found["before"])
+    return found if found and (found["colon"] or headed) else None
+
+
+def _speaks(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
+    """The line as one that begins a question or an answer."""
+    found = _begins(pattern, line)
+    return found if found and not found["type"] else None
+
+
+def _tag_line(found: re.Match[str]) -> str:
+    return "\n" if found["shut"] else f"\n{found['name'].replace('_', ' ')}: "
+
+
+def _fence_after(fence: str, line: str) -> str:
+    """The fence that is open after a line, or nothing."""
+    mark = _FENCE.match(line)
+    if fence:
+        closes = (mark and mark[1].startswith(fence)) or line.rstrip().endswith(fence)
+        return "" if closes else fence
+    opened = mark[1] if mark else ""
+    if not opened and line.count("```") % 2:
+        return "```"
+    return "" if opened and line.count(opened) % 2 == 0 else opened
+
+
+def _unfenced(body: str) -> str:
+    """The inside of a fence that stands round all turns; else the text itself."""
+    opened = _NAMED_FENCE.search(body)
+    if not opened or begins_a_turn(body[: opened.start()]):
+        return body
+    close = re.compile(rf"^[ \t]*{opened['fence']}[ \t]*$", re.M)
+    closed = list(close.finditer(body, opened.end()))
+    if not closed or begins_a_turn(body[closed[-1].end() :]):
+        return body
+    return body[opened.end() : closed[-1].start()]
+
+
+def _is_rule(line: str) -> bool:
+    """Whether a line only parts rounds: "---", "### Round 2"."""
+    return bool(line.strip()) and len(line) < 100 and bool(_RULE.fullmatch(line))
+
+
+def _ends_in_rule(lines: list[str]) -> bool:
+    return _is_rule(next((line for line in reversed(lines) if line.strip()), ""))
+
+
+def _cut_at_rule(lines: list[str]) -> None:
+    """Drop what follows the last rule: in rounds that rules part, it is no answer's."""
+    fence, last = "", None
+    for place, line in enumerate(lines):
+        last = place if not fence and place and _is_rule(line) else last
+        fence = _fence_after(fence, line)
+    if last is not None:
+        del lines[last:]
+
+
+def _text(lines: list[str]) -> str:
+    """The lines as one text, without what parts rounds before and after it."""
+    start, end = 0, len(lines)
+    while end > 1 and (not lines[end - 1].strip() or _is_rule(lines[end - 1])):
+        end -= 1
+    if not lines[0].strip():
+        while start < end and (not lines[start].strip() or _is_rule(lines[start])):
+            start += 1
+    return "\n".join(lines[start:end]).strip()

@@ -1,0 +1,274 @@
+"""Ratings, scores and verdicts in the words of a model that keeps to no schema.
+
+Nothing is searched for in running text. A number or a winner counts where the reply declares it: on
+a line of its own that begins with its name ("Overall: 7.5"), on a first or last line that holds
+nothing else, or as all that the reply says. What is declared twice and differently is not read,
+since nobody knows which was meant; except a verdict, where the last one counts: the prompt asks for
+the rationale first and the verdict after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from vital_lib.prompts._marks import Unread
+from vital_lib.prompts._objects import key_name
+from vital_lib.prompts.schemas import ChatScores, RatingCriteria, Verdict, WordedRating
+
+CRITERIA = {name: name.replace("_", " ") for name in RatingCriteria.model_fields}
+"""Each criterion's field, and its name in words."""
+
+FINAL = ("overall", "overall rating", "overall score", "final rating", "final score")
+PLAIN = ("rating", "score")
+"""Names of a rating; what is declared under the first ones goes before the second."""
+
+WINNER_NAMES = ("winner", "verdict", "final verdict", "better", "better answer", "choice")
+RATIONALE_NAMES = ("rationale", "explanation", "reasoning", "reason", "justification")
+
+LOOSE = ("answer", "final answer", "result", "decision", "judgment", "judgement", "conclusion")
+LOOSE += ("preferred", "preferred answer", "preference", "best", "best answer")
+"""Names that may stand before other things: under these only what is plainly the answer counts."""
+
+_LABELLED = re.compile(
+    r"(?:[-+•|]\s*)?(?:[0-9]{1,2}[.)]\s+)?(?P<name>[a-z][a-z0-9 _]{0,40}?)\s*(?:\([^()]{0,40}\))?"
+    r"\s*(?:[:=|]|\s[-–—]\s)\s*(?P<said>\S.*)",
+    re.I,
+)
+_TAG = re.compile(r"<(?P<shut>/?)(?P<name>[a-z][a-z_0-9]{1,19})>", re.I)
+
+# After the number nothing but its scale and a reason without another number: "8 - 9" is none.
+_VALUE = (
+    r"(?:\[\[)?(?P<number>-?[0-9]{1,3}(?:\.[0-9]{1,6})?)(?:\]\])?(?:\s*points?)?"
+    r"(?:\s*(?:/|out of|of)\s*10(?:\s*points?)?)?"
+)
+_NUMBER = re.compile(rf"{_VALUE}\s*(?:[-–—(;:.,]\D*)?", re.I)
+_ALONE = re.compile(rf"{_VALUE}\.?", re.I)
+_LINE_OF_ONE = re.compile(_VALUE, re.I)
+_ONE = r"(?:\[\[)?([0-9]{1,2}(?:\.[0-9]{1,6})?)(?:\]\])?(?:\s*(?:/|out of)\s*10)?"
+_LINE_OF_TWO = re.compile(
+    rf"(?:scores?\s*:?\s*)?[(\[]?{_ONE}(?:\s*[,;|&]\s*|\s+(?:and\s+)?){_ONE}[)\]]?\.?", re.I
+)
+_WORDS_ONLY = re.compile(r"\D*")
+_FENCE_LINE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*")
+
+_KINDS = ("answer", "assistant", "response", "model", "option", "candidate")
+_WINNERS = {
+    **{f"{kind} {sign}": "first" for kind in _KINDS for sign in ("1", "a", "one")},
+    **{f"{kind} {sign}": "second" for kind in _KINDS for sign in ("2", "b", "two")},
+    **{"first": "first", "a": "first", "1": "first"},
+    **{"second": "second", "b": "second", "2": "second"},
+    **dict.fromkeys(("tie", "tied", "draw", "equal", "c", "neither", "both"), "tie"),
+}
+_WHICH = "|".join(_WINNERS)
+_NOUN = "(?: (?:answer|response|assistant|model|one|option))?"
+_BETTER = (
+    rf"(?: (?:wins|(?:is|was)(?: the| clearly| slightly| much){{0,2}} "
+    rf"(?:better|best|winner){_NOUN})(?: than (?:the )?(?:other|{_WHICH}){_NOUN})?)?"
+)
+_REASON = r"(?:(?:\s*[-–—(;:.]|,? (?:because|since|as)\b)(?:(?!\b(?:but|however|wait)\b).)*)?"
+_NAMED = rf"(?:\[\[|[\"'])?(?:the |a |an )?(?P<word>{_WHICH})(?:\]\]|[\"'])?{_NOUN}{_BETTER}"
+_WINNER = re.compile(rf"{_NAMED}{_REASON}", re.I | re.S)
+_ALONE_WINNER = re.compile(rf"{_NAMED}[.!]?", re.I)
+_BRACKETED = re.compile(rf"\[\[(?P<word>{_WHICH})\]\]", re.I)
+_NEXT_ON_THE_LINE = re.compile(
+    r"[,;|][ \t]*(?:and )?(?=(?:answer|assistant|response|score) [12ab][ \t]*[:=])", re.I
+)
+
+
+def number_in(value: Any) -> Any:
+    """A number that is given as text ("8", "8/10", "8 out of 10") or under its name; else itself.
+
+    Neither true nor "high" is a number: they are returned as they are.
+    """
+    if isinstance(value, dict):
+        named = {key_name(name): one for name, one in value.items()}
+        value = next((named[name] for name in ("score", "rating", "value") if name in named), value)
+    if isinstance(value, str) and (found := _NUMBER.fullmatch(value.strip("*`# \n"))):
+        return float(found["number"])
+    return value
+
+
+def winner_in(value: Any) -> Any:
+    """first, second or tie, where a value names one: "First", "Answer 1", "[[B]]"; else itself."""
+    text = str(value) if type(value) is int else value
+    if isinstance(text, str) and (
+        found := _WINNER.fullmatch(" ".join(text.replace("_", " ").strip("*`#. \n").split()))
+    ):
+        return _WINNERS[found["word"].lower()]
+    return value
+
+
+def rating(body: str) -> WordedRating:
+    """A rating in words; criteria that are not declared, or not as one number, are None.
+
+    Raises:
+        Unread: none is declared, or two that differ.
+    """
+    declared, rationale = _numbers(body)
+    overall = next(
+        (found for names in (FINAL, PLAIN, LOOSE) if (found := _only(declared, names)) is not None),
+        None,
+    )
+    if overall is None:
+        overall = _number(body.strip("*`# "), _ALONE)
+    on_line = {float(found["number"]) for found in _edges(body, _LINE_OF_ONE)}
+    overall = _agreed([*on_line, *([] if overall is None else [overall])], "overall")
+    if overall is None:
+        raise Unread("overall: no line 'Overall: <number>' was found")
+    criteria = {field: declared.get(name, {None}) for field, name in CRITERIA.items()}
+    criteria = {name: found.pop() if len(found) == 1 else None for name, found in criteria.items()}
+    return WordedRating.model_validate(
+        {"rationale": rationale, "criteria": criteria, "overall": overall}
+    )
+
+
+def scores(body: str) -> ChatScores:
+    """Two scores in words: under their names, or as two numbers on the first line or the last.
+
+    Raises:
+        Unread: one is not declared, or two that differ.
+    """
+    declared, rationale = _numbers(_NEXT_ON_THE_LINE.sub("\n", body))
+    pairs = {(float(one[1]), float(one[2])) for one in _edges(body, _LINE_OF_TWO)}
+    found = {}
+    for at, (place, names) in enumerate(SCORE_NAMES.items()):
+        named = _only(declared, names)
+        found[place] = _agreed([*(pair[at] for pair in pairs), *_some(named)], place)
+    lacking = [f"'Answer {n}:'" for n, one in enumerate(found.values(), start=1) if one is None]
+    if lacking:
+        raise Unread(f"no line {' and none '.join(lacking)} with a number was found")
+    return ChatScores.model_validate({"rationale": rationale, **found})
+
+
+SCORE_NAMES = {
+    place: (
+        *(f"{kind} {sign}" for kind in ("answer", "assistant", "response") for sign in signs),
+        *(f"answer {sign} score" for sign in signs),
+        *(f"score {of}answer {sign}" for of in ("of ", "for ") for sign in signs),
+        *(f"score {signs[0]}", place, f"{place} answer", f"{place} score"),
+    )
+    for place, signs in (("first", "1a"), ("second", "2b"))
+}
+"""Names of either score, the answers' own among them."""
+
+
+def verdict(body: str) -> Verdict:
+    """The last verdict that is declared in words.
+
+    Raises:
+        Unread: none is, or the last one names no winner.
+    """
+    lines = list(_labelled(body))
+    said = [
+        _WINNER.fullmatch(said)
+        for name, said, _ in lines
+        if name in WINNER_NAMES or (name in LOOSE and _WINNER.fullmatch(said))
+    ]
+    words = [found and found["word"] for found in said]
+    words = words if any(words) else []
+    words = words or [found["word"] for found in _BRACKETED.finditer(body)]
+    if not words and (alone := _ALONE_WINNER.fullmatch(" ".join(body.strip("*`#. \n").split()))):
+        words = [alone["word"]] if len(alone["word"]) > 1 else []
+    if not words or words[-1] is None:
+        raise Unread("winner: no line 'Winner: first, second or tie' was found")
+    rest = [
+        said if name in RATIONALE_NAMES else line
+        for name, said, line in lines
+        if name not in WINNER_NAMES
+    ]
+    return Verdict(rationale="\n".join(rest).strip(), winner=_WINNERS[words[-1].lower()])
+
+
+def tags_as_lines(body: str, names: frozenset[str]) -> str:
+    """`body` with each "<winner>first</winner>" as a line "winner: first", for these names."""
+
+    def line(found: re.Match[str]) -> str:
+        name = key_name(found["name"])
+        if name not in names:
+            return found[0]
+        return "\n" if found["shut"] else f"\n{name}: "
+
+    return _TAG.sub(line, body)
+
+
+TAGS = frozenset(
+    (
+        *FINAL,
+        *PLAIN,
+        *WINNER_NAMES,
+        *RATIONALE_NAMES,
+        *CRITERIA.values(),
+        *sum(SCORE_NAMES.values(), ()),
+    )
+)
+"""The names that may stand as tags round what is declared."""
+
+
+def _labelled(body: str) -> Iterator[tuple[str, str, str]]:
+    """(name, what it says, the line) of each line; the name is empty where there is none."""
+    for line in body.splitlines():
+        plain = " ".join(re.sub(r"[*`#]", "", line).split())
+        found = _LABELLED.fullmatch(plain.rstrip(" |"))
+        name = key_name(found["name"]) if found else ""
+        yield name, found["said"] if found else "", line
+
+
+def _number(said: str, form: re.Pattern[str] = _NUMBER) -> float | None:
+    found = form.fullmatch(said)
+    return float(found["number"]) if found else None
+
+
+def _numbers(body: str) -> tuple[dict[str, set[float | None]], str]:
+    """The numbers declared under each name, None for one that cannot be read; and the other words.
+
+    A name that is followed by words alone declares no number.
+    """
+    declared: dict[str, set[float | None]] = {}
+    others = []
+    for name, said, line in _labelled(body):
+        if name in RATIONALE_NAMES:
+            others.append(said)
+        elif any(form.fullmatch(_bare(line)) for form in (_LINE_OF_ONE, _LINE_OF_TWO)):
+            continue  # a number alone, which `_edges` reads
+        elif not name or _WORDS_ONLY.fullmatch(said) or (name in LOOSE and _number(said) is None):
+            others.append(line)
+        else:
+            declared.setdefault(name, set()).add(_number(said))
+            others += [line] if _number(said) is None else []
+    return declared, "\n".join(others).strip()
+
+
+def _only(declared: dict[str, set[float | None]], names: tuple[str, ...]) -> float | None:
+    """The one number declared under `names`; None where there is none.
+
+    Raises:
+        Unread: several that differ, or one that cannot be read.
+    """
+    found = set().union(*(declared.get(name, ()) for name in names))
+    if None in found:
+        raise Unread(f"what is declared as {' or '.join(names)} cannot be read as one number")
+    return _agreed(found, " or ".join(names))
+
+
+def _agreed(found: Any, what: str) -> float | None:
+    several = sorted(set(found))
+    if len(several) > 1:
+        raise Unread(f"{what} is declared as {' and as '.join(f'{one:g}' for one in several)}")
+    return several[0] if several else None
+
+
+def _edges(body: str, form: re.Pattern[str]) -> list[re.Match[str]]:
+    """The first line and the last, blank ones and fences aside, where they are of that form."""
+    lines = [line for line in body.splitlines() if line.strip() and not _FENCE_LINE.fullmatch(line)]
+    edges = (lines[:1], lines[-1:])
+    return [found for line in sum(edges, []) if (found := form.fullmatch(_bare(line)))]
+
+
+def _bare(line: str) -> str:
+    return " ".join(line.strip("*`#$ \t").split())
+
+
+def _some(value: float | None) -> list[float]:
+    return [] if value is None else [value]
