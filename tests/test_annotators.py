@@ -34,8 +34,8 @@ ALL = Votes(6, simulated=6)
         ),
         (
             Votes(6, 2, 1),
-            "clinicians, some simulated",
-            "6 votes of clinicians, some simulated, 2 of 6 votes simulated, 1 of 6 judged without "
+            "clinicians (some simulated)",
+            "6 votes of clinicians (some simulated), 2 of 6 votes simulated, 1 of 6 judged without "
             "truth",
         ),
     ],

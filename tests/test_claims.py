@@ -75,7 +75,7 @@ def test_the_annotators_behind_a_claim_are_named_by_what_the_metrics_say_of_them
     people = _measured(Votes(8))
     assert {f"{AGREES}clinicians on held-out pairs", f"{ACCEPTS}clinicians"} <= people
     some = _measured(Votes(8, simulated=2))
-    assert f"{ACCEPTS}clinicians, some simulated (2 of 8 votes simulated)" in some
+    assert f"{ACCEPTS}clinicians (some simulated) (2 of 8 votes simulated)" in some
 
 
 def test_a_claim_on_votes_of_which_nothing_is_recorded_names_no_clinicians():

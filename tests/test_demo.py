@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from vital_lib.labels import LabelLog, Queue
+from vital_lib.report import metrics_frame, simulated_parts, write_report
 from vital_lib.tables import TABLES, Workspace
 
 pytestmark = pytest.mark.slow
@@ -174,6 +176,59 @@ def test_real_questions_go_through_the_same_evaluation(demo, realdata, tmp_path)
     own = origins[origins.index.str.startswith("evaluation.")]
     assert own["measured_on"].str.contains("benchmark realdata/vqa_rad").all()
     assert not own["stale"].any() and not own.index.str.contains("clinicians").any()
+
+
+def _said(run: Path) -> str:
+    """All that the executed notebooks of a run show, as one text, their plots left out."""
+    books = [nbformat.read(path, as_version=4) for path in (run / "executed").glob("*.ipynb")]
+    shown = [
+        output.get("text", "") or "".join(output.get("data", {}).get(kind, "") for kind in TEXTS)
+        for book in books
+        for cell in book.cells
+        for output in cell.get("outputs", [])
+    ]
+    return "\n".join(shown)
+
+
+TEXTS = ("text/plain", "text/html")
+CLAIMED = ("accepted_share", "agreement", "alpha", "win_rate")
+
+
+@pytest.mark.realdata
+def test_a_walk_with_people_who_have_not_voted_claims_nothing_of_them(realdata, tmp_path):
+    """It goes as far as there is something to do, and says what to do then."""
+    run = tmp_path / "people"
+    settings = [f"figures={realdata / 'figures'}", "annotators=people"]
+    done = _walk(run, "--last", "07", *(word for one in settings for word in ("--set", one)))
+    assert "06_train_selector" in done.stderr
+    assert "no votes yet: label some in 03_label_preferences" in done.stderr
+    workspace = Workspace(run)
+    measured = [name for name in workspace.metrics if any(word in name for word in CLAIMED)]
+    assert not measured
+    assert not any(workspace.metrics[name] for name in workspace.metrics if ".votes" in name)
+    assert LabelLog(workspace.label_url).history().empty
+    assert set(workspace.read("candidates")["arm"]) == {"none"}
+    said = _said(run)
+    assert "no votes yet" in said
+    assert not re.search(r"(?:of|by|with|from) (?:simulated )?clinicians", said)
+    page = write_report(workspace).read_text()
+    assert "clinicians" not in page and "accepted share" not in page
+
+
+@pytest.mark.realdata
+def test_simulated_clinicians_on_real_figures_say_so_and_that_they_know_no_truth(
+    realdata, tmp_path
+):
+    run = tmp_path / "simulated"
+    done = _walk(run, "--last", "04", "--set", f"figures={realdata / 'figures'}")
+    assert done.returncode == 0, done.stderr
+    workspace = Workspace(run)
+    annotators = LabelLog(workspace.label_url).history()["annotator"]
+    assert len(annotators) and annotators.str.endswith("(simulated)").all()
+    rows = metrics_frame(workspace.metrics).set_index("metric")["votes"]
+    for name in ("preferences.alpha", "candidates.accepted_share_none", "arms.a_win_rate"):
+        assert rows[name] == "simulated, all judged without truth"
+    assert simulated_parts(workspace) == ["generator", "clinicians"]
 
 
 @pytest.mark.realdata

@@ -138,7 +138,7 @@ def test_pooled_claims_name_simulated_clinicians_where_any_run_had_them(tmp_path
     ]
     runs = [_run(tmp_path / f"seed{k}", metrics) for k, metrics in enumerate(some)]
     measured = study.pool(runs).set_index("metric").loc[name, "measured"]
-    assert measured.endswith("clinicians, some simulated (20 of 40 votes simulated)")
+    assert measured.endswith("clinicians (some simulated) (20 of 40 votes simulated)")
 
 
 def test_pooled_claims_name_no_clinicians_where_a_run_has_not_recorded_whose_votes(tmp_path):

@@ -111,7 +111,9 @@ class Votes:
             return "nobody"
         if not self.simulated:
             return "clinicians"
-        return "simulated clinicians" if self._all(self.simulated) else "clinicians, some simulated"
+        return (
+            "simulated clinicians" if self._all(self.simulated) else "clinicians (some simulated)"
+        )
 
     @property
     def note(self) -> str:

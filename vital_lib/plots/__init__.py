@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from vital_lib.annotators import Votes, beside, votes_behind, who
+from vital_lib.annotators import Votes, votes_behind, who
 from vital_lib.plots._agreement import agreement_forest
 from vital_lib.plots._canvas import (
     BESIDE,
@@ -31,6 +31,7 @@ from vital_lib.plots._canvas import (
     SKY,
     MissingMetric,
     bars,
+    below,
     canvas,
     legend_below_title,
     styled,
@@ -171,7 +172,8 @@ def accepted_share_by_arm(metrics: Mapping[str, float]) -> Figure:
         "candidates.accepted_share_clinician": ("accepted demonstrations", BLUE),
     }
     title = "Candidates, by the demonstrations shown"
-    return _one(metrics, named, title, _accepted_by(metrics, "candidates.accepted_share_none"))
+    votes = votes_behind(metrics, "candidates.accepted_share_none")
+    return _one(metrics, named, title, f"accepted by {who(votes)}", note=below(votes))
 
 
 @styled
@@ -225,7 +227,7 @@ def rating_calibration(
         axes.text(rating, 106, f"n={count:,}", fontsize=8.5, ha="center", va="center")
     axes.set_xticks(range(11))
     axes.set(xlim=(-0.5, 10.5), ylim=(-2, 112), yticks=range(0, 101, 20))
-    axes.set_xlabel(f"the judge's rating, rounded (0 to 10){beside(votes)}")
+    axes.set_xlabel(f"the judge's rating, rounded (0 to 10){below(votes)}")
     axes.set_ylabel("accepted (%), 95 % interval")
     axes.set_title(f"The judge's ratings against {by} ({len(both):,} candidates)")
     legend_below_title(axes)
@@ -247,8 +249,8 @@ def agreement_bars(metrics: Mapping[str, float]) -> Figure:
     }
     votes = votes_behind(metrics, "selector.agreement")
     title = f"Agreement with {who(votes)} on held-out pairs"
-    label = f"pairs ordered as they do{beside(votes)}"
-    return _one(metrics, named, title, label, line=(50, "chance"))
+    label = "pairs ordered as they do"
+    return _one(metrics, named, title, label, note=below(votes), line=(50, "chance"))
 
 
 @styled
@@ -266,7 +268,7 @@ def score_distributions(
     both = scores.set_index("candidate_id").score.to_frame()
     both = both.join(_accepted_share(labels), how="inner")
     edges = np.histogram_bin_edges(both.score, bins=30)
-    figure, axes = canvas(6.8, 3.5)
+    figure, axes = canvas(7.6, 3.5)
     groups = {"accepted": (both.accepted >= 0.5, BLUE), "rejected": (both.accepted < 0.5, ORANGE)}
     for name, (rows, colour) in groups.items():
         values = both.score[rows]
@@ -274,7 +276,7 @@ def score_distributions(
         label = f"{name} by {by} ({len(values):,})"
         axes.stairs(100 * heights, edges, fill=True, color=colour, alpha=0.3, label=label)
         axes.stairs(100 * heights, edges, color=colour, linewidth=1.4)
-    axes.set_xlabel(f"score (only the order has meaning){beside(votes)}")
+    axes.set_xlabel(f"score (only the order has meaning){below(votes)}")
     axes.set_ylabel("share of group (%)")
     axes.set_title(f"Scores of what {by} accepted and rejected")
     axes.grid(False, axis="x")
@@ -295,7 +297,8 @@ def selection_bars(metrics: Mapping[str, float]) -> Figure:
         "selection.accepted_share_selected": ("best by the selector's score", BLUE),
     }
     title = "Sets of one size, by what selected them"
-    return _one(metrics, named, title, _accepted_by(metrics, "selection.accepted_share_selected"))
+    votes = votes_behind(metrics, "selection.accepted_share_selected")
+    return _one(metrics, named, title, f"accepted by {who(votes)}", note=below(votes))
 
 
 @styled
@@ -335,15 +338,10 @@ def _one(
 ) -> Figure:
     """A figure of one set of bars."""
     rows = sum(name in metrics for name in named)
-    figure, axes = canvas(7.6, 1.35 + 0.38 * rows + 0.22 * ("line" in options))
+    more = ("line" in options) + bool(options.get("note"))
+    figure, axes = canvas(7.6, 1.35 + 0.38 * rows + 0.22 * more)
     bars(axes, metrics, named, title, label, **options)
     return figure
-
-
-def _accepted_by(metrics: Mapping[str, float], name: str) -> str:
-    """By whom, of whatever metric `name` counts."""
-    votes = votes_behind(metrics, name)
-    return f"accepted by {who(votes)}{beside(votes)}"
 
 
 def _accepted_share(labels: pd.DataFrame) -> pd.Series:

@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from vital_lib.annotators import Votes, beside, who
-from vital_lib.plots._canvas import BESIDE, BLUE, GREEN, GREY, INK, ORANGE, PALE, canvas, styled
+from vital_lib.annotators import Votes, who
+from vital_lib.plots._canvas import (
+    BESIDE,
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    below,
+    canvas,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +60,7 @@ def agreement_forest(agreement: pd.DataFrame, *, votes: Votes | None = None) -> 
     axes.set_xlim(lowest - 0.03, 1.03)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("Krippendorff's alpha, with 95 % interval (pale mark: raw agreement)")
-    axes.set_title(f"Agreement of {who(votes)} over single ticks, random arm{beside(votes)}")
+    label = "Krippendorff's alpha, with 95 % interval (pale mark: raw agreement)"
+    axes.set_xlabel(label + below(votes))
+    axes.set_title(f"Agreement of {who(votes)} over single ticks, random arm")
     return figure

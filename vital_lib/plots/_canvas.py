@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from vital_lib.annotators import Votes, beside
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -76,6 +78,11 @@ def value_of(metrics: Mapping[str, float], name: str) -> float:
     return math.nan if value is None else float(value)
 
 
+def below(votes: Votes | None) -> str:
+    """What is to be said of the votes, on a line of its own under an axis' label."""
+    return beside(votes).replace(" ", "\n", 1)
+
+
 def bars(
     axes: Axes,
     metrics: Mapping[str, float],
@@ -84,12 +91,14 @@ def bars(
     label: str,
     *,
     unit: float = 100,
+    note: str = "",
     line: tuple[float, str] | None = None,
 ) -> None:
     """Horizontal bars of those of `named` (metric -> name, colour) that `metrics` has, in per cent.
 
     Args:
         unit: what a metric is multiplied by to be per cent.
+        note: what else stands under the axis' label.
         line: a value in per cent to compare with, and its name.
 
     Raises:
@@ -113,7 +122,7 @@ def bars(
     axes.set_xlim(0, 100)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"{label} (%)" + (", with 95 % interval" if ends else ""))
+    axes.set_xlabel(f"{label} (%)" + (", with 95 % interval" if ends else "") + note)
     axes.set_title(title)
     if line:
         axes.axvline(line[0], label=f"{line[1]}, {line[0]:.3g} %", **DASHED)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vital_lib.annotators import beside, votes_behind, who
-from vital_lib.plots._canvas import BLUE, ORANGE, bars, canvas, styled, value_of
+from vital_lib.annotators import votes_behind, who
+from vital_lib.plots._canvas import BLUE, ORANGE, bars, below, canvas, styled, value_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,9 @@ def judge_probes(metrics: Mapping[str, float]) -> Figure:
     control = 100 * value_of(metrics, "judge.probe_falls_control")
     line = None if control != control else (control, "untouched, rated again")
     votes = votes_behind(metrics, "judge.probe_falls_control")
-    label = f"ratings that fall, of what {who(votes)} accepted{beside(votes)}"
-    figure, axes = canvas(7.6, 1.35 + 0.38 * rows + 0.22 * bool(line))
-    bars(axes, metrics, _SPOILT, "What the judge notices", label, line=line)
+    note = f"\nof answers accepted by {who(votes)}{below(votes)}"
+    figure, axes = canvas(7.6, 1.6 + 0.38 * rows + 0.22 * bool(line))
+    bars(
+        axes, metrics, _SPOILT, "What the judge notices", "ratings that fall", note=note, line=line
+    )
     return figure

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from vital_lib.annotators import Votes, beside, who
+from vital_lib.annotators import Votes, who
 from vital_lib.plots._canvas import (
     BESIDE,
     BLUE,
@@ -17,6 +17,7 @@ from vital_lib.plots._canvas import (
     GREY,
     ORANGE,
     PINK,
+    below,
     canvas,
     legend_below_title,
     styled,
@@ -64,7 +65,7 @@ def learning_curve(
     axes.axhline(50, color=GREY, linewidth=0.8)
     axes.annotate("chance", (1, 50), (9, 0), xycoords=("axes fraction", "data"), **BESIDE)
     axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
-    axes.set_xlabel(f"labelled questions{beside(votes)}")
+    axes.set_xlabel(f"labelled questions{below(votes)}")
     axes.set_ylabel("agreement (%), 95 % interval")
     axes.set_title(f"Agreement with {who(votes)}, by how much they labelled")
     legend_below_title(axes)

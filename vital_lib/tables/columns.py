@@ -106,7 +106,7 @@ TABLES: dict[str, Table] = {
         "the label log's current truth: one item as one annotator judged it",
         "03_label_preferences",
         _column("item_id", _TEXT, "the instruction whose two responses were judged"),
-        _column("annotator", _TEXT, "who judged"),
+        _column("annotator", _TEXT, "who judged; the clinic's programs sign as (simulated)"),
         _column("left_id", _TEXT, "candidate shown on the left"),
         _column("right_id", _TEXT, "candidate shown on the right"),
         _column("left_accepted", _FLAG, "tick or cross; null when skipped", empty=True),
