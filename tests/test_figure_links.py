@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from test_figures import picture, record, write_set
 
 from vital_lib.evaluation import read_questions
 from vital_lib.figures import UnreadableImage, open_image, read_figures
+from vital_lib.selection import export_llava
 from vital_lib.tables import Workspace
 
 
@@ -162,3 +164,16 @@ def test_open_image_follows_links_out_of_its_folder_only_on_request(tmp_path):
         open_image(link, inside=tmp_path / "images")
     assert open_image(link, inside=tmp_path / "images", follow_links=True).path == link
     assert open_image(link).path == link
+
+
+def test_an_export_names_images_of_the_hubs_cache_as_the_set_names_them(tmp_path):
+    lines = json.dumps(record("1_F1")).encode()
+    files = {"figures.jsonl": lines, "images/1_F1.png": content(tmp_path)}
+    snapshot = in_the_hubs_cache(tmp_path / "hub", files)
+    frame, _ = read_figures(str(snapshot), run=tmp_path / "run")
+    turn = {"instruction": "Is it?", "response": "Yes."}
+    selected = pd.DataFrame({"conversation_id": ["c"], "figure_id": ["1_F1"], "turns": [[turn]]})
+    folder = snapshot / "images"
+    out = tmp_path / "out.json"
+    export_llava(selected, frame, out, resolve=Path, image_folder=folder)
+    assert json.loads(out.read_text())[0]["image"] == "1_F1.png"

@@ -155,6 +155,14 @@ def test_16_bit_colours_say_that_they_are_cut(tmp_path):
     assert image.notes == ("colours of 16 bits shown by their upper 8",)
 
 
+def test_what_was_kept_of_a_stretched_image_goes_by_its_window(tmp_path):
+    Image.fromarray(RAMP).save(tmp_path / "a.png")
+    Image.fromarray(np.uint8(RAMP // 16)).save(tmp_path / "b.png")
+    stretched, plain = (open_image(tmp_path / name) for name in ("a.png", "b.png"))
+    assert plain.shown_as == plain.sha256 and stretched.shown_as != stretched.sha256
+    assert stretched.shown_as == open_image(tmp_path / "a.png").shown_as
+
+
 def test_the_first_of_several_frames_is_shown_and_said(tmp_path):
     frames = [Image.fromarray(np.full((8, 8), level, np.uint8)) for level in (40, 80, 120)]
     for name in ("a.tif", "a.gif"):

@@ -68,9 +68,9 @@ class Encoder:
             features = self._backend.images([image.pixels() for image in batch])
             return [(row, False) for row in _unit(features, self.name)]
 
-        by_key = {image.sha256: image for image in images}
+        by_key = {image.shown_as: image for image in images}
         found = self._found("image", by_key, encode, on_encoded)
-        return self._rows(found, [image.sha256 for image in images])
+        return self._rows(found, [image.shown_as for image in images])
 
     def texts(
         self, texts: Sequence[str], *, on_encoded: Callable[[int], None] | None = None

@@ -36,7 +36,7 @@ _PMCID = re.compile(r"(?<![a-z\d])pmc(?:id)?(?:[-_ :=]{0,2}(?:pmc)?(\d{5,9})|(\d
 _PMC_PAGE = re.compile(r"/pmc/articles/(?:pmc)?(\d{3,9})(?!\d)")
 _PMID = re.compile(
     r"(?:(?<![a-z\d])pmid[-_ :=/]{0,3}|/pubmed/|\bpubmed\.ncbi\.nlm\.nih\.gov/|/article/med/"
-    r"|^(?=.*pubmed).*[?&](?:term|list_uids|uid|id)=)(\d{1,8})(?!\d)"
+    r"|^(?=.*pubmed).*[?&](?:term|list_uids|uid|id)=)0*([1-9]\d{0,7})(?!\d)"
 )
 _PMID_MARKS = ("pmid", "pubmed", "/med/")
 _PMID_BEFORE_FIGURE = re.compile(r"([1-9]\d{4,7})_(?:figure|fig|f)[-_]?\d", re.IGNORECASE)
@@ -69,19 +69,21 @@ _ARTICLE_NUMBERED = re.compile(r"10\.1007/(?!s\d).*[^_]_\d+$|_\d+_\d{2}$|10\.120
 
 _FIGURE_PART = re.compile(r"_(?:figure|fig|f)[-_]?\d", re.IGNORECASE)
 _FIGURE_PAGE = re.compile(
-    r"/(?:fig(?:ure)?s?|tables?)(?:/[^/]*)?$|/(?:fig(?:ure)?|f|t)[-_]?\d[^/]*$", re.IGNORECASE
+    r"/(?:fig(?:ure)?s?|tables?)(?:/(?:figure|fig|f|table|t)?[-_.]?\d{0,3}[a-z]?(?:[-._]\w+)*)?/?$"
+    r"|/(?:fig(?:ure)?|f|t)[-_]?\d{1,3}[a-z]?(?:[-._]\w+)*/?$",
+    re.IGNORECASE,
 )
 _ONE_FILE = re.compile(r"(?:/File:.*|\.(?:jpe?g|png|gif|tiff?|webp|svg))$", re.IGNORECASE)
 _FIGURE_FILE = re.compile(
     r"(?:/fig(?:ure)?s?/(?:figure|fig|f)?|/(?:figure|fig|f))[-_]?\d{1,3}[a-z]?(?:\.\w+)?\.\w+$",
     re.IGNORECASE,
 )
-_NO_ARTICLE_KEY = re.compile(
-    r"utm_\w+|fbclid|gclid|fig\w*|panel|image\w*|img\w*|size|width|height|w|h|format|type"
-    r"|download|view|ref|lang|page|tab|s?eq|req|index|pos",
+_NO_ARTICLE_PART = re.compile(
+    r"(?:utm_\w+|fbclid|gclid|size|width|height|w|h|format|lang|download|dopt|report)=.*"
+    r"|(?:fig\w*|panel|page|index|pos|req|seq|tab|view|type|ref|n|no)=\w{0,3}"
+    r"|\w*=(?:figure|fig|f|g|gr)[-_.]?\d{1,4}\w?",
     re.IGNORECASE,
-)
-_FIGURE_VALUE = re.compile(r"(?:figure|fig|f|g|gr)[-_.]?\d+\w*", re.IGNORECASE)
+)  # of a query: what tells figures or views of one article apart
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def article_of(record: Mapping[str, Any], figure_id: str) -> Article:
     stated = {name: _stated(own, name) for name in _STATED}
     if text := stated["group_id"] or stated["patient_id"]:
         return Article(text, (), text)
-    if (text := stated["pmid"]) and not _named("pmid", text):
+    if (text := stated["pmid"]).strip("0") and not _named("pmid", text):
         return Article(text, (), text)
     found: dict[str, str] = {}
     for name in _NAMED.keys() & own.keys():
@@ -191,7 +193,8 @@ def _plain(value: Any) -> str:
     """A text or a whole number (a table's column may hold 5.0) as text; "" for all else."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip() if isinstance(value, str | int) and value not in (True, False) else ""
+    told = isinstance(value, str | int) and not isinstance(value, bool)
+    return str(value).strip() if told else ""
 
 
 def _named(name: str, text: str) -> dict[str, str]:
@@ -247,7 +250,7 @@ def _page(url: str) -> str | None:
     kept = [
         (name, value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
-        if not (_NO_ARTICLE_KEY.fullmatch(name) or _FIGURE_VALUE.fullmatch(value))
+        if not _NO_ARTICLE_PART.fullmatch(f"{name}={value}")
     ]
     behind = f"?{urlencode(sorted(kept))}" if kept else ""
     if parts.fragment.startswith(("/", "!")):  # an address within a page's own program

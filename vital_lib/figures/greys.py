@@ -13,6 +13,9 @@ from PIL import Image, ImageOps, TiffImagePlugin
 PERCENTILES = (1.0, 99.0)
 """Greys beyond 8 bits are shown between these, where the rest lies far outside of them."""
 
+GREYS = "greys"
+"""With this begins the sentence that says how greys were stretched."""
+
 _ENOUGH = 1_000_000  # pixels that percentiles are taken from, evenly spread
 _PHOTOMETRIC = 262  # the TIFF tag: 0 where white is zero
 
@@ -80,7 +83,7 @@ def _stretched(
 ) -> tuple[Image.Image, tuple[str, ...]]:
     """Greys (H, W) as RGB, laid on white where they are not opaque (H, W, 0 to 1)."""
     seen = values if opaque is None else values[opaque > 0]
-    low, high, sentence = _window(seen) if seen.size else (0, 1, "wholly transparent")
+    low, high, sentence = _window(seen) if seen.size else (0, 1, f"{GREYS} wholly transparent")
     exact = np.float64 if values.dtype == np.int32 else np.float32
     known = np.nan_to_num(values.astype(exact), nan=low, posinf=high, neginf=low)
     shades = np.clip((known - exact(low)) * exact(255 / (high - low) if high > low else 0), 0, 255)
@@ -111,7 +114,7 @@ def _window(values: np.ndarray) -> tuple[float, float, str]:
     beyond = (high - low) / 2
     low = least if least >= low - beyond else low
     high = most if most <= high + beyond else high
-    whole = f"greys from {least:g} to {most:g}"
+    whole = f"{GREYS} from {least:g} to {most:g}"
     if (low, high) == (least, most):
         return low, high, f"{whole} stretched to black and white"
     return low, high, f"{whole} stretched between {low:g} and {high:g} (1st and 99th percentile)"

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vital_lib.figures.folders import ImageFolder, UnreadableImage
-from vital_lib.figures.greys import upright_rgb
+from vital_lib.figures.greys import GREYS, upright_rgb
 from vital_lib.records import Rejected, shown
 
 MAX_PIXELS = 100_000_000
@@ -66,6 +66,17 @@ class FigureImage:
     def __post_init__(self, token: object) -> None:
         if token is not _TOKEN:
             raise TypeError("a FigureImage is made by open_image(path), which checks the file")
+
+    @property
+    def shown_as(self) -> str:
+        """What to keep features and replies by: `sha256`, another where greys are stretched.
+
+        So that what was made of the same file when it was shown otherwise is not used again.
+        """
+        stretched = [note for note in self.notes if note.startswith(GREYS)]
+        if not stretched:
+            return self.sha256
+        return hashlib.sha256("\n".join((self.sha256, *stretched)).encode()).hexdigest()
 
     def pixels(self) -> Image.Image:
         """The image as RGB without metadata, decoded afresh.

@@ -108,9 +108,9 @@ def _image_paths(
 ) -> dict[str, str]:
     """What the file writes for each figure: relative to `folder`, where the image is put there."""
     if folder is None:
-        return {name: str(Path(image).resolve()) for name, image in files.items()}
+        return {name: str(_absolute(image)) for name, image in files.items()}
     base = Path(folder).resolve()
-    inside = {name: Path(image).resolve() for name, image in files.items()}
+    inside = {name: _absolute(image) for name, image in files.items()}
     outside = {name: image for name, image in inside.items() if not image.is_relative_to(base)}
     if outside and images is None:
         first = next(iter(outside.values()))
@@ -121,6 +121,11 @@ def _image_paths(
         )
     placed = {name: _placed(name, image, base, images) for name, image in outside.items()}
     return {name: path.relative_to(base).as_posix() for name, path in {**inside, **placed}.items()}
+
+
+def _absolute(image: str | Path) -> Path:
+    """The image's path with its own name: in the hub's cache it is a link to a file without one."""
+    return Path(image).parent.resolve() / Path(image).name
 
 
 def _placed(figure_id: str, image: Path, base: Path, how: str | None) -> Path:

@@ -223,7 +223,7 @@ def _by_hash(part: Any) -> dict[str, Any]:
             f"a message holds a {type(part).__name__}; only text and images that "
             "figures.open_image has checked may be sent"
         )
-    return {"image": part.sha256, "size": (part.width, part.height)}
+    return {"image": part.shown_as, "size": (part.width, part.height)}
 
 
 def _sent(message: dict[str, Any], images: Images, detail: dict[str, str]) -> dict[str, Any]:
