@@ -106,6 +106,10 @@ def test_the_folder_that_the_user_names_may_be_a_link(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "set")
     frame, _ = read_figures(str(tmp_path / "link"), run=tmp_path)
     assert frame["image"].tolist() == [str(tmp_path / "set" / "images" / "1_F1.png")]
+    whole = record("1_F1", image=str(tmp_path / "link" / "images" / "1_F1.png"))
+    write_set(tmp_path / "set", [whole], images=False)
+    frame, _ = read_figures(str(tmp_path / "link"), run=tmp_path)
+    assert frame["image"].tolist() == [str(tmp_path / "set" / "images" / "1_F1.png")]
 
 
 def test_a_records_path_may_not_leave_its_folder_even_where_links_are_followed(tmp_path):

@@ -35,12 +35,17 @@ _LONGEST = (
 _PMCID = re.compile(r"(?<![a-z\d])pmc(?:id)?(?:[-_ :=]{0,2}(?:pmc)?(\d{5,9})|(\d{3,9}))(?![\dxmk])")
 _PMC_PAGE = re.compile(r"/pmc/articles/(?:pmc)?(\d{3,9})(?!\d)")
 _PMID = re.compile(
-    r"(?:(?<![a-z\d])pmid[-_ :=/]{0,3}|/pubmed/|\bpubmed\.ncbi\.nlm\.nih\.gov/|/article/med/"
+    r"(?:(?<![a-z\d])(?:pmid|pubmed)(?:[-_ ]?id)?[-_ :=/]{0,3}|\bpubmed\.(?:ncbi\.nlm\.nih\.)?gov/"
+    r"|/(?:article|abstract)/med/"
     r"|^(?=.*pubmed).*[?&](?:term|list_uids|uid|id)=)0*([1-9]\d{0,7})(?!\d)"
 )
 _PMID_MARKS = ("pmid", "pubmed", "/med/")
-_PMID_BEFORE_FIGURE = re.compile(r"([1-9]\d{4,7})_(?:figure|fig|f)[-_]?\d", re.IGNORECASE)
-_DOI = re.compile(r"(?<![\d.])(10\.\d{4,9}(?:\.\d+)*)[/_]([^\s?&#\"'|\\]+)")
+_BARE_PMID = re.compile(
+    r"(?:^|/)([1-9]\d{4,7})_(?:figure|fig|f)[-_]?\d[^/]*$"  # as LLaVA-Med writes it
+    r"|(?:^|/)(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])/)([1-9]\d{6,7})/",  # but no date
+    re.IGNORECASE,
+)
+_DOI = re.compile(r"(?<![\d.])(10\.\d{4,9}(?:\.\d+)*)(?:[/_]|-(?=[a-z]))([^\s?&#\"'|\\]+)")
 
 # What follows a DOI in an address or a path and is no part of it.
 _BEHIND_DOI = re.compile(
@@ -129,10 +134,10 @@ def article_of(record: Mapping[str, Any], figure_id: str) -> Article:
         if isinstance(text, str):
             found = article_ids(text) | found
     ids = [found[kind] for kind in ("pmid", "pmcid", "doi") if kind in found]
-    files = [str(name).rpartition("/")[2] for name in (figure_id, own.get("image"))]
-    bare = _PMID_BEFORE_FIGURE.match(files[0]) or _PMID_BEFORE_FIGURE.match(files[1])
+    paths = [name for name in (figure_id, own.get("image")) if isinstance(name, str)]
+    bare = next(filter(None, map(_BARE_PMID.search, paths)), None)
     if bare and "pmid" not in found:
-        ids.append(bare[1])  # as LLaVA-Med writes it; less sure than what is marked as such
+        ids.append(bare[1] or bare[2])  # less sure than what is marked as such
     return Article(None, tuple(ids), _without_ids(own, figure_id))
 
 

@@ -81,7 +81,7 @@ def read_figures(
     files = [_clinic_file(run, articles, seed)] if clinic else figure_files(Path(source))
     home = _home_of(files[0])
     reader = _Reader(
-        set_name="clinic" if clinic else _set_name(home / files[0].name),
+        set_name="clinic" if clinic else _set_name(home.resolve() / files[0].name),
         folders=[ImageFolder(home, name, follow_links) for name in (_image_folder(home), "")],
         relative_to=run.resolve() if clinic else None,
         embedded=run / "embedded_images",
@@ -131,8 +131,8 @@ def _clinic_file(run: Path, articles: int, seed: int) -> Path:
 
 
 def _home_of(file: Path) -> Path:
-    """The folder of a set's file, itself no link; that of a link's target if only it has images."""
-    homes = [file.parent.resolve(), file.resolve().parent]
+    """The folder of a set's file, as named; that of a link's target if only it has images."""
+    homes = [file.parent.absolute(), file.resolve().parent]
     return next((home for home in homes if (home / _image_folder(home)).is_dir()), homes[0])
 
 
