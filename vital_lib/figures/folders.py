@@ -56,9 +56,9 @@ class ImageFolder:
         if "\0" in image:  # normpath of some Pythons cuts there
             raise UnreadableImage("image", f"{shown(image)} is no usable path: a null byte")
         path = Path(os.path.normpath(self.path / image))
-        as_named = Path(os.path.abspath(self.home / self.name))
-        if os.path.isabs(image) and path.is_relative_to(as_named):
-            path = self.path / path.relative_to(as_named)
+        if os.path.isabs(image):  # perhaps through the link by which the user named the set
+            named = Path(os.path.abspath(self.home / self.name))
+            path = self.path / path.relative_to(named) if path.is_relative_to(named) else path
         if not path.is_relative_to(self.path):
             raise UnreadableImage("image", f"{shown(image)} leaves the {self.called}")
         self.check_links(path, image)
