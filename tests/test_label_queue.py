@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vital_lib.annotators import signed
 from vital_lib.labels import LabelLog, Queue, fixed
 from vital_lib.labels import queue as queue_module
 from vital_lib.labels.order import in_order
@@ -248,6 +249,14 @@ def test_a_released_or_expired_place_is_free_and_a_judged_one_is_not(log):
     brief = Queue(log, drafts(2), "cleo", wanted=1, repeats=0, lease=1e-9)
     assert len(brief.take(6)) == 5
     assert [row["item_id"] for row in ann.take(6)] == back
+
+
+def test_simulated_clinicians_take_nobodys_place(log):
+    """What programs have judged is still handed to as many people as are wanted."""
+    for row in Queue(log, drafts(2), signed("strict"), repeats=0).take(6):
+        judge(log, row, signed("strict"))
+    ann = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
+    assert ann.progress == (0, 6) and len(ann.take(9)) == 6
 
 
 def test_what_is_judged_is_not_given_back_by_a_release(log):

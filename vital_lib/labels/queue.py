@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from vital_lib.annotators import is_simulated
 from vital_lib.labels.database import label_claims, label_events
 from vital_lib.labels.log import LOOK_UP_AT_ONCE, VOTES, LabelLog, check_text, standing_events
 from vital_lib.labels.order import COLUMNS, LEAST_RANDOM_SHARE, in_order, number
@@ -36,10 +37,9 @@ class Queue:
 
     Args:
         drafts: columns figure_id, instruction_id, candidate_id, two rows to an instruction; for
-            strategy "cluster" also cluster, for "uncertainty" also uncertainty (the larger of the
-            two responses' counts).
-        wanted: how many people judge each item; they all work along the same order, so that items
-            are completed one by one. None: everyone judges every item, each in an order of her own.
+            strategy "cluster" also cluster, for "uncertainty" uncertainty (the larger one counts).
+        wanted: how many people judge each item, simulated ones left aside; they all work along the
+            same order, so that items are completed one by one. None: everyone judges every item.
         strategy: "random" (a figure's instructions together), "cluster" (round robin over the
             clusters, first those the random arm reaches least), "uncertainty" (most uncertain
             first).
@@ -233,7 +233,8 @@ class Queue:
                 self._full.discard(item)
 
     def _is_full(self, people: set[str]) -> bool:
-        return self._wanted is not None and len(people - {self.annotator}) >= self._wanted
+        others = [who for who in people - {self.annotator} if not is_simulated(who)]
+        return self._wanted is not None and len(others) >= self._wanted
 
     def _is_done(self, row: dict[str, Any]) -> bool:
         """Whether she has judged the row, or its item knowing what others said."""
