@@ -21,7 +21,7 @@ _MOST_TOKENS = 10**8  # that one request can take
 _DEEP = 8  # levels that are looked through
 _TOKENS_IN = ("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_eval_count")
 _TOKENS_OUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "eval_count")
-_TOKENS = (*_TOKENS_IN, *_TOKENS_OUT, "total_tokens")
+_TOKENS = {*_TOKENS_IN, *_TOKENS_OUT, "total_tokens"}
 _TOLD = re.compile(rf'"({"|".join(_TOKENS)})"\s*:\s*"?(\d+)')
 # Where errors put their words, in the order in which these are told.
 _SAYING = ("title", "error", "errors", "message", "msg", "detail", "details", "reason")
@@ -285,7 +285,7 @@ def _usage_in(value: Any, depth: int = 0) -> dict[str, Any]:
     """The first object that states tokens, the outermost before those in others."""
     if depth >= _DEEP or not isinstance(value, dict | list):
         return {}
-    if isinstance(value, dict) and any(_number(value.get(name)) for name in _TOKENS):
+    if isinstance(value, dict) and any(map(_number, map(value.get, _TOKENS & value.keys()))):
         return value
     inner = value if isinstance(value, list) else [value.get("usage"), *value.values()]
     return next((found for one in inner if (found := _usage_in(one, depth + 1))), {})
