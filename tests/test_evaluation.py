@@ -976,15 +976,21 @@ def test_llavas_questions_find_their_answers_in_the_file_beside(tmp_path):
     assert [row["field"] for row in questions.attrs["rejected"]] == ["reference"]
 
 
-def test_llava_meds_chat_set_comes_with_its_captions(tmp_path):
+@pytest.mark.parametrize("form", ["within", "beside", "by domain"])
+def test_llava_meds_chat_set_comes_with_its_captions(tmp_path, form):
     record = {"question_id": 0, "image": "1_F3.jpg", "pair_id": "1_F3", "text": "Which?\n<image>",
-              "gpt4_answer": "It is X.", "type": "detail", "fig_caption": "A cyst. ",
-              "in_text_mention": [], "domain": {"mri": True}, "fig_label": "Fig. 3"}  # fmt: skip
-    _write(tmp_path, "llava_med_eval_qa50_fig_captions.json", {"mri": [record]})
-    _write(tmp_path, "llava_med_eval_qa50_qa.jsonl", [record])
+              "gpt4_answer": "It is X.", "type": "detail", "in_text_mention": [],
+              "domain": {"mri": True}, "fig_label": "Fig. 3"}  # fmt: skip
+    captioned = {**record, "fig_caption": "A cyst. "}
+    if form != "within":
+        captions = [captioned] if form == "beside" else {"mri": [captioned]}
+        _write(tmp_path, "llava_med_eval_qa50_fig_captions.json", captions)
+    asked = captioned if form == "within" else record
+    _write(tmp_path, "llava_med_eval_qa50_qa.jsonl", [asked])
     questions = read_questions(tmp_path, run=tmp_path)
     assert questions["benchmark"].tolist() == ["LLaVA-Med chat"]
-    assert list(questions.attrs["captions"].values()) == ["A cyst."]
+    assert questions["kind"].tolist() == ["chat"]
+    assert questions.attrs["captions"] == {str(tmp_path / "1_F3.jpg"): "A cyst."}
 
 
 def test_a_table_of_ones_own_may_be_csv(tmp_path):

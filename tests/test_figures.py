@@ -549,6 +549,19 @@ def test_medicats_records_are_read_as_published(tmp_path):
     assert rejected[["place", "field"]].values.tolist() == [["sample.jsonl:3", "fig_caption"]]
 
 
+@pytest.mark.parametrize(
+    "changes", [{"oa_info": "none"}, {"oa_info": {"oa": 3}}, {"pdf_hash": [1]}]
+)
+def test_a_medicat_record_of_another_shape_stops_no_other(tmp_path, changes):
+    rows = [medicat("Figure1"), medicat("Figure1", **changes), medicat("Figure2")]
+    (tmp_path / "figures").mkdir()
+    for number in (1, 2):
+        picture(number).save(tmp_path / "figures" / f"57c9_2-Figure{number}-1.png")
+    (tmp_path / "sample.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    frame, rejected = read_figures(str(tmp_path), run=tmp_path)
+    assert len(frame) == 2 and rejected["place"].tolist() == ["sample.jsonl:2"]
+
+
 def test_roco_is_read_as_published(tmp_path):
     """Captions between tabs without a line of names; images and licences in a file beside."""
     folder = tmp_path / "radiology"

@@ -134,6 +134,12 @@ def test_a_latin_1_file_is_told_with_line_byte_and_the_way_out(tmp_path):
     assert "byte 0xe9" in wrong.reason and "save the file as UTF-8" in wrong.reason
 
 
+def test_a_place_can_be_stored_and_printed_whatever_bytes_name_it(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'{"caf\xe9": [{"id": 1}, {"id": "\xe9"}], "b": [{"id": 2}]}')
+    found = read(tmp_path / "a.json")
+    assert [place.encode() and isinstance(one, Rejected) for place, one in found] == [0, 1, 0]
+
+
 def test_a_list_that_was_cut_short_gives_what_is_whole_and_says_so(tmp_path):
     (tmp_path / "cut.json").write_text(json.dumps(GOOD, indent=1)[:-20])
     (_, first), (place, wrong), (_, end) = read(tmp_path / "cut.json")

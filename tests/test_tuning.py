@@ -666,6 +666,14 @@ def test_a_record_that_is_no_conversation_is_one_rejected_row(said, told, name, 
     assert "1 of 3 records are no conversations" in caplog.text
 
 
+def test_an_image_that_is_no_path_is_one_rejected_row(tmp_path):
+    said = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
+    records = [{"image": name, "conversations": said} for name in ("1.png", "a\0b", 7)]
+    (tmp_path / "train.json").write_text(json.dumps(records))
+    conversations, _ = read_llava(tmp_path / "train.json")
+    assert [row["field"] for row in conversations.attrs["rejected"]] == ["image"] * 2
+
+
 @pytest.mark.parametrize(("text", "told"), [("", "is empty"), ("[]", "0 of 0"), ("{}", "1 of 1")])
 def test_a_training_file_without_a_conversation_says_so(text, told, tmp_path):
     (tmp_path / "train.json").write_text(text)

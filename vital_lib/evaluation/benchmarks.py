@@ -29,6 +29,7 @@ from vital_lib.evaluation.published import (
     answers_beside,
     benchmark_files,
     benchmark_name,
+    captions_beside,
     questions_in,
 )
 from vital_lib.figures import UnreadableImage, article_id, open_image
@@ -230,7 +231,7 @@ class _Reader:
     _places: dict[str, str] = field(default_factory=dict)
 
     def read(self, file: Path) -> None:
-        answers = _Answers(file)
+        answers, captions = _Answers(file), _captions(file)
         found = [
             (place, record, record if isinstance(record, Mapping) else {})
             for place, record in read_records(file, fields=FIELDS)
@@ -247,11 +248,14 @@ class _Reader:
                 continue
             for asked in questions_in(record):
                 try:
-                    self._add(answers.joined(asked), stated, file, place)
+                    caption = captions.get(str(stated.get("pair_id")), stated.get("fig_caption"))
+                    self._add(answers.joined(asked), stated, file, place, caption)
                 except Rejected as wrong:
                     self.rejected.append((place, wrong))
 
-    def _add(self, asked: Any, record: Mapping[str, Any], file: Path, place: str) -> None:
+    def _add(
+        self, asked: Any, record: Mapping[str, Any], file: Path, place: str, caption: Any
+    ) -> None:
         found = checked(Question, asked)
         name = benchmark_name(record, file)
         own = question_id(found, name, file, self.records)
@@ -277,7 +281,7 @@ class _Reader:
                 "reference": found.reference,
             }
         )
-        if isinstance(caption := record.get("fig_caption"), str) and caption.strip():
+        if isinstance(caption, str) and caption.strip():
             self.captions[image] = caption.strip()
 
     def _image(self, image: str | dict, file: Path) -> str:
@@ -302,6 +306,14 @@ class _Reader:
             "captions": self.captions,
         }
         return frame
+
+
+def _captions(file: Path) -> dict[str, Any]:
+    """pair_id -> caption, of LLaVA-Med's file of captions beside its chat questions."""
+    beside = captions_beside(file)
+    rows = () if beside is None else read_records(beside, fields=("pair_id", "fig_caption"))
+    records = (record for _, record in rows if isinstance(record, Mapping))
+    return {str(row["pair_id"]): row.get("fig_caption") for row in records if row.get("pair_id")}
 
 
 class _Answers:

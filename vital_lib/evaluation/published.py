@@ -177,6 +177,12 @@ def _first(record: Mapping[str, Any], name: str) -> Any:
     return next((record[one] for one in NAMES[name] if record.get(one) is not None), None)
 
 
+def captions_beside(file: Path) -> Path | None:
+    """LLaVA-Med's captions of the figures that its chat questions are about."""
+    found = file.with_name(file.name.replace("_qa.jsonl", "_fig_captions.json"))
+    return found if found != file and found.is_file() else None
+
+
 def answers_beside(file: Path) -> list[Path]:
     """LLaVA's files of reference answers beside a file of questions, GPT-4's first.
 

@@ -95,8 +95,8 @@ def _is(row: Any) -> bool:
 
 def _of_medicat(record: Mapping[str, Any]) -> dict[str, Any]:
     image = f"{record.get('pdf_hash')}_{record.get('fig_uri')}"
-    open_access = record.get("oa_info") or {}
-    licence = (open_access.get("oa") or {}).get("license")
+    open_access = _object(record.get("oa_info"))
+    licence = _object(open_access.get("oa")).get("license")
     address = open_access.get("doi_url") or open_access.get("doi")
     return {
         "pair_id": Path(image).stem,
@@ -113,6 +113,10 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _renamed(record: Mapping[str, Any], images: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     given = {str(name).strip().lower(): value for name, value in record.items()}
     found = {name: _whole(value) for name, value in record.items()}
@@ -126,8 +130,7 @@ def _renamed(record: Mapping[str, Any], images: Mapping[str, Mapping[str, str]])
     for name in ("in_text_mention", "domain", "source"):
         if name in found:
             found[name] = of_cell(found[name])
-    licences = images.get(found.get("pair_id"))
-    if licences:
+    if licences := images.get(str(found.get("pair_id"))):
         image = licences.get("PMC_ID")
         article = str(image).partition("_")[0]
         address = f"https://pmc.ncbi.nlm.nih.gov/articles/{article}/"

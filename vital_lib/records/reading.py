@@ -112,12 +112,17 @@ def _unicode(records: Iterator[Place], text: str) -> Iterator[Place]:
     except UnicodeEncodeError:
         suspect = True
     for place, record in records:
-        yield place, _whole(record) if suspect else record
+        yield (_told(place), _whole(record)) if suspect else (place, record)
+
+
+def _told(text: str) -> str:
+    """Text that can be stored and printed, whatever bytes it was made of."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _whole(record: Any) -> Any:
     if isinstance(record, Rejected):
-        return Rejected(record.field, record.reason.encode(errors="backslashreplace").decode())
+        return Rejected(_told(record.field), _told(record.reason))
     try:
         json.dumps(record, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:

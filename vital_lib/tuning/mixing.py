@@ -81,6 +81,8 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
     ):
         try:
             found = checked(_Conversation, record)
+            if found.image is not None and "\0" in found.image:
+                raise Rejected("image", f"{found.image!r} is no usable path")
         except Rejected as wrong:
             rejected.append((place, wrong))
             continue
