@@ -213,7 +213,9 @@ def test_the_judge_of_notebook_05_stands_beside_the_people_it_differs_from(page,
         run_notebook(page, lab, _copy(lab, JUDGE, generated, endpoint))
         assert endpoint.stats()["repeated"] == 0
     assert errors(page) == []
-    panel = page.locator(".vital", has=page.locator("h3", has_text="Judge against people"))
+    panel = page.locator(
+        ".vital", has=page.locator("h3", has_text="Judge against simulated clinicians")
+    )
     expect(panel).to_be_visible(timeout=STAGE_SECONDS * 1000)
 
     gaps = _gaps(generated)
@@ -225,11 +227,11 @@ def test_the_judge_of_notebook_05_stands_beside_the_people_it_differs_from(page,
     assert rating / 10 - accepted / people == pytest.approx(listed[0], abs=0.0101)
 
     assert _box(panel, "The policy").locator(".text").inner_text() == POLICIES["rating"].strip()
-    measured = _box(panel, "The judge, measured").locator("tr", has_text="as clinicians do")
+    measured = _box(panel, "The judge, measured").locator("tr", has_text="as the annotators do")
     names = [f"judge.agreement{end}" for end in ("", "_low", "_high")]
     value, low, high = (f"{generated.metrics[name]:.2f}" for name in names)
     assert measured.locator(".number").all_inner_texts()[:2] == [value, f"{low} to {high}"]
 
-    panel.locator("button", has_text="people higher").click()
+    panel.locator("button", has_text="simulated clinicians higher").click()
     expect(panel.locator(".list button")).to_have_count(sum(gap < 0 for gap in gaps))
     assert max(_listed(panel)) < 0
