@@ -92,3 +92,43 @@ def test_a_notebook_that_records_metrics_names_itself_and_what_it_measured_on(bo
     assert recording or stem == "00_start_here"
     for source in recording:
         assert re.search(rf'written_by"?[=:] ?"{stem}"', source) and "made_from" in source
+
+
+def test_a_notebook_that_opens_the_label_log_is_told_which(book):
+    source = "\n".join(cell.source for cell in _code(book))
+    opened = re.findall(r"LabelLog\(([^)]*)\)", source)
+    assert set(opened) <= {"label_log or workspace.label_url"}
+    assert not opened or re.search(r"^label_log = None", source, re.M)
+
+
+def test_simulated_clinicians_vote_only_where_the_notebook_is_told_so(book):
+    """Notebook 08 asks them for true errors, which are no votes."""
+    asked = []
+    for cell in _code(book):
+        tree = ast.parse(cell.source)
+        told = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "annotators == 'clinic'" in ast.unparse(node.test)
+        ]
+        inside = {id(inner) for node in told for part in node.body for inner in ast.walk(part)}
+        asked += [
+            cell.source
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and node.attr in ("label", "ticks", "compare")
+            and "Clinicians" in ast.unparse(node.value)
+            and id(node) not in inside
+        ]
+    assert not asked
+    used = "Clinicians" in "\n".join(cell.source for cell in _code(book))
+    [parameters] = [cell.source for cell in _code(book) if _tagged(cell, "parameters")]
+    voting = used and "error_kinds" not in "\n".join(cell.source for cell in _code(book))
+    assert not voting or 'annotators = "clinic"' in parameters
+
+
+def test_votes_that_a_notebook_reads_are_those_that_it_is_told_to_count(book):
+    source = "\n".join(cell.source for cell in _code(book))
+    reading = r'(?:workspace\.read\("(?:preferences|demonstrations)"\)|log\.preferences\(\))'
+    before = {source[match.start() - 9 : match.start()] for match in re.finditer(reading, source)}
+    assert before <= {"votes_of("} | ({"me_texts("} if "check_same_texts" in source else set())
