@@ -12,7 +12,7 @@ from loopback import Loopback, fault, said
 from test_vlm import KEY, PRICES, echo, local, verdicts
 from waiting import until
 
-from vital_lib.vlm import CostCeiling, Ledger, ModelUnavailable, faults, wire
+from vital_lib.vlm import Control, CostCeiling, Ledger, ModelUnavailable, faults, wire
 from vital_lib.vlm.bodies import error_words, read_body
 from vital_lib.vlm.ledger import Entry
 from vital_lib.vlm.prices import ImageRule
@@ -122,6 +122,21 @@ def test_what_a_run_before_paid_for_in_vain_is_asked_once_more_and_no_more(image
         Ledger(tmp_path / "l.sqlite").append([(request, lost)])
         replies = [vlm.ask([prompt]) for _ in range(3)]
     assert replies[0] == replies[1] == replies[2] and len(server.bodies) == 1
+
+
+def test_a_run_that_is_stopped_between_the_two_leaves_the_second_to_the_next(image, tmp_path):
+    control = Control()
+
+    def answer(sent, place):
+        control.stop()
+        return body(calling())
+
+    with Loopback(answer) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
+        [first] = vlm.ask(verdicts(image, 1), control=control)
+        assert first.reason.startswith("a tool call") and len(server.bodies) == 1
+        assert [vlm.ask(verdicts(image, 1)) for _ in range(2)] == [[first], [first]]
+        assert len(server.bodies) == 2
 
 
 def test_a_second_time_that_was_cut_off_may_have_been_charged_for(image):

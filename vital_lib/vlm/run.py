@@ -221,7 +221,8 @@ class Run:
                 return entry
             kept = True
         except UnreadableImage as error:
-            entry = Entry(False, error=f"not sent: {error}", attempt=request.attempt)
+            usd = None if patience.may_cost else 0.0
+            entry = Entry(False, error=f"not sent: {error}", usd=usd, attempt=request.attempt)
             await self._writer.keep(request, entry)
             return entry
         except faults.FAULTS as error:
@@ -249,7 +250,7 @@ class Run:
             reraise=True,
         )
         entry = await retrying(self._post, request, prompt, without)
-        if not entry.answered:
+        if not entry.answered and self._control.state != "stopped":
             with contextlib.suppress(_Stopped):
                 entry = await retrying(self._post, request, prompt, without)
         return entry
