@@ -7,7 +7,7 @@ image; what was joined is kept beside the table. Knows nothing of files or of ho
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -175,21 +175,23 @@ def group_sizes(figures: pd.DataFrame) -> pd.DataFrame:
         group_id, figures, share (of all figures), split, large (more than one figure, and a share
         above `LARGE_GROUP`).
     """
-    sizes = figures.groupby("group_id", sort=False).agg(
-        figures=("figure_id", "size"), split=("split", "first")
-    )
-    sizes.insert(1, "share", sizes["figures"] / max(len(figures), 1))
-    sizes["large"] = (sizes["share"] > LARGE_GROUP) & (sizes["figures"] > 1)
-    return sizes.sort_values("figures", ascending=False, kind="stable").reset_index()
+    splits = dict(zip(figures["group_id"], figures["split"], strict=True))
+    rows = [
+        (name, count, count / len(figures), splits[name], _is_large(count, len(figures)))
+        for name, count in Counter(figures["group_id"]).most_common()
+    ]
+    return pd.DataFrame(rows, columns=["group_id", "figures", "share", "split", "large"])
 
 
 def group_warnings(figures: pd.DataFrame) -> list[str]:
     """Sentences on groups that are large or were joined; none where all is well."""
-    sizes = group_sizes(figures)
+    sizes = Counter(figures["group_id"])
+    large = [name for name, count in sizes.most_common() if _is_large(count, len(figures))]
+    splits = dict(zip(figures["group_id"], figures["split"], strict=True)) if large else {}
     found = [
-        f"Group {row.group_id!r} holds {row.figures:,} of {len(figures):,} figures "
-        f"({row.share:.0%}), all in {row.split}: is it one article or patient?"
-        for row in sizes[sizes["large"]].itertuples()
+        f"Group {name!r} holds {sizes[name]:,} of {len(figures):,} figures "
+        f"({sizes[name] / len(figures):.0%}), all in {splits[name]}: is it one article or patient?"
+        for name in large
     ]
     for row in joined_groups(figures).itertuples():
         moved = f", which moves it from {row.split_before} to {row.split}"
@@ -198,6 +200,10 @@ def group_warnings(figures: pd.DataFrame) -> list[str]:
             f"{row.twin_id!r} are {row.reason}{moved if row.split != row.split_before else ''}"
         )
     return found
+
+
+def _is_large(count: int, of: int) -> bool:
+    return count > 1 and count > LARGE_GROUP * of
 
 
 def _joined(figures: pd.DataFrame, pairs: Iterable[Sequence[str]], reason: str) -> pd.DataFrame:
