@@ -545,12 +545,13 @@ def test_medicats_records_are_read_as_published(tmp_path):
     assert frame["figure_id"].tolist() == ["57c9_2-Figure1-1", "57c9_2-Figure2-1"]
     assert frame["caption"].tolist() == ["Figure 1. Barium enema.", "CT."]
     assert frame["mentions"].tolist() == [["See ( Figure 1 ) ."], []]
-    assert frame["group_id"].nunique() == 1 and frame["cleared"].tolist() == [True] * 2
+    assert frame["group_id"].tolist() == ["10.14309/crj.2014.54"] * 2
+    assert frame["cleared"].tolist() == [True] * 2
     assert rejected[["place", "field"]].values.tolist() == [["sample.jsonl:3", "fig_caption"]]
 
 
 @pytest.mark.parametrize(
-    "changes", [{"oa_info": "none"}, {"oa_info": {"oa": 3}}, {"pdf_hash": [1]}]
+    "changes", [{"oa_info": "none"}, {"oa_info": {"oa": 3, "doi": [1]}}, {"pdf_hash": [1]}]
 )
 def test_a_medicat_record_of_another_shape_stops_no_other(tmp_path, changes):
     rows = [medicat("Figure1"), medicat("Figure1", **changes), medicat("Figure2")]

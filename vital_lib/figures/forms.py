@@ -103,7 +103,8 @@ def _of_medicat(record: Mapping[str, Any]) -> dict[str, Any]:
         "image": image,
         "fig_caption": record.get("s2_caption") or record.get("s2orc_caption"),
         "in_text_mention": record.get("s2orc_references"),
-        "group_id": open_access.get("doi") or record.get("pdf_hash"),
+        "doi": open_access.get("doi"),
+        "pdf_hash": record.get("pdf_hash"),
         "source": {"name": "MedICaT", "url": address, "licence": licence},
     }
 
