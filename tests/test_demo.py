@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -160,6 +161,46 @@ def test_people_can_label_instead_beginning_with_nobody(demo, tmp_path):
     assert done.returncode == 0, done.stderr
     assert len(workspace.read("preferences")) == 12
     assert workspace.read("demonstrations")["origin"].eq("this run").any()
+
+
+def _own_benchmark(run: Path, folder: Path, *, kinds: set[str], images: bool = True) -> Path:
+    """Two dozen of the clinic's questions as a benchmark of one's own, its first image cut off."""
+    (folder / "images").mkdir(parents=True)
+    rows = map(json.loads, (run / "clinic" / "benchmark.jsonl").read_text().splitlines())
+    chosen = [row for row in rows if row["kind"] in kinds][:24]
+    for place, row in enumerate(chosen):
+        image = (run / row["image"]).read_bytes()
+        row["image"] = Path(row["image"]).name
+        own = folder / "images" / row["image"]
+        if images and not own.exists():
+            own.write_bytes(image if place else image[:300])
+    (folder / "test.jsonl").write_text("\n".join(json.dumps(row) for row in chosen))
+    return folder
+
+
+def test_chat_questions_alone_with_a_broken_image_are_evaluated_to_the_end(demo, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(demo[0], run)
+    benchmark = _own_benchmark(run, tmp_path / "own", kinds={"chat"})
+    done = _walk(run, "--first", "09", "--set", f"benchmark={benchmark}")
+    assert done.returncode == 0, done.stderr
+    metrics = Workspace(run).metrics
+    assert metrics["evaluation.chat_questions"] == 23
+    assert metrics["evaluation.questions_without_image"] == 1
+    assert metrics["evaluation.chat_unjudged_selected"] == 0
+    assert not [name for name in metrics if name.startswith("evaluation.closed_accuracy")]
+    for by in ("type_conversation", "modality_mri"):
+        assert metrics[f"evaluation.chat_score_{by}_selected"] > 0
+
+
+def test_a_benchmark_without_its_images_says_so_in_one_line(demo, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(demo[0], run)
+    benchmark = _own_benchmark(run, tmp_path / "own", kinds={"open", "closed"}, images=False)
+    done = _walk(run, "--first", "09", "--set", f"benchmark={benchmark}")
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if "NoImages" in line]
+    assert len(told) == 1 and "a benchmark without its images cannot be evaluated" in told[0]
 
 
 @pytest.mark.realdata

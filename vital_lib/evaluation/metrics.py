@@ -132,15 +132,16 @@ def accuracy_metrics(
     found: dict[str, float] = {}
     for (model, control), own in answers.groupby(["model", "control"], sort=False):
         prefix = "evaluation." if control == "none" else f"evaluation.{control}_"
-        unanswered = dict.fromkeys(_MEASURES, 0)
+        unanswered = {}
         for name, measure in _MEASURES.items():
             values = measure(questions, own, metric=metric)
-            unanswered[name] = int((~values["answered"]).sum())
             if len(values):
+                unanswered[name] = int((~values["answered"]).sum())
                 interval = mean_interval(values["value"], values["group_id"], seed=seed)
                 found |= interval.metrics(f"{prefix}{theirs}{name}_{model}")
         if not theirs:
             found[f"{prefix}unanswered_{model}"] = sum(unanswered.values())
+        if not theirs and "closed_accuracy" in unanswered:
             found[f"{prefix}closed_unanswered_{model}"] = unanswered["closed_accuracy"]
     return found
 
