@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -941,6 +942,7 @@ def test_a_benchmark_is_read_as_the_hub_keeps_it(tmp_path, repository):
     assert questions["benchmark"].tolist() == [name] * 4
     assert questions["kind"].tolist() == ["closed", "open"] * 2
     assert questions["image"].nunique() == questions["group_id"].nunique() == 2
+    assert {Path(image).suffix for image in questions["image"]} == {".png"}
     assert len(with_images(questions, Workspace(run).resolve)) == 4
     assert Workspace(run).write("questions", questions) == 4
 

@@ -105,6 +105,19 @@ def test_settings_that_cannot_be_are_refused_with_the_way_out(tmp_path, wrong, t
         Service(**{"run": tmp_path, "annotators": ("ann",), **wrong})
 
 
+def test_a_name_that_nearly_is_one_of_the_logs_is_asked_about_at_the_start(tmp_path, capsys):
+    workspace = write_run(tmp_path)
+    log = LabelLog(workspace.label_url)
+    item = workspace.read("drafts")["candidate_id"].tolist()[:2]
+    log.record(item_id="i", left_id=item[0], right_id=item[1], annotator="Ann", left_accepted=True,
+               right_accepted=False)  # fmt: skip
+    log.close()
+    for names in ("ann", "bob,ANN", "cat,Cat"):
+        assert main([f"--run={tmp_path}", f"--annotators={names}"]) == 2
+        assert "the same person, or another?" in capsys.readouterr().err
+    assert not (tmp_path / FILE).exists()
+
+
 def test_a_start_that_fails_says_why_and_gives_out_no_link(tmp_path, capsys):
     assert main([f"--run={tmp_path / 'none'}", "--annotators=ann"]) == 2
     assert "run notebooks 01 and 02 first" in capsys.readouterr().err

@@ -15,6 +15,8 @@ IMAGE_TAG = "<image>"
 """Stands in LLaVA's texts where the image goes."""
 
 
+_BEGINNINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp",
+               b"II*\0": ".tif", b"MM\0*": ".tif", b"BM": ".bmp"}  # fmt: skip
 _SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
 
 
@@ -150,9 +152,11 @@ def stored_image(image: Mapping[str, Any], folder: Path) -> Path:
     content = image.get("bytes")
     if not isinstance(content, bytes) or not content:
         raise Rejected("image", f"wanted an image's bytes, received {shown(image)}")
-    suffix = Path(str(image.get("path") or "")).suffix or ".img"
+    suffix = next((end for mark, end in _BEGINNINGS.items() if content.startswith(mark)), ".img")
     file = folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        part = file.with_suffix(".part")
+        part.write_bytes(content)
+        part.replace(file)
     return file.resolve()
