@@ -186,6 +186,7 @@ def test_marked_answers_that_contradict_or_say_no_number_are_unread(text):
     [
         *("```json\n{}\n```", "~~~json\n{}\n~~~", "````\n{}\n````", "```json\n{}", "`{}`"),
         *("'''json\n{}\n'''", "<json>\n{}\n</json>", "```JSON {}```", "- {}", "\ufeff{}"),
+        *("Here it is: ```json {} ```", "Here is the JSON {}", "result = {}"),
         "Here:\n\n```json5\n{}\n```\n\nThe mass is 3 cm wide; the answer says so.",
     ],
 )
@@ -218,6 +219,11 @@ def test_json_is_read_in_every_kind_of_fence(form):
         (VERDICT, '{"rationale": "", "winner": "the second answer"}', "second"),
         (VERDICT, '{"rationale": "", "winner": "Tie"}', "tie"),
         (VERDICT, '{"verdict": "B", "explanation": "it names the side"}', "second"),
+        (VERDICT, '{"winner": "answer1"}', "first"),
+        (VERDICT, '{"winner": ["first"]}', "first"),
+        (VERDICT, json.dumps(FIRST), "first"),
+        (RATING, json.dumps({"name": "rate", "arguments": EIGHT}), 8),
+        (SCORES, '{"scores": "8 7"}', (8, 7)),
         (VERDICT, '{"winner": "first"}', "first"),
         (SCORES, '{"rationale": "close", "first": "8", "second": "7/10"}', (8, 7)),
         (SCORES, '{"answer_1": 8, "answer_2": 7}', (8, 7)),
@@ -227,6 +233,8 @@ def test_json_is_read_in_every_kind_of_fence(form):
         (TURNS, '{"rounds": [{"instruction": "What?", "response": "It."}]}', None),
         (TURNS, '[{"Question": "What?", "Answer": "It."}]', None),
         (TURNS, '{"instruction": "What?", "response": "It."}', None),
+        (TURNS, '{"rounds": {"1": {"question": "What?", "answer": "It."}}}', None),
+        (TURNS, '{"round_1": {"question": "What?", "answer": "It."}}', None),
         (TURNS, '{"conversation": [{"user": "What?", "assistant": "It."}]}', None),
         (
             TURNS,
@@ -427,6 +435,9 @@ def test_json_that_is_taken_back_or_claimed_anew_is_unread(prompt, text):
         ("Both are good.\n\n8 7", (8, 7)),
         ("```\n8 7\n```\nclose", (8, 7)),
         ("Answer 1: 8, Answer 2: 7\nclose", (8, 7)),
+        ("First: 8, Second: 7\nclose", (8, 7)),
+        ("8\n7\nclose", (8, 7)),
+        ("Reference answer: 8\nModel answer: 7", (8, 7)),
         ("Score for Answer 1: 8\nScore for Answer 2: 7", (8, 7)),
     ],
 )
@@ -438,6 +449,8 @@ def test_two_numbers_on_a_line_are_the_scores(text, said):
 @pytest.mark.parametrize(
     "text",
     [
+        *("Rating: 8 out of 10 because it names 2 findings", "My overall rating is: 8"),
+        *('overall: "8"', "| scope | 7 | fits |\n| overall | 8 | sound |"),
         *("8\nThe response names the 3 cm mass.", "8/10\nSound.", "**8**\n\nSound."),
         *("Sound, but for 2 words.\n\n8", "8 points\nSound."),
     ],
@@ -458,6 +471,8 @@ def test_a_number_on_the_first_line_or_the_last_is_the_rating(text):
             for text in ("8/10\nclose", "7.5\nclose", "Answer 1: 8\nAnswer 2: 7\n9 7")
         ),
         *((RATING, text) for text in ("7\nSound.\nOverall: 8", "8\nSound.\n7", "1.\nSound.")),
+        *((VERDICT, text) for text in ("first\nThe side.\nsecond", "The winner is not Answer 1.")),
+        *((RATING, text) for text in ("Overall: 8/10, or 7", "Overall: 8/10 - 9/10 for depth")),
         *((RATING, text) for text in ("8 7\nclose", "100\nSound.", "8-9\nSound.")),
     ],
 )
@@ -469,6 +484,12 @@ def test_numbers_that_contradict_or_are_too_many_are_unread(prompt, text):
 @pytest.mark.parametrize(
     ("text", "winner"),
     [
+        ("My verdict: second", "second"),
+        ("The side is named in one.\nThe winner is Answer 1.", "first"),
+        ("I would choose Answer 2.", "second"),
+        ("**Verdict**\nfirst", "first"),
+        ("Answer 2 is better.\n\nIt names the side, Answer 1 does not.", "second"),
+        ("Winner: It is a tie", "tie"),
         ("Final Answer: B", "second"),
         ("Answer 1", "first"),
         ("The second answer is better.", "second"),
@@ -557,6 +578,11 @@ def test_a_rule_inside_an_answer_stays():
     assert read(TURNS, text)[0][1] == "It.\n\n---\n\nMore."
 
 
+def test_json_in_an_answer_that_looks_like_a_reply_is_a_part_of_it():
+    code = '```json\n{"rounds": [{"instruction": "a", "response": "b"}]}\n```'
+    assert read(TURNS, f"User: How?\nAssistant: So:\n{code}") == [("How?", f"So:\n{code}", None)]
+
+
 def test_a_field_inside_one_of_two_answers_is_a_part_of_it():
     text = "Question: What?\nAnswer A: One.\nResponse: partial\nAnswer B: Two.\nType: II"
     assert read(DRAFTS, text) == [("What?", "One.\nResponse: partial", "Two.\nType: II")]
@@ -603,4 +629,4 @@ def test_a_long_reply_takes_time_in_proportion_to_its_length(unit):
                 parse(prompt, whole)
         return time.process_time() - begun
 
-    assert seconds(160_000) < 3 * 8 * max(seconds(20_000), 0.01)
+    assert seconds(160_000) < 3 * 8 * max(seconds(20_000), 0.05)

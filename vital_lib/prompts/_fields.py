@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from vital_lib.prompts._marks import answers_in, without_thoughts
-from vital_lib.prompts._objects import key_name
+from vital_lib.prompts._objects import key_name, whole_object
 from vital_lib.prompts._words import (
     CRITERIA,
     FINAL,
@@ -23,6 +23,7 @@ from vital_lib.prompts._words import (
     SCORE_NAMES,
     WINNER_NAMES,
     number_in,
+    pair_in,
     winner_in,
 )
 from vital_lib.prompts.schemas import (
@@ -79,10 +80,12 @@ def speaks_of(schema: type[BaseModel], value: Any) -> Fields | None:
         named = [value[name] for name in names if name in value]
         if named and not _holds(schema, named[0]):
             return value
+        if schema in (Conversation, Drafts) and value and _lists_rounds([*value.values()]):
+            return {names[0]: [*value.values()]}
         inner = [
-            one
+            _decoded(one)
             for name, one in value.items()
-            if isinstance(one, dict | list) and name not in _CRITERION_NAMES
+            if isinstance(_decoded(one), dict | list) and name not in _CRITERION_NAMES
         ]
         value = inner[0] if len(inner) == 1 else None
     return None
@@ -118,6 +121,12 @@ def joined(rounds: Iterable[Fields]) -> Fields:
 def is_echo(text: str) -> bool:
     """Whether a text is what a schema or a template has in its place: "string", "...", "answer"."""
     return bool(_ECHO.fullmatch(text.strip()))
+
+
+def _decoded(value: Any) -> Any:
+    """The object that a text is, as of a tool call's arguments; any other value itself."""
+    is_text = isinstance(value, str) and value[:1] == "{"
+    return (whole_object(value) or value) if is_text else value
 
 
 def _holds(schema: type[BaseModel], value: Any) -> bool:
@@ -170,6 +179,7 @@ def _number_or_none(value: Any) -> float | None:
 
 def _scores(fields: Fields) -> Fields:
     given = fields.get("scores", fields)
+    given = pair_in(given) or given
     if isinstance(given, list):
         given = dict(zip(SCORE_NAMES, given, strict=True)) if len(given) == 2 else {}
     given = {**fields, **given} if isinstance(given, dict) else fields
@@ -196,6 +206,8 @@ def _conversation(fields: Fields) -> Fields:
 def _rounds(fields: Fields, names: tuple[str, ...]) -> Any:
     """The list of rounds; or the one round that the object itself is."""
     given = _first(fields, names)
+    if isinstance(given, dict) and _lists_rounds([*given.values()]):
+        return [*given.values()]
     return [fields] if given is None and _has(fields, _ASKED) else given
 
 

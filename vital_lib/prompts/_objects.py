@@ -19,8 +19,8 @@ _TRIES = 4  # texts that begin like JSON and are none, before the rest is taken 
 _LIKE = r"(?:\{\s*(?:[\"'“}]|\w{1,40}\s*:)|\[\s*\{)"
 _FIRST = re.compile(
     r"(?:^[ \t]*+(?:(?:`{3,}+|~{3,}+|'{3}|\"{3})[\w+-]{0,20}+|[`'\"]|[-*+•][ \t]|"
-    rf"[0-9]{{1,2}}[.)][ \t])?|(?<=[:`~>]))[ \t]*+(?={_LIKE})",
-    re.M,
+    rf"[0-9]{{1,2}}[.)][ \t])?|`{{3,}}+[\w+-]{{0,20}}+|\bjson\b|(?<=[:`~>=]))[ \t]*+(?={_LIKE})",
+    re.M | re.I,
 )
 _NEXT = re.compile(rf"(?={_LIKE})")
 # A quote closes a string where a comma, a colon or a bracket follows.
@@ -57,13 +57,16 @@ def key_name(key: str) -> str:
 
 
 def whole_object(body: str) -> Any:
-    """The JSON object that `body` is, its keys by `key_name`; None where it is more, or none.
+    """The JSON object that `body` is, maybe quoted as a text; None where it is more, or none.
+
+    Its keys are as by `key_name`.
 
     Raises:
         Twice: see there.
     """
     try:
-        return _loads(body) if body[:1] == "{" else None
+        value = _loads(body) if body[:1] in ("{", '"') else None
+        return whole_object(value) if isinstance(value, str) and value[:1] == "{" else value
     except Twice:
         raise
     except ValueError:

@@ -43,12 +43,26 @@ _VALUE = (
     r"(?:\[\[)?(?P<number>-?[0-9]{1,3}(?:\.[0-9]{1,6})?)(?:\]\])?(?:\s*points?)?"
     r"(?:\s*(?:/|out of|of)\s*10(?:\s*points?)?)?"
 )
-_NUMBER = re.compile(rf"{_VALUE}\s*(?:[-–—(;:.,]\D*)?", re.I)
+_NUMBER = re.compile(rf"{_VALUE}\s*(?:[-–—(;:.,|]\D*|,?\s*(?:because|since|as)\b\D*)?", re.I)
+# Where the scale is stated, a reason may name numbers, but no other rating.
+_ON_SCALE = re.compile(
+    r"(?P<number>[0-9]{1,2}(?:\.[0-9]{1,6})?)\s*(?:/|out of)\s*10\b(?:\s*points?)?\s*"
+    r"(?:[-–—(;:.,|]|because\b|since\b|as\b)"
+    r"(?!.*(?:\b(?:or|to|maybe|perhaps|rather|than)\b|[0-9]\s*(?:/|out of|of)\s*10\b)).*",
+    re.I | re.S,
+)
 _ALONE = re.compile(rf"{_VALUE}\.?", re.I)
 _LINE_OF_ONE = re.compile(_VALUE, re.I)
 _ONE = r"(?:\[\[)?([0-9]{1,2}(?:\.[0-9]{1,6})?)(?:\]\])?(?:\s*(?:/|out of)\s*10)?"
 _LINE_OF_TWO = re.compile(
     rf"(?:scores?\s*:?\s*)?[(\[]?{_ONE}(?:\s*[,;|&]\s*|\s+(?:and\s+)?){_ONE}[)\]]?\.?", re.I
+)
+_ARTICLES = re.compile(r"^(?:my|the) | is$")
+_STATED = re.compile(
+    r"(?:(?:so|thus|therefore|overall|hence),? )?(?:(?:the |my )?(?:final )?(?:winner|verdict|"
+    r"choice|(?:better|best|preferred) answer) is|"
+    r"i (?:would )?(?:choose|pick|prefer|select|vote for)) (.*)",
+    re.I,
 )
 _WORDS_ONLY = re.compile(r"\D*")
 _FENCE_LINE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*")
@@ -68,13 +82,22 @@ _BETTER = (
     rf"(?:better|best|winner){_NOUN})(?: than (?:the )?(?:other|{_WHICH}){_NOUN})?)?"
 )
 _REASON = r"(?:(?:\s*[-–—(;:.]|,? (?:because|since|as)\b)(?:(?!\b(?:but|however|wait)\b).)*)?"
-_NAMED = rf"(?:\[\[|[\"'])?(?:the |a |an )?(?P<word>{_WHICH})(?:\]\]|[\"'])?{_NOUN}{_BETTER}"
+_NAMED = (
+    rf"(?:\[\[|[\"'])?(?:it(?: i|['’])s )?(?:the |a |an )?(?P<word>{_WHICH})(?:\]\]|[\"'])?"
+    rf"{_NOUN}{_BETTER}"
+)
 _WINNER = re.compile(rf"{_NAMED}{_REASON}", re.I | re.S)
 _ALONE_WINNER = re.compile(rf"{_NAMED}[.!]?", re.I)
 _BRACKETED = re.compile(rf"\[\[(?P<word>{_WHICH})\]\]", re.I)
 _NEXT_ON_THE_LINE = re.compile(
-    r"[,;|][ \t]*(?:and )?(?=(?:answer|assistant|response|score) [12ab][ \t]*[:=])", re.I
+    r"[,;|][ \t]*(?:and )?(?=(?:(?:answer|assistant|response|score) [12ab]|second)[ \t]*[:=])", re.I
 )
+
+
+def pair_in(value: Any) -> list[float] | None:
+    """Two numbers that a text gives: "8 7"."""
+    found = _LINE_OF_TWO.fullmatch(_bare(value)) if isinstance(value, str) else None
+    return [float(found[1]), float(found[2])] if found else None
 
 
 def number_in(value: Any) -> Any:
@@ -85,16 +108,17 @@ def number_in(value: Any) -> Any:
     if isinstance(value, dict):
         named = {key_name(name): one for name, one in value.items()}
         value = next((named[name] for name in ("score", "rating", "value") if name in named), value)
-    if isinstance(value, str) and (found := _NUMBER.fullmatch(value.strip("*`# \n"))):
-        return float(found["number"])
-    return value
+    number = _number(value.strip("*`# \n")) if isinstance(value, str) else None
+    return value if number is None else number
 
 
 def winner_in(value: Any) -> Any:
     """first, second or tie, where a value names one: "First", "Answer 1", "[[B]]"; else itself."""
+    if isinstance(value, list) and len(value) == 1:
+        return winner_in(value[0])
     text = str(value) if type(value) is int else value
     if isinstance(text, str) and (
-        found := _WINNER.fullmatch(" ".join(text.replace("_", " ").strip("*`#. \n").split()))
+        found := _WINNER.fullmatch(" ".join(_spaced(text).strip("*`#. \n").split()))
     ):
         return _WINNERS[found["word"].lower()]
     return value
@@ -132,6 +156,7 @@ def scores(body: str) -> ChatScores:
     """
     declared, rationale = _numbers(_NEXT_ON_THE_LINE.sub("\n", body))
     pairs = {(float(one[1]), float(one[2])) for one in _edges(body, _LINE_OF_TWO)}
+    pairs |= _two_lines(body)
     found = {}
     for at, (place, names) in enumerate(SCORE_NAMES.items()):
         named = _only(declared, names)
@@ -147,9 +172,9 @@ SCORE_NAMES = {
         *(f"{kind} {sign}" for kind in ("answer", "assistant", "response") for sign in signs),
         *(f"answer {sign} score" for sign in signs),
         *(f"score {of}answer {sign}" for of in ("of ", "for ") for sign in signs),
-        *(f"score {signs[0]}", place, f"{place} answer", f"{place} score"),
+        *(f"score {signs[0]}", place, f"{place} answer", f"{place} score", f"{own} answer"),
     )
-    for place, signs in (("first", "1a"), ("second", "2b"))
+    for place, signs, own in (("first", "1a", "reference"), ("second", "2b", "model"))
 }
 """Names of either score, the answers' own among them."""
 
@@ -161,16 +186,12 @@ def verdict(body: str) -> Verdict:
         Unread: none is, or the last one names no winner.
     """
     lines = list(_labelled(body))
-    said = [
-        _WINNER.fullmatch(said)
-        for name, said, _ in lines
-        if name in WINNER_NAMES or (name in LOOSE and _WINNER.fullmatch(said))
-    ]
-    words = [found and found["word"] for found in said]
+    words = [found and found["word"] for found in map(_declared, lines) if found is not False]
     words = words if any(words) else []
     words = words or [found["word"] for found in _BRACKETED.finditer(body)]
-    if not words and (alone := _ALONE_WINNER.fullmatch(" ".join(body.strip("*`#. \n").split()))):
-        words = [alone["word"]] if len(alone["word"]) > 1 else []
+    if not words:
+        words = [found["word"] for found in _edges(body, _ALONE_WINNER) if len(found["word"]) > 1]
+        words = words if len({_WINNERS[word.lower()] for word in words}) == 1 else []
     if not words or words[-1] is None:
         raise Unread("winner: no line 'Winner: first, second or tie' was found")
     rest = [
@@ -179,6 +200,23 @@ def verdict(body: str) -> Verdict:
         if name not in WINNER_NAMES
     ]
     return Verdict(rationale="\n".join(rest).strip(), winner=_WINNERS[words[-1].lower()])
+
+
+def _declared(line: tuple[str, str, str]) -> re.Match[str] | None | bool:
+    """The winner that a line names; None where it names none, False where it declares nothing."""
+    name, said, whole = line
+    if name in WINNER_NAMES:
+        return _WINNER.fullmatch(said)
+    stated = _STATED.fullmatch(_bare(whole).rstrip(".!"))
+    return (
+        (name in LOOSE and _WINNER.fullmatch(said))
+        or (stated and _WINNER.fullmatch(stated[1]))
+        or False
+    )
+
+
+def _spaced(text: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[12]\b)", " ", text.replace("_", " "))
 
 
 def tags_as_lines(body: str, names: frozenset[str]) -> str:
@@ -211,12 +249,12 @@ def _labelled(body: str) -> Iterator[tuple[str, str, str]]:
     for line in body.splitlines():
         plain = " ".join(re.sub(r"[*`#]", "", line).split())
         found = _LABELLED.fullmatch(plain.rstrip(" |"))
-        name = key_name(found["name"]) if found else ""
+        name = _ARTICLES.sub("", key_name(found["name"])) if found else ""
         yield name, found["said"] if found else "", line
 
 
 def _number(said: str, form: re.Pattern[str] = _NUMBER) -> float | None:
-    found = form.fullmatch(said)
+    found = form.fullmatch(said.strip("\"'")) or (form is _NUMBER and _ON_SCALE.fullmatch(said))
     return float(found["number"]) if found else None
 
 
@@ -264,6 +302,13 @@ def _edges(body: str, form: re.Pattern[str]) -> list[re.Match[str]]:
     lines = [line for line in body.splitlines() if line.strip() and not _FENCE_LINE.fullmatch(line)]
     edges = (lines[:1], lines[-1:])
     return [found for line in sum(edges, []) if (found := form.fullmatch(_bare(line)))]
+
+
+def _two_lines(body: str) -> set[tuple[float, ...]]:
+    """The numbers of the first two lines, where each holds one and the third holds none."""
+    lines = [_LINE_OF_ONE.fullmatch(_bare(line)) for line in body.split("\n", 6) if line.strip()]
+    two = len(lines) > 1 and all(lines[:2]) and not any(lines[2:3])
+    return {tuple(float(found["number"]) for found in lines[:2])} if two else set()
 
 
 def _bare(line: str) -> str:

@@ -8,6 +8,7 @@ around a JSON object leave in doubt that it is meant, there is none.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +27,7 @@ from vital_lib.prompts._marks import (
     without_thoughts,
 )
 from vital_lib.prompts._objects import objects_in, whole_object
-from vital_lib.prompts._turns import rounds_in
+from vital_lib.prompts._turns import begins_a_turn, rounds_in
 from vital_lib.prompts._words import TAGS, rating, scores, tags_as_lines, verdict
 from vital_lib.prompts.schemas import (
     ChatScores,
@@ -81,7 +82,9 @@ def parse(prompt: Prompt, text: str) -> BaseModel:
 def _read(schema: type[BaseModel], body: str) -> BaseModel:
     if (value := _as_sent(schema, body)) is not None:
         return _checked(value)
-    if not _is_whole(schema, body):  # marks inside its texts are none of the reply's
+    if (whole := whole_object(body)) is not None and body[:1] == '"':
+        body = json.dumps(whole)
+    if speaks_of(schema, whole) is None:  # marks inside its texts are none of the reply's
         body = after_headings(without_thoughts(body))
     if not body:
         raise Unread("the reply is empty")
@@ -113,11 +116,6 @@ def _fields_of(value: BaseModel) -> int:
         return 1 + len(DraftQuestion.model_fields) * len(value.questions)
     nested = len(RatingCriteria.model_fields) if isinstance(value, Rating) else 0
     return len(type(value).model_fields) + nested
-
-
-def _is_whole(schema: type[BaseModel], body: str) -> bool:
-    """Whether the text is one JSON object that names what is asked for, and nothing else."""
-    return speaks_of(schema, whole_object(body)) is not None
 
 
 def _marked(schema: type[BaseModel], answer: str) -> BaseModel:
@@ -154,8 +152,11 @@ def _objects(schema: type[BaseModel], body: str) -> tuple[list[tuple[str, Fields
     Raises:
         Unread: some of it breaks off.
     """
-    found, place = [], 0
+    found, place, seen = [], 0, 0
     for one in objects_in(body):
+        if schema in _TURNS and not found and begins_a_turn(body[seen : one.start]):
+            break  # rounds in words, with JSON in one of them
+        seen = one.start
         fields = speaks_of(schema, one.value)
         if fields is not None:
             found.append((body[place : one.start], fields))
