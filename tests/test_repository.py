@@ -26,8 +26,8 @@ TORCH_FREE = [
 # Of Python: no blanks, comments, docstrings. The second number only keeps growth in sight: it went
 # from 10,940 to 12,900 with the selector's blocks and its published control, cuts within groups,
 # tuning of the whole language half in processes of its own, weights between base and tuned model,
-# claims, and the study over seeds; and to 16,800 with what real endpoints, files and judges sent.
-CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 16_800
+# claims, and the study over seeds; and to 17,000 with what real endpoints, files and judges sent.
+CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 17_000
 
 
 def _modules(folder: Path) -> list[Path]:
