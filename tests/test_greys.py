@@ -148,6 +148,22 @@ def test_a_transparent_16_bit_value_lies_on_white(tmp_path):
     assert (shown[0] == 255).all() and shown[1, 0] <= 1
 
 
+@pytest.mark.parametrize("alpha", [False, True])
+def test_12_bit_colours_in_16_bits_are_not_shown_as_black(tmp_path, alpha):
+    values = np.stack([RAMP, RAMP[::-1], RAMP.T], axis=2)
+    values[10, 10] = 65535
+    if alpha:
+        values = np.dstack([values, np.full_like(RAMP, 65535)])
+        values[0, :, 3] = 0
+    (tmp_path / "a.png").write_bytes(png16(values, 6 if alpha else 2))
+    image = open_image(tmp_path / "a.png")
+    shown = np.asarray(image.pixels()).astype(int)
+    assert "99th percentile" in image.notes[0]
+    assert (shown[1, 0, 0] < 10 and shown[-1, -1, 0] == 255) and len(set(shown[..., 0].flat)) > 200
+    assert shown[1, 0, 1] > 240 and shown[-1, -1, 1] < 10
+    assert not alpha or (shown[0] == 255).all()
+
+
 def test_16_bit_colours_say_that_they_are_cut(tmp_path):
     values = np.repeat((RAMP * 16)[..., None], 3, axis=2)
     (tmp_path / "a.png").write_bytes(png16(values, 2))

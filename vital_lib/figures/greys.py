@@ -6,6 +6,8 @@ What is changed on the way is said in a sentence. Knows nothing of files and fig
 from __future__ import annotations
 
 import struct
+import sys
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin
@@ -25,12 +27,18 @@ for _key, _modes in tuple(TiffImagePlugin.OPEN_INFO.items()):
         TiffImagePlugin.OPEN_INFO.setdefault((_key[0], 0, *_key[2:]), _modes)
 
 
-def upright_rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+def upright_rgb(
+    image: Image.Image, again: Callable[[], Image.Image]
+) -> tuple[Image.Image, tuple[str, ...]]:
     """The first frame of a just opened image as upright RGB, and what was changed to show it.
 
     Greys of more than 8 bits run from their 1st to their 99th percentile where the least or the
     greatest lies far beyond, else from the least to the greatest. A value that most pixels have is
-    left out of the percentiles, so is what is no finite number.
+    left out of the percentiles, so is what is no finite number. Colours of 16 bits are shown by
+    their upper 8, or stretched alike where nearly all of those are 0.
+
+    Args:
+        again: opens the same image anew.
 
     Raises:
         ValueError: not one finite value.
@@ -51,8 +59,30 @@ def upright_rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
         opaque = None if clear is None else (values != clear).astype(float)
         return _stretched(values, opaque, white_is_zero, said)
     if ";16" in raw and raw.startswith(("RGB", "CMYK")):
+        if raw[:-1] in ("RGB;16", "RGBA;16") and _dark(upper := np.asarray(upright)):
+            lower = np.asarray(ImageOps.exif_transpose(_other_bytes(again(), raw)))
+            values = upper[..., :3] * np.uint16(256) + lower[..., :3]  # (H, W, 3)
+            opaque = upper[..., 3:] / 255.0 if upper.shape[2] == 4 else None
+            return _stretched(values, opaque, False, said)
         said.append("colours of 16 bits shown by their upper 8")
     return _eight_bits(upright), tuple(said)
+
+
+def _dark(upper: np.ndarray) -> bool:
+    """Whether nearly all of the upper 8 bits say nothing: 12 bits or less, kept in 16."""
+    return bool(np.percentile(upper[::4, ::4, :3], 99) < 16)
+
+
+def _other_bytes(image: Image.Image, raw: str) -> Image.Image:
+    """Colours of 16 bits by their lower 8: Pillow takes the upper byte of the order it is told."""
+    upper = {"L": "little", "B": "big", "N": sys.byteorder}[raw[-1]]
+    other = raw[:-1] + ("B" if upper == "little" else "L")
+    image.tile = [
+        tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other)
+        for tile in image.tile
+    ]
+    image.load()
+    return image
 
 
 def _frames(image: Image.Image) -> list[str]:
@@ -81,8 +111,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _stretched(
     values: np.ndarray, opaque: np.ndarray | None, white_is_zero: bool, said: list[str]
 ) -> tuple[Image.Image, tuple[str, ...]]:
-    """Greys (H, W) as RGB, laid on white where they are not opaque (H, W, 0 to 1)."""
-    seen = values if opaque is None else values[opaque > 0]
+    """Greys (H, W) or colours (H, W, 3) as RGB, on white where not opaque ((H, W[, 1]), 0 to 1)."""
+    seen = values if opaque is None else values[opaque.reshape(values.shape[:2]) > 0]
     low, high, sentence = _window(seen) if seen.size else (0, 1, f"{GREYS} wholly transparent")
     exact = np.float64 if values.dtype == np.int32 else np.float32
     known = np.nan_to_num(values.astype(exact), nan=low, posinf=high, neginf=low)

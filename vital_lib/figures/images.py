@@ -180,7 +180,7 @@ def _upright(content: _Content) -> tuple[Image.Image, tuple[str, ...]]:
         if image.width * image.height > MAX_PIXELS:
             size = f"{image.width:,} x {image.height:,} pixels"
             raise UnreadableImage("image", f"{content.name!r} has {size}, over {MAX_PIXELS:,}")
-        upright, notes = upright_rgb(image)
+        upright, notes = upright_rgb(image, lambda: _open_header(content.data))
     except Rejected:
         raise
     except _DAMAGED as error:
