@@ -42,7 +42,7 @@ def agreement_forest(agreement: pd.DataFrame, *, votes: Votes | None = None) -> 
 
     names = {**MODALITY_NAMES, "all": "all", "not_stated": "modality not stated"}
     agreement = agreement[(agreement["items"] > 0) | (agreement["kind"] == "overall")]
-    figure, axes = canvas(7.6, 1.5 + 0.3 * len(agreement))
+    figure, axes = canvas(8.6, 1.7 + 0.3 * len(agreement))
     lowest = min(0.0, agreement[["alpha", "alpha_low"]].min().min())
     axes.axvline(0, color=GREY, linewidth=0.8)
     for place, row in enumerate(agreement.itertuples()):
@@ -60,7 +60,7 @@ def agreement_forest(agreement: pd.DataFrame, *, votes: Votes | None = None) -> 
     axes.set_xlim(lowest - 0.03, 1.03)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
-    label = "Krippendorff's alpha, with 95 % interval (pale mark: raw agreement)"
-    axes.set_xlabel(label + below(votes))
-    axes.set_title(f"Agreement of {who(votes)} over single ticks, random arm")
+    label = "Krippendorff's alpha over single ticks, random arm, with 95 % interval"
+    axes.set_xlabel(f"{label}\n(pale mark: raw agreement){below(votes)}")
+    axes.set_title(f"Agreement of {who(votes)}")
     return figure
