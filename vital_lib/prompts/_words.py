@@ -286,8 +286,8 @@ def _only(declared: dict[str, set[float | None]], names: tuple[str, ...]) -> flo
     """
     found = set().union(*(declared.get(name, ()) for name in names))
     if None in found:
-        raise Unread(f"what is declared as {' or '.join(names)} cannot be read as one number")
-    return _agreed(found, " or ".join(names))
+        raise Unread(f"what is declared as {names[0]} cannot be read as one number")
+    return _agreed(found, names[0])
 
 
 def _agreed(found: Any, what: str) -> float | None:

@@ -99,6 +99,8 @@ def _read(schema: type[BaseModel], body: str) -> BaseModel:
 
 def _as_sent(schema: type[BaseModel], body: str) -> BaseModel | None:
     """The reply where it keeps to the schema as it was sent: most do, and are read in no time."""
+    if body.startswith("```") and body.endswith("}\n```"):
+        body = body[body.find("\n") + 1 : -4]
     if body[:1] != "{" or has_marks(body):
         return None
     try:
