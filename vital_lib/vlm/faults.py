@@ -54,18 +54,20 @@ FAULTS = (openai.APIError, NoCompletion)
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol)
 _UNSENT += (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 _SCHEMA = re.compile(
-    r"response[ _]?(?:format|schema)|json[ _-]?(?:schema|mode|object)|grammar|\boutlines\b"
-    r"|(?:guided|structured|constrained)[ _.-]?(?:json|output|decoding|generation)|llguidance"
-    r"|lm[ _-]?format[ _-]?enforcer|additionalProperties|\b(?:any|all|one)Of\b|\$(?:defs|ref)\b"
-    r"|\b(?:min|max)(?:Items|Length)\b|(?:support|invalid|complex|compil|implement)[^.]*\bschemas?\b"
-    r"|\bschemas?\b[^.]*(?:support|invalid|complex|compil|implement|feature)",
+    r"response[ _]?(?:format|schema)|json[ _-]?(?:schema|mode|object)"
+    r"|grammar|\bguided|\bebnf\b|\bfsm\b"
+    r"|(?:structured|constrained)[ _.-]?(?:json|output|decoding|generation)|llguidance|\boutlines\b"
+    r"|lm[ _-]?format[ _-]?enforcer|logits?[ _-]processor|['\"`]strict['\"`]|additionalProperties"
+    r"|\b(?:any|all|one)Of\b|\$(?:defs|ref)\b|\b(?:min|max)(?:Items|Length)\b"
+    r"|(?:support|invalid|complex|compil|implement)[^.]{0,100}\bschemas?\b"
+    r"|\bschemas?\b[^.]{0,100}(?:support|invalid|complex|compil|implement|feature)",
     re.I,
 )
 _FIELDS = {  # of a request, that an endpoint may not know, and how it says so
     "response_format": _SCHEMA,
     "seed": re.compile(r"\bseed\b", re.I),
-    "detail": re.compile(r"image_url.*\bdetail\b|['\"`]detail['\"`]", re.I),
-    "max_tokens": re.compile(r"\bmax_tokens\b.*\bmax_completion_tokens\b", re.I),
+    "detail": re.compile(r"image_url.{0,100}\bdetail\b|['\"`]detail['\"`]", re.I),
+    "max_tokens": re.compile(r"\bmax_tokens\b.{0,200}\bmax_completion_tokens\b", re.I),
     "max_completion_tokens": re.compile(r"\bmax_completion_tokens\b", re.I),
 }
 _REFUSING = re.compile(

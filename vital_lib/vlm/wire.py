@@ -34,7 +34,7 @@ class Reply:
     Args:
         reply_id: finds the request and the reply in the ledger (``Ledger.trace``).
         value: the reply as the prompt's schema; None where there is none to be had.
-        text: the raw reply.
+        text: the raw reply; of one that was paid for and is of no use, the body that held it.
         reason: why `value` is None; None where it is not.
         seconds: what the request took that brought the reply.
         usd: what it cost at the price of its day.
