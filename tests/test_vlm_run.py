@@ -297,7 +297,7 @@ def test_a_server_that_is_away_for_long_holds_the_run_and_says_so(image):
 
 def test_the_first_silence_ends_a_run_that_nothing_has_answered_yet(image):
     with running(Dials(faults={"hang": 1.0})) as server:
-        vlm = VLM(base_url=server.url, local=True, concurrency=4, timeout_seconds=0.3)
+        vlm = VLM(base_url=server.url, local=True, concurrency=4, timeout_seconds=1.0)
         with pytest.raises(ModelUnavailable, match="no reply in time; is it running") as caught:
             vlm.ask(verdicts(image, 100))
         assert server.stats()["requests"] == 4  # none twice, and no second batch
