@@ -6,6 +6,8 @@ no in many words.
 
 from __future__ import annotations
 
+import time
+
 import pandas as pd
 import pytest
 
@@ -748,6 +750,13 @@ def test_what_answers_by_itself_is_read_to_any_question(answer, says):
 )
 def test_a_negation_counts_only_inside_what_was_asked(question, answer, says):
     assert read_yes_no(question, answer) == says
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "a_", "/a", "not the ", "i really ", "is there a "])
+def test_an_answer_of_any_length_is_read_in_no_time(piece):
+    started = time.perf_counter()
+    assert read_yes_no("Is there a fracture?", "Yes. " + piece * 20_000) == "yes"
+    assert time.perf_counter() - started < 2
 
 
 # -- questions that offer a choice ---------------------------------------------------------------

@@ -24,12 +24,13 @@ _SHORT = (
     (re.compile(r"'ve\b"), " have"),
     (re.compile(r"'(?:ll|d)\b"), " would"),
 )
+_READ = 2_000  # characters of a closed answer: the patterns below take their time on longer ones
 _FILE = r"(?:png|jpe?g|tiff?|dcm|gif|bmp|webp|svg|pdf|nii(?:\.gz)?|txt|json)"
 # What a file or an address is called, and marks that are not text, say nothing of the image.
 _NAMES = re.compile(
     rf"^(?!.*\b(?:is|are|was|were|shows?|see|in|of|answer)\b)[\w() -]+\.{_FILE}\s*$"
     r"|<[^<>\n]{0,40}>|\b(?:https?://|www\.)\S+|\b10\.\d{4,}/\S+"
-    rf"|[\w./\\-]*\w\.{_FILE}\b"
+    rf"|(?<![\w./\\-])[\w./\\-]*\w\.{_FILE}\b"
     r"|(?<!\w)(?:[a-z]:)?(?:[/\\][\w.-]+){2,}"
     r"|\b[a-z0-9-]+(?:_+[a-z0-9-]+)+\b",
     re.MULTILINE,
@@ -60,8 +61,11 @@ def folded(text: str) -> str:
 
 
 def said(text: str) -> str:
-    """`folded`, without names of files, addresses and tags; each modality has one name."""
-    found = _NAMES.sub(" ", folded(text))
+    """`folded`, without names of files, addresses and tags; each modality has one name.
+
+    Of a long text only the beginning, 2,000 characters: what a closed answer says stands there.
+    """
+    found = _NAMES.sub(" ", folded(text[:_READ]))
     for others, name in _SAME:
         found = others.sub(name, found)
     return found
