@@ -96,6 +96,7 @@ CHANNEL = "<|channel|>analysis<|message|>Overall: 3<|end|><|start|>assistant<|ch
         "analysisWe need to rate. Overall: 3.assistantfinal{EIGHT}",
         "&lt;think&gt;Overall: 3&lt;/think&gt;Overall: 8",
         '<details type="reasoning" done="true">\nOverall: 3\n</details>\nOverall: 8',
+        "Overall: 8\n<details>\nIt is [think of it] sound.\n</details>",
         "## Thinking\n\nOverall: 3\n\n## Final Response\n\nOverall: 8",
         "Overall: 8<|im_end|>",
         "{EIGHT}<|eot_id|>",

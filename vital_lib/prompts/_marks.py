@@ -17,12 +17,13 @@ class Unread(ValueError):
 
 # Other families' spellings of <think> and </think>.
 _OPENED = re.compile(
-    r"\[think(?:ing)?\]|◁think(?:ing)?▷|<unused94>(?:thought\b)?|<\|inner_prefix\|>|"
-    r"<\|?channel>\s?(?:thought|analysis)\b|<details\s[^<>]{0,80}\b(?:reasoning|thinking)[^<>]{0,80}>",
+    r"(?-i:\[THINK(?:ING)?\])|◁think(?:ing)?▷|<unused94>(?:thought\b)?|<\|inner_prefix\|>|"
+    r"<\|?channel>\s?(?:thought|analysis)\b",
     re.I,
 )
+_FOLDED = re.compile(r"<details\s[^<>]{0,80}\b(?:reasoning|thinking)\b[^<>]{0,80}>", re.I)
 _SHUT = re.compile(
-    r"\[/think(?:ing)?\]|◁/think(?:ing)?▷|<unused95>|<\|inner_suffix\|>|<channel\|>|</details>",
+    r"(?-i:\[/THINK(?:ING)?\])|◁/think(?:ing)?▷|<unused95>|<\|inner_suffix\|>|<channel\|>",
     re.I,
 )
 _THOUGHT = re.compile(
@@ -97,6 +98,8 @@ def without_thoughts(body: str) -> str:
         return body
     body = _last_channel(body)
     body = _SHUT.sub("</think>", _OPENED.sub("<think>", body))
+    if _FOLDED.search(body):
+        body = _FOLDED.sub("<think>", body).replace("</details>", "</think>")
     begun = _TURN_BEGUN.match(body)
     body = _outside(body[begun.end() :] if begun else body)
     return _TURN_ENDED.split(body, maxsplit=1)[0].strip()
