@@ -752,6 +752,25 @@ def test_a_negation_counts_only_inside_what_was_asked(question, answer, says):
     assert read_yes_no(question, answer) == says
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("<think>It may be. Yes?</think> No", "no"),
+        ("<think>No fracture, so no.</think>The answer is yes.", "yes"),
+        ("<think>Yes, there is a fracture", None),
+        ("There isnt a fracture", "no"),
+        ("Theres no fracture", "no"),
+        ("I don't believe there is a fracture", "no"),
+        ("A fracture is not unlikely", None),
+        ("The radiograph shows no fracture but shows swelling.", "no"),
+        ("No fracture, though one cannot be sure.", "no"),
+        ("Fracture: absent", "no"),
+    ],
+)
+def test_thoughts_are_no_answer_and_short_spellings_are_read(answer, says):
+    assert read_yes_no("Is there a fracture?", answer) == says
+
+
 @pytest.mark.parametrize("piece", ["a", "a.", "a_", "/a", "not the ", "i really ", "is there a "])
 def test_an_answer_of_any_length_is_read_in_no_time(piece):
     started = time.perf_counter()

@@ -83,6 +83,7 @@ DENIALS = _set("absent unlikely improbable")  # of all that their clause says, b
 BECOMES = tuple(
     (re.compile(pattern), becomes)
     for pattern, becomes in (
+        (r"\bnot (?:unlikely|improbable)\b", " possibly "),
         (
             r"\b(?:no|without|beyond)(?: \w+)? doubt\b|\bno (?:problem|worries)\W*$|\bnot only\b",
             " ",
@@ -144,7 +145,7 @@ NO_IMAGE = re.compile(
 REFUSES = re.compile(
     r"(?:\b(?:i|we)\b(?: (?:am|are|can|could|do|did|will|wo|would|was|were|have|has|should|must"
     r"|just|really|still|also|\w+ly))*|^(?:sorry )?(?:can|could|do|does|will|wo)) not\b"
-    r"(?: (?:\w+ly|be|been|yet|really|even))*(?: (\w+))?"
+    r"(?: (?:\w+ly|be|been|yet|really|even)\b)*(?: (\w+))?"
 )
 PERCEIVES = _set(
     "see find observe notice identify detect appreciate visualize visualise note think "

@@ -19,6 +19,8 @@ _DIGITS = {
 _SHORT = (
     (re.compile(r"\bcan(?:not|'t)\b"), "can not"),
     (re.compile(r"(?<!ca)n't\b"), " not"),
+    (re.compile(r"\b(is|are|was|were|do|does|did|has|had|could|would|should)nt\b"), r"\1 not"),
+    (re.compile(r"\bcant\b"), "can not"),
     (re.compile(r"'m\b"), " am"),
     (re.compile(r"'re\b"), " are"),
     (re.compile(r"'ve\b"), " have"),

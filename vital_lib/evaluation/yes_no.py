@@ -49,6 +49,7 @@ from vital_lib.evaluation._english import (
     YES,
 )
 from vital_lib.evaluation.wording import said, words
+from vital_lib.prompts._marks import Unread, without_thoughts
 
 
 class _Vote(NamedTuple):
@@ -99,7 +100,7 @@ def _decided(votes: list[_Vote], asked: Asked) -> str | None:
 
 def _statements(question: str, answer: str) -> Iterator[tuple[str, bool]]:
     """(sentence, whether it is a question) of the answer, echoes of the question taken for one."""
-    text = said(answer)
+    text = said(_outside_thoughts(answer))
     echo = re.findall(r"\w+", said(question))
     if len(echo) > 2:
         again = r"\W+".join(map(re.escape, echo))
@@ -109,6 +110,13 @@ def _statements(question: str, answer: str) -> Iterator[tuple[str, bool]]:
         sentence = match[1]
         is_question = "?" in match[2] or bool(QUESTION.match(sentence)) or "or not" in sentence
         yield sentence, is_question or _begins(echo, re.findall(r"\w+", sentence))
+
+
+def _outside_thoughts(answer: str) -> str:
+    try:
+        return without_thoughts(answer)
+    except Unread:
+        return ""  # cut off inside a thought: nothing was answered
 
 
 def _begins(echo: list[str], spoken: list[str]) -> bool:
