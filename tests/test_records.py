@@ -120,6 +120,55 @@ def test_one_bad_record_is_one_rejected_row_with_its_line(tmp_path, name):
     str([record for _, record in found]).encode()  # what is told can be stored and printed
 
 
+MANY = [{"id": str(k), "text": "x", "said": [{"a": 1}, {"a": 2}]} for k in range(12)]
+
+
+@pytest.mark.parametrize(
+    "bad", ['{"id": "b", "said": [{"a": 1}, {"a" 2}]}', '{"id": "b"', "{'id': 'b'}"]
+)
+@pytest.mark.parametrize(
+    "form",
+    ["lines", "one a line", "on one line", "domain", "domains", "after a version", "indented"],
+)
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+@pytest.mark.parametrize("count", [2, 12])
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_wherever_a_record_is_broken_it_is_one_rejected_row(
+    tmp_path, bad, form, ending, count, place
+):
+    rows = [json.dumps(row, indent=1 if form == "indented" else None) for row in MANY[:count]]
+    rows.insert(len(rows) if place == -1 else place, bad)
+    listed, inline = ",\n".join(rows), ", ".join(rows)
+    text = {
+        "lines": "\n".join(rows),
+        "one a line": f"[\n{listed}\n]",
+        "on one line": f"[{inline}]",
+        "domain": f'{{"mri": [{inline}]}}',
+        "domains": f'{{"mri": [\n{listed}\n], "gross": [\n{rows[0] if place else rows[1]}\n]}}',
+        "after a version": f'{{"version": "1.0", "count": 3, "data": [\n{listed}\n]}}',
+        "indented": f"[{listed}]",
+    }[form]
+    (tmp_path / f"a.{ending}").write_text(text)
+    found = records(tmp_path / f"a.{ending}")
+    whole = [one for one in found if not isinstance(one, Rejected)]
+    assert whole == MANY[:count] + (MANY[:1] if form == "domains" else [])
+    assert len(found) - len(whole) == 1
+
+
+def test_a_record_alone_that_is_broken_is_one_rejected_row(tmp_path):
+    for name in ("a.json", "a.jsonl"):
+        (tmp_path / name).write_text('{"id": "b", "said": [{"a": 1}, {"a" 2}]}')
+        (one,) = records(tmp_path / name)
+        assert isinstance(one, Rejected)
+
+
+def test_mostly_broken_lines_lose_none_that_is_whole(tmp_path):
+    row, broken = json.dumps(MANY[0]), '{"id": "b", "said": [{"a": 1}, {"a" 2}]}'
+    (tmp_path / "a.json").write_text("\n".join([broken, broken, row, broken]))
+    found = records(tmp_path / "a.json")
+    assert [isinstance(one, Rejected) for one in found] == [True, True, False, True]
+
+
 def test_a_cell_may_hold_several_lines_and_the_next_row_has_its_own_line(tmp_path):
     (tmp_path / "a.csv").write_text('id,text\na,"one\ntwo"\nb\n')
     found = read(tmp_path / "a.csv")

@@ -11,6 +11,11 @@ from vital_lib.records.check import Rejected, shown
 
 _LINE = re.compile(r"\r\n|\r|\n")  # not str.splitlines, which also ends lines at U+2028 and others
 _FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:')
+_KEY = re.compile(r'("(?:[^"\\]|\\.)*")\s*:')
+_WRAPPER = re.compile(  # an object that begins with a list, or with plain values before it
+    r'\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[\w.+-]+)\s*,\s*)*'
+    r'"(?:[^"\\]|\\.)*"\s*:\s*\['
+)
 _BETWEEN = re.compile(r'(?:[\s,\]}]|"(?:[^"\\]|\\.)*"\s*:\s*\[)+')
 _DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN is a missing value
 
@@ -22,17 +27,34 @@ def json_records(text: str, name: str, fields: Collection[str]) -> Iterator[tupl
         line = 1 + text[: len(text) - len(text.lstrip())].count("\n")
         yield from unwrapped(whole, name, fields, single=f"{name}:{line}")
         return
-    lines = [(n, line) for n, line in enumerate(_LINE.split(text), start=1) if line.strip()]
-    parsed = [(n, line, *_parsed(line.rstrip().removesuffix(","))) for n, line in lines]
-    alone = sum(isinstance(value, dict) for _, _, value, _ in parsed)
-    behind = str(error).startswith("Extra data")  # whole values behind one another
-    named_lines = name.endswith(("l", ".ndjson")) and not text.lstrip().startswith("[")
-    if 2 * alone < len(lines) and not (named_lines and (alone or not behind)):
-        yield from _salvaged(text, name, error)
+    lines = [(n, line.strip()) for n, line in enumerate(_LINE.split(text), start=1) if line.strip()]
+    begins = None if _values_behind(error) else _list_in(text, set(fields))
+    if not _in_lines([line for _, line in lines], name, error, begins is not None):
+        yield from _salvaged(text, name, error, begins)
         return
-    for n, line, value, error in parsed:
-        wrong = error and Rejected("record", f"not JSON ({error}): {shown(line.strip()[:80])}")
+    for n, line in lines:
+        value, error = _parsed(line.removesuffix(","))
+        wrong = error and Rejected("record", f"not JSON ({error}): {shown(line[:80])}")
         yield f"{name}:{n}", wrong or value
+
+
+def _in_lines(lines: list[str], name: str, error: Exception, listed: bool) -> bool:
+    """Whether a text that is no JSON as a whole is JSON lines, and not a document that broke.
+
+    Args:
+        listed: whether the text begins as a document that holds a list.
+    """
+    if _values_behind(error):
+        return _parsed(lines[0].removesuffix(","))[1] is None  # else objects over many lines
+    alone = sum(isinstance(_parsed(line)[0], dict) for line in lines)
+    if listed:
+        return 2 * alone >= len(lines)
+    begun = sum(line.startswith("{") for line in lines)
+    return 2 * begun >= len(lines) or (alone > 0 and name.endswith(("l", ".ndjson")))
+
+
+def _values_behind(error: Exception) -> bool:
+    return str(error).startswith("Extra data")
 
 
 def _parsed(text: str) -> tuple[Any, Exception | None]:
@@ -92,25 +114,27 @@ def _columns(value: Mapping, known: set[str]) -> list[dict]:
     return []
 
 
-def _salvaged(text: str, name: str, error: Exception) -> Iterator[tuple[str, Any]]:
+def _salvaged(
+    text: str, name: str, error: Exception, begins: int | None
+) -> Iterator[tuple[str, Any]]:
     """The records of a document that is no JSON as a whole; each place of error is one `Rejected`.
+
+    Its list begins at `begins`; objects may also stand behind one another.
 
     Records are told apart by the name of their first field: where one cannot be read, the next
     begins with that name again.
     """
     line_of = _line_counter(text)
-    one_by_one = str(error).startswith("Extra data")
-    place = 0 if one_by_one else max(text.find("["), 0)
-    first = _FIRST_KEY.search(text, place)
-    if first is None or not (one_by_one or text[place] == "["):
+    place = 0 if _values_behind(error) else begins
+    first = None if place is None else _FIRST_KEY.search(text, place)
+    if first is None:
         at = getattr(error, "pos", 0)
         yield (
             f"{name}:{line_of(at)}",
             Rejected("record", f"not JSON ({error}): {shown(text[:80])}"),
         )
         return
-    begins = re.compile(r"\{\s*" + re.escape(first[1]) + r"\s*:")
-    place += not one_by_one
+    record = re.compile(r"\{\s*" + re.escape(first[1]) + r"\s*:")
     while place < len(text):
         between = _BETWEEN.match(text, place)
         place = between.end() if between else place
@@ -123,10 +147,20 @@ def _salvaged(text: str, name: str, error: Exception) -> Iterator[tuple[str, Any
         except (ValueError, RecursionError) as wrong:
             received = shown(text[place : place + 80])
             yield where, Rejected("record", f"not JSON ({wrong}): {received}")
-            following = begins.search(text, place + 1)
+            following = record.search(text, place + 1)
             place = following.start() if following else len(text)
     if not text.rstrip().endswith(("]", "}")):
         yield f"{name}:{line_of(len(text))}", Rejected("record", "the file ends within its list")
+
+
+def _list_in(text: str, known: set[str]) -> int | None:
+    """Where the first list of a document begins; None where it is one record, or has no list."""
+    start = len(text) - len(text.lstrip("\ufeff \t\r\n"))
+    if text[start : start + 1] == "[":
+        return start + 1
+    wrapper = _WRAPPER.match(text)
+    names = {json.loads(key) for key in _KEY.findall(wrapper[0])} if wrapper else set()
+    return wrapper.end() if wrapper and not known & names else None
 
 
 def _line_counter(text: str) -> Callable[[int], int]:
