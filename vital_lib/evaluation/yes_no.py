@@ -49,7 +49,7 @@ from vital_lib.evaluation._english import (
     YES,
 )
 from vital_lib.evaluation.wording import said, words
-from vital_lib.prompts._marks import Unread, without_thoughts
+from vital_lib.prompts import Unread, without_thoughts
 
 
 class _Vote(NamedTuple):

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from vital_lib.prompts._doubt import refuses_somewhere
 from vital_lib.prompts._fields import is_echo
-from vital_lib.prompts._marks import Unread
+from vital_lib.prompts._marks import Unread, without_thoughts
 from vital_lib.prompts.reading import parse
 from vital_lib.prompts.schemas import (
     ChatScores,
@@ -65,6 +65,7 @@ __all__ = [
     "rating_prompt",
     "refuses_somewhere",
     "verdict_prompt",
+    "without_thoughts",
 ]
 
 MODALITY_NAMES = {
