@@ -250,3 +250,12 @@ def test_pydicoms_own_example_is_refused(tmp_path):
     examples = pytest.importorskip("pydicom.examples")
     with pytest.raises(UnreadableImage, match="DICOM"):
         open_image(examples.get_path("ct"))
+
+
+@pytest.mark.parametrize("hot", [65535, 0])
+def test_a_hot_or_dead_first_pixel_is_one_like_others(tmp_path, hot):
+    values = RAMP.copy()
+    values[0, 0] = hot
+    Image.fromarray(values).save(tmp_path / "a.png")
+    shown = shades(tmp_path / "a.png").ravel()[1:]
+    assert shown.max() == 255 and len(set(shown)) > 200

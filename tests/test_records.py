@@ -42,6 +42,10 @@ FORMS = {
     "wrapped.json": json.dumps({"version": "1.0", "info": {"by": "me"}, "data": GOOD}),
     "wrapped in lines.jsonl": json.dumps({"questions": GOOD}),
     "wrapped twice.json": json.dumps({"data": {"test": GOOD}}),
+    "wrapped beside others.json": json.dumps(
+        {"version": 1, "info": {"by": "me"}, "data": {"status": "ok", "items": GOOD}}
+    ),
+    "wrapped by a record's word.json": json.dumps({"id": "mine", "version": 2, "items": GOOD}),
     "domains.json": json.dumps({"mri": GOOD[:1], "gross": GOOD[1:]}),
     "by name.json": json.dumps({"r1": GOOD[0], "r2": GOOD[1]}),
     "columns.json": json.dumps({"id": ["a", "b"], "text": [row["text"] for row in GOOD]}),
@@ -49,6 +53,7 @@ FORMS = {
     "table.csv": pd.DataFrame(GOOD).to_csv(index=False),
     "table with numbers.csv": pd.DataFrame(GOOD).to_csv(),
     "table.tsv": pd.DataFrame(GOOD).to_csv(index=False, sep="\t"),
+    "blank rows.csv": pd.DataFrame(GOOD).to_csv(index=False) + ",\n , \n",
     "semicolons.csv": pd.DataFrame(GOOD).to_csv(index=False, sep=";"),
     "by Excel.csv": "sep=;\n" + pd.DataFrame(GOOD).to_csv(index=False, sep=";"),
     "literals.py": f"# nothing is run\nfs = {GOOD!r}\n",
@@ -250,3 +255,16 @@ def test_a_damaged_pickle_is_refused(tmp_path, content):
     (tmp_path / "a.pkl").write_bytes(content)
     with pytest.raises(UnreadableFile):
         read(tmp_path / "a.pkl")
+
+
+def test_an_object_of_records_names_them(tmp_path):
+    rows = {"r1": {"text": "one"}, "r2": {"text": "two", "id": "own"}}
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    found = [{"id": "r1", "text": "one"}, {"text": "two", "id": "own"}]
+    assert records(tmp_path / "a.json") == found
+
+
+def test_a_record_with_a_list_of_its_parts_is_one_record(tmp_path):
+    row = {"id": "a", "text": "one", "panels": [{"text": "left"}, {"text": "right"}]}
+    (tmp_path / "a.json").write_text(json.dumps(row))
+    assert records(tmp_path / "a.json") == [row]

@@ -135,12 +135,13 @@ def _window(values: np.ndarray) -> tuple[float, float, str]:
     common = np.percentile(some, 50, method="lower")
     others = some[some != common]
     if not 0 < others.size < some.size / 2:
-        others, common = some, some[0]
-    ends = (
+        others, common = some, None
+    ends = [
         np.percentile(others, PERCENTILES[0], method="higher"),
         np.percentile(others, PERCENTILES[1], method="lower"),
-    )
-    low, high = float(min(*ends, common)), float(max(*ends, common))
+    ]
+    ends += [] if common is None else [common]
+    low, high = float(min(ends)), float(max(ends))
     beyond = (high - low) / 2
     low = least if least >= low - beyond else low
     high = most if most <= high + beyond else high

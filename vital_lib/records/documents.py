@@ -80,7 +80,7 @@ def unwrapped(
         yield single or name, value
     elif rows := _columns(value, known):
         yield from ((f"{name}[{n}]", record) for n, record in enumerate(rows))
-    elif known & set(value) or not any(isinstance(one, list | dict) for one in value.values()):
+    elif _is_record(value, known):
         yield single or name, value
     else:
         yield from _of_wrapper(value, name, known)
@@ -89,16 +89,36 @@ def unwrapped(
 def _of_wrapper(value: Mapping, name: str, known: set[str]) -> Iterator[tuple[str, Any]]:
     lists = [key for key, one in value.items() if isinstance(one, list)]
     objects = [key for key, one in value.items() if isinstance(one, Mapping)]
+    if not lists and not any(known & set(value[key]) for key in objects):
+        objects = [key for key in objects if _holds_list(value[key])] or objects
     for key, one in value.items():
         if isinstance(one, list):
             yield from ((f"{name}:{key}[{n}]", record) for n, record in enumerate(one))
         elif len(lists) > 1:
             reason = f"wanted a list of records, received {shown(one)}"
             yield f"{name}:{key}", Rejected(key, reason)
-        elif not lists and isinstance(one, Mapping):
-            holds_records = len(objects) == 1 and not known & set(one)
+        elif not lists and key in objects:
+            holds_records = len(objects) == 1 and not _is_record(one, known)
             inside = unwrapped(one, f"{name}:{key}", known) if holds_records else ()
-            yield from inside or [(f"{name}:{key}", one)]
+            yield from inside or [
+                (f"{name}:{key}", one if len(objects) == 1 else {"id": key, **one})
+            ]
+
+
+def _is_record(value: Mapping, known: set[str]) -> bool:
+    """Whether an object is a record itself: one that does not only tell of a list of records."""
+    own = known & set(value)
+    lists = [one for key, one in value.items() if key not in known and isinstance(one, list)]
+    firsts = [one[0] for one in lists if one and isinstance(one[0], Mapping)]
+    if any(len(known & set(first)) > len(own) for first in firsts):
+        return False  # its name and version are words of records, too
+    return bool(own) or not any(isinstance(one, list | dict) for one in value.values())
+
+
+def _holds_list(value: Any) -> bool:
+    return isinstance(value, list) or (
+        isinstance(value, Mapping) and any(map(_holds_list, value.values()))
+    )
 
 
 def _columns(value: Mapping, known: set[str]) -> list[dict]:

@@ -41,7 +41,7 @@ def table_records(
     while at < len(lines):
         cells, used = _row(lines, at, how)
         broken = isinstance(cells, csv.Error) or len(cells) != len(names)
-        if broken and (cells == [] or not lines[at].strip()):
+        if not isinstance(cells, csv.Error) and not any(map(str.strip, cells)):  # a blank row
             at += used
             continue
         place = f"{name}:{at + 1}"
