@@ -65,7 +65,7 @@ def test_simulated_clinicians_are_named_whoever_made_the_figures(tmp_path, figur
     workspace = _run_of(tmp_path / "run", figures, votes, signed("strict"))
     text = _text(write_report(workspace).read_text())
     parts = ["figures, clinicians", "clinicians"][figures != "clinic"]
-    assert f"Of this run the {parts} are a|simulation|" in text
+    assert f"Simulated (by the clinic) in this run:|{parts}|" in text
     assert "accepted share selected|0.700|0.600 to 0.800|simulated, 4 of 9 judged without" in text
     assert "judged without truth, from caption and mentions alone: The selected set: 4 of 9" in text
 
@@ -74,7 +74,7 @@ def test_people_are_not_called_simulated_where_only_the_figures_are(tmp_path):
     workspace = _run_of(tmp_path / "run", "clinic", Votes(9), "ann")
     assert simulated_parts(workspace) == ["figures"]
     text = _text(write_report(workspace).read_text())
-    assert "Of this run the figures are a|simulation|" in text and "0.600 to 0.800|people|" in text
+    assert "Simulated (by the clinic) in this run:|figures|" in text and "0.600 to 0.800|people|" in text
 
 
 def test_a_run_of_real_things_alone_has_no_note_of_simulation(tmp_path):
