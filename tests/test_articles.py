@@ -64,6 +64,12 @@ def read(folder: Path, records: list[dict], **options) -> tuple[pd.DataFrame, pd
          "PMC3056785"),
         ("https://europepmc.org/article/PMC/pmc7095448", "pmcid", "PMC7095448"),
         ("https://x.org/show?pmcid=7095448&fig=2", "pmcid", "PMC7095448"),
+        ("https://arxiv.org/abs/2306.00890v2#F1", "doi", "10.48550/arxiv.2306.00890"),
+        ("https://arxiv.org/html/2306.00890v1/x3.png", "doi", "10.48550/arxiv.2306.00890"),
+        ("https://ar5iv.labs.arxiv.org/html/2306.00890#F2", "doi", "10.48550/arxiv.2306.00890"),
+        ("arXiv:2306.00890v3", "doi", "10.48550/arxiv.2306.00890"),
+        ("https://doi.org/10.48550/arXiv.2306.00890v1", "doi", "10.48550/arxiv.2306.00890"),
+        ("https://arxiv.org/pdf/eess/0611123.pdf", "doi", "10.48550/arxiv.eess/0611123"),
         ("PMC4083729_AJHR-7-84-g002.jpg", "pmcid", "PMC4083729"),
         ("pmc-15m/images/PMC1064097_F1.jpg", "pmcid", "PMC1064097"),
         ("oa_comm/PMC007xxxxxx/PMC7095448.tar.gz", "pmcid", "PMC7095448"),
@@ -337,3 +343,11 @@ def test_a_benchmarks_questions_are_grouped_by_their_article(tmp_path):
     assert questions["group_id"].tolist() == [
         "PMC111", "PMC111", DOI, DOI, "x1/source", "28104940"
     ]  # fmt: skip
+
+
+def test_an_address_as_id_is_grouped_by_its_page():
+    page = "https://www.example.org/case/17345"
+    assert (
+        groups_of([bare(f"{page}#F1"), bare(f"{page}/figure/2")])
+        == ["https://example.org/case/17345"] * 2
+    )

@@ -453,3 +453,36 @@ def test_all_58_published_demonstrations_are_imported(tmp_path, realdata):
     }
     assert all(turn["response"] for turns in frame["turns"] for turn in turns)
     assert set(frame["origin"]) == {"clinician_demonstrations.jsonl"}
+
+
+TOLD_OTHERWISE = {
+    "a number for an id": {"pair_id": 7},
+    "other names": {"pair_id": None, "fig_caption": None, "id": "7", "caption": "A caption."},
+    "roles": {"conversations": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "An MRI."}]},
+    ]},
+    "capitals": {"conversations": [
+        {"from": "Human", "value": "What is it?"}, {"from": "GPT", "value": "An MRI."},
+    ]},
+    "messages": {"conversations": None, "messages": [
+        {"role": "user", "content": "What is it?"}, {"role": "model", "content": "An MRI."},
+    ]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["json", "csv"])
+@pytest.mark.parametrize("told", TOLD_OTHERWISE)
+def test_a_demonstration_is_read_however_it_is_told(tmp_path, told, kind):
+    changed = {**published("7", *PAIR), **TOLD_OTHERWISE[told]}
+    row = {name: value for name, value in changed.items() if value is not None}
+    path = tmp_path / f"d.{kind}"
+    if kind == "csv":
+        pd.DataFrame([row]).to_csv(path, index=False)
+    else:
+        path.write_text(json.dumps([row]))
+    found = import_demonstrations(path).iloc[0]
+    assert (found["demonstration_id"], found["caption"]) == ("7-d", "A caption.")
+    assert (found["mentions"], found["modalities"]) == (["See Figure 1 ."], ["mri"])
+    assert found["turns"] == [{"instruction": "What is it?", "response": "An MRI."}]

@@ -1113,3 +1113,29 @@ def test_a_perfect_model_scores_everything_and_a_contrary_one_nothing(realdata, 
         answer=first[asked.index].map({"yes": "no", "no": "yes"}),
     )
     assert closed_accuracy(asked, contrary)["value"].sum() == 0.0
+
+
+SAID_OTHERWISE = {
+    "roles.json": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "A"}],
+    "system.json": [{"from": "system", "value": "Be brief."}, {"from": "human", "value": "What?"},
+                    {"from": "gpt", "value": "A"}],
+    "cell.csv": [{"from": "human", "value": "<image>What?"}, {"from": "gpt", "value": "A"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAID_OTHERWISE)
+def test_a_conversations_question_is_read_however_it_is_told(tmp_path, name):
+    row = {"id": "c1", "image": "i0.png", "conversations": SAID_OTHERWISE[name]}
+    if name.endswith("csv"):
+        pd.DataFrame([row]).to_csv(tmp_path / name, index=False)
+    else:
+        _write(tmp_path, name, [row])
+    found = read_questions(tmp_path / name, run=tmp_path).iloc[0]
+    assert (found["question"], found["reference"]) == ("What?", "A")
+
+
+@pytest.mark.parametrize("kind", ["", "Closed-ended", "closed_ended", "CLOSED "])
+def test_kinds_are_known_however_they_are_written(tmp_path, kind):
+    record = _record(answer_type=kind, image="sub\\i0.png")
+    found = read_questions(_write(tmp_path, "own.json", [record]), run=tmp_path).iloc[0]
+    assert (found["kind"], found["image"]) == ("closed", str(tmp_path / "sub" / "i0.png"))

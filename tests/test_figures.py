@@ -649,3 +649,47 @@ def test_an_empty_figure_set_says_that_it_is_empty(tmp_path, name):
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(NoUsableFigures, match=f"{name} is empty"):
         read_figures(str(tmp_path), run=tmp_path)
+
+
+NAMINGS = {
+    "spaces": "Figure ID,Caption,Image Name,PMCID\n7,A scan.,a.png,PMC1234567\n",
+    "hyphens": "figure-id;fig-caption;file-name;pmc-id\n7;A scan.;a.png;PMC1234567\n",
+    "humps": "figureId,caption,imagePath,pmcId\n7,A scan.,a.png,PMC1234567\n",
+    "an empty column before": "pair_id,fig_caption,caption,img,pmc\n7,,A scan.,a.png,PMC1234567\n",
+    "Windows' slashes": "id,caption,filename,pmcid\n7,A scan.,images\\a.png,PMC1234567\n",
+}
+
+
+@pytest.mark.parametrize("naming", NAMINGS)
+def test_columns_are_known_however_their_names_are_written(tmp_path, naming):
+    (tmp_path / "images").mkdir()
+    picture().save(tmp_path / "images" / "a.png")
+    (tmp_path / "Figures.CSV").write_text(NAMINGS[naming])
+    frame, rejected = read_figures(str(tmp_path), run=tmp_path / "run")
+    row = frame.iloc[0]
+    found = (row["figure_id"], row["caption"], Path(row["image"]).name, row["group_id"])
+    assert found == ("7", "A scan.", "a.png", "PMC1234567") and rejected.empty
+
+
+@pytest.mark.parametrize("column", [[3, 4], [3.0, 4.0], ["3", "4"]])
+def test_ids_may_be_numbers_also_in_a_column_with_gaps(tmp_path, column):
+    folder = write_set(tmp_path / "set", [])
+    picture().save(folder / "images" / "a.png")
+    rows = [{"id": one, "fig_caption": "A scan.", "image": ["a.png"]} for one in column]
+    (folder / "figures.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    frame, _ = read_figures(str(folder), run=tmp_path / "run")
+    assert frame["figure_id"].tolist() == ["3", "4"]
+
+
+@pytest.mark.parametrize(
+    "mentions", [{"tokens": "See it."}, [{"text": "See it."}], [None, "See it."], "See it."]
+)
+def test_a_mention_is_read_however_it_is_kept(tmp_path, mentions):
+    folder = write_set(tmp_path / "set", [record("1_F1", in_text_mention=mentions)])
+    frame, _ = read_figures(str(folder), run=tmp_path / "run")
+    assert frame["mentions"].tolist() == [["See it."]]
+
+
+def test_an_address_in_place_of_an_image_is_told_as_one(tmp_path):
+    bad = {**record("2_F1"), "image": "https://example.org/a.png"}
+    assert "is an address, and nothing is fetched" in read_one_bad(tmp_path, bad)["reason"]

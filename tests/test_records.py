@@ -46,6 +46,9 @@ FORMS = {
         {"version": 1, "info": {"by": "me"}, "data": {"status": "ok", "items": GOOD}}
     ),
     "wrapped by a record's word.json": json.dumps({"id": "mine", "version": 2, "items": GOOD}),
+    "wrapped twice by a record's word.json": json.dumps(
+        {"id": "mine", "info": {}, "data": {"items": GOOD}}
+    ),
     "domains.json": json.dumps({"mri": GOOD[:1], "gross": GOOD[1:]}),
     "by name.json": json.dumps({"r1": GOOD[0], "r2": GOOD[1]}),
     "columns.json": json.dumps({"id": ["a", "b"], "text": [row["text"] for row in GOOD]}),

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AliasChoices, BeforeValidator, Field
 
+from vital_lib.figures.forms import in_known_words
 from vital_lib.figures.records import mentions_of, modalities_of
 from vital_lib.records import (
     Record,
@@ -26,6 +27,7 @@ from vital_lib.records import (
     rejected_rows,
     rounds_of,
 )
+from vital_lib.records.check import Name
 from vital_lib.tables import TABLES, belonging, empty_frame
 
 LOG = logging.getLogger(__name__)
@@ -107,10 +109,10 @@ def random_demonstrations(
 def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None) -> pd.DataFrame:
     """Demonstrations from a file, such as the 58 that BioMed-VITAL published.
 
-    Records (JSON Lines, JSON, Parquet) of `pair_id`, `fig_caption`, `in_text_mention` (texts, or
-    {tokens}), `domain`, and `conversations` of {from: human or gpt, value}. Answers in a row become
-    one response. LLaVA-Med's few-shot examples are read as published, from the Python file that
-    holds them, without running it.
+    Records (JSON Lines, JSON, CSV, Parquet) of `pair_id`, `fig_caption`, `in_text_mention` (texts,
+    or {tokens}), `domain`, and `conversations` of {from: human or gpt, value}. Answers in a row
+    become one response. LLaVA-Med's few-shot examples are read as published, from the Python file
+    that holds them, without running it.
 
     Args:
         figures: table `figures`; where it has the figure, `figure_id` names it, else it is null.
@@ -129,7 +131,7 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
     rows: dict[str, dict] = {}
     rejected: list[tuple[str, Rejected]] = []
     total = 0
-    for place, record in read_records(file, fields=("pair_id", "conversations")):
+    for place, record in read_records(file, fields=("pair_id", "conversations", "messages")):
         total += 1
         try:
             row = _imported(record, file.name)
@@ -224,17 +226,18 @@ def _conversations(
 class _Demonstration(Record):
     """The fields of a record that make a demonstration."""
 
-    pair_id: Text
+    pair_id: Name
     fig_caption: Text
     in_text_mention: Annotated[list[str], BeforeValidator(mentions_of)] = []
     domain: Annotated[list[str], BeforeValidator(modalities_of)] = []
     conversations: Annotated[list[dict[str, str]], BeforeValidator(rounds_of)] = Field(
-        validation_alias=AliasChoices("conversations", "conversatons")
+        validation_alias=AliasChoices("conversations", "conversatons", "messages")
     )
 
 
 def _imported(record: Any, origin: str) -> dict:
-    found = checked(_Demonstration, record)
+    known = in_known_words(record) if isinstance(record, Mapping) else record
+    found = checked(_Demonstration, known)
     return {
         "demonstration_id": f"{found.pair_id}-{Path(origin).stem}",
         "figure_id": found.pair_id,

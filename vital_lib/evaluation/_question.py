@@ -5,6 +5,7 @@ Reads one record at a time, in the words of ``published.NAMES``, and opens no im
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from os.path import normpath
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BeforeValidator
 from vital_lib.evaluation.published import benchmark_root, says_nothing, split_called
 from vital_lib.figures import ImageFolder
 from vital_lib.records import Record, Rejected, shown, without_image_tag
+from vital_lib.records.check import named_image
 
 KINDS = ("open", "closed", "chat")
 
@@ -46,13 +48,14 @@ def _answer(value: Any) -> str:
 
 
 def _image(value: Any) -> str | dict:
-    if isinstance(value, bytes):
-        return {"bytes": value}
+    value = named_image(value)
     return value if isinstance(value, dict) else _plain(value)
 
 
-def _kind(value: Any) -> str:
-    text = str(value).strip().lower()
+def _kind(value: Any) -> str | None:
+    text = re.sub(r"[ _-]ended$", "", str(value or "").strip().lower())
+    if not text:
+        return None
     if (kind := _KIND_NAMES.get(text, text)) not in KINDS:
         raise ValueError(f"wanted {', '.join(KINDS)}")
     return kind

@@ -243,7 +243,7 @@ class _Reader:
             if mixed and split not in (self.split, None):
                 self.other_splits.append(split)
                 continue
-            if (language := str(stated.get("q_lang") or "en").lower()) != "en":
+            if (language := str(stated.get("q_lang") or "en").lower())[:2] != "en":
                 self.other_languages.append(language)  # SLAKE asks everything in Chinese as well
                 continue
             for asked in questions_in(record):

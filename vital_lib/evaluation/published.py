@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vital_lib.records import Rejected
+from vital_lib.records import Rejected, of_cell
+from vital_lib.records.check import field_name, role_of, text_of
 
 NAMES = {
     "image": ("image", "image_name", "img_name", "image_path", "img_path", "imgs", "file_name",
@@ -27,7 +28,8 @@ NAMES = {
 }  # fmt: skip
 """A row's fields, and what published files and tables of one's own call them, the first first."""
 
-FIELDS = frozenset({name for names in NAMES.values() for name in names} | {"conversations"})
+_SAID = ("conversations", "conversatons", "messages")
+FIELDS = frozenset({name for names in NAMES.values() for name in names} | set(_SAID))
 
 _SPLITS = {
     "test": ("test",),
@@ -153,20 +155,21 @@ def questions_in(record: Any) -> Iterator[dict[str, Any] | Rejected]:
         reason = f"wanted an object, received {str(record)[:80]!r}"
         yield record if isinstance(record, Rejected) else Rejected("record", reason)
         return
-    given = {str(name).strip().lower(): value for name, value in record.items()}
+    given = {field_name(name): value for name, value in record.items()}
     found = {name: _first(given, name) for name in NAMES if _first(given, name) is not None}
     if "gpt4_answer" in given:
         found.setdefault("kind", "chat")
-    said = given.get("conversations", given.get("conversatons"))
+    said = of_cell(next((given[name] for name in _SAID if given.get(name) is not None), None))
     if said is None:
         yield found
         return
+    if isinstance(said, list):
+        said = [message for message in said if role_of(message) != "system"]
     if not isinstance(said, list) or not said or len(said) % 2:
         yield Rejected("conversations", f"wanted questions and answers by turns: {str(said)[:80]}")
         return
     for number, (asked, told) in enumerate(zip(said[::2], said[1::2], strict=True), start=1):
-        values = [one.get("value") if isinstance(one, Mapping) else None for one in (asked, told)]
-        round_ = {"question": values[0], "reference": values[1]}
+        round_ = {"question": text_of(asked), "reference": text_of(told)}
         if number > 1 and "question_id" in found:
             round_["question_id"] = f"{found['question_id']}-r{number}"
         yield {**found, **round_}

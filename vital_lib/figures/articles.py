@@ -62,7 +62,12 @@ _COMPONENT = re.compile(
     r"(?:\.[gste]\d{3}|\.fig(?:ure)?[-_]?\d+\w*|[_-](?:figure|fig|gr|img|image|panel)[-_.]?\d+\w*"
     r"|_(?:f|g|t|table)[-_]?\d+\w*)(?:[-_.].*)?$"
 )
+_ARXIV = re.compile(
+    r"(?<![a-z\d])arxiv(?:\.org/(?:abs|pdf|html|format|src|e-print)/|[:_ -]{1,2})"
+    r"(\d{4}\.\d{4,5}|[a-z-]+(?:\.[a-z]{2})?/\d{7})(?!\d)"
+)
 _VERSION = {
+    "10.48550": re.compile(r"v\d+$"),
     "10.1101": re.compile(r"v\d+(?:\..*)?$"),  # bioRxiv, medRxiv
     "10.64898": re.compile(r"v\d+(?:\..*)?$"),
     "10.12688": re.compile(r"(?<=\d)\.\d+$"),  # F1000
@@ -174,6 +179,8 @@ def article_ids(text: str, *, exact: bool = False) -> dict[str, str]:
     for doi in _DOI.finditer(plain) if "10." in plain else ():
         if whole := _doi(doi[1], doi[2], exact or "://" in plain):
             return {**found, "doi": whole}
+    if "arxiv" in plain and (preprint := _ARXIV.search(plain)):
+        found["doi"] = f"10.48550/arxiv.{preprint[1]}"  # as arXiv registers it
     return found
 
 
@@ -234,6 +241,7 @@ def _without_ids(own: Mapping[str, Any], figure_id: str) -> str:
         if text := _plain(own.get(name)):
             return text
     url = next((own[name] for name in _ADDRESSES if own.get(name)), None)
+    url = figure_id if url is None and "://" in figure_id else url
     if isinstance(url, str):
         if page := _page(url):
             return page

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vital_lib.records import Rejected, of_cell, read_records
+from vital_lib.records.check import field_name
 
 FIELDS = frozenset(
     {
@@ -25,9 +26,11 @@ _ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 _NAMES = {
     "pair_id": ("pair_id", "figure_id", "roco_id", "image_id", "id"),
     "fig_caption": ("fig_caption", "caption", "text"),
-    "image": ("image", "imgs", "image_name", "img_name", "file_name", "name"),
+    "image": ("image", "imgs", "images", "img", "image_name", "img_name", "image_path", "img_path",
+              "file_name", "filename", "name"),
     "in_text_mention": ("in_text_mention", "mentions"),
-}
+}  # fmt: skip
+_NO_IMAGES: Mapping[str, Mapping[str, str]] = {}
 _ROCO_COLUMNS = ("roco_id", "caption")
 
 
@@ -45,7 +48,7 @@ def figure_files(source: Path) -> list[Path]:
     named = [source / name for name in _FILES if (source / name).is_file()]
     if named:
         return named[:1]
-    tables = [path for path in sorted(source.glob("*")) if path.suffix in _ENDINGS]
+    tables = [path for path in sorted(source.glob("*")) if path.suffix.lower() in _ENDINGS]
     parts = sorted([*source.glob("*.parquet"), *source.glob("data/*.parquet")])
     if parts or len(tables) == 1:
         return parts or tables
@@ -74,7 +77,7 @@ def figure_records(file: Path) -> Iterator[tuple[str, Any]]:
         elif "pdf_hash" in record:
             yield place, _of_medicat(record)
         else:
-            yield place, _renamed(record, images)
+            yield place, in_known_words(record, images)
 
 
 def _roco_images(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -118,14 +121,16 @@ def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _renamed(record: Mapping[str, Any], images: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    given = {str(name).strip().lower(): value for name, value in record.items()}
-    found = {name: _whole(value) for name, value in record.items()}
+def in_known_words(
+    record: Mapping[str, Any], images: Mapping[str, Mapping[str, str]] = _NO_IMAGES
+) -> dict[str, Any]:
+    """A record in LLaVA-Med's words, whatever its case and the form of its names."""
+    given = {field_name(name): _whole(value) for name, value in record.items()}
+    found = dict(given)
     for name, others in _NAMES.items():
-        if name not in found:
-            known = next((other for other in others if given.get(other) is not None), None)
-            if known is not None:
-                found[name] = given[known]
+        if found.get(name) in (None, ""):
+            known = next((other for other in others if given.get(other) not in (None, "")), None)
+            found |= {} if known is None else {name: given[known]}
     if "domain" not in found and isinstance(named := of_cell(given.get("modalities")), list):
         found["domain"] = {str(name): True for name in named}  # as in our own table of figures
     for name in ("in_text_mention", "domain", "source"):

@@ -23,7 +23,7 @@ from vital_lib.figures.forms import figure_files, figure_records
 from vital_lib.figures.groups import group_names, group_warnings, join_same_images, split_of
 from vital_lib.figures.images import FigureImage, open_image, open_with_pixels
 from vital_lib.records import Record, Rejected, Text, UnreadableFile, checked, shown
-from vital_lib.records.check import stored_image
+from vital_lib.records.check import Name, named_image, stored_image
 from vital_lib.tables import TABLES, empty_frame
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _set_name(file: Path) -> str:
 class _FigureRecord(Record):
     """The fields of a record that make a figure, but for its source and its group."""
 
-    pair_id: Text
+    pair_id: Name
     fig_caption: Text
     image: Annotated[Any, BeforeValidator(lambda value: _image_of(value))] = None
     in_text_mention: Annotated[list[str], BeforeValidator(lambda value: mentions_of(value))] = (
@@ -252,12 +252,9 @@ def _load_phash() -> Callable[[Image.Image], ImageHash]:
 
 def _image_of(value: Any) -> str | dict | None:
     """A file's name, or {bytes, path} as datasets keep an image in Parquet."""
-    if value is None or isinstance(value, dict):
+    value = named_image(value)
+    if value is None or isinstance(value, dict) or (isinstance(value, str) and value):
         return value
-    if isinstance(value, bytes):
-        return {"bytes": value}
-    if isinstance(value, str) and value.strip():
-        return value.strip()
     raise Rejected("image", f"wanted a file's name, received {shown(value)}")
 
 
@@ -269,11 +266,12 @@ def mentions_of(value: Any) -> list[str]:
     """
     if value is None:
         return []
-    if isinstance(value, str):
+    if isinstance(value, str | dict):
         value = [value]
     if not isinstance(value, list | tuple):
         raise Rejected("in_text_mention", f"{_WANTED_MENTIONS}, received {shown(value)}")
-    texts = [one.get("tokens") if isinstance(one, dict) else one for one in value]
+    value = [one for one in value if one is not None]
+    texts = [one.get("tokens", one.get("text")) if isinstance(one, dict) else one for one in value]
     for text, mention in zip(texts, value, strict=True):
         if not isinstance(text, str):
             raise Rejected("in_text_mention", f"{_WANTED_MENTIONS}, received {shown(mention)}")

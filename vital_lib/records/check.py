@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -17,7 +18,8 @@ IMAGE_TAG = "<image>"
 
 _BEGINNINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp",
                b"II*\0": ".tif", b"MM\0*": ".tif", b"BM": ".bmp"}  # fmt: skip
-_SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
+_SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt", "model": "gpt"}
+_WORD = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 
 
 class Rejected(ValueError):
@@ -74,6 +76,11 @@ def rejected_rows(rejected: list[tuple[str, Rejected]]) -> list[dict[str, str]]:
     return [{"place": place, "field": w.field, "reason": w.reason} for place, w in rejected]
 
 
+def field_name(column: Any) -> str:
+    """A column's name as fields are called: image_name, of "Image Name" or "imageName" as well."""
+    return re.sub(r"[\s_-]+", "_", _WORD.sub("_", str(column).strip())).lower()
+
+
 def without_image_tag(text: str) -> str:
     """The text without LLaVA's "<image>", stripped: empty where it held nothing else."""
     return text.replace(IMAGE_TAG, "").strip()
@@ -94,7 +101,8 @@ def of_cell(value: Any) -> Any:
 def rounds_of(messages: Any) -> list[dict[str, str]]:
     """Rounds {instruction, response} of LLaVA's messages {from: human or gpt, value: text}.
 
-    Also {role: user or assistant, content}. Answers in a row are one response of two paragraphs.
+    Also {role: user or assistant, content: text, or parts of which some are text}. Answers in a row
+    are one response of two paragraphs. What the system says first is passed over.
     LLaVA's mark of the image is no part of a text.
 
     Raises:
@@ -103,6 +111,7 @@ def rounds_of(messages: Any) -> list[dict[str, str]]:
     messages = of_cell(messages)
     if not isinstance(messages, list) or not messages:
         raise Rejected("conversations", f"wanted a list of messages, received {shown(messages)}")
+    messages = [one for one in messages if role_of(one) != "system"] or messages
     rounds: list[dict[str, str]] = []
     answered = True
     for message in messages:
@@ -120,14 +129,28 @@ def rounds_of(messages: Any) -> list[dict[str, str]]:
     return rounds
 
 
-def _message(message: Any) -> tuple[str, str]:
+def role_of(message: Any) -> str:
+    """Who says a message, in lower case; "" where it names nobody."""
     said = message if isinstance(message, Mapping) else {}
-    role = said.get("from", said.get("role"))
-    speaker = _SPEAKERS.get(role) if isinstance(role, str) else None
+    return str(said.get("from", said.get("role")) or "").strip().lower()
+
+
+def text_of(message: Any) -> Any:
+    """What a message says; of a list of parts the texts, one a line."""
+    said = message if isinstance(message, Mapping) else {}
+    text = said.get("value", said.get("content"))
+    if not isinstance(text, list):
+        return text
+    parts = [one.get("text") if isinstance(one, Mapping) else one for one in text]
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
+def _message(message: Any) -> tuple[str, str]:
+    speaker = _SPEAKERS.get(role_of(message))
     if speaker is None:
         wanted = "wanted {from: human or gpt, value: text}"
         raise Rejected("conversations", f"{wanted}, received {shown(message)}")
-    text = said.get("value", said.get("content"))
+    text = text_of(message)
     if not isinstance(text, str) or not without_image_tag(text):
         raise Rejected("conversations", f"wanted text, received {shown(text)} of {speaker}")
     return speaker, without_image_tag(text)
@@ -141,6 +164,38 @@ def _text(value: Any) -> str:
 
 Text = Annotated[str, BeforeValidator(_text)]
 """Text that is not blank, stripped."""
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if type(value) is int else _text(value)
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+"""Text, or a whole number as text: what a record is called."""
+
+
+def named_image(value: Any) -> Any:
+    """A file's name, with slashes; or {bytes, path} as datasets keep an image in Parquet.
+
+    A list of one is that one; all else is left as it is.
+
+    Raises:
+        Rejected: the name is an address.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, bytes):
+        return {"bytes": value}
+    if isinstance(value, Mapping) and not value.get("bytes") and isinstance(value.get("path"), str):
+        value = value["path"]
+    if not isinstance(value, str):
+        return value
+    if "://" in value:
+        told = "is an address, and nothing is fetched: save the image in images/"
+        raise Rejected("image", f"{shown(value)} {told}")
+    return value.strip().replace("\\", "/")
 
 
 def stored_image(image: Mapping[str, Any], folder: Path) -> Path:

@@ -108,7 +108,9 @@ def _of_wrapper(value: Mapping, name: str, known: set[str]) -> Iterator[tuple[st
 def _is_record(value: Mapping, known: set[str]) -> bool:
     """Whether an object is a record itself: one that does not only tell of a list of records."""
     own = known & set(value)
-    lists = [one for key, one in value.items() if key not in known and isinstance(one, list)]
+    inside = [one for key, one in value.items() if key not in known]
+    deeper = [one for part in inside if isinstance(part, Mapping) for one in part.values()]
+    lists = [one for one in inside + deeper if isinstance(one, list)]
     firsts = [one[0] for one in lists if one and isinstance(one[0], Mapping)]
     if any(len(known & set(first)) > len(own) for first in firsts):
         return False  # its name and version are words of records, too
