@@ -704,6 +704,31 @@ def test_an_address_comes_back_in_small_letters_and_is_the_same_person(exported,
     assert set(log.preferences()["annotator"]) == {"Ben@Clinic.example"}
 
 
+def test_a_new_address_in_two_spellings_is_one_person(exported, open_log):
+    _, path, tasks = exported
+    said = ticked("rejected", "accepted")
+    people = ("zoe@clinic.example", "ZOE@clinic.example")
+    made = [made_there(said, id=n, completed_by=one) for n, one in enumerate(people, 9001)]
+    back = through_label_studio(tasks)[:2]
+    path.write_text(json.dumps([{**back[n], "meta": {}, "annotations": [made[n]]} for n in (0, 1)]))
+    log = open_log("empty")
+    import_label_studio(path, log)
+    assert set(log.history()["annotator"]) == {people[0]}
+
+
+def test_a_new_annotation_that_another_changed_is_nobodys_judgement(exported, open_log):
+    _, path, tasks = exported
+    other = {"id": 5, "email": "zoe@clinic.example"}
+    one = made_there(ticked("rejected", "accepted"), updated_by=other)
+    path.write_text(
+        json.dumps([{**through_label_studio(tasks)[1], "meta": {}, "annotations": [one]}])
+    )
+    log = open_log("empty")
+    found = import_label_studio(path, log)
+    assert "edited by user 'zoe@clinic.example'" in found.rejected["reason"][0]
+    assert log.history().empty
+
+
 def test_names_that_differ_by_case_or_blanks_are_asked_about_once_before_anything_is_stored(
     exported, open_log
 ):

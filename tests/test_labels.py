@@ -466,6 +466,15 @@ def test_a_log_of_a_newer_format_is_refused(url):
         LabelLog(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [("/data/labels.sqlite", "'/data/labels.sqlite', which is no"), ("me:key@host", "an address,")],
+)
+def test_what_is_no_address_of_a_log_is_told_without_a_password(url, told):
+    with pytest.raises(ValueError, match=f"label log at {told}.*give sqlite:///"):
+        LabelLog(url)
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
 def test_a_log_in_memory_is_refused(url):
     with pytest.raises(ValueError, match="would be lost with the process"):

@@ -175,7 +175,14 @@ def _explained() -> Iterator[None]:
 
 
 def _open(url: str) -> sa.Engine:
-    address = sa.make_url(url)
+    try:
+        address = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        given = "an address" if "@" in url else repr(url)  # which may hold a password
+        raise ValueError(
+            f"the label log at {given}, which is no database's address: give sqlite:/// and the "
+            "file's path, or postgresql+psycopg://user@host/name"
+        ) from None
     if address.get_backend_name() != "sqlite":
         waiting = {"connect_timeout": "10", **address.query}  # seconds; else minutes
         return sa.create_engine(address.update_query_dict(waiting), pool_pre_ping=True)

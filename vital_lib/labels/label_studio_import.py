@@ -236,7 +236,9 @@ def _made(
     else:
         data = task.get("data")
         about = {**(data if isinstance(data, dict) else {}), "queue_arm": queue_arm}
-        about |= {"annotator": _maker(annotation, users), "repeat_of": None, "corrects": None}
+        maker = _maker(annotation, users)
+        _check_editor(annotation, maker, users)
+        about |= {"annotator": maker, "repeat_of": None, "corrects": None}
         event_id = first
     seconds = annotation.get("lead_time")
     seconds = seconds if isinstance(seconds, (int, float)) else None

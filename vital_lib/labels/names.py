@@ -67,6 +67,8 @@ class LabelStudioUsers:
         if found is None or found in self._known:
             return found
         same = self._same(found)
+        if not same:
+            self._known.add(found)  # the first way in which a file writes an address
         return same[0] if same else found
 
     def same(self, one: Any, other: Any) -> bool:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -76,6 +77,7 @@ def rejected_rows(rejected: list[tuple[str, Rejected]]) -> list[dict[str, str]]:
     return [{"place": place, "field": w.field, "reason": w.reason} for place, w in rejected]
 
 
+@lru_cache(maxsize=4096)  # a file has few names and many records
 def field_name(column: Any) -> str:
     """A column's name as fields are called: image_name, of "Image Name" or "imageName" as well."""
     return re.sub(r"[\s_-]+", "_", _WORD.sub("_", str(column).strip())).lower()
