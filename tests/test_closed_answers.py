@@ -932,3 +932,64 @@ def test_both_metrics_stand_beside_each_other():
     assert not set(found) & set(accuracy_metrics(questions, answers))
     with pytest.raises(ValueError, match="metric 'bleu': there are vital, llava-med"):
         closed_accuracy(questions, answers, metric="bleu")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Is there a pneumothorax?", "History of pneumothorax."),
+        ("Is there a pneumothorax?", "Clinical indication: pneumothorax."),
+        ("Is there a pneumothorax?", "Evaluate for pneumothorax."),
+        ("Is there a pneumothorax?", "Suspicion for pneumothorax."),
+        ("Is there a pneumothorax?", "Differential diagnosis includes pneumothorax and bulla."),
+        ("Is there a pneumothorax?", "Further imaging is needed to confirm pneumothorax."),
+        ("Is there a pneumothorax?", "The image quality is too poor to evaluate for pneumothorax."),
+        ("Is there a pneumothorax?", "A pneumothorax is the presence of air in the pleura."),
+        ("Is there a pneumothorax?", "A pneumothorax would be shown by a pleural line."),
+        ("Is there a pneumothorax?", "Signs of pneumothorax include absent lung markings."),
+        ("Is there a pneumothorax?", "The probability of pneumothorax is 0.2."),
+        ("Is there a pneumothorax?", "I can neither confirm nor deny a pneumothorax."),
+        ("Is there a pneumothorax?", "? pneumothorax"),
+        ("Is there a pneumothorax?", "Yes, I can help with that. Please upload the image."),
+        ("Is there a pneumothorax?", "Yes, please provide the image."),
+        ("Is there a pneumothorax?", "Yes, I can see the image."),
+        ("Is there a pneumothorax?", "Yes, this is a common question."),
+        ("Is there a pneumothorax?", "No, I cannot see any image attached."),
+        ("Is there a pneumothorax?", "No. I can't help with that."),
+        ("Is there a pneumothorax?", "I'm just an AI, no."),
+        ("Is there a pneumothorax?", "Wrong image."),
+        ("Is there consolidation?", "Consolidation or atelectasis."),
+        ("Is there consolidation?", "Consolidation vs atelectasis."),
+        ("Is there consolidation?", "Consolidation should be considered."),
+        ("Is there consolidation?", "Consolidation typically shows as white opacities."),
+        ("Is the heart enlarged?", "An enlarged heart is called cardiomegaly."),
+        ("Does the appendix appear inflamed?", "The appendix is not visualized."),
+        ("Are the lungs normal?", "The left lung is normal but the right lung is not."),
+        ("Is the right kidney larger than the left?", "The left is not larger than the right."),
+    ],
+)
+def test_offers_histories_definitions_and_alternatives_are_no_claims(question, answer):
+    assert read_yes_no(question, answer) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "says"),
+    [
+        ("Is there a pneumothorax?", "The previously seen pneumothorax has resolved.", "no"),
+        ("Has the pneumothorax resolved?", "The pneumothorax has resolved.", "yes"),
+        ("Has the pneumothorax resolved?", "The pneumothorax has not resolved.", "no"),
+        ("Is the right kidney larger than the left?", "The left kidney is larger than the right.",
+         "no"),
+        ("Is the right kidney larger than the left?", "The right kidney is larger than the left.",
+         "yes"),
+        ("Is there a pneumothorax?", "No. Please provide the lateral view.", "no"),
+        ("Is there a pneumothorax?",
+         "Yes, it is a tension pneumothorax. Please share the image with a doctor.", "yes"),
+        ("Is there a pneumothorax?", "Yes, I can try to describe it: there is a pneumothorax.",
+         "yes"),
+        ("Is there a mass or a cyst?", "There is a mass or a cyst.", "yes"),
+        ("Is there an effusion?", "There is an effusion with no mass or nodule.", "yes"),
+    ],
+)  # fmt: skip
+def test_what_has_resolved_or_is_compared_the_other_way_round_is_denied(question, answer, says):
+    assert read_yes_no(question, answer) == says

@@ -29,6 +29,7 @@ class Asked:
     affirms one set ("a mass or a cyst" has two); `heads` those of which a no negates one.
     `exists`: it asks "is there ...", not "is this ...". `inverted`: it asks for something not to be
     there ("without"). `unclear`: it has a "not". `start`: the verb that it begins with, or "".
+    `less`: what stands after its "than" alone.
     """
 
     words: frozenset[str]
@@ -39,6 +40,7 @@ class Asked:
     inverted: bool
     unclear: bool
     start: str
+    less: frozenset[str] = frozenset()
 
 
 @lru_cache(maxsize=1024)
@@ -63,7 +65,13 @@ def read_question(question: str) -> Asked:
         inverted=len(negators) % 2 == 1,
         unclear=bool(set(negators) & {"not", "no", "never", "nor"}),
         start=start,
+        less=frozenset(_less(rest)),
     )
+
+
+def _less(rest: list[str]) -> set[str]:
+    at = rest.index("than") if "than" in rest else len(rest)
+    return telling(rest[at:]) - telling(rest[:at]) - {"than"}
 
 
 def _named(rest: list[str]) -> tuple[list[str], bool]:
@@ -124,4 +132,4 @@ def plainly(text: str) -> str:
     """`text` with its ways to negate, and some names of organs and findings, made one."""
     for pattern, becomes in BECOMES:
         text = pattern.sub(becomes, text)
-    return re.sub(r"\bnot absent\b", " ", text)
+    return re.sub(r"\bnot\s+absent\b", " ", text)

@@ -96,6 +96,20 @@ BECOMES = tuple(
             " without ",
         ),
         (r"\b(\w+)[ -]free\b(?! (?:air|fluid|gas|edge|wall))", r" without \1 "),
+        (r"\b(?:(?:has|have|had) )?(?:now |since |\w+ly )?resolved\b", " absent "),
+        (r"\b(?:suspicion|concern(?:ing)?|worrisome) (?:for|of)\b|\ba concern\b", " possibly "),
+        (
+            r"\bcan be (?:subtle|missed|difficult|\w+ as)\b|\b(?:occurs|caused by|must be)\b"
+            r"|\bwould (?:be|appear|look|show|help)\b|\bshould be considered\b"
+            r"|\b(?:evaluat|look|check|assess|search)(?:e|ing)? for\b"
+            r"|\b(?:needed|required|recommended|necessary|warranted)(?: in order)? to\b"
+            r"|^\W*(?:\w+ ){0,3}(?:signs|causes|symptoms|features) of (?=.*\binclude\b)"
+            r"|^(?!\W*(?:there|this|that|it|these|the|he|she)\b)[\w ]{3,40} (?:is|are) (?:an?|the)"
+            r" (?=(?:\w+ ){0,2}(?:presence|sequence|condition|disease|disorder|term|type|form"
+            r"|collection|accumulation|process|state|buildup|sign)"
+            r"(?: (?:of|in|where|that|for|when)\b|\W*$))",
+            " typically ",
+        ),
         (r"\b(?:doubtful|(?:been |is |are |was |were )(?:ruled out|excluded))\b", " absent "),
         (r"\b(?:positive|suggestive|indicative|diagnostic) (?:for|of)\b", " shows "),
         (r"\bcardiomegaly\b", " heart enlarged "),
@@ -129,6 +143,8 @@ UNSURE = re.compile(
     r"|unable|impossible|unclear|uncertain|unsure|unknown|indeterminate|inconclusive|insufficient"
     r"|equivocal|difficult to|hard to|no idea"
     r"|(?:do|does|did) not (?:know|allow|provide|contain enough)"
+    r"|neither (?:confirm|exclude|rule)|too \w+ to (?:\w+ly )?"
+    rf"(?:be )?{JUDGED}|not (?:specific|diagnostic)\b"
     r"|not (?:sure|certain|known|possible|enough|clear (?:if|whether|enough)|determin\w*|able"
     r"|necessarily|applicable|available|provided)|as an (?:ai|artificial|language)"
     r"|(?:ai|language) (?:language )?model|not (?:a|an) (?:doctor|physician|radiologist|clinician)"
@@ -154,7 +170,26 @@ PERCEIVES = _set(
 NO_CLAIM = _set(
     "question asks asked asking answer response request reply please dataset copyright "
     "rights reserved publication license licence permission article journal doi author "
-    "authors model assistant instruction instructions"
+    "authors model assistant instruction instructions history differential typically usually "
+    "commonly often refers called defined definition risk probability likelihood possibility"
+)
+OFFERS = re.compile(  # help, in place of an answer
+    r"^\W*(?:yes|yeah|no|sure)\W+(?:of course\W+)?(?:i (?:can|would|am)(?: \w+){0,3}? (?:help"
+    r"|assist|try|explain|analy[sz]e)\b|i (?:can )?see (?:the|this|your) [\w-]+\W*$"
+    r"|(?:this|that|it) is an? (?:\w+ ){0,2}(?:question|request)\b)"
+)
+HELPLESS = re.compile(  # what was said beside it is no answer of its own
+    rf"\b(?:can|could|would|will) not (?:\w+ly )?(?:help|assist)|\bjust an ai\b"
+    rf"|\bi\b.*(?:{NO_IMAGE.pattern})"
+)
+ASKS_FOR_IMAGE = re.compile(
+    r"\b(?:please|kindly|(?:can|could|would) you)(?: \w+){0,2}? (?:re-?)?"
+    rf"(?:upload|provide|share|attach|send|submit)\b(?: [\w-]+){{0,4}}?"
+    rf" (?:{SHOWN}|xrays?|scans?|it)\b"
+)
+ASIDE = re.compile(  # what was asked for or may be meant, under its heading
+    r"\b(?:(?:clinical )?(?:indications?|history|information)|reason for (?:the )?(?:exam\w*|study)"
+    r"|differential(?: diagnos[ei]s)?)\s*:[^.;?!\n]*"
 )
 EITHER = re.compile(
     r"\byes\W{1,3}no\b(?=\W*(?:[\])}\n]|$))|"

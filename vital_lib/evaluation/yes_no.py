@@ -16,6 +16,8 @@ from typing import NamedTuple
 from vital_lib.evaluation._asked import Asked, plainly, read_question, stem, telling
 from vital_lib.evaluation._english import (
     AFTER_NO,
+    ASIDE,
+    ASKS_FOR_IMAGE,
     CONTRAST,
     DENIALS,
     EITHER,
@@ -28,12 +30,14 @@ from vital_lib.evaluation._english import (
     FRAME,
     GENERAL,
     HEDGES,
+    HELPLESS,
     IN_IMAGE,
     LIKELY,
     NEGATORS,
     NO,
     NO_CLAIM,
     NO_IMAGE,
+    OFFERS,
     OPPOSITE,
     OTHER,
     PERCEIVES,
@@ -50,6 +54,8 @@ from vital_lib.evaluation._english import (
 )
 from vital_lib.evaluation.wording import said, words
 from vital_lib.prompts import Unread, without_thoughts
+
+_SIDES = {"left", "right"}
 
 
 class _Vote(NamedTuple):
@@ -79,6 +85,8 @@ def read_yes_no(question: str, answer: str) -> str | None:
             continue
         refused = _refusal(sentence, asked)
         kept = sentence if refused is None else sentence[:refused]
+        if HELPLESS.search(sentence):
+            marks, kept, refused = [], "", 0
         marks += _marks(kept, asked, whole=refused is None)
         votes += _votes(kept, asked, whole=refused is None)
         if refused is not None:
@@ -100,14 +108,18 @@ def _decided(votes: list[_Vote], asked: Asked) -> str | None:
 
 def _statements(question: str, answer: str) -> Iterator[tuple[str, bool]]:
     """(sentence, whether it is a question) of the answer, echoes of the question taken for one."""
-    text = said(_outside_thoughts(answer))
+    text = re.sub(r"^\s*\?(?=\s*\w)", "possibly ", said(_outside_thoughts(answer)))
     echo = re.findall(r"\w+", said(question))
     if len(echo) > 2:
         again = r"\W+".join(map(re.escape, echo))
         text = re.sub(rf"(?:^|(?<=[.;:!?\n\"'(\[*>]))\s*(?:{again}\b\W*)+", " ? ", text)
     text = re.sub(r"\bno\.\s*\d+", " ", EITHER.sub(" ? ", text))  # a number, as in "case no. 4"
+    text = ASIDE.sub(" ", text)
+    wanted, topic = ASKS_FOR_IMAGE.search(text), read_question(question).topic
+    if wanted and not telling(words(text[: wanted.start()])) & topic:
+        return
     for match in SENTENCE.finditer(text):
-        sentence = match[1]
+        sentence = OFFERS.sub("", match[1])
         is_question = "?" in match[2] or bool(QUESTION.match(sentence)) or "or not" in sentence
         yield sentence, is_question or _begins(echo, re.findall(r"\w+", sentence))
 
@@ -173,7 +185,10 @@ def _plain_words(bare: list[str]) -> Iterator[str]:
             yield "no"
     left = [word for word in bare if word not in FRAME]
     verdict = [VERDICTS.get(word) for word in left if word != "not"]
-    if len(verdict) == 1 and verdict[0]:
+    of_input = re.search(
+        r"\b(?:false|wrong|incorrect) (?:image|picture|scan|question)\b", " ".join(bare)
+    )
+    if len(verdict) == 1 and verdict[0] and not of_input:
         yield OTHER[verdict[0]] if "not" in left else verdict[0]
 
 
@@ -213,8 +228,20 @@ def _votes(sentence: str, asked: Asked, *, whole: bool) -> Iterator[_Vote]:
             covers = len(telling(clause) & asked.topic)
             if (set(clause) & (HEDGES | NO_CLAIM)) - asked.words:
                 continue
-            if (says := _claim(clause, asked)) is not None:
+            says = _claim(clause, asked)
+            if says is not None and not (says == "yes" and _is_one_of_several(clause, asked)):
                 yield _Vote(says, covers)
+
+
+def _is_one_of_several(clause: list[str], asked: Asked) -> bool:
+    """Whether a clause names what was asked for beside another that it may be instead."""
+    if "or" in asked.words or set(clause) & (NEGATORS | DENIALS):
+        return False
+    for place in (k for k, word in enumerate(clause) if word in ("or", "vs", "versus")):
+        beside = clause[max(0, place - 3) : place + 4]
+        if {stem(word) for word in beside} & asked.heads and not set(beside) & PLACE:
+            return True
+    return False
 
 
 def _clauses(part: str, asked: Asked) -> list[list[str]]:
@@ -246,6 +273,8 @@ def _claim(clause: list[str], asked: Asked) -> str | None:
     affirms = any(core <= content for core in asked.cores)
     if "than" in asked.words and not full:
         return None
+    if asked.less and "than" in clause and telling(clause[: clause.index("than")]) & asked.less:
+        return None if any(denied.values()) else "no"  # the other way round
     if any(denied[head] for head in heads):
         about = full or within or (asked.exists and affirms and _here(clause, asked))
         return "no" if about else None
@@ -253,7 +282,8 @@ def _claim(clause: list[str], asked: Asked) -> str | None:
         if any(denied[word] for word in content & asked.topic):
             return "no" if full else None
         spoken = len(clause) < 9 or bool(set(clause) & (VERBS | PRESENT))
-        return "yes" if (full and spoken) or (within and affirms) else None
+        one_side = "normal" in heads and len(content & _SIDES - asked.topic) == 1
+        return "yes" if ((full and spoken) or (within and affirms)) and not one_side else None
     for head in asked.heads:
         other = OPPOSITE.get(head)
         if other in content and (
@@ -262,7 +292,8 @@ def _claim(clause: list[str], asked: Asked) -> str | None:
             if not denied[other]:
                 return "no"
             return "yes" if other in ("normal", "abnormal") else None
-    if content and within and all(denied[word] for word in content):
+    unseen = not asked.exists and set(clause) & PRESENT  # what it is, cannot be told then
+    if content and within and not unseen and all(denied[word] for word in content):
         return "no"
     return _normal(content, denied, asked)
 

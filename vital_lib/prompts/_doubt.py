@@ -53,6 +53,11 @@ _BACK = re.compile(
     r"only|just|merely|an? (?:example|template|placeholder|mistake))|ignore (?:this|that|the))",
     re.I,
 )
+_BACK_IN_WORDS = re.compile(
+    r"\W*(?:no,|(?:no, |hmm*,? |oh,? )?(?:wait\b|hold on|actually,|correction\b|scratch (?:that|this)"
+    r"|on (?:reflection|second thoughts?)\b|i (?:was|am) (?:wrong|mistaken)|my mistake|oops))",
+    re.I,
+)
 _ANYWHERE = re.compile(
     r"\b(?:second thoughts?|on reflection|reconsider\w*|scratch that|my mistake|"
     r"revised (?:rating|score|verdict|answer)|"
@@ -101,6 +106,12 @@ def refuses_somewhere(text: str) -> bool:
 def is_example(before: str) -> bool:
     """Whether the words before a JSON object make it an example, or deny it."""
     return bool(_EXAMPLE.search(before.strip()[-200:]))
+
+
+def ends_by_taking_back(body: str) -> bool:
+    """Whether the last line of words takes back what stands before it, and marks no answer."""
+    *before, last = body.strip().splitlines() or [""]
+    return bool(before and _BACK_IN_WORDS.match(last)) and "[[" not in last
 
 
 def is_taken_back(value: BaseModel, after: str) -> bool:

@@ -43,7 +43,12 @@ _VALUE = (
     r"(?:\[\[)?(?P<number>-?[0-9]{1,3}(?:\.[0-9]{1,6})?)(?:\]\])?(?:\s*points?)?"
     r"(?:\s*(?:/|out of|of)\s*10(?:\s*points?)?)?"
 )
-_NUMBER = re.compile(rf"{_VALUE}\s*(?:[-–—(;:.,|]\D*|,?\s*(?:because|since|as)\b\D*)?", re.I)
+_OTHERWISE = (  # another scale, or another number in a word
+    r"(?!.*\b(?:(?:scale|out|maximum) of (?!ten)|stars\b|percent\b|or (?:rather|maybe|perhaps)\b))"
+)
+_NUMBER = re.compile(
+    rf"{_VALUE}\s*(?:[-–—(;:.,|]{_OTHERWISE}\D*|,?\s*(?:because|since|as)\b\D*)?", re.I
+)
 # Where the scale is stated, a reason may name numbers, but no other rating.
 _ON_SCALE = re.compile(
     r"(?P<number>[0-9]{1,2}(?:\.[0-9]{1,6})?)\s*(?:/|out of)\s*10\b(?:\s*points?)?\s*"
@@ -81,7 +86,7 @@ _BETTER = (
     rf"(?: (?:wins|(?:is|was)(?: the| clearly| slightly| much){{0,2}} "
     rf"(?:better|best|winner){_NOUN})(?: than (?:the )?(?:other|{_WHICH}){_NOUN})?)?"
 )
-_REASON = r"(?:(?:\s*[-–—(;:.]|,? (?:because|since|as)\b)(?:(?!\b(?:but|however|wait)\b).)*)?"
+_REASON = r"(?:(?:\s*[-–—(;:.]|,? (?:because|since|as)\b)(?:(?!\b(?:but|however|wait)\b|\bno,).)*)?"
 _NAMED = (
     rf"(?:\[\[|[\"'])?(?:it(?: i|['’])s )?(?:the |a |an )?(?P<word>{_WHICH})(?:\]\]|[\"'])?"
     rf"{_NOUN}{_BETTER}"
@@ -100,6 +105,9 @@ def pair_in(value: Any) -> list[float] | None:
     return [float(found[1]), float(found[2])] if found else None
 
 
+_SCALE_NAMES = ("max", "maximum", "max score", "out of", "of", "scale", "total", "best")
+
+
 def number_in(value: Any) -> Any:
     """A number that is given as text ("8", "8/10", "8 out of 10") or under its name; else itself.
 
@@ -107,6 +115,9 @@ def number_in(value: Any) -> Any:
     """
     if isinstance(value, dict):
         named = {key_name(name): one for name, one in value.items()}
+        scale = [number_in(named[name]) for name in _SCALE_NAMES if name in named]
+        if any(one != 10 for one in scale):
+            return value
         value = next((named[name] for name in ("score", "rating", "value") if name in named), value)
     number = _number(value.strip("*`# \n")) if isinstance(value, str) else None
     return value if number is None else number
@@ -188,7 +199,7 @@ def verdict(body: str) -> Verdict:
     lines = list(_labelled(body))
     words = [found and found["word"] for found in map(_declared, lines) if found is not False]
     words = words if any(words) else []
-    words = words or [found["word"] for found in _BRACKETED.finditer(body)]
+    words = words or _bracketed(body)
     if not words:
         words = [found["word"] for found in _edges(body, _ALONE_WINNER) if len(found["word"]) > 1]
         words = words if len({_WINNERS[word.lower()] for word in words}) == 1 else []
@@ -200,6 +211,16 @@ def verdict(body: str) -> Verdict:
         if name not in WINNER_NAMES
     ]
     return Verdict(rationale="\n".join(rest).strip(), winner=_WINNERS[words[-1].lower()])
+
+
+def _bracketed(body: str) -> list[str | None]:
+    """The winner of the last line that has one in brackets; None where it lists several."""
+    found = list(_BRACKETED.finditer(body))
+    last = body[found[-1].start() :] if found else ""
+    listed = len(found) > 1 and re.search(
+        r"(?:\bor|,|\band)(?: choose)?\s*$", body[found[-2].end() : found[-1].start()], re.I
+    )
+    return [None] if listed or re.match(r"\S+ if\b", last) else [one["word"] for one in found]
 
 
 def _declared(line: tuple[str, str, str]) -> re.Match[str] | None | bool:

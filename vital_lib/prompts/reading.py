@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from vital_lib.prompts._doubt import is_example, is_taken_back, refuses
+from vital_lib.prompts._doubt import ends_by_taking_back, is_example, is_taken_back, refuses
 from vital_lib.prompts._fields import Fields, fitted, is_round, joined, speaks_of
 from vital_lib.prompts._marks import (
     Unread,
@@ -177,6 +177,8 @@ def _in_words(schema: type[BaseModel], body: str) -> BaseModel:
     """The reply as a model words it that keeps to no schema; raises Unread."""
     fenced = _FENCED.fullmatch(body)
     body = fenced["body"].strip() if fenced else body
+    if schema not in _TURNS and ends_by_taking_back(body):
+        raise Unread("what is said last takes back what stands before it")
     try:
         return _checked(_READERS[schema](body))
     except ValidationError as error:
@@ -193,7 +195,7 @@ def _checked(value: BaseModel) -> BaseModel:
         Unread: it is.
     """
     rationale = getattr(value, "rationale", "")
-    if rationale.strip().lower() in ("string", "str"):
+    if rationale.strip().lower() in ("string", "str", "...", "…"):
         raise Unread(f"the schema is echoed back: rationale {rationale!r}")
     if refuses(rationale):
         raise Unread(f"refused in words: {rationale[:80]!r}")

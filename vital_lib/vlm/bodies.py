@@ -26,6 +26,7 @@ _TOLD = re.compile(rf'"({"|".join(_TOKENS)})"\s*:\s*"?(\d+)')
 # Where errors put their words, in the order in which these are told.
 _SAYING = ("title", "error", "errors", "message", "msg", "detail", "details", "reason")
 _SAYING += ("description", "error_description", "error_message", "error_msg", "metadata", "raw")
+_SAYING += ("Message", "exception", "fault", "faultstring")
 _TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.S | re.I)
 _STATUSES = {  # of errors that have a word where others have a number
     "invalid_request_error": 400,
@@ -183,6 +184,8 @@ def _joined(chunks: list[Any]) -> Any:
     ended = None
     for chunk in dicts:
         choice = _first(chunk.get("choices"))
+        if choice.get("index") not in (None, 0):
+            continue  # of another reply, which nobody asked for
         piece = _message_of(choice)
         text, refusal = _parts(piece.get("content"))
         message["content"] += text
@@ -214,10 +217,12 @@ def _parts(content: Any) -> tuple[str, str]:
     if isinstance(content, list):
         pairs = [_parts(part) for part in content]
         return "".join(text for text, _ in pairs), "".join(refusal for _, refusal in pairs)
-    if isinstance(content, dict) and isinstance(content.get("type"), str):
+    if isinstance(content, dict) and (
+        isinstance(content.get("type"), str) or content.keys() == {"text"}
+    ):
         inner = content.get("text")
         inner = inner.get("value") if isinstance(inner, dict) else inner
-        thought = content["type"] in ("thinking", "reasoning")
+        thought = content.get("type") in ("thinking", "reasoning")
         refusal = content.get("refusal")
         return (
             inner if isinstance(inner, str) and not thought else "",
@@ -234,7 +239,9 @@ def _error_of(
         return value
     if wrong := choice.get("error"):
         return {"error": wrong}  # without the part of a reply that stands beside it
-    says = any(value.get(name) for name in ("message", "detail", "errors", "msg"))
+    if isinstance(value.get("message"), dict) and "content" in value["message"]:
+        return None  # a reply in another API's form
+    says = any(value.get(name) for name in _SAYING if name != "metadata")
     return value if says and not has_message else None
 
 

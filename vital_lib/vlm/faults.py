@@ -60,7 +60,8 @@ _SCHEMA = re.compile(
     r"|lm[ _-]?format[ _-]?enforcer|logits?[ _-]processor|['\"`]strict['\"`]|additionalProperties"
     r"|\b(?:any|all|one)Of\b|\$(?:defs|ref)\b|\b(?:min|max)(?:Items|Length)\b"
     r"|(?:support|invalid|complex|compil|implement)[^.]{0,100}\bschemas?\b"
-    r"|\bschemas?\b[^.]{0,100}(?:support|invalid|complex|compil|implement|feature)",
+    r"|\bschemas?\b[^.]{0,100}(?:support|invalid|complex|compil|implement|feature|allowed|exceed"
+    r"|too many|nesting)|\bjson output\b|\boutput_(?:config|format)\b",
     re.I,
 )
 _FIELDS = {  # of a request, that an endpoint may not know, and how it says so
