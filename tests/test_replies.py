@@ -631,3 +631,31 @@ def test_a_long_reply_takes_time_in_proportion_to_its_length(unit):
         return time.process_time() - begun
 
     assert seconds(160_000) < 3 * 8 * max(seconds(20_000), 0.05)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        (VERDICT, "Choose from [[A]], [[B]] or [[C]]."),
+        (VERDICT, "[[A]] if assistant A is better, [[B]] if B is, and [[C]] for a tie"),
+        (VERDICT, "The winner is first. No, second."),
+        (VERDICT, "Winner: first\n\nWait, the second is the better one."),
+        (VERDICT, '{"rationale": "...", "winner": "first"}'),
+        (RATING, "Overall: 7\n\nActually, overall: 5"),
+        (RATING, "Overall: 3, on a scale of five"),
+        (RATING, "Overall: 8 - or rather six"),
+        (RATING, '{"rationale": "x", "overall": {"score": 7, "max": 5}}'),
+        (RATING, '{"rationale": "x", "overall": {"score": 7, "out_of": 100}}'),
+    ],
+)
+def test_what_is_listed_revoked_or_on_another_scale_is_unread(prompt, text):
+    with pytest.raises(Unread):
+        parse(prompt, text)
+
+
+def test_a_stated_scale_of_ten_and_a_verdict_after_another_are_read():
+    assert parse(RATING, '{"overall": {"score": 7, "max": 10}}').overall == 7
+    assert parse(RATING, "Overall: 7 (on a scale of ten, good)").overall == 7
+    assert (
+        parse(VERDICT, "Not [[A]] at all. However, the second is exact: [[B]]").winner == "second"
+    )

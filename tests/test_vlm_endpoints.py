@@ -581,3 +581,45 @@ def test_a_lone_surrogate_in_a_prompt_is_sent_as_a_mark(image):
         assert vlm.ask([odd]) == vlm.ask([plain])
     assert server.bodies[0]["messages"][0]["content"][1]["text"] == "a ? b"
     assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"status": "error", "reason": "quota"}, "quota"),
+        ({"fault": {"faultstring": "Rate limit quota violation"}}, "Rate limit quota violation"),
+        ({"exception": "ValueError: bad image"}, "bad image"),
+        ({"Message": "User is not authorized"}, "not authorized"),
+    ],
+)
+def test_errors_of_gateways_are_told_in_their_words(value, words):
+    assert words in read_body(json.dumps(value).encode()).error
+
+
+def test_a_reply_in_another_apis_form_is_not_called_an_error():
+    value = {"message": {"role": "assistant", "content": TIE}, "eval_count": 4}
+    read = read_body(json.dumps(value).encode())
+    assert read.paid and read.error == "" and read.fault == "a body without choices"
+
+
+def test_a_part_without_a_type_is_text_and_a_second_choice_is_not_mixed_in():
+    assert read_body(json.dumps(completion({"content": [{"text": TIE}]})).encode()).text == TIE
+    chunks = [
+        {"choices": [{"index": place, "delta": {"content": text}}]}
+        for place, text in ((0, "a"), (1, "X"), (0, "b"))
+    ]
+    lines = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    assert read_body(lines.encode()).text == "ab"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The specified schema produces a constraint that has too many states for serving.",
+        "A schema in GenerationConfig in the request exceeds the maximum allowed nesting depth.",
+        "Function calling and JSON output are not available",
+        "output_config.format: Extra inputs are not permitted",
+    ],
+)
+def test_more_words_that_refuse_a_schema(words):
+    assert faults.named_field(words, ["seed", "response_format"]) == "response_format"

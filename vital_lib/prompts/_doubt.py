@@ -54,8 +54,9 @@ _BACK = re.compile(
     re.I,
 )
 _BACK_IN_WORDS = re.compile(
-    r"\W*(?:no,|(?:no, |hmm*,? |oh,? )?(?:wait\b|hold on|actually,|correction\b|scratch (?:that|this)"
-    r"|on (?:reflection|second thoughts?)\b|i (?:was|am) (?:wrong|mistaken)|my mistake|oops))",
+    r"\W*(?:no,|(?:no, |hmm*,? |oh,? )?(?:wait\b|hold on|actually,|correction\b"
+    r"|scratch (?:that|this)|on (?:reflection|second thoughts?)\b"
+    r"|i (?:was|am) (?:wrong|mistaken)|my mistake|oops))",
     re.I,
 )
 _ANYWHERE = re.compile(
