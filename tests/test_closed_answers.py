@@ -988,6 +988,8 @@ def test_offers_histories_definitions_and_alternatives_are_no_claims(question, a
         ("Is there a pneumothorax?", "Yes, I can try to describe it: there is a pneumothorax.",
          "yes"),
         ("Is there a mass or a cyst?", "There is a mass or a cyst.", "yes"),
+        ("Can you see the liver?", "Yes, I can see the liver.", "yes"),
+        ("Is there a pneumothorax?", "There is no concern for pneumothorax.", "no"),
         ("Is there an effusion?", "There is an effusion with no mass or nodule.", "yes"),
     ],
 )  # fmt: skip

@@ -97,7 +97,10 @@ BECOMES = tuple(
         ),
         (r"\b(\w+)[ -]free\b(?! (?:air|fluid|gas|edge|wall))", r" without \1 "),
         (r"\b(?:(?:has|have|had) )?(?:now |since |\w+ly )?resolved\b", " absent "),
-        (r"\b(?:suspicion|concern(?:ing)?|worrisome) (?:for|of)\b|\ba concern\b", " possibly "),
+        (
+            r"(?<!\bno )\b(?:suspicion|concern(?:ing)?|worrisome) (?:for|of)\b|\ba concern\b",
+            " possibly ",
+        ),
         (
             r"\bcan be (?:subtle|missed|difficult|\w+ as)\b|\b(?:occurs|caused by|must be)\b"
             r"|\bwould (?:be|appear|look|show|help)\b|\bshould be considered\b"
@@ -175,8 +178,8 @@ NO_CLAIM = _set(
 )
 OFFERS = re.compile(  # help, in place of an answer
     r"^\W*(?:yes|yeah|no|sure)\W+(?:of course\W+)?(?:i (?:can|would|am)(?: \w+){0,3}? (?:help"
-    r"|assist|try|explain|analy[sz]e)\b|i (?:can )?see (?:the|this|your) [\w-]+\W*$"
-    r"|(?:this|that|it) is an? (?:\w+ ){0,2}(?:question|request)\b)"
+    r"|assist|try|explain|analy[sz]e)\b|i (?:can )?see (?:the|this|your)"
+    rf" (?:{SHOWN}|xray)\W*$|(?:this|that|it) is an? (?:\w+ ){{0,2}}(?:question|request)\b)"
 )
 HELPLESS = re.compile(  # what was said beside it is no answer of its own
     rf"\b(?:can|could|would|will) not (?:\w+ly )?(?:help|assist)|\bjust an ai\b"
