@@ -413,13 +413,13 @@ def test_a_log_has_one_identity_for_everyone_who_opens_it(url, tmp_path):
         found.append(log.identity)
         log.close()
 
-    threads = [threading.Thread(target=look) for _ in range(6)]
+    threads = [threading.Thread(target=look) for _ in range(24)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     look()
-    assert len(found) == 7 and len(set(found)) == 1 and len(found[0]) == 32
+    assert len(found) == 25 and len(set(found)) == 1 and len(found[0]) == 32
     assert LabelLog(f"sqlite:///{tmp_path / 'another.sqlite'}").identity != found[0]
 
 
