@@ -369,3 +369,16 @@ def test_importing_tables_imports_nothing_heavy():
     heavy = "('torch', 'transformers', 'sklearn', 'scipy', 'matplotlib')"
     code = f"import sys, vital_lib.tables; assert not [m for m in {heavy} if m in sys.modules]"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_whoever_asks_for_a_write_ahead_log_waits_for_others(tmp_path):
+    """SQLite itself refuses at once while another connection opens the new file."""
+    holder = sqlite3.connect(tmp_path / "new.sqlite", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    other = sqlite3.connect(tmp_path / "new.sqlite", timeout=0, check_same_thread=False)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("PRAGMA journal_mode=WAL")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(log_ahead, other)
+        holder.execute("COMMIT")
+        assert waiting.result(timeout=60) == "wal"

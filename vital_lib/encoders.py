@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from vital_lib.figures import FigureImage
+from vital_lib.tables import log_ahead
 
 if TYPE_CHECKING:
     import torch
@@ -357,7 +358,7 @@ class _FeatureCache:
         place = ":memory:" if path is None else str(path)
         try:
             self._connection = sqlite3.connect(place, timeout=60, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            log_ahead(self._connection)
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS features (encoder TEXT, kind TEXT, sha256 TEXT, "
                 "truncated INTEGER, vector BLOB, PRIMARY KEY (encoder, kind, sha256)) "

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-import tenacity
 from sqlalchemy.pool import QueuePool
 
-from vital_lib.tables import OtherFormat
+from vital_lib.tables import OtherFormat, log_ahead
 
 FORMAT_VERSION = 1
 """Version of the log's layout, kept in the log; another one is refused."""
@@ -237,25 +236,9 @@ def _damaged(path: Path, fault: str) -> OtherFormat:
     )
 
 
-def _is_locked(error: BaseException) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
-
-
-# While others open a new file, SQLite refuses this change at once, whatever its timeout.
-@tenacity.retry(
-    retry=tenacity.retry_if_exception(_is_locked),
-    wait=tenacity.wait_random(0, 0.05),
-    stop=tenacity.stop_after_delay(60),
-    reraise=True,
-)
-def _log_ahead(connection: Any) -> str:
-    """Ask for a write-ahead log; the journal's mode as it is then."""
-    return connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-
-
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver's own BEGIN comes too late to lock: see below
-    mode = _log_ahead(connection)
+    mode = log_ahead(connection)
     if mode != "wal":
         raise ValueError(
             f"SQLite keeps no write-ahead log here (journal mode {mode!r}): put the label log on a "

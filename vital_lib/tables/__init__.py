@@ -6,7 +6,7 @@ nothing of figures, models or labels.
 """
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document
-from vital_lib.tables.files import write_whole
+from vital_lib.tables.files import log_ahead, write_whole
 from vital_lib.tables.frames import WrongTable, empty_frame
 from vital_lib.tables.matching import belonging, refuse_strays
 from vital_lib.tables.workspace import MissingTable, OtherFormat, Workspace
@@ -23,5 +23,6 @@ __all__ = [
     "document",
     "empty_frame",
     "refuse_strays",
+    "log_ahead",
     "write_whole",
 ]

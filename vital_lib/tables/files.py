@@ -1,11 +1,15 @@
-"""Writes a file whole or not at all."""
+"""Writes a file whole or not at all; opens SQLite files that several use at once."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import tenacity
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -22,3 +26,19 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+
+# While others open a new file, SQLite refuses this change at once, whatever its timeout.
+@tenacity.retry(
+    retry=tenacity.retry_if_exception(_is_locked),
+    wait=tenacity.wait_random(0, 0.05),
+    stop=tenacity.stop_after_delay(60),
+    reraise=True,
+)
+def log_ahead(connection: Any) -> str:
+    """Ask SQLite for a write-ahead log; the journal's mode as it is then ("wal" if it could)."""
+    return connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]

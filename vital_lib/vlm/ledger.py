@@ -24,6 +24,8 @@ from typing import Any
 
 import pandas as pd
 
+from vital_lib.tables import log_ahead
+
 Bill = dict[str, float]
 """requests, tokens_in, tokens_out, usd."""
 
@@ -355,7 +357,7 @@ class Ledger:
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         connection = self._connect()
         # FULL: a reply that was counted is on disk, even after a power cut.
-        connection.execute("PRAGMA journal_mode = WAL")
+        log_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
         connection.executescript(_TABLES)
