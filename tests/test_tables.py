@@ -1,9 +1,11 @@
 """Claims about tables, the run folder and its metrics."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from vital_lib.tables import (
     WrongTable,
     document,
     empty_frame,
+    log_ahead,
     write_whole,
 )
 
