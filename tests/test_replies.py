@@ -659,3 +659,101 @@ def test_a_stated_scale_of_ten_and_a_verdict_after_another_are_read():
     assert (
         parse(VERDICT, "Not [[A]] at all. However, the second is exact: [[B]]").winner == "second"
     )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        *((RATING, f'{{"overall": 7, "{name}": 5}}') for name in ("rating", "score", "total")),
+        *((RATING, f'{{"overall": 7, "{name}": "5/10"}}') for name in ("final", "Total score")),
+        *((RATING, f"Overall: 7\n{name}: 5") for name in ("Rating", "Score", "Total", "Final")),
+        (RATING, with_criteria(overall=5)),
+        (RATING, '{"overall": {"score": 8, "rating": 5}}'),
+        (SCORES, '{"first": 8, "second": 7, "scores": [5, 6]}'),
+        (SCORES, '{"first": 8, "second": 7, "scores": {"first": 8, "second": 6}}'),
+        (VERDICT, '{"winner": "first", "answer": "second"}'),
+        (VERDICT, '{"winner": "Answer 1", "result": "tie"}'),
+    ],
+)
+def test_a_second_reading_beside_the_first_that_contradicts_it_leaves_none(prompt, text):
+    with pytest.raises(Unread):
+        parse(prompt, text)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "said"),
+    [
+        (RATING, '{"overall": 7, "rating": 7}', 7),
+        (RATING, '{"overall": 7, "rating": {"scope": 5}, "average": 5.5}', 7),
+        (RATING, '{"overall": 7, "score": "high", "total_score": 63}', 7),
+        (RATING, "Overall: 7\nTotal: 63", 7),
+        (RATING, "Scope\nScore: 5\nDepth\nScore: 5\nAccuracy\nScore: 6\nOverall: 7", 7),
+        (SCORES, '{"first": "Left.", "second": "Right.", "scores": [8, 6]}', (8, 6)),
+        (VERDICT, '{"winner": "first", "answer": "Left."}', "first"),
+    ],
+)
+def test_what_stands_beside_a_reading_and_is_none_does_not_contradict_it(prompt, text, said):
+    assert read(prompt, text) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"overall": 7, "scope": 3, "criteria": {"scope": 7, "depth": 6}}',
+        '{"overall": 7, "criteria": [{"criterion": "scope", "score": 3}, '
+        '{"criterion": "scope", "score": 7}, {"criterion": "depth", "score": 6}]}',
+        "Scope: 3\nScope: 7\nDepth: 6\nOverall: 7",
+    ],
+)
+def test_a_criterion_that_is_given_twice_and_differently_is_none(text):
+    value = parse(RATING, text)
+    assert (value.overall, value.criteria.scope, value.criteria.depth) == (7, None, 6)
+
+
+NOTES = ("placeholder", "example", "an example only", "e.g.", "template", "dummy value", "TBD")
+NOTES += (
+    "just a placeholder, please replace it",
+    "your score here",
+    "hypothetical",
+    "to be filled in",
+)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        *((RATING, f"Overall: 8 ({note})") for note in NOTES),
+        *((RATING, rated(overall=f"8 ({note})")) for note in NOTES),
+        *(
+            (RATING, f"Overall: 8{note}")
+            for note in ("/10 (example)", ", for example", " - sample")
+        ),
+        (RATING, "Overall (placeholder): 8"),
+        (RATING, "For example:\nOverall: 8"),
+        (RATING, "Overall: <score>"),
+        (RATING, "Overall: <8>"),
+        (RATING, rated(rationale="<rationale>")),
+        (RATING, rated(rationale="This is an example.")),
+        (SCORES, "Answer 1: 8 (example)\nAnswer 2: 7 (example)"),
+        (VERDICT, "Winner: first (placeholder)"),
+        (VERDICT, '{"rationale": "", "winner": "first (example)"}'),
+        (VERDICT, "Winner: <first|second|tie>"),
+    ],
+)
+def test_what_is_put_there_as_an_example_or_to_be_replaced_is_no_verdict(prompt, text):
+    with pytest.raises(Unread):
+        parse(prompt, text)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "said"),
+    [
+        (RATING, "Overall: 8 (a good example of clarity)", 8),
+        (RATING, "Overall: 8 because it names an example", 8),
+        (RATING, "Overall: 1 - the response is a placeholder", 1),
+        (RATING, rated(rationale="An example would have helped."), 8),
+        (VERDICT, "Winner: first (its example is exact)", "first"),
+    ],
+)
+def test_a_reason_that_speaks_of_examples_is_a_reason(prompt, text, said):
+    assert read(prompt, text) == said

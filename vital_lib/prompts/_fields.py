@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -20,8 +20,10 @@ from vital_lib.prompts._words import (
     LOOSE,
     PLAIN,
     RATIONALE_NAMES,
+    RIVALS,
     SCORE_NAMES,
     WINNER_NAMES,
+    is_rating,
     number_in,
     pair_in,
     winner_in,
@@ -154,11 +156,19 @@ def _rating(fields: Fields) -> Fields:
     given = _first(fields, ("criteria", "criterion ratings", "ratings", "scores"), fields)
     if isinstance(given, list):
         rows = [one for one in given if isinstance(one, dict)]
-        given = {_first(one, ("criterion", "name"), ""): number_in(one) for one in rows}
-    named = {key_name(str(n)): one for n, one in given.items()} if isinstance(given, dict) else {}
-    criteria = {field: _number_or_none(named.get(name)) for field, name in CRITERIA.items()}
+        given = [{_first(one, ("criterion", "name"), ""): one} for one in rows]
+    parts = given if isinstance(given, list) else [given] if isinstance(given, dict) else []
+    named = [{key_name(str(name)): one for name, one in part.items()} for part in parts]
+    criteria = {field: _numbers((name,), *named, fields) for field, name in CRITERIA.items()}
     overall = number_in(_only(fields, FINAL) if _has(fields, FINAL) else _only(fields, PLAIN))
-    return {"rationale": _rationale(fields), "criteria": criteria, "overall": overall}
+    rivals = () if _has(fields, FINAL[3:]) else RIVALS
+    others = [*_numbers(rivals, fields), *_numbers(FINAL, *named)]
+    others = [one for one in others if is_rating(one) and one != overall]
+    return {
+        "rationale": _rationale(fields),
+        "criteria": {name: one[0] if len({*one}) == 1 else None for name, one in criteria.items()},
+        "overall": [overall, *others] if is_rating(overall) and others else overall,
+    }
 
 
 def _has(fields: Fields, names: tuple[str, ...]) -> bool:
@@ -172,9 +182,10 @@ def _only(fields: Fields, names: tuple[str, ...]) -> Any:
     return given[0] if given and all(one == read[0] for one in read) else given or None
 
 
-def _number_or_none(value: Any) -> float | None:
-    number = number_in(value)
-    return float(number) if type(number) in (int, float) else None
+def _numbers(names: tuple[str, ...], *parts: Fields) -> list[float]:
+    """The numbers that stand under these names in any of the parts."""
+    read = [number_in(part[name]) for part in parts for name in names if name in part]
+    return [float(one) for one in read if type(one) in (int, float)]
 
 
 def _scores(fields: Fields) -> Fields:
@@ -182,14 +193,20 @@ def _scores(fields: Fields) -> Fields:
     given = pair_in(given) or given
     if isinstance(given, list):
         given = dict(zip(SCORE_NAMES, given, strict=True)) if len(given) == 2 else {}
-    given = {**fields, **given} if isinstance(given, dict) else fields
-    found = {place: number_in(_only(given, names)) for place, names in SCORE_NAMES.items()}
+    inner = given if isinstance(given, dict) else {}
+    found = {}
+    for place, names in SCORE_NAMES.items():
+        one = number_in(_only({**fields, **inner}, names))
+        others = [other for other in _numbers(names, fields) if other != one]
+        found[place] = [one, *others] if others else one
     return {"rationale": _rationale(fields), **found}
 
 
 def _verdict(fields: Fields) -> Fields:
     names = WINNER_NAMES if _has(fields, WINNER_NAMES) else LOOSE
     named = [winner_in(fields[name]) for name in names if name in fields]
+    loose = [winner_in(fields[name]) for name in LOOSE if name in fields]
+    named += [one for one in loose if one in get_args(Verdict.model_fields["winner"].annotation)]
     winner = named[0] if all(one == named[0] for one in named) else named
     return {"rationale": _rationale(fields), "winner": winner}
 

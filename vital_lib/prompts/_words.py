@@ -24,6 +24,10 @@ FINAL = ("overall", "overall rating", "overall score", "final rating", "final sc
 PLAIN = ("rating", "score")
 """Names of a rating; what is declared under the first ones goes before the second."""
 
+RIVALS = (*PLAIN, "final", "total", "total score", "total rating", "grade", "verdict", "result")
+RIVALS += ("final verdict", "final answer", "final grade", "decision", "judgment", "conclusion")
+"""Names under which another rating than the overall one contradicts it; not one that is final."""
+
 WINNER_NAMES = ("winner", "verdict", "final verdict", "better", "better answer", "choice")
 RATIONALE_NAMES = ("rationale", "explanation", "reasoning", "reason", "justification")
 
@@ -32,8 +36,8 @@ LOOSE += ("preferred", "preferred answer", "preference", "best", "best answer")
 """Names that may stand before other things: under these only what is plainly the answer counts."""
 
 _LABELLED = re.compile(
-    r"(?:[-+•|]\s*)?(?:[0-9]{1,2}[.)]\s+)?(?P<name>[a-z][a-z0-9 _]{0,40}?)\s*(?:\([^()]{0,40}\))?"
-    r"\s*(?:[:=|]|\s[-–—]\s)\s*(?P<said>\S.*)",
+    r"(?:[-+•|]\s*)?(?:[0-9]{1,2}[.)]\s+)?(?P<name>[a-z][a-z0-9 _]{0,40}?)"
+    r"\s*(?:\((?P<note>[^()]{0,40})\))?\s*(?:[:=|]|\s[-–—]\s)\s*(?P<said>\S.*)",
     re.I,
 )
 _TAG = re.compile(r"<(?P<shut>/?)(?P<name>[a-z][a-z_0-9]{1,19})>", re.I)
@@ -61,6 +65,20 @@ _LINE_OF_ONE = re.compile(_VALUE, re.I)
 _ONE = r"(?:\[\[)?([0-9]{1,2}(?:\.[0-9]{1,6})?)(?:\]\])?(?:\s*(?:/|out of)\s*10)?"
 _LINE_OF_TWO = re.compile(
     rf"(?:scores?\s*:?\s*)?[(\[]?{_ONE}(?:\s*[,;|&]\s*|\s+(?:and\s+)?){_ONE}[)\]]?\.?", re.I
+)
+# A note that makes what stands before it no verdict; "a good example of clarity" is a reason.
+_TEMPLATE = re.compile(
+    r"[\W_]*(?:(?:out of |of )?10\b\W*)?(?:points?\b\W*)?"
+    r"(?:(?:this|that|it|is|just|only|merely|as|for|an?|the|my|some|purely)\s+)*"
+    r"(?:place[- ]?holder|template|example|sample|dummy|illustrative|illustration|instance|e\.?g|"
+    r"hypothetical|mock|tb[acd]|(?:to be |please )?(?:determined|decided|fill(?:ed)?|replaced?)|"
+    r"(?:insert |put )?your (?:own )?(?:score|rating|number|verdict|choice|value|rationale)|"
+    r"(?:score|rating|number|verdict|rationale|winner|reason|explanation) here)"
+    r"(?:\s+(?:only|value|score|rating|number|here|verdict|winner|purposes?|in|output|format|later|"
+    r"this|it|me))*[\W_]*"
+    r"(?:(?:to be|please|replace|change|fill|not (?:my|an?|the)|do not|don['’]t)\b[^.]*"
+    r"\.?\W{0,3})?",
+    re.I,
 )
 _ARTICLES = re.compile(r"^(?:my|the) | is$")
 _STATED = re.compile(
@@ -116,9 +134,10 @@ def number_in(value: Any) -> Any:
     if isinstance(value, dict):
         named = {key_name(name): one for name, one in value.items()}
         scale = [number_in(named[name]) for name in _SCALE_NAMES if name in named]
-        if any(one != 10 for one in scale):
+        given = [number_in(named[name]) for name in ("score", "rating", "value") if name in named]
+        if any(one != 10 for one in scale) or any(one != given[0] for one in given):
             return value
-        value = next((named[name] for name in ("score", "rating", "value") if name in named), value)
+        value = given[0] if given else value
     number = _number(value.strip("*`# \n")) if isinstance(value, str) else None
     return value if number is None else number
 
@@ -129,10 +148,25 @@ def winner_in(value: Any) -> Any:
         return winner_in(value[0])
     text = str(value) if type(value) is int else value
     if isinstance(text, str) and (
-        found := _WINNER.fullmatch(" ".join(_spaced(text).strip("*`#. \n").split()))
+        found := _winner(" ".join(_spaced(text).strip("*`#. \n").split()))
     ):
         return _WINNERS[found["word"].lower()]
     return value
+
+
+def is_template(text: str) -> bool:
+    """Whether a text, or a note on a number, says that a value is to be put there."""
+    return bool(_TEMPLATE.fullmatch(text) or re.fullmatch(r"\s*<[^<>]+>\s*", text))
+
+
+def is_rating(value: Any) -> bool:
+    """Whether a value is a number that a rating can be."""
+    return type(value) in (int, float) and 0 <= value <= 10
+
+
+def _winner(said: str) -> re.Match[str] | None:
+    found = _WINNER.fullmatch(said)
+    return found if found and not is_template(said[found.end("word") :]) else None
 
 
 def rating(body: str) -> WordedRating:
@@ -146,13 +180,17 @@ def rating(body: str) -> WordedRating:
         (found for names in (FINAL, PLAIN, LOOSE) if (found := _only(declared, names)) is not None),
         None,
     )
+    rivals = [said[0] for name in RIVALS if len(said := declared.get(name, ())) == 1]
+    if overall is not None and not declared.keys() & {*FINAL[3:]}:
+        # A score that stands more than once is one of a criterion's.
+        _agreed([overall, *filter(is_rating, rivals)], "overall")
     if overall is None:
         overall = _number(body.strip("*`# "), _ALONE)
     on_line = {float(found["number"]) for found in _edges(body, _LINE_OF_ONE)}
     overall = _agreed([*on_line, *([] if overall is None else [overall])], "overall")
     if overall is None:
         raise Unread("overall: no line 'Overall: <number>' was found")
-    criteria = {field: declared.get(name, {None}) for field, name in CRITERIA.items()}
+    criteria = {field: {*declared.get(name, [None])} for field, name in CRITERIA.items()}
     criteria = {name: found.pop() if len(found) == 1 else None for name, found in criteria.items()}
     return WordedRating.model_validate(
         {"rationale": rationale, "criteria": criteria, "overall": overall}
@@ -227,13 +265,9 @@ def _declared(line: tuple[str, str, str]) -> re.Match[str] | None | bool:
     """The winner that a line names; None where it names none, False where it declares nothing."""
     name, said, whole = line
     if name in WINNER_NAMES:
-        return _WINNER.fullmatch(said)
+        return _winner(said)
     stated = _STATED.fullmatch(_bare(whole).rstrip(".!"))
-    return (
-        (name in LOOSE and _WINNER.fullmatch(said))
-        or (stated and _WINNER.fullmatch(stated[1]))
-        or False
-    )
+    return (name in LOOSE and _winner(said)) or (stated and _winner(stated[1])) or False
 
 
 def _spaced(text: str) -> str:
@@ -271,20 +305,25 @@ def _labelled(body: str) -> Iterator[tuple[str, str, str]]:
         plain = " ".join(re.sub(r"[*`#]", "", line).split())
         found = _LABELLED.fullmatch(plain.rstrip(" |"))
         name = _ARTICLES.sub("", key_name(found["name"])) if found else ""
-        yield name, found["said"] if found else "", line
+        said = found["said"] if found else ""
+        templated = said and found["note"] and is_template(found["note"])
+        yield name, f"{said} (example)" if templated else said, line
 
 
 def _number(said: str, form: re.Pattern[str] = _NUMBER) -> float | None:
-    found = form.fullmatch(said.strip("\"'")) or (form is _NUMBER and _ON_SCALE.fullmatch(said))
-    return float(found["number"]) if found else None
+    said = said.strip("\"'")
+    found = form.fullmatch(said) or (form is _NUMBER and _ON_SCALE.fullmatch(said))
+    if not found or is_template(said[found.end("number") :]):
+        return None
+    return float(found["number"])
 
 
-def _numbers(body: str) -> tuple[dict[str, set[float | None]], str]:
+def _numbers(body: str) -> tuple[dict[str, list[float | None]], str]:
     """The numbers declared under each name, None for one that cannot be read; and the other words.
 
     A name that is followed by words alone declares no number.
     """
-    declared: dict[str, set[float | None]] = {}
+    declared: dict[str, list[float | None]] = {}
     others = []
     for name, said, line in _labelled(body):
         if name in RATIONALE_NAMES:
@@ -294,12 +333,12 @@ def _numbers(body: str) -> tuple[dict[str, set[float | None]], str]:
         elif not name or _WORDS_ONLY.fullmatch(said) or (name in LOOSE and _number(said) is None):
             others.append(line)
         else:
-            declared.setdefault(name, set()).add(_number(said))
+            declared.setdefault(name, []).append(_number(said))
             others += [line] if _number(said) is None else []
     return declared, "\n".join(others).strip()
 
 
-def _only(declared: dict[str, set[float | None]], names: tuple[str, ...]) -> float | None:
+def _only(declared: dict[str, list[float | None]], names: tuple[str, ...]) -> float | None:
     """The one number declared under `names`; None where there is none.
 
     Raises:

@@ -28,7 +28,7 @@ from vital_lib.prompts._marks import (
 )
 from vital_lib.prompts._objects import objects_in, whole_object
 from vital_lib.prompts._turns import begins_a_turn, rounds_in
-from vital_lib.prompts._words import TAGS, rating, scores, tags_as_lines, verdict
+from vital_lib.prompts._words import TAGS, is_template, rating, scores, tags_as_lines, verdict
 from vital_lib.prompts.schemas import (
     ChatScores,
     Conversation,
@@ -195,7 +195,7 @@ def _checked(value: BaseModel) -> BaseModel:
         Unread: it is.
     """
     rationale = getattr(value, "rationale", "")
-    if rationale.strip().lower() in ("string", "str", "...", "…"):
+    if rationale.strip().lower() in ("string", "str", "...", "…") or is_template(rationale):
         raise Unread(f"the schema is echoed back: rationale {rationale!r}")
     if refuses(rationale):
         raise Unread(f"refused in words: {rationale[:80]!r}")
