@@ -11,6 +11,7 @@ from vital_lib.evaluation._english import (
     BECOMES,
     DENIALS,
     EMPTY,
+    FAULT,
     HEDGES,
     NEGATORS,
     PLACE,
@@ -18,6 +19,7 @@ from vital_lib.evaluation._english import (
     TRIGGERS,
     VERBS,
 )
+from vital_lib.evaluation._roots import stem
 from vital_lib.evaluation.wording import said, words
 
 
@@ -29,7 +31,7 @@ class Asked:
     affirms one set ("a mass or a cyst" has two); `heads` those of which a no negates one.
     `exists`: it asks "is there ...", not "is this ...". `inverted`: it asks for something not to be
     there ("without"). `unclear`: it has a "not". `start`: the verb that it begins with, or "".
-    `less`: what stands after its "than" alone.
+    `less`: what stands after its "than" alone. `fault`: it asks for what may be normal instead.
     """
 
     words: frozenset[str]
@@ -41,6 +43,7 @@ class Asked:
     unclear: bool
     start: str
     less: frozenset[str] = frozenset()
+    fault: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -66,6 +69,7 @@ def read_question(question: str) -> Asked:
         unclear=bool(set(negators) & {"not", "no", "never", "nor"}),
         start=start,
         less=frozenset(_less(rest)),
+        fault=any(FAULT.fullmatch(word) for word in rest if stem(word) in heads),
     )
 
 
@@ -115,17 +119,6 @@ def telling(clause: list[str]) -> set[str]:
     """The stems of the words that tell something: no verbs, prepositions, negations or hedges."""
     quiet = EMPTY | NEGATORS | DENIALS | HEDGES
     return {stem(word) for word in clause if word not in quiet}
-
-
-def stem(word: str) -> str:
-    """The singular, roughly."""
-    if len(word) < 4 or word.endswith(("ss", "us", "is")):
-        return word
-    for ends, becomes in (("ies", "y"), ("tases", "tasis"), ("noses", "nosis"), ("sses", "ss"),
-                          ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("s", "")):  # fmt: skip
-        if word.endswith(ends):
-            return word.removesuffix(ends) + becomes
-    return word
 
 
 def plainly(text: str) -> str:

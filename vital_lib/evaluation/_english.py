@@ -128,7 +128,6 @@ BECOMES = tuple(
         (r"\bnormality\b", " normal "),
         (r"\b(?:correct|right|final) answer\b", " answer "),
         (r"\b(?:false|untrue|incorrect|not true|not the case) that\b", " without "),
-        (r"\benlargement\b", " enlarged "),
         (r"\bcardiac\b", " heart "),
         (r"\bpulmonary\b", " lung "),
         (r"\bhepatic\b", " liver "),

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vital_lib.evaluation._asked import Asked, plainly, read_question, stem, telling
+from vital_lib.evaluation._asked import Asked, plainly, read_question, telling
 from vital_lib.evaluation._english import (
     AFTER_NO,
     ASIDE,
@@ -24,7 +24,6 @@ from vital_lib.evaluation._english import (
     ELLIPSIS,
     EMBEDDED,
     EMPTY,
-    FAULT,
     FINITE,
     FRAGMENT,
     FRAME,
@@ -52,10 +51,12 @@ from vital_lib.evaluation._english import (
     VERDICTS,
     YES,
 )
+from vital_lib.evaluation._roots import stem
 from vital_lib.evaluation.wording import said, words
 from vital_lib.prompts import Unread, without_thoughts
 
 _SIDES = {"left", "right"}
+_GENERAL = {stem(word) for word in GENERAL}
 
 
 class _Vote(NamedTuple):
@@ -304,9 +305,8 @@ def _normal(content: set[str], denied: dict[str, bool], asked: Asked) -> str | N
         "abnormal" in content and denied["abnormal"]
     )
     named = content & asked.topic
-    rest = content - asked.topic <= GENERAL
-    fault = any(FAULT.fullmatch(head) for head in asked.heads)
-    about = asked.exists or (fault and named != asked.topic)
+    rest = content - asked.topic <= _GENERAL
+    about = asked.exists or (asked.fault and named != asked.topic)
     return "no" if normal and rest and about else None
 
 

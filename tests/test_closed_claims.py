@@ -1,0 +1,100 @@
+"""Which claims of an answer are about what was asked: words of one root, words about all images.
+
+Definitions, instructions, histories and headings name a finding without saying that it is there.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from vital_lib.evaluation import read_yes_no
+
+ROOTS = (
+    ("Does the image show pneumothorax?", "No pneumothoraces.", "no"),
+    ("Is there a fracture?", "Multiple fractures are present.", "yes"),
+    ("Is there a fracture?", "The tibia is fractured.", "yes"),
+    ("Is there a fracture?", "The tibia is not fractured.", "no"),
+    ("Is there a fracture?", "There is a fractured rib.", "yes"),
+    ("Is there a fracture?", "No fractured bones.", "no"),
+    ("Is there a fracture?", "A fracture is visible in the distal radius.", "yes"),
+    ("Is there a fracture?", "The radius shows a fracture.", "yes"),
+    ("Is there a fracture?", "Yes, it is a fracture of the wrist.", "yes"),
+    ("Is there a fracture?", "Yes, it is a comminuted fracture.", "yes"),
+    ("Is there a fracture?", "Yes, the wrist is fractured.", "yes"),
+    ("Is the tibia fractured?", "There is a fracture of the tibia.", "yes"),
+    ("Is the tibia fractured?", "There is no fracture of the tibia.", "no"),
+    ("Is the tibia fractured?", "A tibial fracture is seen.", "yes"),
+    ("Are there metastases?", "A metastasis is seen in the liver.", "yes"),
+    ("Are there metastases?", "Multiple metastases are seen.", "yes"),
+    ("Are there metastases?", "There are multiple metastatic lesions.", "yes"),
+    ("Are there metastases?", "No metastatic lesions are seen.", "no"),
+    ("Are there metastases?", "No metastasis.", "no"),
+    ("Is there evidence of metastatic disease?", "There are no metastases.", "no"),
+    ("Is there evidence of metastatic disease?", "There is no metastatic disease.", "no"),
+    ("Is the lesion calcified?", "The lesion shows calcification.", "yes"),
+    ("Is the lesion calcified?", "There is calcification of the lesion.", "yes"),
+    ("Is the lesion calcified?", "There is no calcification.", "no"),
+    ("Is the lesion calcified?", "The lesion has no calcifications.", "no"),
+    ("Is there calcification?", "The lesion is calcified.", "yes"),
+    ("Is there calcification?", "Calcifications are present.", "yes"),
+    ("Is there calcification?", "The lesion is not calcified.", "no"),
+    ("Is there calcification?", "No calcifications.", "no"),
+    ("Is the appendix inflamed?", "There is inflammation of the appendix.", "yes"),
+    ("Is the appendix inflamed?", "No inflammation of the appendix.", "no"),
+    ("Is the appendix inflamed?", "The appendix shows no inflammation.", "no"),
+    ("Is there inflammation of the appendix?", "The appendix is inflamed.", "yes"),
+    ("Is there inflammation of the appendix?", "The appendix is not inflamed.", "no"),
+    ("Is there necrosis?", "There is a necrotic center.", "yes"),
+    ("Is there necrosis?", "The lesion is necrotic.", "yes"),
+    ("Is there necrosis?", "No necrotic areas.", "no"),
+    ("Is the mass necrotic?", "The mass shows necrosis.", "yes"),
+    ("Is the mass necrotic?", "There is no necrosis in the mass.", "no"),
+    ("Is the bowel dilated?", "There is dilation of the bowel.", "yes"),
+    ("Is the bowel dilated?", "There is no bowel dilatation.", "no"),
+    ("Is the bowel dilated?", "The bowel loops are dilated.", "yes"),
+    ("Is there hemorrhage?", "There is a hemorrhagic lesion.", "yes"),
+    ("Is there hemorrhage?", "There are no hemorrhages.", "no"),
+    ("Is there edema?", "The brain is edematous.", "yes"),
+    ("Is the vessel occluded?", "There is occlusion of the vessel.", "yes"),
+    ("Is the aorta tortuous?", "There is tortuosity of the aorta.", "yes"),
+    ("Is the trachea deviated?", "There is no tracheal deviation.", "no"),
+    ("Is the trachea deviated?", "There is no deviation of the trachea.", "no"),
+    ("Is the midline shifted?", "There is a midline shift.", "yes"),
+    ("Is there a midline shift?", "The midline is shifted.", "yes"),
+    ("Is there compression of the ventricle?", "The ventricle is compressed.", "yes"),
+    ("Is the bowel obstructed?", "There is bowel obstruction.", "yes"),
+    ("Is the lesion enhanced?", "The lesion shows enhancement.", "yes"),
+    ("Is the lesion enhancing?", "The lesion enhances.", "yes"),
+    ("Is the lesion enhancing?", "There is no enhancement of the lesion.", "no"),
+    ("Is the heart enlarged?", "There is enlargement of the cardiac silhouette.", "yes"),
+    ("Is the heart enlarged?", "Yes, the heart is enlarged.", "yes"),
+    ("Is there atelectasis?", "Atelectasis is seen at the left base.", "yes"),
+    ("Is there atelectasis?", "No atelectatic changes.", "no"),
+    ("Is there ischemia?", "There are ischemic changes.", "yes"),
+    ("Is there cirrhosis?", "The liver is cirrhotic.", "yes"),
+    ("Is the colon distended?", "There is no distension of the colon.", "no"),
+    ("Are the vessels congested?", "There is congestion of the vessels.", "yes"),
+    ("Is the pleura thickened?", "There is thickening of the pleura.", "yes"),
+    ("Is the ankle swollen?", "There is swelling of the ankle.", "yes"),
+    ("Is there bleeding?", "There is a bleed.", "yes"),
+    ("Is the mass malignant?", "There is malignancy of the mass.", "yes"),
+    ("Are there pulmonary emboli?", "There is a pulmonary embolus.", "yes"),
+    ("Is there haemorrhage?", "No hemorrhage is seen.", "no"),
+    ("Is there edema?", "Oedema is seen.", "yes"),
+    ("Is the lesion hyperdense?", "It shows hyperdensity.", "yes"),
+    ("Is the pleura invaded?", "There is no invasion of the pleura.", "no"),
+    ("Is there a fracture in the left femur?", "The right femur is fractured.", None),
+    ("Is there calcification?", "The lesion is decalcified.", None),
+    ("Is the liver enlarged?", "There is enlargement of the spleen.", None),
+    ("Is the appendix inflamed?", "There is inflammation of the colon.", None),
+    ("Is the tibia fractured?", "There is a fracture of the fibula.", None),
+    ("Is there necrosis?", "There may be a necrotic center.", None),
+    ("Is there metastasis?", "Metastatic disease cannot be excluded.", None),
+    ("Is the bowel obstructed?", "Obstruction of the ureter.", None),
+)
+"""Answers in words of the question's roots, or of other ones."""
+
+
+@pytest.mark.parametrize(("question", "answer", "says"), ROOTS)
+def test_words_of_one_root_are_one_word(question, answer, says):
+    assert read_yes_no(question, answer) == says

@@ -1,0 +1,57 @@
+"""The root that words of one kin share: "calcified" and "calcification", "necrotic" and "necrosis".
+
+Rules for how medical English builds its words. A general stemmer (Snowball's) keeps these apart:
+it makes "calcifi" and "calcif", "metastat" and "metastasi", "inflam" and "inflamm" of them.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_PLURALS = (
+    ("ies", "y"), ("tases", "tasis"), ("noses", "nosis"), ("roses", "rosis"), ("races", "rax"),
+    ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("brae", "bra"), ("s", ""),
+    ("oli", "olus"), ("ombi", "ombus"), ("swollen", "swelling"),
+)  # fmt: skip
+# The first that fits replaces the ending; at least four letters must stay before it.
+_ENDINGS = tuple(
+    (re.compile(rf"(?<=\w{{{stays}}})(?:{ending})$"), root)
+    for stays, ending, root in (
+        (2, r"if(?:y|ied|ying|ication)", "if"),  # calcified, calcification
+        (3, r"m?mat(?:ion|ory)", "m"),  # inflammation
+        (3, r"(?<=[ao])(?:tic|sis)|(?<=o)sed", ""),  # necrotic, metastasis, stenosed
+        (3, r"em(?:ia|ic)", "em"),  # ischemia
+        (3, r"matous", "ma"),  # edematous
+        (3, r"hag(?:e|ic)", "hag"),  # hemorrhagic
+        (3, r"(?<=[lr]u|va|ro)(?:sion|de|ded|ding)", "d"),  # occlusion, invaded, erosion
+        (5, r"(?<=ten)[st]ion|(?<=pan)sion", "d"),  # distension, expansion
+        (3, r"(?<=lat)ation", ""),  # dilatation
+        (4, r"ncy", "nt"),  # malignancy
+        (4, r"uosity", "uous"),  # tortuosity
+        (2, r"(?:eal|ural|bial)", None),  # tracheal, pleural, tibial: of the trachea
+        (4, r"ements?|ion|ity|ious|ing|ed", ""),  # enlargement, infection, density, thickened
+        (4, r"(?<=ur|nc|rg|ps|ag|at|is|as|us|ac|ns)e", ""),  # fracture
+    )
+)
+
+
+@lru_cache(maxsize=8192)
+def stem(word: str) -> str:
+    """What a word shares with its kin: its singular, without the ending of verb or adjective."""
+    if len(word) < 4:
+        return word
+    found = word
+    if not found.endswith(("ss", "us", "is")):
+        for ends, becomes in _PLURALS:
+            if found.endswith(ends):
+                found = found.removesuffix(ends) + becomes
+                break
+    found = found.replace("ae", "e").replace("oe", "e")
+    if len(found) < 6:
+        return found
+    for ending, root in _ENDINGS:
+        if ending.search(found):
+            found = found[:-1] if root is None else ending.sub(root, found)
+            return re.sub(r"([^aeiou])\1$", r"\1", found)
+    return found
