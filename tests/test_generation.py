@@ -13,6 +13,7 @@ from loopback import Loopback, fault, in_process, said
 from vital_lib.demonstrations import import_demonstrations
 from vital_lib.figures import MODALITIES
 from vital_lib.generation import (
+    DROPPED,
     FEWER,
     HOLLOW,
     UNREAD_COLUMNS,
@@ -184,6 +185,25 @@ def test_a_shorter_conversation_is_kept_and_flagged(run):
     assert len(made) == 3 and unread.empty and made["flags"].tolist() == 3 * [[FEWER]]
     made, _, _ = generate(run, figures(1), ONE_EACH, conversation(rounds=6), rounds=5)
     assert len(made) == 6 and made["flags"].tolist() == 6 * [[]]
+
+
+def test_a_round_that_says_nothing_costs_no_other_round_and_is_said(run):
+    turns = conversation(rounds=5)
+    turns["rounds"][2]["response"] = ""
+    made, unread, _ = generate(run, figures(1), ONE_EACH, turns, rounds=5)
+    assert made["response"].str[:2].tolist() == ["A0", "A1", "A3", "A4"] and unread.empty
+    assert made["flags"].tolist() == 4 * [[FEWER, DROPPED]]
+    one = drafts(questions=2)
+    one["questions"][0]["response_b"] = None
+    made, unread = draft_candidates(figures(1), model(one)[0], resolve=run.resolve, questions=1)
+    assert made["flags"].tolist() == 2 * [[DROPPED]] and unread.empty
+
+
+def test_a_courtesy_that_ends_an_answer_before_the_last_is_flagged(run):
+    turns = conversation(rounds=2)
+    turns["rounds"][0]["response"] += " Let me know if you need more!"
+    made, _, _ = generate(run, figures(1), ONE_EACH, turns, rounds=2)
+    assert made["flags"].tolist() == [["ends_in_courtesy"], []]
 
 
 def test_a_multi_line_response_is_kept_whole(run):

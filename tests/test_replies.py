@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from contextlib import suppress
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from vital_lib.prompts import (
     VERSIONS,
+    PartConversation,
+    PartDrafts,
     Rating,
     RatingCriteria,
     Unread,
@@ -587,6 +590,103 @@ def test_json_in_an_answer_that_looks_like_a_reply_is_a_part_of_it():
 def test_a_field_inside_one_of_two_answers_is_a_part_of_it():
     text = "Question: What?\nAnswer A: One.\nResponse: partial\nAnswer B: Two.\nType: II"
     assert read(DRAFTS, text) == [("What?", "One.\nResponse: partial", "Two.\nType: II")]
+
+
+def rounds_of(*turns):
+    made = [
+        {"instruction": asked, "response": told, "question_type": None} for asked, told in turns
+    ]
+    return json.dumps({"rounds": made})
+
+
+def messages(*said):
+    return json.dumps({"messages": [{"role": role, "content": words} for role, words in said]})
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "why"),
+    [
+        (rounds_of(("a?", "A."), ("b?", ""), ("c?", "C.")), "AC", "round 2: .*empty"),
+        (rounds_of(("a?", "A."), ("b?", None)), "A", "round 2: response"),
+        (rounds_of(("", "A."), ("b?", "B.")), "B", "round 1: instruction"),
+        (rounds_of(("a?", "<think>A."), ("b?", "B.")), "B", "round 1: .*thinking"),
+        ('{"rounds": [{"question": "a?", "answer": "A."}, null]}', "A", "round 2"),
+        (f'{rounds_of(("a?", "A."))[:-2]}, {{"instruction": "b?"}}]}}', "A", "round 2"),
+        ('{"q": "a?", "a": "A."}\n{"q": "b?", "a": ""}', "A", "round 2: .*empty"),
+        (messages(("user", "a?"), ("assistant", "A."), ("user", "b?")), "A", "2: 0 answers"),
+        (messages(("user", "a?"), ("user", "b?"), ("assistant", "B.")), "B", "1: 0 answers"),
+        (
+            messages(("user", "a?"), ("assistant", ""), ("user", "b?"), ("assistant", "B.")),
+            "B",
+            "round 1: .*empty",
+        ),
+        ("User: a?\nAssistant:\nUser: b?\nAssistant: B.", "B", "round 1: .*empty"),
+        ("User: a?\nAssistant: A.\nUser: b?", "A", "round 2: 0 answers"),
+        ("Q: a?\nA: A.\nA: No.\nQ: b?\nA: B.", "B", "round 1: 2 answers"),
+    ],
+)
+def test_a_round_that_says_nothing_is_dropped_and_stops_none_beside_it(text, kept, why):
+    value = parse(TURNS, text)
+    assert isinstance(value, PartConversation)
+    assert [one.response for one in value.rounds] == [f"{letter}." for letter in kept]
+    assert len(value.dropped) == 1 and re.search(why, value.dropped[0])
+
+
+def test_a_draft_without_both_answers_is_dropped_and_the_others_are_read():
+    value = parse(DRAFTS, "Question: a?\nAnswer A: 1\nAnswer B: 2\nQuestion: b?\nAnswer A: 1")
+    assert value.dropped == ("round 2: 1 answers, wanted 2",) and len(value.questions) == 1
+    one = {"instruction": "a?", "response_a": "1", "response_b": "2", "question_type": None}
+    text = json.dumps({"questions": [one, one | {"response_b": " "}]})
+    assert isinstance(parse(DRAFTS, text), PartDrafts)
+
+
+@pytest.mark.parametrize(
+    "courtesy",
+    [
+        "Let me know if you need more!",
+        "I hope this helps.",
+        "Feel free to ask if you have any other questions.",
+        "Would you like me to write more rounds?",
+        "I hope this helps! Let me know if you'd like changes. 😊",
+        "\n\nIf you need further questions, just let me know!",
+        "\n\n---\n\n**Please let me know if you would like any modifications.**",
+        "Is there anything else you'd like to know?",
+        "If you'd like, I can generate more rounds.",
+        "I'm happy to provide more examples. Don't hesitate to reach out.",
+    ],
+)
+def test_courtesies_that_end_the_last_answer_are_no_part_of_it(courtesy):
+    whole = [("What?", "A mass.", None), ("Where?", "It is left.", None)]
+    words = f"User: What?\nAssistant: A mass.\nUser: Where?\nAssistant: It is left. {courtesy}"
+    assert read(TURNS, words) == whole
+    assert (
+        read(TURNS, rounds_of(("What?", "A mass."), ("Where?", f"It is left. {courtesy}"))) == whole
+    )
+    assert read(DRAFTS, f"Question: Where?\nAnswer A: Left.\nAnswer B: Right. {courtesy}") == [
+        ("Where?", "Left.", "Right.")
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Let me know if you need more!",
+        "Left. If you notice bleeding, don't hesitate to call a doctor.",
+        "Left. The therapy may help. We hope the margin is clear of it.",
+        "Left. Do you have any allergies?",
+        "Left. Can a mass be excluded? No.",
+        "So:\n```\nleft\n```",
+        "+",
+    ],
+)
+def test_an_answer_that_is_no_courtesy_or_nothing_else_stays_whole(answer):
+    assert read(TURNS, f"User: Where?\nAssistant: {answer}") == [("Where?", answer, None)]
+
+
+@pytest.mark.parametrize("gap", [" ", "\n", "\n\n---\n"])
+def test_what_opens_a_reply_is_no_part_of_the_first_question(gap):
+    text = f"Sure! Here is the conversation:{gap}User: What?\nAssistant: It."
+    assert read(TURNS, text) == [("What?", "It.", None)]
 
 
 # ------------------------------------------------------------------ what is sent; time

@@ -8,6 +8,7 @@ model beyond asking it.
 
 from vital_lib.generation.candidates import (
     ARMS,
+    DROPPED,
     FEWER,
     UNREAD_COLUMNS,
     draft_candidates,
@@ -27,6 +28,7 @@ from vital_lib.generation.pairing import (
 
 __all__ = [
     "ARMS",
+    "DROPPED",
     "FEWER",
     "FLAGS",
     "HOLLOW",

@@ -34,6 +34,9 @@ came back, since nothing was asked (reply_id is null): the image is unreadable, 
 FEWER = "fewer_than_asked"
 """Flag of every candidate of a reply with fewer questions or rounds than were asked for."""
 
+DROPPED = "round_dropped"
+"""Flag of every candidate of a reply whose other questions or rounds could not all be read."""
+
 Resolve = Callable[[str], Path]
 _Sent = tuple[Prompt, list[str]]  # and the ids of the demonstrations in it
 _PromptOf = Callable[[Mapping[str, Any], FigureImage, int], _Sent]
@@ -191,6 +194,7 @@ class _Answer(NamedTuple):
     reason: str | None
     text: str  # empty where the reply was read
     said: list[tuple[int, str, str, str | None, str]]
+    dropped: tuple[str, ...] = ()  # why, of each round that says nothing
 
 
 _Read = list[tuple[_Asked, _Answer]]
@@ -209,7 +213,7 @@ def _answer(reply: Reply) -> _Answer:
             (("a", one.response_a), ("b", one.response_b)) if drafted else (("a", one.response),)
         )
     ]
-    return _Answer(reply.reply_id, None, "", said)
+    return _Answer(reply.reply_id, None, "", said, getattr(value, "dropped", ()))
 
 
 def _without_demonstrations(questions: int, policy: str | None) -> _PromptOf:
@@ -301,7 +305,9 @@ def _frame(
     frame["instruction_id"] = frame["conversation_id"] + "-r" + frame["round"].astype(str)
     frame["candidate_id"] = frame["instruction_id"] + "-" + frame["letter"]
     few = frame.groupby("figure_id")["round"].transform("max") < wanted
-    flags = few.map({True: [FEWER], False: []}) + hollow_flags(frame)
+    parts = {one.figure_id for one, answer in asked if answer.dropped}
+    flags = few.map({True: [FEWER], False: []})
+    flags += frame["figure_id"].isin(parts).map({True: [DROPPED], False: []}) + hollow_flags(frame)
     frame["flags"] = flags + grounding_flags(frame, figures)
     return frame[list(empty)]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from vital_lib.prompts import is_echo, refuses_somewhere
+from vital_lib.prompts import ends_in_courtesy, is_echo, refuses_somewhere
 
-HOLLOW = ("said_twice", "echoes_the_request", "refuses")
+HOLLOW = ("said_twice", "echoes_the_request", "refuses", "ends_in_courtesy")
 """What `hollow_flags` may find, in this order."""
 
 
@@ -20,7 +20,8 @@ def hollow_flags(candidates: pd.DataFrame) -> pd.Series:
     A response is said twice where another one to its instruction is the same but for case, blanks
     and its last sign, or where an earlier round of its conversation asks and answers the same. It
     echoes the request where it or its instruction is a word of the schema or a template
-    ("string", "..."), or where it is its instruction. It refuses where a sentence begins so.
+    ("string", "..."), or where it is its instruction. It refuses where a sentence begins so, and
+    ends in courtesy where its last sentence offers more to the one who asked.
 
     Args:
         candidates: columns conversation_id, instruction_id, instruction, response.
@@ -40,6 +41,7 @@ def hollow_flags(candidates: pd.DataFrame) -> pd.Series:
         | candidates["instruction"].map(is_echo)
         | (said == asked),
         candidates["response"].map(refuses_somewhere),
+        candidates["response"].map(ends_in_courtesy),
     )
     found = [
         [name for name, failed in zip(HOLLOW, row, strict=True) if failed]

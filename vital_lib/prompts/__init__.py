@@ -5,7 +5,8 @@ that the reply must fit (``schemas``). The policies are the text files in ``poli
 BioMed-VITAL's generation and rating policy (paper sections 3.1 and 3.2) in words of our own.
 ``parse`` (``reading``) reads what came back, as a person would: ``_marks`` takes off thoughts,
 ``_objects`` finds JSON, ``_fields`` fits it to a schema, ``_doubt`` weighs the words around it,
-``_words`` and ``_turns`` read a reply without JSON. This package knows nothing of models, networks
+``_words`` and ``_turns`` read a reply without JSON, ``_courtesies`` takes off what a model says
+to the one who asked. This package knows nothing of models, networks
 or tables: ``vlm`` sends a prompt.
 """
 
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from vital_lib.prompts._courtesies import ends_in_courtesy
 from vital_lib.prompts._doubt import refuses_somewhere
 from vital_lib.prompts._fields import is_echo
 from vital_lib.prompts._marks import Unread, without_thoughts
@@ -31,6 +33,8 @@ from vital_lib.prompts.schemas import (
     Conversation,
     DraftQuestion,
     Drafts,
+    PartConversation,
+    PartDrafts,
     Rating,
     RatingCriteria,
     Round,
@@ -49,6 +53,8 @@ __all__ = [
     "Conversation",
     "DraftQuestion",
     "Drafts",
+    "PartConversation",
+    "PartDrafts",
     "Prompt",
     "Rating",
     "RatingCriteria",
@@ -58,6 +64,7 @@ __all__ = [
     "WordedRating",
     "chat_score_prompt",
     "draft_prompt",
+    "ends_in_courtesy",
     "figure_text",
     "generation_prompt",
     "is_echo",

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from vital_lib.prompts._marks import answers_in, without_thoughts
+from vital_lib.prompts._marks import Unread, answers_in, without_thoughts
 from vital_lib.prompts._objects import key_name, whole_object
 from vital_lib.prompts._words import (
     CRITERIA,
@@ -35,6 +35,7 @@ from vital_lib.prompts.schemas import (
     Rating,
     Verdict,
     WordedRating,
+    readable,
 )
 
 Fields = dict[str, Any]
@@ -96,13 +97,16 @@ def speaks_of(schema: type[BaseModel], value: Any) -> Fields | None:
 def fitted(schema: type[BaseModel], fields: Fields) -> BaseModel:
     """The fields as the schema; a rating whose criteria are not all there is a `WordedRating`.
 
+    Of rounds those that can be read (`readable`).
+
     Raises:
         ValidationError: they do not fit.
-        Unread: a text in them breaks off inside a thought.
     """
     made = _MAKERS[schema](fields)
     if schema is Rating and None in made["criteria"].values():
         return WordedRating.model_validate(made)
+    if schema in (Conversation, Drafts):
+        return readable(schema, *made.values())
     return schema.model_validate(made)
 
 
@@ -215,9 +219,9 @@ def _conversation(fields: Fields) -> Fields:
     given = _rounds(fields, _ROUNDS)
     if not isinstance(given, list):
         return {"rounds": given}
-    if given and all(isinstance(one, dict) and _has(one, _WHO) for one in given):
+    if given and all(_has(one, _WHO) for one in given if isinstance(one, dict)):
         given = _paired(given)
-    return {"rounds": [_round(one) if isinstance(one, dict) else one for one in given]}
+    return {"rounds": _each(given, _round)}
 
 
 def _rounds(fields: Fields, names: tuple[str, ...]) -> Any:
@@ -228,6 +232,17 @@ def _rounds(fields: Fields, names: tuple[str, ...]) -> Any:
     return [fields] if given is None and _has(fields, _ASKED) else given
 
 
+def _each(given: list[Any], read: Callable[[Fields], Fields]) -> list[Any]:
+    """Each round, or why there is none: a text in it breaks off inside a thought."""
+    made: list[Any] = []
+    for one in given:
+        try:
+            made.append(read(one) if isinstance(one, dict) else one)
+        except Unread as error:
+            made.append(str(error))
+    return made
+
+
 def _round(fields: Fields) -> Fields:
     return {
         "instruction": _said(_first(fields, _ASKED)),
@@ -236,18 +251,22 @@ def _round(fields: Fields) -> Fields:
     }
 
 
-def _paired(messages: list[Fields]) -> list[Any]:
-    """Messages by speaker as rounds; what does not pair off is left as it is, and refused."""
-    said = [
-        (_first(one, _WHO) in ("user", "human"), _first(one, _WORDS))
-        for one in messages
-        if _first(one, _WHO) != "system"
-    ]
-    if len(said) % 2 or any(asks != (place % 2 == 0) for place, (asks, _) in enumerate(said)):
-        return messages
-    texts = iter(text for _, text in said)
+def _paired(messages: list[Any]) -> list[Any]:
+    """Messages by speaker as rounds; a text in place of each that does not pair off."""
+    rounds: list[tuple[Any, list[Any]]] = []
+    for one in messages:
+        who = str(_first(one, _WHO)).lower() if isinstance(one, dict) else ""
+        words = _first(one, _WORDS) if who else None
+        if who in ("user", "human"):
+            rounds.append((words, []))
+        elif who != "system":
+            rounds = rounds or [(None, [])]
+            rounds[-1][1].append(words)
     return [
-        {"instruction": asked, "response": told} for asked, told in zip(texts, texts, strict=True)
+        {"instruction": asked, "response": said[0]}
+        if len(said) == 1
+        else f"{len(said)} answers, wanted 1"
+        for asked, said in rounds
     ]
 
 
@@ -255,7 +274,7 @@ def _drafts(fields: Fields) -> Fields:
     given = _rounds(fields, _QUESTIONS)
     if not isinstance(given, list):
         return {"questions": given}
-    return {"questions": [_question(one) if isinstance(one, dict) else one for one in given]}
+    return {"questions": _each(given, _question)}
 
 
 def _question(fields: Fields) -> Fields:

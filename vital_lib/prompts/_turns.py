@@ -26,6 +26,13 @@ _TAG = re.compile(
 )
 
 
+_OPENING = re.compile(
+    r"\A\W*(?:sure|certainly|of course|absolutely|okay|ok|here)\b[^:\n]{0,120}:[ \t]*"
+    rf"(?=[*_]{{0,3}}(?:{_ASKS}|q)(?: ?[0-9]{{1,2}})?[*_]{{0,3}}:)",
+    re.I,
+)
+
+
 def _line_of(asks: str, says: str) -> re.Pattern[str]:
     """A line that begins a turn: "**Question 1:** What?", "### Answer"."""
     # Bounded, since a reply may be a long row of one sign.
@@ -67,26 +74,26 @@ class _Round:
         return self.answers[-1] if self.answers else self.asked
 
 
-def rounds_in(body: str, answers: int) -> list[dict[str, Any]]:
+def rounds_in(body: str, answers: int) -> list[dict[str, Any] | str]:
     """The rounds of a reply in words.
 
     Args:
         answers: how many each question has.
 
     Returns:
-        instruction, question_type (or None) and answers (a list) of each round.
+        instruction, question_type (or None) and answers (a list) of each round; a text that says
+        why in place of each that has more answers or fewer.
 
     Raises:
-        Unread: none is found, one has more answers or fewer, or the reply breaks off in a fence.
+        Unread: none is found, none has as many answers, or the reply breaks off in a fence.
     """
-    lines = _unfenced(_TAG.sub(_tag_line, body)).splitlines()
+    lines = _unfenced(_TAG.sub(_tag_line, _OPENING.sub("", body))).splitlines()
     found = next(((p, i) for line in lines for p, i in _SPELLINGS if _speaks(p, line)), None)
     if found is None:
         raise Unread("no line 'Question:' or 'User:' was found")
     rounds = _Reader(*found, answers).read(lines)
-    for place, round in enumerate(rounds, start=1):
-        if len(round.answers) != answers:
-            raise Unread(f"round {place} has {len(round.answers)} answers, wanted {answers}")
+    if all(len(round.answers) != answers for round in rounds):
+        raise Unread(f"round 1 has {len(rounds[0].answers)} answers, wanted {answers}")
     if len(rounds) > 1 and any(_ends_in_rule(round.last) for round in rounds[:-1]):
         _cut_at_rule(rounds[-1].last)
     return [
@@ -95,6 +102,8 @@ def rounds_in(body: str, answers: int) -> list[dict[str, Any]]:
             "question_type": round.kind,
             "answers": [_text(lines) for lines in round.answers],
         }
+        if len(round.answers) == answers
+        else f"{len(round.answers)} answers, wanted {answers}"
         for round in rounds
     ]
 

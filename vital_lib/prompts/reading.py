@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
+from vital_lib.prompts._courtesies import without_courtesy
 from vital_lib.prompts._doubt import ends_by_taking_back, is_example, is_taken_back, refuses
 from vital_lib.prompts._fields import Fields, fitted, is_round, joined, speaks_of
 from vital_lib.prompts._marks import (
@@ -38,6 +39,7 @@ from vital_lib.prompts.schemas import (
     RatingCriteria,
     Round,
     Verdict,
+    readable,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +59,9 @@ def parse(prompt: Prompt, text: str) -> BaseModel:
     unless these leave in doubt that it is meant: an example, another object, something taken back
     or claimed anew. Keys may be spelled in any case and under the names that models give them;
     numbers and winners may be text ("8/10", "First"); a question's type, criteria and a rationale
-    may be missing. A rating without all of its criteria is a `WordedRating`.
+    may be missing. A rating without all of its criteria is a `WordedRating`; rounds or drafts
+    without those that say nothing are a `PartConversation` or `PartDrafts`. Courtesies that end
+    the last answer ("Let me know if you need more!") are left out.
 
     Otherwise lines that begin with a name: "Overall: 7", "Score: 9/10" or "1. Score: 9 points" for
     a rating, beside the criteria's names; "Answer 1: 7" for scores; "Winner: first", "Winner:
@@ -71,12 +75,25 @@ def parse(prompt: Prompt, text: str) -> BaseModel:
             the schema, or breaks off.
     """
     try:
-        return _read(prompt.schema, cleaned(text))
+        return _without_courtesy(_read(prompt.schema, cleaned(text)))
     except ValidationError as error:
         reason = _why(error)
     except Unread as error:
         reason = str(error)
     raise Unread(f"{prompt.schema.__name__}: {reason}")
+
+
+def _without_courtesy(value: BaseModel) -> BaseModel:
+    """Rounds without what ends the last answer and is said to the one who asked for them."""
+    if not isinstance(value, Conversation | Drafts):
+        return value
+    name = "rounds" if isinstance(value, Conversation) else "questions"
+    *before, last = getattr(value, name)
+    said = {key: text for key, text in last if key.startswith("response")}
+    left = {key: without_courtesy(text) for key, text in said.items()}
+    if left == said:
+        return value
+    return value.model_copy(update={name: [*before, last.model_copy(update=left)]})
 
 
 def _read(schema: type[BaseModel], body: str) -> BaseModel:
@@ -216,7 +233,7 @@ def _agreed(values: list[BaseModel]) -> BaseModel:
 
 def _contradict(one: BaseModel, other: BaseModel) -> bool:
     """Whether two readings differ in more than words; what one leaves out is no difference."""
-    left, right = (value.model_dump(exclude={"rationale"}) for value in (one, other))
+    left, right = (value.model_dump(exclude={"rationale", "dropped"}) for value in (one, other))
     mine, theirs = left.pop("criteria", {}), right.pop("criteria", {})
     both = [(mine[name], theirs[name]) for name in mine if None not in (mine[name], theirs[name])]
     return left != right or any(a != b for a, b in both)
@@ -240,18 +257,25 @@ def _why(error: ValidationError) -> str:
 
 
 def _conversation(body: str) -> Conversation:
-    rounds = [
-        {**round, "response": round.pop("answers")[0]} for round in rounds_in(body, answers=1)
-    ]
-    return Conversation.model_validate({"rounds": rounds})
+    return readable(
+        Conversation,
+        [
+            one if isinstance(one, str) else {**one, "response": one["answers"][0]}
+            for one in rounds_in(body, answers=1)
+        ],
+    )
 
 
 def _drafts(body: str) -> Drafts:
-    questions = [
-        {**round, "response_a": round["answers"][0], "response_b": round["answers"][1]}
-        for round in rounds_in(body, answers=2)
-    ]
-    return Drafts.model_validate({"questions": questions})
+    return readable(
+        Drafts,
+        [
+            one
+            if isinstance(one, str)
+            else {**one, **dict(zip(("response_a", "response_b"), one["answers"], strict=True))}
+            for one in rounds_in(body, answers=2)
+        ],
+    )
 
 
 def _tagged(read: Callable[[str], BaseModel]) -> Callable[[str], BaseModel]:

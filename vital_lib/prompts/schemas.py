@@ -5,9 +5,9 @@ This module knows nothing of how a reply is worded, nor of what was asked.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 
 def _said(text: str) -> str:
@@ -78,6 +78,48 @@ class Conversation(_Part):
     """The ordered rounds about one figure; a demonstration is shown in this form too."""
 
     rounds: Annotated[list[Round], AfterValidator(_some)]
+
+
+class PartDrafts(Drafts):
+    """Drafts read without the questions that say nothing; `dropped`: why, of each of those."""
+
+    dropped: tuple[str, ...]
+
+
+class PartConversation(Conversation):
+    """A conversation read without the rounds that say nothing; `dropped`: why, of each of those."""
+
+    dropped: tuple[str, ...]
+
+
+_PARTS = {
+    Drafts: ("questions", DraftQuestion, PartDrafts),
+    Conversation: ("rounds", Round, PartConversation),
+}
+
+
+def readable(schema: type[Drafts] | type[Conversation], given: Any) -> BaseModel:
+    """What can be read of a list of rounds: one that cannot stops none beside it.
+
+    Args:
+        given: one mapping per round; of a round that was not read, a text that says why.
+
+    Raises:
+        ValidationError: `given` is no list, or no round can be read.
+    """
+    name, part, partly = _PARTS[schema]
+    kept, dropped = [], []
+    for place, one in enumerate(given if isinstance(given, list) else [], start=1):
+        try:
+            kept.append(part.model_validate(one))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            why = one if isinstance(one, str) else f"{where or name}: {first['msg']}"
+            dropped.append(f"round {place}: {why}")
+    if not kept or not dropped:
+        return schema.model_validate({name: given})
+    return partly.model_validate({name: kept, "dropped": dropped})
 
 
 class RatingCriteria(_Part):
