@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from vital_lib.labels import LabelLog, Queue
-from vital_lib.report import metrics_frame, simulated_parts, write_report
+from vital_lib.report import metrics_frame, simulated_parts, stale, write_report
 from vital_lib.tables import TABLES, Workspace
 
 pytestmark = pytest.mark.slow
@@ -103,6 +103,10 @@ def demo(tmp_path_factory) -> tuple[Path, str]:
 def test_the_walk_writes_every_table(demo):
     workspace = Workspace(demo[0])
     assert all(workspace.has(name) for name in TABLES)
+
+
+def test_nothing_is_stale_after_a_walk_whose_notebooks_vote(demo):
+    assert stale(Workspace(demo[0])).empty
 
 
 def test_the_walk_says_which_notebook_it_is_in(demo):

@@ -1,7 +1,8 @@
 """Labels: what people said (``log``), who judges what next (``queue``), and what it amounts to.
 
-``views`` counts votes, ``agreement`` says how far people agree, ``calibration`` is the round before
-labelling, ``exchange`` and ``label_studio`` are files for other tools.
+``views`` counts votes, ``reading`` keeps what was read of them, ``agreement`` says how far people
+agree, ``calibration`` is the round before labelling, ``exchange`` and ``label_studio`` are files
+for other tools.
 
 The package knows nothing of widgets, images or models.
 """
@@ -20,6 +21,7 @@ from vital_lib.labels.label_studio_import import import_label_studio
 from vital_lib.labels.log import ARMS, VOTES, LabelLog
 from vital_lib.labels.names import check_names
 from vital_lib.labels.queue import Fixed, Queue, fixed
+from vital_lib.labels.reading import votes_read
 from vital_lib.labels.views import (
     accepted_share,
     check_same_texts,
@@ -45,6 +47,7 @@ __all__ = [
     "groups_of",
     "majority_ticks",
     "ticks_of",
+    "votes_read",
     "adjudication_rows",
     "agreement",
     "disagreements",

@@ -9,14 +9,17 @@ from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document
 from vital_lib.tables.files import log_ahead, write_whole
 from vital_lib.tables.frames import WrongTable, empty_frame
 from vital_lib.tables.matching import belonging, refuse_strays
+from vital_lib.tables.origins import NotReadable, VotesRead
 from vital_lib.tables.workspace import MissingTable, OtherFormat, Workspace
 
 __all__ = [
     "FORMAT_VERSION",
     "TABLES",
     "MissingTable",
+    "NotReadable",
     "OtherFormat",
     "Table",
+    "VotesRead",
     "Workspace",
     "WrongTable",
     "belonging",

@@ -6,12 +6,15 @@ was measured: an artefact's own and those of its inputs. Opens no files.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
 
 Origin = Mapping[str, Any]
-"""Keys written_by, made_from (input -> fingerprint), parameters, settings (name -> values)."""
+"""Keys written_by, made_from (input -> fingerprint), parameters, settings (name -> values), votes
+(input -> `VotesRead.how`, of those inputs that are votes of a label log)."""
 
 SETTINGS = (
     *("figures", "annotators", "generator", "encoder", "judge"),
@@ -21,6 +24,41 @@ SETTINGS = (
 
 _OLDER = "older than "
 UNKNOWN = "not known what it was measured on; run its notebook again"
+
+
+class NotReadable(RuntimeError):
+    """What an input is now cannot be told from here; the message says why."""
+
+
+@dataclass(frozen=True)
+class VotesRead:
+    """The votes of a label log that something was made from: an input that is no table.
+
+    Attributes:
+        on: what was voted on, "drafts" or "pairs".
+        fingerprint: of those that were read.
+        annotators: whose count, "clinic" or "people".
+        label_log: URL of the log, without its password; None is the run's own.
+        items: ids of what could be voted on; None: the instructions of the table `on`.
+    """
+
+    on: str
+    fingerprint: str
+    annotators: str
+    label_log: str | None = None
+    items: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """What the input is called, such as "votes on drafts"."""
+        return f"votes on {self.on}"
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How to read them again, as JSON values."""
+        kept = asdict(self)
+        del kept["fingerprint"]
+        return kept
 
 
 def settings_of(parameters: Mapping[str, Any], inputs: Iterable[Origin]) -> dict[str, list[str]]:
@@ -55,15 +93,18 @@ class Standing:
     """Says which artefacts are older than their inputs, or were made from such.
 
     Args:
-        fingerprint: of an artefact now; None where it is gone.
+        fingerprint: of an artefact now, by its name and, of votes, how to read them; None where it
+            is gone. May raise `NotReadable`.
         origin: of an artefact; empty where none was kept.
     """
 
     def __init__(
-        self, fingerprint: Callable[[str], str | None], origin: Callable[[str], Origin]
+        self,
+        fingerprint: Callable[[str, Mapping[str, Any] | None], str | None],
+        origin: Callable[[str], Origin],
     ) -> None:
         self._fingerprint, self._origin = fingerprint, origin
-        self._prints: dict[str, str | None] = {}
+        self._prints: dict[str, tuple[str | None, str]] = {}
         self._found: dict[str, list[tuple[str, str]]] = {}
 
     def stale(self, origin: Origin) -> str | None:
@@ -83,9 +124,10 @@ class Standing:
 
     def _of(self, origin: Origin, name: str) -> list[tuple[str, str]]:
         """(notebook to run, reason) of artefact `name` ("" is the one asked for) and its inputs."""
-        made_from = origin.get("made_from", {})
-        found = [one for source in made_from for one in self._of_input(source)]
-        changed = [self._changed(source, kept) for source, kept in made_from.items()]
+        made_from, votes = origin.get("made_from", {}), origin.get("votes", {})
+        made = [source for source in made_from if source not in votes]
+        found = [one for source in made for one in self._of_input(source)]
+        changed = [self._changed(*one, votes.get(one[0])) for one in made_from.items()]
         if changed := list(filter(None, changed)):
             why = f"{_OLDER}{', '.join(changed)}"
             notebook = origin.get("written_by") or "its notebook"
@@ -98,11 +140,20 @@ class Standing:
             self._found[source] = self._of(self._origin(source), source)
         return self._found[source]
 
-    def _changed(self, source: str, kept: str) -> str | None:
-        if source not in self._prints:
-            self._prints[source] = self._fingerprint(source)
-        now = self._prints[source]
-        return None if now == kept else source if now else f"{source}, which is gone"
+    def _changed(self, source: str, kept: str, how: Mapping[str, Any] | None) -> str | None:
+        key = source if how is None else json.dumps(how, sort_keys=True)
+        if key not in self._prints:
+            self._prints[key] = self._print_of(source, how)
+        now, told = self._prints[key]
+        return None if now == kept else f"{source}{told}"
+
+    def _print_of(self, source: str, how: Mapping[str, Any] | None) -> tuple[str | None, str]:
+        """The fingerprint now, and what is said of an input that has none."""
+        try:
+            now = self._fingerprint(source, how)
+        except NotReadable as error:
+            return None, f", or not: {error}"
+        return now, "" if now else ", which is gone"
 
 
 def _end_of_path(value: str) -> str:

@@ -17,7 +17,7 @@ from vital_lib.tables.columns import FORMAT_VERSION, TABLES, declared
 from vital_lib.tables.files import write_whole
 from vital_lib.tables.frames import conform, to_frame
 from vital_lib.tables.measured import add_metrics, checked, read_metrics, read_origins
-from vital_lib.tables.origins import UNKNOWN, Origin, Standing, in_words, settings_of
+from vital_lib.tables.origins import UNKNOWN, Origin, Standing, VotesRead, in_words, settings_of
 
 _MODELS = "models/"
 """What an input's name begins with where it is a model, such as models/selected, and no table."""
@@ -105,7 +105,7 @@ class Workspace:
         name: str,
         frame: pd.DataFrame,
         *,
-        made_from: Iterable[str] = (),
+        made_from: Iterable[str | VotesRead] = (),
         parameters: Mapping[str, Any] | None = None,
     ) -> int:
         """Write table `name` whole (temporary file, then rename) and return its number of rows.
@@ -113,7 +113,7 @@ class Workspace:
         Args:
             frame: exactly the declared columns, in any order.
             made_from: names of the tables, and models as "models/<name>", that it was made from;
-                their fingerprints are kept.
+                their fingerprints are kept. Votes of the label log as `labels.votes_read`.
             parameters: what else decided its content, as JSON values; a path becomes a text.
 
         Raises:
@@ -154,8 +154,9 @@ class Workspace:
         """What table `name` or model "models/<name>" was made from.
 
         Keys made_from (input -> fingerprint), parameters, settings (those parameters, its own and
-        its inputs', that say what was measured), written_by, versions. Empty for a model that has
-        been trained again since its origin was kept.
+        its inputs', that say what was measured), written_by, versions, and votes (how to read
+        those among the inputs). Empty for a model that has been trained again since its origin
+        was kept.
         """
         self._need(name)
         if name.startswith(_MODELS):
@@ -227,7 +228,7 @@ class Workspace:
         metrics: Mapping[str, float],
         *,
         written_by: str = "",
-        made_from: Iterable[str] = (),
+        made_from: Iterable[str | VotesRead] = (),
         parameters: Mapping[str, Any] | None = None,
     ) -> dict[str, float]:
         """Add `metrics` to `metrics.json` and return what was added.
@@ -240,7 +241,8 @@ class Workspace:
         Args:
             written_by: the notebook that measured them, such as "09_evaluate_model". Without it
                 they are added, and shown as of unknown origin.
-            made_from: tables, and models as "models/<name>", that they were measured on.
+            made_from: tables, models as "models/<name>", and votes as `labels.votes_read`, that
+                they were measured on.
             parameters: what else decided them, as JSON values.
 
         Raises:
@@ -253,27 +255,47 @@ class Workspace:
         return added
 
     def _made(
-        self, written_by: str, made_from: Iterable[str], parameters: Mapping[str, Any] | None
+        self,
+        written_by: str,
+        made_from: Iterable[str | VotesRead],
+        parameters: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
-        """The origin of what is made from these inputs as they are now."""
-        inputs, own = list(made_from), json.loads(json.dumps(parameters or {}, default=str))
+        """The origin of what is made from these inputs as they are now, votes as they were read."""
+        given, own = list(made_from), json.loads(json.dumps(parameters or {}, default=str))
+        votes = [one for one in given if isinstance(one, VotesRead)]
+        inputs = [name for name in given if not isinstance(name, VotesRead)]
+        made = {name: self.fingerprint(name) for name in inputs}
         return {
             "format_version": FORMAT_VERSION,
-            "made_from": {name: self.fingerprint(name) for name in inputs},
+            "made_from": made | {one.name: one.fingerprint for one in votes},
             "parameters": own,
             "settings": settings_of(own, map(self.origin, inputs)),
             "versions": _versions(),
+            "votes": {one.name: json.loads(_as_json(one.how)) for one in votes},
             "written_by": written_by,
         }
 
     def _standing(self) -> Standing:
-        def fingerprint(name: str) -> str | None:
+        def fingerprint(name: str, votes: Mapping[str, Any] | None) -> str | None:
+            if votes is not None:
+                return self._votes_now(votes)
             return self.fingerprint(name) if self.has(name) else None
 
         def origin(name: str) -> Origin:
             return self.origin(name) if self.has(name) else {}
 
         return Standing(fingerprint, origin)
+
+    def _votes_now(self, how: Mapping[str, Any]) -> str | None:
+        """The fingerprint of such votes as they stand in the label log; None without the items."""
+        from vital_lib.labels.reading import votes_now  # which stands above this package
+
+        url, items = how["label_log"] or self.label_url, how["items"]
+        if items is None:
+            if not self.has(how["on"]):
+                return None
+            items = list(self.read(how["on"])["instruction_id"].unique())
+        return votes_now(url, how["annotators"], items)
 
     def _need(self, name: str) -> None:
         if self.has(name):
