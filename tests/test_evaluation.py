@@ -16,6 +16,7 @@ from PIL import Image
 from vital_lib.evaluation import (
     BadQuestion,
     NoImages,
+    OtherFigures,
     accuracy_metrics,
     answer_questions,
     chat_gain_metrics,
@@ -41,7 +42,7 @@ from vital_lib.evaluation import (
 from vital_lib.figures import open_image
 from vital_lib.models import load_model
 from vital_lib.statistics import difference_interval
-from vital_lib.tables import TABLES, Workspace
+from vital_lib.tables import TABLES, Workspace, empty_frame
 
 
 def _questions(*rows):
@@ -714,6 +715,18 @@ def test_the_clinics_benchmark_is_read_from_the_run_folder(tmp_path):
 def test_before_the_figures_are_made_the_clinics_benchmark_names_its_notebook(tmp_path):
     with pytest.raises(FileNotFoundError, match="01_explore_figures"):
         read_questions("clinic", run=tmp_path)
+
+
+@pytest.mark.parametrize("left_over", [False, True])
+def test_the_clinics_benchmark_says_in_one_line_that_the_figures_are_others(tmp_path, left_over):
+    if left_over:  # an earlier walk was on the clinic's figures
+        _write(tmp_path / "clinic", "benchmark.jsonl", [_record(0, benchmark="clinic")])
+    workspace = Workspace(tmp_path)
+    workspace.write("figures", empty_frame("figures"), parameters={"figures": "/data/mine"})
+    with pytest.raises(OtherFigures) as told:
+        read_questions("clinic", run=tmp_path)
+    assert "this run's are '/data/mine': set benchmark to a folder or file" in str(told.value)
+    assert "\n" not in str(told.value)
 
 
 def test_a_blank_behind_closed_and_a_number_as_answer_are_read(tmp_path):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 from test_figures import picture, record, write_set
@@ -181,3 +182,11 @@ def test_an_export_names_images_of_the_hubs_cache_as_the_set_names_them(tmp_path
     out = tmp_path / "out.json"
     export_llava(selected, frame, out, resolve=Path, image_folder=folder)
     assert json.loads(out.read_text())[0]["image"] == "1_F1.png"
+
+
+@pytest.mark.parametrize("book", ["01_explore_figures", "09_evaluate_model"])
+def test_the_notebooks_that_read_images_of_others_have_the_parameter(root, book):
+    cells = nbformat.read(root / "notebooks" / f"{book}.ipynb", as_version=4).cells
+    parameters = next(c.source for c in cells if "parameters" in c.metadata.get("tags", []))
+    assert "follow_links = False" in parameters
+    assert any("follow_links=follow_links" in cell.source for cell in cells)

@@ -15,6 +15,7 @@ from vital_lib.evaluation.answering import (
 from vital_lib.evaluation.benchmarks import (
     BadQuestion,
     NoImages,
+    OtherFigures,
     image_overlap,
     read_questions,
     reading_notes,
@@ -44,6 +45,7 @@ __all__ = [
     "CONTROLS",
     "METRICS",
     "BadQuestion",
+    "OtherFigures",
     "NoImages",
     "accuracy_metrics",
     "answer_questions",

@@ -41,7 +41,7 @@ from vital_lib.records import (
     rejected_rows,
 )
 from vital_lib.records.check import stored_image
-from vital_lib.tables import empty_frame
+from vital_lib.tables import Workspace, empty_frame
 
 LOG = logging.getLogger(__name__)
 _WITHIN = "benchmark_images"  # below the run: images that lay within a Parquet file
@@ -49,6 +49,10 @@ _WITHIN = "benchmark_images"  # below the run: images that lay within a Parquet 
 
 class BadQuestion(ValueError):
     """A benchmark without one usable question; the message names file, place, field and value."""
+
+
+class OtherFigures(ValueError):
+    """The clinic's benchmark is asked for in a run whose figures are others."""
 
 
 class NoImages(ValueError):
@@ -96,6 +100,7 @@ def read_questions(
 
     Raises:
         FileNotFoundError: no such benchmark; the message says what was looked for.
+        OtherFigures: the clinic's benchmark, in a run of figures that are not the clinic's.
         BadQuestion: not one record could be used.
     """
     if n is not None and n < 1:
@@ -209,9 +214,23 @@ def image_overlap(
 
 def _clinic_file(run: Path) -> Path:
     file = run / "clinic" / "benchmark.jsonl"
+    made_of = _figures_of(run)
+    if made_of != "clinic":  # an earlier walk on phantoms may have left its benchmark
+        raise OtherFigures(
+            f"benchmark 'clinic' comes with the clinic's figures, and this run's are {made_of!r}: "
+            "set benchmark to a folder or file of questions about images, such as VQA-RAD's"
+        )
     if not file.is_file():
         raise FileNotFoundError(f"no {file}: run notebooks/01_explore_figures.ipynb first")
     return file
+
+
+def _figures_of(run: Path) -> str:
+    """What figures a run was begun with; the clinic's where it does not say."""
+    workspace = Workspace(run) if run.is_dir() else None
+    if workspace is None or not workspace.has("figures"):
+        return "clinic"
+    return str(workspace.origin("figures")["parameters"].get("figures", "clinic"))
 
 
 @dataclass
