@@ -25,6 +25,26 @@ def test_the_claims_stand_before_every_stage(tmp_path):
     assert "302 open questions, 200 articles" in page
 
 
+@pytest.mark.parametrize(
+    ("stage", "title"), [("choice", "Figures to pay for"), ("another", "another")]
+)
+def test_metrics_of_every_stage_are_shown_also_of_one_that_is_not_known(tmp_path, stage, title):
+    workspace = Workspace(tmp_path / "run")
+    workspace.record({f"{stage}.covered": 0.625, "evaluation.draws": 1})
+    page = write_report(workspace).read_text()
+    assert f"<h2>{title}</h2>" in page and "<td>covered</td>" in page and "0.625" in page
+
+
+def test_the_report_reads_each_table_once(tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path / "run")
+    for name in TABLES:
+        workspace.write(name, empty_frame(name))
+    read, plain = [], Workspace.read
+    monkeypatch.setattr(Workspace, "read", lambda own, name: read.append(name) or plain(own, name))
+    write_report(workspace)
+    assert {"verdicts", "drafts", "ratings"} <= set(read) and len(read) == len(set(read))
+
+
 def test_a_run_without_claims_has_no_such_section(tmp_path):
     workspace = Workspace(tmp_path / "run")
     workspace.record({"figures.n": 3})

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ STAGES = {
     "drafts": "Drafts",
     "preferences": "Preferences",
     "demonstrations": "Demonstrations",
+    "choice": "Figures to pay for",
     "candidates": "Generated candidates",
     "arms": "Two arms, compared blind",
     "judge": "The judge",
@@ -35,6 +36,7 @@ STAGES = {
     "evaluation": "Evaluation",
     "demo": "The run",
 }
+_SECOND = "second judge"
 _ORIGIN = ["written_by", "measured_on", "stale"]
 
 
@@ -66,23 +68,60 @@ def metrics_frame(
     return frame if origins is None else frame.merge(origins, on="metric", how="left")
 
 
+class _Run:
+    """What the report reads of a run: each table, and each answer, once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.read = cache(workspace.read)
+
+    def has(self, name: str) -> bool:
+        return self.workspace.has(name)
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        return self.workspace.metrics
+
+    @cached_property
+    def state(self) -> pd.DataFrame:
+        return self.workspace.state()
+
+    @cached_property
+    def origins(self) -> pd.DataFrame:
+        return self.workspace.metric_origins()
+
+    @cached_property
+    def simulated(self) -> list[str]:
+        return _simulated(self)
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        old = dict(self.origins[["metric", "stale"]].itertuples(index=False))
+        return claims(self.metrics, simulated=_SECOND in self.simulated, stale=old)
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """The stages and their titles, those that this release does not know last."""
+        return STAGES | {stage: stage for stage in _stages_of(self.metrics) if stage not in STAGES}
+
+
 def write_report(workspace: Workspace) -> Path:
     """Write `report.html` into the run folder from whatever the run has so far; return its path."""
-    folder = Path(__file__).parent
+    folder, run = Path(__file__).parent, _Run(workspace)
     environment = Environment(
         loader=FileSystemLoader(folder), autoescape=select_autoescape(default=True)
     )
     page = environment.get_template("report_template.html").render(
         run=workspace.path.name,
-        claims=_claims(workspace).to_dict("records"),
-        stale=stale(workspace),
-        stale_tables=_stale_tables(workspace),
-        sections=_sections(workspace),
-        pictures={name: _png(figure) for name, figure in _pictures(workspace).items()},
-        examples=_examples(workspace),
-        origins=_origins(workspace),
-        simulated=simulated_parts(workspace),
-        without_truth=_without_truth(workspace),
+        claims=run.claims.to_dict("records"),
+        stale=_stale(run),
+        stale_tables=_stale_tables(run),
+        sections=_sections(run),
+        pictures={name: _png(figure) for name, figure in _pictures(run).items()},
+        examples=_examples(run),
+        origins=_origins(run),
+        simulated=run.simulated,
+        without_truth=_without_truth(run),
     )
     target = workspace.path / "report.html"
     write_whole(target, lambda path: path.write_text(page, encoding="utf-8"))
@@ -92,42 +131,12 @@ def write_report(workspace: Workspace) -> Path:
 def simulated_parts(workspace: Workspace) -> list[str]:
     """What of a run is the clinic's: of "figures", "generator", "judge", "second judge" and
     "clinicians" those that are, each by what its own tables and metrics say."""
-    made_of = workspace.origin("figures")["parameters"] if workspace.has("figures") else {}
-    made_by = (
-        ("generator", ("drafts", "candidates"), "generator"),
-        ("judge", ("ratings",), "judge"),
-        ("second judge", ("chat_scores", "verdicts"), "judge"),
-    )
-    parts = ["figures"] if made_of.get("figures") == "clinic" else []
-    for part, tables, column in made_by:
-        names = {name for table in tables for name in _values(workspace, table, column)}
-        if any(name.startswith("clinic") and not is_simulated(name) for name in names):
-            parts.append(part)
-    voted = {*_values(workspace, "preferences", "annotator"),
-             *_values(workspace, "verdicts", "judge")}  # fmt: skip
-    counted = [Votes.recorded(workspace.metrics, stage) for stage in STAGES]
-    if any(map(is_simulated, voted)) or any(votes and votes.simulated for votes in counted):
-        parts.append("clinicians")
-    return parts
+    return _Run(workspace).simulated
 
 
 def has_simulated_judge(workspace: Workspace) -> bool:
     """Whether the second judge, who compares answers, is the clinic's."""
-    return "second judge" in simulated_parts(workspace)
-
-
-def _values(workspace: Workspace, table: str, column: str) -> set[str]:
-    return set(workspace.read(table)[column]) if workspace.has(table) else set()
-
-
-def _without_truth(workspace: Workspace) -> list[str]:
-    """The stages in which simulated clinicians judged without truth, and how often."""
-    counted = {STAGES[stage]: Votes.recorded(workspace.metrics, stage) for stage in STAGES}
-    return [
-        f"{title}: {votes.without_truth:,} of {votes.n:,}"
-        for title, votes in counted.items()
-        if votes and votes.without_truth
-    ]
+    return _SECOND in simulated_parts(workspace)
 
 
 def stale(workspace: Workspace) -> pd.DataFrame:
@@ -136,7 +145,49 @@ def stale(workspace: Workspace) -> pd.DataFrame:
     One row per reason. `what` names the tables and the stages whose metrics it holds for, `n` how
     many metrics.
     """
-    state, metrics = workspace.state(), workspace.metric_origins()
+    return _stale(_Run(workspace))
+
+
+def _simulated(run: _Run) -> list[str]:
+    made_of = run.workspace.origin("figures")["parameters"] if run.has("figures") else {}
+    made_by = (
+        ("generator", ("drafts", "candidates"), "generator"),
+        ("judge", ("ratings",), "judge"),
+        (_SECOND, ("chat_scores", "verdicts"), "judge"),
+    )
+    parts = ["figures"] if made_of.get("figures") == "clinic" else []
+    for part, tables, column in made_by:
+        names = {name for table in tables for name in _values(run, table, column)}
+        if any(name.startswith("clinic") and not is_simulated(name) for name in names):
+            parts.append(part)
+    voted = _values(run, "preferences", "annotator") | _values(run, "verdicts", "judge")
+    counted = [Votes.recorded(run.metrics, stage) for stage in STAGES]
+    if any(map(is_simulated, voted)) or any(votes and votes.simulated for votes in counted):
+        parts.append("clinicians")
+    return parts
+
+
+def _values(run: _Run, table: str, column: str) -> set[str]:
+    return set(run.read(table)[column]) if run.has(table) else set()
+
+
+def _stages_of(names: Iterable[str]) -> dict[str, None]:
+    """The stages of metrics, each once, in their order."""
+    return dict.fromkeys(name.split(".")[0] for name in names)
+
+
+def _without_truth(run: _Run) -> list[str]:
+    """The stages in which simulated clinicians judged without truth, and how often."""
+    counted = {title: Votes.recorded(run.metrics, stage) for stage, title in STAGES.items()}
+    return [
+        f"{title}: {votes.without_truth:,} of {votes.n:,}"
+        for title, votes in counted.items()
+        if votes and votes.without_truth
+    ]
+
+
+def _stale(run: _Run) -> pd.DataFrame:
+    state, metrics = run.state, run.origins
     stages = metrics["metric"].str.split(".").str[0]
     old = pd.concat(
         [
@@ -149,21 +200,16 @@ def stale(workspace: Workspace) -> pd.DataFrame:
     return found.reset_index()
 
 
-def _stale_tables(workspace: Workspace) -> dict[str, str]:
-    return dict(workspace.state()[["table", "stale"]].itertuples(index=False))
+def _stale_tables(run: _Run) -> dict[str, str]:
+    return dict(run.state[["table", "stale"]].itertuples(index=False))
 
 
-def _claims(workspace: Workspace) -> pd.DataFrame:
-    old = dict(workspace.metric_origins()[["metric", "stale"]].itertuples(index=False))
-    return claims(workspace.metrics, simulated=has_simulated_judge(workspace), stale=old)
-
-
-def _sections(workspace: Workspace) -> list[dict[str, Any]]:
+def _sections(run: _Run) -> list[dict[str, Any]]:
     """One section per stage; its measures as (name, value, interval, votes) text, by what they are
     of."""
-    frame = metrics_frame(workspace.metrics, workspace.metric_origins())
+    frame = metrics_frame(run.metrics, run.origins)
     sections = []
-    for stage, title in STAGES.items():
+    for stage, title in run.stages.items():
         rows = frame[frame["metric"].str.startswith(f"{stage}.")]
         groups = [
             {
@@ -187,13 +233,13 @@ def _as_text(row: Any) -> tuple[str, str, str, str]:
     return name, value, interval, getattr(row, "votes", "")
 
 
-def _pictures(workspace: Workspace) -> dict[str, Any]:
+def _pictures(run: _Run) -> dict[str, Any]:
     """The matplotlib figures that the run's tables and measures allow, by stage."""
-    metrics, made = workspace.metrics, {"overview": plots.pipeline_overview()}
-    if workspace.has("figures"):
-        made["figures"] = plots.modality_counts(workspace.read("figures"))
-        made["gallery"] = _gallery(workspace)
-    simulated = has_simulated_judge(workspace)
+    metrics, made = run.metrics, {"overview": plots.pipeline_overview()}
+    if run.has("figures"):
+        made["figures"] = plots.modality_counts(run.read("figures"))
+        made["gallery"] = _gallery(run)
+    simulated = _SECOND in run.simulated
     for stage, needed, draw in (
         ("candidates", "candidates.accepted_share_clinician", plots.accepted_share_by_arm),
         ("selector", "selector.agreement", plots.agreement_bars),
@@ -203,36 +249,35 @@ def _pictures(workspace: Workspace) -> dict[str, Any]:
     ):
         if needed in metrics:
             made[stage] = draw(metrics)
-    shown = _claims(workspace)
-    if len(shown):
-        made["claims"] = plots.claims_forest(shown)
-    if workspace.has("ratings"):
-        made["judge"] = plots.rating_distribution(workspace.read("ratings"))
+    if len(run.claims):
+        made["claims"] = plots.claims_forest(run.claims)
+    if run.has("ratings"):
+        made["judge"] = plots.rating_distribution(run.read("ratings"))
     return made
 
 
-def _gallery(workspace: Workspace) -> Any:
-    frame = workspace.read("figures")
+def _gallery(run: _Run) -> Any:
+    frame = run.read("figures")
     kind = frame["modalities"].map(lambda flags: flags[0] if flags else "none")
     shown = frame.groupby(kind).head(2).head(10)
-    opened = {row.figure_id: _opened(workspace, row.image) for row in shown.itertuples()}
+    opened = {row.figure_id: _opened(run.workspace, row.image) for row in shown.itertuples()}
     pixels = {name: image.pixels() for name, image in opened.items() if image is not None}
     return plots.figure_grid(list(pixels.values()), list(pixels))
 
 
-def _examples(workspace: Workspace) -> list[dict[str, Any]]:
+def _examples(run: _Run) -> list[dict[str, Any]]:
     """The three best conversations of the selected set, each with its image where it is there.
 
     Where the figures are no longer those that were selected from, neither image nor caption is.
     """
-    if not (workspace.has("selected") and workspace.has("figures")):
+    if not (run.has("selected") and run.has("figures")):
         return []
-    figures_of = workspace.read("figures").set_index("figure_id").to_dict("index")
-    best = workspace.read("selected").nsmallest(3, "rank")
+    figures_of = run.read("figures").set_index("figure_id").to_dict("index")
+    best = run.read("selected").nsmallest(3, "rank")
     examples = []
     for row in best.itertuples():
         figure = figures_of.get(row.figure_id, {"caption": f"figure {row.figure_id} is gone"})
-        image = _opened(workspace, figure["image"]) if "image" in figure else None
+        image = _opened(run.workspace, figure["image"]) if "image" in figure else None
         picture = image and _data_uri(image.jpeg(360), "image/jpeg")
         told = {"figure_id": row.figure_id, "caption": figure["caption"], "turns": row.turns}
         examples.append({**told, "image": picture})
@@ -247,10 +292,10 @@ def _opened(workspace: Workspace, image: str) -> figures.FigureImage | None:
         return None
 
 
-def _origins(workspace: Workspace) -> list[dict[str, Any]]:
+def _origins(run: _Run) -> list[dict[str, Any]]:
     """What every table of the run was made from, for the page's last section."""
     rows = []
-    old = _stale_tables(workspace)
+    old, workspace = _stale_tables(run), run.workspace
     for name in TABLES:
         if workspace.has(name):
             origin = workspace.origin(name)

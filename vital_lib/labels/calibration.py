@@ -110,7 +110,7 @@ def calibration_result(calibrations: pd.DataFrame, reference: Mapping[str, bool]
     """How one person's calibration round went: items, agreed, share (agreed / items, 0 to 1).
 
     An item is agreed on when both ticks are the reference's, so one that was skipped is not. The
-    share of no items is NaN.
+    share of no items is None.
 
     Args:
         calibrations: that person's rows of `LabelLog.calibrations()`.
@@ -122,4 +122,4 @@ def calibration_result(calibrations: pd.DataFrame, reference: Mapping[str, bool]
     alike = ticks["accepted"] == ticks["candidate_id"].map(dict(reference))
     agreed = int((alike.groupby([ticks["item_id"], ticks["annotator"]]).sum() == 2).sum())
     items = int(known.sum())
-    return {"items": items, "agreed": agreed, "share": agreed / items if items else float("nan")}
+    return {"items": items, "agreed": agreed, "share": agreed / items if items else None}
