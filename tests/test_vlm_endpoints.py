@@ -599,7 +599,93 @@ def test_errors_of_gateways_are_told_in_their_words(value, words):
 def test_a_reply_in_another_apis_form_is_not_called_an_error():
     value = {"message": {"role": "assistant", "content": TIE}, "eval_count": 4}
     read = read_body(json.dumps(value).encode())
-    assert read.paid and read.error == "" and read.fault == "a body without choices"
+    assert read.paid and read.error == "" and read.fault.startswith("a body without choices: ")
+
+
+OTHER_APIS = [
+    (
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "text", "text": TIE}],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 60, "cache_read_input_tokens": 40, "output_tokens": 20},
+        },
+        r"Anthropic's Messages API: .*https://api\.anthropic\.com/v1",
+    ),
+    (
+        {
+            "candidates": [{"content": {"parts": [{"text": TIE}]}, "finishReason": "STOP"}],
+            "usageMetadata": {
+                "promptTokenCount": 100,
+                "candidatesTokenCount": 15,
+                "thoughtsTokenCount": 5,
+            },
+        },
+        r"Gemini's generateContent API: .*googleapis\.com/v1beta/openai",
+    ),
+    (
+        {
+            "message": {"role": "assistant", "content": TIE},
+            "done": True,
+            "prompt_eval_count": 100,
+            "eval_count": 20,
+        },
+        r"Ollama's own API: .*/v1",
+    ),
+    (
+        {"response": TIE, "done": True, "prompt_eval_count": 100, "eval_count": 20},
+        r"Ollama's own API: .*/v1",
+    ),
+    (
+        {
+            "object": "response",
+            "error": None,
+            "output": [
+                {"type": "reasoning", "summary": []},
+                {"type": "message", "content": [{"type": "output_text", "text": TIE}]},
+            ],
+            "usage": {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120},
+        },
+        r"OpenAI's Responses API: .*https://api\.openai\.com/v1",
+    ),
+    (
+        {
+            "output": {"message": {"role": "assistant", "content": [{"text": TIE}]}},
+            "usage": {"inputTokens": 100, "outputTokens": 20, "totalTokens": 120},
+        },
+        "Amazon Bedrock's Converse API",
+    ),
+    (
+        {
+            "message": {"role": "assistant", "content": [{"type": "text", "text": TIE}]},
+            "finish_reason": "COMPLETE",
+            "usage": {"tokens": {"input_tokens": 100, "output_tokens": 20}},
+        },
+        "Cohere's chat API",
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason"), OTHER_APIS)
+def test_a_paid_reply_of_another_api_is_named_with_the_way_out(image, tmp_path, answer, reason):
+    with Loopback(lambda sent, place: body(answer)) as server:
+        vlm = local(server, ledger=tmp_path / "l.sqlite")
+        [reply] = vlm.ask(verdicts(image, 1))
+        spent = vlm.spent()
+    assert reply.value is None and re.search(reason, reply.reason)
+    assert (spent["tokens_in"], spent["tokens_out"]) == (200, 40) and len(server.bodies) == 2
+
+
+def test_a_stream_of_another_api_and_one_without_usage_are_named_too():
+    chunks = [{"candidates": [{"content": {"parts": [{"text": part}]}}]} for part in "ab"]
+    read = read_body(json.dumps(chunks).encode())
+    assert read.paid and "Gemini's" in read.fault
+    lines = [{"message": {"content": part}, "done": part == "b"} for part in "ab"]
+    read = read_body("\n".join(map(json.dumps, lines)).encode())
+    assert read.paid and "Ollama's" in read.fault
+    read = read_body(json.dumps({"content": [{"type": "text", "text": TIE}]}).encode())
+    assert read.fault == "a body without choices" and not read.paid
 
 
 def test_a_part_without_a_type_is_text_and_a_second_choice_is_not_mixed_in():

@@ -17,11 +17,23 @@ from typing import Any
 
 import pydantic_core
 
+from vital_lib.vlm.other_apis import named_api
+
 _MOST_TOKENS = 10**8  # that one request can take
 _DEEP = 8  # levels that are looked through
 _TOKENS_IN = ("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_eval_count")
+_TOKENS_IN += ("inputTokens", "prompt_token_count")
 _TOKENS_OUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "eval_count")
-_TOKENS = {*_TOKENS_IN, *_TOKENS_OUT, "total_tokens"}
+_TOKENS_OUT += ("outputTokens", "candidates_token_count", "generated_tokens")
+_TOTALS = ("total_tokens", "totalTokenCount", "totalTokens", "total_token_count")
+_TOKENS = {*_TOKENS_IN, *_TOKENS_OUT, *_TOTALS}
+# What is charged for beside the number under the first name, which does not hold it.
+_BESIDE = {
+    "input_tokens": ("cache_creation_input_tokens", "cache_read_input_tokens"),
+    "inputTokens": ("cacheReadInputTokens", "cacheWriteInputTokens"),
+    "promptTokenCount": ("toolUsePromptTokenCount",),
+    "candidatesTokenCount": ("thoughtsTokenCount",),
+}
 _TOLD = re.compile(rf'"({"|".join(_TOKENS)})"\s*:\s*"?(\d+)')
 # Where errors put their words, in the order in which these are told.
 _SAYING = ("title", "error", "errors", "message", "msg", "detail", "details", "reason")
@@ -84,6 +96,8 @@ def read_body(raw: bytes) -> Said:
     tokens_in, tokens_out = _tokens_of(value, raw)
     told = {"tokens_in": tokens_in, "tokens_out": tokens_out}
     if not isinstance(value, dict):
+        if api := named_api(value):
+            return Said(fault=f"a body without choices: {api}", written=True, **told)
         words = words_of(value)
         page = raw.lstrip()[:1] == b"<"  # it says nothing of requests
         fault = words or "a body that is no JSON, or not all of one"
@@ -104,6 +118,9 @@ def read_body(raw: bytes) -> Said:
             fault=f"an error in place of a reply: {words}", error=words, status=status, code=code,
             written=bool(text), **told,
         )  # fmt: skip
+    api = None if "choices" in value else named_api(value)
+    if api:
+        return Said(fault=f"a body without choices: {api}", written=True, **told)
     held_back = message and ended in ("length", "content_filter")
     fault = None if held_back else _emptiness(value, choice, message)
     return Said(fault=fault, written=bool(message), **told)
@@ -278,14 +295,21 @@ def _tokens_of(value: Any, raw: bytes) -> tuple[int | None, int | None]:
     seen = {} if value is not None else dict(_TOLD.findall(raw.decode(errors="replace")))
     usage = seen or _usage_in(value)
     told_in, told_out, total = (
-        next((n for name in names if (n := _number(usage.get(name))) is not None), None)
-        for names in (_TOKENS_IN, _TOKENS_OUT, ("total_tokens",))
+        next((n for name in names if (n := _told(usage, name)) is not None), None)
+        for names in (_TOKENS_IN, _TOKENS_OUT, _TOTALS)
     )
     if told_in is None and total is not None:
         told_in = max(0, total - (told_out or 0))
     elif told_out is None and total is not None:
         told_out = max(0, total - told_in)
     return told_in, told_out
+
+
+def _told(usage: dict[str, Any], name: str) -> int | None:
+    """The number under a name, with what is charged for beside it."""
+    number = _number(usage.get(name))
+    beside = (_number(usage.get(other)) or 0 for other in _BESIDE.get(name, ()))
+    return None if number is None else number + sum(beside)
 
 
 def _usage_in(value: Any, depth: int = 0) -> dict[str, Any]:
