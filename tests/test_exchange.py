@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -758,6 +761,53 @@ def test_a_name_said_to_be_another_persons_is_kept(exported, open_log):
     people = {11: "Ann", "Ann": "Ann"}
     assert import_label_studio(path, log, people=people).rejected.empty
     assert {"ann", "Ann"} <= log.annotators()
+
+
+def made_by(exported, *makers) -> Path:
+    """A file with one annotation, made there, by each of `makers`."""
+    _, path, tasks = exported
+    back, said = through_label_studio(tasks), ticked("rejected", "accepted")
+    made = [made_there(said, id=n, completed_by=one) for n, one in enumerate(makers, 9001)]
+    told = [{**back[n % 2], "meta": {}, "annotations": [one]} for n, one in enumerate(made)]
+    path.write_text(json.dumps(told))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("makers", "people", "told"),
+    [
+        ((11, 12), {11: "Zoe", 12: "zoe"}, "'zoe', file, too: 'Zoe'"),
+        ((11, 12), {11: "Zoe", 12: " Zoe "}, "'Zoe', file, too: ' Zoe '"),
+        (("Zoe  Doe", "zoe doe"), {}, "'zoe doe', file, too: 'Zoe  Doe'"),
+        (({"id": 5, "username": "Zoe"}, 12), {12: "ZOE"}, "'Zoe', file, too: 'ZOE'"),
+        (("Zoe", "zoe", "ZOE"), {"zoe": "zoe"}, "'Zoe', file, too: 'ZOE'"),
+        (("Zoe", "zoe", "ZOE"), {}, "'Zoe', file, too: 'ZOE'; 'zoe', file, too: 'ZOE', 'Zoe'"),
+    ],
+)
+def test_new_names_that_differ_by_case_or_blanks_are_asked_about_once(
+    exported, open_log, makers, people, told
+):
+    path, log = made_by(exported, *makers), open_log("empty")
+    with pytest.raises(ValueError, match=f"{re.escape(f'({told})')}: say who each is") as asked:
+        import_label_studio(path, log, people=people)
+    assert log.history().empty
+    one, another = re.findall(r"people=(\{.*?\})", str(asked.value))
+    if "; " not in told:  # one answer is enough
+        for answer, people_there in ((one, len(makers) - 1), (another, len(makers))):
+            log = open_log(f"said to be {people_there}")
+            import_label_studio(path, log, people=people | ast.literal_eval(answer))
+            assert len(log.annotators()) == people_there
+
+
+def test_addresses_in_two_spellings_said_to_be_two_are_two(exported, open_log):
+    people = {name: name for name in ("Zoe@x", "zoe@x")}
+    log = open_log("empty")
+    import_label_studio(made_by(exported, *people), log, people=people)
+    assert log.annotators() == set(people)
+    path = made_by(exported, "zoe@x", " ZOE@x ")
+    log = open_log("one")
+    import_label_studio(path, log)
+    assert log.annotators() == {"zoe@x"}
 
 
 def test_names_of_new_annotators_are_compared_with_the_logs():

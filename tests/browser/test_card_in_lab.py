@@ -38,6 +38,12 @@ drafts = make(["f0", "broken", "f2"], 1, HOSTILE.replace("{", "").replace("}", "
 drafts.loc[1, "response"] = "long " * 20_000
 PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, log).widget
 """
+FLAGGED = """
+log = LabelLog("URL")
+drafts = make(["f0", "f1"], 1)
+drafts["flags"] = [["refuses", "side_against_text"], ["<b>said</b>", "said_twice"], [], []]
+PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, log).widget
+"""
 CALIBRATION = """
 log = LabelLog("URL")
 drafts = make(["f0", "f1"], 1)
@@ -257,6 +263,16 @@ def test_hostile_text_is_shown_and_nothing_of_it_runs(page, lab):
         None,
     ]
     assert faults == []
+
+
+def test_what_is_no_answer_is_marked_in_words_beside_the_response(page, lab):
+    open_card(page, lab, "flagged", FLAGGED)
+    sides = page.locator(".vital .response")
+    expect(sides.first.locator(".flags")).to_have_text("refuses")
+    expect(sides.last.locator(".flags")).to_have_text("said twice")
+    press(page, "1")
+    expect(the_card(page)).to_contain_text("Question 1 about f1?")
+    expect(page.locator(".vital .response .flags")).to_have_count(0)
 
 
 def test_two_windows_of_one_person_leave_one_judgement_of_an_item(page, lab):

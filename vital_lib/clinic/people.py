@@ -115,7 +115,7 @@ class Clinicians:
         truth = workspace.read("clinic_truth") if workspace.has("clinic_truth") else None
         return cls(workspace.read("figures"), truth, rates, seed)
 
-    def label(self, log: LabelLog, drafts: pd.DataFrame) -> int:
+    def label(self, log: LabelLog, drafts: pd.DataFrame, *, flagged: bool = False) -> int:
         """Let every clinician judge every drafted item into `log`; returns the judgements made.
 
         Each has a queue of their own (`labels.Queue`), so that the sides differ between them, and
@@ -126,7 +126,8 @@ class Clinicians:
 
         Args:
             drafts: columns instruction_id, candidate_id, figure_id, instruction, response; two
-                responses to every instruction.
+                responses to every instruction; flags, where there are any.
+            flagged: as of `labels.Queue`.
 
         Raises:
             ValueError: the log holds simulated votes of these items that were made of other texts.
@@ -135,7 +136,7 @@ class Clinicians:
         candidates = {row.candidate_id: row for row in drafts[columns].itertuples(index=False)}
         events = []
         for annotator in CLINICIANS:
-            queue = Queue(log, drafts, SIGNED[annotator], seed=self._seed)
+            queue = Queue(log, drafts, SIGNED[annotator], seed=self._seed, flagged=flagged)
             items = queue.items().to_dict("records")
             first = [self._event(annotator, item, candidates) for item in items]
             events += first + [

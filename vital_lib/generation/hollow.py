@@ -9,9 +9,10 @@ from __future__ import annotations
 import pandas as pd
 
 from vital_lib.prompts import ends_in_courtesy, is_echo, refuses_somewhere
+from vital_lib.tables import NO_ANSWER
 
-HOLLOW = ("said_twice", "echoes_the_request", "refuses", "ends_in_courtesy")
-"""What `hollow_flags` may find, in this order."""
+HOLLOW = (*NO_ANSWER, "ends_in_courtesy")
+"""What `hollow_flags` may find, in this order; of the last alone a pair is still a choice."""
 
 
 def hollow_flags(candidates: pd.DataFrame) -> pd.Series:

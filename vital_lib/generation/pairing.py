@@ -13,11 +13,13 @@ from typing import Any
 
 import pandas as pd
 
+from vital_lib.generation.hollow import hollow_flags
 from vital_lib.statistics import difference_interval, mean_interval
 from vital_lib.tables import refuse_strays
 
-ITEM_COLUMNS = ("figure_id", "instruction_id", "candidate_id", "instruction", "response")
-"""Columns of the items: of the table drafts, those that a queue and a card need."""
+ITEM_COLUMNS = ("figure_id", "instruction_id", "candidate_id", "instruction", "response", "flags")
+"""Columns of the items: of the table drafts, those that a queue and a card need. The flags
+are of `HOLLOW`; said twice is here what both sides ask and answer alike."""
 
 KEY_COLUMNS = ("candidate_id", "instruction_id", "figure_id", "side", "original_id")
 """Columns of the key: side is a or b, original_id the candidate that it was made from."""
@@ -56,7 +58,7 @@ def paired_drafts(
             f"{len(candidates_a)} and {len(candidates_b)} candidates share no figure and round: "
             "write both about the same figures"
         )
-    items, key = [], []
+    items, key, asked = [], [], []
     for place in shared:
         pair = {side: rows[place] for side, rows in sides.items()}
         texts = [(row["candidate_id"], row["response"]) for row in pair.values()]
@@ -65,13 +67,16 @@ def paired_drafts(
         for side in sorted(pair, key=lambda side: _hash(seed, item_id, side)):
             row, candidate_id = pair[side], f"{item_id}-{_hash(seed, item_id, side)}"
             instruction, response = row["instruction"], row["response"]
+            asked.append((item_id if same else candidate_id, candidate_id, instruction, response))
             if not same:
                 response = f"Question: {instruction}\n\nAnswer: {response}"
                 instruction = BOTH_QUESTIONS
             items.append((row["figure_id"], item_id, candidate_id, instruction, response))
             key.append((candidate_id, item_id, row["figure_id"], side, row["candidate_id"]))
+    names = ["instruction_id", "conversation_id", "instruction", "response"]
+    said = pd.DataFrame(asked, columns=names)  # as each side said it, before both were joined
     return (
-        pd.DataFrame(items, columns=list(ITEM_COLUMNS)),
+        pd.DataFrame(items, columns=list(ITEM_COLUMNS[:-1])).assign(flags=hollow_flags(said)),
         pd.DataFrame(key, columns=list(KEY_COLUMNS)),
     )
 

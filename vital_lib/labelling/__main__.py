@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         service = _service(given)
-        _check_run(service)
+        left_out = _check_run(service)
         service.check_port()
         renew = service.annotators if given.new_links == _ALL else _names(given.new_links)
         if unknown := set(renew) - set(service.annotators):
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, OtherFormat, UnreadableLinks, SQLAlchemyError) as error:
         print(f"cannot serve the card: {error}", file=sys.stderr)
         return 2
-    _announce(service, links)
+    _announce(service, links, left_out)
     serve(service)
     return 0
 
@@ -66,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         default=10,
         metavar="ITEMS",
         help="the round before a person's first label, on items that others agreed on; 0: none",
+    )
+    parser.add_argument(
+        "--flagged",
+        action="store_true",
+        help="ask about pairs that are no choice, too: two same answers, an echo, a refusal",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the queue's order and sides")
     parser.add_argument(
@@ -108,30 +113,33 @@ def _service(given: argparse.Namespace) -> Service:
             "wanted": given.wanted,
             "strategy": given.strategy,
             "seed": given.seed,
+            "flagged": given.flagged,
             "calibrate": given.calibrate,
         },
         idle_seconds=given.idle,
     )
 
 
-def _check_run(service: Service) -> None:
-    """Fail here, where somebody reads it, and not on an annotator's page."""
+def _check_run(service: Service) -> str:
+    """How many pairs are left out; fails here, where somebody reads it, not on a person's page."""
     if not service.run.is_dir():
         raise MissingTable(f"there is no run folder {service.run}: run notebooks 01 and 02 first")
     workspace = Workspace(service.run)
     workspace.read("figures")
     given = {name: value for name, value in service.card.items() if name != "calibrate"}
-    _, _, log = open_queue(workspace, service.annotators[0], **given)
+    queue, _, log = open_queue(workspace, service.annotators[0], **given)
     known = log.annotators()
     log.close()
     check_names(service.annotators, known)
+    return queue.left_out
 
 
-def _announce(service: Service, links: dict[str, str | None]) -> None:
+def _announce(service: Service, links: dict[str, str | None], left_out: str) -> None:
     print(f"The preference card of {service.run}, one link per annotator; keep each to its owner.")
     for name, secret in links.items():
         print(f"  {name}: {service.link(secret) if secret else 'the earlier link stays valid'}")
     print(f"Only their hashes are kept, in {service.run / FILE}. --new-links makes new ones.")
+    print(f"{left_out}.")
     if not service.on_loopback:
         print(
             f"WARNING: listening on {service.host}, so others on the network can connect, and "

@@ -37,6 +37,7 @@ def open_card(
     wanted: int | None = None,
     strategy: str = "random",
     seed: int = 0,
+    flagged: bool = False,
 ) -> PreferenceCard:
     """The preference card of `annotator` on the drafts of `run`, where she left off.
 
@@ -46,6 +47,7 @@ def open_card(
         strategy: "random", "cluster" (of the sampled figures), or "uncertainty" (of the
             selector's scores).
         seed: of the queue's order and sides.
+        flagged: whether pairs that are no choice by their flags are shown, too.
 
     Raises:
         MissingTable: the run has no figures or drafts yet, or none of what the strategy goes by;
@@ -54,7 +56,9 @@ def open_card(
         ValueError: the strategy is unknown, or scores leave drafts out.
     """
     workspace = Workspace(run)
-    queue, drafts, log = open_queue(workspace, annotator, label_log, wanted, strategy, seed)
+    queue, drafts, log = open_queue(
+        workspace, annotator, label_log, wanted, strategy, seed, flagged
+    )
     return _card(workspace, queue, drafts, log)
 
 
@@ -65,6 +69,7 @@ def open_queue(
     wanted: int | None,
     strategy: str,
     seed: int,
+    flagged: bool = False,
 ) -> tuple[labels.Queue, pd.DataFrame, labels.LabelLog]:
     """What `open_card` takes items from, the drafts, and the log; nothing is claimed yet.
 
@@ -78,7 +83,8 @@ def open_queue(
     if strategy == "uncertainty":
         scores = workspace.read("scores")[["candidate_id", "uncertainty"]]
         drafts = drafts.merge(scores, how="left")
-    queue = labels.Queue(log, drafts, annotator, wanted=wanted, strategy=strategy, seed=seed)
+    settings = {"wanted": wanted, "strategy": strategy, "seed": seed, "flagged": flagged}
+    queue = labels.Queue(log, drafts, annotator, **settings)
     return queue, drafts, log
 
 

@@ -16,11 +16,13 @@ from vital_lib.labels.calibration import (
 )
 from vital_lib.labels.database import FORMAT_VERSION, LabelsNotSaved
 from vital_lib.labels.exchange import Imported, export_jsonl, import_jsonl
+from vital_lib.labels.fixed_rows import Fixed, fixed
+from vital_lib.labels.hollow_pairs import left_out
 from vital_lib.labels.label_studio import export_label_studio, label_studio_config
 from vital_lib.labels.label_studio_import import import_label_studio
 from vital_lib.labels.log import ARMS, VOTES, LabelLog
 from vital_lib.labels.names import check_names
-from vital_lib.labels.queue import Fixed, Queue, fixed
+from vital_lib.labels.queue import Queue
 from vital_lib.labels.reading import votes_read
 from vital_lib.labels.views import (
     accepted_share,
@@ -60,5 +62,6 @@ __all__ = [
     "import_jsonl",
     "export_label_studio",
     "import_label_studio",
+    "left_out",
     "label_studio_config",
 ]

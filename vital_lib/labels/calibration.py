@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.labels.agreement import rows_to_judge, standing
+from vital_lib.labels.hollow_pairs import left_out
 from vital_lib.labels.log import VOTES
 from vital_lib.labels.order import number
 from vital_lib.labels.views import accepted_share, ticks_of
@@ -73,18 +74,19 @@ def calibration_rows(
     """Up to `n` items with a reference for both responses, as rows of a fixed queue.
 
     Accepted and rejected responses are kept in balance and figures are repeated as late as can be;
-    items that `annotator` has judged are left out. Fewer rows, or none, where the others have
-    agreed on fewer items. Columns item_id, left_id, right_id, queue_arm ("calibration"), repeat_of
-    (none), figure_id.
+    items that `annotator` has judged are left out, and pairs that are no choice (`left_out`). Fewer
+    rows, or none, where the others have agreed on fewer items. Columns item_id, left_id, right_id,
+    queue_arm ("calibration"), repeat_of (none), figure_id.
 
     Args:
         preferences: `LabelLog.preferences()`.
-        drafts: columns figure_id, instruction_id, candidate_id.
+        drafts: columns figure_id, instruction_id, candidate_id; flags, where there are any.
         calibrated: ids of the items that `annotator` has calibrated on; they come first, whatever
             was said of them since, so that a round begun goes on and a finished one stays finished.
     """
     reference = calibration_reference(preferences)
     seen = set(preferences["item_id"][preferences["annotator"] == annotator])
+    seen |= set(left_out(drafts)["instruction_id"])
     calibrated = set(calibrated)
     begun, lean = [], {}  # item -> 1 both accepted, 0 one of them, -1 neither
     for item, ids in drafts.groupby("instruction_id", sort=True)["candidate_id"]:

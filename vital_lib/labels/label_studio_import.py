@@ -57,8 +57,8 @@ def import_label_studio(
 
     Raises:
         ValueError: the file is not a JSON list of tasks, or users whose names differ from
-            annotators of the log by case or blanks alone: who they are is asked once, for all of
-            them, before anything is stored.
+            annotators of the log, or from one another, by case or blanks alone: who they are is
+            asked once, for all of them, before anything is stored.
     """
     tasks = _tasks(Path(path))
     known: list[tuple[str, Any]] = []
@@ -99,18 +99,23 @@ def _tasks(path: Path) -> list[Any]:
 
 
 def _users(events: list[Any], given: list[tuple], people: Mapping) -> LabelStudioUsers:
-    """Who the file's users are; asks once about all whose names are nearly those of the log."""
+    """Who the file's users are; asks once about all whose names are nearly those of others."""
     known = {event["annotator"] for event in events if _has_annotator(event)}
     annotations = [annotation for _, annotation, _, _ in given if isinstance(annotation, dict)]
     named = [one.get(name) for one in annotations for name in ("completed_by", "updated_by")]
     users = LabelStudioUsers(people, known, named)
     if unclear := users.unclear(named):
-        told = "; ".join(f"{name!r}, log: {', '.join(map(repr, o))}" for name, o in unclear.items())
-        name, others = next(iter(unclear.items()))
+        told = "; ".join(
+            f"{one.name!r}, {'log' if one.known else 'file, too'}: "
+            f"{', '.join(map(repr, one.known or one.here))}"
+            for one in unclear
+        )
+        name, key, others = unclear[0].name, unclear[0].key, unclear[0].known or unclear[0].here
         raise ValueError(
-            f"{len(unclear)} names of Label Studio differ from the log's by case or blanks alone "
-            f"({told}): say who each is by people={{{name!r}: {others[0]!r}}}, or by "
-            f"people={{{name!r}: {name!r}}} where it is another person"
+            f"{len(unclear)} names of Label Studio are, but for case or blanks, the log's or "
+            f"another of the file ({told}): say who each is by "
+            f"people={{{key!r}: {others[0]!r}}}, or by people={{{name!r}: {name!r}}} where it is "
+            "another person"
         )
     return users
 

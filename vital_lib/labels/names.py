@@ -7,7 +7,7 @@ of number and address. This module compares names and opens nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def folded(name: str) -> str:
@@ -40,12 +40,22 @@ def check_names(names: Collection[str], known: Iterable[str]) -> None:
         )
 
 
+class Unclear(NamedTuple):
+    """A name of Label Studio that may be another's but for case or blanks."""
+
+    name: str
+    key: int | str  # of `people`, by which to say whose it is
+    known: list[str]  # how the log and `people` spell it
+    here: list[str]  # how else the file does, where they do not have it
+
+
 class LabelStudioUsers:
     """Who the users are that a file of Label Studio names.
 
     Args:
-        people: user's number or e-mail address -> annotator, as the importer was given it. A name
-            given as its own (`{"ann ": "ann "}`) is that of another person than "Ann".
+        people: user's number or name -> annotator, as the importer was given it; a name as the
+            file writes it goes before one of other case. A name given as its own
+            (`{"ann ": "ann "}`) is that of another person than "Ann".
         known: the annotators of the log, and of the events in the file.
         users: every user as the file gives her: a number, an address, or a record of both.
     """
@@ -53,8 +63,14 @@ class LabelStudioUsers:
     def __init__(
         self, people: Mapping[int | str, str], known: Iterable[str], users: Iterable[Any]
     ) -> None:
-        self._people = {_key(user): name for user, name in people.items()}
-        self._known = set(known) | {name for user, name in people.items() if user == name}
+        self._written = {user: name for user, name in people.items() if isinstance(user, str)}
+        given: dict[Any, set[str]] = {}
+        for user, name in people.items():
+            if user != name or "@" in name:  # "ann" said to be "ann" says nothing of "Ann"
+                given.setdefault(_key(user), set()).add(name)
+        self._people = {key: next(iter(names)) for key, names in given.items() if len(names) == 1}
+        self._judged = set(known)
+        self._known = self._judged | {name for user, name in people.items() if user == name}
         self._addresses: dict[Any, str] = {}
         for user in users:
             number, address = _number(user), _address(user)
@@ -76,22 +92,33 @@ class LabelStudioUsers:
         pairs = [(part(one), part(other)) for part in (_number, self._address_of, self.name)]
         return any(first is not None and first == second for first, second in pairs)
 
-    def unclear(self, users: Iterable[Any]) -> dict[str, list[str]]:
-        """Names that may be those of known annotators: name -> what the log has."""
-        names = {name for user in users if (name := self._named(user)) is not None}
-        found = {name: alike(name, self._known) for name in sorted(names)}
-        certain = {name for name in found if len(self._same(name)) == 1}
-        return {name: others for name, others in found.items() if others and name not in certain}
+    def unclear(self, users: Iterable[Any]) -> list[Unclear]:
+        """Names that may be those of the log's annotators, or of others whom the file names."""
+        keys: dict[str, int | str] = {}  # name: by what `people` says whose it is
+        for user in users:
+            if (name := self._named(user)) is not None:
+                number = _number(user)
+                keys.setdefault(name, name if number is None else number)
+        asked, found = [name for name in sorted(keys) if name not in self._known], []
+        for n, name in enumerate(asked):
+            same = len(self._same(name))
+            if same == 1:
+                continue
+            # What `people` alone names is said to be of other persons than all that is alike.
+            others = alike(name, self._known) if same or alike(name, self._judged) else []
+            here = [] if others or "@" in name else alike(name, asked[:n])
+            if others or here:
+                found.append(Unclear(name, keys[name], others, here))
+        return found
 
     def _named(self, user: Any) -> str | None:
-        keys = [key for key in (_number(user), self._address_of(user)) if key is not None]
-        return next((self._people[key] for key in keys if key in self._people), None) or (
-            self._address_of(user, as_written=True)
-        )
+        number, written = _number(user), self._address_of(user, as_written=True)
+        found = self._people.get(number) or self._written.get(written)
+        return found or self._people.get(_key(written)) or written
 
     def _same(self, name: str) -> list[str]:
-        """How the log spells an e-mail address, whose case means nothing."""
-        return [one for one in self._known if "@" in name and one.lower() == name.lower()]
+        """How the log spells an e-mail address, whose case and outer blanks mean nothing."""
+        return [one for one in self._known if "@" in name and folded(one) == folded(name)]
 
     def _address_of(self, user: Any, as_written: bool = False) -> str | None:
         address = _address(user) or self._addresses.get(_number(user))

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from vital_lib.annotators import is_simulated
 from vital_lib.labels.database import label_claims, label_events
+from vital_lib.labels.hollow_pairs import left_out, left_out_in_words
 from vital_lib.labels.log import LOOK_UP_AT_ONCE, VOTES, LabelLog, check_text, standing_events
 from vital_lib.labels.order import COLUMNS, LEAST_RANDOM_SHARE, in_order, number
 
@@ -33,16 +34,18 @@ class Queue:
     judged in calibration or adjudication, where she saw what others said. After a reload she gets
     back first what she holds; what she takes in another tab from then on is not handed out here. A
     place that a judgement or an unexpired claim has taken is handed to nobody else; the machines'
-    clocks must agree to well within `lease`.
+    clocks must agree to well within `lease`. `left_out` says how many pairs are kept back, and why.
 
     Args:
         drafts: columns figure_id, instruction_id, candidate_id, two rows to an instruction; for
-            strategy "cluster" also cluster, for "uncertainty" uncertainty (the larger one counts).
+            strategy "cluster" also cluster, for "uncertainty" uncertainty (the larger one counts);
+            flags, where there are any.
         wanted: how many people judge each item, simulated ones left aside; they all work along the
             same order, so that items are completed one by one. None: everyone judges every item.
         strategy: "random" (a figure's instructions together), "cluster" (round robin over the
             clusters, first those the random arm reaches least), "uncertainty" (most uncertain
             first).
+        flagged: whether pairs that are no choice by their flags (`left_out`) are handed out, too.
         random_share: share of the items in the random arm, drawn by hash of item and seed and
             spread evenly over the order; the rest come by the strategy.
         repeats: share of the acts that are hidden repeats.
@@ -61,6 +64,7 @@ class Queue:
         *,
         wanted: int | None = None,
         strategy: str = "random",
+        flagged: bool = False,
         random_share: float = LEAST_RANDOM_SHARE,
         repeats: float = 0.05,
         seed: int = 0,
@@ -71,6 +75,10 @@ class Queue:
         self.annotator = annotator
         self._database, self._wanted, self._lease, self._seed = log.database, wanted, lease, seed
         who = annotator if wanted is None else ""
+        kept_back = left_out(drafts)
+        self.left_out = left_out_in_words(kept_back, drafts, flagged=flagged)
+        if not flagged:
+            drafts = drafts[~drafts["instruction_id"].isin(kept_back["instruction_id"])]
         self._items = in_order(drafts, annotator, strategy, random_share, seed, who)
         self._ids = self._items["item_id"].tolist()
         self._place_of = {item: place for place, item in enumerate(self._ids)}
@@ -326,63 +334,6 @@ class Queue:
         if items:
             connection.execute(sa.insert(label_claims), [{"item_id": i, **shared} for i in items])
         return dict.fromkeys(items, until)
-
-
-class Fixed:
-    """Rows handed out in their own order: a calibration round, an adjudication. See `fixed`."""
-
-    def __init__(self, rows: pd.DataFrame, annotator: str, log: LabelLog | None) -> None:
-        check_text("annotator", annotator)
-        self.annotator, self._log = annotator, log
-        plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
-        self._rows = [{"queue_arm": "random", "repeat_of": None, **row} for row in plain]
-        self._handed: set[int] = set()
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """How many rows are judged (without a log: handed out), and how many there are."""
-        return len(self._handed if self._log is None else self._judged()), len(self._rows)
-
-    def take(self, n: int = 1) -> list[dict[str, Any]]:
-        """The next `n` rows, fewer at the end; with a log, none that the annotator has judged."""
-        passed = self._handed | self._judged()
-        places = [place for place in range(len(self._rows)) if place not in passed][:n]
-        self._handed.update(places)
-        return [dict(self._rows[place]) for place in places]
-
-    def hold(self, row: dict[str, Any]) -> None:
-        """Nothing: these rows are claimed by nobody else."""
-
-    def still_open(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those of `rows` that are not judged in their arm; without a log, all."""
-        done = self._done()
-        return [row for row in rows if (row["item_id"], row["queue_arm"]) not in done]
-
-    def release(self) -> None:
-        """Let the rows handed out be handed out again; with a log, those not judged."""
-        self._handed.clear()
-
-    def _judged(self) -> set[int]:
-        done = self._done()
-        return {n for n, row in enumerate(self._rows) if (row["item_id"], row["queue_arm"]) in done}
-
-    def _done(self) -> set[tuple[str, str]]:
-        """The item and arm of everything judged."""
-        if self._log is None:
-            return set()
-        arms = {row["queue_arm"] for row in self._rows}
-        said = self._log.standing(self.annotator, arms=arms)
-        return set(zip(said["item_id"], said["queue_arm"], strict=True))
-
-
-def fixed(rows: pd.DataFrame, annotator: str, log: LabelLog | None = None) -> Fixed:
-    """A queue of just these `rows`, in their order, for calibration and adjudication.
-
-    Args:
-        rows: columns item_id, left_id, right_id and, where they matter, queue_arm, figure_id.
-        log: where given, rows that `annotator` has judged in their arm are left out.
-    """
-    return Fixed(rows, annotator, log)
 
 
 def _check_settings(wanted: int | None, repeats: float, lease: float) -> None:

@@ -9,18 +9,20 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_list_like
 
 from vital_lib.panels._judgement import SIDES, NotHere
 from vital_lib.panels._panel import plain
 from vital_lib.panels._sealed import sealed
+from vital_lib.tables import NO_ANSWER, flags_in_words
 
 
 class Pairs:
     """The drafts and figures behind the items of a queue.
 
     Args:
-        drafts: columns candidate_id, figure_id, instruction, response and, where an item is an
-            instruction, instruction_id.
+        drafts: columns candidate_id, figure_id, instruction, response; where an item is an
+            instruction, instruction_id; flags, of which those are shown that need no figure.
         figures: columns figure_id, caption, mentions.
         votes: columns annotator, candidate_id, accepted; None where nobody is to see any.
     """
@@ -77,10 +79,16 @@ class Pairs:
             "mentions": [plain(mention) for mention in figure["mentions"]],
             "instruction": self.instruction_of(row),
             **{side: plain(self._responses.at[row[f"{side}_id"], "response"]) for side in SIDES},
+            "flags": [self._flags_of(row[f"{side}_id"]) for side in SIDES],
             "votes": [self._votes.get(row[f"{side}_id"], []) for side in SIDES],
             "before": row.get("before"),
             "revises": row.get("revises", False),
         }
+
+    def _flags_of(self, candidate_id: str) -> list[str]:
+        """What a response lacks to be an answer: of its figure's text people judge unprompted."""
+        found = self._responses["flags"].at[candidate_id] if "flags" in self._responses else None
+        return flags_in_words(name for name in NO_ANSWER if is_list_like(found) and name in found)
 
 
 def _by_response(votes: pd.DataFrame | None) -> dict[str, list[list[Any]]]:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.panels._panel import Paged, plain, script_beside
+from vital_lib.tables import flags_in_words
 
 _ARMS = ("none", "random", "clinician")
 _ARM_NAMES = {
@@ -87,7 +88,5 @@ def _round(rows: pd.DataFrame) -> dict[str, Any]:
         "instruction": plain(rows["instruction"].iloc[0]),
         "responses": [plain(response) for response in rows["response"]],
         "type": plain(rows["question_type"].iloc[0]),
-        "flags": sorted(
-            {plain(flag).replace("_", " ") for flags in rows["flags"] for flag in flags}
-        ),
+        "flags": flags_in_words(plain(flag) for flags in rows["flags"] for flag in flags),
     }

@@ -12,7 +12,8 @@ function acts(ui, open) {
   };
 }
 function response(side, keys, card, ui, act) {
-  const own = ui.own, votes = card.votes[SIDES.indexOf(side)], title = `${side} response`;
+  const own = ui.own, at = SIDES.indexOf(side), votes = card.votes[at], flags = card.flags[at];
+  const title = `${side} response`;
   const ticked = own.draft.ticks[side];
   const tick = (accepted, key) => act(key, accepted ? "✓ Accept" : "✗ Reject",
     `${side} ${accepted}`, (at) => own.tick_side(side, accepted, at),
@@ -21,6 +22,7 @@ function response(side, keys, card, ui, act) {
   return h("div", { class: "box response", role: "group", "aria-label": title },
     h("h4", null, title),
     h("p", { class: "text scroll", dir: "auto", key: card.key, tabindex: "0" }, card[side]),
+    flags.length ? h("div", { class: "flags" }, tags(flags, "warn")) : null,
     votes.length ? h("p", { class: "votes small" }, votes.map(([who, accepted]) =>
       h("span", { class: accepted ? "yes" : "no" },
         `${accepted ? "✓" : "✗"} ${who} ${accepted ? "accepted" : "rejected"}`))) : null,

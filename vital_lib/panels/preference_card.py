@@ -56,7 +56,7 @@ class PreferenceCard(Panel):
 
     Args:
         queue: a `labels.Queue`, or rows made into one by `labels.fixed`.
-        drafts: columns candidate_id, figure_id, instruction, response.
+        drafts: columns candidate_id, figure_id, instruction, response; flags, where there are any.
         figures: columns figure_id, caption, mentions.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
         log: the `LabelLog` that judgements go to.

@@ -1,5 +1,6 @@
 """The tables of a run: columns (``columns``), checked frames (``frames``), folder (``workspace``),
-metrics (``measured``), what each was made from (``origins``), rows joined by id (``matching``).
+metrics (``measured``), what each was made from (``origins``), rows joined by id (``matching``),
+flags and their words (``flags``).
 
 A table is one Parquet file, written whole, that remembers what it was made from. The package knows
 nothing of figures, models or labels.
@@ -7,6 +8,7 @@ nothing of figures, models or labels.
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document
 from vital_lib.tables.files import log_ahead, write_whole
+from vital_lib.tables.flags import NO_ANSWER, flags_in_words
 from vital_lib.tables.frames import WrongTable, empty_frame
 from vital_lib.tables.matching import belonging, refuse_strays
 from vital_lib.tables.origins import NotReadable, VotesRead
@@ -14,6 +16,7 @@ from vital_lib.tables.workspace import MissingTable, OtherFormat, Workspace
 
 __all__ = [
     "FORMAT_VERSION",
+    "NO_ANSWER",
     "TABLES",
     "MissingTable",
     "NotReadable",
@@ -25,6 +28,7 @@ __all__ = [
     "belonging",
     "document",
     "empty_frame",
+    "flags_in_words",
     "refuse_strays",
     "log_ahead",
     "write_whole",
