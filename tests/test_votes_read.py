@@ -218,6 +218,18 @@ def test_summary_and_report_say_it(workspace, own):
     assert f"stale, 1 of the measures above: preferences is {WHY}\n" in f"{told}\n"
 
 
+def test_the_report_reads_the_votes_of_a_log_once(workspace, own, monkeypatch):
+    read, plain = [], LabelLog.preferences
+    monkeypatch.setattr(LabelLog, "preferences", lambda log: read.append(1) or plain(log))
+    own.record(**judged("F1-r1"))
+    write_report(workspace)
+    write_report(workspace)
+    assert len(read) == 1
+    own.record(**judged("F1-r2"))
+    write_report(workspace)
+    assert len(read) == 2
+
+
 @pytest.mark.parametrize(
     ("book", "read_from"), [(LABELLING, "preferences"), (GENERATING, "said"), ("07", "said")]
 )

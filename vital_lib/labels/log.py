@@ -171,6 +171,16 @@ class LabelLog:
         """
         return self._current(VOTES)
 
+    def latest(self) -> tuple[int, str] | None:
+        """Place and event_id of the event stored last; None in an empty log.
+
+        As events are only ever appended, as long as this is the same all views are.
+        """
+        last = sa.select(_events.c.place, _events.c.event_id).order_by(_events.c.place.desc())
+        with self.database.reading() as connection:
+            found = connection.execute(last.limit(1)).first()
+        return found and (found.place, found.event_id)
+
     def annotators(self) -> set[str]:
         """Everyone who has judged, or taken a judgement back."""
         with self.database.reading() as connection:

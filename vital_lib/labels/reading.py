@@ -22,6 +22,9 @@ from vital_lib.tables import TABLES, NotReadable, OtherFormat, VotesRead
 _SECRETS = ("password", "sslpassword")
 _CLOSED = "the label log cannot be opened from here (its password is kept nowhere: set PGPASSWORD)"
 
+_LAST_READ: dict[tuple[int, str] | None, pd.DataFrame] = {}
+"""The votes as of `LabelLog.latest`: a page asks for them several times over."""
+
 
 def votes_read(
     votes: pd.DataFrame,
@@ -57,7 +60,12 @@ def votes_now(url: str, annotators: str, items: Collection[str]) -> str:
         return _fingerprint(pd.DataFrame(columns=TABLES["preferences"].columns), annotators, items)
     try:
         with closing(LabelLog(url)) as log:
-            votes = log.preferences()
+            at = log.latest()
+            votes = _LAST_READ.get(at)
+            if votes is None:
+                votes = log.preferences()
+                _LAST_READ.clear()
+                _LAST_READ[at] = votes
     except (LabelsNotSaved, OtherFormat, ValueError, sa.exc.SQLAlchemyError, ImportError) as error:
         raise NotReadable(_CLOSED) from error
     return _fingerprint(votes, annotators, items)
