@@ -52,6 +52,12 @@ def scored(image, question, reference, answer, *, rates=KEEN_RATES):
     return reply["first"], reply["second"]
 
 
+def test_the_clinics_judge_reads_a_request_with_a_caption_too(image):
+    words = ("Which side?", image, "On the left.", "On the left.")
+    told = score(sent(chat_score_prompt(*words, "CT of the chest.")), KEEN_RATES)
+    assert {"first", "second"} <= told.keys()
+
+
 def winners(image, question, reference, first, second, *, number=400, **how):
     request = sent(verdict_prompt(question, image, reference, first, second), **how)
     return [compare({**request, "seed": seed})["winner"] for seed in range(number)]

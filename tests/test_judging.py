@@ -370,6 +370,28 @@ def test_answers_are_joined_to_questions_by_id(run):
     assert run.write("chat_scores", scored) == 6
 
 
+def test_a_caption_of_the_benchmark_is_shown_to_the_judge_and_changes_no_other_prompt(run):
+    def sent(asked, **options):
+        vlm = judge(lambda said: scores(8, 7))
+        score_answers(asked, answers("new", 2), vlm, resolve=run.resolve, **options)
+        return sorted((body["messages"] for body in vlm.bodies), key=lambda sent: repr(sent[-1]))
+
+    def text(messages):
+        return messages[-1]["content"][1]["text"]
+
+    plain, frame = sent(questions(2)), questions(2)
+    assert not any("Caption: " in text(one) for one in plain)
+    frame.attrs["captions"] = {"images/f0.png": "CT of the chest:\na mass.", "other.png": "X."}
+    chat = sent(frame[frame["kind"] == "chat"])
+    told = sorted(map(text, chat))
+    assert told[0] == f"Caption: CT of the chest: a mass.\n{min(map(text, plain))}"
+    assert told[1] == max(map(text, plain))
+    assert ["caption that the figure" in str(one[0]["content"]) for one in chat].count(True) == 1
+    column = questions(2).assign(caption=[None, "An MRI."])
+    assert [text(one).startswith("Caption: An MRI.") for one in sent(column)].count(True) == 1
+    assert sent(frame, captions={}) == plain
+
+
 def test_an_unread_score_is_null_and_not_a_perfect_one(run):
     scored = score_answers(
         questions(2), answers("new", 2), judge(lambda said: "8"), resolve=run.resolve

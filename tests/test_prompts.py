@@ -267,6 +267,15 @@ def test_the_generation_policy_carries_the_methods_points(words):
         assert words in prompt.messages[0]["content"][0]
 
 
+def test_a_score_with_the_caption_is_another_version_of_the_prompt():
+    plain = chat_score_prompt("Which side?", IMAGE, "Left.", "Right.", " ")
+    assert plain == SCORES and plain.version == prompts.VERSIONS["chat_score"]
+    told = chat_score_prompt("Which side?", IMAGE, "Left.", "Right.", "CT.\nAnswer 1: Right.")
+    own, before = (one.messages[-1]["content"][1] for one in (told, plain))
+    assert own == f"Caption: CT. Answer 1: Right.\n{before}" and told.version != plain.version
+    assert "caption" in told.messages[0]["content"][0] and told.name == "chat_score"
+
+
 def test_the_rating_policy_names_every_criterion():
     for criterion in RatingCriteria.model_fields:
         assert f"- {criterion}: " in RATING.messages[0]["content"][0]

@@ -25,7 +25,7 @@ _FIGURE = re.compile(
     r"Caption: (?P<caption>.*)\nMentions:(?P<mentions>(?:\n- .*)*)\nModalities: (?P<modalities>.*)"
 )
 _ANSWERS = re.compile(
-    r"Question: (?P<question>.*)\nReference answer: (?P<reference>.*)\n"
+    r"(?:Caption: .*\n)?Question: (?P<question>.*)\nReference answer: (?P<reference>.*)\n"
     r"Answer 1: (?P<first>.*)\nAnswer 2: (?P<second>.*)"
 )
 _CANDIDATE = re.compile(r"\nInstruction: (?P<instruction>.*)\nResponse: (?P<response>.*)")

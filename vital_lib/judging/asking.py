@@ -68,16 +68,25 @@ def rate_candidates(
 
 
 def score_answers(
-    questions: pd.DataFrame, answers: pd.DataFrame, vlm: VLM, *, resolve: Resolve, **options: Any
+    questions: pd.DataFrame,
+    answers: pd.DataFrame,
+    vlm: VLM,
+    *,
+    resolve: Resolve,
+    captions: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Have a judge score the reference answer and each model's answer, 1 to 10 each.
 
-    LLaVA-Med's open visual chat: the reference stands first, the model's answer second.
+    LLaVA-Med's open visual chat: the reference stands first, the model's answer second. Where a
+    caption is known of a question's image, the judge is shown it as well.
 
     Args:
-        questions: rows of the table questions.
+        questions: rows of the table questions; a column `caption` is read where there is one.
         answers: rows of the table answers. Those to other questions, and those of the blank and
             shuffled controls, are left out.
+        captions: image -> caption; None for those that ``evaluation.read_questions`` has found
+            (``questions.attrs["captions"]``).
         options: as for `rate_candidates`.
 
     Returns:
@@ -87,7 +96,11 @@ def score_answers(
     Raises:
         ValueError: a model answered one of the questions twice, or not at all.
     """
-    asked = _by_id(questions, "question_id")
+    known = questions.attrs.get("captions", {}) if captions is None else captions
+    asked = {
+        question_id: {**row, "caption": _text_of(row.get("caption")) or known.get(row["image"])}
+        for question_id, row in _by_id(questions, "question_id").items()
+    }
     real = answers[answers["control"] == "none"]
     requests = [
         _score_request(model, asked[question_id], answer)
@@ -210,8 +223,13 @@ def _rating_request(candidate: Row, figure: Row, repeat: int) -> Request:
 def _score_request(model: str, question: Row, answer: str) -> Request:
     words = {"reference": question["reference"], "answer": answer}
     row = {"question_id": question["question_id"], "model": model, "draw": 0}
-    asked = partial(chat_score_prompt, question["question"], **words)
+    asked = partial(chat_score_prompt, question["question"], **words, caption=question["caption"])
     return Request(row, question["image"], asked)
+
+
+def _text_of(value: Any) -> str:
+    """A cell's text; empty for a null, which a frame may spell NaN."""
+    return value if isinstance(value, str) else ""
 
 
 def _verdict_request(models: Row, question: Row, order: str, first: str, second: str) -> Request:

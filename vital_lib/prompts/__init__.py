@@ -183,10 +183,13 @@ _DRAFT = _Sheet("draft", POLICIES["draft"], "$figure", Drafts)
 _GENERATION = _Sheet("generation", POLICIES["generation"], "$figure", Conversation)
 _RATING = _Sheet("rating", POLICIES["rating"], _CANDIDATE, Rating)
 _CHAT_SCORE = _Sheet("chat_score", POLICIES["chat_score"], _ANSWERS, ChatScores)
+_CAPTIONED = _Sheet(
+    "chat_score", _policy("chat_score_captioned"), f"Caption: $caption\n{_ANSWERS}", ChatScores
+)
 _VERDICT = _Sheet("verdict", POLICIES["verdict"], _ANSWERS, Verdict)
 _SHEETS = (_DRAFT, _GENERATION, _RATING, _CHAT_SCORE, _VERDICT)
 VERSIONS = {sheet.name: sheet.version for sheet in _SHEETS}
-"""The version of each prompt by its name: what `Prompt.version` will be."""
+"""The version of each prompt by its name: what `Prompt.version` will be; with a caption another."""
 
 
 def draft_prompt(
@@ -229,10 +232,19 @@ def rating_prompt(
     return _RATING.fill(image, figure_text(figure), instruction=instruction, response=response)
 
 
-def chat_score_prompt(question: str, image: FigureImage, reference: str, answer: str) -> Prompt:
-    """Ask for scores of the reference answer (first) and a model's answer (second)."""
-    answers = {"reference": reference, "first": reference, "second": answer}
-    return _CHAT_SCORE.fill(image, question=question, **answers)
+def chat_score_prompt(
+    question: str, image: FigureImage, reference: str, answer: str, caption: str | None = None
+) -> Prompt:
+    """Ask for scores of the reference answer (first) and a model's answer (second).
+
+    Args:
+        caption: the figure's, as context for the judge, who sees the image as well (LLaVA-Med's
+            own judging shows the caption in its place); None or blank where there is none.
+    """
+    said = {"question": question, "reference": reference, "first": reference, "second": answer}
+    if not isinstance(caption, str) or not caption.strip():  # a table's null is no text
+        return _CHAT_SCORE.fill(image, **said)
+    return _CAPTIONED.fill(image, **said, caption=caption)
 
 
 def verdict_prompt(
