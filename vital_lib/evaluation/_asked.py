@@ -121,6 +121,7 @@ def telling(clause: list[str]) -> set[str]:
     return {stem(word) for word in clause if word not in quiet}
 
 
+@lru_cache(maxsize=1024)
 def plainly(text: str) -> str:
     """`text` with its ways to negate, and some names of organs and findings, made one."""
     for pattern, becomes in BECOMES:

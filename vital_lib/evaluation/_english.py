@@ -98,14 +98,15 @@ BECOMES = tuple(
         (r"\b(\w+)[ -]free\b(?! (?:air|fluid|gas|edge|wall))", r" without \1 "),
         (r"\b(?:(?:has|have|had) )?(?:now |since |\w+ly )?resolved\b", " absent "),
         (
-            r"(?<!\bno )\b(?:suspicion|concern(?:ing)?|worrisome) (?:for|of)\b|\ba concern\b",
+            r"(?<!\bno )\b(?:suspicion|concern(?:ing)?|worrisome) (?:for|of)\b|\ba concern\b"
+            r"|\bquery\b",
             " possibly ",
         ),
         (
             r"\bcan be (?:subtle|missed|difficult|\w+ as)\b|\b(?:occurs|caused by|must be)\b"
-            r"|\bwould (?:be|appear|look|show|help)\b|\bshould be considered\b"
+            r"|\bwould (?:be|appear|look|show|help)\b|\b(?:should|must|need to|needs to) be\b"
             r"|\b(?:evaluat|look|check|assess|search)(?:e|ing)? for\b"
-            r"|\b(?:needed|required|recommended|necessary|warranted)(?: in order)? to\b"
+            r"|\b(?:needed|required|recommended|advised|necessary|warranted)\b"
             r"|^\W*(?:\w+ ){0,3}(?:signs|causes|symptoms|features) of (?=.*\binclude\b)"
             r"|^(?!\W*(?:there|this|that|it|these|the|he|she)\b)[\w ]{3,40} (?:is|are) (?:an?|the)"
             r" (?=(?:\w+ ){0,2}(?:presence|sequence|condition|disease|disorder|term|type|form"
@@ -114,6 +115,11 @@ BECOMES = tuple(
             " typically ",
         ),
         (r"\b(?:doubtful|(?:been |is |are |was |were )(?:ruled out|excluded))\b", " absent "),
+        (
+            r"\b(?:known|prior|previous|past|pre-?existing)\b(?! (?:\w+ )?(?:stud(?:y|ies)|exam\w*"
+            r"|images?|imaging|films?|xray|ct|mri|scans?|comparison)\b)",
+            " history ",
+        ),
         (r"\b(?:positive|suggestive|indicative|diagnostic) (?:for|of)\b", " shows "),
         (r"\bcardiomegaly\b", " heart enlarged "),
         (r"\bhepatomegaly\b", " liver enlarged "),
@@ -173,7 +179,8 @@ NO_CLAIM = _set(
     "question asks asked asking answer response request reply please dataset copyright "
     "rights reserved publication license licence permission article journal doi author "
     "authors model assistant instruction instructions history differential typically usually "
-    "commonly often refers called defined definition risk probability likelihood possibility"
+    "commonly often refers called defined definition risk probability likelihood possibility "
+    "treatment therapy"
 )
 OFFERS = re.compile(  # help, in place of an answer
     r"^\W*(?:yes|yeah|no|sure)\W+(?:of course\W+)?(?:i (?:can|would|am)(?: \w+){0,3}? (?:help"
@@ -193,6 +200,7 @@ ASIDE = re.compile(  # what was asked for or may be meant, under its heading
     r"\b(?:(?:clinical )?(?:indications?|history|information)|reason for (?:the )?(?:exam\w*|study)"
     r"|differential(?: diagnos[ei]s)?)\s*:[^.;?!\n]*"
 )
+ASKED_FOR = re.compile(r"^\s*\?(?=\s*\w)|(?<=[\s,(])\?(?=\w)")  # "?fracture"
 EITHER = re.compile(
     r"\byes\W{1,3}no\b(?=\W*(?:[\])}\n]|$))|"
     r"\b(?:yes|true|correct|positive|present|normal)\W{0,3}(?:n?or|and|[/|-])\W{0,3}"
@@ -240,4 +248,64 @@ AUX = _set("is are was were does do did has have had can could would will should
 TRIGGERS = _set(
     "there any evidence sign signs indication show shows see have has demonstrate "
     "demonstrates reveal contain contains suggest indicate exhibit display"
+)
+
+# -- rules, instructions and headings, which tell nothing of the image itself ------------------
+DEFINITE = _set(
+    "the this that these those there it its he she they i we you his her our your my patient both "
+    "left right bilateral multiple several numerous scattered diffuse small large tiny 2 3"
+)
+SIZES = _set(
+    "small large mild moderate severe minimal massive stable unchanged new increased decreased "
+    "improved worse left right bilateral unilateral upper lower extensive subtle trace"
+)
+INCLUDES = _set("include includes mean means cause causes produce produces require requires")
+POINTS = _set("indicate indicates suggest suggests represent represents imply implies")
+SEEING = _set("shows show look looks contain contains")
+IMAGING = _set(
+    "finding findings image images picture scan film xray ct mri study exam examination radiograph "
+    "diagnosis impression result results view ultrasound appearance appearances answer"
+)
+HAPPENING = _set(
+    "lesions fragments changes areas nodules lines nodes lungs lobes ribs bones bases fields foci "
+    "masses deposits disease lungs kidneys vertebrae discs levels "
+    "extends involves measures crosses projects occupies overlies lies extend involve measure cross"
+)
+TELLS_A_RULE = _set(
+    "diagnosed caused defined treated associated characterized characterised classified called "
+    "used termed considered formed managed detected evaluated assessed divided"
+)
+EVENTS = _set(
+    "work workup repair protocol risk screening staging treatment surveillance prevention rate "
+    "evaluation assessment guidelines imaging therapy management follow drainage "
+    "healing removal biopsy"
+)
+LOOKS_FOR = re.compile(  # an instruction, a reason to look, a follow-up
+    r"^\W*(?:please |always |then |first |to |you (?:should|must|need to|can) )*"
+    r"(?:look(?:ing)? (?:for|at)|check|inspect|assess|evaluate|consider|search|measure|examine"
+    r"|compare|correlate|treat|obtain|perform|order|request|recommend|suggest|exclude|query|recall"
+    r"|remember|monitor|repeat|follow[ -]?up|staging|work[ -]?up|status post|s/p|screening"
+    r"|surveillance|treatment|management|evaluation|assessment|think of|suspect|identify|detect"
+    r"|determine)\b"
+    r"(?!.*\b(?:there (?:is|are)|i see)\b)"
+    r"|\b(?:is|are|be) (?:\w+ )?(?:useful|helpful|sensitive|used|indicated|performed|ordered)"
+    r" (?:to|for)\b(?! th)"
+    r"|\bthe (?:best|better|ideal|preferred|first) (?:way|test|method|modality|choice|view)\b"
+)
+HEADING = re.compile(r"(?:^|(?<=[.;!?\n]))([^.;:!?\n]+):[ \t]+(?=([^.;:!?\n]+))")
+CONDITION = re.compile(r"(?<=\w )(?:if|when)\b(?! (?:compared|viewed|measured)).*")
+KINDS_OF_IMAGE = _set(
+    "xray ct mri chest brain head skull abdomen abdominal pelvis pelvic spine knee wrist hand foot "
+    "ankle shoulder hip neck thorax body pa ap lateral axial coronal sagittal frontal plane t1 t2 "
+    "flair weighted ultrasound medical section slice portable cross sectional human "
+    "lungs bones angles costophrenic ribs heart liver kidneys aorta trachea diaphragm mediastinum "
+    "stomach bowel ventricles spleen bladder uterus sinuses skin"
+)
+TELLS_OF_IMAGE = re.compile(  # after a "yes": what the image is, or what it has in view
+    r"^\W*(?:yes|yeah|yep|yup)\W+(?:(?:this|that|it|(?:the|this) (?:given |provided )?"
+    rf"(?:{SHOWN[3:-1]}|scan|xray|ct|mri))"
+    r"(?:'s| is| shows| depicts| displays| represents) (?:an?|the)\b.*"
+    r"|i (?:can )?see (?:an?|the)\b.*"
+    r"|(?:the )?[\w ]+ (?:is|are) (?:clearly |well |also )?(?:shown|visible|seen|visuali[sz]ed"
+    r"|displayed|depicted)\W*)$"
 )

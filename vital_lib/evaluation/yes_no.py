@@ -18,6 +18,7 @@ from vital_lib.evaluation._english import (
     AFTER_NO,
     ASIDE,
     ASKS_FOR_IMAGE,
+    CONDITION,
     CONTRAST,
     DENIALS,
     EITHER,
@@ -32,6 +33,7 @@ from vital_lib.evaluation._english import (
     HELPLESS,
     IN_IMAGE,
     LIKELY,
+    LOOKS_FOR,
     NEGATORS,
     NO,
     NO_CLAIM,
@@ -41,6 +43,7 @@ from vital_lib.evaluation._english import (
     OTHER,
     PERCEIVES,
     PLACE,
+    POINTS,
     PRESENT,
     QUESTION,
     REFUSES,
@@ -51,6 +54,7 @@ from vital_lib.evaluation._english import (
     VERDICTS,
     YES,
 )
+from vital_lib.evaluation._generic import affirms_another, is_generic, without_headings
 from vital_lib.evaluation._roots import stem
 from vital_lib.evaluation.wording import said, words
 from vital_lib.prompts import Unread, without_thoughts
@@ -79,7 +83,7 @@ def read_yes_no(question: str, answer: str) -> str | None:
     asked = read_question(question)
     marks: list[tuple[str, bool]] = []
     votes: list[_Vote] = []
-    for sentence, ends in _statements(question, answer):
+    for sentence, ends in _statements(question, without_headings(answer, asked)):
         if ends:
             if marks:
                 break  # the next question begins
@@ -109,7 +113,9 @@ def _decided(votes: list[_Vote], asked: Asked) -> str | None:
 
 def _statements(question: str, answer: str) -> Iterator[tuple[str, bool]]:
     """(sentence, whether it is a question) of the answer, echoes of the question taken for one."""
-    text = re.sub(r"^\s*\?(?=\s*\w)", "possibly ", said(_outside_thoughts(answer)))
+    text = re.sub(
+        r"^\s*\?(?=\s*\w)|(?<=[\s,(])\?(?=\w)", "possibly ", said(_outside_thoughts(answer))
+    )
     echo = re.findall(r"\w+", said(question))
     if len(echo) > 2:
         again = r"\W+".join(map(re.escape, echo))
@@ -165,11 +171,12 @@ def _refusal(sentence: str, asked: Asked) -> int | None:
 def _marks(sentence: str, asked: Asked, *, whole: bool) -> Iterator[tuple[str, bool]]:
     """(what it says, whether plainly) of each fragment that answers without naming the topic."""
     fragments = FRAGMENT.split(plainly(sentence))
+    elsewhere = affirms_another(sentence, asked)
     for place, fragment in enumerate(fragments, start=1):
         bare = words(EMBEDDED.sub("", fragment))
         if not bare or (set(bare) & HEDGES) - asked.words:
             continue
-        plain = list(_plain_words(bare))
+        plain = [says for says in _plain_words(bare) if says == "no" or not elsewhere]
         yield from ((says, True) for says in plain)
         if not plain and (whole or place < len(fragments)):
             short = _ellipsis(fragment, asked)
@@ -220,16 +227,20 @@ def _ellipsis(fragment: str, asked: Asked) -> str | None:
 # -- clauses about what was asked ---------------------------------------------------------------
 def _votes(sentence: str, asked: Asked, *, whole: bool) -> Iterator[_Vote]:
     """What each clause says of what was asked; one that ends in a refusal says nothing."""
-    parts = CONTRAST.split(plainly(EMBEDDED.sub("", sentence)))
+    if LOOKS_FOR.search(sentence):
+        return
+    parts = CONTRAST.split(plainly(EMBEDDED.sub("", CONDITION.sub(" typically ", sentence))))
     for last, part in enumerate(parts, start=1 - len(parts)):
         clauses = _clauses(part, asked)
-        for clause in clauses if whole or last else clauses[:-1]:
+        for clause, text in clauses if whole or last else clauses[:-1]:
             if not whole and not set(clause) & FINITE:
                 continue
             covers = len(telling(clause) & asked.topic)
             if (set(clause) & (HEDGES | NO_CLAIM)) - asked.words:
                 continue
             says = _claim(clause, asked)
+            if says is not None and is_generic(text, asked):
+                continue
             if says is not None and not (says == "yes" and _is_one_of_several(clause, asked)):
                 yield _Vote(says, covers)
 
@@ -245,9 +256,12 @@ def _is_one_of_several(clause: list[str], asked: Asked) -> bool:
     return False
 
 
-def _clauses(part: str, asked: Asked) -> list[list[str]]:
-    """Clauses in words. A list ("no mass or cyst") is one; what has its own verb is another."""
-    found: list[list[str]] = []
+def _clauses(part: str, asked: Asked) -> list[tuple[list[str], str]]:
+    """Clauses in words, and their text. A list ("no mass or cyst") is one.
+
+    What has its own verb is another.
+    """
+    found: list[tuple[list[str], str]] = []
     for piece in re.split(r",|\band\b", part):
         more = words(piece)
         if not more:
@@ -255,10 +269,10 @@ def _clauses(part: str, asked: Asked) -> list[list[str]]:
         own_verb = bool(set(more) & FINITE) and more[0] not in ("or", "nor")
         stems = [stem(word) for word in more]
         headed = not asked.exists and asked.topic <= set(stems) and stems[-1] in asked.heads
-        if found and not ((own_verb or headed) and set(found[-1]) & (FINITE | NEGATORS)):
-            found[-1] += more
+        if found and not ((own_verb or headed) and set(found[-1][0]) & (FINITE | NEGATORS)):
+            found[-1] = (found[-1][0] + more, f"{found[-1][1]} {piece}")
         else:
-            found.append(more)
+            found.append((more, piece))
     return found
 
 
@@ -322,6 +336,7 @@ def _here(clause: list[str], asked: Asked) -> bool:
 
 def _denied(clause: list[str], place: int) -> bool:
     """Whether a clause negates its word at `place`."""
+    clause, place = _pointed_at(clause, place)
     denied = bool(sum(word in DENIALS for word in clause) % 2)
     met = False
     for word in reversed(clause[:place]):
@@ -338,3 +353,15 @@ def _denied(clause: list[str], place: int) -> bool:
                 if (not tail) or (seen & PRESENT and seen <= EMPTY):
                     denied = not denied
     return denied
+
+
+def _pointed_at(clause: list[str], place: int) -> tuple[list[str], int]:
+    """The part of a clause that its subject's absence does not negate, and the word's place in it.
+
+    "The absence of lung markings indicates a pneumothorax" denies the markings alone.
+    """
+    points = next((k for k in range(place - 1, -1, -1) if clause[k] in POINTS), None)
+    negators = {word for word in clause[:points] if word in NEGATORS} - {"without"}
+    if points is None or negators or not telling(clause[:points]):
+        return clause, place
+    return clause[points + 1 :], place - points - 1
