@@ -27,7 +27,7 @@ TORCH_FREE = [
 # from 10,940 to 12,900 with the selector's blocks and its published control, cuts within groups,
 # tuning of the whole language half in processes of its own, weights between base and tuned model,
 # claims, and the study over seeds; and to 17,000 with what real endpoints, files and judges sent.
-CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 17_800
+CORE_LINES_AIMED_AT, CORE_LINES_AT_MOST = 5_000, 18_000
 
 
 def _modules(folder: Path) -> list[Path]:
