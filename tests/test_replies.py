@@ -829,6 +829,11 @@ NOTES += (
             for note in ("/10 (example)", ", for example", " - sample")
         ),
         (RATING, "Overall (placeholder): 8"),
+        (RATING, "Overall: 8\nNote: this is only a placeholder."),
+        (RATING, "Overall: 8 (made up, not my score)"),
+        (RATING, "Overall: 8 (not the actual score)"),
+        (RATING, '{"overall": 8} (example)'),
+        (RATING, '{"overall": 8, "note": "This is a placeholder."}'),
         (RATING, "For example:\nOverall: 8"),
         (RATING, "Overall: <score>"),
         (RATING, "Overall: <8>"),

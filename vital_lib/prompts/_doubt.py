@@ -12,7 +12,7 @@ import re
 from pydantic import BaseModel
 
 from vital_lib.prompts._turns import begins_a_turn
-from vital_lib.prompts._words import CRITERIA, winner_in
+from vital_lib.prompts._words import CRITERIA, is_template, winner_in
 from vital_lib.prompts.schemas import ChatScores, Rating, Verdict
 
 _CANNOT = (
@@ -120,7 +120,9 @@ def is_taken_back(value: BaseModel, after: str) -> bool:
     sentences = [one for one in _SENTENCE.split(after) if one.strip("` \n~")]
     if not sentences:
         return False
-    if any(map(_BACK.match, sentences)) or _ANYWHERE.search(after) or refuses_somewhere(after):
+    if any(map(is_template, sentences)) or any(map(_BACK.match, sentences)):
+        return True
+    if _ANYWHERE.search(after) or refuses_somewhere(after):
         return True
     if isinstance(value, Verdict):
         named = [winner_in(found["one"] or found["other"]) for found in _WINS.finditer(after)]

@@ -24,6 +24,7 @@ from vital_lib.prompts._words import (
     SCORE_NAMES,
     WINNER_NAMES,
     is_rating,
+    is_template,
     number_in,
     pair_in,
     winner_in,
@@ -55,6 +56,7 @@ _NAMES: dict[type[BaseModel], tuple[str, ...]] = {
     Conversation: (*_ROUNDS, *_ASKED),
     Drafts: (*_QUESTIONS, *_ASKED),
 }
+_NOTES = ("note", "notes", "comment", "comments", "remark", "disclaimer")
 _CRITERION_NAMES = {"criteria", *CRITERIA.values()}  # a number there is no overall rating
 _ECHO = re.compile(
     r"[\"'<\[{(]*(?:(?:string|str)(?: \| null)?|\.{3}|…|response[_ ]?[ab12]?|instruction|"
@@ -101,7 +103,11 @@ def fitted(schema: type[BaseModel], fields: Fields) -> BaseModel:
 
     Raises:
         ValidationError: they do not fit.
+        Unread: a note beside them says that they are an example, or to be replaced.
     """
+    notes = [fields[name] for name in _NOTES if isinstance(fields.get(name), str)]
+    if schema not in (Conversation, Drafts) and any(map(is_template, notes)):
+        raise Unread(f"the note beside it makes it no verdict: {notes[0]!r}")
     made = _MAKERS[schema](fields)
     if schema is Rating and None in made["criteria"].values():
         return WordedRating.model_validate(made)

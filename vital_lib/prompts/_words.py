@@ -68,10 +68,12 @@ _LINE_OF_TWO = re.compile(
 )
 # A note that makes what stands before it no verdict; "a good example of clarity" is a reason.
 _TEMPLATE = re.compile(
-    r"[\W_]*(?:(?:out of |of )?10\b\W*)?(?:points?\b\W*)?"
+    r"[\W_]*(?:(?:note|nb|comment)\b\W*)?(?:(?:out of |of )?10\b\W*)?(?:points?\b\W*)?"
     r"(?:(?:this|that|it|is|just|only|merely|as|for|an?|the|my|some|purely)\s+)*"
     r"(?:place[- ]?holder|template|example|sample|dummy|illustrative|illustration|instance|e\.?g|"
-    r"hypothetical|mock|tb[acd]|(?:to be |please )?(?:determined|decided|fill(?:ed)?|replaced?)|"
+    r"hypothetical|mock|fictional|fictitious|made[- ]up|random|arbitrary|"
+    r"not (?:my|an?|the) (?:real|actual|true|final)|"
+    r"tb[acd]|(?:to be |please )?(?:determined|decided|fill(?:ed)?|replaced?)|"
     r"(?:insert |put )?your (?:own )?(?:score|rating|number|verdict|choice|value|rationale)|"
     r"(?:score|rating|number|verdict|rationale|winner|reason|explanation) here)"
     r"(?:\s+(?:only|value|score|rating|number|here|verdict|winner|purposes?|in|output|format|later|"
@@ -156,7 +158,7 @@ def winner_in(value: Any) -> Any:
 
 def is_template(text: str) -> bool:
     """Whether a text, or a note on a number, says that a value is to be put there."""
-    return bool(_TEMPLATE.fullmatch(text) or re.fullmatch(r"\s*<[^<>]+>\s*", text))
+    return bool(_TEMPLATE.fullmatch(text))
 
 
 def is_rating(value: Any) -> bool:

@@ -49,6 +49,7 @@ _FENCED = re.compile(
     r"(?P<fence>`{3,}|~{3,})[\w+-]*[ \t]*\n(?P<body>(?:(?!(?P=fence)).)*)\n?(?P=fence)", re.S
 )
 _WORD = re.compile(r"\w")
+_ECHOED = re.compile(r"string|str|\.{3}|…|<[^<>]+>", re.I)
 _TURNS = (Conversation, Drafts)
 
 
@@ -212,7 +213,7 @@ def _checked(value: BaseModel) -> BaseModel:
         Unread: it is.
     """
     rationale = getattr(value, "rationale", "")
-    if rationale.strip().lower() in ("string", "str", "...", "…") or is_template(rationale):
+    if _ECHOED.fullmatch(rationale.strip()) or is_template(rationale):
         raise Unread(f"the schema is echoed back: rationale {rationale!r}")
     if refuses(rationale):
         raise Unread(f"refused in words: {rationale[:80]!r}")
