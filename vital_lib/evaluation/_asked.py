@@ -22,6 +22,9 @@ from vital_lib.evaluation._english import (
 from vital_lib.evaluation._roots import stem
 from vital_lib.evaluation.wording import said, words
 
+# "Metastatic disease" is metastasis; "heart disease" is not the heart.
+_KIN = re.compile(r"\w+(?:(?<!pro)static|ctatic|otic|emic|hagic|matory)$")
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -54,6 +57,9 @@ def read_question(question: str) -> Asked:
     rest = found[1:] if start else found
     named, exists = _named(rest)
     topic = telling(rest)
+    named = [
+        word for k, word in enumerate(named) if word != "disease" or not _KIN.match(named[k - 1])
+    ]
     parts = [[stem(word) for word in part if telling([word])] for part in _split(named)]
     heads = {part[-1] for part in parts if part}
     if normality := topic & {"normal", "abnormal"}:
