@@ -78,7 +78,8 @@ def read_yes_no(question: str, answer: str) -> str | None:
     speak of most of it decide, where they agree. "Normal" is a no to a question for a finding.
 
     Neither are: a refusal and all that follows it, a hedge ("may be"), an echo of the question or
-    of its choices, an answer about the image file or about something else.
+    of its choices, what holds of any image (a definition, an instruction, a history), an answer
+    about the image file or about something else.
     """
     asked = read_question(question)
     marks: list[tuple[str, bool]] = []
