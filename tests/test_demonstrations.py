@@ -323,6 +323,40 @@ def test_the_control_pool_takes_both_responses_alike_and_hangs_on_the_seed():
     assert some[0] != some[1]
 
 
+def test_the_control_pool_leaves_out_what_refuses_or_echoes(caplog):
+    figures = make_figures(4)
+    drafts = make_drafts(figures["figure_id"])
+    hollow = {
+        "0_F1-draft-none-r1-a": ["refuses"],
+        "1_F1-draft-none-r2-a": ["said_twice", "echoes_the_request"],
+        "2_F1-draft-none-r1-a": ["said_twice"],
+        "2_F1-draft-none-r1-b": ["said_twice"],
+    }
+    hollow |= {name: ["refuses"] for name in drafts["candidate_id"] if name.startswith("3_F1")}
+    flagged = drafts.assign(flags=[hollow.get(name, []) for name in drafts["candidate_id"]])
+    for seed in range(8):
+        drawn = random_demonstrations(flagged, figures, n=3, seed=seed)
+        said = dict(zip(drawn["figure_id"], responses(drawn), strict=True))
+        assert list(said) == ["0_F1", "1_F1", "2_F1"]  # 3_F1 has no answer: another is drawn
+        assert [len(rounds) for rounds in said.values()] == [2, 2, 2]
+        assert said["0_F1"][0] == "answer b1 of 0_F1" and said["1_F1"][1] == "answer b2 of 1_F1"
+    with caplog.at_level("INFO"):
+        random_demonstrations(flagged, figures, n=3, seed=0)
+    assert "6 of 16 drafts refuse or echo the request" in caplog.text
+
+
+def test_the_control_pool_of_drafts_without_a_hollow_one_is_what_it_was():
+    figures = make_figures(20)
+    drafts = make_drafts(figures["figure_id"])
+    plain = random_demonstrations(drafts, figures, n=7, seed=3)
+    for flags in ([], ["said_twice"], None):
+        alike = drafts.assign(flags=pd.Series([flags] * len(drafts), dtype=object))
+        drawn = random_demonstrations(alike, figures, n=7, seed=3)
+        pd.testing.assert_frame_equal(drawn, plain)
+    none_left = drafts.assign(flags=[["refuses"]] * len(drafts))
+    assert random_demonstrations(none_left, figures, n=7, seed=3).empty
+
+
 # Imported demonstrations
 
 

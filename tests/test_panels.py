@@ -509,6 +509,17 @@ def test_the_cut_keeps_what_the_selection_will_keep(share):
     assert sum(len(rounds) for rounds in turns) == len(kept)
 
 
+def test_refusals_and_echoes_are_counted_and_not_shown_beside_the_cut():
+    best = SCORES.sort_values("score", ascending=False).candidate_id.iloc[0]
+    rows = CANDIDATES.assign(flags=[["refuses"] * (i == best) for i in CANDIDATES.candidate_id])
+    panel = CutPanel(SCORES, rows, FIGURES, _picture, share=1)
+    state = panel.widget.state
+    assert best not in panel.kept and len(panel.kept) == 5
+    assert (state["of"], state["no_answer"], state["unscored"]) == (5, 1, 0)
+    kept = CutPanel(SCORES, rows, FIGURES, _picture, share=0.5, flagged=True)
+    assert best in kept.kept and kept.widget.state["no_answer"] == 0
+
+
 @pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan")])
 def test_a_share_outside_its_range_is_refused(share):
     with pytest.raises(ValueError, match="above 0"):

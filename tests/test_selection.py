@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from vital_lib.selection import (
+    OUTCOMES,
     accepted_shares,
     chance_scores,
     conversations,
@@ -596,3 +597,119 @@ def test_ratings_of_two_judges_are_not_averaged():
 def test_no_candidates_have_no_near_duplicates():
     figures = pd.DataFrame({"figure_id": [], "phash": []})
     assert near_duplicates(candidate_rows()[:0], {}, figures, {}).empty
+
+
+# --- responses that are no answer
+
+
+NO_LESSON = {"F0-final-r1-a": ["refuses"], "F1-final-r2-a": ["echoes_the_request", "no_such"]}
+
+
+def flagged_rows(flags=NO_LESSON) -> pd.DataFrame:
+    rows = candidate_rows()
+    return rows.assign(flags=[flags.get(name, []) for name in rows["candidate_id"]])
+
+
+def best_of_all(candidates: pd.DataFrame) -> pd.Series:
+    """Scores by which what is flagged is the best."""
+    scores = scores_for(candidates)
+    scores[list(NO_LESSON)] = [9.0, 8.0]
+    return scores
+
+
+def test_a_refusal_and_an_echo_are_dropped_before_the_cut_however_they_score():
+    candidates = flagged_rows()
+    scores = best_of_all(candidates)
+    outcome = cut(candidates, scores, share=0.5)
+    of = outcome.set_index("candidate_id")["outcome"]
+    assert of["F0-final-r1-a"] == "refuses" and of["F1-final-r2-a"] == "echoes the request"
+    counts = of.value_counts()
+    assert counts.to_dict() == {"kept": 9, "left out": 9, "refuses": 1, "echoes the request": 1}
+    assert set(counts.index) <= set(OUTCOMES)
+    rest = candidates[~candidates["candidate_id"].isin(NO_LESSON)]
+    pd.testing.assert_frame_equal(
+        select(candidates, scores, share=0.5), select(rest, scores, share=0.5)
+    )
+    for how in ({"within": "round"}, {"floor": -0.5}):
+        kept = select(candidates, scores, n=8, **how)
+        pd.testing.assert_frame_equal(kept, select(rest, scores, n=8, **how))
+
+
+def test_all_that_are_answers_can_be_kept_and_no_more():
+    candidates = flagged_rows()
+    assert rounds_in(select(candidates, scores_for(candidates), share=1.0)) == 18
+    with pytest.raises(ValueError, match="n = 19 with 18 candidates .*, refusals or echoes"):
+        select(candidates, scores_for(candidates), n=19)
+    all_refuse = candidates.assign(flags=[["refuses"]] * 20)
+    for how in ({"share": 0.4}, {"threshold": 0.0}, {"n": 1}):
+        with pytest.raises(ValueError, match="0 candidates|no candidate has a score"):
+            select(all_refuse, scores_for(candidates), **how)
+
+
+def test_flagged_keeps_them_as_the_queue_does():
+    candidates = flagged_rows()
+    scores = best_of_all(candidates)
+    kept = select(candidates, scores, share=0.5, flagged=True)
+    pd.testing.assert_frame_equal(kept, select(candidate_rows(), scores, share=0.5))
+    assert set(NO_LESSON) <= set(top_candidates(candidates, scores, n=2, flagged=True).candidate_id)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [None, np.nan, [], ["said_twice"], ["repeats_the_text", "ends_in_courtesy"], np.array([])],
+)
+def test_other_flags_and_none_change_no_result(flags):
+    plain = candidate_rows()
+    candidates = plain.assign(flags=pd.Series([flags] * len(plain), dtype=object))
+    scores = scores_for(plain)
+    how = {"share": 0.4, "within": "round", "seed": 1}
+    pd.testing.assert_frame_equal(cut(candidates, scores, **how), cut(plain, scores, **how))
+    drawn = select_random(candidates, n=8, within="round")
+    pd.testing.assert_frame_equal(drawn, select_random(plain, n=8, within="round"))
+
+
+def test_what_does_both_is_counted_once():
+    both = {"F0-final-r1-a": ["echoes_the_request", "refuses", "refuses"]}
+    outcome = cut(flagged_rows(both), scores_for(candidate_rows()), share=0.5)
+    assert outcome["outcome"].value_counts()["refuses"] == 1
+    assert "echoes the request" not in set(outcome["outcome"])
+
+
+def test_a_refusal_without_a_score_and_a_repeated_one_are_told_as_refusals():
+    candidates = flagged_rows({"F0-final-r1-a": ["refuses"], "F0-final-r2-a": ["refuses"]})
+    scores = scores_for(candidates)
+    scores["F0-final-r1-a"] = np.nan
+    again = pd.DataFrame({"candidate_id": ["F0-final-r2-a"]})
+    outcome = cut(candidates, scores, n=3, duplicates=again)
+    assert outcome["outcome"].value_counts().to_dict() == {"left out": 15, "kept": 3, "refuses": 2}
+
+
+def test_every_control_draws_from_the_pool_that_the_selection_has():
+    candidates = flagged_rows()
+    rest = candidates[~candidates["candidate_id"].isin(NO_LESSON)]
+    assert set(random_candidates(candidates, n=18)["candidate_id"]) == set(rest["candidate_id"])
+    assert rounds_in(select_random(candidates, n=18)) == 18
+    longest = top_candidates(candidates, length_scores(candidates), n=18)
+    assert set(longest["candidate_id"]) == set(rest["candidate_id"])
+    for draw in (random_candidates, select_random):
+        with pytest.raises(ValueError, match="n = 19 with 18"):
+            draw(candidates, n=19)
+        assert len(draw(candidates, n=20, flagged=True))
+
+
+def test_a_refusal_puts_no_answer_out_as_a_near_duplicate():
+    rows = pd.DataFrame(
+        {
+            "candidate_id": ["a1", "b1"],
+            "figure_id": ["a", "b"],
+            "instruction": ["What is seen?", "What is shown?"],
+            "response": ["I cannot tell.", "A nodule."],
+            "flags": [["refuses"], []],
+        }
+    )
+    scores, features = {"a1": 2.0, "b1": 1.0}, {name: np.ones(3) for name in "ab"}
+    figures = pd.DataFrame({"figure_id": ["a", "b"], "phash": ["00ff00ff00ff00ff"] * 2})
+    assert near_duplicates(rows, scores, figures, features).empty
+    found = near_duplicates(rows, scores, figures, features, flagged=True)
+    assert found["candidate_id"].tolist() == ["b1"]
+    assert near_duplicates(rows.iloc[:1], scores, figures, features).empty

@@ -28,7 +28,7 @@ from vital_lib.records import (
     rounds_of,
 )
 from vital_lib.records.check import Name
-from vital_lib.tables import TABLES, belonging, empty_frame
+from vital_lib.tables import TABLES, belonging, empty_frame, not_to_learn
 
 LOG = logging.getLogger(__name__)
 
@@ -91,7 +91,8 @@ def random_demonstrations(
     """The control pool: `n` drafted conversations drawn without looking at preferences.
 
     From the training split, one response per instruction by a seeded coin; all of them where
-    there are fewer than `n`.
+    there are fewer than `n`. Responses flagged as refusing or echoing the request are left out,
+    and with them a conversation that has no other; the log counts them.
 
     Returns:
         Table `demonstrations` with origin "random" and no annotators.
@@ -100,6 +101,11 @@ def random_demonstrations(
         ValueError: drafts of a figure that is not in `figures`.
     """
     kept = _training(drafts, figures)
+    answers = not_to_learn(kept).isna()
+    if not answers.all():
+        told = (~answers).sum(), len(kept)
+        LOG.info("%d of %d drafts refuse or echo the request and are left out", *told)
+    kept = kept[answers]
     conversations = np.array(sorted(kept["conversation_id"].unique()), dtype=object)
     drawn = np.random.default_rng(seed).permutation(conversations)[:n]
     kept = kept[kept["conversation_id"].isin(drawn)]

@@ -32,6 +32,7 @@ function draw(state, ui) {
   return [h("div", { class: "head" }, h("h3", null, "The cut"),
     h("span", { class: "muted" }, "share kept"), h("input", { ...range, class: "share" }),
     h("strong", { class: "number" }, percent(state.share)), h("span", { class: "grow" }),
+    state.no_answer ? h("span", { class: "no" }, `${state.no_answer} refuse or echo the request`) : null,
     state.unscored ? h("span", { class: "no" }, `${state.unscored} without a score`) : null,
     h("span", { class: "number" }, `${state.kept.toLocaleString("en")} of ` +
       `${state.of.toLocaleString("en")} candidates kept`)),

@@ -16,6 +16,7 @@ from vital_lib.panels._panel import Panel, plain, script_beside
 from vital_lib.plots import MODALITY_COLOURS, MODALITY_NAMES, modality_of
 from vital_lib.plots._canvas import GREY
 from vital_lib.selection import Grouping, coverage, cut
+from vital_lib.tables import not_to_learn
 
 _BINS = 44
 _BORDERLINE = 3  # cases shown on either side of the cut
@@ -27,12 +28,14 @@ class CutPanel(Panel):
     Args:
         scores: columns candidate_id, score.
         candidates: columns candidate_id, figure_id, instruction, response, and those that `within`
-            names; candidates without a score are counted and left out.
+            names; those that refuse or echo the request by their flags, and those without a score,
+            are counted and left out.
         figures: columns figure_id, modalities.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
         on_cut: called with the share after every move.
         share: the share kept at first.
-        within, floor: as for `selection.cut`; the mix is shown by `within` where it is given.
+        within, floor, flagged: as for `selection.cut`; the mix is shown by `within` where it is
+            given.
     """
 
     _draw = script_beside(__file__)
@@ -49,11 +52,14 @@ class CutPanel(Panel):
         share: float = 0.4,
         within: Grouping | None = None,
         floor: float | None = None,
+        flagged: bool = False,
     ) -> None:
         super().__init__(image_of)
         self._on_cut = on_cut
-        self._within, self._floor = within, floor
-        rows = candidates.merge(scores[["candidate_id", "score"]], on="candidate_id")
+        self._within, self._floor, self._flagged = within, floor, flagged
+        answers = candidates[flagged | not_to_learn(candidates).isna()]
+        self._no_answer = len(candidates) - len(answers)
+        rows = answers.merge(scores[["candidate_id", "score"]], on="candidate_id")
         rows = rows.dropna(subset="score")
         if rows.empty:
             raise ValueError(
@@ -63,7 +69,7 @@ class CutPanel(Panel):
         rows["modality"] = [modality_of(flags.at[figure]) for figure in rows["figure_id"]]
         best_first = ["score", "candidate_id"]
         self._rows = rows.sort_values(best_first, ascending=[False, True], ignore_index=True)
-        self._unscored = candidates["candidate_id"].nunique() - len(self._rows)
+        self._unscored = answers["candidate_id"].nunique() - len(self._rows)
         self._names = [name for name in MODALITY_NAMES if name in set(rows["modality"])]
         self._bins = self._histogram()
         self._set(share)
@@ -93,6 +99,7 @@ class CutPanel(Panel):
             share=share,
             within=self._within,
             floor=self._floor,
+            flagged=self._flagged,
         )
         self.share, self._outcome = float(share), outcome
         kept = outcome["candidate_id"][outcome["outcome"] == "kept"]
@@ -108,6 +115,7 @@ class CutPanel(Panel):
             "kept": len(inside),
             "of": len(self._rows),
             "unscored": self._unscored,
+            "no_answer": self._no_answer,
             "threshold": float(edge),
             "grouped": self._within is not None,
             "place": float((edge - low) / (high - low)),

@@ -1,8 +1,14 @@
 """Controls of a selection: other numbers to rank the same candidates by, one plain function each.
 
 Each gives candidate_id -> number for `cut`, so that every control keeps as many rounds as the
-selected set, within the same groups, by the same rule. On LLaVA's data random and cluster-typical
-samples beat ranking by CLIP score (arXiv 2503.07591): a selection says little without them.
+selected set, within the same groups, by the same rule. So each leaves out refusals
+and echoes of the request as the selection does (`flagged` as in `cut`): the flag is read off the
+text, without a score, so a filter on the selected set alone would be counted as the selector's
+merit. Where the arms are drawn from pools of their own, as with and without demonstrations, each
+pool is filtered by the one rule; how often it refuses is then no part of the difference.
+
+On LLaVA's data random and cluster-typical samples beat ranking by CLIP score (arXiv 2503.07591): a
+selection says little without them.
 """
 
 from __future__ import annotations
@@ -91,22 +97,35 @@ def rating_scores(ratings: pd.DataFrame, *, repeats: int = 1) -> pd.Series:
 
 
 def random_candidates(
-    candidates: pd.DataFrame, *, n: int, seed: int = 0, within: Grouping | None = None
+    candidates: pd.DataFrame,
+    *,
+    n: int,
+    seed: int = 0,
+    within: Grouping | None = None,
+    flagged: bool = False,
 ) -> pd.DataFrame:
-    """`n` rows of `candidates` drawn by chance; `within` and errors as in `cut`."""
-    return top_candidates(candidates, chance_scores(candidates, seed=seed), n=n, within=within)
+    """`n` rows of `candidates` drawn by chance; `within`, `flagged` and errors as in `cut`."""
+    numbers = chance_scores(candidates, seed=seed)
+    return top_candidates(candidates, numbers, n=n, within=within, flagged=flagged)
 
 
 def select_random(
-    candidates: pd.DataFrame, *, n: int, seed: int = 0, within: Grouping | None = None
+    candidates: pd.DataFrame,
+    *,
+    n: int,
+    seed: int = 0,
+    within: Grouping | None = None,
+    flagged: bool = False,
 ) -> pd.DataFrame:
     """The control of a selection: `n` candidates drawn by chance, as conversations.
 
     Columns of table `selected`; `score` is 0 throughout and the rank says nothing, as nothing was
     scored. `n` counts candidates: the rounds of the selected set that it is compared with. Without
-    `within`, groups come in their proportion on average; with it, exactly. Errors as in `cut`.
+    `within`, groups come in their proportion on average; with it, exactly. Refusals and echoes
+    are left out as from the selected set, unless `flagged`: give it as there. Errors as in `cut`.
     """
-    drawn = cut(candidates, chance_scores(candidates, seed=seed), n=n, within=within)
+    numbers = chance_scores(candidates, seed=seed)
+    drawn = cut(candidates, numbers, n=n, within=within, flagged=flagged)
     return conversations(candidates, drawn.assign(score=0.0))
 
 

@@ -13,12 +13,13 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-from vital_lib.tables import TABLES
+from vital_lib.tables import NOT_TO_LEARN, TABLES, flags_in_words, not_to_learn
 
 KEPT, LEFT_OUT, NEAR_DUPLICATE = "kept", "left out", "near-duplicate"
 BELOW_FLOOR, NO_SCORE = "below the floor", "no score"
-OUTCOMES = (KEPT, LEFT_OUT, BELOW_FLOOR, NEAR_DUPLICATE, NO_SCORE)
-"""What a cut can make of a candidate."""
+NO_ANSWERS = tuple(flags_in_words([name])[0] for name in NOT_TO_LEARN)
+OUTCOMES = (KEPT, LEFT_OUT, BELOW_FLOOR, NEAR_DUPLICATE, NO_SCORE, *NO_ANSWERS)
+"""What a cut can make of a candidate; the last are its flags, in words."""
 
 Scores = Mapping[str, float] | pd.Series
 Grouping = str | Sequence[str] | Mapping[str, object] | pd.Series
@@ -34,6 +35,7 @@ def select(
     threshold: float | None = None,
     within: Grouping | None = None,
     floor: float | None = None,
+    flagged: bool = False,
 ) -> pd.DataFrame:
     """Keep the best-scored `candidates`, as conversations; columns of table `selected`.
 
@@ -47,11 +49,11 @@ def select(
 
     Args:
         candidates: columns candidate_id, conversation_id, figure_id, round, instruction, response,
-            and those that `within` names.
+            and those that `within` names; flags, where there are any.
         scores: candidate_id -> score.
     """
     how = {"share": share, "n": n, "threshold": threshold, "within": within, "floor": floor}
-    return conversations(candidates, cut(candidates, scores, **how))
+    return conversations(candidates, cut(candidates, scores, **how, flagged=flagged))
 
 
 def cut(
@@ -65,11 +67,15 @@ def cut(
     floor: float | None = None,
     duplicates: pd.DataFrame | None = None,
     seed: int | None = None,
+    flagged: bool = False,
 ) -> pd.DataFrame:
     """What becomes of every candidate: the best are kept, and of no other is the reason lost.
 
     Exactly one of `share`, `n` and `threshold` says how many are kept: the best round(share x
     number of candidates), at least one; the best `n`; or all that score `threshold` or more.
+
+    A response that by its flags refuses or echoes the request is dropped first, however it scores,
+    and is none of those that `share` counts.
 
     `within` hands that number out to groups in proportion to how many candidates each has (largest
     remainder; of equal remainders, the group whose next candidate scores higher) and keeps the
@@ -77,11 +83,12 @@ def cut(
     not kept whatever the quota of its group, and no other takes its place.
 
     Args:
-        candidates: column candidate_id, and those that `within` names.
+        candidates: column candidate_id, and those that `within` names; flags (lists), if any.
         scores: candidate_id -> score; null (an unread rating) is never kept.
         duplicates: as `near_duplicates` gives them: candidates that are left out beforehand.
         seed: draws among equal scores; without it they go by candidate_id. Ratings are full of
             ties, and the order of ids is the order of figures.
+        flagged: whether responses that refuse or echo the request may be kept, too.
 
     Returns:
         candidate_id, group (null without `within`), score and outcome (of `OUTCOMES`), best first.
@@ -91,12 +98,10 @@ def cut(
             candidates without a score or a group; more to be kept than there are; none kept.
     """
     rows = _ranked(candidates, scores, within, seed)
-    repeated = rows["candidate_id"].isin([] if duplicates is None else duplicates["candidate_id"])
-    rows["outcome"] = LEFT_OUT
-    rows.loc[rows["score"].isna(), "outcome"] = NO_SCORE
-    rows.loc[repeated, "outcome"] = NEAR_DUPLICATE
+    rows["outcome"] = _beforehand(rows, candidates, duplicates, flagged)
     standing = rows[rows["outcome"] == LEFT_OUT]
-    number = _number(standing["score"], len(rows), share, n, threshold)
+    answers = int((~rows["outcome"].isin(NO_ANSWERS)).sum())
+    number = _number(standing["score"], answers, share, n, threshold)
     if within is not None and threshold is not None:
         raise ValueError(
             f"threshold = {threshold!r} asks the same of every group: with within, give share or n"
@@ -224,6 +229,22 @@ def _ranked(
     return rows.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 
+def _beforehand(
+    rows: pd.DataFrame, candidates: pd.DataFrame, duplicates: pd.DataFrame | None, flagged: bool
+) -> pd.Series:
+    """What has become of `rows` (see `_ranked`) before any is kept: `LEFT_OUT` still stands."""
+    made = pd.DataFrame({"outcome": LEFT_OUT}, rows.index)["outcome"]
+    made[rows["score"].isna()] = NO_SCORE
+    made[rows["candidate_id"].isin([] if duplicates is None else duplicates["candidate_id"])] = (
+        NEAR_DUPLICATE
+    )
+    if not flagged:
+        why = not_to_learn(candidates).set_axis(candidates["candidate_id"]).dropna()
+        dropped = rows["candidate_id"].isin(why.index)
+        made[dropped] = rows["candidate_id"][dropped].map(why)
+    return made
+
+
 def _number(
     scores: pd.Series, of: int, share: float | None, n: int | None, threshold: float | None
 ) -> int:
@@ -244,8 +265,8 @@ def _number(
     asked = f"n = {n!r}" if share is None else f"share = {share!r} of {of} makes n = {n}"
     if not isinstance(n, Integral) or not 1 <= n <= len(scores):
         raise ValueError(
-            f"{asked} with {len(scores)} candidates with a score that are no near-duplicates: "
-            "wanted a whole number from 1 to as many"
+            f"{asked} with {len(scores)} candidates with a score that are no near-duplicates, "
+            "refusals or echoes: wanted a whole number from 1 to as many"
         )
     return int(n)
 

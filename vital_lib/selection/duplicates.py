@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.figures import near_identical
+from vital_lib.tables import not_to_learn
 
 _COLUMNS = ["candidate_id", "figure_id", "reason", "repeats", "bits", "cosine"]
 
@@ -21,19 +22,23 @@ def near_duplicates(
     scores: Mapping[str, float] | pd.Series,
     figures: pd.DataFrame,
     features: Mapping[str, np.ndarray],
+    *,
+    flagged: bool = False,
 ) -> pd.DataFrame:
     """The candidates to leave out as near-duplicates, and of what; the better score stays.
 
     "same picture": the figure's picture is nearly that of a figure whose candidates score better on
     average (`figures.near_identical`). All rounds about it go. "same words": instruction and
     response, but for case and spaces, are those of a better-scored candidate about the same figure.
-    Equal scores go by id; null is lowest.
+    Equal scores go by id; null is lowest. A response that refuses or echoes the request is not
+    looked at: `cut` does not keep it, so it puts out no other.
 
     Args:
-        candidates: columns candidate_id, figure_id, instruction, response.
+        candidates: columns candidate_id, figure_id, instruction, response; flags, if any.
         scores: candidate_id -> score.
         figures: columns figure_id, phash (hexadecimal, or null: then never near-identical).
         features: figure_id -> its image's features (d,).
+        flagged: whether they are looked at all the same, as by `cut` with it.
 
     Returns:
         candidate_id, figure_id, reason, repeats (the figure or candidate that stays), bits and
@@ -43,6 +48,8 @@ def near_duplicates(
         ValueError: candidates about figures that `figures` or `features` lack, or features that
             are no numbers.
     """
+    if not flagged:
+        candidates = candidates[not_to_learn(candidates).isna()]
     if candidates.empty:
         return pd.DataFrame(columns=_COLUMNS)
     rows = candidates[["candidate_id", "figure_id"]].copy()

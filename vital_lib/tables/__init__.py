@@ -8,7 +8,7 @@ nothing of figures, models or labels.
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document
 from vital_lib.tables.files import log_ahead, write_whole
-from vital_lib.tables.flags import NO_ANSWER, flags_in_words
+from vital_lib.tables.flags import NO_ANSWER, NOT_TO_LEARN, flags_in_words, not_to_learn
 from vital_lib.tables.frames import WrongTable, empty_frame
 from vital_lib.tables.matching import belonging, refuse_strays
 from vital_lib.tables.origins import NotReadable, VotesRead
@@ -17,6 +17,7 @@ from vital_lib.tables.workspace import MissingTable, OtherFormat, Workspace
 __all__ = [
     "FORMAT_VERSION",
     "NO_ANSWER",
+    "NOT_TO_LEARN",
     "TABLES",
     "MissingTable",
     "NotReadable",
@@ -29,6 +30,7 @@ __all__ = [
     "document",
     "empty_frame",
     "flags_in_words",
+    "not_to_learn",
     "refuse_strays",
     "log_ahead",
     "write_whole",
