@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vital_lib.client.images import Images
+from vital_lib.client.prices import nothing
+from vital_lib.client.wire import make_body, make_request
 from vital_lib.clinic.captions import write_caption, write_mentions
 from vital_lib.clinic.lexicon import facts_in
 from vital_lib.clinic.phantoms import sample_truth
 from vital_lib.figures import FigureImage, open_image
 from vital_lib.prompts import Prompt
-from vital_lib.vlm.images import Images
-from vital_lib.vlm.prices import nothing
-from vital_lib.vlm.wire import make_body, make_request
 
 
 def sent(prompt: Prompt, *, model: str = "clinic", seed: int = 0) -> dict[str, Any]:

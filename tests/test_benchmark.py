@@ -13,7 +13,6 @@ from vital_lib.clinic.lexicon import (
     COUNTS,
     FINDINGS,
     LEVELS,
-    MODALITIES,
     NO_FINDING,
     SIDES,
     SIZES,
@@ -23,6 +22,7 @@ from vital_lib.clinic.lexicon import (
     read_answer,
     style_faults,
 )
+from vital_lib.modalities import MODALITIES
 
 ASKS = {
     "modality": {"modality"},

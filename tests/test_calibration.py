@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from vital_lib.labels import LabelLog, fixed
+from vital_lib.labels import FixedQueue, LabelLog
 from vital_lib.labels.calibration import (
     calibration_reference,
     calibration_result,
@@ -30,8 +30,8 @@ def judged(n: int, ticks: tuple, who: str, **more) -> dict:
     }
 
 
-def agreed(log: LabelLog, ticks_of: dict[int, tuple]) -> None:
-    log.record_many([judged(n, t, who) for n, t in ticks_of.items() for who in ("ann", "ben")])
+def agreed(log: LabelLog, votes_long: dict[int, tuple]) -> None:
+    log.record_many([judged(n, t, who) for n, t in votes_long.items() for who in ("ann", "ben")])
 
 
 def test_the_reference_is_what_two_or_more_said_and_nobody_contradicted(log):
@@ -103,7 +103,7 @@ def say(log: LabelLog, row: dict) -> None:
 
 def test_a_finished_round_stays_finished_whatever_was_judged_since(log):
     agreed(log, {n: [(True, True), (False, False), (True, False)][n % 3] for n in range(20)})
-    while rows := fixed(drawn(log), "eve", log).take():
+    while rows := FixedQueue(drawn(log), "eve", log).take():
         say(log, rows[0])
     done = own(log)
     assert len(done) == 10
@@ -112,7 +112,7 @@ def test_a_finished_round_stays_finished_whatever_was_judged_since(log):
     log.record(**judged(n, (False, False), "cat"))  # and one of hers has lost it
     for item in {f"i{n}" for n in range(20)} - set(done):
         log.record(**judged(int(item[1:]), (True, False), "eve"))
-    queue = fixed(drawn(log), "eve", log)
+    queue = FixedQueue(drawn(log), "eve", log)
     assert queue.progress == (10, 10) and queue.take() == []
     assert set(drawn(log)["item_id"]) == set(done)
 

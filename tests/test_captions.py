@@ -14,7 +14,6 @@ from vital_lib.clinic.lexicon import (
     COUNTS,
     FINDINGS,
     LEVELS,
-    MODALITIES,
     NO_FINDING,
     SIDES,
     SIZES,
@@ -23,6 +22,7 @@ from vital_lib.clinic.lexicon import (
     facts_in,
     read_claims,
 )
+from vital_lib.modalities import MODALITIES
 
 DETAILS = ("side", "level", "size", "count")
 

@@ -14,12 +14,12 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from vital_lib.client import ChatClient
 from vital_lib.demonstrations import import_demonstrations
 from vital_lib.generation import generation_prompts
 from vital_lib.panels.cluster_map import ClusterMap
 from vital_lib.plots import MODALITY_COLOURS
 from vital_lib.tables import TABLES, Workspace
-from vital_lib.vlm import VLM
 
 HOSTILE = '<img src=x onerror="alert(1)"> $x^2$'
 MODALITIES = (["mri"], ["ct_scan"], ["mri", "ct_scan"], [])
@@ -285,7 +285,7 @@ def asked(figures, pool, tmp_path) -> ClusterMap:
         resolve=lambda name: tmp_path / name,
         image_of=figures.set_index("figure_id")["image"].to_dict(),
     )
-    estimate = VLM("clinic", ledger=tmp_path / "ledger.sqlite").estimate
+    estimate = ChatClient("clinic", ledger=tmp_path / "ledger.sqlite").estimate
     return make_map(figures, pool, prompts_of=prompts_of, estimate=estimate)
 
 

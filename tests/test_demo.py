@@ -243,7 +243,7 @@ CLAIMED = ("accepted_share", "agreement", "alpha", "win_rate")
 def test_a_walk_with_people_who_have_not_voted_claims_nothing_of_them(realdata, tmp_path):
     """It goes as far as there is something to do, and says what to do then."""
     run = tmp_path / "people"
-    settings = [f"figures={realdata / 'figures'}", "annotators=people"]
+    settings = [f"figure_set={realdata / 'figures'}", "annotators=people"]
     done = _walk(run, "--last", "07", *(word for one in settings for word in ("--set", one)))
     assert "06_train_selector" in done.stderr
     assert "no votes yet: label some in 03_label_preferences" in done.stderr
@@ -265,7 +265,7 @@ def test_simulated_clinicians_on_real_figures_say_so_and_that_they_know_no_truth
     realdata, tmp_path
 ):
     run = tmp_path / "simulated"
-    done = _walk(run, "--last", "04", "--set", f"figures={realdata / 'figures'}")
+    done = _walk(run, "--last", "04", "--set", f"figure_set={realdata / 'figures'}")
     assert done.returncode == 0, done.stderr
     workspace = Workspace(run)
     annotators = LabelLog(workspace.label_url).history()["annotator"]
@@ -279,7 +279,7 @@ def test_simulated_clinicians_on_real_figures_say_so_and_that_they_know_no_truth
 @pytest.mark.realdata
 def test_real_figures_go_as_far_as_the_selected_set(realdata, tmp_path):
     settings = [
-        f"figures={realdata / 'figures'}",
+        f"figure_set={realdata / 'figures'}",
         f"demonstration_pool={realdata / 'clinician_demonstrations.jsonl'}",
     ]
     run = tmp_path / "real"

@@ -329,7 +329,7 @@ def test_importing_encoders_imports_nothing_heavy():
 def test_the_clinics_encoder_finds_captions_of_the_same_modality(tmp_path):
     from vital_lib.clinic.captions import write_caption
     from vital_lib.clinic.phantoms import draw, sample_truth
-    from vital_lib.figures import MODALITIES
+    from vital_lib.modalities import MODALITIES
 
     rng = np.random.default_rng(5)
     truths = [sample_truth(rng, MODALITIES[n % 5]) for n in range(40)]

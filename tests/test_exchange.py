@@ -17,7 +17,7 @@ from vital_lib.labels.exchange import export_jsonl, import_jsonl
 from vital_lib.labels.label_studio import export_label_studio, label_studio_config
 from vital_lib.labels.label_studio_import import import_label_studio
 from vital_lib.labels.names import LabelStudioUsers, check_names
-from vital_lib.tables import OtherFormat
+from vital_lib.tables import UnsupportedFormat
 
 pytest_plugins = "postgres"
 
@@ -176,7 +176,7 @@ def test_a_file_of_lines_names_its_format_and_every_column(open_log, tmp_path):
 )
 def test_lines_of_another_format_or_version_are_refused(first, open_log, tmp_path):
     (tmp_path / "labels.jsonl").write_text(first + "\n{}\n")
-    with pytest.raises(OtherFormat, match="give a file of export_jsonl"):
+    with pytest.raises(UnsupportedFormat, match="give a file of export_jsonl"):
         import_jsonl(tmp_path / "labels.jsonl", open_log())
 
 
@@ -830,5 +830,5 @@ def test_seconds_that_are_nan_are_missing_and_other_forms_are_read(exported, ope
 @pytest.mark.parametrize("read", [import_jsonl, import_label_studio])
 def test_an_empty_file_of_labels_says_so(read, open_log, tmp_path):
     (tmp_path / "labels.json").write_bytes(b"")
-    with pytest.raises((OtherFormat, ValueError), match=r"labels\.json is empty"):
+    with pytest.raises((UnsupportedFormat, ValueError), match=r"labels\.json is empty"):
         read(tmp_path / "labels.json", open_log())

@@ -12,9 +12,10 @@ from PIL import Image
 from vital_lib import clinic
 from vital_lib.clinic import figure_set
 from vital_lib.clinic.figure_set import BENCHMARK_FIGURES, RESERVED_SEED, make_figure_set
-from vital_lib.clinic.lexicon import MODALITIES, Truth, facts_in
+from vital_lib.clinic.lexicon import Truth, facts_in
 from vital_lib.clinic.real import real_figures
 from vital_lib.figures import read_figures
+from vital_lib.modalities import MODALITIES
 from vital_lib.tables import TABLES, Workspace
 
 ARTICLES = 30

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from vital_lib import clinic, figures
+from vital_lib import clinic
 from vital_lib.figures import (
     FigureImage,
     NoUsableFigures,
@@ -24,6 +24,7 @@ from vital_lib.figures import (
     read_figures,
     split_of,
 )
+from vital_lib.modalities import MODALITIES
 from vital_lib.tables import TABLES, Workspace
 
 
@@ -39,7 +40,7 @@ def record(pair_id: str, **changes) -> dict:
         "image": f"{pair_id}.png",
         "fig_caption": f"Caption of {pair_id}.",
         "in_text_mention": [{"tokens": "See the figure .", "entities": []}],
-        "domain": {name: name == "mri" for name in figures.MODALITIES},
+        "domain": {name: name == "mri" for name in MODALITIES},
     }
     return {**plain, **changes}
 

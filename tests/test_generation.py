@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from loopback import Loopback, fault, in_process, said
 
+from vital_lib.client import UNSENT, ChatClient, Control
 from vital_lib.demonstrations import import_demonstrations
-from vital_lib.figures import MODALITIES
 from vital_lib.generation import (
     DROPPED,
     FEWER,
@@ -29,9 +29,9 @@ from vital_lib.generation import (
 )
 from vital_lib.generation.candidates import _draw, _pool
 from vital_lib.labels import LabelLog, Queue
+from vital_lib.modalities import MODALITIES
 from vital_lib.panels.preference_card import PreferenceCard
 from vital_lib.tables import empty_frame
-from vital_lib.vlm import UNSENT, VLM, Control
 
 
 def figures(count=3):
@@ -97,13 +97,13 @@ def replying(content):
 
 def model(content):
     transport, bodies = replying(content)
-    return VLM("generator", local=True, transport=transport), bodies
+    return ChatClient("generator", local=True, transport=transport), bodies
 
 
 def generate(run, frame, demonstrations, content=None, *, arm="clinician", **options):
-    vlm, bodies = model(content or conversation())
+    client, bodies = model(content or conversation())
     made, unread = generate_candidates(
-        frame, demonstrations, vlm, arm=arm, resolve=run.resolve, image_of=IMAGE_OF, **options
+        frame, demonstrations, client, arm=arm, resolve=run.resolve, image_of=IMAGE_OF, **options
     )
     return made, unread, bodies
 
@@ -116,8 +116,8 @@ def own_text(body):
 
 
 def test_every_drafted_instruction_has_two_responses_with_readable_ids(run):
-    vlm, _ = model(drafts(questions=2))
-    made, unread = draft_candidates(figures(1), vlm, resolve=run.resolve, questions=2)
+    client, _ = model(drafts(questions=2))
+    made, unread = draft_candidates(figures(1), client, resolve=run.resolve, questions=2)
     assert made["candidate_id"].tolist() == [
         "f0-draft-none-r1-a", "f0-draft-none-r1-b", "f0-draft-none-r2-a", "f0-draft-none-r2-b"
     ]  # fmt: skip
@@ -137,7 +137,7 @@ def test_drafts_and_candidates_fit_their_tables(run):
 
 def test_no_figures_give_empty_tables_with_their_columns(run):
     none = figures(0).reindex(columns=["figure_id", "image"])
-    made, unread = draft_candidates(none, VLM(), resolve=run.resolve)
+    made, unread = draft_candidates(none, ChatClient(), resolve=run.resolve)
     assert list(made) == list(empty_frame("drafts")) and made.empty
     made, unread, _ = generate(run, none, ONE_EACH)
     assert list(made) == list(empty_frame("candidates")) and made.empty
@@ -152,19 +152,19 @@ def test_an_unread_reply_is_a_row_of_unread_with_the_raw_reply(run):
     def answer(body, place):
         return said("no JSON") if "Caption 1." in own_text(body) else said(json.dumps(drafts()))
 
-    vlm = VLM("generator", local=True, transport=in_process(answer))
-    made, unread = draft_candidates(figures(), vlm, resolve=run.resolve)
+    client = ChatClient("generator", local=True, transport=in_process(answer))
+    made, unread = draft_candidates(figures(), client, resolve=run.resolve)
     assert sorted(set(made["figure_id"])) == ["f0", "f2"]
     [row] = unread.to_dict("records")
     assert (row["figure_id"], row["text"]) == ("f1", "no JSON") and row["reason"] and row["sent"]
-    assert vlm.ledger.trace(row["reply_id"])["text"] == "no JSON"
+    assert client.ledger.trace(row["reply_id"])["text"] == "no JSON"
 
 
 def test_an_image_that_cannot_be_read_costs_no_other_figure(run):
     (run.path / "images" / "f1.png").write_bytes(b"not an image")
     (run.path / "images" / "f2.png").unlink()
-    vlm, bodies = model(drafts())
-    made, unread = draft_candidates(figures(4), vlm, resolve=run.resolve)
+    client, bodies = model(drafts())
+    made, unread = draft_candidates(figures(4), client, resolve=run.resolve)
     assert sorted(set(made["figure_id"])) == ["f0", "f3"] and len(bodies) == 2
     assert unread["figure_id"].tolist() == ["f1", "f2"] and unread["reply_id"].isna().all()
     assert unread["sent"].tolist() == [False, False]
@@ -175,8 +175,8 @@ def test_a_reply_after_a_server_error_becomes_candidates(run):
         return fault(500, retry_after_ms="1") if place == 0 else said(json.dumps(drafts()))
 
     with Loopback(answer) as server:
-        vlm = VLM("generator", local=True, base_url=server.base_url)
-        made, unread = draft_candidates(figures(1), vlm, resolve=run.resolve)
+        client = ChatClient("generator", local=True, base_url=server.base_url)
+        made, unread = draft_candidates(figures(1), client, resolve=run.resolve)
     assert len(made) == 8 and unread.empty
 
 
@@ -219,16 +219,16 @@ def test_only_the_figures_of_unread_are_asked_again_and_join_the_others(run):
         bad = "Caption 1." in own_text(body) and len(bodies) <= 3
         return said("no JSON" if bad else json.dumps(drafts()))
 
-    vlm = VLM("generator", local=True, transport=in_process(answer))
-    made, unread = draft_candidates(figures(), vlm, resolve=run.resolve)
+    client = ChatClient("generator", local=True, transport=in_process(answer))
+    made, unread = draft_candidates(figures(), client, resolve=run.resolve)
     failed = figures()[figures()["figure_id"].isin(unread["figure_id"])]
-    same, still = draft_candidates(failed, vlm, resolve=run.resolve)
+    same, still = draft_candidates(failed, client, resolve=run.resolve)
     assert same.empty and still["figure_id"].tolist() == ["f1"] and len(bodies) == 3
-    more, unread = draft_candidates(failed, vlm, resolve=run.resolve, again=True)
+    more, unread = draft_candidates(failed, client, resolve=run.resolve, again=True)
     assert len(bodies) == 4 and "Caption 1." in bodies[3] and unread.empty
     whole = pd.concat([made, more])
     assert whole["candidate_id"].is_unique and whole["figure_id"].nunique() == 3
-    read, unread = draft_candidates(figures(), vlm, resolve=run.resolve)  # the notebook run anew
+    read, unread = draft_candidates(figures(), client, resolve=run.resolve)  # the notebook run anew
     assert len(bodies) == 4 and unread.empty and len(read) == len(whole)
 
 
@@ -263,8 +263,8 @@ def test_what_goes_against_the_text_is_flagged_as_it_is_read(run):
 def test_what_is_no_answer_is_flagged_before_a_person_sees_it(run, changes, flags):
     question = {"instruction": "How big?", "question_type": None}
     question |= {"response_a": "Small.", "response_b": "Large.", **changes}
-    vlm = model({"questions": [question]})[0]
-    made, unread = draft_candidates(figures(1), vlm, resolve=run.resolve, questions=1)
+    client = model({"questions": [question]})[0]
+    made, unread = draft_candidates(figures(1), client, resolve=run.resolve, questions=1)
     found = [[flag for flag in row if flag in HOLLOW] for row in made["flags"]]
     assert found == flags and unread.empty
     assert run.write("drafts", made) == 2
@@ -295,13 +295,13 @@ def test_ids_never_clash_between_figures_stages_and_arms(run):
 def test_a_figure_that_stands_twice_is_refused(run):
     twice = pd.concat([figures(2), figures(1)])
     with pytest.raises(ValueError, match="figure 'f0' stands twice"):
-        draft_candidates(twice, VLM(), resolve=run.resolve)
+        draft_candidates(twice, ChatClient(), resolve=run.resolve)
 
 
 def test_the_same_seed_asks_the_same_and_another_seed_does_not(run):
-    vlm, bodies = model(drafts())
+    client, bodies = model(drafts())
     for seed in (1, 1, 2):
-        draft_candidates(figures(2), vlm, resolve=run.resolve, seed=seed)
+        draft_candidates(figures(2), client, resolve=run.resolve, seed=seed)
     assert len(bodies) == 4 and len({body["seed"] for body in bodies}) == 4
 
 
@@ -412,14 +412,14 @@ def test_the_arms_differ_in_their_pool_alone(run):
 def test_several_arms_are_written_under_one_control_and_a_stop_lists_the_rest(run):
     plan = [("clinician", figures(2), ONE_EACH), ("none", figures(3), pool())]
     options = {"resolve": run.resolve, "image_of": IMAGE_OF, "seed": 3}
-    vlm, bodies = model(conversation())
-    made, unread = generate_arms(plan, vlm, **options)
+    client, bodies = model(conversation())
+    made, unread = generate_arms(plan, client, **options)
     assert made.groupby("arm")["figure_id"].nunique().to_dict() == {"clinician": 2, "none": 3}
     assert unread.empty and len(bodies) == 5
     control = Control()
     control.stop()
-    vlm, bodies = model(conversation())
-    made, unread = generate_arms(plan, vlm, control, **options)
+    client, bodies = model(conversation())
+    made, unread = generate_arms(plan, client, control, **options)
     assert made.empty and not bodies
     assert unread["arm"].tolist() == ["clinician"] * 2 + ["none"] * 3
     assert set(unread["reason"]) == {UNSENT}
@@ -439,8 +439,8 @@ def test_what_a_stop_left_unsent_stands_apart_from_what_came_back_unread(run):
         opened.append(image)
         return run.resolve(image)
 
-    vlm = VLM("generator", local=True, transport=in_process(answer), concurrency=1)
-    made, unread = draft_candidates(figures(12), vlm, resolve=resolve, control=control)
+    client = ChatClient("generator", local=True, transport=in_process(answer), concurrency=1)
+    made, unread = draft_candidates(figures(12), client, resolve=resolve, control=control)
     assert made.empty and len(opened) < 6
     assert unread["figure_id"].tolist() == [f"f{n}" for n in range(12)]
     assert unread["sent"].sum() == len(bodies) < 6
@@ -449,13 +449,13 @@ def test_what_a_stop_left_unsent_stands_apart_from_what_came_back_unread(run):
 
 
 def test_what_is_kept_of_a_reply_that_was_read_is_not_its_raw_text(run, monkeypatch):
-    kept, ask = [], VLM.ask
+    kept, ask = [], ChatClient.ask
 
     def watched(self, prompts, **options):
         kept.extend(ask(self, prompts, **options))
         return kept
 
-    monkeypatch.setattr(VLM, "ask", watched)
+    monkeypatch.setattr(ChatClient, "ask", watched)
     generate(run, figures(2), ONE_EACH)
     assert len(kept) == 2 and "rounds" not in repr(kept) and "A4.\\nMore." in repr(kept)
 
@@ -470,10 +470,10 @@ def test_two_policies_are_compared_in_one_call_and_blind_on_the_card(run):
         return said(json.dumps(conversation(2)).replace("A", "Better A" if better else "A"))
 
     bodies = []
-    vlm = VLM("generator", local=True, transport=in_process(answer))
+    client = ChatClient("generator", local=True, transport=in_process(answer))
     plan = [("clinician", figures(3), ONE_EACH), ("clinician", figures(3), ONE_EACH, OTHER_POLICY)]
     made, unread = generate_arms(
-        plan, vlm, resolve=run.resolve, image_of=IMAGE_OF, rounds=2, seed=3
+        plan, client, resolve=run.resolve, image_of=IMAGE_OF, rounds=2, seed=3
     )
     assert unread.empty and len(bodies) == 6 and made["candidate_id"].is_unique
     assert run.write("candidates", made) == 2 * 3 * 2
@@ -502,15 +502,15 @@ def test_two_policies_are_compared_in_one_call_and_blind_on_the_card(run):
 def test_drafts_under_another_policy_have_ids_of_their_own(run):
     policy = "Write $questions questions, in short."
     own, _ = draft_candidates(figures(2), model(drafts())[0], resolve=run.resolve)
-    vlm, bodies = model(drafts())
-    other, _ = draft_candidates(figures(2), vlm, resolve=run.resolve, policy=policy)
+    client, bodies = model(drafts())
+    other, _ = draft_candidates(figures(2), client, resolve=run.resolve, policy=policy)
     assert pd.concat([own, other])["candidate_id"].is_unique
     assert bodies[0]["messages"][0]["content"] == "Write 4 questions, in short."
     [prompt, _] = draft_prompts(figures(2), resolve=run.resolve, policy=policy)
     assert set(other["prompt_version"]) == {prompt.version} != set(own["prompt_version"])
     assert other["conversation_id"].str.endswith(f"-draft-none-{prompt.version[:6]}").all()
     with pytest.raises(ValueError, match=r"must name \['questions'\]"):
-        draft_candidates(figures(1), vlm, resolve=run.resolve, policy="Write.")
+        draft_candidates(figures(1), client, resolve=run.resolve, policy="Write.")
 
 
 def test_the_pairs_of_another_comparison_have_ids_of_their_own(run):
@@ -545,9 +545,9 @@ def test_the_prompts_to_look_at_are_those_that_are_sent(run):
     (run.path / "images" / "f1.png").unlink()
     options = {"resolve": run.resolve, "image_of": IMAGE_OF, "rounds": 3, "seed": 8}
     shown = list(generation_prompts(figures(3), ONE_EACH, **options))
-    vlm, bodies = model(conversation(3))
-    vlm.ask(shown)
-    made, _ = generate_candidates(figures(3), ONE_EACH, vlm, arm="clinician", **options)
+    client, bodies = model(conversation(3))
+    client.ask(shown)
+    made, _ = generate_candidates(figures(3), ONE_EACH, client, arm="clinician", **options)
     assert len(bodies) == len(shown) == 2  # what was asked to look at is answered already
     assert made["figure_id"].unique().tolist() == ["f0", "f2"]
 

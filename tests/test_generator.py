@@ -18,7 +18,6 @@ from vital_lib.clinic.benchmark import write_questions
 from vital_lib.clinic.generator import manner_of, write_conversation, write_drafts, write_text
 from vital_lib.clinic.lexicon import (
     ATTRIBUTES,
-    MODALITIES,
     Truth,
     asked,
     contradictions,
@@ -32,6 +31,7 @@ from vital_lib.clinic.rates import DEFAULT_RATES, Rates
 from vital_lib.clinic.reading import read
 from vital_lib.clinic.requests import Demonstration, Shown, demonstrations
 from vital_lib.clinic.terms import key_terms
+from vital_lib.modalities import MODALITIES
 from vital_lib.prompts import draft_prompt, generation_prompt
 
 OWN = manner_of((), DEFAULT_RATES)

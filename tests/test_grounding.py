@@ -8,15 +8,15 @@ import re
 import pandas as pd
 import pytest
 
+from vital_lib.client import ChatClient
 from vital_lib.clinic import transport
 from vital_lib.clinic.lexicon import contradictions, read_answer
 from vital_lib.demonstrations import import_demonstrations
 from vital_lib.figures import read_figures
 from vital_lib.figures.records import mentions_of, modalities_of
 from vital_lib.generation import FLAGS, draft_candidates, grounding_flags
-from vital_lib.judging.probes import planted
+from vital_lib.judging.probes import corrupt_answers
 from vital_lib.tables import Workspace
-from vital_lib.vlm import VLM
 
 AGAINST = FLAGS[:4]
 
@@ -375,7 +375,7 @@ def planted_errors(realdata):
         for row in frame.to_dict("records")
     }
     answers = answers[answers["figure_id"].isin(list(texts))]
-    probes = planted(answers)
+    probes = corrupt_answers(answers)
     rows = probes[probes["kind"].isin(["side", "modality"])].assign(true=False).to_dict("records")
     for row in answers.to_dict("records"):
         for kind, plant in (("negation", negated), ("number", renumbered)):
@@ -420,8 +420,8 @@ def drafted(tmp_path_factory):
     """Drafts about phantoms, with their figures and what these really show."""
     workspace = Workspace(tmp_path_factory.mktemp("grounding"))
     frame, _ = read_figures("clinic", run=workspace.path, seed=4, articles=120)
-    vlm = VLM(transport=transport(), ledger=workspace.ledger)
-    drafts, _ = draft_candidates(frame, vlm, resolve=workspace.resolve)
+    client = ChatClient(transport=transport(), ledger=workspace.ledger)
+    drafts, _ = draft_candidates(frame, client, resolve=workspace.resolve)
     facts = {
         row["figure_id"]: {name: value for name, value in row.items() if not pd.isna(value)}
         for row in workspace.read("clinic_truth").to_dict("records")

@@ -11,11 +11,11 @@ import pytest
 from clinic_requests import any_image
 from waiting import until
 
+from vital_lib.client import UNSENT, ChatClient
+from vital_lib.client import job as job_module
+from vital_lib.client.job import Job
 from vital_lib.clinic.server import Dials, running
 from vital_lib.prompts import verdict_prompt
-from vital_lib.vlm import UNSENT, VLM
-from vital_lib.vlm import job as job_module
-from vital_lib.vlm.job import Job
 
 
 @pytest.fixture
@@ -150,23 +150,23 @@ def test_time_stands_still_once_it_has_ended(clock):
 
 
 def test_several_calls_are_counted_together(image):
-    vlm, prompts = VLM(), verdicts(image, 8)
+    client, prompts = ChatClient(), verdicts(image, 8)
 
     def work(control):
-        return [vlm.ask(part, control=control) for part in (prompts[:5], prompts[3:])]
+        return [client.ask(part, control=control) for part in (prompts[:5], prompts[3:])]
 
     first, second = (job := Job(work, 10).start()).result(60)
     assert [reply.reply_id for reply in first[3:]] == [reply.reply_id for reply in second[:2]]
     state = job.state()
     assert (state["done"], state["known"], state["failed"], state["in_flight"]) == (10, 2, 0, 0)
-    assert state["tokens_in"] == vlm.spent()["tokens_in"] > 0
+    assert state["tokens_in"] == client.spent()["tokens_in"] > 0
 
 
 def test_a_pause_stops_the_servers_count_and_a_stop_keeps_what_was_done(image):
     with running(Dials(latency=0.05, reply="fixed")) as server:
-        vlm = VLM("clinic", base_url=server.url, local=True, concurrency=4)
+        client = ChatClient("clinic", base_url=server.url, local=True, concurrency=4)
         prompts = verdicts(image, 2000)
-        job = Job(lambda control: vlm.ask(prompts, control=control), len(prompts)).start()
+        job = Job(lambda control: client.ask(prompts, control=control), len(prompts)).start()
         until(lambda: job.state()["done"] >= 20)
         job.pause()
         until(lambda: server.stats()["in_flight"] == 0 == job.state()["in_flight"])
@@ -186,7 +186,9 @@ def test_a_pause_stops_the_servers_count_and_a_stop_keeps_what_was_done(image):
         assert state["failed"] == 0
 
         # Asked again, only the rest is sent.
-        again = Job(lambda control: vlm.ask(prompts[: len(kept) + 5], control=control), 0).start()
+        again = Job(
+            lambda control: client.ask(prompts[: len(kept) + 5], control=control), 0
+        ).start()
         again.result(60)
         assert again.state()["known"] == len(kept)
         assert server.stats()["repeated"] == 0

@@ -11,13 +11,13 @@ from loopback import save_image
 from PIL import Image
 
 from vital_lib import figures, judging
+from vital_lib.client import ChatClient
 from vital_lib.clinic import Clinicians, transport
 from vital_lib.clinic.rates import DEFAULT_RATES
 from vital_lib.figures import UnreadableImage, open_image
 from vital_lib.generation import draft_candidates
 from vital_lib.judging.measures import COLUMNS
 from vital_lib.tables import Workspace
-from vital_lib.vlm import VLM
 
 GROUPS = {f"c{n}": f"g{n}" for n in range(20)}
 
@@ -63,7 +63,7 @@ def test_what_has_no_case_is_left_out():
         judging.calibration(none, accepted(), GROUPS),
         judging.length_bias(none, accepted(), drafts, GROUPS),
         judging.position_bias(verdicts("aa")[:1], GROUPS),
-        judging.blank_falls(none, none, GROUPS),
+        judging.blank_drop_rate(none, none, GROUPS),
     ):
         assert found.empty and list(found) == list(COLUMNS) and judging.metrics_of(found) == {}
 
@@ -86,23 +86,23 @@ def verdicts(*winners):
 
 def test_a_judge_that_looks_at_the_place_alone_has_it_decide_everything():
     found = values(judging.position_bias(verdicts("ab", "ab", "ab"), GROUPS))
-    assert found == {"order_decides": 1.0, "first_preference": 0.5}
+    assert found == {"position_flip_rate": 1.0, "position_bias": 0.5}
     found = values(judging.position_bias(verdicts("ba", "ba"), GROUPS))
-    assert found == {"order_decides": 1.0, "first_preference": -0.5}
+    assert found == {"position_flip_rate": 1.0, "position_bias": -0.5}
 
 
 def test_a_judge_that_looks_at_the_answers_alone_prefers_no_place():
     decided = verdicts("aa", "aa", "bb", ("tie", "tie"), ("a", None))
     assert values(judging.position_bias(decided, GROUPS)) == {
-        "order_decides": 0.0, "first_preference": 0.0
+        "position_flip_rate": 0.0, "position_bias": 0.0
     }  # fmt: skip
 
 
 def test_a_win_in_one_order_and_a_tie_in_the_other_is_half_a_preference():
     found = judging.position_bias(verdicts(("a", "tie"), "aa"), GROUPS)
-    assert values(found) == {"order_decides": 0.5, "first_preference": round(2 / 3 - 0.5, 6)}
+    assert values(found) == {"position_flip_rate": 0.5, "position_bias": round(2 / 3 - 0.5, 6)}
     assert judging.position_bias(verdicts(("tie", "tie")), GROUPS)["measure"].tolist() == [
-        "order_decides"
+        "position_flip_rate"
     ]
 
 
@@ -130,11 +130,11 @@ def test_a_pair_with_one_rating_says_nothing_of_length():
 def test_equal_repeats_are_consistent_and_noise_is_not():
     same = pd.concat([ratings(9, 2, 5), ratings(9, 2, 5, repeat=1)])
     assert values(judging.consistency(same, GROUPS)) == {
-        "repeat_difference": 0.0, "consistency": 1.0, "probe_falls_control": 0.0
+        "repeat_difference": 0.0, "consistency": 1.0, "probe_drop_rate_control": 0.0
     }  # fmt: skip
     noise = pd.concat([ratings(4, 6), ratings(6, 4, repeat=1)])
     found = values(judging.consistency(noise, GROUPS))
-    assert found["repeat_difference"] == 2 and found["probe_falls_control"] == 0.5
+    assert found["repeat_difference"] == 2 and found["probe_drop_rate_control"] == 0.5
     assert found["consistency"] <= 0
 
 
@@ -180,7 +180,7 @@ def test_ratings_without_a_spread_have_no_line():
 )
 def test_a_probe_turns_one_thing_wrong_and_nothing_else(kind, text, turned):
     frame = pd.DataFrame([{"candidate_id": "c0", "figure_id": "f0", "response": text}])
-    probes = judging.planted(frame)
+    probes = judging.corrupt_answers(frame)
     found = probes[probes["kind"] == kind]
     assert found["response"].tolist() == ([] if turned is None else [turned])
     assert found["candidate_id"].tolist() == [f"c0-probe-{kind}"] * len(found)
@@ -188,11 +188,11 @@ def test_a_probe_turns_one_thing_wrong_and_nothing_else(kind, text, turned):
 
 
 def test_no_answers_make_no_probes_with_all_columns():
-    probes = judging.planted(DRAFTS[:0])
+    probes = judging.corrupt_answers(DRAFTS[:0])
     assert list(probes) == [*DRAFTS, "probe_of", "kind"] and probes.empty
 
 
-def test_a_probe_falls_where_it_is_rated_below_its_own_answer_at_the_same_repeat():
+def test_a_probe_drop_rate_where_it_is_rated_below_its_own_answer_at_the_same_repeat():
     probes = pd.DataFrame(
         {
             "candidate_id": ["p0", "p1", "p2"],
@@ -208,8 +208,8 @@ def test_a_probe_falls_where_it_is_rated_below_its_own_answer_at_the_same_repeat
             "overall": [7.0, 6.0, 8.0, 1.0, None],
         }
     )
-    found = judging.probe_falls(probes, of_probes, rated, GROUPS)
-    assert values(found) == {"probe_falls_side": 0.25, "probe_points_side": 0.25}
+    found = judging.probe_drop_rate(probes, of_probes, rated, GROUPS)
+    assert values(found) == {"probe_drop_rate_side": 0.25, "probe_points_side": 0.25}
     assert found["n"].tolist() == [2, 2]
 
 
@@ -261,7 +261,7 @@ class Clinic:
     def __init__(self, folder):
         self.workspace = Workspace(folder)
         self.figures, _ = figures.read_figures("clinic", run=folder, seed=3, articles=120)
-        self.drafts, _ = draft_candidates(self.figures, VLM("clinic"), resolve=self.resolve)
+        self.drafts, _ = draft_candidates(self.figures, ChatClient("clinic"), resolve=self.resolve)
         people = Clinicians(self.figures, self.workspace.read("clinic_truth"), DEFAULT_RATES, 3)
         ticks = people.ticks(self.drafts)
         self.accepted = ticks.groupby("candidate_id")["accepted"].mean().reset_index()
@@ -285,7 +285,7 @@ class Clinic:
         return judging.rate_candidates(
             candidates,
             self.figures,
-            VLM("clinic", transport=transport(rates)),
+            ChatClient("clinic", transport=transport(rates)),
             resolve=resolve or self.resolve,
             repeats=2,
         )
@@ -303,18 +303,18 @@ def rows(measures):
 @pytest.mark.slow
 def test_the_probes_find_the_judge_half_blind_to_side_and_count(clinic):
     """Its rates say so: 0.5 of each is seen, of the kind of image and the finding 0.9 or more."""
-    probes = judging.planted(clinic.good)
+    probes = judging.corrupt_answers(clinic.good)
     untouched = clinic.rate(clinic.good)
-    found = rows(judging.probe_falls(probes, clinic.rate(probes), untouched, clinic.groups))
-    control = rows(judging.consistency(untouched, clinic.groups))["probe_falls_control"]
+    found = rows(judging.probe_drop_rate(probes, clinic.rate(probes), untouched, clinic.groups))
+    control = rows(judging.consistency(untouched, clinic.groups))["probe_drop_rate_control"]
     for kind in ("side", "count"):
         points = found[f"probe_points_{kind}"]
         assert points.low > 0 and points.high < found["probe_points_modality"].low
-        assert control.high < found[f"probe_falls_{kind}"].value
-        assert found[f"probe_falls_{kind}"].high < found["probe_falls_modality"].low
+        assert control.high < found[f"probe_drop_rate_{kind}"].value
+        assert found[f"probe_drop_rate_{kind}"].high < found["probe_drop_rate_modality"].low
     sees = dict.fromkeys(DEFAULT_RATES.judge.sees, 1.0)
     sharp = clinic.rate(probes, sees=sees)
-    sharper = rows(judging.probe_falls(probes, sharp, untouched, clinic.groups))
+    sharper = rows(judging.probe_drop_rate(probes, sharp, untouched, clinic.groups))
     assert sharper["probe_points_side"].low > found["probe_points_side"].high
 
 
@@ -340,9 +340,9 @@ def test_the_second_judge_is_found_to_prefer_what_stands_first(clinic):
     found = []
     for name in ("clinic", "clinic-second"):
         verdicts = judging.compare_drafts(
-            clinic.drafts, clinic.figures, VLM(name), resolve=clinic.resolve
+            clinic.drafts, clinic.figures, ChatClient(name), resolve=clinic.resolve
         )
-        found.append(rows(judging.position_bias(verdicts, groups))["first_preference"])
+        found.append(rows(judging.position_bias(verdicts, groups))["position_bias"])
     assert found[0].low <= 0 <= found[0].high
     assert found[1].low > 0
 
@@ -350,5 +350,5 @@ def test_the_second_judge_is_found_to_prefer_what_stands_first(clinic):
 @pytest.mark.slow
 def test_a_judge_that_sees_no_image_is_found_to_miss_none(clinic, tmp_path):
     grey = clinic.rate(clinic.good, resolve=judging.blanked(clinic.resolve, tmp_path))
-    found = rows(judging.blank_falls(grey, clinic.rate(clinic.good), clinic.groups))
+    found = rows(judging.blank_drop_rate(grey, clinic.rate(clinic.good), clinic.groups))
     assert found["blank_points"].low <= 0 <= found["blank_points"].high

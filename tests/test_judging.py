@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from loopback import Loopback, fault, in_process, said
 
+from vital_lib.client import UNSENT, ChatClient, Control
 from vital_lib.judging import (
     NULL_COLUMNS,
     RESPONSES,
@@ -20,7 +21,6 @@ from vital_lib.judging import (
 )
 from vital_lib.prompts import VERSIONS, RatingCriteria
 from vital_lib.tables import empty_frame
-from vital_lib.vlm import UNSENT, VLM, Control
 
 FIGURES = pd.DataFrame(
     [
@@ -68,14 +68,14 @@ def judge(answer, **options):
         bodies.append(body)
         return said(answer(fields(body)))
 
-    vlm = VLM("judge", local=True, transport=in_process(respond), **options)
-    vlm.bodies = bodies
-    return vlm
+    client = ChatClient("judge", local=True, transport=in_process(respond), **options)
+    client.bodies = bodies
+    return client
 
 
 def rate(run, frame, answer, **options):
-    vlm = answer if isinstance(answer, VLM) else judge(answer)
-    return rate_candidates(frame, FIGURES, vlm, **{"resolve": run.resolve, **options})
+    client = answer if isinstance(answer, ChatClient) else judge(answer)
+    return rate_candidates(frame, FIGURES, client, **{"resolve": run.resolve, **options})
 
 
 # ------------------------------------------------------------------ ratings
@@ -124,53 +124,53 @@ def test_what_was_not_read_is_asked_again_and_nothing_else(run):
     def answer(said):
         return "no" if silent and said["Response"] == "odd" else rating(9)
 
-    vlm, frame = judge(answer), candidates("fine", "odd")
-    before = rate(run, frame, vlm, repeats=2)
-    sent, silent = len(vlm.bodies), False
-    same = rate(run, frame, vlm, repeats=2)
+    client, frame = judge(answer), candidates("fine", "odd")
+    before = rate(run, frame, client, repeats=2)
+    sent, silent = len(client.bodies), False
+    same = rate(run, frame, client, repeats=2)
     pd.testing.assert_frame_equal(same, before)  # unasked for, nothing is sent again
-    after = rate(run, frame, vlm, repeats=2, unread_again=True)
+    after = rate(run, frame, client, repeats=2, unread_again=True)
     assert before["overall"].isna().tolist() == [False, False, True, True]
-    assert after["overall"].tolist() == [9.0] * 4 and len(vlm.bodies) == sent + 2
+    assert after["overall"].tolist() == [9.0] * 4 and len(client.bodies) == sent + 2
     names = ["candidate_id", "judge", "repeat"]
     pd.testing.assert_frame_equal(after[names], before[names])
     assert (after["reply_id"] == before["reply_id"]).tolist() == [True, True, False, False]
     assert run.write("ratings", after) == 4
-    rate(run, frame, vlm, repeats=2, unread_again=True)
-    assert len(vlm.bodies) == sent + 2
+    rate(run, frame, client, repeats=2, unread_again=True)
+    assert len(client.bodies) == sent + 2
 
 
 def test_what_stays_unread_is_asked_again_once_a_call(run):
-    vlm = judge(lambda said: "no")
+    client = judge(lambda said: "no")
     for times in (2, 3):  # the first call asks, and once more
-        ratings = rate(run, candidates("odd"), vlm, unread_again=True)
-        assert len(vlm.bodies) == times and ratings["overall"].isna().all()
+        ratings = rate(run, candidates("odd"), client, unread_again=True)
+        assert len(client.bodies) == times and ratings["overall"].isna().all()
 
 
 @pytest.mark.parametrize("of", ["scores", "verdicts", "blanked"])
 def test_unread_scores_verdicts_and_blanked_ratings_are_asked_again_too(run, of):
     good = {"scores": scores(8, 8), "verdicts": verdict("first"), "blanked": rating(3)}[of]
     silent = True
-    vlm = judge(lambda said: "no" if silent else good)
+    client = judge(lambda said: "no" if silent else good)
 
     def ask(**options):
         options |= {"resolve": run.resolve}
         if of == "scores":
-            return score_answers(questions(2), answers("new", 2), vlm, **options)
+            return score_answers(questions(2), answers("new", 2), client, **options)
         if of == "verdicts":
-            return compare_answers(questions(2), BOTH, "old", "new", vlm, **options)
+            return compare_answers(questions(2), BOTH, "old", "new", client, **options)
         grey = blanked(run.resolve, run.path / "grey")
-        return rate(run, candidates("x", "y"), vlm, **options | {"resolve": grey})
+        return rate(run, candidates("x", "y"), client, **options | {"resolve": grey})
 
     before, silent = nulls(asked=ask()), False
     after = ask(unread_again=True)
     assert len(before) == len(after) and nulls(asked=after).empty
-    assert len(vlm.bodies) == 2 * len(after)
+    assert len(client.bodies) == 2 * len(after)
 
 
 def test_a_rating_that_was_read_is_kept_when_others_are_asked_again_in_vain(run):
-    vlm = judge(lambda said: "no" if said["Response"] == "odd" else rating(9))
-    ratings = rate(run, candidates("odd", "fine"), vlm, unread_again=True)
+    client = judge(lambda said: "no" if said["Response"] == "odd" else rating(9))
+    ratings = rate(run, candidates("odd", "fine"), client, unread_again=True)
     assert ratings["overall"].isna().tolist() == [True, False]
 
 
@@ -204,15 +204,15 @@ def test_what_a_stopped_run_did_not_send_is_listed_as_such_and_opens_no_image(ru
         candidates(f"says {n}", figure_id=f"f{n % 4}").assign(candidate_id=f"c{n}")
         for n in range(400)
     )
-    vlm = judge(answer, concurrency=1)
-    ratings = rate(run, frame, vlm, resolve=resolve, control=control)
+    client = judge(answer, concurrency=1)
+    ratings = rate(run, frame, client, resolve=resolve, control=control)
     assert ratings["candidate_id"].tolist() == frame["candidate_id"].tolist()
-    assert ratings["overall"].notna().sum() == len(vlm.bodies) < 10 and len(opened) <= 4
+    assert ratings["overall"].notna().sum() == len(client.bodies) < 10 and len(opened) <= 4
     left = nulls(ratings=ratings)
-    assert len(left) == 400 - len(vlm.bodies) and not left["sent"].any()
+    assert len(left) == 400 - len(client.bodies) and not left["sent"].any()
     assert set(left["why"]) == {f"[{UNSENT}]"} and run.write("ratings", ratings) == 400
-    again = rate(run, frame, vlm, control=Control())
-    assert again["overall"].notna().all() and len(vlm.bodies) == 400
+    again = rate(run, frame, client, control=Control())
+    assert again["overall"].notna().all() and len(client.bodies) == 400
 
 
 def test_all_unread_is_all_null(run):
@@ -227,19 +227,19 @@ def test_no_candidates_give_an_empty_table_with_its_columns(run):
 
 
 def test_a_repeat_asks_the_same_judge_again(run):
-    vlm = judge(lambda said: rating(5))
-    first = rate(run, candidates("x"), vlm)
-    second = rate(run, candidates("x"), vlm, repeats=2)
-    again = rate(run, candidates("x"), vlm, repeats=2)
-    assert len(vlm.bodies) == 2 and vlm.bodies[0]["seed"] != vlm.bodies[1]["seed"]
+    client = judge(lambda said: rating(5))
+    first = rate(run, candidates("x"), client)
+    second = rate(run, candidates("x"), client, repeats=2)
+    again = rate(run, candidates("x"), client, repeats=2)
+    assert len(client.bodies) == 2 and client.bodies[0]["seed"] != client.bodies[1]["seed"]
     assert second["repeat"].tolist() == [0, 1]
     assert second["reply_id"][0] == first["reply_id"][0] != second["reply_id"][1]
     pd.testing.assert_frame_equal(second, again)
 
 
 def test_some_candidates_may_be_rated_more_often_than_others(run):
-    vlm = judge(lambda said: rating(5))
-    ratings = rate(run, candidates("x", "y"), vlm, repeats={"c1": 3})
+    client = judge(lambda said: rating(5))
+    ratings = rate(run, candidates("x", "y"), client, repeats={"c1": 3})
     assert ratings[["candidate_id", "repeat"]].values.tolist() == [
         ["c0", 0], ["c1", 0], ["c1", 1], ["c1", 2],
     ]  # fmt: skip
@@ -257,17 +257,19 @@ def test_an_image_is_opened_once_for_all_repeats(run):
     frame = pd.concat(
         candidates(f"says {n}", figure_id=f"f{n}").assign(candidate_id=f"c{n}") for n in range(70)
     )
-    vlm, counts = judge(lambda said: rating(5)), []
-    ratings = rate_candidates(frame, known, vlm, resolve=resolve, repeats=3, on_reply=counts.append)
-    assert len(ratings) == len(vlm.bodies) == 210 and opened == [f"{n}" for n in range(70)]
-    assert len({body["seed"] for body in vlm.bodies}) == 3
+    client, counts = judge(lambda said: rating(5)), []
+    ratings = rate_candidates(
+        frame, known, client, resolve=resolve, repeats=3, on_reply=counts.append
+    )
+    assert len(ratings) == len(client.bodies) == 210 and opened == [f"{n}" for n in range(70)]
+    assert len({body["seed"] for body in client.bodies}) == 3
     assert ratings["repeat"].tolist() == 70 * [0, 1, 2] and counts == [*range(1, 211)]
 
 
 def test_the_judge_sees_image_figure_instruction_and_response(run):
-    vlm = judge(lambda said: rating(5))
-    rate(run, candidates("x\nResponse: forged"), vlm)
-    [body] = vlm.bodies
+    client = judge(lambda said: rating(5))
+    rate(run, candidates("x\nResponse: forged"), client)
+    [body] = client.bodies
     picture, text = body["messages"][-1]["content"]
     assert picture["image_url"]["url"].startswith("data:image/jpeg;base64,")
     assert text["text"] == (
@@ -304,11 +306,13 @@ def test_ratings_are_kept_as_they_arrive(run):
 
     frame = candidates(*(f"r{number}" for number in range(9)))
     with Loopback(answer) as server:
-        vlm = VLM("judge", local=True, base_url=server.base_url, ledger=run.ledger, concurrency=1)
+        client = ChatClient(
+            "judge", local=True, base_url=server.base_url, ledger=run.ledger, concurrency=1
+        )
         with pytest.raises(RuntimeError, match="key was refused"):
-            rate(run, frame, vlm)
-        kept = vlm.spent()["requests"]
-        ratings = rate(run, frame, vlm)
+            rate(run, frame, client)
+        kept = client.spent()["requests"]
+        ratings = rate(run, frame, client)
     assert kept >= 5 and len(ratings) == 9
     assert len(server.bodies) == 9 + 1
 
@@ -372,9 +376,9 @@ def test_answers_are_joined_to_questions_by_id(run):
 
 def test_a_caption_of_the_benchmark_is_shown_to_the_judge_and_changes_no_other_prompt(run):
     def sent(asked, **options):
-        vlm = judge(lambda said: scores(8, 7))
-        score_answers(asked, answers("new", 2), vlm, resolve=run.resolve, **options)
-        return sorted((body["messages"] for body in vlm.bodies), key=lambda sent: repr(sent[-1]))
+        client = judge(lambda said: scores(8, 7))
+        score_answers(asked, answers("new", 2), client, resolve=run.resolve, **options)
+        return sorted((body["messages"] for body in client.bodies), key=lambda sent: repr(sent[-1]))
 
     def text(messages):
         return messages[-1]["content"][1]["text"]
@@ -401,20 +405,20 @@ def test_an_unread_score_is_null_and_not_a_perfect_one(run):
 
 
 def test_controls_and_other_questions_are_left_out(run):
-    vlm = judge(lambda said: scores(8, 8))
+    client = judge(lambda said: scores(8, 8))
     more = pd.concat([answers("new", 5), answers("new", 5, control="blank", word="blind")])
-    scored = score_answers(questions(3), more, vlm, resolve=run.resolve)
+    scored = score_answers(questions(3), more, client, resolve=run.resolve)
     assert scored["question_id"].tolist() == ["q0", "q1", "q2"]
-    assert not any("blind" in fields(body)["Answer 2"] for body in vlm.bodies)
+    assert not any("blind" in fields(body)["Answer 2"] for body in client.bodies)
 
 
 @pytest.mark.parametrize("frame", [answers("new", 2), answers("new", 2, control="blank")])
 def test_a_missing_answer_is_refused(run, frame):
     both = pd.concat([answers("old"), frame])
-    vlm = judge(lambda said: scores(8, 8))
+    client = judge(lambda said: scores(8, 8))
     with pytest.raises(ValueError, match="model 'new' has no answer to question 'q"):
-        compare_answers(questions(), both, "old", "new", vlm, resolve=run.resolve)
-    assert vlm.bodies == []
+        compare_answers(questions(), both, "old", "new", client, resolve=run.resolve)
+    assert client.bodies == []
 
 
 def test_an_answer_given_twice_is_refused(run):
@@ -428,10 +432,10 @@ def test_an_answer_given_twice_is_refused(run):
 
 
 def test_no_questions_give_empty_tables_with_their_columns(run):
-    vlm, none = judge(lambda said: ""), questions(0).reindex(columns=["question_id"])
-    scored = score_answers(none, BOTH, vlm, resolve=run.resolve)
+    client, none = judge(lambda said: ""), questions(0).reindex(columns=["question_id"])
+    scored = score_answers(none, BOTH, client, resolve=run.resolve)
     pd.testing.assert_frame_equal(scored, empty_frame("chat_scores"))
-    compared = compare_answers(none, BOTH, "old", "new", vlm, resolve=run.resolve)
+    compared = compare_answers(none, BOTH, "old", "new", client, resolve=run.resolve)
     pd.testing.assert_frame_equal(compared, empty_frame("verdicts"))
 
 
@@ -450,15 +454,17 @@ def prefers(word):
 
 
 def compare(run, answer, count=3):
-    vlm = answer if isinstance(answer, VLM) else judge(answer)
-    return compare_answers(questions(count), shuffled(BOTH), "old", "new", vlm, resolve=run.resolve)
+    client = answer if isinstance(answer, ChatClient) else judge(answer)
+    return compare_answers(
+        questions(count), shuffled(BOTH), "old", "new", client, resolve=run.resolve
+    )
 
 
 def test_each_question_is_asked_in_both_orders(run):
-    vlm = judge(prefers("new"))
-    verdicts = compare(run, vlm)
-    assert verdicts["order"].tolist() == 3 * ["ab", "ba"] and len(vlm.bodies) == 6
-    shown = sorted((fields(body)["Answer 1"], fields(body)["Answer 2"]) for body in vlm.bodies)
+    client = judge(prefers("new"))
+    verdicts = compare(run, client)
+    assert verdicts["order"].tolist() == 3 * ["ab", "ba"] and len(client.bodies) == 6
+    shown = sorted((fields(body)["Answer 1"], fields(body)["Answer 2"]) for body in client.bodies)
     assert shown == sorted(
         pair for n in range(3) for pair in [(f"old {n}", f"new {n}"), (f"new {n}", f"old {n}")]
     )
@@ -494,8 +500,8 @@ def test_an_unread_verdict_is_null_and_not_a_tie(run, raw):
 
 def test_a_judge_who_keeps_to_the_methods_own_form_is_read(run):
     """BioMed-VITAL's judges: a line of two numbers (or a winner), then why."""
-    vlm = judge(lambda said: "8 6\nThe first names the side, 3 cm from the midline.")
-    scored = score_answers(questions(2), answers("new", 2), vlm, resolve=run.resolve)
+    client = judge(lambda said: "8 6\nThe first names the side, 3 cm from the midline.")
+    scored = score_answers(questions(2), answers("new", 2), client, resolve=run.resolve)
     assert scored[["reference_score", "model_score"]].values.tolist() == [[8, 6], [8, 6]]
     ratings = rate(run, candidates("fine"), lambda said: "<think>9?</think>7\nIt is 3 cm wide.")
     assert ratings["overall"].tolist() == [7] and ratings["rationale"].tolist() == [
@@ -518,15 +524,15 @@ def test_a_null_criterion_loses_no_rating_and_a_refusal_is_none(run):
 
 def test_a_model_is_not_compared_with_itself(run):
     with pytest.raises(ValueError, match="both 'old'"):
-        compare_answers(questions(), BOTH, "old", "old", VLM(), resolve=run.resolve)
+        compare_answers(questions(), BOTH, "old", "old", ChatClient(), resolve=run.resolve)
 
 
 def test_the_two_responses_of_a_draft_are_compared_against_the_figures_text(run):
     frame = candidates("good", "bad", "alone").assign(instruction_id=["i0", "i0", "i1"])
-    vlm = judge(prefers("good"))
-    verdicts = compare_drafts(frame, FIGURES, vlm, resolve=run.resolve)
+    client = judge(prefers("good"))
+    verdicts = compare_drafts(frame, FIGURES, client, resolve=run.resolve)
     assert verdicts["question_id"].tolist() == ["i0", "i0"]  # one response alone is no pair
     assert verdicts["winner"].tolist() == ["a", "a"] and verdicts["order"].tolist() == ["ab", "ba"]
     assert set(verdicts["model_a"]) == {RESPONSES[0]} and set(verdicts["model_b"]) == {RESPONSES[1]}
-    shown = fields(vlm.bodies[0])
+    shown = fields(client.bodies[0])
     assert shown["Question"] == "Q0?" and "Caption 0." in shown["Reference answer"]

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from label_rows import judged
 
 from vital_lib.labels import LabelLog, LabelsNotSaved, Queue
-from vital_lib.tables import OtherFormat
+from vital_lib.tables import UnsupportedFormat
 
 pytest_plugins = "postgres"
 
@@ -346,7 +346,7 @@ def execute(path: Path, *statements: str) -> None:
 def expect_refused(path: Path, why: str) -> None:
     """The log at `path` does not open, and nothing in its folder is changed by trying."""
     before = contents(path.parent)
-    with pytest.raises(OtherFormat, match=why):
+    with pytest.raises(UnsupportedFormat, match=why):
         opened(path)
     assert contents(path.parent) == before
 
@@ -385,7 +385,7 @@ def test_an_empty_file_beside_labels_not_yet_moved_into_it_is_refused(tmp_path):
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path, text):
     path = tmp_path / "labels.sqlite"
     path.write_bytes(text)
-    with pytest.raises(OtherFormat, match="is no label log.*Give another path"):
+    with pytest.raises(UnsupportedFormat, match="is no label log.*Give another path"):
         opened(path)
     assert contents(tmp_path) == {"labels.sqlite": text}
 

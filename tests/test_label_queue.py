@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from vital_lib.annotators import signed
-from vital_lib.labels import LabelLog, Queue, fixed
+from vital_lib.labels import FixedQueue, LabelLog, Queue
 from vital_lib.labels import queue as queue_module
 from vital_lib.labels.order import in_order
 from vital_lib.labels.queue import GAP
@@ -547,7 +547,7 @@ def test_eight_people_at_once_complete_every_item_with_two_of_them(open_log):
 
 def test_fixed_rows_are_handed_out_as_they_are(log):
     rows = orders(log).head(3).assign(queue_arm="calibration")
-    queue = fixed(rows, "ann")
+    queue = FixedQueue(rows, "ann")
     taken = queue.take(2)
     assert [row["item_id"] for row in taken] == list(rows["item_id"][:2])
     assert taken[0]["repeat_of"] is None and taken[0]["queue_arm"] == "calibration"
@@ -559,16 +559,16 @@ def test_fixed_rows_are_handed_out_as_they_are(log):
 
 def test_fixed_rows_with_a_log_leave_out_what_was_judged_in_their_arm(log):
     rows = orders(log).head(3).assign(queue_arm="calibration")
-    queue = fixed(rows, "ann", log)
+    queue = FixedQueue(rows, "ann", log)
     [row] = queue.take()
     judge(log, row | {"queue_arm": "random"}, "ann")
     assert queue.progress == (0, 3)
     judge(log, row, "ann")
-    again = fixed(rows, "ann", log)
+    again = FixedQueue(rows, "ann", log)
     assert queue.progress == again.progress == (1, 3)
     taken = again.take(9)
     assert [row["item_id"] for row in taken] == list(rows["item_id"][1:])
-    assert again.still_open([row, *taken]) == taken and fixed(rows, "ann").still_open([row])
+    assert again.still_open([row, *taken]) == taken and FixedQueue(rows, "ann").still_open([row])
     again.hold(row)
     assert again.progress == (1, 3)
     queue.release()

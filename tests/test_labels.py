@@ -18,13 +18,13 @@ import sqlalchemy as sa
 from label_rows import judged
 
 from vital_lib.labels import (
-    ARMS,
+    QUEUE_ARMS,
     VOTES,
     LabelLog,
     LabelsNotSaved,
 )
 from vital_lib.labels.database import label_events
-from vital_lib.tables import TABLES, OtherFormat, Workspace
+from vital_lib.tables import TABLES, UnsupportedFormat, Workspace
 
 pytest_plugins = "postgres"
 
@@ -132,7 +132,9 @@ def test_undo_takes_back_ones_own_judgement_only(log):
 
 
 def test_undo_and_what_stands_keep_to_the_arms_asked_for(log):
-    vote, checked = (log.record(**judged("i1", queue_arm=arm)) for arm in ("cluster", ARMS[3]))
+    vote, checked = (
+        log.record(**judged("i1", queue_arm=arm)) for arm in ("cluster", QUEUE_ARMS[3])
+    )
     latest = log.record(**judged("i2"))
     assert list(log.standing("ann", arms=VOTES)["event_id"]) == [vote, latest]
     assert list(log.standing("ann", arms=["calibration"])["event_id"]) == [checked]
@@ -230,7 +232,7 @@ def test_a_revision_keeps_the_arm_and_stays_the_repeat_it_corrects(log):
 
 
 def test_calibration_and_adjudication_are_kept_apart_from_the_votes(log):
-    for number, arm in enumerate(ARMS):
+    for number, arm in enumerate(QUEUE_ARMS):
         log.record(**judged(f"i{number}", queue_arm=arm))
     assert set(log.preferences()["queue_arm"]) == {"random", "cluster", "uncertainty"}
     assert list(log.calibrations()["item_id"]) == ["i3"]
@@ -462,7 +464,7 @@ def test_a_log_of_a_newer_format_is_refused(url):
     with log.database.writing() as connection:
         connection.exec_driver_sql("UPDATE label_format SET version = 99")
     log.close()
-    with pytest.raises(OtherFormat, match="format version 99, this release reads 1"):
+    with pytest.raises(UnsupportedFormat, match="format version 99, this release reads 1"):
         LabelLog(url)
 
 

@@ -7,11 +7,11 @@ import pytest
 from selector_rows import draft_rows, figure_rows, preference_rows, rated
 
 from vital_lib import evaluation, judging
+from vital_lib.client import ChatClient
 from vital_lib.demonstrations import choose_demonstrations
 from vital_lib.generation import compare_arms
 from vital_lib.selector import judge_pairs, judge_ratings
 from vital_lib.tables import belonging, refuse_strays
-from vital_lib.vlm import VLM
 
 ROWS = pd.DataFrame({"question_id": ["q1", "q2", "q3"]})
 
@@ -66,19 +66,19 @@ def _ratings(*names):
 def test_ratings_that_are_of_no_probe_or_of_no_rated_answer_are_refused():
     probes = pd.DataFrame({"candidate_id": ["p0"], "probe_of": ["c0"], "kind": ["side"]})
     groups = {"c0": "g0", "c1": "g1"}
-    assert len(judging.probe_falls(probes, _ratings("p0"), _ratings("c0"), groups)) == 2
+    assert len(judging.probe_drop_rate(probes, _ratings("p0"), _ratings("c0"), groups)) == 2
     with pytest.raises(ValueError, match="1 of 2 ratings belong to none of the given probes"):
-        judging.probe_falls(probes, _ratings("p0", "p1"), _ratings("c0"), groups)
+        judging.probe_drop_rate(probes, _ratings("p0", "p1"), _ratings("c0"), groups)
     with pytest.raises(ValueError, match="1 of 1 probe ratings belong to none of the given untou"):
-        judging.probe_falls(probes, _ratings("p0"), _ratings("c1"), groups)
+        judging.probe_drop_rate(probes, _ratings("p0"), _ratings("c1"), groups)
     with pytest.raises(ValueError, match="1 of 2 blank ratings belong to none"):
-        judging.blank_falls(_ratings("c0", "c9"), _ratings("c0", "c1"), groups)
+        judging.blank_drop_rate(_ratings("c0", "c9"), _ratings("c0", "c1"), groups)
 
 
 def test_drafts_of_unknown_figures_are_not_compared(tmp_path):
     drafts = draft_rows(2)
     with pytest.raises(ValueError, match="2 of 4 drafts belong to none of the given figures"):
-        judging.compare_drafts(drafts, figure_rows(1), VLM(), resolve=lambda image: tmp_path)
+        judging.compare_drafts(drafts, figure_rows(1), ChatClient(), resolve=lambda image: tmp_path)
 
 
 def test_a_judgement_of_other_responses_counts_for_no_arm():

@@ -21,8 +21,10 @@ from pydantic import BaseModel
 
 from vital_lib import judging, panels
 from vital_lib.annotators import Votes
+from vital_lib.client import ChatClient
+from vital_lib.client.job import Job
 from vital_lib.figures import open_image
-from vital_lib.labels import LabelLog, fixed
+from vital_lib.labels import FixedQueue, LabelLog
 from vital_lib.panels import (
     CandidateViewer,
     ClusterMap,
@@ -39,8 +41,6 @@ from vital_lib.panels import (
 from vital_lib.prompts import verdict_prompt
 from vital_lib.selection import select, top_candidates
 from vital_lib.statistics import Interval
-from vital_lib.vlm import VLM
-from vital_lib.vlm.job import Job
 
 FOLDER = Path(panels.__file__).parent
 HOSTILE = '<img src=x onerror="alert(1)"> $x^2$ & "quotes"'
@@ -127,7 +127,7 @@ def card(tmp_path) -> PreferenceCard:
     ids, items = list(DRAFTS.candidate_id), list(DRAFTS.instruction_id[::2])
     rows = pd.DataFrame({"item_id": items, "left_id": ids[::2], "right_id": ids[1::2]})
     log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
-    return PreferenceCard(fixed(rows, "ann"), DRAFTS, FIGURES, _picture, log)
+    return PreferenceCard(FixedQueue(rows, "ann"), DRAFTS, FIGURES, _picture, log)
 
 
 class Reply(BaseModel):
@@ -307,9 +307,11 @@ def test_a_prompt_beside_its_model_is_shown_word_for_word_as_it_is_sent(tmp_path
     image = open_image(save_image(tmp_path / "large.png", seed=1, side=1600))
     prompt = replace(verdict_prompt(HOSTILE, image, "r", "x", "y"), seed=7)
     settings = {"prices": _prices(tmp_path), "parameters": {"temperature": 0.5}}
-    vlm = VLM("judge", base_url="http://a.test/v1", transport=in_process(answer), **settings)
-    vlm.ask([prompt])
-    viewer = PromptViewer(prompt, vlm)
+    client = ChatClient(
+        "judge", base_url="http://a.test/v1", transport=in_process(answer), **settings
+    )
+    client.ask([prompt])
+    viewer = PromptViewer(prompt, client)
     state, sent = viewer.widget.state, bodies[-1]
     assert ("seed" in sent, bool(state["schema"])) == (not refusing, not refusing)
     assert state["settings"] == [f"{name} {sent[name]}" for name in SETTINGS if name in sent]
@@ -318,7 +320,7 @@ def test_a_prompt_beside_its_model_is_shown_word_for_word_as_it_is_sent(tmp_path
     ]
     facts = state["messages"][1]["parts"][0]["sent"]
     assert (facts["width"], facts["height"], facts["tokens"]) == (768, 768, 765)
-    assert state["tokens"] == viewer.tokens == vlm.estimate([prompt])["tokens_in"]
+    assert state["tokens"] == viewer.tokens == client.estimate([prompt])["tokens_in"]
 
 
 SETTINGS = ("model", "temperature", "seed")

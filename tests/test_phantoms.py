@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from vital_lib.clinic import phantoms
 from vital_lib.clinic.benchmark import write_questions
 from vital_lib.clinic.captions import write_caption
-from vital_lib.clinic.lexicon import FINDINGS, MODALITIES, Truth
+from vital_lib.clinic.lexicon import FINDINGS, Truth
 from vital_lib.clinic.phantoms import (
     SIZE,
     canvas,
@@ -24,6 +24,7 @@ from vital_lib.clinic.phantoms import (
     sample_truth,
     specimens,
 )
+from vital_lib.modalities import MODALITIES
 
 PAINTERS = {
     "chest_xray": (radiology.chest_xray, radiology.CHEST),

@@ -13,7 +13,8 @@ from PIL import Image
 
 from vital_lib import plots
 from vital_lib.annotators import Votes
-from vital_lib.plots._sums import on_a_plane, wilson
+from vital_lib.modalities import modality_of
+from vital_lib.plots._sums import pca_2d, wilson
 
 ARMS = {
     "candidates.accepted_share_none": 0.52,
@@ -30,11 +31,11 @@ AGREEMENT = {
     "selector.agreement_judge_only": 0.85,
 }
 PROBES = {
-    "judge.probe_falls_side": 0.62,
-    "judge.probe_falls_side_low": 0.55,
-    "judge.probe_falls_side_high": 0.7,
-    "judge.blank_falls": 0.4,
-    "judge.probe_falls_control": 0.39,
+    "judge.probe_drop_rate_side": 0.62,
+    "judge.probe_drop_rate_side_low": 0.55,
+    "judge.probe_drop_rate_side_high": 0.7,
+    "judge.blank_drop_rate": 0.4,
+    "judge.probe_drop_rate_control": 0.39,
 }
 SELECTION = {
     "selection.accepted_share_selected": 0.9,
@@ -85,7 +86,7 @@ EVERY_PLOT = {
     ),
     "accepted_share_by_arm": lambda: plots.accepted_share_by_arm(ARMS),
     "rating_distribution": lambda: plots.rating_distribution(RATINGS),
-    "rating_calibration": lambda: plots.rating_calibration(RATINGS, PEOPLE),
+    "reliability_diagram": lambda: plots.reliability_diagram(RATINGS, PEOPLE),
     "agreement_bars": lambda: plots.agreement_bars(AGREEMENT),
     "agreement_forest": lambda: plots.agreement_forest(FOREST),
     "judge_probes": lambda: plots.judge_probes(PROBES),
@@ -119,7 +120,7 @@ def test_every_plot_labels_its_axes_and_shows_itself_as_an_image(name):
 
 def test_the_tests_draw_every_public_plot():
     drawn = {*EVERY_PLOT, "figure_grid", "pipeline_overview"}
-    public = {name for name in plots.__all__ if name.islower()} - {"modality_of", "table"}
+    public = {name for name in plots.__all__ if name.islower()} - {"table"}
     assert drawn == public
 
 
@@ -209,7 +210,7 @@ def test_ratings_that_could_not_be_read_are_counted_but_not_drawn():
 
 
 def test_calibration_puts_the_accepted_share_at_the_rounded_rating():
-    axes = plots.rating_calibration(RATINGS, PEOPLE).axes[0]
+    axes = plots.reliability_diagram(RATINGS, PEOPLE).axes[0]
     points = axes.containers[0].lines[0]
     assert list(points.get_xdata()) == [2, 9]
     assert list(points.get_ydata()) == [0, 75]
@@ -243,7 +244,7 @@ ON_VOTES = {
     "agreement_forest": lambda votes: plots.agreement_forest(FOREST, votes=votes),
     "judge_probes": lambda votes: plots.judge_probes(_named(votes, "judge", PROBES)),
     "learning_curve": lambda votes: plots.learning_curve(CURVE, AGREEMENT, votes=votes),
-    "rating_calibration": lambda votes: plots.rating_calibration(RATINGS, PEOPLE, votes=votes),
+    "reliability_diagram": lambda votes: plots.reliability_diagram(RATINGS, PEOPLE, votes=votes),
     "score_distributions": lambda votes: plots.score_distributions(SCORES, PEOPLE, votes=votes),
     "selection_bars": lambda votes: plots.selection_bars(_named(votes, "selection", SELECTION)),
 }
@@ -293,14 +294,14 @@ def test_features_of_two_dimensions_are_drawn_as_they_are():
 def test_the_first_component_is_the_direction_that_varies_most():
     spread = np.zeros((8, 6))
     spread[:, 4] = np.arange(8)
-    points, (first, _) = on_a_plane(spread)
+    points, (first, _) = pca_2d(spread)
     assert np.allclose(np.abs(np.diff(points[:, 0])), 1)
     assert first == " (100 % of variance)"
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_single_figure_or_none_lies_in_the_middle(n):
-    points, explained = on_a_plane(np.ones((n, 5)))
+    points, explained = pca_2d(np.ones((n, 5)))
     assert points.tolist() == [[0.0, 0.0]] * n and explained == ("", "")
 
 
@@ -308,7 +309,7 @@ def test_features_that_are_no_numbers_are_refused_with_their_row():
     features = np.ones((4, 3))
     features[2, 1] = np.nan
     with pytest.raises(ValueError, match="1 of 4 figures are no numbers, first in row 2"):
-        on_a_plane(features)
+        pca_2d(features)
 
 
 def test_losses_of_unlike_sizes_can_be_drawn_on_a_logarithmic_scale():
@@ -333,9 +334,9 @@ def test_the_overview_names_every_step_in_order():
 
 
 def test_a_figure_has_one_modality_several_or_none():
-    assert plots.modality_of(["mri"]) == "mri"
-    assert plots.modality_of(["mri", "gross"]) == "several"
-    assert plots.modality_of([]) == "not_stated"
+    assert modality_of(["mri"]) == "mri"
+    assert modality_of(["mri", "gross"]) == "several"
+    assert modality_of([]) == "not_stated"
 
 
 def test_importing_plots_loads_no_matplotlib():
@@ -400,7 +401,7 @@ def test_the_probes_are_drawn_beside_what_falls_untouched():
     axes = plots.judge_probes(PROBES).axes[0]
     assert _bar_widths(axes) == [62, 40]
     assert [line.get_xdata()[0] for line in axes.lines if line.get_label()[:1] == "u"] == [39]
-    del (alone := dict(PROBES))["judge.probe_falls_control"]
+    del (alone := dict(PROBES))["judge.probe_drop_rate_control"]
     assert "untouched" not in _texts(plots.judge_probes(alone))
 
 

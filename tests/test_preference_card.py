@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from vital_lib.labels import LabelLog, LabelsNotSaved, Queue, fixed
+from vital_lib.labels import FixedQueue, LabelLog, LabelsNotSaved, Queue
 from vital_lib.panels import PreferenceCard, _panel, preference_card
 from vital_lib.panels.preference_card import CRITERIA
 
@@ -82,7 +82,7 @@ def card_on(log):
     """Makes a card over rows, which keeps what it sends in `card.sent`."""
 
     def make(rows=ROWS, drafts=DRAFTS, use=log, queue=None, **more) -> PreferenceCard:
-        queue = queue or fixed(rows, "ann", log)
+        queue = queue or FixedQueue(rows, "ann", log)
         card = PreferenceCard(queue, drafts, FIGURES, _picture, use, **more)
         card.sent = []
         card.widget.send = lambda content, buffers=(): card.sent.append(content)
@@ -239,7 +239,7 @@ def test_saved_is_said_only_when_another_connection_can_read_it(card, log, tmp_p
     card.widget.send = lambda content: seen.append(
         ("saved" in content, list(other.history()["event_id"]))
     )
-    key = preference_card.sealed(card._held[0])
+    key = preference_card.item_key(card._held[0])
     _judge_quietly(card, key, "e1")
     assert seen[0] == (True, ["e1"])
 
@@ -321,7 +321,7 @@ def test_a_message_that_is_no_judgement_at_all_is_refused(card, log):
 
 def test_what_a_browser_keeps_is_told_apart_by_log_and_person(card_on, log, tmp_path):
     other_log = LabelLog(f"sqlite:///{tmp_path / 'other.sqlite'}")
-    cards = [card_on(), card_on(use=other_log), card_on(queue=fixed(ROWS, "bob", log))]
+    cards = [card_on(), card_on(use=other_log), card_on(queue=FixedQueue(ROWS, "bob", log))]
     stores = [card.widget.state["store"] for card in cards]
     assert len(set(stores)) == 3
     fewer = DRAFTS.iloc[:4]  # whatever the card's items, kind and way to the log
@@ -336,16 +336,16 @@ def test_a_judgement_of_another_cards_items_or_kind_is_left_to_that_card(card_on
     odd = {**ROWS.iloc[0], "right_id": ROWS.right_id[3]}  # one of its responses is here
     other_arm = {**ROWS.iloc[0], "queue_arm": "calibration"}
     for row in (away, odd, other_arm):
-        answer = _judge(card, preference_card.sealed(row), "kept")
+        answer = _judge(card, preference_card.item_key(row), "kept")
         assert answer == [{"not_here": "kept"}]
     assert log.history().empty and card.item_id == ROWS.item_id[0]
-    assert _judge(card_on(), preference_card.sealed(away), "kept")[0]["saved"] == "kept"
+    assert _judge(card_on(), preference_card.item_key(away), "kept")[0]["saved"] == "kept"
 
 
 def test_a_key_of_two_items_or_of_none_of_ones_own_is_refused(card, log):
     mixed = {**ROWS.iloc[0], "right_id": ROWS.right_id[1]}
     for row in (mixed, {**ROWS.iloc[0], "item_id": "made-up"}):
-        answer = _judge(card, preference_card.sealed(row), "e1")[0]
+        answer = _judge(card, preference_card.item_key(row), "e1")[0]
         assert answer["final"] and repr(row["item_id"]) in answer["why"]
     assert log.history().empty
 
@@ -451,7 +451,7 @@ def test_saved_is_said_even_where_the_next_item_cannot_be_had(card_on, log):
             raise LabelsNotSaved("gone away")
 
     card = card_on(queue=Gone())
-    keys = [preference_card.sealed(row) for row in card._held]
+    keys = [preference_card.item_key(row) for row in card._held]
     saved, failed = _judge(card, keys[0], "e1")
     assert saved["saved"] == "e1"
     assert "gone away" in failed["why"]
@@ -480,7 +480,7 @@ def test_a_strategy_changed_between_two_windows_corrects_all_the_same(card_on, l
     one, two = card_on(), card_on(ROWS.assign(queue_arm="cluster"))
     _judge(one, _cards(one)[0]["key"], "e1")
     two.sent.clear()
-    key = preference_card.sealed({**ROWS.iloc[0], "queue_arm": "cluster"})
+    key = preference_card.item_key({**ROWS.iloc[0], "queue_arm": "cluster"})
     assert _judge(two, key, "e2")[0]["saved"] == "e2"
     assert list(log.standing("ann")["queue_arm"]) == ["random"]
 
@@ -500,8 +500,10 @@ def test_what_one_has_seen_others_say_of_is_no_longer_shown_as_a_vote(card_on, l
     voting.tick("right", True)  # of the next item: a tick of the last one is not its own
     keys = [one["key"] for one in told["cards"]]
     assert told["whole"] and len(keys) == 4
-    assert keys[0] == preference_card.sealed(second) and voting.item_id == second["item_id"]
-    answer = _judge(voting, preference_card.sealed(shown), "e1")[0]  # a window that shows it still
+    assert keys[0] == preference_card.item_key(second) and voting.item_id == second["item_id"]
+    answer = _judge(voting, preference_card.item_key(shown), "e1")[
+        0
+    ]  # a window that shows it still
     assert answer["final"] and arm in answer["why"]
     assert log.preferences().empty
 
@@ -510,10 +512,10 @@ def test_an_item_seen_elsewhere_is_dropped_at_the_next_judgement_too(card_on, lo
     voting = card_on(queue=_voting(log))
     first, second, third = (row.copy() for row in voting._held[:3])
     card_on(pd.DataFrame([{**second, "queue_arm": "adjudication"}])).choose("both")
-    dealt = _judge(voting, preference_card.sealed(first), "e1")[-1]
+    dealt = _judge(voting, preference_card.item_key(first), "e1")[-1]
     assert dealt["whole"] and voting.item_id == third["item_id"]
     assert [one["key"] for one in dealt["cards"]] == [
-        preference_card.sealed(row) for row in voting._held
+        preference_card.item_key(row) for row in voting._held
     ]
 
 
@@ -532,7 +534,7 @@ def test_a_hidden_repeat_and_a_calibration_correct_no_vote(card_on, log):
     card_on().choose("left")
     first = log.history()["event_id"][0]
     rows = ROWS.iloc[:1]
-    card_on(queue=fixed(rows.assign(repeat_of=first), "ann")).choose("right")
+    card_on(queue=FixedQueue(rows.assign(repeat_of=first), "ann")).choose("right")
     card_on(rows.assign(queue_arm="calibration")).choose("both")
     assert len(log.standing("ann")) == 3
     assert list(log.preferences()["choice"]) == ["left"]
@@ -725,13 +727,13 @@ def test_in_a_round_the_first_answer_counts(card_on, log):
         assert act() is None
         assert card.sent[-1]["word"] == "In a round the first answer counts."
         assert card.sent[-1]["whole"] and card.item_id == rows.item_id[1]
-    answer = _judge(other, preference_card.sealed(rows.iloc[0]), "e2")[0]  # another window
+    answer = _judge(other, preference_card.item_key(rows.iloc[0]), "e2")[0]  # another window
     assert answer["final"] and "first answer" in answer["why"]
     assert log.history()["event_id"].tolist() == [first]
 
 
 def test_an_item_undone_or_revised_where_it_is_still_held_is_held_once(card_on, log):
-    holding = card_on(queue=fixed(ROWS, "ann"))
+    holding = card_on(queue=FixedQueue(ROWS, "ann"))
     card_on().choose("left")
     first = log.history()["event_id"][0]
     for act in (lambda: holding.revise(first), holding.undo):
@@ -785,7 +787,7 @@ def test_the_history_keeps_back_the_first_answer_to_a_hidden_repeat(card_on, log
     first.choose("both")
     event_id = log.history()["event_id"][0]
     repeat = pd.concat([ROWS.iloc[:1].assign(repeat_of=event_id), ROWS.iloc[2:3]])
-    card = card_on(queue=fixed(repeat, "ann"))
+    card = card_on(queue=FixedQueue(repeat, "ann"))
     assert [row["said"] for row in card.history()] == ["left accepted, right accepted"]
     card.choose("right")
     assert len(card.history()) == 3
@@ -954,7 +956,7 @@ def test_an_image_that_fails_in_any_way_is_said_with_its_reason_and_tried_anew(l
             raise faults.pop()
         return _picture(figure_id)
 
-    card = PreferenceCard(fixed(ROWS, "ann", log), DRAFTS, FIGURES, image_of, log)
+    card = PreferenceCard(FixedQueue(ROWS, "ann", log), DRAFTS, FIGURES, image_of, log)
     sent = []
     card.widget.send = lambda content, buffers=(): sent.append((content, len(buffers)))
     for _ in range(2):
@@ -980,7 +982,7 @@ def test_the_kernel_keeps_a_few_images_however_many_are_shown(log):
     )
     drafts = _drafts(tuple(figures.figure_id), 1)
     card = PreferenceCard(
-        fixed(_rows(drafts), "ann", log), drafts, figures, lambda name: bytes(100_000), log
+        FixedQueue(_rows(drafts), "ann", log), drafts, figures, lambda name: bytes(100_000), log
     )
     card.widget.send = lambda content, buffers=(): None
     tracemalloc.start()

@@ -19,13 +19,14 @@ from vital_lib.prompts import (
     Rating,
     RatingCriteria,
     Round,
-    Unread,
+    UnreadableReply,
     chat_score_prompt,
     draft_prompt,
     figure_text,
     generation_prompt,
     parse,
     rating_prompt,
+    templates,
     verdict_prompt,
 )
 
@@ -34,7 +35,7 @@ FIGURE = {
     "mentions": ["A haematoma is seen (Fig. 2).", "It was evacuated."],
     "modalities": ["ct_scan"],
 }
-IMAGE, OTHER = object(), object()  # prompts only place images; what they are is vlm's to check
+IMAGE, OTHER = object(), object()  # prompts only place images; what they are is client's to check
 VERDICT = verdict_prompt("Which side?", IMAGE, "Left.", "Left.", "Right.")
 RATING = rating_prompt(FIGURE, IMAGE, "Which side?", "Left.")
 SCORES = chat_score_prompt("Which side?", IMAGE, "Left.", "Right.")
@@ -133,11 +134,11 @@ def test_a_version_changes_with_the_template_and_with_the_schema_only():
         draft_prompt(FIGURE, IMAGE, 3).version
         == draft_prompt({**FIGURE, "caption": "Y"}, OTHER).version
     )
-    sheet = prompts._RATING
+    sheet = templates._RATING
     changed = [
-        prompts._Sheet(sheet.name, sheet.policy + ".", sheet.layout, sheet.schema),
-        prompts._Sheet(sheet.name, sheet.policy, sheet.layout + " ", sheet.schema),
-        prompts._Sheet(sheet.name, sheet.policy, sheet.layout, Drafts),
+        templates.PromptTemplate(sheet.name, sheet.policy + ".", sheet.layout, sheet.schema),
+        templates.PromptTemplate(sheet.name, sheet.policy, sheet.layout + " ", sheet.schema),
+        templates.PromptTemplate(sheet.name, sheet.policy, sheet.layout, Drafts),
     ]
     assert len({sheet.version, *(other.version for other in changed)}) == 4
 
@@ -170,7 +171,7 @@ def test_every_object_of_every_schema_is_closed_and_every_field_required():
             for part in node.values():
                 yield from objects(part)
 
-    for sheet in prompts._SHEETS:
+    for sheet in templates._SHEETS:
         found = list(objects(sheet.schema.model_json_schema()))
         assert found
         for node in found:
@@ -205,7 +206,7 @@ def test_plain_json_and_fenced_json_are_read_alike():
     ],
 )
 def test_a_reply_that_does_not_fit_is_unread(text):
-    with pytest.raises(Unread, match="Verdict"):
+    with pytest.raises(UnreadableReply, match="Verdict"):
         parse(VERDICT, text)
 
 
@@ -216,7 +217,7 @@ def test_ten_is_more_than_nine_and_halves_are_kept():
 
 @pytest.mark.parametrize("value", ["9 or 8", "1. Score: 9", True, None, 11, -1, float("nan"), [9]])
 def test_what_is_not_a_number_in_range_is_never_a_rating(value):
-    with pytest.raises(Unread, match="overall"):
+    with pytest.raises(UnreadableReply, match="overall"):
         parse(RATING, rating_json(overall=value))
 
 
@@ -226,7 +227,9 @@ def test_a_rating_without_one_of_its_criteria_is_read_without_it():
     for some in (criteria, criteria | {"image_use": None}):
         read = parse(RATING, rating_json(criteria=some))
         assert (read.overall, read.criteria.depth, read.criteria.image_use) == (7, 7, None)
-    with pytest.raises(Unread, match="criteria.image_use: Value error, 11 is not between 0 and 10"):
+    with pytest.raises(
+        UnreadableReply, match="criteria.image_use: Value error, 11 is not between 0 and 10"
+    ):
         parse(RATING, rating_json(criteria=criteria | {"image_use": 11}))
 
 
@@ -247,7 +250,7 @@ def test_an_empty_response_or_an_empty_list_is_unread():
     draft = draft_prompt(FIGURE, IMAGE)
     question = {"instruction": "What?", "question_type": None, "response_a": "x", "response_b": " "}
     for text in (json.dumps({"questions": []}), json.dumps({"questions": [question]})):
-        with pytest.raises(Unread, match="is empty"):
+        with pytest.raises(UnreadableReply, match="is empty"):
             parse(draft, text)
 
 
@@ -288,7 +291,9 @@ def test_the_policies_are_files_and_their_words_are_the_version():
         assert own.split("$")[-1].split(maxsplit=1)[-1].strip() in text
         assert not {"$material", "$writing", "$judging"} & set(text.split())
     assert RATING.messages[0]["content"][0] == prompts.POLICIES["rating"]
-    changed = prompts._Sheet("rating", prompts.POLICIES["rating"] + " ", prompts._CANDIDATE, Rating)
+    changed = templates.PromptTemplate(
+        "rating", prompts.POLICIES["rating"] + " ", templates._CANDIDATE, Rating
+    )
     assert changed.version != RATING.version == prompts.VERSIONS["rating"]
 
 
@@ -345,7 +350,7 @@ def test_a_rating_in_words_is_the_number_that_it_declares(text, overall):
     ],
 )
 def test_a_number_that_is_not_plainly_the_rating_is_not_taken(text):
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(RATING, text)
 
 
@@ -396,7 +401,7 @@ def test_the_verdict_is_the_last_one_that_is_declared(text, winner):
     ],
 )
 def test_a_winner_that_is_not_plainly_named_is_not_taken(text):
-    with pytest.raises(Unread, match="winner"):
+    with pytest.raises(UnreadableReply, match="winner"):
         parse(VERDICT, text)
 
 
@@ -404,7 +409,7 @@ def test_scores_in_words_need_both_and_each_once():
     read = parse(SCORES, "Rationale: close\nAnswer 1: 8\nAnswer 2: 6.5/10")
     assert (read.first, read.second, read.rationale) == (8, 6.5, "close")
     for text in ("8", "Answer 1: 8", "Answer 1: 8\nAnswer 1: 7\nAnswer 2: 6"):
-        with pytest.raises(Unread, match="ChatScores"):
+        with pytest.raises(UnreadableReply, match="ChatScores"):
             parse(SCORES, text)
 
 
@@ -462,13 +467,13 @@ def test_two_answers_to_each_drafted_question_are_read_with_its_type():
     ],
 )
 def test_turns_that_do_not_pair_off_are_unread_and_say_why(text, why):
-    with pytest.raises(Unread, match=f"Conversation: .*{why}"):
+    with pytest.raises(UnreadableReply, match=f"Conversation: .*{why}"):
         parse(TURNS, text)
 
 
 def test_json_after_a_preamble_is_read_and_json_that_does_not_fit_is_nothing_else():
     assert parse(RATING, f"Here is my rating:\n{rating_json(overall=4)}").overall == 4
-    with pytest.raises(Unread, match="Rating: "):
+    with pytest.raises(UnreadableReply, match="Rating: "):
         parse(RATING, '{"overall": "high"}\nScore: 4')
 
 
@@ -510,7 +515,7 @@ def test_json_is_read_with_words_before_and_after_it(prompt, text):
     ],
 )
 def test_json_that_the_words_around_it_leave_in_doubt_is_unread(prompt, text):
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(prompt, text)
 
 
@@ -561,7 +566,7 @@ WORDS = st.text(string.ascii_letters + " \n.,:|*#[]{}\"'`-_<>/()", max_size=80)
 def test_no_reply_raises_anything_but_unread(prompt, text):
     try:
         read = parse(prompt, text)
-    except Unread as error:
+    except UnreadableReply as error:
         assert str(error)
     else:
         assert isinstance(read, prompt.schema)
@@ -571,7 +576,7 @@ def test_no_reply_raises_anything_but_unread(prompt, text):
 @settings(max_examples=3_000, **MADE)
 @given(st.sampled_from([RATING, SCORES]), WORDS)
 def test_words_without_a_digit_are_never_a_number(prompt, text):
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(prompt, text)
 
 
@@ -583,9 +588,9 @@ def test_words_without_a_digit_are_never_a_number(prompt, text):
     | st.lists(st.integers(), max_size=2)
 )
 def test_what_json_holds_for_a_number_and_is_none_is_never_one(value):
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(RATING, rating_json(overall=value))
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(SCORES, json.dumps({"rationale": "", "first": value, "second": 5}))
 
 
@@ -614,7 +619,7 @@ RATIONALE = st.lists(
 @given(RATIONALE, st.integers(0, 20), st.booleans())
 def test_a_number_named_in_a_rationale_is_never_taken(lines, halves, labelled):
     rationale = ("Rationale: " if labelled else "") + "\n".join(lines)
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(RATING, rationale)
     assert parse(RATING, f"{rationale}\nOverall: {halves / 2:g}").overall == halves / 2
 
@@ -643,6 +648,6 @@ def test_a_long_reply_of_one_sign_is_read_in_no_time(unit):
     for prompt in (RATING, SCORES, VERDICT, TURNS, DRAFTS):
         for text in (unit * 50_000, f"Answer{unit * 50_000}:", f"x{unit * 50_000}x"):
             begun = time.perf_counter()
-            with pytest.raises(Unread):
+            with pytest.raises(UnreadableReply):
                 parse(prompt, text)
             assert time.perf_counter() - begun < 2

@@ -8,7 +8,7 @@ import pickle
 import pandas as pd
 import pytest
 
-from vital_lib.records import Rejected, UnreadableFile, read_records
+from vital_lib.records import InvalidRecord, UnreadableFile, read_records
 
 GOOD = [{"id": "a", "text": "one"}, {"id": "b", "text": "two\u2028lines\u0085of é"}]
 FIELDS = ("id", "text")
@@ -123,8 +123,8 @@ def test_one_bad_record_is_one_rejected_row_with_its_line(tmp_path, name):
     text, place = BAD[name]
     (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
     found = read(tmp_path / name)
-    assert [record for _, record in found if not isinstance(record, Rejected)] == GOOD
-    assert [where for where, record in found if isinstance(record, Rejected)] == [place]
+    assert [record for _, record in found if not isinstance(record, InvalidRecord)] == GOOD
+    assert [where for where, record in found if isinstance(record, InvalidRecord)] == [place]
     str([record for _, record in found]).encode()  # what is told can be stored and printed
 
 
@@ -158,7 +158,7 @@ def test_wherever_a_record_is_broken_it_is_one_rejected_row(
     }[form]
     (tmp_path / f"a.{ending}").write_text(text)
     found = records(tmp_path / f"a.{ending}")
-    whole = [one for one in found if not isinstance(one, Rejected)]
+    whole = [one for one in found if not isinstance(one, InvalidRecord)]
     assert whole == MANY[:count] + (MANY[:1] if form == "domains" else [])
     assert len(found) - len(whole) == 1
 
@@ -167,21 +167,21 @@ def test_a_record_alone_that_is_broken_is_one_rejected_row(tmp_path):
     for name in ("a.json", "a.jsonl"):
         (tmp_path / name).write_text('{"id": "b", "said": [{"a": 1}, {"a" 2}]}')
         (one,) = records(tmp_path / name)
-        assert isinstance(one, Rejected)
+        assert isinstance(one, InvalidRecord)
 
 
 def test_mostly_broken_lines_lose_none_that_is_whole(tmp_path):
     row, broken = json.dumps(MANY[0]), '{"id": "b", "said": [{"a": 1}, {"a" 2}]}'
     (tmp_path / "a.json").write_text("\n".join([broken, broken, row, broken]))
     found = records(tmp_path / "a.json")
-    assert [isinstance(one, Rejected) for one in found] == [True, True, False, True]
+    assert [isinstance(one, InvalidRecord) for one in found] == [True, True, False, True]
 
 
 def test_a_cell_may_hold_several_lines_and_the_next_row_has_its_own_line(tmp_path):
     (tmp_path / "a.csv").write_text('id,text\na,"one\ntwo"\nb\n')
     found = read(tmp_path / "a.csv")
     assert found[0][1] == {"id": "a", "text": "one\ntwo"}
-    assert found[1][0] == "a.csv:4" and isinstance(found[1][1], Rejected)
+    assert found[1][0] == "a.csv:4" and isinstance(found[1][1], InvalidRecord)
 
 
 def test_a_latin_1_file_is_told_with_line_byte_and_the_way_out(tmp_path):
@@ -194,13 +194,13 @@ def test_a_latin_1_file_is_told_with_line_byte_and_the_way_out(tmp_path):
 def test_a_place_can_be_stored_and_printed_whatever_bytes_name_it(tmp_path):
     (tmp_path / "a.json").write_bytes(b'{"caf\xe9": [{"id": 1}, {"id": "\xe9"}], "b": [{"id": 2}]}')
     found = read(tmp_path / "a.json")
-    assert [place.encode() and isinstance(one, Rejected) for place, one in found] == [0, 1, 0]
+    assert [place.encode() and isinstance(one, InvalidRecord) for place, one in found] == [0, 1, 0]
 
 
 def test_a_list_that_was_cut_short_gives_what_is_whole_and_says_so(tmp_path):
     (tmp_path / "cut.json").write_text(json.dumps(GOOD, indent=1)[:-20])
     (_, first), (place, wrong), (_, end) = read(tmp_path / "cut.json")
-    assert first == GOOD[0] and isinstance(wrong, Rejected) and place == "cut.json:6"
+    assert first == GOOD[0] and isinstance(wrong, InvalidRecord) and place == "cut.json:6"
     assert "ends within its list" in end.reason
 
 

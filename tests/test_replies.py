@@ -16,7 +16,7 @@ from vital_lib.prompts import (
     PartDrafts,
     Rating,
     RatingCriteria,
-    Unread,
+    UnreadableReply,
     Verdict,
     chat_score_prompt,
     draft_prompt,
@@ -135,7 +135,7 @@ def test_a_thought_decides_no_verdict_and_a_mark_inside_a_text_is_a_part_of_it()
     ],
 )
 def test_a_reply_that_is_all_thought_is_unread(text):
-    with pytest.raises(Unread, match=r"Rating: .*(thinking|empty)"):
+    with pytest.raises(UnreadableReply, match=r"Rating: .*(thinking|empty)"):
         parse(RATING, text)
 
 
@@ -181,7 +181,7 @@ def test_the_marks_of_an_answer_come_off(prompt, text, said):
     ],
 )
 def test_marked_answers_that_contradict_or_say_no_number_are_unread(text):
-    with pytest.raises(Unread, match="Rating"):
+    with pytest.raises(UnreadableReply, match="Rating"):
         parse(RATING, text)
 
 
@@ -342,7 +342,7 @@ def test_json_that_is_only_spelled_otherwise_or_written_twice_is_read(text):
     ],
 )
 def test_json_that_breaks_off_or_contradicts_itself_is_unread(prompt, text):
-    with pytest.raises(Unread, match=prompt.schema.__name__):
+    with pytest.raises(UnreadableReply, match=prompt.schema.__name__):
         parse(prompt, text)
 
 
@@ -357,7 +357,7 @@ def test_json_that_breaks_off_or_contradicts_itself_is_unread(prompt, text):
     ],
 )
 def test_a_judges_refusal_or_an_echo_of_the_schema_is_no_judgement(prompt, text):
-    with pytest.raises(Unread, match="refused in words|echoed back"):
+    with pytest.raises(UnreadableReply, match="refused in words|echoed back"):
         parse(prompt, text)
 
 
@@ -416,7 +416,7 @@ def test_json_that_an_explanation_follows_or_precedes_is_read(prompt, text, said
     ],
 )
 def test_json_that_is_taken_back_or_claimed_anew_is_unread(prompt, text):
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(prompt, text)
 
 
@@ -481,7 +481,7 @@ def test_a_number_on_the_first_line_or_the_last_is_the_rating(text):
     ],
 )
 def test_numbers_that_contradict_or_are_too_many_are_unread(prompt, text):
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(prompt, text)
 
 
@@ -726,7 +726,7 @@ def test_a_long_reply_takes_time_in_proportion_to_its_length(unit):
         text = unit * (size // len(unit))
         begun = time.process_time()
         for prompt, whole in ((RATING, f"{EIGHT}\n{text}"), (VERDICT, text), (TURNS, text)):
-            with suppress(Unread):
+            with suppress(UnreadableReply):
                 parse(prompt, whole)
         return time.process_time() - begun
 
@@ -749,7 +749,7 @@ def test_a_long_reply_takes_time_in_proportion_to_its_length(unit):
     ],
 )
 def test_what_is_listed_revoked_or_on_another_scale_is_unread(prompt, text):
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(prompt, text)
 
 
@@ -776,7 +776,7 @@ def test_a_stated_scale_of_ten_and_a_verdict_after_another_are_read():
     ],
 )
 def test_a_second_reading_beside_the_first_that_contradicts_it_leaves_none(prompt, text):
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(prompt, text)
 
 
@@ -846,7 +846,7 @@ NOTES += (
     ],
 )
 def test_what_is_put_there_as_an_example_or_to_be_replaced_is_no_verdict(prompt, text):
-    with pytest.raises(Unread):
+    with pytest.raises(UnreadableReply):
         parse(prompt, text)
 
 

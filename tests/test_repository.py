@@ -12,13 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from vital_lib.figures import MODALITIES, read_figures
+from vital_lib.figures import read_figures
+from vital_lib.modalities import MODALITIES
 from vital_lib.tables import document
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "vital_lib"
 TORCH_FREE = [
-    *("tables", "statistics", "figures", "prompts", "vlm", "labels", "demonstrations"),
+    *(
+        "tables",
+        "statistics",
+        "figures",
+        "prompts",
+        "client",
+        "modalities",
+        "labels",
+        "demonstrations",
+    ),
     *("generation", "judging", "selection", "evaluation", "walkthrough", "clinic"),
     *("clinic.service", "clinic.people", "clinic.figure_set", "clinic.server"),
     "labelling",

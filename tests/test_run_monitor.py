@@ -9,10 +9,10 @@ import pytest
 from clinic_requests import any_image
 from waiting import until
 
+from vital_lib.client import ChatClient
+from vital_lib.client.job import Job
 from vital_lib.panels import RunMonitor
 from vital_lib.prompts import verdict_prompt
-from vital_lib.vlm import VLM
-from vital_lib.vlm.job import Job
 
 
 class Work:
@@ -115,13 +115,13 @@ def test_stop_asks_once_more(job, monitor, work):
 def test_what_a_job_asks_in_several_calls_adds_up(tmp_path):
     """Also what it asks anew beyond the number that it was to ask."""
     prompts = [verdict_prompt(str(n), any_image(tmp_path), "r", "x", "y") for n in range(5)]
-    vlm = VLM()
+    client = ChatClient()
 
     def work(control):
         return [
-            *vlm.ask(prompts[:3], control=control),
-            *vlm.ask(prompts[3:], control=control),
-            *vlm.ask(prompts[:2], control=control, again=True),
+            *client.ask(prompts[:3], control=control),
+            *client.ask(prompts[3:], control=control),
+            *client.ask(prompts[:2], control=control, again=True),
         ]
 
     job = Job(work, len(prompts))

@@ -13,7 +13,7 @@ from vital_lib import labels
 from vital_lib.labels.order import in_order
 from vital_lib.selector import Features, Scaling, Selector, train_selector
 from vital_lib.selector import linear as fits
-from vital_lib.tables import OtherFormat, Workspace
+from vital_lib.tables import UnsupportedFormat, Workspace
 
 ARTICLES, EACH = 40, 10
 
@@ -346,7 +346,7 @@ def test_a_folder_that_is_missing_older_newer_or_mixed_is_refused(trained, tmp_p
     config = json.loads((folder / "config.json").read_text())
     for version in (1, 99):
         (folder / "config.json").write_text(json.dumps({**config, "format_version": version}))
-        with pytest.raises(OtherFormat, match=f"format version {version}"):
+        with pytest.raises(UnsupportedFormat, match=f"format version {version}"):
             Selector.load(folder)
     (folder / "config.json").write_text(json.dumps({**config, "model_sha256": "0"}))
     with pytest.raises(ValueError, match="not the one that config.json names"):

@@ -12,7 +12,7 @@ from selector_rows import world
 
 from vital_lib.selector import (
     Features,
-    Recipe,
+    SelectorConfig,
     pair_agreement,
     pairwise_loss,
     sweep_published,
@@ -190,7 +190,7 @@ def test_nothing_to_learn_from_is_refused():
 )
 def test_a_recipe_that_cannot_be_is_refused_with_the_value(changed, message):
     with pytest.raises(ValueError, match=message):
-        Recipe(**{"w_human": 1.0, **changed})
+        SelectorConfig(**{"w_human": 1.0, **changed})
 
 
 def test_the_scale_of_a_feature_does_not_matter_and_a_constant_one_does_no_harm():

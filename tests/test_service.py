@@ -12,6 +12,7 @@ import openai
 import pytest
 from clinic_requests import any_image, sent
 
+from vital_lib.client import ChatClient
 from vital_lib.clinic.rates import DEFAULT_RATES, Rates
 from vital_lib.clinic.service import MODELS, transport
 from vital_lib.prompts import (
@@ -21,7 +22,6 @@ from vital_lib.prompts import (
     rating_prompt,
     verdict_prompt,
 )
-from vital_lib.vlm import VLM
 
 FIGURE = {
     "caption": "Axial CT of the head showing a large haematoma.",
@@ -80,15 +80,15 @@ def refusal(body, **how):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_prompt_gets_a_reply_that_its_parser_reads(prompts, model):
-    replies = VLM(model, transport=transport()).ask(prompts)
+    replies = ChatClient(model, transport=transport()).ask(prompts)
     assert [reply.reason for reply in replies] == [None] * 5
     assert [type(reply.value) for reply in replies] == [prompt.schema for prompt in prompts]
     assert all(reply.tokens_in > 85 and reply.tokens_out > 5 for reply in replies)
 
 
 def test_the_clinic_is_what_the_name_clinic_opens(prompts):
-    named = VLM("clinic").ask(prompts)
-    given = VLM("clinic", transport=transport()).ask(prompts)
+    named = ChatClient("clinic").ask(prompts)
+    given = ChatClient("clinic", transport=transport()).ask(prompts)
     assert [reply.text for reply in named] == [reply.text for reply in given]
 
 

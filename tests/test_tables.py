@@ -18,13 +18,13 @@ from vital_lib.tables import (
     FORMAT_VERSION,
     TABLES,
     MissingTable,
-    OtherFormat,
+    SchemaError,
+    UnsupportedFormat,
     Workspace,
-    WrongTable,
     document,
     empty_frame,
     log_ahead,
-    write_whole,
+    write_atomically,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +117,7 @@ def test_state_counts_the_rows_of_what_is_written(tmp_path):
 
 def test_missing_and_unknown_columns_are_named(tmp_path):
     frame = make_scores().rename(columns={"score": "scores"})
-    with pytest.raises(WrongTable, match=r"'scores': missing columns \['score'\].*\['scores'\]"):
+    with pytest.raises(SchemaError, match=r"'scores': missing columns \['score'\].*\['scores'\]"):
         Workspace(tmp_path).write("scores", frame)
 
 
@@ -134,35 +134,35 @@ def test_missing_and_unknown_columns_are_named(tmp_path):
 def test_a_wrong_value_is_shown_with_column_and_row(tmp_path, column, value, shown):
     frame = make_scores().astype(object)
     frame.at[1, column] = value
-    with pytest.raises(WrongTable, match=rf"'scores', column '{column}', row 1: {shown}"):
+    with pytest.raises(SchemaError, match=rf"'scores', column '{column}', row 1: {shown}"):
         Workspace(tmp_path).write("scores", frame)
 
 
 def test_a_half_is_no_whole_number(tmp_path):
     frame = make_sampled().astype(object)
     frame.at[0, "cluster"] = 0.5
-    with pytest.raises(WrongTable, match=r"column 'cluster', row 0: 0\.5 is not a whole number"):
+    with pytest.raises(SchemaError, match=r"column 'cluster', row 0: 0\.5 is not a whole number"):
         Workspace(tmp_path).write("figures_sampled", frame)
 
 
 def test_a_yes_is_no_number(tmp_path):
     frame = make_scores().astype(object)
     frame.at[2, "score"] = True
-    with pytest.raises(WrongTable, match="column 'score', row 2: True is not a number"):
+    with pytest.raises(SchemaError, match="column 'score', row 2: True is not a number"):
         Workspace(tmp_path).write("scores", frame)
 
 
 def test_a_turn_with_another_key_is_refused_and_not_cut_down(tmp_path):
     wrong = [{"instruction": "What?", "answer": "An MRI."}]
     row = {"conversation_id": "a", "figure_id": "f", "turns": wrong, "score": 0.5, "rank": 1}
-    with pytest.raises(WrongTable, match=r"column 'turns', row 0: .*'answer'"):
+    with pytest.raises(SchemaError, match=r"column 'turns', row 0: .*'answer'"):
         Workspace(tmp_path).write("selected", pd.DataFrame([row]))
 
 
 def test_a_wrong_frame_leaves_the_old_table(tmp_path):
     workspace = Workspace(tmp_path)
     workspace.write("scores", make_scores(3))
-    with pytest.raises(WrongTable):
+    with pytest.raises(SchemaError):
         workspace.write("scores", make_scores(5).assign(score="x"))
     assert len(workspace.read("scores")) == 3
 
@@ -175,7 +175,9 @@ def test_a_table_without_a_column_of_today_names_it_and_its_notebook(tmp_path):
     workspace.write("scores", make_scores())
     file = tmp_path / "scores.parquet"
     pq.write_table(pq.read_table(file).drop_columns("uncertainty"), file)
-    with pytest.raises(OtherFormat, match="without uncertainty: run notebooks/06_train_selector"):
+    with pytest.raises(
+        UnsupportedFormat, match="without uncertainty: run notebooks/06_train_selector"
+    ):
         workspace.read("scores")
 
 
@@ -188,7 +190,7 @@ def test_an_exception_while_writing_leaves_the_old_file_and_no_other(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_whole(path, half)
+        write_atomically(path, half)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
 
@@ -228,7 +230,7 @@ def test_a_failed_rename_leaves_the_old_table(tmp_path, monkeypatch):
 
 
 def test_others_may_read_a_written_file(tmp_path):
-    write_whole(tmp_path / "a.txt", lambda path: path.write_text("x"))
+    write_atomically(tmp_path / "a.txt", lambda path: path.write_text("x"))
     assert (tmp_path / "a.txt").stat().st_mode & 0o444 == 0o444
 
 
@@ -238,7 +240,9 @@ def test_others_may_read_a_written_file(tmp_path):
 @pytest.mark.parametrize("found", [0, FORMAT_VERSION + 1, None])
 def test_another_format_version_says_how_to_go_on(tmp_path, found):
     (tmp_path / "run.json").write_text(json.dumps({"format_version": found}))
-    with pytest.raises(OtherFormat, match=rf"format version {found}.*new run folder.*notebook 01"):
+    with pytest.raises(
+        UnsupportedFormat, match=rf"format version {found}.*new run folder.*notebook 01"
+    ):
         Workspace(tmp_path)
 
 

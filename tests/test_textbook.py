@@ -13,8 +13,9 @@ from clinic_requests import any_image, phantom_figures, sent
 from vital_lib.clinic.base_models.textbook import SENTENCES, write_passage
 from vital_lib.clinic.benchmark import write_questions
 from vital_lib.clinic.generator import write_conversation
-from vital_lib.clinic.lexicon import FINDINGS, MODALITIES
+from vital_lib.clinic.lexicon import FINDINGS
 from vital_lib.clinic.phantoms import sample_truth
+from vital_lib.modalities import MODALITIES
 from vital_lib.prompts import generation_prompt
 
 WRITTEN = 500

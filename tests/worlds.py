@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib import demonstrations, encoders, figures, generation, judging, labels, selector
+from vital_lib.client import ChatClient
 from vital_lib.clinic import Clinicians, transport
 from vital_lib.clinic.rates import DEFAULT_RATES, Rates
 from vital_lib.selection import random_candidates, top_candidates
@@ -26,7 +27,6 @@ from vital_lib.statistics import (
     share_difference_interval,
 )
 from vital_lib.tables import Workspace, empty_frame
-from vital_lib.vlm import VLM
 
 SHARE = 0.4  # as notebook 07 has it
 DRAWS = 20  # random sets that the selected one is compared with: one alone is a matter of luck
@@ -55,7 +55,7 @@ class World:
     """One generator and one set of people on `grounds`; `preferences` is what they said."""
 
     grounds: Grounds
-    model: VLM
+    model: ChatClient
     drafts: pd.DataFrame
     people: Clinicians
     preferences: pd.DataFrame
@@ -103,7 +103,7 @@ def open_world(
     """
     folder = grounds.workspace.path / name
     folder.mkdir()
-    model = VLM(ledger=folder / "ledger.sqlite", transport=transport(rates, seed))
+    model = ChatClient(ledger=folder / "ledger.sqlite", transport=transport(rates, seed))
     drafts, unread = generation.draft_candidates(
         grounds.figures, model, resolve=grounds.workspace.resolve, seed=seed
     )

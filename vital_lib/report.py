@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from vital_lib import figures, plots
 from vital_lib.annotators import Votes, is_simulated, kind_of, only_says_whose
 from vital_lib.claims import claims
-from vital_lib.tables import TABLES, Workspace, write_whole
+from vital_lib.tables import TABLES, Workspace, write_atomically
 
 STAGES = {
     "figures": "Figures",
@@ -124,7 +124,7 @@ def write_report(workspace: Workspace) -> Path:
         without_truth=_without_truth(run),
     )
     target = workspace.path / "report.html"
-    write_whole(target, lambda path: path.write_text(page, encoding="utf-8"))
+    write_atomically(target, lambda path: path.write_text(page, encoding="utf-8"))
     return target
 
 

@@ -269,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         type=_setting,
         metavar="NAME=VALUE",
-        help="a notebook parameter, for example figures=/path/to/figures",
+        help="a notebook parameter, for example figure_set=/path/to/figures",
     )
     return parser
 

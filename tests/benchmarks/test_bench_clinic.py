@@ -14,8 +14,9 @@ from loopback import save_image
 from measuring import median_seconds
 
 from vital_lib.clinic import CLINICIANS, Clinicians
-from vital_lib.clinic.lexicon import MODALITIES, read_claims
+from vital_lib.clinic.lexicon import read_claims
 from vital_lib.clinic.phantoms import SIZE, draw, sample_truth
+from vital_lib.modalities import MODALITIES
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from measuring import median_seconds
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("module", ["vital_lib", "vital_lib.vlm", "vital_lib.labels"])
+@pytest.mark.parametrize("module", ["vital_lib", "vital_lib.client", "vital_lib.labels"])
 def test_importing_costs_little_beside_pandas(module, report):
     def run(names: str) -> None:
         subprocess.run([sys.executable, "-c", f"import {names}"], check=True)

@@ -15,7 +15,7 @@ ROWS = """
 import io, os, pathlib
 import pandas as pd
 from PIL import Image
-from vital_lib.labels import LabelLog, LabelsNotSaved, Queue, fixed
+from vital_lib.labels import LabelLog, LabelsNotSaved, Queue, FixedQueue
 from vital_lib.panels import PreferenceCard
 
 HOSTILE = ('<b id="markup">bold</b><img src=x onerror="window.attacked = 1">'
@@ -48,7 +48,7 @@ def rows(drafts, **more):
 CARD = """
 log = LabelLog("URL")
 drafts = make(names[:-1])
-card = PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, log,
+card = PreferenceCard(FixedQueue(rows(drafts), "ann", log), drafts, figures, picture, log,
                       guideline="# To know" + chr(10) + "Judge **each** alone.")
 pathlib.Path("kernel").write_text(str(os.getpid()))
 card.widget

@@ -31,7 +31,7 @@ class Refusing:
 
 log = LabelLog("URL")
 drafts = make(names[:-1])
-PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, Refusing(log)).widget
+PreferenceCard(FixedQueue(rows(drafts), "ann", log), drafts, figures, picture, Refusing(log)).widget
 """
 FLAKY = """
 def flaky(figure_id):
@@ -41,7 +41,7 @@ def flaky(figure_id):
 
 log = LabelLog("URL")
 drafts = make(["f0", "f1"], 1)
-PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, flaky, log).widget
+PreferenceCard(FixedQueue(rows(drafts), "ann", log), drafts, figures, flaky, log).widget
 """
 
 

@@ -36,20 +36,21 @@ SPECIAL = """
 log = LabelLog("URL")
 drafts = make(["f0", "broken", "f2"], 1, HOSTILE.replace("{", "").replace("}", ""))
 drafts.loc[1, "response"] = "long " * 20_000
-PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, log).widget
+PreferenceCard(FixedQueue(rows(drafts), "ann", log), drafts, figures, picture, log).widget
 """
 FLAGGED = """
 log = LabelLog("URL")
 drafts = make(["f0", "f1"], 1)
 drafts["flags"] = [["refuses", "side_against_text"], ["<b>said</b>", "said_twice"], [], []]
-PreferenceCard(fixed(rows(drafts), "ann", log), drafts, figures, picture, log).widget
+PreferenceCard(FixedQueue(rows(drafts), "ann", log), drafts, figures, picture, log).widget
 """
 CALIBRATION = """
 log = LabelLog("URL")
 drafts = make(["f0", "f1"], 1)
 told = rows(drafts, queue_arm="calibration")
 reference = {**dict.fromkeys(told.left_id, True), **dict.fromkeys(told.right_id, False)}
-PreferenceCard(fixed(told, "ann", log), drafts, figures, picture, log, reference=reference).widget
+PreferenceCard(FixedQueue(told, "ann", log), drafts, figures, picture, log,
+reference=reference).widget
 """
 
 

@@ -11,11 +11,11 @@ from pace import breathe
 from playwright.sync_api import Locator, expect
 from waiting import until
 
+from vital_lib.client import ChatClient
 from vital_lib.figures import read_figures
 from vital_lib.generation import draft_candidates
 from vital_lib.labels import LabelLog
 from vital_lib.tables import Workspace
-from vital_lib.vlm import VLM
 
 pytestmark = [*IN_CHROMIUM, pytest.mark.parametrize("lab", ["light"], indirect=True)]
 
@@ -29,7 +29,7 @@ def workspace(tmp_path_factory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("runs") / "small")
     figures, _ = read_figures("clinic", run=workspace.path, articles=6)
     figures = figures.head(12)
-    model = VLM("clinic", ledger=workspace.ledger)
+    model = ChatClient("clinic", ledger=workspace.ledger)
     drafts, unread = draft_candidates(
         figures, model, resolve=workspace.resolve, questions=QUESTIONS, seed=0
     )

@@ -20,12 +20,12 @@ from PIL import Image
 from vital_lib.figures import open_image
 from vital_lib.panels import RunMonitor
 from vital_lib.prompts import verdict_prompt
-from vital_lib.vlm import UNSENT, VLM
-from vital_lib.vlm.job import Job
+from vital_lib.client import UNSENT, ChatClient
+from vital_lib.client.job import Job
 
 Image.new("RGB", (32, 32), "teal").save("figure.png")
 image = open_image("figure.png")
-model = VLM("clinic", base_url="URL", local=True, concurrency=8)
+model = ChatClient("clinic", base_url="URL", local=True, concurrency=8)
 prompts = [verdict_prompt(f"number {n}", image, "r", "x", "y") for n in range(3_000)]
 job = Job(lambda control: model.ask(prompts, control=control), len(prompts)).start()
 """

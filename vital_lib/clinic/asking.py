@@ -13,7 +13,7 @@ from random import Random
 
 from vital_lib.clinic.anatomy import Scene, scene_of
 from vital_lib.clinic.asides import FOREIGN, knowledge_of
-from vital_lib.clinic.lexicon import COUNTS, FINDINGS, MODALITIES, NO_FINDING, SIDES, SIZES
+from vital_lib.clinic.lexicon import COUNTS, FINDINGS, NO_FINDING, SIDES, SIZES
 from vital_lib.clinic.question_kinds import (
     CLOSED_KINDS,
     OPEN_KINDS,
@@ -24,6 +24,7 @@ from vital_lib.clinic.question_kinds import (
 from vital_lib.clinic.requests import Shown
 from vital_lib.clinic.terms import key_terms
 from vital_lib.clinic.wording import NUMBER_WORDS, Phrases, speaks_of_several
+from vital_lib.modalities import MODALITIES
 
 _TRUE_PROPOSALS = 0.5  # yes and no are right about as often
 _DRAWS = 60

@@ -19,11 +19,12 @@ from PIL import Image
 
 from vital_lib.clinic.benchmark import write_questions
 from vital_lib.clinic.captions import write_caption, write_mentions
-from vital_lib.clinic.lexicon import MODALITIES, Truth, facts_in
+from vital_lib.clinic.lexicon import Truth, facts_in
 from vital_lib.clinic.phantoms import draw, sample_truth
 from vital_lib.clinic.real import real_figures
+from vital_lib.modalities import MODALITIES
 from vital_lib.processes import available_cores, run_calls
-from vital_lib.tables import Workspace, write_whole
+from vital_lib.tables import Workspace, write_atomically
 
 BENCHMARK_FIGURES = 200
 RESERVED_SEED = 2**31
@@ -159,4 +160,4 @@ def _save(image: Image.Image, modality: str, path: Path) -> None:
 
 def _write_lines(path: Path, records: Iterable[dict]) -> None:
     text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

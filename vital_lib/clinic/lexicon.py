@@ -20,13 +20,13 @@ from vital_lib.clinic.world import (
     COUNTS,
     FINDINGS,
     LEVELS,
-    MODALITIES,
     NO_FINDING,
     SIDES,
     SIZES,
     Claim,
     Truth,
 )
+from vital_lib.modalities import MODALITIES
 
 __all__ = [
     "ATTRIBUTES",
@@ -34,7 +34,6 @@ __all__ = [
     "COUNTS",
     "FINDINGS",
     "LEVELS",
-    "MODALITIES",
     "NO_FINDING",
     "SIDES",
     "SIZES",

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vital_lib.clinic.lexicon import MODALITIES
+from vital_lib.modalities import MODALITIES
 
 
 @dataclass(frozen=True)

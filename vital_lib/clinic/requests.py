@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from vital_lib.clinic.lexicon import known_facts
-from vital_lib.prompts import MODALITY_NAMES
+from vital_lib.modalities import MODALITY_NAMES
 
 _BY_NAME = {written: name for name, written in MODALITY_NAMES.items()}
 _WANTED = re.compile(r"\b(?:Questions|Rounds) wanted: (\d+)")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MODALITIES = ("chest_xray", "ct_scan", "mri", "histology", "gross")
+from vital_lib.modalities import MODALITIES
+
 FINDINGS = {
     "chest_xray": ("nodule", "consolidation", "cavity"),
     "ct_scan": ("haemorrhage", "infarct", "calcification"),

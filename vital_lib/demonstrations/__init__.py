@@ -21,18 +21,3 @@ from vital_lib.demonstrations.sampling import (
     joined_features,
     random_sample,
 )
-
-__all__ = [
-    "ALIKE_COSINE",
-    "NEAR_IDENTICAL_BITS",
-    "RULES",
-    "choice_metrics",
-    "choose_demonstrations",
-    "choose_figures",
-    "cluster_figures",
-    "diverse_sample",
-    "import_demonstrations",
-    "joined_features",
-    "random_demonstrations",
-    "random_sample",
-]

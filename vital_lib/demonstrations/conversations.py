@@ -19,8 +19,8 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from vital_lib.figures.forms import in_known_words
 from vital_lib.figures.records import mentions_of, modalities_of
 from vital_lib.records import (
+    InvalidRecord,
     Record,
-    Rejected,
     Text,
     checked,
     read_records,
@@ -135,15 +135,15 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
     file = Path(path)
     known = {} if figures is None else figures.set_index("figure_id")["split"].to_dict()
     rows: dict[str, dict] = {}
-    rejected: list[tuple[str, Rejected]] = []
+    rejected: list[tuple[str, InvalidRecord]] = []
     total = 0
     for place, record in read_records(file, fields=("pair_id", "conversations", "messages")):
         total += 1
         try:
             row = _imported(record, file.name)
             if row["demonstration_id"] in rows:
-                raise Rejected("pair_id", f"{row['figure_id']!r} was already read")
-        except Rejected as wrong:
+                raise InvalidRecord("pair_id", f"{row['figure_id']!r} was already read")
+        except InvalidRecord as wrong:
             rejected.append((place, wrong))
         else:
             rows[row["demonstration_id"]] = row

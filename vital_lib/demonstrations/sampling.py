@@ -115,7 +115,7 @@ def choice_metrics(
     Args:
         figures, features: as for `choose_figures`.
         chosen: figure_ids.
-        usd_per_figure: where known, ``VLM.estimate`` of one figure's prompts, one for each arm.
+        usd_per_figure: where known, ``ChatClient.estimate`` of a figure's prompts, one an arm.
 
     Returns:
         ``choice.figures``, ``choice.covered`` (share), ``choice.distance`` (mean, to the nearest

@@ -40,36 +40,3 @@ from vital_lib.evaluation.metrics import (
 )
 from vital_lib.evaluation.reading import closed_point, closed_value, token_recall
 from vital_lib.evaluation.yes_no import read_yes_no
-
-__all__ = [
-    "CONTROLS",
-    "METRICS",
-    "BadQuestion",
-    "OtherFigures",
-    "NoImages",
-    "accuracy_metrics",
-    "answer_questions",
-    "chat_gain_metrics",
-    "chat_table",
-    "closed_accuracy",
-    "closed_point",
-    "closed_value",
-    "difference_metrics",
-    "each_draw",
-    "image_overlap",
-    "llava_med_closed",
-    "llava_med_recall",
-    "load_and_answer",
-    "open_recall",
-    "pair_values",
-    "read_questions",
-    "read_yes_no",
-    "reading_notes",
-    "relative_chat_gain",
-    "relative_scores",
-    "token_recall",
-    "unread_answers",
-    "win_rate_metrics",
-    "win_values",
-    "with_images",
-]

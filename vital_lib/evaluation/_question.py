@@ -15,7 +15,7 @@ from pydantic import BeforeValidator
 
 from vital_lib.evaluation.published import benchmark_root, says_nothing, split_called
 from vital_lib.figures import ImageFolder
-from vital_lib.records import Record, Rejected, shown, without_image_tag
+from vital_lib.records import InvalidRecord, Record, shown, without_image_tag
 from vital_lib.records.check import named_image
 
 KINDS = ("open", "closed", "chat")
@@ -128,7 +128,7 @@ def image_file(image: str, file: Path, *, follow_links: bool = False) -> Path:
     file = file.absolute()
     root = benchmark_root(file)
     if not Path(normpath(file.parent / image)).is_relative_to(file.parent):
-        raise Rejected("image", f"{shown(image)} leaves the benchmark's folder")
+        raise InvalidRecord("image", f"{shown(image)} leaves the benchmark's folder")
     folders = [folder for folder in file.parents if folder.is_relative_to(root)]
     inside = [
         path
@@ -140,6 +140,6 @@ def image_file(image: str, file: Path, *, follow_links: bool = False) -> Path:
     try:
         found = next((path for path in ended if path.is_file()), inside[0])
     except (OSError, ValueError) as error:
-        raise Rejected("image", f"{shown(image)} is no usable path: {error}") from None
+        raise InvalidRecord("image", f"{shown(image)} is no usable path: {error}") from None
     ImageFolder(root, "", follow_links, "benchmark's folder").check_links(found, image)
     return found

@@ -34,7 +34,7 @@ from vital_lib.evaluation.published import (
 )
 from vital_lib.figures import UnreadableImage, article_id, open_image
 from vital_lib.records import (
-    Rejected,
+    InvalidRecord,
     UnreadableFile,
     checked,
     read_records,
@@ -242,7 +242,7 @@ class _Reader:
     split: str
     follow_links: bool = False
     rows: list[dict] = field(default_factory=list)
-    rejected: list[tuple[str, Rejected]] = field(default_factory=list)
+    rejected: list[tuple[str, InvalidRecord]] = field(default_factory=list)
     records: int = 0
     other_languages: list[str] = field(default_factory=list)
     other_splits: list[str] = field(default_factory=list)
@@ -269,7 +269,7 @@ class _Reader:
                 try:
                     caption = captions.get(str(stated.get("pair_id")), stated.get("fig_caption"))
                     self._add(answers.joined(asked), stated, file, place, caption)
-                except Rejected as wrong:
+                except InvalidRecord as wrong:
                     self.rejected.append((place, wrong))
 
     def _add(
@@ -280,7 +280,7 @@ class _Reader:
         own = question_id(found, name, file, self.records)
         if own in self._places:
             reason = f"question_id {own!r} stands twice, first in {self._places[own]}"
-            raise Rejected("question_id", reason)
+            raise InvalidRecord("question_id", reason)
         image = self._image(found.image, file)
         self._places[own] = place
         stated = found.image if isinstance(found.image, str) else Path(image).name

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vital_lib.records import Rejected, of_cell
+from vital_lib.records import InvalidRecord, of_cell
 from vital_lib.records.check import field_name, role_of, text_of
 
 NAMES = {
@@ -145,15 +145,15 @@ def says_nothing(name: str) -> bool:
     return _SAYS_NOTHING.fullmatch(name) is not None
 
 
-def questions_in(record: Any) -> Iterator[dict[str, Any] | Rejected]:
+def questions_in(record: Any) -> Iterator[dict[str, Any] | InvalidRecord]:
     """What a record asks, in the words of `NAMES`; a conversation asks once for each of its rounds.
 
     LLaVA's form: `conversations` (LLaVA-Med's files spell it `conversatons`) of {from: human or
     gpt, value}, with `id`, `image` and perhaps `answer_type`.
     """
-    if isinstance(record, Rejected) or not isinstance(record, Mapping):
+    if isinstance(record, InvalidRecord) or not isinstance(record, Mapping):
         reason = f"wanted an object, received {str(record)[:80]!r}"
-        yield record if isinstance(record, Rejected) else Rejected("record", reason)
+        yield record if isinstance(record, InvalidRecord) else InvalidRecord("record", reason)
         return
     given = {field_name(name): value for name, value in record.items()}
     found = {name: _first(given, name) for name in NAMES if _first(given, name) is not None}
@@ -166,7 +166,9 @@ def questions_in(record: Any) -> Iterator[dict[str, Any] | Rejected]:
     if isinstance(said, list):
         said = [message for message in said if role_of(message) != "system"]
     if not isinstance(said, list) or not said or len(said) % 2:
-        yield Rejected("conversations", f"wanted questions and answers by turns: {str(said)[:80]}")
+        yield InvalidRecord(
+            "conversations", f"wanted questions and answers by turns: {str(said)[:80]}"
+        )
         return
     for number, (asked, told) in enumerate(zip(said[::2], said[1::2], strict=True), start=1):
         round_ = {"question": text_of(asked), "reference": text_of(told)}

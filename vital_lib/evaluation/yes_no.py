@@ -57,7 +57,7 @@ from vital_lib.evaluation._english import (
 from vital_lib.evaluation._generic import affirms_another, is_generic, without_headings
 from vital_lib.evaluation._roots import stem
 from vital_lib.evaluation.wording import said, words
-from vital_lib.prompts import Unread, without_thoughts
+from vital_lib.prompts import UnreadableReply, without_thoughts
 
 _SIDES = {"left", "right"}
 _GENERAL = {stem(word) for word in GENERAL}
@@ -135,7 +135,7 @@ def _statements(question: str, answer: str) -> Iterator[tuple[str, bool]]:
 def _outside_thoughts(answer: str) -> str:
     try:
         return without_thoughts(answer)
-    except Unread:
+    except UnreadableReply:
         return ""  # cut off inside a thought: nothing was answered
 
 

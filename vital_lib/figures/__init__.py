@@ -16,37 +16,10 @@ from vital_lib.figures.groups import (
     near_identical,
     split_of,
 )
-from vital_lib.figures.images import MAX_PIXELS, FigureImage, Rejected, blank, open_image
+from vital_lib.figures.images import MAX_PIXELS, FigureImage, InvalidRecord, blank, open_image
 from vital_lib.figures.records import (
-    MODALITIES,
     NoUsableFigures,
     image_notes,
     image_opener,
     read_figures,
 )
-
-__all__ = [
-    "MAX_PIXELS",
-    "MODALITIES",
-    "FigureImage",
-    "ImageFolder",
-    "NoUsableFigures",
-    "Rejected",
-    "UnreadableImage",
-    "article_id",
-    "article_ids",
-    "article_of",
-    "blank",
-    "find_first",
-    "find_twins",
-    "group_sizes",
-    "group_warnings",
-    "image_notes",
-    "image_opener",
-    "join_twins",
-    "joined_groups",
-    "near_identical",
-    "open_image",
-    "read_figures",
-    "split_of",
-]

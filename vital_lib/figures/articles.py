@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from vital_lib.records import Rejected, shown
+from vital_lib.records import InvalidRecord, shown
 
 _STATED = ("group_id", "patient_id", "pmid")
 _NAMED = {
@@ -120,7 +120,7 @@ def article_of(record: Mapping[str, Any], figure_id: str) -> Article:
     mentions, licences and credits are not read.
 
     Raises:
-        Rejected: `group_id`, `patient_id` or `pmid` is neither text nor a whole number.
+        InvalidRecord: `group_id`, `patient_id` or `pmid` is neither text nor a whole number.
     """
     source = record.get("source")
     if isinstance(source, str) and "://" in source:
@@ -150,7 +150,7 @@ def article_id(record: Mapping[str, Any], name: str) -> str | None:
     """The group that a record called `name` states, or its PMID, PMCID or DOI; None without one.
 
     Raises:
-        Rejected: as `article_of`.
+        InvalidRecord: as `article_of`.
     """
     article = article_of(record, name)
     return article.stated or next(iter(article.ids), None)
@@ -197,7 +197,7 @@ def _stated(own: Mapping[str, Any], name: str) -> str:
     text = _plain(value)
     missing = value is None or value != value or (isinstance(value, str) and not value.strip())
     if not text and not missing:
-        raise Rejected(name, f"wanted text or a whole number, received {shown(value)}")
+        raise InvalidRecord(name, f"wanted text or a whole number, received {shown(value)}")
     return text
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from vital_lib.records import Rejected, shown
+from vital_lib.records import InvalidRecord, shown
 
 
-class UnreadableImage(Rejected):
+class UnreadableImage(InvalidRecord):
     """An image file that is missing, outside its folder, damaged, too large, or no image."""
 
 

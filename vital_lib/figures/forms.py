@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vital_lib.records import Rejected, of_cell, read_records
+from vital_lib.records import InvalidRecord, of_cell, read_records
 from vital_lib.records.check import field_name
 
 FIELDS = frozenset(
@@ -72,7 +72,7 @@ def figure_records(file: Path) -> Iterator[tuple[str, Any]]:
     images = dict(_roco_images(file.parent)) if roco else {}
     columns = _ROCO_COLUMNS if roco else None
     for place, record in read_records(file, fields=FIELDS, columns=columns):
-        if isinstance(record, Rejected) or not isinstance(record, Mapping):
+        if isinstance(record, InvalidRecord) or not isinstance(record, Mapping):
             yield place, record
         elif "pdf_hash" in record:
             yield place, _of_medicat(record)

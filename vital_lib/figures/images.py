@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from vital_lib.figures.folders import ImageFolder, UnreadableImage
 from vital_lib.figures.greys import GREYS, upright_rgb
-from vital_lib.records import Rejected, shown
+from vital_lib.records import InvalidRecord, shown
 
 MAX_PIXELS = 100_000_000
 """Images of more pixels than this are not decoded (300 MB as RGB)."""
@@ -181,7 +181,7 @@ def _upright(content: _Content) -> tuple[Image.Image, tuple[str, ...]]:
             size = f"{image.width:,} x {image.height:,} pixels"
             raise UnreadableImage("image", f"{content.name!r} has {size}, over {MAX_PIXELS:,}")
         upright, notes = upright_rgb(image, lambda: _open_header(content.data))
-    except Rejected:
+    except InvalidRecord:
         raise
     except _DAMAGED as error:
         why = _why_unreadable(content.name, content.data, error)

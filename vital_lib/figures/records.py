@@ -22,7 +22,8 @@ from vital_lib.figures.folders import ImageFolder, find_first
 from vital_lib.figures.forms import figure_files, figure_records
 from vital_lib.figures.groups import group_names, group_warnings, join_same_images, split_of
 from vital_lib.figures.images import FigureImage, open_image, open_with_pixels
-from vital_lib.records import Record, Rejected, Text, UnreadableFile, checked, shown
+from vital_lib.modalities import MODALITIES
+from vital_lib.records import InvalidRecord, Record, Text, UnreadableFile, checked, shown
 from vital_lib.records.check import Name, named_image, stored_image
 from vital_lib.tables import TABLES, empty_frame
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from imagehash import ImageHash
 
 LOG = logging.getLogger(__name__)
-MODALITIES = ("chest_xray", "ct_scan", "mri", "histology", "gross")
-"""The five modality flags of the caption schema; a figure may have several, or none."""
-
 _OPEN_LICENCE = re.compile(
     r"(?:cc0|cc[ -]by(?:[ -]sa)?)(?:[ -]\d+(?:\.\d+)?)?(?: (?:international|unported|universal))?"
     r"|public domain(?: \(.*\))?",
@@ -183,7 +181,7 @@ class _Reader:
     def read(self, place: str, record: Any) -> None:
         try:
             row, article, notes = self._row(record)
-        except Rejected as wrong:
+        except InvalidRecord as wrong:
             where = {"source": self.set_name, "place": place}
             self.rejected.append({**where, "field": wrong.field, "reason": wrong.reason})
         else:
@@ -208,7 +206,7 @@ class _Reader:
         figure_id = found.pair_id
         if figure_id in self._places:
             first = self._places[figure_id]
-            raise Rejected("pair_id", f"{figure_id!r} was already read from {first}")
+            raise InvalidRecord("pair_id", f"{figure_id!r} was already read from {first}")
         stated = _stated_source(record)
         article = article_of(record, figure_id)
         image, pixels = self._opened(found.image, figure_id)
@@ -255,39 +253,41 @@ def _image_of(value: Any) -> str | dict | None:
     value = named_image(value)
     if value is None or isinstance(value, dict) or (isinstance(value, str) and value):
         return value
-    raise Rejected("image", f"wanted a file's name, received {shown(value)}")
+    raise InvalidRecord("image", f"wanted a file's name, received {shown(value)}")
 
 
 def mentions_of(value: Any) -> list[str]:
     """The text of each mention; LLaVA-Med writes one of empty tokens where there is none.
 
     Raises:
-        Rejected: `value` is neither null, a text, nor a list of texts or {tokens: text}.
+        InvalidRecord: `value` is neither null, a text, nor a list of texts or {tokens: text}.
     """
     if value is None:
         return []
     if isinstance(value, str | dict):
         value = [value]
     if not isinstance(value, list | tuple):
-        raise Rejected("in_text_mention", f"{_WANTED_MENTIONS}, received {shown(value)}")
+        raise InvalidRecord("in_text_mention", f"{_WANTED_MENTIONS}, received {shown(value)}")
     value = [one for one in value if one is not None]
     texts = [one.get("tokens", one.get("text")) if isinstance(one, dict) else one for one in value]
     for text, mention in zip(texts, value, strict=True):
         if not isinstance(text, str):
-            raise Rejected("in_text_mention", f"{_WANTED_MENTIONS}, received {shown(mention)}")
+            raise InvalidRecord("in_text_mention", f"{_WANTED_MENTIONS}, received {shown(mention)}")
     return [text.strip() for text in texts if text.strip()]
 
 
 def modalities_of(flags: Any) -> list[str]:
-    """The modalities whose flag is true; raises `Rejected` where `flags` are no flags."""
+    """The modalities whose flag is true; raises `InvalidRecord` where `flags` are no flags."""
     if flags is None:
         return []
     if not isinstance(flags, dict):
-        raise Rejected("domain", f"wanted {{modality: true or false}}, received {shown(flags)}")
+        raise InvalidRecord(
+            "domain", f"wanted {{modality: true or false}}, received {shown(flags)}"
+        )
     for name in MODALITIES:
         if flags.get(name) not in (True, False, None):
             wrong = f"{name} is {shown(flags[name])}"
-            raise Rejected("domain", f"wanted true or false, but {wrong}")
+            raise InvalidRecord("domain", f"wanted true or false, but {wrong}")
     return [name for name in MODALITIES if flags.get(name)]
 
 
@@ -297,12 +297,12 @@ def _stated_source(record: Mapping) -> dict[str, str | None]:
     if isinstance(source, str):
         source = {"name": source}
     if not isinstance(source, dict):
-        raise Rejected("source", f"wanted an object, received {shown(source)}")
+        raise InvalidRecord("source", f"wanted an object, received {shown(source)}")
     found = {name: source.get(name) for name in ("name", "credit", "url", "repo", "text_path")}
     found["licence"] = source.get("licence", source.get("license"))
     for name, value in found.items():
         if value is not None and not isinstance(value, str):
-            raise Rejected(f"source.{name}", f"wanted text, received {shown(value)}")
+            raise InvalidRecord(f"source.{name}", f"wanted text, received {shown(value)}")
     return {name: value or None for name, value in found.items()}
 
 

@@ -25,23 +25,3 @@ from vital_lib.generation.pairing import (
     paired_drafts,
     ticks_of_pairs,
 )
-
-__all__ = [
-    "ARMS",
-    "DROPPED",
-    "FEWER",
-    "FLAGS",
-    "HOLLOW",
-    "UNREAD_COLUMNS",
-    "arm_to_select",
-    "compare_arms",
-    "draft_candidates",
-    "draft_prompts",
-    "generate_arms",
-    "generate_candidates",
-    "generation_prompts",
-    "grounding_flags",
-    "hollow_flags",
-    "paired_drafts",
-    "ticks_of_pairs",
-]

@@ -47,7 +47,7 @@ _MODALITY = {
     "endoscopy": r"\w*endoscop\w+|colonoscop\w+|bronchoscop\w+",
     "fundus": r"fundus|retinal photo\w*",
 }
-MODALITIES = re.compile(
+MODALITY_WORDS = re.compile(
     r"\b(?:" + "|".join(f"(?P<{name}>{words})" for name, words in _MODALITY.items()) + r")\b"
 )
 _WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
@@ -132,7 +132,7 @@ class Said:
             for clause in _CLAUSE.split(_LOOK_ALIKES.sub(" ; ", sentence)):
                 held, against = _halves(clause)
                 if denied:
-                    of_image = MODALITIES.search(held) and not FINDING.search(held)
+                    of_image = MODALITY_WORDS.search(held) and not FINDING.search(held)
                     held, against = "", "" if of_image else held
                 if held:
                     self.asserted.append((held, hedged))
@@ -153,7 +153,7 @@ class Said:
                 number = _WORDS[found[1]] if found[1] in _WORDS else int(found[1])
                 things = words_of(" ".join(following)) or words_of(clause[: found.start()])
                 self.numbers.append((number, things))
-        self.modalities |= {found.lastgroup for found in MODALITIES.finditer(clause)}
+        self.modalities |= {found.lastgroup for found in MODALITY_WORDS.finditer(clause)}
 
 
 def is_finding(words: frozenset[str]) -> bool:
@@ -168,7 +168,7 @@ def agree(one: int, other: int) -> bool:
 
 def denies_all(denied: str) -> bool:
     """Whether a denied clause leaves nothing: "no focal lesion on this scan"."""
-    words = words_of(MODALITIES.sub(" ", re.split(r"\bon (?:this|the)\b", denied)[0]))
+    words = words_of(MODALITY_WORDS.sub(" ", re.split(r"\bon (?:this|the)\b", denied)[0]))
     return bool(words) and words <= _NOTHING
 
 

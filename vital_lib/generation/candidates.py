@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from vital_lib.figures import MODALITIES, FigureImage, UnreadableImage, open_image
+from vital_lib.client import UNSENT, ChatClient, Control, Reply
+from vital_lib.figures import FigureImage, UnreadableImage, open_image
 from vital_lib.generation.grounding import grounding_flags
 from vital_lib.generation.hollow import hollow_flags
+from vital_lib.modalities import MODALITIES
 from vital_lib.prompts import VERSIONS, Drafts, Prompt, draft_prompt, generation_prompt
 from vital_lib.tables import empty_frame
-from vital_lib.vlm import UNSENT, VLM, Control, Reply
 
 ARMS = ("none", "random", "clinician")
 """Whose demonstrations the generator was shown."""
@@ -44,7 +45,7 @@ _PromptOf = Callable[[Mapping[str, Any], FigureImage, int], _Sent]
 
 def draft_candidates(
     figures: pd.DataFrame,
-    vlm: VLM,
+    client: ChatClient,
     *,
     resolve: Resolve,
     questions: int = 4,
@@ -62,7 +63,7 @@ def draft_candidates(
         policy: another text in place of ``prompts.POLICIES["draft"]``; its version goes into the
             ids, so that drafts under several policies may stand together.
         sending: `again` (ask anew where the ledger holds an answer, as for the figures of
-            `unread`), `on_reply` and `control`, as for ``VLM.ask``.
+            `unread`), `on_reply` and `control`, as for ``ChatClient.ask``.
 
     Returns:
         (rows of the table drafts, with `hollow_flags` and `grounding_flags`; frame of
@@ -72,14 +73,14 @@ def draft_candidates(
         ValueError: a figure stands in `figures` twice, or `policy` does not name $questions.
     """
     prompt_of = _without_demonstrations(questions, policy)
-    asked, unread = _ask(figures, vlm, prompt_of, resolve, seed, sending)
-    return _frame(asked, "drafts", "none", questions, vlm, figures), unread
+    asked, unread = _ask(figures, client, prompt_of, resolve, seed, sending)
+    return _frame(asked, "drafts", "none", questions, client, figures), unread
 
 
 def generate_candidates(
     figures: pd.DataFrame,
     demonstrations: pd.DataFrame,
-    vlm: VLM,
+    client: ChatClient,
     *,
     arm: str,
     resolve: Resolve,
@@ -120,12 +121,12 @@ def generate_candidates(
     """
     _check_arm(arm, demonstrations)
     prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds, policy)
-    asked, unread = _ask(figures, vlm, prompt_of, resolve, seed, sending)
-    return _frame(asked, "candidates", arm, rounds, vlm, figures), unread
+    asked, unread = _ask(figures, client, prompt_of, resolve, seed, sending)
+    return _frame(asked, "candidates", arm, rounds, client, figures), unread
 
 
 def generate_arms(
-    plan: Iterable[tuple], vlm: VLM, control: Control | None = None, **settings: Any
+    plan: Iterable[tuple], client: ChatClient, control: Control | None = None, **settings: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`generate_candidates` for several arms or policies, one after another under one `control`.
 
@@ -141,7 +142,7 @@ def generate_arms(
     for arm, figures, demonstrations, *policy in plan:
         own = {**settings, "policy": policy[0]} if policy else settings
         rows, failed = generate_candidates(
-            figures, demonstrations, vlm, arm=arm, control=control, **own
+            figures, demonstrations, client, arm=arm, control=control, **own
         )
         made.append(rows)
         unread.append(failed.assign(arm=arm))
@@ -258,7 +259,7 @@ def _prompts(
 
 def _ask(
     figures: pd.DataFrame,
-    vlm: VLM,
+    client: ChatClient,
     prompt_of: _PromptOf,
     resolve: Resolve,
     seed: int,
@@ -277,7 +278,7 @@ def _ask(
             sent.append(one)
             yield prompt
 
-    answers = vlm.ask(prompts(), into=_answer, **sending)
+    answers = client.ask(prompts(), into=_answer, **sending)
     asked = list(zip(sent, answers, strict=True))
     back = {one.figure_id: answer for one, answer in asked if answer.reason != UNSENT}
     unread = [
@@ -292,7 +293,7 @@ def _ask(
 
 
 def _frame(
-    asked: _Read, table: str, arm: str, wanted: int, vlm: VLM, figures: pd.DataFrame
+    asked: _Read, table: str, arm: str, wanted: int, client: ChatClient, figures: pd.DataFrame
 ) -> pd.DataFrame:
     """What was said as rows of `table`, with the flags of all that looks at it."""
     stage, empty = "draft" if table == "drafts" else "final", empty_frame(table)
@@ -300,7 +301,7 @@ def _frame(
     if not rows:
         return empty
     frame = pd.DataFrame(rows, columns=[*_Asked._fields, "reply_id", *_COLUMNS])
-    frame = frame.assign(stage=stage, arm=arm, generator=vlm.model)
+    frame = frame.assign(stage=stage, arm=arm, generator=client.model)
     frame["conversation_id"] = frame["figure_id"] + f"-{stage}-{arm}" + _of_policy(frame)
     frame["instruction_id"] = frame["conversation_id"] + "-r" + frame["round"].astype(str)
     frame["candidate_id"] = frame["instruction_id"] + "-" + frame["letter"]

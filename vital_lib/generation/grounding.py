@@ -17,7 +17,7 @@ import pandas as pd
 from vital_lib.generation._reading import (
     FINDING,
     HEDGE,
-    MODALITIES,
+    MODALITY_WORDS,
     NORMAL,
     SENTENCE,
     WORD,
@@ -182,7 +182,7 @@ def _other_modality(text: _Text, question: str, own: str, yes: bool) -> bool:
     for sentence in SENTENCE.split(f"{question}. {own}" if yes else own):
         if HEDGE.search(sentence) and not (asked or yes):
             continue
-        for found in MODALITIES.finditer(sentence):
+        for found in MODALITY_WORDS.finditer(sentence):
             before = sentence[: found.start()]
             if (asked or _GIVEN.search(before)) and not _NOT_THIS.search(before):
                 claimed.add(found.lastgroup)
@@ -273,7 +273,7 @@ def _asserts(claims: list[frozenset[str]], denied: str, stated: list[frozenset[s
 
 def _core(denied: str) -> tuple[frozenset[str], frozenset[str]]:
     """The words of what is denied, up to where it is or what it does; and all words of it."""
-    said = MODALITIES.sub(" ", denied)
+    said = MODALITY_WORDS.sub(" ", denied)
     words = words_of(said)
     if re.search(r"\b(?:that|whether|if|due)\b", said):
         return words, words

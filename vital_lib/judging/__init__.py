@@ -1,6 +1,6 @@
 """Judges: what they are asked, and how far they can be believed.
 
-Ratings, scores and verdicts (``asking``), answers with planted errors (``probes``), and the judge
+Ratings, scores and verdicts (``asking``), answers with an error put in (``probes``), and the judge
 measured beside people (``measures``). The package knows nothing of the selector.
 """
 
@@ -14,7 +14,7 @@ from vital_lib.judging.asking import (
     score_answers,
 )
 from vital_lib.judging.measures import (
-    blank_falls,
+    blank_drop_rate,
     calibration,
     consistency,
     length_bias,
@@ -22,28 +22,6 @@ from vital_lib.judging.measures import (
     metrics_of,
     null_rate,
     position_bias,
-    probe_falls,
+    probe_drop_rate,
 )
-from vital_lib.judging.probes import KINDS, blanked, planted
-
-__all__ = [
-    "KINDS",
-    "NULL_COLUMNS",
-    "RESPONSES",
-    "blank_falls",
-    "blanked",
-    "calibration",
-    "compare_answers",
-    "compare_drafts",
-    "consistency",
-    "length_bias",
-    "measured",
-    "metrics_of",
-    "null_rate",
-    "nulls",
-    "planted",
-    "position_bias",
-    "probe_falls",
-    "rate_candidates",
-    "score_answers",
-]
+from vital_lib.judging.probes import KINDS, blanked, corrupt_answers

@@ -13,9 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vital_lib.client import UNSENT, ChatClient, Control, Reply
 from vital_lib.figures import FigureImage, UnreadableImage, open_image
 from vital_lib.prompts import VERSIONS, Prompt
-from vital_lib.vlm import UNSENT, VLM, Control, Reply
 
 Resolve = Callable[[str], Path]
 Row = dict[str, Any]
@@ -24,7 +24,7 @@ NULL = {"overall": "candidate_id", "model_score": "question_id", "winner": "ques
 """What a row says, null where the reply was unread, and what it says it of."""
 
 
-class Request(NamedTuple):
+class RatingTask(NamedTuple):
     """What a row begins with, an `image`, the prompt made with it, and the how-manieth asking."""
 
     row: Row
@@ -33,9 +33,9 @@ class Request(NamedTuple):
     repeat: int = 0
 
 
-def rows(
-    requests: list[Request],
-    vlm: VLM,
+def ask_rows(
+    requests: list[RatingTask],
+    client: ChatClient,
     resolve: Resolve,
     said: Callable[[Reply], Row],
     *,
@@ -48,7 +48,7 @@ def rows(
 
     Args:
         unread_again: ask once more for what came back unread.
-        options: further arguments of ``VLM.ask``.
+        options: further arguments of ``ChatClient.ask``.
     """
     unsent: dict[int, Row] = {}
 
@@ -67,16 +67,16 @@ def rows(
             else:
                 yield replace(prompt, seed=_seed(seed, repeat))
 
-    told = iter(vlm.ask(prompts(), into=said, control=control, **options))
+    told = iter(client.ask(prompts(), into=said, control=control, **options))
     after_stop = said(_unsent(UNSENT))
     made = [
-        {**one.row, "judge": vlm.model, **(unsent.get(place) or next(told, after_stop))}
+        {**one.row, "judge": client.model, **(unsent.get(place) or next(told, after_stop))}
         for place, one in enumerate(requests)
     ]
     null = [n for n, row in enumerate(made) if any(row.get(name, "") is None for name in NULL)]
     if unread_again and null:
         anew = {**options, "seed": seed, "control": control, "again": True, "on_reply": None}
-        some = rows([requests[n] for n in null], vlm, resolve, said, **anew)
+        some = ask_rows([requests[n] for n in null], client, resolve, said, **anew)
         made = [*{**dict(enumerate(made)), **dict(zip(null, some, strict=True))}.values()]
     return made
 

@@ -13,10 +13,19 @@ from typing import Any
 
 import pandas as pd
 
-from vital_lib.judging._replies import NULL, Request, Resolve, Row, rating, rows, scores, verdict
+from vital_lib.client import ChatClient
+from vital_lib.judging._replies import (
+    NULL,
+    RatingTask,
+    Resolve,
+    Row,
+    ask_rows,
+    rating,
+    scores,
+    verdict,
+)
 from vital_lib.prompts import chat_score_prompt, figure_text, rating_prompt, verdict_prompt
 from vital_lib.tables import empty_frame, refuse_strays
-from vital_lib.vlm import VLM
 
 RESPONSES = ("first response", "second response")
 """What `compare_drafts` calls the two responses to one instruction."""
@@ -28,7 +37,7 @@ NULL_COLUMNS = ("asked", "id", "why", "sent")
 def rate_candidates(
     candidates: pd.DataFrame,
     figures: pd.DataFrame,
-    vlm: VLM,
+    client: ChatClient,
     *,
     resolve: Resolve,
     repeats: int | Mapping[str, int] = 1,
@@ -43,7 +52,7 @@ def rate_candidates(
         repeats: how often each candidate is rated, under another seed each time, or how often by
             candidate_id (once where there is none); the column `repeat` counts them from 0.
         options: `unread_again` (ask once more for what came back unread, now or in an earlier
-            run: another attempt, and another price), and arguments of ``VLM.ask``: seed,
+            run: another attempt, and another price), and arguments of ``ChatClient.ask``: seed,
             on_reply, control, again.
 
     Returns:
@@ -64,13 +73,13 @@ def rate_candidates(
         for name, row in own.items()
         for repeat in range(often.get(name, 1))  # innermost: each image is opened and encoded once
     ]
-    return _frame(rows(requests, vlm, resolve, rating, **options), "ratings")
+    return _frame(ask_rows(requests, client, resolve, rating, **options), "ratings")
 
 
 def score_answers(
     questions: pd.DataFrame,
     answers: pd.DataFrame,
-    vlm: VLM,
+    client: ChatClient,
     *,
     resolve: Resolve,
     captions: Mapping[str, str] | None = None,
@@ -107,7 +116,7 @@ def score_answers(
         for model in real["model"].unique()
         for question_id, answer in _answers_of(model, real, asked).items()
     ]
-    return _frame(rows(requests, vlm, resolve, scores, **options), "chat_scores")
+    return _frame(ask_rows(requests, client, resolve, scores, **options), "chat_scores")
 
 
 def compare_answers(
@@ -115,7 +124,7 @@ def compare_answers(
     answers: pd.DataFrame,
     model_a: str,
     model_b: str,
-    vlm: VLM,
+    client: ChatClient,
     *,
     resolve: Resolve,
     **options: Any,
@@ -145,7 +154,7 @@ def compare_answers(
         for question_id, question in asked.items()
         for order in ("ab", "ba")
     ]
-    verdicts = rows(requests, vlm, resolve, verdict, **options)
+    verdicts = ask_rows(requests, client, resolve, verdict, **options)
     for row in verdicts:
         stood = dict(zip(("first", "second"), row["order"], strict=True))
         row["winner"] = stood.get(row["winner"], row["winner"])
@@ -153,7 +162,12 @@ def compare_answers(
 
 
 def compare_drafts(
-    drafts: pd.DataFrame, figures: pd.DataFrame, vlm: VLM, *, resolve: Resolve, **options: Any
+    drafts: pd.DataFrame,
+    figures: pd.DataFrame,
+    client: ChatClient,
+    *,
+    resolve: Resolve,
+    **options: Any,
 ) -> pd.DataFrame:
     """Have a judge compare the two responses of each drafted instruction, in either order.
 
@@ -192,7 +206,7 @@ def compare_drafts(
             "answer": two["response"],
         }
     )
-    return compare_answers(questions, answers, *RESPONSES, vlm, resolve=resolve, **options)
+    return compare_answers(questions, answers, *RESPONSES, client, resolve=resolve, **options)
 
 
 def nulls(**asked: pd.DataFrame) -> pd.DataFrame:
@@ -214,17 +228,17 @@ def nulls(**asked: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True)[list(NULL_COLUMNS)].astype({"sent": bool})
 
 
-def _rating_request(candidate: Row, figure: Row, repeat: int) -> Request:
+def _rating_request(candidate: Row, figure: Row, repeat: int) -> RatingTask:
     words = {"instruction": candidate["instruction"], "response": candidate["response"]}
     row = {"candidate_id": candidate["candidate_id"], "repeat": repeat}
-    return Request(row, figure["image"], partial(rating_prompt, figure, **words), repeat)
+    return RatingTask(row, figure["image"], partial(rating_prompt, figure, **words), repeat)
 
 
-def _score_request(model: str, question: Row, answer: str) -> Request:
+def _score_request(model: str, question: Row, answer: str) -> RatingTask:
     words = {"reference": question["reference"], "answer": answer}
     row = {"question_id": question["question_id"], "model": model, "draw": 0}
     asked = partial(chat_score_prompt, question["question"], **words, caption=question["caption"])
-    return Request(row, question["image"], asked)
+    return RatingTask(row, question["image"], asked)
 
 
 def _text_of(value: Any) -> str:
@@ -232,10 +246,12 @@ def _text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _verdict_request(models: Row, question: Row, order: str, first: str, second: str) -> Request:
+def _verdict_request(models: Row, question: Row, order: str, first: str, second: str) -> RatingTask:
     words = {"reference": question["reference"], "first": first, "second": second}
     row = {"question_id": question["question_id"], **models, "draw": 0, "order": order}
-    return Request(row, question["image"], partial(verdict_prompt, question["question"], **words))
+    return RatingTask(
+        row, question["image"], partial(verdict_prompt, question["question"], **words)
+    )
 
 
 def _by_id(frame: pd.DataFrame, name: str) -> dict[str, Row]:

@@ -22,8 +22,8 @@ COLUMNS = ("measure", "value", "low", "high", "n", "meaning")
 MEANINGS = {
     "agreement": "pairs ordered as the annotators do (a tie counts half; chance 0.5)",
     "null_share": "replies without a rating",
-    "order_decides": "comparisons whose verdict changes with the order",
-    "first_preference": "wins of the answer shown first, beyond one half",
+    "position_flip_rate": "comparisons whose verdict changes with the order",
+    "position_bias": "wins of the answer shown first, beyond one half",
     "longer_judge": "pairs where the judge rates the longer response higher",
     "longer_people": "pairs where the annotators accept the longer response more",
     "length_bias": "the judge's share for the longer response, less the annotators'",
@@ -31,8 +31,8 @@ MEANINGS = {
     "consistency": "share of a rating's variance that another rating repeats (ICC)",
     "calibration_error_raw": "rating / 10 against the share accepted, mean distance",
     "calibration_error": "the same after a line fitted on other articles",
-    "probe_falls_control": "ratings below another one of the same, untouched answer",
-    "blank_falls": "ratings that fall when the image is blanked",
+    "probe_drop_rate_control": "ratings below another one of the same, untouched answer",
+    "blank_drop_rate": "ratings that fall when the image is blanked",
     "blank_points": "points lost when the image is blanked",
 }
 """What each measure says, in a few words; those of probes are made by kind."""
@@ -71,7 +71,7 @@ def null_rate(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
 
 
 def position_bias(verdicts: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Measures order_decides and first_preference: how far the place of an answer decides.
+    """Measures position_flip_rate and position_bias: how far the place of an answer decides.
 
     Each pair is asked in both orders, so that a judge without a preference for a place lets the
     first win half of the verdicts, however unlike the answers are.
@@ -89,9 +89,9 @@ def position_bias(verdicts: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataF
     of = _of(both["question_id"], groups)
     first = (both["ab"] == "a").astype(float) + (both["ba"] == "b")
     wins = both[["ab", "ba"]].isin(["a", "b"]).sum(axis=1)
-    found = {"order_decides": mean_interval((both["ab"] != both["ba"]).astype(float), of)}
+    found = {"position_flip_rate": mean_interval((both["ab"] != both["ba"]).astype(float), of)}
     if wins.sum():
-        found["first_preference"] = ratio_interval(first - wins / 2, wins, of)
+        found["position_bias"] = ratio_interval(first - wins / 2, wins, of)
     return measured(**found)
 
 
@@ -142,7 +142,7 @@ def length_bias(
 
 
 def consistency(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Measures repeat_difference, consistency and probe_falls_control, over repeated ratings.
+    """Measures repeat_difference, consistency and probe_drop_rate_control, over repeated ratings.
 
     The consistency is the intraclass correlation of single ratings, ICC(1) of Shrout and Fleiss
     (1979), taken as 1 less the variance within answers over the variance of all ratings.
@@ -162,7 +162,7 @@ def consistency(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFram
     if sum(total):
         noise = ratio_interval(within, total, of)
         found["consistency"] = Interval(1 - noise.estimate, 1 - noise.high, 1 - noise.low, noise.n)
-    return measured(**found, probe_falls_control=mean_interval(falls, of))
+    return measured(**found, probe_drop_rate_control=mean_interval(falls, of))
 
 
 def calibration(
@@ -193,19 +193,20 @@ def calibration(
     return measured(**found)
 
 
-def probe_falls(
+def probe_drop_rate(
     probes: pd.DataFrame,
     probe_ratings: pd.DataFrame,
     ratings: pd.DataFrame,
     groups: Mapping[str, str],
 ) -> pd.DataFrame:
-    """Measures probe_falls_<kind> and probe_points_<kind>: what a planted error costs.
+    """Measures probe_drop_rate_<kind> and probe_points_<kind>: what an error put into an answer
+    costs.
 
     The share of probes rated below the untouched answer (at the same repeat), and the points lost.
-    Ratings waver: compare the share with probe_falls_control, of `consistency`.
+    Ratings waver: compare the share with probe_drop_rate_control, of `consistency`.
 
     Args:
-        probes: of `planted`.
+        probes: of `corrupt_answers`.
         probe_ratings, ratings: columns candidate_id, repeat, overall, of the probes and of the
             untouched answers.
         groups: candidate_id -> group_id, of the untouched answers.
@@ -223,13 +224,13 @@ def probe_falls(
     return measured(**found)
 
 
-def blank_falls(
+def blank_drop_rate(
     blank_ratings: pd.DataFrame, ratings: pd.DataFrame, groups: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Measures blank_falls and blank_points: what it costs an answer that its image is blanked.
+    """Measures blank_drop_rate and blank_points: what it costs an answer that its image is blanked.
 
     A judge that looks at images should not trust an answer about a grey one. `blank_ratings` are
-    of the same candidates as `ratings`, with `blanked` images; else as `probe_falls`.
+    of the same candidates as `ratings`, with `blanked` images; else as `probe_drop_rate`.
     """
     return measured(**_falls("blank", "", blank_ratings, ratings, groups))
 
@@ -248,13 +249,16 @@ def _falls(
     means = both.groupby("candidate_id")[["falls", "lost"]].mean()  # over repeats
     of = _of(means.index, groups)
     return {
-        f"{what}_falls{end}": mean_interval(means["falls"], of),
+        f"{what}_drop_rate{end}": mean_interval(means["falls"], of),
         f"{what}_points{end}": mean_interval(means["lost"], of),
     }
 
 
 def _meaning(name: str) -> str:
-    for start, words in (("probe_falls_", "probes rated below"), ("probe_points_", "points lost")):
+    for start, words in (
+        ("probe_drop_rate_", "probes rated below"),
+        ("probe_points_", "points lost"),
+    ):
         if name.startswith(start) and name not in MEANINGS:
             return f"{words}, {name.removeprefix(start)} turned wrong"
     return MEANINGS.get(name, name.replace("_", " "))

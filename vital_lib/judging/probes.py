@@ -1,4 +1,4 @@
-"""Answers with a planted error, and images blanked: does the judge notice?
+"""Answers with an error put in, and images blanked: does the judge notice?
 
 A probe is an answer that people accepted with one thing in it turned wrong: the side, the kind of
 image, a number, or a negation. Words alone are read, by the few lists below, so that probes can be
@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from vital_lib.figures import blank, open_image
-from vital_lib.tables import write_whole
+from vital_lib.tables import write_atomically
 
 KINDS = ("side", "modality", "count", "negation")
 """What a probe turns wrong."""
@@ -60,7 +60,7 @@ _LEADS = {"yes": "no", "no": "yes"}
 _LEAD = re.compile(r"(yes|no)(?=[,.;:]|$)", re.I)
 
 
-def planted(candidates: pd.DataFrame) -> pd.DataFrame:
+def corrupt_answers(candidates: pd.DataFrame) -> pd.DataFrame:
     """Every probe that can be made of `candidates`, to be rated as they are.
 
     Returns:
@@ -91,7 +91,7 @@ def blanked(resolve: Callable[[str], Path], folder: Path) -> Callable[[str], Pat
         seen = open_image(resolve(image))
         target = folder / f"{seen.sha256[:16]}.png"
         if not target.exists():
-            write_whole(target, partial(blank(seen).save, format="PNG"))
+            write_atomically(target, partial(blank(seen).save, format="PNG"))
         return target
 
     return resolve_blank

@@ -7,5 +7,3 @@ panel's and the label log's affair.
 """
 
 from vital_lib.labelling.card import card_for_link, open_calibration, open_card, open_page
-
-__all__ = ["card_for_link", "open_calibration", "open_card", "open_page"]

@@ -13,7 +13,7 @@ from vital_lib.labelling.card import open_queue
 from vital_lib.labelling.links import FILE, UnreadableLinks, issue
 from vital_lib.labelling.service import Service, serve
 from vital_lib.labels import VOTES, check_names
-from vital_lib.tables import MissingTable, OtherFormat, Workspace
+from vital_lib.tables import MissingTable, UnsupportedFormat, Workspace
 
 _ALL = "*"
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if unknown := set(renew) - set(service.annotators):
             raise ValueError(f"--new-links {', '.join(sorted(unknown))}: not among the annotators")
         links = issue(given.run, service.annotators, renew=renew)
-    except (ValueError, OSError, OtherFormat, UnreadableLinks, SQLAlchemyError) as error:
+    except (ValueError, OSError, UnsupportedFormat, UnreadableLinks, SQLAlchemyError) as error:
         print(f"cannot serve the card: {error}", file=sys.stderr)
         return 2
     _announce(service, links, left_out)

@@ -52,7 +52,7 @@ def open_card(
     Raises:
         MissingTable: the run has no figures or drafts yet, or none of what the strategy goes by;
             the message names the notebook.
-        OtherFormat: the run or its log was written by another release.
+        UnsupportedFormat: the run or its log was written by another release.
         ValueError: the strategy is unknown, or scores leave drafts out.
     """
     workspace = Workspace(run)
@@ -74,7 +74,7 @@ def open_queue(
     """What `open_card` takes items from, the drafts, and the log; nothing is claimed yet.
 
     Raises:
-        MissingTable, OtherFormat, ValueError: as `open_card`.
+        MissingTable, UnsupportedFormat, ValueError: as `open_card`.
     """
     drafts, log = _drafts(workspace, label_log)
     if strategy == "cluster":
@@ -107,7 +107,7 @@ def open_calibration(
         then: called when she goes on from the round's end.
 
     Raises:
-        MissingTable, OtherFormat: as `open_card`.
+        MissingTable, UnsupportedFormat: as `open_card`.
     """
     workspace = Workspace(run)
     drafts, log = _drafts(workspace, label_log)
@@ -121,7 +121,7 @@ def open_calibration(
         return None
     said = votes_of(log.history(), "people")
     reference = labels.calibration_reference(votes, said, annotator)
-    queue = labels.fixed(rows, annotator, log)
+    queue = labels.FixedQueue(rows, annotator, log)
     return _card(workspace, queue, drafts, log, reference=reference, then=then)
 
 
@@ -141,7 +141,7 @@ def open_page(
         label_log, seed, given: the other arguments of `open_card`.
 
     Raises:
-        MissingTable, OtherFormat, ValueError: as `open_card`.
+        MissingTable, UnsupportedFormat, ValueError: as `open_card`.
     """
     import ipywidgets
 

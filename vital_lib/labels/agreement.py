@@ -14,7 +14,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from vital_lib.labels.views import groups_of, ticks_of
+from vital_lib.labels.votes import groups_of, votes_long
 from vital_lib.statistics import RESAMPLES, Interval, alpha_interval, ratio_interval
 
 LEAST_GROUPS = 10
@@ -93,7 +93,7 @@ def disagreements(preferences: pd.DataFrame, drafts: pd.DataFrame) -> pd.DataFra
         drafts: column candidate_id.
     """
     rows = []
-    for (item, candidate), ticks in ticks_of(preferences).groupby(["item_id", "candidate_id"]):
+    for (item, candidate), ticks in votes_long(preferences).groupby(["item_id", "candidate_id"]):
         accepted = ticks["accepted"].astype(bool)
         by = [sorted(ticks["annotator"][chosen]) for chosen in (accepted, ~accepted)]
         if all(by):
@@ -174,7 +174,7 @@ def _repeats(events: pd.DataFrame) -> pd.DataFrame:
 
 def _measured(rows: pd.DataFrame, **options: int) -> dict:
     """The columns items to raw_high of one scope's `rows`."""
-    units = ticks_of(rows).groupby(["item_id", "candidate_id"])["accepted"].agg(["sum", "size"])
+    units = votes_long(rows).groupby(["item_id", "candidate_id"])["accepted"].agg(["sum", "size"])
     units = units[units["size"] > 1].reset_index()
     alpha = raw = _UNKNOWN
     if len(units):

@@ -18,7 +18,7 @@ from vital_lib.labels.agreement import rows_to_judge, standing
 from vital_lib.labels.hollow_pairs import left_out
 from vital_lib.labels.log import VOTES
 from vital_lib.labels.order import number
-from vital_lib.labels.views import accepted_share, ticks_of
+from vital_lib.labels.votes import accepted_share, votes_long
 
 
 def guideline() -> str:
@@ -120,7 +120,7 @@ def calibration_result(calibrations: pd.DataFrame, reference: Mapping[str, bool]
             stay what it was; items without one are not counted.
     """
     known = calibrations["left_id"].isin(reference) & calibrations["right_id"].isin(reference)
-    ticks = ticks_of(calibrations[known])
+    ticks = votes_long(calibrations[known])
     alike = ticks["accepted"] == ticks["candidate_id"].map(dict(reference))
     agreed = int((alike.groupby([ticks["item_id"], ticks["annotator"]]).sum() == 2).sum())
     items = int(known.sum())

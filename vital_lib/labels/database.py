@@ -20,7 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
 
-from vital_lib.tables import OtherFormat, log_ahead
+from vital_lib.tables import UnsupportedFormat, log_ahead
 
 FORMAT_VERSION = 1
 """Version of the log's layout, kept in the log; another one is refused."""
@@ -86,8 +86,8 @@ class Database:
         url: `sqlite:///path` or `postgresql+psycopg://...`.
 
     Raises:
-        OtherFormat: a file that is no label log or is damaged, or a layout that this release does
-            not read; nothing of it is changed.
+        UnsupportedFormat: a file that is no label log or is damaged, or a layout that this release
+            does not read; nothing of it is changed.
         LabelsNotSaved: the database cannot be reached, read or written for now.
         ValueError: a log in memory, or on a disk where SQLite cannot keep its write-ahead log.
 
@@ -224,13 +224,15 @@ def _refuse_other_files(path: Path) -> None:
     if fault != "ok":
         raise _damaged(path, fault)
     if tables and not ours:
-        raise OtherFormat(f"{path} holds something else than labels: give the log another path")
+        raise UnsupportedFormat(
+            f"{path} holds something else than labels: give the log another path"
+        )
     if found:
         _check_version(found[0])
 
 
-def _damaged(path: Path, fault: str) -> OtherFormat:
-    return OtherFormat(
+def _damaged(path: Path, fault: str) -> UnsupportedFormat:
+    return UnsupportedFormat(
         f"{path} is no label log, or a damaged or truncated one ({fault}); it was left as it is. "
         "Give another path, put back a copy, or save what can be read by sqlite3's .recover"
     )
@@ -283,7 +285,7 @@ def _check_format(connection: sa.Connection) -> str:
 
 def _check_version(found: int) -> None:
     if found != FORMAT_VERSION:
-        raise OtherFormat(
+        raise UnsupportedFormat(
             f"the label log has format version {found}, this release reads {FORMAT_VERSION}: "
             "open it with the release that wrote it"
         )

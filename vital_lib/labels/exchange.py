@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from vital_lib.labels.database import label_events
 from vital_lib.labels.log import EVENT_COLUMNS, LabelLog, event_row, unstored
 from vital_lib.records import UnreadableFile, read_records
-from vital_lib.tables import OtherFormat, write_whole
+from vital_lib.tables import UnsupportedFormat, write_atomically
 
 EXCHANGE_FORMAT = "vital label events"
 EXCHANGE_VERSION = 1
@@ -80,7 +80,7 @@ def export_jsonl(events: pd.DataFrame, path: str | Path) -> int:
     rows = plain_events(events)
     header = {"format": EXCHANGE_FORMAT, "version": EXCHANGE_VERSION, "events": len(rows)}
     text = "".join(json.dumps(row) + "\n" for row in [header, *rows])
-    write_whole(Path(path), lambda temporary: temporary.write_text(text, encoding="ascii"))
+    write_atomically(Path(path), lambda temporary: temporary.write_text(text, encoding="ascii"))
     return len(rows)
 
 
@@ -88,16 +88,16 @@ def import_jsonl(path: str | Path, log: LabelLog) -> Imported:
     """Append the events of a file of `export_jsonl` to `log`, as they were, times included.
 
     Raises:
-        OtherFormat: the first line is not this format's, or of another version.
+        UnsupportedFormat: the first line is not this format's, or of another version.
     """
     try:
         (_, header), *rest = read_records(path, fields=(*EVENT_COLUMNS, "format"))
     except (UnreadableFile, ValueError) as error:
         told = error if isinstance(error, UnreadableFile) else f"{path} holds nothing"
-        raise OtherFormat(f"{told}: give a file of export_jsonl") from None
+        raise UnsupportedFormat(f"{told}: give a file of export_jsonl") from None
     known = isinstance(header, dict) and header.get("format") == EXCHANGE_FORMAT
     if not known or header.get("version") != EXCHANGE_VERSION:
-        raise OtherFormat(
+        raise UnsupportedFormat(
             f"{path} begins with {str(header)[:80]!r}, not with format {EXCHANGE_FORMAT!r} of "
             f"version {EXCHANGE_VERSION}: give a file of export_jsonl, or the release that wrote it"
         )

@@ -18,7 +18,7 @@ import pandas as pd
 
 from vital_lib.labels.agreement import standing
 from vital_lib.labels.exchange import EXCHANGE_FORMAT, EXCHANGE_VERSION, plain_events
-from vital_lib.tables import write_whole
+from vital_lib.tables import write_atomically
 
 SIDES = ("left", "right")
 TICKS = {True: ["accepted"], False: ["rejected"], None: []}
@@ -127,9 +127,9 @@ def export_label_studio(
     offered = dict.fromkeys([*map(_shown, reasons), *occurring])
     config = label_studio_config(text for text in offered if text.strip())
     text = json.dumps(written, indent=1) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="ascii"))
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="ascii"))
     beside = path.with_suffix(".xml")
-    write_whole(beside, lambda temporary: temporary.write_text(config, encoding="utf-8"))
+    write_atomically(beside, lambda temporary: temporary.write_text(config, encoding="utf-8"))
     return len(written)
 
 

@@ -27,7 +27,7 @@ from vital_lib.labels.exchange import (
 from vital_lib.labels.label_studio import HELD, SIDES, TICKS, as_annotation
 from vital_lib.labels.log import LabelLog
 from vital_lib.labels.names import LabelStudioUsers
-from vital_lib.records import Rejected, UnreadableFile, read_records
+from vital_lib.records import InvalidRecord, UnreadableFile, read_records
 
 
 def import_label_studio(
@@ -178,7 +178,7 @@ def _id(*parts: Any) -> str:
 
 def _task_events(task: Any) -> list[Any]:
     """The events that lie in a task's meta; none where the task is not of our making."""
-    if isinstance(task, Rejected):
+    if isinstance(task, InvalidRecord):
         raise task
     if not isinstance(task, dict):
         raise ValueError(f"wanted a task, received {str(task)[:60]!r}")

@@ -22,7 +22,7 @@ from vital_lib.tables import TABLES
 
 VOTES = ("random", "cluster", "uncertainty")
 """The arms whose judgements are votes: how the item came to the annotator."""
-ARMS = (*VOTES, "calibration", "adjudication")
+QUEUE_ARMS = (*VOTES, "calibration", "adjudication")
 """Every arm; calibration and adjudication are kept apart from the votes."""
 
 LOOK_UP_AT_ONCE = 500  # ids in one IN (...): far below every database's limit
@@ -50,7 +50,7 @@ class LabelLog:
         known: ids of the candidates that may be judged; without it any id is taken.
 
     Raises:
-        OtherFormat, LabelsNotSaved, ValueError: as `Database`, from this and every method.
+        UnsupportedFormat, LabelsNotSaved, ValueError: as `Database`, from this and every method.
 
     Attributes:
         database: where the events lie; the queue keeps its claims there too.
@@ -97,7 +97,7 @@ class LabelLog:
 
         Args:
             left_accepted, right_accepted: tick or cross; both None exactly if `cannot_judge`.
-            queue_arm: one of `ARMS`.
+            queue_arm: one of `QUEUE_ARMS`.
             repeat_of: event_id of the judgement of which this is a hidden repeat.
             corrects: event_id of the annotator's judgement of this item that this one replaces;
                 it keeps that one's queue_arm and repeat_of.
@@ -212,8 +212,8 @@ class LabelLog:
         for name in ("left_id", "right_id"):
             if self._known is not None and event[name] not in self._known:
                 raise ValueError(f"{name} {event[name]!r} is not a candidate of this queue")
-        if event.get("queue_arm", "random") not in ARMS:
-            raise ValueError(f"queue_arm {event['queue_arm']!r} is none of {', '.join(ARMS)}")
+        if event.get("queue_arm", "random") not in QUEUE_ARMS:
+            raise ValueError(f"queue_arm {event['queue_arm']!r} is none of {', '.join(QUEUE_ARMS)}")
         if event["left_id"] == event["right_id"]:
             raise ValueError(f"left_id and right_id are both {event['left_id']!r}")
         _check_types(event)

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from vital_lib.annotators import votes_of
 from vital_lib.labels.database import LabelsNotSaved
 from vital_lib.labels.log import LabelLog
-from vital_lib.tables import TABLES, NotReadable, OtherFormat, VotesRead
+from vital_lib.tables import TABLES, NotReadable, UnsupportedFormat, VotesRead
 
 _SECRETS = ("password", "sslpassword")
 _CLOSED = "the label log cannot be opened from here (its password is kept nowhere: set PGPASSWORD)"
@@ -66,7 +66,13 @@ def votes_now(url: str, annotators: str, items: Collection[str]) -> str:
                 votes = log.preferences()
                 _LAST_READ.clear()
                 _LAST_READ[at] = votes
-    except (LabelsNotSaved, OtherFormat, ValueError, sa.exc.SQLAlchemyError, ImportError) as error:
+    except (
+        LabelsNotSaved,
+        UnsupportedFormat,
+        ValueError,
+        sa.exc.SQLAlchemyError,
+        ImportError,
+    ) as error:
         raise NotReadable(_CLOSED) from error
     return _fingerprint(votes, annotators, items)
 

@@ -9,13 +9,3 @@ from vital_lib.models.adapters import ADAPTER_WEIGHTS, LANGUAGE_WEIGHTS, WrongAd
 from vital_lib.models.asking import VisionLanguageModel
 from vital_lib.models.loading import load_model
 from vital_lib.models.weights import quiet, weights_fingerprint
-
-__all__ = [
-    "ADAPTER_WEIGHTS",
-    "LANGUAGE_WEIGHTS",
-    "VisionLanguageModel",
-    "WrongAdapter",
-    "load_model",
-    "quiet",
-    "weights_fingerprint",
-]

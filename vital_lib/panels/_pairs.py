@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_list_like
 
+from vital_lib.panels._item_key import item_key
 from vital_lib.panels._judgement import SIDES, NotHere
 from vital_lib.panels._panel import plain
-from vital_lib.panels._sealed import sealed
 from vital_lib.tables import NO_ANSWER, flags_in_words
 
 
@@ -73,7 +73,7 @@ class Pairs:
         figure_id = self.figure_of(row)
         figure = self._figures.loc[figure_id]
         return {
-            "key": sealed(row),
+            "key": item_key(row),
             "figure": plain(figure_id),
             "caption": plain(figure["caption"]),
             "mentions": [plain(mention) for mention in figure["mentions"]],

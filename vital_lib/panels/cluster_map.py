@@ -15,9 +15,10 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 
+from vital_lib.modalities import MODALITY_LABELS, modality_of
 from vital_lib.panels._panel import Paged, heard_where_addressed, plain, script_beside
 from vital_lib.panels.prompt_viewer import PromptViewer
-from vital_lib.plots import MODALITY_COLOURS, MODALITY_NAMES, modality_of, on_a_plane
+from vital_lib.plots import MODALITY_COLOURS, pca_2d
 from vital_lib.prompts import Prompt
 
 LISTS = ("region", "elsewhere", "picked")
@@ -41,7 +42,7 @@ class ClusterMap:
         image_of: figure_id -> its FigureImage, or JPEG bytes.
         prompts_of: a frame of picks -> the prompts that would be sent with them, of which the
             first is shown (`generation.generation_prompts` but for its second argument).
-        estimate: prompts -> {tokens_in: ...} (`VLM.estimate`).
+        estimate: prompts -> {tokens_in: ...} (`ChatClient.estimate`).
         picks: demonstration_ids picked to start with.
 
     Raises:
@@ -106,8 +107,8 @@ class ClusterMap:
 
     def select_modality(self, modality: str | None) -> None:
         """Make the figures flagged with `modality` the region ("not_stated": without a flag)."""
-        if modality not in (None, *MODALITY_NAMES):
-            raise ValueError(f"modality {modality!r} is none of {', '.join(MODALITY_NAMES)}")
+        if modality not in (None, *MODALITY_LABELS):
+            raise ValueError(f"modality {modality!r} is none of {', '.join(MODALITY_LABELS)}")
         kept = self._dots["flags"].map(lambda flags: modality in flags)
         self.select(self._dots["figure_id"][kept] if modality else ())
 
@@ -198,13 +199,13 @@ class ClusterMap:
 
     def _on_map(self, features: np.ndarray, figures: pd.DataFrame) -> pd.DataFrame:
         """The dots, those with a conversation last, so that they lie on top."""
-        points, _ = on_a_plane(features)
+        points, _ = pca_2d(features)
         points = points[:, :2] / max(float(np.abs(points).max(initial=0)), 1e-12)
         dots = pd.DataFrame(points.round(6), columns=["x", "y"])  # an axis of mere noise is flat
         dots["figure_id"] = figures["figure_id"].to_numpy()
         dots["flags"] = [_flags(names) for names in figures["modalities"]]
         modality = [modality_of(names) for names in figures["modalities"]]
-        dots["modality"] = pd.Categorical(modality, list(MODALITY_NAMES))
+        dots["modality"] = pd.Categorical(modality, list(MODALITY_LABELS))
         last = np.argsort(dots["figure_id"].isin(self._figure_of), kind="stable")
         dots = dots.iloc[last].reset_index(drop=True)
         return dots.assign(state=pd.Categorical(["figure"] * len(dots), list(_DOTS)))
@@ -276,7 +277,7 @@ class ClusterMap:
         picked = Counter(flag for name, flags in pairs if name in self._picks for flag in flags)
         return [
             {**_modality(name), "id": name, "picked": picked[name], "of": there[name]}
-            for name in MODALITY_NAMES
+            for name in MODALITY_LABELS
             if there[name]
         ]
 
@@ -333,4 +334,4 @@ def _flags(names: Iterable[str]) -> list[str]:
 
 
 def _modality(name: str) -> dict[str, str]:
-    return {"name": MODALITY_NAMES.get(name, name), "colour": MODALITY_COLOURS.get(name, "grey")}
+    return {"name": MODALITY_LABELS.get(name, name), "colour": MODALITY_COLOURS.get(name, "grey")}

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vital_lib.modalities import MODALITY_LABELS, modality_of
 from vital_lib.panels._panel import Panel, plain, script_beside
-from vital_lib.plots import MODALITY_COLOURS, MODALITY_NAMES, modality_of
+from vital_lib.plots import MODALITY_COLOURS
 from vital_lib.plots._canvas import GREY
 from vital_lib.selection import Grouping, coverage, cut
 from vital_lib.tables import not_to_learn
@@ -70,7 +71,7 @@ class CutPanel(Panel):
         best_first = ["score", "candidate_id"]
         self._rows = rows.sort_values(best_first, ascending=[False, True], ignore_index=True)
         self._unscored = answers["candidate_id"].nunique() - len(self._rows)
-        self._names = [name for name in MODALITY_NAMES if name in set(rows["modality"])]
+        self._names = [name for name in MODALITY_LABELS if name in set(rows["modality"])]
         self._bins = self._histogram()
         self._set(share)
 
@@ -145,7 +146,7 @@ class CutPanel(Panel):
             mix = mix.loc[self._names]
         return [
             {
-                "name": MODALITY_NAMES.get(name, _named(name)),
+                "name": MODALITY_LABELS.get(name, _named(name)),
                 "colour": MODALITY_COLOURS.get(name, GREY),
                 "before": int(row["candidates"]),
                 "after": int(row["kept"]),

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from vital_lib.modalities import MODALITY_LABELS
 from vital_lib.panels._panel import Paged, plain, script_beside
-from vital_lib.plots import MODALITY_NAMES
 
 _FACTS = ("figure_id", "group_id", "split", "source", "licence", "credit")
 
@@ -31,7 +31,7 @@ class FigureBrowser(Paged):
         self._figures = figures.reset_index(drop=True)
         self._flags = [list(flags) or ["not_stated"] for flags in self._figures["modalities"]]
         found = Counter(flag for flags in self._flags for flag in set(flags))
-        names = MODALITY_NAMES.items()
+        names = MODALITY_LABELS.items()
         self._counts = [[name, label, found[name]] for name, label in names if found[name]]
         self.modality: str | None = None
         self.filter(None)
@@ -43,8 +43,8 @@ class FigureBrowser(Paged):
 
     def filter(self, modality: str | None) -> None:
         """Show only figures flagged with `modality` ("not_stated": with none; None: all)."""
-        if modality not in (None, *MODALITY_NAMES):
-            raise ValueError(f"modality {modality!r} is none of {', '.join(MODALITY_NAMES)}")
+        if modality not in (None, *MODALITY_LABELS):
+            raise ValueError(f"modality {modality!r} is none of {', '.join(MODALITY_LABELS)}")
         self.modality = modality
         kept = [i for i, flags in enumerate(self._flags) if modality is None or modality in flags]
         self._items = kept
@@ -77,6 +77,6 @@ class FigureBrowser(Paged):
             "id": plain(row["figure_id"]),
             "caption": plain(row["caption"]),
             "mentions": [plain(mention) for mention in row["mentions"]],
-            "modalities": [MODALITY_NAMES.get(m, m) for m in row["modalities"]],
+            "modalities": [MODALITY_LABELS.get(m, m) for m in row["modalities"]],
             "facts": [[name, value] for name, value in facts if value],
         }

@@ -4,7 +4,7 @@ The browser holds the item shown and the next three. At a press it goes on at on
 message, and says "saved" only when the kernel answers that the log has committed; whatever was not
 kept it sends again under the same event_id. This module takes items from a queue and hands every
 judgement to a log: it stores nothing itself, and it never learns who wrote a response. Nor does
-the page say so: an item's ids travel packed into one word (``_sealed``).
+the page say so: an item's ids travel packed into one word (``_item_key``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pandas as pd
 
 from vital_lib.annotators import check_person
 from vital_lib.labels import LabelsNotSaved, calibration_result
+from vital_lib.panels._item_key import ITEM, item_key, item_of, store_of
 from vital_lib.panels._judgement import (
     CHOICES,
     FIRST_COUNTS,
@@ -36,7 +37,6 @@ from vital_lib.panels._judgement import (
 )
 from vital_lib.panels._pairs import Pairs
 from vital_lib.panels._panel import Panel, plain, script_beside
-from vital_lib.panels._sealed import ITEM, sealed, store_of, unsealed
 from vital_lib.prompts import RatingCriteria
 
 CRITERIA = tuple(RatingCriteria.model_fields)
@@ -55,7 +55,7 @@ class PreferenceCard(Panel):
     handed out and nobody has judged goes to others.
 
     Args:
-        queue: a `labels.Queue`, or rows made into one by `labels.fixed`.
+        queue: a `labels.Queue`, or a `labels.FixedQueue`.
         drafts: columns candidate_id, figure_id, instruction, response; flags, where there are any.
         figures: columns figure_id, caption, mentions.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
@@ -74,7 +74,7 @@ class PreferenceCard(Panel):
             annotator is named as a simulated one.
     """
 
-    _draw = script_beside(__file__, "shelf", "work", "picture")
+    _draw = script_beside(__file__, "outbox", "work", "picture")
     _actions = ("judge", "refresh", "undo", "revise", "keep", "history", "go_on")
 
     def __init__(
@@ -188,7 +188,7 @@ class PreferenceCard(Panel):
                 round, a reason that is not offered, or a judgement that the log refuses.
         """
         with self._lock:
-            item = unsealed(key)
+            item = item_of(key)
             self._pairs.check(item, self._arms)
             check_reasons(reasons, self._reasons)
             mine = self._said(item["item_id"])
@@ -204,7 +204,7 @@ class PreferenceCard(Panel):
             more["seconds"] = None if seconds is None else round(float(seconds), 1)
             who = {"annotator": self.annotator, "event_id": event_id}
             self._log.record(**item, **said, **more, **who)
-            self._held = [row for row in self._held if sealed(row) != key]
+            self._held = [row for row in self._held if item_key(row) != key]
             reference = self._reference and [self._reference.get(item[f"{s}_id"]) for s in SIDES]
             told = {"said": in_words(said), "reference": reference, "first": not former}
             self._tell(saved=event_id, key=key, **told)
@@ -308,7 +308,7 @@ class PreferenceCard(Panel):
         with self._lock:
             if self.finished:
                 raise ValueError("the queue is at its end: nothing is left to judge")
-            key, seconds = sealed(self._held[0]), time.monotonic() - self._since
+            key, seconds = item_key(self._held[0]), time.monotonic() - self._since
             more = {"reasons": sorted(self._given), "note": self._note, "seconds": seconds}
             self.judge(key, uuid.uuid4().hex, left, right, **flags, **more)
 
@@ -342,7 +342,7 @@ class PreferenceCard(Panel):
         row = {name: event[name] for name in ITEM}
         self._pairs.check(row)
         before = {"said": in_words(event), "reasons": list(event["reasons"])}
-        others = [other for other in self._held if sealed(other) != sealed(row)]
+        others = [other for other in self._held if item_key(other) != item_key(row)]
         row |= {"revises": revises, "before": {**before, "note": plain(event["note"])}}
         self._held = [row, *others]
         self._begin()

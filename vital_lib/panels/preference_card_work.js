@@ -17,13 +17,13 @@ class Labelling {
       gone: new Set(), side: 0, draft: {}, view: { ...FLAT }, fingers: new Map(), panel: null,
       history: null, feedback: null, said: null, spoken: "", waiting: null, undoing: false,
       paces: [], pressed: -DOUBLE, last: ["", -DOUBLE], asked: 0, asks: 0, began: false });
-    const kept = shelf(model.get("state").store);
+    const kept = openOutbox(model.get("state").store);
     this.kept = kept.drafts;
     this.drafts = new Map(kept.drafts.all());
-    this.unsaved = new Unsaved(kept.acts, (act) => this.send("judge", { ...act, side: this.side }));
-    this.gone = new Set(this.unsaved.keys());
-    this.back = () => this.unsaved.resend();
-    this.leaving = (event) => { if (this.unsaved.size) event.preventDefault(); };
+    this.outbox = new Outbox(kept.acts, (act) => this.send("judge", { ...act, side: this.side }));
+    this.gone = new Set(this.outbox.keys());
+    this.back = () => this.outbox.resend();
+    this.leaving = (event) => { if (this.outbox.size) event.preventDefault(); };
     this.looked = () => { if (this.began) this.refresh(); };  // others may have closed an item
     this.listens = { online: this.back, beforeunload: this.leaving, focus: this.looked };
     for (const [name, act] of Object.entries(this.listens)) window.addEventListener(name, act);
@@ -48,7 +48,7 @@ class Labelling {
   }
   tick() {
     const before = this.status().join();
-    this.unsaved.tick();
+    this.outbox.tick();
     const dry = (!this.card() && !this.ended) || this.waiting;
     const patience = dry ? Math.min(SILENT * 2 ** this.asks, LONGEST_WAIT)
       : this.elsewhere() ? SLOWLY : Infinity;
@@ -58,14 +58,14 @@ class Labelling {
   receive(message) {
     if (message.saved !== undefined) this.saved(message);
     if (message.why !== undefined) this.failed(message);
-    if (message.not_here) this.unsaved.not_here(message.not_here);
+    if (message.not_here) this.outbox.not_here(message.not_here);
     if (message.history) this.listed(message);
     if (message.cards) this.dealt(message);
-    if (!this.unsaved.size && this.undoing) { this.undoing = false; this.ask("undo"); }
+    if (!this.outbox.size && this.undoing) { this.undoing = false; this.ask("undo"); }
     this.redraw();
   }
   saved({ saved, key, said, reference, first }) {
-    const entry = this.unsaved.saved(saved);
+    const entry = this.outbox.saved(saved);
     if (entry?.counts && first) this.done += 1;  // until the kernel's own count comes
     this.held = this.held.filter((card) => card.key !== key);
     this.gone.delete(key);
@@ -73,7 +73,7 @@ class Labelling {
     this.said = ["yes", `Saved: ${said}`];
   }
   failed({ failed, why, final }) {
-    const entry = this.unsaved.failed(failed, why, final);
+    const entry = this.outbox.failed(failed, why, final);
     this.waiting = null;
     if (!entry) this.said = ["no", why];
     if (!entry || !final) return;
@@ -100,10 +100,10 @@ class Labelling {
   card() { return this.feedback?.card ?? this.held.find((card) => !this.gone.has(card.key)); }
   ahead() { return this.held.filter((card) => !this.gone.has(card.key)).slice(0, 4); }
   number() {
-    return Math.min(this.done + this.unsaved.counted() + (this.feedback ? 0 : 1), this.of);
+    return Math.min(this.done + this.outbox.counted() + (this.feedback ? 0 : 1), this.of);
   }
   elsewhere() {  // nothing is left here, but not all is judged: others hold the rest
-    return this.ended && !this.card() && !this.unsaved.size && this.done < this.of;
+    return this.ended && !this.card() && !this.outbox.size && this.done < this.of;
   }
   fresh() {
     const card = this.card(), before = this.draft;
@@ -128,17 +128,17 @@ class Labelling {
   }
   forget(name) { if (this.drafts.delete(name)) this.kept.drop(name); }
   status() {
-    const trouble = this.unsaved.trouble();
+    const trouble = this.outbox.trouble();
     if (trouble) return ["no", trouble];
     if (this.waiting && performance.now() - this.waiting[1] > SILENT) {
       return ["no", "The kernel has not answered yet."];
     }
-    return this.unsaved.size ? ["muted", "Saving …"] : this.said ?? ["muted", ""];
+    return this.outbox.size ? ["muted", "Saving …"] : this.said ?? ["muted", ""];
   }
   pace() {
     if (this.paces.length < 3) return "";
     const seconds = [...this.paces].sort((a, b) => a - b)[this.paces.length >> 1];
-    const left = seconds * Math.max(0, this.of - this.done - this.unsaved.counted()) / 60;
+    const left = seconds * Math.max(0, this.of - this.done - this.outbox.counted()) / 60;
     const each = seconds < 10 ? seconds.toFixed(1) : Math.round(seconds);
     const rest = left < 1 ? "under a minute" : left < 90 ? `about ${Math.round(left)} min`
       : `about ${(left / 60).toFixed(1)} h`;
@@ -169,13 +169,13 @@ class Labelling {
       ...flags, reasons: [...reasons], note, seconds: Math.max(0, Math.round(seconds * 10) / 10) };
     this.pressed = at;
     this.paces = [...this.paces.slice(-19), act.seconds];
-    this.unsaved.hold(act, { name, counts: !card.revises });
+    this.outbox.hold(act, { name, counts: !card.revises });
     this.gone.add(card.key);
     if (this.model.get("state").calibrating) this.feedback = { card, act, event_id: act.event_id };
     // The next card first: the message waits until it is drawn, not until it is painted.
     queueMicrotask(() => {
-      const behind = this.unsaved.trouble();  // then it is sent once the one before it is saved
-      this.unsaved.keep(act);
+      const behind = this.outbox.trouble();  // then it is sent once the one before it is saved
+      this.outbox.keep(act);
       if (!behind) this.send("judge", { ...act, side: this.side });
       this.forget(name);
     });
@@ -184,7 +184,7 @@ class Labelling {
   undo(at) {
     if (!this.ready(at)) return;
     this.pressed = at;
-    if (this.unsaved.size) this.undoing = true;  // it takes back the latest act, once that is saved
+    if (this.outbox.size) this.undoing = true;  // it takes back the latest act, once that is saved
     else this.ask("undo");
   }
   ask(call, given) {

@@ -10,8 +10,8 @@ from vital_lib.panels._panel import Panel, script_beside
 from vital_lib.prompts import Prompt
 
 if TYPE_CHECKING:
+    from vital_lib.client import ChatClient
     from vital_lib.figures import FigureImage
-    from vital_lib.vlm import VLM
 
 
 class PromptViewer(Panel):
@@ -19,20 +19,20 @@ class PromptViewer(Panel):
 
     Args:
         prompt: what one request says.
-        vlm: who will be asked: images are the very JPEGs that it sends, tokens are its own
+        client: who will be asked: images are the very JPEGs that it sends, tokens are its own
             estimate, and the words stand there that it adds for an endpoint without JSON schemas.
             Without it images are as in their files, and nothing is counted.
 
     Raises:
-        UnreadableImage: with `vlm`, an image's file is not the one that was opened any more.
+        UnreadableImage: with `client`, an image's file is not the one that was opened any more.
     """
 
     _draw = script_beside(__file__)
 
-    def __init__(self, prompt: Prompt, vlm: VLM | None = None) -> None:
-        self._prompt, self._vlm, self._images = prompt, vlm, []
-        self._worded = vlm is not None and "response_format" in vlm.refused
-        messages = (*prompt.messages, *(_words_added(prompt, vlm) if self._worded else ()))
+    def __init__(self, prompt: Prompt, client: ChatClient | None = None) -> None:
+        self._prompt, self._client, self._images = prompt, client, []
+        self._worded = client is not None and "response_format" in client.refused
+        messages = (*prompt.messages, *(_words_added(prompt, client) if self._worded else ()))
         self._messages = [
             {"role": message["role"], "parts": [self._part(part) for part in message["content"]]}
             for message in messages
@@ -43,26 +43,30 @@ class PromptViewer(Panel):
     @property
     def tokens(self) -> int | None:
         """What the request will take by the model's own estimate; None without a model."""
-        return None if self._vlm is None else self._vlm.estimate([self._prompt])["tokens_in"]
+        return None if self._client is None else self._client.estimate([self._prompt])["tokens_in"]
 
     def _part(self, part: str | FigureImage) -> dict[str, Any]:
         if isinstance(part, str):
             return {"text": part}
         self._images.append(part)
         shown = {"image": str(len(self._images) - 1), "size": [part.width, part.height]}
-        return shown if self._vlm is None else {**shown, "sent": self._vlm.images.sent(part)}
+        return shown if self._client is None else {**shown, "sent": self._client.images.sent(part)}
 
     def _picture(self, key: str) -> FigureImage | bytes:
         figure = self._images[int(key)]
-        if self._vlm is None:
+        if self._client is None:
             return figure
-        return base64.b64decode(self._vlm.images.encoded(figure).result().split(",")[1])
+        return base64.b64decode(self._client.images.encoded(figure).result().split(",")[1])
 
     def _settings(self) -> list[str]:
         """What goes with the messages, in words."""
-        vlm, prompt = self._vlm, self._prompt
-        told = {} if vlm is None else {"model": vlm.model, **vlm.parameters, "seed": prompt.seed}
-        told = {name: told[name] for name in told if name not in vlm.refused}
+        client, prompt = self._client, self._prompt
+        told = (
+            {}
+            if client is None
+            else {"model": client.model, **client.parameters, "seed": prompt.seed}
+        )
+        told = {name: told[name] for name in told if name not in client.refused}
         return [f"{name} {value}" for name, value in told.items() if value is not None]
 
     def _state(self) -> dict[str, Any]:
@@ -79,11 +83,11 @@ class PromptViewer(Panel):
         }
 
 
-def _words_added(prompt: Prompt, vlm: VLM) -> list[dict[str, Any]]:
+def _words_added(prompt: Prompt, client: ChatClient) -> list[dict[str, Any]]:
     """The messages that say in words what form the reply must have."""
-    from vital_lib.vlm import wire  # brings in the API's client
+    from vital_lib.client import wire  # brings in the API's client
 
-    request = wire.make_request(vlm.model, prompt, vlm.images.rule, seed=0, repeat=0)
-    added = wire.make_body(request, prompt, vlm.images, plain=True)["messages"]
+    request = wire.make_request(client.model, prompt, client.images.rule, seed=0, repeat=0)
+    added = wire.make_body(request, prompt, client.images, plain=True)["messages"]
     added = added[len(prompt.messages) :]
     return [{**message, "content": [message["content"]]} for message in added]

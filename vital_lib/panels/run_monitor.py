@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vital_lib.panels._panel import Panel, script_beside
 
 if TYPE_CHECKING:
-    from vital_lib.vlm.job import Job
+    from vital_lib.client.job import Job
 
 _LOOK_SECONDS = 0.25  # between looks at the job
 _ARRIVES = "what is under way still arrives and is kept"

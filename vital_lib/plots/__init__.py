@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.annotators import Votes, votes_behind, who
+from vital_lib.modalities import MODALITY_LABELS
 from vital_lib.plots._agreement import agreement_forest
 from vital_lib.plots._canvas import (
     BESIDE,
@@ -40,7 +41,7 @@ from vital_lib.plots._evaluation import MODELS, claims_forest, evaluation_bars, 
 from vital_lib.plots._judge import judge_probes
 from vital_lib.plots._overview import pipeline_overview
 from vital_lib.plots._selector import learning_curve
-from vital_lib.plots._sums import on_a_plane, wilson
+from vital_lib.plots._sums import pca_2d, wilson
 from vital_lib.plots._table import table
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODALITY_COLOURS",
-    "MODALITY_NAMES",
     "MissingMetric",
     "accepted_share_by_arm",
     "agreement_bars",
@@ -61,9 +61,8 @@ __all__ = [
     "learning_curve",
     "loss_curves",
     "modality_counts",
-    "modality_of",
     "pipeline_overview",
-    "rating_calibration",
+    "reliability_diagram",
     "rating_distribution",
     "score_distributions",
     "selection_bars",
@@ -71,23 +70,9 @@ __all__ = [
     "win_rate_bars",
 ]
 
-MODALITY_NAMES = {
-    "chest_xray": "chest X-ray",
-    "ct_scan": "CT",
-    "mri": "MRI",
-    "histology": "histology",
-    "gross": "gross pathology",
-    "several": "several",
-    "not_stated": "not stated",
-}
 MODALITY_COLOURS = dict(
-    zip(MODALITY_NAMES, [BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY], strict=True)
+    zip(MODALITY_LABELS, [BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY], strict=True)
 )
-
-
-def modality_of(modalities: Sequence[str]) -> str:
-    """A figure's one modality, ``several`` or ``not_stated``: a key of MODALITY_COLOURS."""
-    return "several" if len(modalities) > 1 else next(iter(modalities), "not_stated")
 
 
 @styled
@@ -99,7 +84,7 @@ def modality_counts(figures: pd.DataFrame) -> Figure:
     """
     flags = figures.assign(modality=[list(m) or ["not_stated"] for m in figures.modalities])
     counts = flags.explode("modality").groupby(["modality", "split"]).size().unstack(fill_value=0)
-    names = [name for name in MODALITY_NAMES if name in counts.index][::-1]
+    names = [name for name in MODALITY_LABELS if name in counts.index][::-1]
     figure, axes = canvas(6.8, 1.4 + 0.36 * len(names))
     edge = np.zeros(len(names))
     for split, colour in {"train": BLUE, "validation": ORANGE, "test": GREEN}.items():
@@ -110,7 +95,7 @@ def modality_counts(figures: pd.DataFrame) -> Figure:
             edge = edge + width
     for place, total in enumerate(edge):
         axes.annotate(f"{int(total):,}", (total, place), (5, 0), **BESIDE)
-    axes.set_yticks(range(len(names)), [MODALITY_NAMES[name] for name in names])
+    axes.set_yticks(range(len(names)), [MODALITY_LABELS[name] for name in names])
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     axes.set_xlabel("figures")
@@ -128,7 +113,7 @@ def cluster_map(features: np.ndarray, clusters: Sequence[int], sampled: Sequence
         clusters: (n,) K-means cluster of each figure; colours repeat after eight.
         sampled: (n,) whether the figure was chosen.
     """
-    points, explained = on_a_plane(np.asarray(features, dtype=float))
+    points, explained = pca_2d(np.asarray(features, dtype=float))
     clusters, chosen = np.asarray(clusters), np.asarray(sampled, dtype=bool)
     figure, axes = canvas(6.8, 4.8)
     colours = np.array([*MODALITY_COLOURS.values(), "#8F8A2B"])[clusters % 8]
@@ -204,7 +189,7 @@ def rating_distribution(ratings: pd.DataFrame) -> Figure:
 
 
 @styled
-def rating_calibration(
+def reliability_diagram(
     ratings: pd.DataFrame, accepted: pd.DataFrame, *, votes: Votes | None = None
 ) -> Figure:
     """Share that annotators accept at each rating, with Wilson's (1927) interval and n.

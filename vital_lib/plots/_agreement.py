@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from vital_lib.annotators import Votes, who
+from vital_lib.modalities import MODALITY_LABELS
 from vital_lib.plots._canvas import (
     BESIDE,
     BLUE,
@@ -38,9 +39,7 @@ def agreement_forest(agreement: pd.DataFrame, *, votes: Votes | None = None) -> 
         agreement: of `labels.agreement`: scope, kind, items, alpha, alpha_low, alpha_high, raw.
         votes: whose agreement it is.
     """
-    from vital_lib.plots import MODALITY_NAMES  # where this module is imported from
-
-    names = {**MODALITY_NAMES, "all": "all", "not_stated": "modality not stated"}
+    names = {**MODALITY_LABELS, "all": "all", "not_stated": "modality not stated"}
     agreement = agreement[(agreement["items"] > 0) | (agreement["kind"] == "overall")]
     figure, axes = canvas(8.6, 1.7 + 0.3 * len(agreement))
     lowest = min(0.0, agreement[["alpha", "alpha_low"]].min().min())

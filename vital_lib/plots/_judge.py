@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SPOILT = {
-    "judge.probe_falls_modality": ("kind of image turned wrong", BLUE),
-    "judge.probe_falls_negation": ("negation turned", BLUE),
-    "judge.probe_falls_count": ("number turned wrong", BLUE),
-    "judge.probe_falls_side": ("side turned wrong", BLUE),
-    "judge.blank_falls": ("image blanked", ORANGE),
+    "judge.probe_drop_rate_modality": ("kind of image turned wrong", BLUE),
+    "judge.probe_drop_rate_negation": ("negation turned", BLUE),
+    "judge.probe_drop_rate_count": ("number turned wrong", BLUE),
+    "judge.probe_drop_rate_side": ("side turned wrong", BLUE),
+    "judge.blank_drop_rate": ("image blanked", ORANGE),
 }
 
 
@@ -28,9 +28,9 @@ def judge_probes(metrics: Mapping[str, float]) -> Figure:
     notices nothing stays there.
     """
     rows = sum(name in metrics for name in _SPOILT)
-    control = 100 * value_of(metrics, "judge.probe_falls_control")
+    control = 100 * value_of(metrics, "judge.probe_drop_rate_control")
     line = None if control != control else (control, "untouched, rated again")
-    votes = votes_behind(metrics, "judge.probe_falls_control")
+    votes = votes_behind(metrics, "judge.probe_drop_rate_control")
     note = f"\nof answers accepted by {who(votes)}{below(votes)}"
     figure, axes = canvas(7.6, 1.6 + 0.38 * rows + 0.22 * bool(line))
     bars(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def on_a_plane(features: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+def pca_2d(features: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
     """(n, d) features as (n, 2) principal components, and each one's share of the variance.
 
     A single figure, or none, lies in the middle. Raises ValueError for what is not a number.

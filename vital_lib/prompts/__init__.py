@@ -7,26 +7,13 @@ BioMed-VITAL's generation and rating policy (paper sections 3.1 and 3.2) in word
 ``_objects`` finds JSON, ``_fields`` fits it to a schema, ``_doubt`` weighs the words around it,
 ``_words`` and ``_turns`` read a reply without JSON, ``_courtesies`` takes off what a model says
 to the one who asked. This package knows nothing of models, networks
-or tables: ``vlm`` sends a prompt.
+or tables: ``client`` sends a prompt.
 """
-
-from __future__ import annotations
-
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from importlib import resources
-from string import Template
-from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel
 
 from vital_lib.prompts._courtesies import ends_in_courtesy
 from vital_lib.prompts._doubt import refuses_somewhere
 from vital_lib.prompts._fields import is_echo
-from vital_lib.prompts._marks import Unread, without_thoughts
+from vital_lib.prompts._marks import UnreadableReply, without_thoughts
 from vital_lib.prompts.reading import parse
 from vital_lib.prompts.schemas import (
     ChatScores,
@@ -35,236 +22,20 @@ from vital_lib.prompts.schemas import (
     Drafts,
     PartConversation,
     PartDrafts,
+    PartialRating,
     Rating,
     RatingCriteria,
     Round,
     Verdict,
-    WordedRating,
 )
-
-if TYPE_CHECKING:
-    from vital_lib.figures import FigureImage
-
-__all__ = [
-    "MODALITY_NAMES",
-    "POLICIES",
-    "VERSIONS",
-    "ChatScores",
-    "Conversation",
-    "DraftQuestion",
-    "Drafts",
-    "PartConversation",
-    "PartDrafts",
-    "Prompt",
-    "Rating",
-    "RatingCriteria",
-    "Round",
-    "Unread",
-    "Verdict",
-    "WordedRating",
-    "chat_score_prompt",
-    "draft_prompt",
-    "ends_in_courtesy",
-    "figure_text",
-    "generation_prompt",
-    "is_echo",
-    "parse",
-    "rating_prompt",
-    "refuses_somewhere",
-    "verdict_prompt",
-    "without_thoughts",
-]
-
-MODALITY_NAMES = {
-    "chest_xray": "chest X-ray",
-    "ct_scan": "CT scan",
-    "mri": "MRI",
-    "histology": "histology",
-    "gross": "gross pathology",
-}
-"""How a modality is written in a prompt."""
-
-_CANDIDATE = "$figure\nInstruction: $instruction\nResponse: $response"
-_ANSWERS = "Question: $question\nReference answer: $reference\nAnswer 1: $first\nAnswer 2: $second"
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What one request says.
-
-    Args:
-        name: which prompt this is: draft, generation, rating, chat_score or verdict.
-        version: content hash of its template and schema.
-        messages: ``{"role": "system|user|assistant", "content": [text or FigureImage, ...]}``.
-        schema: what the reply must fit.
-        seed: seed of this request; None leaves it to ``VLM.ask``.
-    """
-
-    name: str
-    version: str
-    messages: tuple[dict[str, Any], ...]
-    schema: type[BaseModel]
-    seed: int | None = None
-
-
-def figure_text(figure: Mapping[str, Any]) -> str:
-    """A figure's caption, mentions and modalities as every prompt shows them.
-
-    Each value is folded into one line, so that no caption can forge a section.
-
-    Raises:
-        KeyError: the figure lacks `caption`, `mentions` or `modalities`.
-    """
-    modalities = [MODALITY_NAMES.get(name, _one_line(name)) for name in figure["modalities"]]
-    lines = [f"Caption: {_one_line(figure['caption'])}", "Mentions:"]
-    lines += [f"- {_one_line(mention)}" for mention in figure["mentions"]]
-    return "\n".join([*lines, f"Modalities: {', '.join(modalities) or 'not stated'}"])
-
-
-def _one_line(value: Any) -> str:
-    """One line of valid UTF-8: what a damaged file left behind must not stop a request."""
-    return " ".join(str(value).split()).encode(errors="replace").decode()
-
-
-def _policy(name: str) -> str:
-    """The text of a policy's file, with the parts that several share filled in."""
-    text = (resources.files(__name__) / "policies" / f"{name}.md").read_text("utf-8").strip()
-    shared = [part for part in ("material", "writing", "judging") if f"${part}" in text]
-    return Template(text).safe_substitute({part: _policy(part) for part in shared})
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """A prompt's template: its policy, the layout of the user's message, the reply's schema."""
-
-    name: str
-    policy: str
-    layout: str
-    schema: type[BaseModel]
-
-    @cached_property
-    def version(self) -> str:
-        figure = figure_text({"caption": "", "mentions": [""], "modalities": MODALITY_NAMES})
-        return _hash(self.policy, self.layout, self.schema.model_json_schema(), figure)
-
-    def fill(
-        self, image: FigureImage, figure: str = "", *, shown: Iterable[dict] = (), **values: Any
-    ) -> Prompt:
-        """Fill the template; a variable without a value raises KeyError."""
-        lines = {name: _one_line(value) for name, value in values.items()}
-        policy = Template(self.policy).substitute(lines)
-        text = Template(self.layout).substitute(lines, figure=figure)
-        messages = (_message("system", policy), *shown, _message("user", image, text))
-        return Prompt(self.name, self.version, messages, self.schema)
-
-
-@cache
-def _ruled_by(sheet: _Sheet, policy: str | None) -> _Sheet:
-    """The sheet under another policy, which must name what its own does."""
-    own, named = (Template(text).get_identifiers() for text in (sheet.policy, policy or ""))
-    if policy is not None and set(own) != set(named):
-        raise ValueError(
-            f"the {sheet.name} policy names {named or 'no variable'}; it must name {own} and "
-            "nothing else (a dollar sign is written $$)"
-        )
-    return sheet if policy is None else replace(sheet, policy=policy)
-
-
-def _hash(*content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-
-
-POLICIES = {
-    name: _policy(name) for name in ("draft", "generation", "rating", "chat_score", "verdict")
-}
-"""The policy of each prompt by its name, as sent, but for the numbers to ask for ($questions)."""
-
-_DRAFT = _Sheet("draft", POLICIES["draft"], "$figure", Drafts)
-_GENERATION = _Sheet("generation", POLICIES["generation"], "$figure", Conversation)
-_RATING = _Sheet("rating", POLICIES["rating"], _CANDIDATE, Rating)
-_CHAT_SCORE = _Sheet("chat_score", POLICIES["chat_score"], _ANSWERS, ChatScores)
-_CAPTIONED = _Sheet(
-    "chat_score", _policy("chat_score_captioned"), f"Caption: $caption\n{_ANSWERS}", ChatScores
+from vital_lib.prompts.templates import (
+    POLICIES,
+    VERSIONS,
+    Prompt,
+    chat_score_prompt,
+    draft_prompt,
+    figure_text,
+    generation_prompt,
+    rating_prompt,
+    verdict_prompt,
 )
-_VERDICT = _Sheet("verdict", POLICIES["verdict"], _ANSWERS, Verdict)
-_SHEETS = (_DRAFT, _GENERATION, _RATING, _CHAT_SCORE, _VERDICT)
-VERSIONS = {sheet.name: sheet.version for sheet in _SHEETS}
-"""The version of each prompt by its name: what `Prompt.version` will be; with a caption another."""
-
-
-def draft_prompt(
-    figure: Mapping[str, Any], image: FigureImage, questions: int = 4, policy: str | None = None
-) -> Prompt:
-    """Ask for `questions` instructions about a figure, each with two responses.
-
-    Args:
-        policy: another text in place of ``POLICIES["draft"]``, with $questions in it.
-    """
-    _positive("questions", questions)
-    return _ruled_by(_DRAFT, policy).fill(image, figure_text(figure), questions=questions)
-
-
-def generation_prompt(
-    figure: Mapping[str, Any],
-    image: FigureImage,
-    demonstrations: Sequence[tuple[Mapping[str, Any], FigureImage | None]],
-    rounds: int = 5,
-    policy: str | None = None,
-) -> Prompt:
-    """Ask for one conversation of `rounds` rounds about a figure.
-
-    Args:
-        figure: with `caption`, `mentions`, `modalities`.
-        demonstrations: rows of the table demonstrations (also with `turns`), in the order in
-            which they are shown, each with its image; None where the image is not at hand.
-        policy: another text in place of ``POLICIES["generation"]``, with $rounds in it.
-    """
-    _positive("rounds", rounds)
-    shown = [message for row, seen in demonstrations for message in _demonstration(row, seen)]
-    sheet = _ruled_by(_GENERATION, policy)
-    return sheet.fill(image, figure_text(figure), shown=shown, rounds=rounds)
-
-
-def rating_prompt(
-    figure: Mapping[str, Any], image: FigureImage, instruction: str, response: str
-) -> Prompt:
-    """Ask for a rating of one candidate by the policy."""
-    return _RATING.fill(image, figure_text(figure), instruction=instruction, response=response)
-
-
-def chat_score_prompt(
-    question: str, image: FigureImage, reference: str, answer: str, caption: str | None = None
-) -> Prompt:
-    """Ask for scores of the reference answer (first) and a model's answer (second).
-
-    Args:
-        caption: the figure's, as context for the judge, who sees the image as well (LLaVA-Med's
-            own judging shows the caption in its place); None or blank where there is none.
-    """
-    said = {"question": question, "reference": reference, "first": reference, "second": answer}
-    if not isinstance(caption, str) or not caption.strip():  # a table's null is no text
-        return _CHAT_SCORE.fill(image, **said)
-    return _CAPTIONED.fill(image, **said, caption=caption)
-
-
-def verdict_prompt(
-    question: str, image: FigureImage, reference: str, first: str, second: str
-) -> Prompt:
-    """Ask which of two answers is better, in the order given."""
-    return _VERDICT.fill(image, question=question, reference=reference, first=first, second=second)
-
-
-def _demonstration(row: Mapping[str, Any], image: FigureImage | None) -> tuple[dict, dict]:
-    seen = () if image is None else (image,)
-    rounds = [Round(question_type=None, **turn) for turn in row["turns"]]
-    reply = Conversation(rounds=rounds).model_dump_json()
-    return _message("user", *seen, figure_text(row)), _message("assistant", reply)
-
-
-def _message(role: str, *content: Any) -> dict[str, Any]:
-    return {"role": role, "content": list(content)}
-
-
-def _positive(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} is {value!r}; ask for at least 1")

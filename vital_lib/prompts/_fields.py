@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from vital_lib.prompts._marks import Unread, answers_in, without_thoughts
+from vital_lib.prompts._marks import UnreadableReply, answers_in, without_thoughts
 from vital_lib.prompts._objects import key_name, whole_object
 from vital_lib.prompts._words import (
     CRITERIA,
@@ -33,9 +33,9 @@ from vital_lib.prompts.schemas import (
     ChatScores,
     Conversation,
     Drafts,
+    PartialRating,
     Rating,
     Verdict,
-    WordedRating,
     readable,
 )
 
@@ -97,20 +97,20 @@ def speaks_of(schema: type[BaseModel], value: Any) -> Fields | None:
 
 
 def fitted(schema: type[BaseModel], fields: Fields) -> BaseModel:
-    """The fields as the schema; a rating whose criteria are not all there is a `WordedRating`.
+    """The fields as the schema; a rating whose criteria are not all there is a `PartialRating`.
 
     Of rounds those that can be read (`readable`).
 
     Raises:
         ValidationError: they do not fit.
-        Unread: a note beside them says that they are an example, or to be replaced.
+        UnreadableReply: a note beside them says that they are an example, or to be replaced.
     """
     notes = [fields[name] for name in _NOTES if isinstance(fields.get(name), str)]
     if schema not in (Conversation, Drafts) and any(map(is_template, notes)):
-        raise Unread(f"the note beside it makes it no verdict: {notes[0]!r}")
+        raise UnreadableReply(f"the note beside it makes it no verdict: {notes[0]!r}")
     made = _MAKERS[schema](fields)
     if schema is Rating and None in made["criteria"].values():
-        return WordedRating.model_validate(made)
+        return PartialRating.model_validate(made)
     if schema in (Conversation, Drafts):
         return readable(schema, *made.values())
     return schema.model_validate(made)
@@ -244,7 +244,7 @@ def _each(given: list[Any], read: Callable[[Fields], Fields]) -> list[Any]:
     for one in given:
         try:
             made.append(read(one) if isinstance(one, dict) else one)
-        except Unread as error:
+        except UnreadableReply as error:
             made.append(str(error))
     return made
 

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 
 
-class Unread(ValueError):
+class UnreadableReply(ValueError):
     """A reply that does not fit its prompt's schema; the message says where and why."""
 
 
@@ -92,7 +92,7 @@ def without_thoughts(body: str) -> str:
     All that stands before a closing mark that was never opened is a thought.
 
     Raises:
-        Unread: the text ends inside a thought.
+        UnreadableReply: the text ends inside a thought.
     """
     if not has_marks(body) and not _BARE_THOUGHT.match(body):
         return body
@@ -136,11 +136,11 @@ def _last_channel(body: str) -> str:
     if channels:
         final = [one for one in channels if one[1].lower() == "final"]
         if not final:
-            raise Unread(_BREAKS_OFF)
+            raise UnreadableReply(_BREAKS_OFF)
         return body[final[-1].end() :]
     bare = list(_BARE_FINAL.finditer(body))
     if not bare and _BARE_THOUGHT.match(body):
-        raise Unread(_BREAKS_OFF)
+        raise UnreadableReply(_BREAKS_OFF)
     return body[bare[-1].end() :] if bare else body
 
 
@@ -164,5 +164,5 @@ def _outside(body: str) -> str:
         elif shuts and (name == inside or to_come[inside] <= 0):
             inside, place = "", mark.end()
     if inside:
-        raise Unread(_BREAKS_OFF)
+        raise UnreadableReply(_BREAKS_OFF)
     return "\n".join([*kept, body[place:]])

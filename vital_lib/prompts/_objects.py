@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from vital_lib.prompts._marks import Unread
+from vital_lib.prompts._marks import UnreadableReply
 
 _TRIES = 4  # texts that begin like JSON and are none, before the rest is taken for words
 
@@ -45,7 +45,7 @@ class Found(NamedTuple):
     value: Any
 
 
-class Twice(Unread):
+class Twice(UnreadableReply):
     """A key stands twice in one object, with two values."""
 
 

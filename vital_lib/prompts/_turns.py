@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from vital_lib.prompts._marks import Unread
+from vital_lib.prompts._marks import UnreadableReply
 
 _SIGN = r"[#*_=+•·─━—–-]"
 _RULE = re.compile(
@@ -85,15 +85,16 @@ def rounds_in(body: str, answers: int) -> list[dict[str, Any] | str]:
         why in place of each that has more answers or fewer.
 
     Raises:
-        Unread: none is found, none has as many answers, or the reply breaks off in a fence.
+        UnreadableReply: none is found, none has as many answers, or the reply breaks off in a
+            fence.
     """
     lines = _unfenced(_TAG.sub(_tag_line, _OPENING.sub("", body))).splitlines()
     found = next(((p, i) for line in lines for p, i in _SPELLINGS if _speaks(p, line)), None)
     if found is None:
-        raise Unread("no line 'Question:' or 'User:' was found")
+        raise UnreadableReply("no line 'Question:' or 'User:' was found")
     rounds = _Reader(*found, answers).read(lines)
     if all(len(round.answers) != answers for round in rounds):
-        raise Unread(f"round 1 has {len(rounds[0].answers)} answers, wanted {answers}")
+        raise UnreadableReply(f"round 1 has {len(rounds[0].answers)} answers, wanted {answers}")
     if len(rounds) > 1 and any(_ends_in_rule(round.last) for round in rounds[:-1]):
         _cut_at_rule(rounds[-1].last)
     return [
@@ -133,7 +134,7 @@ class _Reader:
                 self._rounds[-1].last.append(line)
             fence = _fence_after(fence, found["said"] or "" if taken else line)
         if fence:
-            raise Unread("a code fence is not closed: the reply breaks off")
+            raise UnreadableReply("a code fence is not closed: the reply breaks off")
         return self._rounds
 
     def _take(self, found: re.Match[str], lines: list[str], place: int) -> bool:
@@ -154,7 +155,7 @@ class _Reader:
 
     def _say(self, found: re.Match[str]) -> bool:
         if not self._rounds:
-            raise Unread("an answer stands before the first question")
+            raise UnreadableReply("an answer stands before the first question")
         name, indexed = found["says"].lower(), found["index"] is not None
         if "says" not in self._names:
             self._names["says"], self._indexed = name, indexed

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from vital_lib.prompts._marks import Unread
+from vital_lib.prompts._marks import UnreadableReply
 from vital_lib.prompts._objects import key_name
-from vital_lib.prompts.schemas import ChatScores, RatingCriteria, Verdict, WordedRating
+from vital_lib.prompts.schemas import ChatScores, PartialRating, RatingCriteria, Verdict
 
 CRITERIA = {name: name.replace("_", " ") for name in RatingCriteria.model_fields}
 """Each criterion's field, and its name in words."""
@@ -171,11 +171,11 @@ def _winner(said: str) -> re.Match[str] | None:
     return found if found and not is_template(said[found.end("word") :]) else None
 
 
-def rating(body: str) -> WordedRating:
+def rating(body: str) -> PartialRating:
     """A rating in words; criteria that are not declared, or not as one number, are None.
 
     Raises:
-        Unread: none is declared, or two that differ.
+        UnreadableReply: none is declared, or two that differ.
     """
     declared, rationale = _numbers(body)
     overall = next(
@@ -191,10 +191,10 @@ def rating(body: str) -> WordedRating:
     on_line = {float(found["number"]) for found in _edges(body, _LINE_OF_ONE)}
     overall = _agreed([*on_line, *([] if overall is None else [overall])], "overall")
     if overall is None:
-        raise Unread("overall: no line 'Overall: <number>' was found")
+        raise UnreadableReply("overall: no line 'Overall: <number>' was found")
     criteria = {field: {*declared.get(name, [None])} for field, name in CRITERIA.items()}
     criteria = {name: found.pop() if len(found) == 1 else None for name, found in criteria.items()}
-    return WordedRating.model_validate(
+    return PartialRating.model_validate(
         {"rationale": rationale, "criteria": criteria, "overall": overall}
     )
 
@@ -203,7 +203,7 @@ def scores(body: str) -> ChatScores:
     """Two scores in words: under their names, or as two numbers on the first line or the last.
 
     Raises:
-        Unread: one is not declared, or two that differ.
+        UnreadableReply: one is not declared, or two that differ.
     """
     declared, rationale = _numbers(_NEXT_ON_THE_LINE.sub("\n", body))
     pairs = {(float(one[1]), float(one[2])) for one in _edges(body, _LINE_OF_TWO)}
@@ -214,7 +214,7 @@ def scores(body: str) -> ChatScores:
         found[place] = _agreed([*(pair[at] for pair in pairs), *_some(named)], place)
     lacking = [f"'Answer {n}:'" for n, one in enumerate(found.values(), start=1) if one is None]
     if lacking:
-        raise Unread(f"no line {' and none '.join(lacking)} with a number was found")
+        raise UnreadableReply(f"no line {' and none '.join(lacking)} with a number was found")
     return ChatScores.model_validate({"rationale": rationale, **found})
 
 
@@ -234,7 +234,7 @@ def verdict(body: str) -> Verdict:
     """The last verdict that is declared in words.
 
     Raises:
-        Unread: none is, or the last one names no winner.
+        UnreadableReply: none is, or the last one names no winner.
     """
     lines = list(_labelled(body))
     words = [found and found["word"] for found in map(_declared, lines) if found is not False]
@@ -244,7 +244,7 @@ def verdict(body: str) -> Verdict:
         words = [found["word"] for found in _edges(body, _ALONE_WINNER) if len(found["word"]) > 1]
         words = words if len({_WINNERS[word.lower()] for word in words}) == 1 else []
     if not words or words[-1] is None:
-        raise Unread("winner: no line 'Winner: first, second or tie' was found")
+        raise UnreadableReply("winner: no line 'Winner: first, second or tie' was found")
     rest = [
         said if name in RATIONALE_NAMES else line
         for name, said, line in lines
@@ -344,18 +344,20 @@ def _only(declared: dict[str, list[float | None]], names: tuple[str, ...]) -> fl
     """The one number declared under `names`; None where there is none.
 
     Raises:
-        Unread: several that differ, or one that cannot be read.
+        UnreadableReply: several that differ, or one that cannot be read.
     """
     found = set().union(*(declared.get(name, ()) for name in names))
     if None in found:
-        raise Unread(f"what is declared as {names[0]} cannot be read as one number")
+        raise UnreadableReply(f"what is declared as {names[0]} cannot be read as one number")
     return _agreed(found, names[0])
 
 
 def _agreed(found: Any, what: str) -> float | None:
     several = sorted(set(found))
     if len(several) > 1:
-        raise Unread(f"{what} is declared as {' and as '.join(f'{one:g}' for one in several)}")
+        raise UnreadableReply(
+            f"{what} is declared as {' and as '.join(f'{one:g}' for one in several)}"
+        )
     return several[0] if several else None
 
 

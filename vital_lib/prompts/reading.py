@@ -20,7 +20,7 @@ from vital_lib.prompts._courtesies import without_courtesy
 from vital_lib.prompts._doubt import ends_by_taking_back, is_example, is_taken_back, refuses
 from vital_lib.prompts._fields import Fields, fitted, is_round, joined, speaks_of
 from vital_lib.prompts._marks import (
-    Unread,
+    UnreadableReply,
     after_headings,
     answers_in,
     cleaned,
@@ -60,7 +60,7 @@ def parse(prompt: Prompt, text: str) -> BaseModel:
     unless these leave in doubt that it is meant: an example, another object, something taken back
     or claimed anew. Keys may be spelled in any case and under the names that models give them;
     numbers and winners may be text ("8/10", "First"); a question's type, criteria and a rationale
-    may be missing. A rating without all of its criteria is a `WordedRating`; rounds or drafts
+    may be missing. A rating without all of its criteria is a `PartialRating`; rounds or drafts
     without those that say nothing are a `PartConversation` or `PartDrafts`. Courtesies that end
     the last answer ("Let me know if you need more!") are left out.
 
@@ -72,16 +72,16 @@ def parse(prompt: Prompt, text: str) -> BaseModel:
     its first line or its last.
 
     Raises:
-        Unread: the text is neither, does not fit the schema, contradicts itself, refuses, echoes
-            the schema, or breaks off.
+        UnreadableReply: the text is neither, does not fit the schema, contradicts itself, refuses,
+            echoes the schema, or breaks off.
     """
     try:
         return _without_courtesy(_read(prompt.schema, cleaned(text)))
     except ValidationError as error:
         reason = _why(error)
-    except Unread as error:
+    except UnreadableReply as error:
         reason = str(error)
-    raise Unread(f"{prompt.schema.__name__}: {reason}")
+    raise UnreadableReply(f"{prompt.schema.__name__}: {reason}")
 
 
 def _without_courtesy(value: BaseModel) -> BaseModel:
@@ -105,12 +105,12 @@ def _read(schema: type[BaseModel], body: str) -> BaseModel:
     if speaks_of(schema, whole) is None:  # marks inside its texts are none of the reply's
         body = after_headings(without_thoughts(body))
     if not body:
-        raise Unread("the reply is empty")
+        raise UnreadableReply("the reply is empty")
     answers, outside = answers_in(body)
     if not answers or body[0] == "{" or schema in _TURNS:  # whose answers may wear such marks
         return _plain(schema, answers[0] if len(answers) == 1 and not outside else body)
     readings = [_marked(schema, answer) for answer in answers]
-    with suppress(Unread, ValidationError):
+    with suppress(UnreadableReply, ValidationError):
         readings.append(_plain(schema, outside))
     return _agreed(readings)
 
@@ -142,7 +142,7 @@ def _marked(schema: type[BaseModel], answer: str) -> BaseModel:
     """What stands inside the marks of an answer, which may be a bare letter."""
     try:
         return _plain(schema, answer)
-    except (Unread, ValidationError):
+    except (UnreadableReply, ValidationError):
         if schema is Verdict and "\n" not in answer:
             return _plain(schema, f"Winner: {answer}")
         raise
@@ -158,11 +158,11 @@ def _plain(schema: type[BaseModel], body: str) -> BaseModel:
         meant = [(meant[0][0], joined(fields for _, fields in meant))]
     values = [_checked(fitted(schema, fields)) for _, fields in meant]
     if not values:
-        raise Unread("the words before the JSON make it an example")
+        raise UnreadableReply("the words before the JSON make it an example")
     value = _agreed(values)
     before = "".join(words for words, _ in found)
     if refuses(before) or is_taken_back(value, after) or _says_else(schema, value, before, after):
-        raise Unread("the words around the JSON leave it in doubt")
+        raise UnreadableReply("the words around the JSON leave it in doubt")
     return value
 
 
@@ -170,7 +170,7 @@ def _objects(schema: type[BaseModel], body: str) -> tuple[list[tuple[str, Fields
     """What JSON in the text speaks of the schema, each with the words before it; the words after.
 
     Raises:
-        Unread: some of it breaks off.
+        UnreadableReply: some of it breaks off.
     """
     found, place, seen = [], 0, 0
     for one in objects_in(body):
@@ -182,7 +182,7 @@ def _objects(schema: type[BaseModel], body: str) -> tuple[list[tuple[str, Fields
             found.append((body[place : one.start], fields))
             place = one.end
         elif one.value is None and _names_a_field(schema, body[one.start :]):
-            raise Unread(f"JSON that breaks off, or is none: {body[one.start :][:60]!r}")
+            raise UnreadableReply(f"JSON that breaks off, or is none: {body[one.start :][:60]!r}")
     return found, body[place:]
 
 
@@ -192,31 +192,31 @@ def _names_a_field(schema: type[BaseModel], text: str) -> bool:
 
 
 def _in_words(schema: type[BaseModel], body: str) -> BaseModel:
-    """The reply as a model words it that keeps to no schema; raises Unread."""
+    """The reply as a model words it that keeps to no schema; raises UnreadableReply."""
     fenced = _FENCED.fullmatch(body)
     body = fenced["body"].strip() if fenced else body
     if schema not in _TURNS and ends_by_taking_back(body):
-        raise Unread("what is said last takes back what stands before it")
+        raise UnreadableReply("what is said last takes back what stands before it")
     try:
         return _checked(_READERS[schema](body))
     except ValidationError as error:
         reason = _why(error)
-    except Unread as error:
+    except UnreadableReply as error:
         reason = str(error) if body else "the reply is empty"
-    raise Unread(f"refused in words: {body[:80]!r}" if refuses(body) else reason)
+    raise UnreadableReply(f"refused in words: {body[:80]!r}" if refuses(body) else reason)
 
 
 def _checked(value: BaseModel) -> BaseModel:
     """The value, unless its rationale is the schema's own word, or a refusal.
 
     Raises:
-        Unread: it is.
+        UnreadableReply: it is.
     """
     rationale = getattr(value, "rationale", "")
     if _ECHOED.fullmatch(rationale.strip()) or is_template(rationale):
-        raise Unread(f"the schema is echoed back: rationale {rationale!r}")
+        raise UnreadableReply(f"the schema is echoed back: rationale {rationale!r}")
     if refuses(rationale):
-        raise Unread(f"refused in words: {rationale[:80]!r}")
+        raise UnreadableReply(f"refused in words: {rationale[:80]!r}")
     return value
 
 
@@ -224,11 +224,11 @@ def _agreed(values: list[BaseModel]) -> BaseModel:
     """The first of the readings, if none contradicts another.
 
     Raises:
-        Unread: two do.
+        UnreadableReply: two do.
     """
     for other in values[1:]:
         if _contradict(values[0], other):
-            raise Unread(f"{len(values)} readings contradict each other")
+            raise UnreadableReply(f"{len(values)} readings contradict each other")
     return values[0]
 
 
@@ -243,7 +243,7 @@ def _contradict(one: BaseModel, other: BaseModel) -> bool:
 def _says_else(schema: type[BaseModel], value: BaseModel, *around: str) -> bool:
     """Whether the words around a JSON object declare another answer."""
     for words in filter(_WORD.search, around):
-        with suppress(Unread, ValidationError):
+        with suppress(UnreadableReply, ValidationError):
             if _contradict(value, _READERS[schema](words)):
                 return True
     return False

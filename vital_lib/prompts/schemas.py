@@ -151,7 +151,7 @@ _Stated = create_model(
 )
 
 
-class WordedRating(Rating):
+class PartialRating(Rating):
     """A rating read from plain text, which may leave criteria out: those are None."""
 
     criteria: _Stated

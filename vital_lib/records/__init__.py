@@ -6,8 +6,8 @@ package knows nothing of what the records are about.
 """
 
 from vital_lib.records.check import (
+    InvalidRecord,
     Record,
-    Rejected,
     Text,
     checked,
     of_cell,
@@ -17,17 +17,3 @@ from vital_lib.records.check import (
     without_image_tag,
 )
 from vital_lib.records.reading import UnreadableFile, read_records
-
-__all__ = [
-    "Record",
-    "Rejected",
-    "Text",
-    "UnreadableFile",
-    "checked",
-    "of_cell",
-    "read_records",
-    "rejected_rows",
-    "rounds_of",
-    "shown",
-    "without_image_tag",
-]

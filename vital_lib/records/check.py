@@ -23,7 +23,7 @@ _SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"
 _WORD = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 
 
-class Rejected(ValueError):
+class InvalidRecord(ValueError):
     """A record that cannot be used: which `field` is wrong, and the `reason`."""
 
     def __init__(self, field: str, reason: str) -> None:
@@ -51,28 +51,28 @@ def checked(model: type[_Checked], record: Any) -> _Checked:
     """`record` as `model`.
 
     Raises:
-        Rejected: it is no object, or a field of it is missing or not of its type; the reason shows
-            the value received. A `Rejected` in place of a record is raised as it is.
+        InvalidRecord: it is no object, or a field of it is missing or not of its type; the reason
+            shows the value received. An `InvalidRecord` in place of a record is raised as it is.
     """
-    if isinstance(record, Rejected):
+    if isinstance(record, InvalidRecord):
         raise record
     if not isinstance(record, Mapping):
-        raise Rejected("record", f"wanted an object, received {shown(record)}")
+        raise InvalidRecord("record", f"wanted an object, received {shown(record)}")
     try:
         return model.model_validate(record)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
     cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, Rejected):
+    if isinstance(cause, InvalidRecord):
         raise cause
     field = ".".join(part for part in first["loc"] if isinstance(part, str)) or "record"
     if first["type"] == "missing":
-        raise Rejected(field, "it is missing")
+        raise InvalidRecord(field, "it is missing")
     wanted = str(cause) if cause else first["msg"][0].lower() + first["msg"][1:]
-    raise Rejected(field, f"{wanted}, received {shown(first['input'])}")
+    raise InvalidRecord(field, f"{wanted}, received {shown(first['input'])}")
 
 
-def rejected_rows(rejected: list[tuple[str, Rejected]]) -> list[dict[str, str]]:
+def rejected_rows(rejected: list[tuple[str, InvalidRecord]]) -> list[dict[str, str]]:
     """Each as {place, field, reason}, the columns of a table of what could not be read."""
     return [{"place": place, "field": w.field, "reason": w.reason} for place, w in rejected]
 
@@ -108,11 +108,13 @@ def rounds_of(messages: Any) -> list[dict[str, str]]:
     LLaVA's mark of the image is no part of a text.
 
     Raises:
-        Rejected: they are no such messages, out of order, or a text is empty.
+        InvalidRecord: they are no such messages, out of order, or a text is empty.
     """
     messages = of_cell(messages)
     if not isinstance(messages, list) or not messages:
-        raise Rejected("conversations", f"wanted a list of messages, received {shown(messages)}")
+        raise InvalidRecord(
+            "conversations", f"wanted a list of messages, received {shown(messages)}"
+        )
     messages = [one for one in messages if role_of(one) != "system"] or messages
     rounds: list[dict[str, str]] = []
     answered = True
@@ -124,10 +126,10 @@ def rounds_of(messages: Any) -> list[dict[str, str]]:
             before = rounds[-1]["response"]
             rounds[-1]["response"] = f"{before}\n{text}" if before else text
         else:
-            raise Rejected("conversations", f"out of order: {shown(message)}")
+            raise InvalidRecord("conversations", f"out of order: {shown(message)}")
         answered = speaker == "gpt"
     if not answered:
-        raise Rejected("conversations", f"no answer to {shown(messages[-1])}")
+        raise InvalidRecord("conversations", f"no answer to {shown(messages[-1])}")
     return rounds
 
 
@@ -151,10 +153,10 @@ def _message(message: Any) -> tuple[str, str]:
     speaker = _SPEAKERS.get(role_of(message))
     if speaker is None:
         wanted = "wanted {from: human or gpt, value: text}"
-        raise Rejected("conversations", f"{wanted}, received {shown(message)}")
+        raise InvalidRecord("conversations", f"{wanted}, received {shown(message)}")
     text = text_of(message)
     if not isinstance(text, str) or not without_image_tag(text):
-        raise Rejected("conversations", f"wanted text, received {shown(text)} of {speaker}")
+        raise InvalidRecord("conversations", f"wanted text, received {shown(text)} of {speaker}")
     return speaker, without_image_tag(text)
 
 
@@ -184,7 +186,7 @@ def named_image(value: Any) -> Any:
     A list of one is that one; all else is left as it is.
 
     Raises:
-        Rejected: the name is an address.
+        InvalidRecord: the name is an address.
     """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
@@ -196,7 +198,7 @@ def named_image(value: Any) -> Any:
         return value
     if "://" in value:
         told = "is an address, and nothing is fetched: save the image in images/"
-        raise Rejected("image", f"{shown(value)} {told}")
+        raise InvalidRecord("image", f"{shown(value)} {told}")
     return value.strip().replace("\\", "/")
 
 
@@ -204,11 +206,11 @@ def stored_image(image: Mapping[str, Any], folder: Path) -> Path:
     """The image of a Parquet file, {bytes, path}, as a file of `folder` named by its content.
 
     Raises:
-        Rejected: it holds no bytes.
+        InvalidRecord: it holds no bytes.
     """
     content = image.get("bytes")
     if not isinstance(content, bytes) or not content:
-        raise Rejected("image", f"wanted an image's bytes, received {shown(image)}")
+        raise InvalidRecord("image", f"wanted an image's bytes, received {shown(image)}")
     suffix = next((end for mark, end in _BEGINNINGS.items() if content.startswith(mark)), ".img")
     file = folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
     if not file.is_file():

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from vital_lib.records.check import Rejected, shown
+from vital_lib.records.check import InvalidRecord, shown
 
 _LINE = re.compile(r"\r\n|\r|\n")  # not str.splitlines, which also ends lines at U+2028 and others
 _FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:')
@@ -34,7 +34,7 @@ def json_records(text: str, name: str, fields: Collection[str]) -> Iterator[tupl
         return
     for n, line in lines:
         value, error = _parsed(line.removesuffix(","))
-        wrong = error and Rejected("record", f"not JSON ({error}): {shown(line[:80])}")
+        wrong = error and InvalidRecord("record", f"not JSON ({error}): {shown(line[:80])}")
         yield f"{name}:{n}", wrong or value
 
 
@@ -96,7 +96,7 @@ def _of_wrapper(value: Mapping, name: str, known: set[str]) -> Iterator[tuple[st
             yield from ((f"{name}:{key}[{n}]", record) for n, record in enumerate(one))
         elif len(lists) > 1:
             reason = f"wanted a list of records, received {shown(one)}"
-            yield f"{name}:{key}", Rejected(key, reason)
+            yield f"{name}:{key}", InvalidRecord(key, reason)
         elif not lists and key in objects:
             holds_records = len(objects) == 1 and not _is_record(one, known)
             inside = unwrapped(one, f"{name}:{key}", known) if holds_records else ()
@@ -139,7 +139,7 @@ def _columns(value: Mapping, known: set[str]) -> list[dict]:
 def _salvaged(
     text: str, name: str, error: Exception, begins: int | None
 ) -> Iterator[tuple[str, Any]]:
-    """The records of a document that is no JSON as a whole; each place of error is one `Rejected`.
+    """The records of a document that is no JSON as a whole; each error is an `InvalidRecord`.
 
     Its list begins at `begins`; objects may also stand behind one another.
 
@@ -153,7 +153,7 @@ def _salvaged(
         at = getattr(error, "pos", 0)
         yield (
             f"{name}:{line_of(at)}",
-            Rejected("record", f"not JSON ({error}): {shown(text[:80])}"),
+            InvalidRecord("record", f"not JSON ({error}): {shown(text[:80])}"),
         )
         return
     record = re.compile(r"\{\s*" + re.escape(first[1]) + r"\s*:")
@@ -168,11 +168,14 @@ def _salvaged(
             yield where, value
         except (ValueError, RecursionError) as wrong:
             received = shown(text[place : place + 80])
-            yield where, Rejected("record", f"not JSON ({wrong}): {received}")
+            yield where, InvalidRecord("record", f"not JSON ({wrong}): {received}")
             following = record.search(text, place + 1)
             place = following.start() if following else len(text)
     if not text.rstrip().endswith(("]", "}")):
-        yield f"{name}:{line_of(len(text))}", Rejected("record", "the file ends within its list")
+        yield (
+            f"{name}:{line_of(len(text))}",
+            InvalidRecord("record", "the file ends within its list"),
+        )
 
 
 def _list_in(text: str, known: set[str]) -> int | None:

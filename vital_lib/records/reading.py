@@ -2,7 +2,8 @@
 
 The format is told by the content: JSON (a list, an object that wraps the list, or an object of
 lists), JSON Lines, CSV or a table with tabs, Parquet, and Python's literals; a name's ending
-decides only where the content does not. One bad record is one `Rejected`; its neighbours are read.
+decides only where the content does not. One bad record is one `InvalidRecord`; its neighbours are
+read.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vital_lib.records.check import Rejected, shown
+from vital_lib.records.check import InvalidRecord, shown
 from vital_lib.records.documents import json_records, unwrapped
 from vital_lib.records.pickles import plain_values
 from vital_lib.records.tables import table_records
 
 Place = tuple[str, Any]
-"""Where a record stands, and the record or a `Rejected`."""
+"""Where a record stands, and the record or an `InvalidRecord`."""
 
 _PACKED = {
     b"PK\x03\x04": "a zip archive or an Excel workbook: unpack it, or save the sheet as CSV",
@@ -39,10 +40,11 @@ class UnreadableFile(ValueError):
 def read_records(
     path: str | Path, *, fields: Collection[str] = (), columns: Collection[str] | None = None
 ) -> Iterator[Place]:
-    """Each record of a file with its place; a `Rejected` stands in for one that cannot be read.
+    """Each record of a file with its place; an `InvalidRecord` stands in for one that cannot be
+    read.
 
     Text is UTF-8, with or without a mark at its start, or UTF-16 or UTF-32. A line, or a record,
-    with bytes that are none of these is a `Rejected`. NaN is a missing value: None.
+    with bytes that are none of these is an `InvalidRecord`. NaN is a missing value: None.
 
     Args:
         path: the file: JSON, JSON Lines, CSV, tabs, Parquet, a Python file whose one literal list
@@ -121,19 +123,19 @@ def _told(text: str) -> str:
 
 
 def _whole(record: Any) -> Any:
-    if isinstance(record, Rejected):
-        return Rejected(_told(record.field), _told(record.reason))
+    if isinstance(record, InvalidRecord):
+        return InvalidRecord(_told(record.field), _told(record.reason))
     try:
         json.dumps(record, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half, near = ord(error.object[error.start]), error.object[: error.start][-20:]
         if 0xDC80 <= half <= 0xDCFF:
             byte = f"not UTF-8: byte 0x{half - 0xDC00:02x} after {shown(near)}"
-            return Rejected("record", f"{byte}; save the file as UTF-8")
+            return InvalidRecord("record", f"{byte}; save the file as UTF-8")
         broken = shown(near + error.object[error.start])
-        return Rejected("record", f"not Unicode text ({error.reason}): {broken}")
+        return InvalidRecord("record", f"not Unicode text ({error.reason}): {broken}")
     except RecursionError:
-        return Rejected("record", "nested too deeply to be read")
+        return InvalidRecord("record", "nested too deeply to be read")
     return record
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any
 
-from vital_lib.records.check import Rejected, shown
+from vital_lib.records.check import InvalidRecord, shown
 
 _MISSING = ("", "nan", "NaN")
 _LONGEST_CELL = 2**31 - 1
@@ -19,8 +19,8 @@ def table_records(
 ) -> Iterator[tuple[str, Any]]:
     """Each row as a dict of texts, None where a cell is empty or a written NaN.
 
-    A row with too many or too few cells, or with a quotation that is never closed, is a `Rejected`;
-    reading goes on at the next line.
+    A row with too many or too few cells, or with a quotation that is never closed, is an
+    `InvalidRecord`; reading goes on at the next line.
     """
     csv.field_size_limit(_LONGEST_CELL)
     lines = list(io.StringIO(text, newline=""))
@@ -35,7 +35,7 @@ def table_records(
         how["delimiter"] = max(",;\t", key=lines[at].count)
         names, used = _row(lines, at, how)
         if isinstance(names, csv.Error):
-            yield f"{name}:{at + 1}", Rejected("record", f"no line of names ({names})")
+            yield f"{name}:{at + 1}", InvalidRecord("record", f"no line of names ({names})")
             return
         names, at = [cell.strip() for cell in names], at + used
     while at < len(lines):
@@ -50,7 +50,7 @@ def table_records(
             line = shown(lines[at].strip()[:80])
             yield (
                 place,
-                Rejected("record", f"wanted {len(names)} cells, received {received}: {line}"),
+                InvalidRecord("record", f"wanted {len(names)} cells, received {received}: {line}"),
             )
             at += 1
             continue

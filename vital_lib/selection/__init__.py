@@ -24,24 +24,3 @@ from vital_lib.selection.cut import (
 from vital_lib.selection.duplicates import near_duplicates
 from vital_lib.selection.export import IMAGE_TOKEN, export_llava
 from vital_lib.selection.measures import accepted_shares
-
-__all__ = [
-    "Grouping",
-    "IMAGE_TOKEN",
-    "OUTCOMES",
-    "accepted_shares",
-    "chance_scores",
-    "conversations",
-    "coverage",
-    "cut",
-    "export_llava",
-    "length_scores",
-    "near_duplicates",
-    "random_candidates",
-    "rating_scores",
-    "select",
-    "select_random",
-    "similarity_scores",
-    "top_candidates",
-    "typical_scores",
-]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from vital_lib.records import without_image_tag
 from vital_lib.records.check import IMAGE_TAG
-from vital_lib.tables import write_whole
+from vital_lib.tables import write_atomically
 
 LOG = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def export_llava(
         gone = f"{len(rows) - len(records)} of {len(rows)} conversations with them"
         LOG.warning("%s: %d rounds held only %s: left out, %s", path, emptied, IMAGE_TOKEN, gone)
     text = json.dumps(records, ensure_ascii=False, indent=1) + "\n"
-    write_whole(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_atomically(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return len(records)
 
 

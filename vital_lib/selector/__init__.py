@@ -31,37 +31,10 @@ from vital_lib.selector.pairs import (
 )
 from vital_lib.selector.published import (
     PublishedSelector,
-    Recipe,
+    SelectorConfig,
     pairwise_loss,
     sweep_published,
     train_published,
 )
 from vital_lib.selector.scaling import Scaled, Scaling
 from vital_lib.selector.training import train_selector
-
-__all__ = [
-    "ENCODED_BLOCKS",
-    "Features",
-    "IMAGE_BLOCKS",
-    "PublishedSelector",
-    "Recipe",
-    "Scaled",
-    "Scaling",
-    "Selector",
-    "alignment_metrics",
-    "auc",
-    "average_precision",
-    "candidate_features",
-    "human_pairs",
-    "human_ticks",
-    "judge_pairs",
-    "judge_ratings",
-    "mean_rank",
-    "pair_agreement",
-    "pair_groups",
-    "pairwise_loss",
-    "shuffle_images",
-    "sweep_published",
-    "train_published",
-    "train_selector",
-]

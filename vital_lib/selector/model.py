@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from vital_lib.selector.features import Features
 from vital_lib.selector.scaling import Scaled, Scaling
-from vital_lib.tables import OtherFormat, write_whole
+from vital_lib.tables import UnsupportedFormat, write_atomically
 
 FORMAT_VERSION = 2
 """Version of the selector's folder: 1 held an MLP, 2 holds one weight a column."""
@@ -139,7 +139,7 @@ class Selector:
         # What safetensors writes is the memory as it lies: transposed arrays are laid out first.
         tensors = {name: np.ascontiguousarray(array) for name, array in self._arrays().items()}
         path = folder / "model.safetensors"
-        write_whole(path, lambda temporary: save_file(tensors, temporary))
+        write_atomically(path, lambda temporary: save_file(tensors, temporary))
         _write_json(folder / "metrics.json", self.metrics)
         # Last, and with the weights' hash: a save cut short leaves no folder that seems whole.
         config = {"format_version": FORMAT_VERSION, "model_sha256": _sha256(path), **self.config}
@@ -152,7 +152,7 @@ class Selector:
 
         Raises:
             FileNotFoundError: no selector in `folder`.
-            OtherFormat: written in a layout that this release does not read.
+            UnsupportedFormat: written in a layout that this release does not read.
             ValueError: weights that do not belong to the config.
         """
         folder = Path(folder)
@@ -165,7 +165,7 @@ class Selector:
         config = json.loads((folder / "config.json").read_text())
         found = config.pop("format_version", None)
         if found != FORMAT_VERSION:
-            raise OtherFormat(
+            raise UnsupportedFormat(
                 f"{folder} has format version {found!r}, this release reads {FORMAT_VERSION}: "
                 "train the selector anew with notebooks/06_train_selector.ipynb"
             )
@@ -189,7 +189,7 @@ _SCALING = ("mean", "factor", "limit")
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     text = json.dumps(values, indent=1, allow_nan=False) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text))
+    write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
 def _sha256(path: Path) -> str:

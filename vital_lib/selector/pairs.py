@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from vital_lib.labels import majority_ticks, ticks_of
+from vital_lib.labels import majority_ticks, votes_long
 from vital_lib.tables import TABLES, belonging, empty_frame
 
 
@@ -23,7 +23,7 @@ def human_ticks(
     Raises:
         ValueError: candidates that are not in `drafts` and `figures`.
     """
-    ticks = ticks_of(preferences).reset_index(drop=True)
+    ticks = votes_long(preferences).reset_index(drop=True)
     return _placed(ticks, drafts, figures)
 
 
@@ -32,7 +32,8 @@ def judge_ratings(
 ) -> pd.DataFrame:
     """One row a rated candidate: candidate_id, overall (the mean of its repeats), group_id, split.
 
-    Unread replies are left out, as are ratings of what is not in `candidates`, counted in the log.
+    Unreadable replies are left out, as are ratings of what is not in `candidates`, counted in the
+    log.
 
     Raises:
         ValueError: ratings by several judges, none of them of `candidates`, or candidates without

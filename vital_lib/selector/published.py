@@ -25,7 +25,7 @@ _ROWS_AT_ONCE = 8192  # keeps the activations of one pass within the processor's
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SelectorConfig:
     """How the published head is trained; six epochs, batches of 64 pairs and Adam are the paper's.
 
     The learning rate is for a head on frozen features; the paper's 1e-5 is for tuning the encoder
@@ -151,13 +151,13 @@ def train_published(
         features: of every candidate in `pairs` and `validation`.
         w_human: weight of a human pair beside 1 for a judge's.
         validation: human pairs of the validation split.
-        recipe: other fields of `Recipe`.
+        recipe: other fields of `SelectorConfig`.
 
     Raises:
         ValueError: pairs of another split, none that count, candidates without features, or a
             recipe that cannot be.
     """
-    settings = Recipe(w_human=w_human, **recipe)
+    settings = SelectorConfig(w_human=w_human, **recipe)
     _check_split("pairs", pairs, "train")
     held_out = pairs.iloc[:0] if validation is None else validation
     _check_split("validation", held_out, "validation")
@@ -281,7 +281,7 @@ def _moments(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _fit(
-    data: _Data, validation: _Data, recipe: Recipe
+    data: _Data, validation: _Data, recipe: SelectorConfig
 ) -> tuple[nn.Sequential, dict[str, float], list[float]]:
     """The head after its best epoch, what that epoch measured, and the loss of every step."""
     head = build_head(data.rows.shape[1], hidden=recipe.hidden, dropout=recipe.dropout)
@@ -300,7 +300,7 @@ def _fit(
     return head, {**measured, "steps": len(losses)}, losses
 
 
-def _batches(pairs: int, recipe: Recipe) -> Iterator[torch.Tensor]:
+def _batches(pairs: int, recipe: SelectorConfig) -> Iterator[torch.Tensor]:
     """Places of one epoch's batches, each pair as often as any other, in a new order each time."""
     steps = math.ceil(pairs / recipe.batch_size)
     for _ in range(math.ceil(recipe.steps_at_least / (recipe.epochs * steps))):

@@ -7,31 +7,9 @@ nothing of figures, models or labels.
 """
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document
-from vital_lib.tables.files import log_ahead, write_whole
+from vital_lib.tables.files import log_ahead, write_atomically
 from vital_lib.tables.flags import NO_ANSWER, NOT_TO_LEARN, flags_in_words, not_to_learn
-from vital_lib.tables.frames import WrongTable, empty_frame
+from vital_lib.tables.frames import SchemaError, empty_frame
 from vital_lib.tables.matching import belonging, refuse_strays
 from vital_lib.tables.origins import NotReadable, VotesRead
-from vital_lib.tables.workspace import MissingTable, OtherFormat, Workspace
-
-__all__ = [
-    "FORMAT_VERSION",
-    "NO_ANSWER",
-    "NOT_TO_LEARN",
-    "TABLES",
-    "MissingTable",
-    "NotReadable",
-    "OtherFormat",
-    "Table",
-    "VotesRead",
-    "Workspace",
-    "WrongTable",
-    "belonging",
-    "document",
-    "empty_frame",
-    "flags_in_words",
-    "not_to_learn",
-    "refuse_strays",
-    "log_ahead",
-    "write_whole",
-]
+from vital_lib.tables.workspace import MissingTable, UnsupportedFormat, Workspace

@@ -10,7 +10,7 @@ import pyarrow as pa
 from vital_lib.tables.columns import TABLES, declared, type_name
 
 
-class WrongTable(ValueError):
+class SchemaError(ValueError):
     """A frame that does not fit its table's declaration; the message shows column and value."""
 
 
@@ -20,12 +20,12 @@ def empty_frame(name: str) -> pd.DataFrame:
 
 
 def conform(name: str, frame: pd.DataFrame) -> pa.Table:
-    """`frame` as an arrow table of the declared schema, or WrongTable naming column and value."""
+    """`frame` as an arrow table of the declared schema, or SchemaError naming column and value."""
     schema = TABLES[name].schema
     missing = [column for column in schema.names if column not in frame.columns]
     unknown = [column for column in frame.columns if column not in schema.names]
     if missing or unknown:
-        raise WrongTable(f"table {name!r}: missing columns {missing}, unknown {unknown}")
+        raise SchemaError(f"table {name!r}: missing columns {missing}, unknown {unknown}")
     columns = {column: [_plain(value) for value in frame[column]] for column in schema.names}
     return pa.table([_array(name, field, columns[field.name]) for field in schema], schema=schema)
 
@@ -33,10 +33,10 @@ def conform(name: str, frame: pd.DataFrame) -> pa.Table:
 def _array(name: str, field: pa.Field, values: list) -> pa.Array:
     if not field.nullable and any(value is None for value in values):
         row = next(i for i, value in enumerate(values) if value is None)
-        raise WrongTable(f"table {name!r}, column {field.name!r}, row {row}: it has no value")
+        raise SchemaError(f"table {name!r}, column {field.name!r}, row {row}: it has no value")
     for row, value in enumerate(values):
         if value is not None and not _fits(value, field.type):
-            raise WrongTable(
+            raise SchemaError(
                 f"table {name!r}, column {field.name!r}, row {row}: {value!r} "
                 f"is not a {type_name(field.type)}"
             )

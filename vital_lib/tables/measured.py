@@ -14,7 +14,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from vital_lib.tables.files import write_whole
+from vital_lib.tables.files import write_atomically
 from vital_lib.tables.origins import contradicts
 
 METRICS, ORIGINS = "metrics.json", "metrics_origin.json"
@@ -79,7 +79,7 @@ def add_metrics(
     content = {"origins": [one for one in kept if one["metrics"]]}
     for name, whole in ((ORIGINS, content), (METRICS, {**stand, **added})):
         text = json.dumps(whole, indent=1, sort_keys=True) + "\n"
-        write_whole(folder / name, lambda path, text=text: path.write_text(text))
+        write_atomically(folder / name, lambda path, text=text: path.write_text(text))
 
 
 def _json_number(value: float) -> float | int:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, declared
-from vital_lib.tables.files import write_whole
+from vital_lib.tables.files import write_atomically
 from vital_lib.tables.frames import conform, to_frame
 from vital_lib.tables.measured import add_metrics, checked, read_metrics, read_origins
 from vital_lib.tables.origins import UNKNOWN, Origin, Standing, VotesRead, in_words, settings_of
@@ -29,7 +29,7 @@ class MissingTable(FileNotFoundError):
     """A table that no notebook has written yet; the message names the notebook to run."""
 
 
-class OtherFormat(RuntimeError):
+class UnsupportedFormat(RuntimeError):
     """A run folder whose format version this release can neither read nor convert."""
 
 
@@ -40,7 +40,7 @@ class Workspace:
         path: the run's folder, made if it is not there.
 
     Raises:
-        OtherFormat: the folder was written by a release with another format version.
+        UnsupportedFormat: the folder was written by a release with another format version.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -84,7 +84,7 @@ class Workspace:
 
         Raises:
             MissingTable: it has not been written; the message names the notebook that writes it.
-            OtherFormat: another release wrote it, with other columns.
+            UnsupportedFormat: another release wrote it, with other columns.
         """
         table = declared(name)
         if not self.has(name):
@@ -94,7 +94,7 @@ class Workspace:
         rows = pq.ParquetFile(self._file(name)).read()
         lost = [column for column in table.columns if column not in rows.column_names]
         if lost:
-            raise OtherFormat(
+            raise UnsupportedFormat(
                 f"table {name!r} in {self.path} was written by another release, without "
                 f"{', '.join(lost)}: run notebooks/{table.written_by}.ipynb again"
             )
@@ -117,13 +117,15 @@ class Workspace:
             parameters: what else decided its content, as JSON values; a path becomes a text.
 
         Raises:
-            WrongTable: a column is missing, unknown, or holds a value of another type.
+            SchemaError: a column is missing, unknown, or holds a value of another type.
             MissingTable: an input that has not been written.
         """
         rows = conform(name, frame)
         origin = {"table": name, **self._made(declared(name).written_by, made_from, parameters)}
         rows = rows.replace_schema_metadata({b"vital": _as_json(origin).encode()})
-        write_whole(self._file(name), lambda path: pq.write_table(rows, path, compression="zstd"))
+        write_atomically(
+            self._file(name), lambda path: pq.write_table(rows, path, compression="zstd")
+        )
         return rows.num_rows
 
     def keep_origin(
@@ -146,7 +148,7 @@ class Workspace:
         """
         made = self._made(written_by, made_from, parameters)
         origin = {"model": model, "fingerprint": self.fingerprint(_MODELS + model), **made}
-        write_whole(
+        write_atomically(
             self.model(model) / "origin.json", lambda path: path.write_text(_as_json(origin))
         )
 
@@ -315,11 +317,11 @@ class Workspace:
         marker = self.path / "run.json"
         if not marker.exists():
             text = json.dumps({"format_version": FORMAT_VERSION}) + "\n"
-            write_whole(marker, lambda path: path.write_text(text))
+            write_atomically(marker, lambda path: path.write_text(text))
             return
         found = json.loads(marker.read_text()).get("format_version")
         if found != FORMAT_VERSION:
-            raise OtherFormat(
+            raise UnsupportedFormat(
                 f"{self.path} has format version {found!r}, this release reads {FORMAT_VERSION}: "
                 "open it with the release that wrote it, or start a new run folder from notebook 01"
             )

@@ -25,25 +25,3 @@ from vital_lib.tuning.training import (
     tune,
 )
 from vital_lib.tuning.weights import language_modules, lora_targets
-
-__all__ = [
-    "IGNORED",
-    "FigureTensors",
-    "MixedBatches",
-    "NothingToTune",
-    "TuningConfig",
-    "collate",
-    "count_steps",
-    "draw_mix",
-    "encode_conversations",
-    "encode_rounds",
-    "fingerprint",
-    "language_modules",
-    "learned_pieces",
-    "lora_targets",
-    "read_config",
-    "read_llava",
-    "read_losses",
-    "token_limit",
-    "tune",
-]

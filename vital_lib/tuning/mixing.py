@@ -17,8 +17,8 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from torch.utils.data import Sampler
 
 from vital_lib.records import (
+    InvalidRecord,
     Record,
-    Rejected,
     Text,
     checked,
     read_records,
@@ -82,8 +82,8 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
         try:
             found = checked(_Conversation, record)
             if found.image is not None and "\0" in found.image:
-                raise Rejected("image", f"{found.image!r} is no usable path")
-        except Rejected as wrong:
+                raise InvalidRecord("image", f"{found.image!r} is no usable path")
+        except InvalidRecord as wrong:
             rejected.append((place, wrong))
             continue
         if found.image is None:

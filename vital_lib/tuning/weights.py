@@ -17,7 +17,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 
 from vital_lib.models import ADAPTER_WEIGHTS, LANGUAGE_WEIGHTS, quiet
-from vital_lib.tables import write_whole
+from vital_lib.tables import write_atomically
 from vital_lib.tuning.sequences import NothingToTune
 from vital_lib.tuning.settings import TuningConfig
 
@@ -112,10 +112,10 @@ def save_folder(
     else:
         trained = {n: w.detach() for n, w in model.named_parameters() if w.requires_grad}
         state = {name: w.to("cpu", dtype).contiguous() for name, w in trained.items()}
-        write_whole(folder / LANGUAGE_WEIGHTS, lambda path: save_file(state, path))
+        write_atomically(folder / LANGUAGE_WEIGHTS, lambda path: save_file(state, path))
     for name, content in (("config.json", config), ("metrics.json", metrics)):
         text = json.dumps(content, indent=1) + "\n"
-        write_whole(folder / name, lambda path, text=text: path.write_text(text))
+        write_atomically(folder / name, lambda path, text=text: path.write_text(text))
 
 
 def _language_layers(model: torch.nn.Module) -> dict[str, re.Match[str]]:

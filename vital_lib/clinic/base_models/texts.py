@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vital_lib.clinic.lexicon import ATTRIBUTES, FINDINGS, MODALITIES, Truth
+from vital_lib.clinic.lexicon import ATTRIBUTES, FINDINGS, Truth
+from vital_lib.modalities import MODALITIES
 
 VALUES: dict[str, tuple] = {
     "modality": MODALITIES,

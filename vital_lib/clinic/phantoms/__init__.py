@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from vital_lib.clinic.lexicon import FINDINGS, MODALITIES, Truth
+from vital_lib.clinic.lexicon import FINDINGS, Truth
 from vital_lib.clinic.phantoms.canvas import SIZE, Spot, place, to_image
 from vital_lib.clinic.phantoms.radiology import CHEST, HEAD, chest_xray, ct_scan, mri
 from vital_lib.clinic.phantoms.specimens import SECTION, SPECIMEN, gross, histology
-
-__all__ = ["SIZE", "Spot", "draw", "draw_with_spots", "sample_truth"]
+from vital_lib.modalities import MODALITIES
 
 NONE_SHARE = 0.15
 """Share of phantoms without a finding."""

@@ -7,13 +7,13 @@ import weakref
 from concurrent.futures import Future
 from pathlib import Path
 
-from vital_lib.vlm.ledger import Entry
+from vital_lib.client.ledger import Entry
 
 
-class Claims:
+class InFlight:
     """Which requests are under way, over all threads, so that none is sent twice at once."""
 
-    _of_files: weakref.WeakValueDictionary[Path, Claims] = weakref.WeakValueDictionary()
+    _of_files: weakref.WeakValueDictionary[Path, InFlight] = weakref.WeakValueDictionary()
     _opening = threading.Lock()
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Claims:
         self._under_way: dict[str, Future[Entry | None]] = {}
 
     @classmethod
-    def of(cls, path: Path | None) -> Claims:
+    def of(cls, path: Path | None) -> InFlight:
         """Those of a ledger's file, for all of this process who use it; None: of nobody else."""
         if path is None:
             return cls()

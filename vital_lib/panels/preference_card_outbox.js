@@ -1,7 +1,7 @@
 // What this browser keeps of a person's work on one set of items, so that it outlives a reload and
 // a kernel: judgements not yet acknowledged, one entry each, and drafts, one for each item begun.
 // An entry goes when it is named, never because a card cannot read or place it.
-function shelf(store) {
+function openOutbox(store) {
   const quietly = (act) => { try { return act(); } catch { return []; } };  // a private window
   const box = (prefix) => ({
     put: (name, what) => quietly(() => localStorage.setItem(prefix + name, JSON.stringify(what))),
@@ -16,7 +16,7 @@ function shelf(store) {
 }
 
 // The judgements made and not yet saved, oldest first, and those that the log will never take.
-class Unsaved {
+class Outbox {
   constructor(kept, send) {
     Object.assign(this, { kept, send, acts: new Map(), refused: new Map(), away: new Set() });
     const old = kept.all().map(([, one]) => one).filter(({ act }) => act?.event_id);

@@ -31,10 +31,8 @@ from loopback import Loopback, fault, in_process, said, save_image
 from PIL import Image
 from skimage.data import immunohistochemistry
 
-from vital_lib.figures import open_image
-from vital_lib.prompts import Prompt, RatingCriteria, rating_prompt, verdict_prompt
-from vital_lib.vlm import (
-    VLM,
+from vital_lib.client import (
+    ChatClient,
     CostCeiling,
     Ledger,
     LedgerUnwritable,
@@ -44,11 +42,13 @@ from vital_lib.vlm import (
     cost_per,
     faults,
 )
-from vital_lib.vlm.faults import without_key
-from vital_lib.vlm.images import Images
-from vital_lib.vlm.ledger import Entry, Request
-from vital_lib.vlm.prices import ImageRule, price_of
-from vital_lib.vlm.wire import make_body, make_request
+from vital_lib.client.faults import without_key
+from vital_lib.client.images import Images
+from vital_lib.client.ledger import Entry, Request
+from vital_lib.client.prices import ImageRule, price_of
+from vital_lib.client.wire import make_body, make_request
+from vital_lib.figures import open_image
+from vital_lib.prompts import Prompt, RatingCriteria, rating_prompt, verdict_prompt
 
 KEY = "sk-planted-0123456789abcdef"
 FIGURE = {"caption": "CT of the head.", "mentions": [], "modalities": ["ct_scan"]}
@@ -72,7 +72,7 @@ def echo(body, place=0):
 
 
 def local(server, **options):
-    return VLM("judge", base_url=server.base_url, **{"local": True, **options})
+    return ChatClient("judge", base_url=server.base_url, **{"local": True, **options})
 
 
 def test_replies_come_in_the_order_of_the_prompts(image):
@@ -154,9 +154,9 @@ def test_a_model_of_the_same_name_on_another_server_is_another_model(image, tmp_
 
 
 def test_the_clinic_at_other_rates_is_another_model(monkeypatch):
-    before = VLM().endpoint
+    before = ChatClient().endpoint
     monkeypatch.setattr("vital_lib.clinic.rates.rates_fingerprint", lambda rates: "f" * 64)
-    assert VLM().endpoint == "clinic/ffffffffffff" != before
+    assert ChatClient().endpoint == "clinic/ffffffffffff" != before
 
 
 def test_asking_anew_is_another_attempt_and_its_answer_counts_from_then_on(image, tmp_path):
@@ -164,33 +164,33 @@ def test_asking_anew_is_another_attempt_and_its_answer_counts_from_then_on(image
         return PROSE if place == 0 else echo(body)
 
     with Loopback(answer) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite")
-        [first] = vlm.ask(verdicts(image, 1))
-        [anew, twin] = vlm.ask([*verdicts(image, 1), *verdicts(image, 1)], again=True)
-        [known] = vlm.ask(verdicts(image, 1))
-        [third] = vlm.ask(verdicts(image, 1), again=True)
+        client = local(server, ledger=tmp_path / "l.sqlite")
+        [first] = client.ask(verdicts(image, 1))
+        [anew, twin] = client.ask([*verdicts(image, 1), *verdicts(image, 1)], again=True)
+        [known] = client.ask(verdicts(image, 1))
+        [third] = client.ask(verdicts(image, 1), again=True)
     assert first.value is None and anew.value.rationale == "0" and known == anew == twin
     assert [reply.reply_id for reply in (anew, third)] == [f"{first.reply_id}-{n}" for n in (1, 2)]
     assert len({body["seed"] for body in server.bodies}) == len(server.bodies) == 3
-    assert vlm.ledger.trace(first.reply_id)["text"] == first.text
-    assert vlm.ledger.trace(anew.reply_id)["text"] == anew.text
+    assert client.ledger.trace(first.reply_id)["text"] == first.text
+    assert client.ledger.trace(anew.reply_id)["text"] == anew.text
 
 
 def test_exported_replies_are_replayed_without_ledger_or_network(image, tmp_path):
     with Loopback(echo) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite")
-        replies = vlm.ask(verdicts(image, 5))
-    assert vlm.ledger.export(tmp_path / "replies.jsonl") == 5
-    replay = VLM("judge", base_url=server.base_url, replay=tmp_path / "replies.jsonl")
+        client = local(server, ledger=tmp_path / "l.sqlite")
+        replies = client.ask(verdicts(image, 5))
+    assert client.ledger.export(tmp_path / "replies.jsonl") == 5
+    replay = ChatClient("judge", base_url=server.base_url, replay=tmp_path / "replies.jsonl")
     assert replay.ask(verdicts(image, 5)) == replies
-    assert replay.ledger.trace(replies[2].reply_id) == vlm.ledger.trace(replies[2].reply_id)
+    assert replay.ledger.trace(replies[2].reply_id) == client.ledger.trace(replies[2].reply_id)
     with pytest.raises(
         ModelUnavailable, match="a verdict prompt is not among the replies replayed"
     ):
         replay.ask(verdicts(image, 6))
     (tmp_path / "replies.jsonl").write_text('{"key": 1}\n')
     with pytest.raises(ValueError, match=r"replies\.jsonl, line 1: no exported reply"):
-        VLM("judge", replay=tmp_path / "replies.jsonl")
+        ChatClient("judge", replay=tmp_path / "replies.jsonl")
 
 
 def test_replies_are_found_again_whatever_is_paid_for_the_model(tmp_path, prices):
@@ -198,12 +198,12 @@ def test_replies_are_found_again_whatever_is_paid_for_the_model(tmp_path, prices
     large = open_image(save_image(tmp_path / "large.png", seed=1, side=1600))
     with Loopback(echo) as server:
         options = {"base_url": server.base_url, "ledger": tmp_path / "l.sqlite"}
-        paid = VLM("judge", prices=prices, **options)
+        paid = ChatClient("judge", prices=prices, **options)
         replies = paid.ask(verdicts(large, 2))
-        assert VLM("judge", local=True, **options).ask(verdicts(large, 2)) == replies
+        assert ChatClient("judge", local=True, **options).ask(verdicts(large, 2)) == replies
         paid.ledger.export(tmp_path / "replies.jsonl")
     assert len(server.bodies) == 2
-    replay = VLM("judge", base_url=server.base_url, replay=tmp_path / "replies.jsonl")
+    replay = ChatClient("judge", base_url=server.base_url, replay=tmp_path / "replies.jsonl")
     assert replay.ask(verdicts(large, 2)) == replies
     traced = replay.ledger.trace(replies[0].reply_id)
     assert traced["image_rule"] == "tiles 85 170"
@@ -237,7 +237,7 @@ def test_a_ledger_that_cannot_be_opened_is_one_line_with_path_and_way_out(tmp_pa
     (tmp_path / "folder").mkdir()
     (tmp_path / "no_ledger.txt").write_text("a diary, not a data base\n" * 100)
     with pytest.raises(LedgerUnwritable, match="or move the run") as caught:
-        VLM("judge", local=True, ledger=tmp_path / place)
+        ChatClient("judge", local=True, ledger=tmp_path / place)
     assert str(tmp_path / place) in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -255,17 +255,17 @@ def test_model_text_image_seed_repeat_and_version_each_make_another_request(imag
     [plain] = verdicts(image, 1)
     newer = Prompt(plain.name, "another-version", plain.messages, plain.schema)
     with Loopback(echo) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite")
+        client = local(server, ledger=tmp_path / "l.sqlite")
         replies = [
-            *vlm.ask([plain]),
-            *vlm.ask([plain], seed=1),
-            *vlm.ask([plain], repeat=1),
-            *vlm.ask(verdicts(other, 1)),
-            *vlm.ask(verdicts(image, 1, start=1)),
-            *vlm.ask([newer]),
-            *VLM("x", local=True, base_url=server.base_url, ledger=tmp_path / "l.sqlite").ask(
-                [plain]
-            ),
+            *client.ask([plain]),
+            *client.ask([plain], seed=1),
+            *client.ask([plain], repeat=1),
+            *client.ask(verdicts(other, 1)),
+            *client.ask(verdicts(image, 1, start=1)),
+            *client.ask([newer]),
+            *ChatClient(
+                "x", local=True, base_url=server.base_url, ledger=tmp_path / "l.sqlite"
+            ).ask([plain]),
         ]
     assert len(server.bodies) == len({reply.reply_id for reply in replies}) == 7
 
@@ -273,8 +273,8 @@ def test_model_text_image_seed_repeat_and_version_each_make_another_request(imag
 def test_the_same_image_under_another_name_is_the_same_request(image, tmp_path):
     (tmp_path / "copy.png").write_bytes(image.path.read_bytes())
     with Loopback(echo) as server:
-        vlm = local(server)
-        assert vlm.ask(verdicts(image, 1)) == vlm.ask(
+        client = local(server)
+        assert client.ask(verdicts(image, 1)) == client.ask(
             verdicts(open_image(tmp_path / "copy.png"), 1)
         )
     assert len(server.bodies) == 1
@@ -282,9 +282,9 @@ def test_the_same_image_under_another_name_is_the_same_request(image, tmp_path):
 
 def test_a_repeat_is_sent_with_another_seed(image):
     with Loopback(echo) as server:
-        vlm = local(server)
+        client = local(server)
         for repeat in (0, 1, 2):
-            vlm.ask(verdicts(image, 1), seed=5, repeat=repeat)
+            client.ask(verdicts(image, 1), seed=5, repeat=repeat)
     seeds = [body["seed"] for body in server.bodies]
     assert seeds[0] == 5 and len(set(seeds)) == 3
 
@@ -306,12 +306,12 @@ def test_a_prompt_that_stands_twice_is_sent_once(image):
 
 def test_threads_that_ask_the_same_pay_once(image, tmp_path):
     with Loopback(echo) as server, ThreadPoolExecutor(4) as threads:
-        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
-        asked = [threads.submit(vlm.ask, list(verdicts(image, 30))) for _ in range(4)]
+        client = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
+        asked = [threads.submit(client.ask, list(verdicts(image, 30))) for _ in range(4)]
         replies = [future.result() for future in asked]
     assert len(server.bodies) == 30
     assert all(one == replies[0] for one in replies)
-    assert vlm.spent()["requests"] == 30
+    assert client.spent()["requests"] == 30
 
 
 def test_a_reply_is_in_the_ledger_before_it_is_counted(image, tmp_path):
@@ -321,8 +321,10 @@ def test_a_reply_is_in_the_ledger_before_it_is_counted(image, tmp_path):
         with sqlite3.connect(tmp_path / "l.sqlite") as other:
             kept.append((count, other.execute("SELECT count(*) FROM replies").fetchone()[0]))
 
-    vlm = VLM("judge", local=True, ledger=tmp_path / "l.sqlite", transport=in_process(echo))
-    vlm.ask(verdicts(image, 50), on_reply=look)
+    client = ChatClient(
+        "judge", local=True, ledger=tmp_path / "l.sqlite", transport=in_process(echo)
+    )
+    client.ask(verdicts(image, 50), on_reply=look)
     assert [count for count, _ in kept] == list(range(1, 51))
     assert all(rows >= count for count, rows in kept)
 
@@ -331,11 +333,11 @@ KILLED = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from test_vlm import VLM, echo, in_process, open_image, verdicts
+from test_client import ChatClient, echo, in_process, open_image, verdicts
 folder = Path(sys.argv[2])
-vlm = VLM("judge", local=True, ledger=folder / "l.sqlite", transport=in_process(echo),
+client = ChatClient("judge", local=True, ledger=folder / "l.sqlite", transport=in_process(echo),
           concurrency=4)
-vlm.ask(verdicts(open_image(folder / "figure.png"), 200),
+client.ask(verdicts(open_image(folder / "figure.png"), 200),
         on_reply=lambda count: os._exit(9) if count == 60 else None)
 """
 
@@ -356,8 +358,10 @@ def test_a_killed_process_loses_nothing_that_was_counted(image, tmp_path):
         sent.append(place)
         return echo(body)
 
-    vlm = VLM("judge", local=True, ledger=tmp_path / "l.sqlite", transport=in_process(answer))
-    replies = vlm.ask(verdicts(image, 200))
+    client = ChatClient(
+        "judge", local=True, ledger=tmp_path / "l.sqlite", transport=in_process(answer)
+    )
+    replies = client.ask(verdicts(image, 200))
     assert len(sent) == 200 - kept
     assert [reply.value.rationale for reply in replies] == [str(n) for n in range(200)]
 
@@ -373,15 +377,15 @@ def test_the_ledger_cannot_be_rewritten(image, tmp_path):
 
 def test_a_reply_leads_back_to_what_was_asked(image):
     with Loopback(echo) as server:
-        vlm = local(server)
-        [reply] = vlm.ask(verdicts(image, 1), seed=3)
-    traced = vlm.ledger.trace(reply.reply_id)
+        client = local(server)
+        [reply] = client.ask(verdicts(image, 1), seed=3)
+    traced = client.ledger.trace(reply.reply_id)
     assert traced["text"] == reply.text and traced["seed"] == 3 and traced["prompt"] == "verdict"
     assert traced["key"].startswith(reply.reply_id) and len(reply.reply_id) == 16
     picture, text = traced["messages"][-1]["content"]
     assert picture["image"] == image.sha256 and text.startswith("Question: number 0")
     with pytest.raises(KeyError, match="no reply 'nowhere'"):
-        vlm.ledger.trace("nowhere")
+        client.ledger.trace("nowhere")
 
 
 def test_the_ledger_keeps_no_image_bytes(image, tmp_path):
@@ -415,8 +419,8 @@ def test_an_answer_without_a_value_has_a_reason_and_is_not_paid_for_again(
     image, answer, reason, text
 ):
     with Loopback(lambda body, place: answer) as server:
-        vlm = local(server)
-        [reply], [again] = vlm.ask(verdicts(image, 1)), vlm.ask(verdicts(image, 1))
+        client = local(server)
+        [reply], [again] = client.ask(verdicts(image, 1)), client.ask(verdicts(image, 1))
     assert reply.value is None and reason in reply.reason and reply.text == text
     assert again == reply and len(server.bodies) == 1
 
@@ -424,10 +428,10 @@ def test_an_answer_without_a_value_has_a_reason_and_is_not_paid_for_again(
 @pytest.mark.parametrize("empty", [None, "", "  \n"])
 def test_an_empty_reply_is_asked_once_more_by_itself(image, empty):
     with Loopback(lambda body, place: said(empty) if place == 0 else echo(body)) as server:
-        vlm = local(server)
-        [reply], [again] = vlm.ask(verdicts(image, 1)), vlm.ask(verdicts(image, 1))
+        client = local(server)
+        [reply], [again] = client.ask(verdicts(image, 1)), client.ask(verdicts(image, 1))
     assert reply.value.rationale == "0" and again == reply and len(server.bodies) == 2
-    first, second = vlm.ledger.history().to_dict("records")
+    first, second = client.ledger.history().to_dict("records")
     assert (first["answered"], first["error"]) == (False, "empty reply")
     assert second["answered"] and second["reply_id"] == first["reply_id"] == reply.reply_id
 
@@ -447,9 +451,9 @@ def test_a_request_the_api_refuses_is_one_reply_and_may_be_asked_again(image, st
         return fault(status, "image too odd") if place == 0 else echo(body)
 
     with Loopback(answer) as server:
-        vlm = local(server, concurrency=1)
-        replies = vlm.ask(verdicts(image, 3))
-        [again] = vlm.ask(verdicts(image, 1))
+        client = local(server, concurrency=1)
+        replies = client.ask(verdicts(image, 3))
+        [again] = client.ask(verdicts(image, 1))
     assert replies[0].value is None and "image too odd" in replies[0].reason
     assert [reply.value.rationale for reply in replies[1:]] == ["1", "2"]
     assert again.value.rationale == "0" and len(server.bodies) == 4
@@ -489,12 +493,12 @@ def test_tokens_that_cannot_be_so_spoil_no_reply_and_are_counted_by_length(image
     choices = json.dumps([{"message": {"content": content}}])
     answer = 200, {}, f'{{"choices": {choices}, "usage": {usage}}}'.encode()
     with Loopback(lambda _, place: answer) as server:
-        vlm = local(server, prices=prices, local=False)
-        thought = vlm.estimate(verdicts(image, 1))["tokens_in"]
-        [reply] = vlm.ask(verdicts(image, 1))
+        client = local(server, prices=prices, local=False)
+        thought = client.estimate(verdicts(image, 1))["tokens_in"]
+        [reply] = client.ask(verdicts(image, 1))
     assert reply.value.winner == "first"
     assert (reply.tokens_in, reply.tokens_out) == (thought, len(content) // 4)
-    assert vlm.spent()["usd"] == reply.usd == vlm.price.usd(thought, len(content) // 4) > 0
+    assert client.spent()["usd"] == reply.usd == client.price.usd(thought, len(content) // 4) > 0
 
 
 # ------------------------------------------------------------------ faults
@@ -552,7 +556,7 @@ def test_a_dropped_connection_is_tried_again(image):
         status, headers, content = echo(json.loads(request.content))
         return httpx2.Response(status, headers=headers, content=content)
 
-    [reply] = VLM("judge", local=True, transport=httpx2.MockTransport(handle)).ask(
+    [reply] = ChatClient("judge", local=True, transport=httpx2.MockTransport(handle)).ask(
         verdicts(image, 1)
     )
     assert reply.value.rationale == "0"
@@ -575,10 +579,10 @@ def test_a_prompt_that_always_fails_is_one_reply_without_a_value(image, monkeypa
 def test_an_endpoint_that_fails_everything_ends_the_run(image, monkeypatch):
     monkeypatch.setattr(faults, "_spread", lambda state: 0.001)
     with Loopback(lambda body, place: fault(500)) as server:
-        vlm = local(server)
+        client = local(server)
         with pytest.raises(ModelUnavailable, match="failed"):
-            vlm.ask(verdicts(image, 1000))
-    assert vlm.spent()["requests"] < 300
+            client.ask(verdicts(image, 1000))
+    assert client.spent()["requests"] < 300
 
 
 @pytest.mark.parametrize(
@@ -595,9 +599,9 @@ def test_what_concerns_every_prompt_is_one_clear_error_without_the_key(
 ):
     monkeypatch.setenv("VITAL_API_KEY", KEY)
     with Loopback(lambda body, place: answer) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
+        client = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
         with pytest.raises(ModelUnavailable, match=words) as caught:
-            vlm.ask(verdicts(image, 100))
+            client.ask(verdicts(image, 100))
         assert len(server.bodies) <= 8
         assert f"'judge' at {server.base_url}" in str(caught.value)
         shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
@@ -609,12 +613,12 @@ def test_an_unreachable_endpoint_is_one_clear_error(image):
         taken.bind(("127.0.0.1", 0))  # bound but not listening: refuses at once
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         with pytest.raises(ModelUnavailable, match=f"{url}: cannot be reached"):
-            VLM("judge", local=True, base_url=url).ask(verdicts(image, 100))
+            ChatClient("judge", local=True, base_url=url).ask(verdicts(image, 100))
 
 
 def test_an_address_without_a_scheme_is_one_clear_error(image):
     with pytest.raises(ModelUnavailable, match="is base_url right"):
-        VLM("judge", local=True, base_url="localhost:1/v1").ask(verdicts(image, 3))
+        ChatClient("judge", local=True, base_url="localhost:1/v1").ask(verdicts(image, 3))
 
 
 def test_what_was_under_way_when_the_run_ended_is_kept(image, tmp_path):
@@ -628,10 +632,10 @@ def test_what_was_under_way_when_the_run_ended_is_kept(image, tmp_path):
         return fault(401)
 
     with Loopback(answer) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=2)
+        client = local(server, ledger=tmp_path / "l.sqlite", concurrency=2)
         with pytest.raises(ModelUnavailable):
-            vlm.ask(verdicts(image, 50))
-    assert vlm.ledger.history()["answered"].tolist() == [True]
+            client.ask(verdicts(image, 50))
+    assert client.ledger.history()["answered"].tolist() == [True]
 
 
 # ------------------------------------------------------------------ keys
@@ -644,12 +648,12 @@ def test_the_key_is_sent_and_appears_nowhere_else(image, tmp_path, monkeypatch):
         return fault(400, f"bad request of {KEY}") if place == 0 else said(f"you are {KEY}")
 
     with Loopback(answer) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
-        replies = vlm.ask(verdicts(image, 2))
+        client = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
+        replies = client.ask(verdicts(image, 2))
     assert set(server.authorizations) == {f"Bearer {KEY}"}
     files = b"".join(path.read_bytes() for path in tmp_path.glob("l.sqlite*"))
     assert b"bad request" in files and KEY.encode() not in files
-    assert KEY not in repr(replies) + repr(vlm) + repr(vars(vlm))
+    assert KEY not in repr(replies) + repr(client) + repr(vars(client))
 
 
 @pytest.mark.parametrize("before", ["", "u", "me", "you"])
@@ -677,7 +681,7 @@ def test_openais_key_goes_to_openai_alone(image, monkeypatch):
     for url in (None, "http://127.0.0.1:1/v1"):
         with pytest.raises(ModelUnavailable):
             transport = httpx2.MockTransport(handle)
-            VLM("judge", local=True, base_url=url, transport=transport, concurrency=1).ask(
+            ChatClient("judge", local=True, base_url=url, transport=transport, concurrency=1).ask(
                 verdicts(image, 1)
             )
     assert seen == [("api.openai.com", f"Bearer {KEY}"), ("127.0.0.1", "Bearer none")]
@@ -685,19 +689,19 @@ def test_openais_key_goes_to_openai_alone(image, monkeypatch):
 
 def test_a_missing_key_says_which_to_set(image):
     with pytest.raises(ModelUnavailable, match="no key; set OPENAI_API_KEY"):
-        VLM("gpt-4o").ask(verdicts(image, 1))
+        ChatClient("gpt-4o").ask(verdicts(image, 1))
 
 
 def test_a_key_with_a_stray_character_is_not_shown(image, monkeypatch):
     monkeypatch.setenv("VITAL_API_KEY", KEY + "\nmore")
     with pytest.raises(ModelUnavailable, match="VITAL_API_KEY holds characters") as caught:
-        VLM("judge", local=True, base_url="http://127.0.0.1:1/v1").ask(verdicts(image, 1))
+        ChatClient("judge", local=True, base_url="http://127.0.0.1:1/v1").ask(verdicts(image, 1))
     assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_key_in_the_address_is_refused():
     with pytest.raises(ValueError, match="set VITAL_API_KEY") as caught:
-        VLM("judge", base_url=f"http://user:{KEY}@127.0.0.1/v1")
+        ChatClient("judge", base_url=f"http://user:{KEY}@127.0.0.1/v1")
     assert KEY not in str(caught.value)
 
 
@@ -716,7 +720,7 @@ def test_never_more_requests_under_way_than_asked_for_and_no_fewer(image):
         status, headers, content = echo(json.loads(request.content))
         return httpx2.Response(status, headers=headers, content=content)
 
-    VLM("judge", local=True, concurrency=7, transport=httpx2.MockTransport(handle)).ask(
+    ChatClient("judge", local=True, concurrency=7, transport=httpx2.MockTransport(handle)).ask(
         verdicts(image, 100)
     )
     assert most == 7
@@ -735,19 +739,19 @@ def test_prompts_are_taken_as_there_is_room(image):
         ahead.append(taken - place)
         return echo(body)
 
-    VLM("judge", local=True, concurrency=4, transport=in_process(answer)).ask(prompts())
+    ChatClient("judge", local=True, concurrency=4, transport=in_process(answer)).ask(prompts())
     assert len(ahead) == 200 and max(ahead) <= 8 + 4
 
 
 def test_asking_works_inside_a_running_event_loop(image):
     async def cell():
-        return VLM("judge", local=True, transport=in_process(echo)).ask(verdicts(image, 2))
+        return ChatClient("judge", local=True, transport=in_process(echo)).ask(verdicts(image, 2))
 
     assert [reply.value.rationale for reply in asyncio.run(cell())] == ["0", "1"]
 
 
 def test_asking_nothing_gives_nothing():
-    assert VLM("judge", local=True).ask([]) == []
+    assert ChatClient("judge", local=True).ask([]) == []
 
 
 def test_a_raising_on_reply_ends_the_run_and_keeps_what_came(image, tmp_path):
@@ -755,11 +759,13 @@ def test_a_raising_on_reply_ends_the_run_and_keeps_what_came(image, tmp_path):
         if count == 10:
             raise StopAsyncIteration("enough")
 
-    vlm = VLM("judge", local=True, ledger=tmp_path / "l", concurrency=4, transport=in_process(echo))
+    client = ChatClient(
+        "judge", local=True, ledger=tmp_path / "l", concurrency=4, transport=in_process(echo)
+    )
     with pytest.raises(StopAsyncIteration, match="enough"):
-        vlm.ask(verdicts(image, 500), on_reply=stop)
-    assert 10 <= len(vlm.ledger.history()) <= 30
-    assert len(vlm.ask(verdicts(image, 500))) == 500
+        client.ask(verdicts(image, 500), on_reply=stop)
+    assert 10 <= len(client.ledger.history()) <= 30
+    assert len(client.ask(verdicts(image, 500))) == 500
 
 
 def test_an_interrupt_ends_the_run_and_keeps_what_came(image, tmp_path):
@@ -770,13 +776,13 @@ def test_an_interrupt_ends_the_run_and_keeps_what_came(image, tmp_path):
             signal.pthread_kill(main, signal.SIGINT)
 
     with Loopback(echo) as server:
-        vlm = local(server, ledger=tmp_path / "l", concurrency=2)
+        client = local(server, ledger=tmp_path / "l", concurrency=2)
         with pytest.raises(KeyboardInterrupt):
-            vlm.ask(verdicts(image, 5000), on_reply=interrupt)
-        kept = len(vlm.ledger.history())
+            client.ask(verdicts(image, 5000), on_reply=interrupt)
+        kept = len(client.ledger.history())
         assert 10 <= kept < 5000
-        assert len(vlm.ledger.history()) == kept  # nothing goes on behind the interrupt
-        assert len(vlm.ask(verdicts(image, kept))) == kept  # and it can be asked again
+        assert len(client.ledger.history()) == kept  # nothing goes on behind the interrupt
+        assert len(client.ask(verdicts(image, kept))) == kept  # and it can be asked again
 
 
 def test_an_error_in_the_prompts_is_raised_as_it_is(image):
@@ -785,13 +791,13 @@ def test_an_error_in_the_prompts_is_raised_as_it_is(image):
         raise LookupError("figure 4 is gone")
 
     with pytest.raises(LookupError, match="figure 4 is gone"):
-        VLM("judge", local=True, transport=in_process(echo)).ask(prompts())
+        ChatClient("judge", local=True, transport=in_process(echo)).ask(prompts())
 
 
 @pytest.mark.parametrize("concurrency", [0, -1])
 def test_a_concurrency_below_one_is_refused(concurrency):
     with pytest.raises(ValueError, match=f"concurrency is {concurrency}"):
-        VLM(concurrency=concurrency)
+        ChatClient(concurrency=concurrency)
 
 
 def test_the_embedded_model_goes_through_the_same_client(image, monkeypatch):
@@ -804,11 +810,11 @@ def test_the_embedded_model_goes_through_the_same_client(image, monkeypatch):
         return in_process(echo)
 
     monkeypatch.setitem(vars(clinic), "transport", transport)
-    vlm = VLM("clinic-second")
+    client = ChatClient("clinic-second")
     assert opened == []  # opened when first needed
-    assert [reply.value.rationale for reply in vlm.ask(verdicts(image, 2))] == ["0", "1"]
-    vlm.ask(verdicts(image, 4))
-    assert opened == [1] and vlm.spent()["usd"] == 0.0
+    assert [reply.value.rationale for reply in client.ask(verdicts(image, 2))] == ["0", "1"]
+    client.ask(verdicts(image, 4))
+    assert opened == [1] and client.spent()["usd"] == 0.0
 
 
 # ------------------------------------------------------------------ cost
@@ -827,19 +833,19 @@ def prices(tmp_path):
 def test_cost_is_estimated_before_and_counted_after(image, tmp_path, prices):
     with Loopback(echo) as server:
         options = {"ledger": tmp_path / "l", "prices": prices, "local": False}
-        vlm = local(server, **options)
-        before = vlm.estimate(verdicts(image, 10))
+        client = local(server, **options)
+        before = client.estimate(verdicts(image, 10))
         assert before["requests"] == 10 and before["tokens_in"] > 10 * 255
         assert before["usd"] == pytest.approx(
             (before["tokens_in"] * 2 + before["tokens_out"] * 10) / 1e6
         )
-        vlm.ask(verdicts(image, 10))
-        vlm.ask(verdicts(image, 10))
+        client.ask(verdicts(image, 10))
+        client.ask(verdicts(image, 10))
     spent = {"requests": 10, "tokens_in": 1000, "tokens_out": 200, "usd": pytest.approx(0.004)}
-    assert vlm.spent() == spent == local(server, **options).spent()
-    assert vlm.estimate(verdicts(image, 3))["tokens_out"] == 60  # now from the ledger's mean
+    assert client.spent() == spent == local(server, **options).spent()
+    assert client.estimate(verdicts(image, 3))["tokens_out"] == 60  # now from the ledger's mean
     assert local(server).estimate(verdicts(image, 1))["usd"] == 0.0
-    assert vlm.price.as_of == "2026-01-01"
+    assert client.price.as_of == "2026-01-01"
 
 
 def test_a_reply_keeps_the_price_of_its_day(image, tmp_path, prices):
@@ -857,7 +863,7 @@ def test_a_ledger_bills_one_model_or_all_of_them(image, tmp_path, prices):
     ledger = tmp_path / "l"
     with Loopback(echo) as server:
         for model, asked in (("judge", 10), ("judge-2026-01-01", 5)):
-            VLM(model, base_url=server.base_url, ledger=ledger, prices=prices).ask(
+            ChatClient(model, base_url=server.base_url, ledger=ledger, prices=prices).ask(
                 verdicts(image, asked)
             )
     one, all_of_them = Ledger(ledger).bill("judge"), Ledger(ledger).bill()
@@ -874,16 +880,16 @@ def test_what_is_left_of_the_items_carries_the_whole_cost():
 
 def test_a_model_without_a_price_is_an_error_that_shows_the_line_to_add(prices):
     with pytest.raises(UnknownPrice, match=r"Add a line to .*prices\.csv") as caught:
-        VLM("other", prices=prices)
+        ChatClient("other", prices=prices)
     line = next(line for line in str(caught.value).splitlines() if line.startswith("other,"))
     prices.write_text(f"{PRICES}{line}\n")
-    assert VLM("other", prices=prices).price.usd(1e6, 1e6) == 12.5
-    assert VLM("other", local=True).price.usd(1e6, 1e6) == 0.0
+    assert ChatClient("other", prices=prices).price.usd(1e6, 1e6) == 12.5
+    assert ChatClient("other", local=True).price.usd(1e6, 1e6) == 0.0
 
 
 def test_a_dated_snapshot_has_its_models_price_unless_it_has_its_own():
-    assert VLM("gpt-4.1-2025-04-14").price.model == "gpt-4.1"
-    assert VLM("gpt-4o-2024-05-13").price.usd_per_million_in == 5.0
+    assert ChatClient("gpt-4.1-2025-04-14").price.model == "gpt-4.1"
+    assert ChatClient("gpt-4o-2024-05-13").price.usd_per_million_in == 5.0
     assert all(price.as_of for price in map(price_of, ("gpt-5", "gpt-4.1-mini", "o3")))
 
 
@@ -898,7 +904,7 @@ def test_a_dated_snapshot_has_its_models_price_unless_it_has_its_own():
 def test_a_line_of_prices_that_cannot_be_read_is_named(prices, line):
     prices.write_text(f"{PRICES}{line}\n")
     with pytest.raises(ValueError, match=r"prices\.csv, line 2"):
-        VLM("judge", prices=prices)
+        ChatClient("judge", prices=prices)
 
 
 @pytest.mark.parametrize(
@@ -924,15 +930,15 @@ def test_an_image_is_sent_as_the_provider_would_scale_it_and_counts_as_it_would(
 
 def test_how_an_image_is_sent_can_be_looked_at(tmp_path):
     figure = open_image(save_image(tmp_path / "large.png", seed=1, side=1000))
-    vlm = VLM("gpt-4o")
-    [row] = vlm.images_sent(verdicts(figure, 3)).to_dict("records")
+    client = ChatClient("gpt-4o")
+    [row] = client.images_sent(verdicts(figure, 3)).to_dict("records")
     assert (row["image"], row["width"], row["height"], row["tokens"]) == (
         "large.png",
         768,
         768,
         765,
     )
-    data = vlm.images.encoded(figure).result().split(",")[1]
+    data = client.images.encoded(figure).result().split(",")[1]
     assert row["bytes"] == len(base64.b64decode(data))
 
 
@@ -951,26 +957,26 @@ def test_an_image_is_encoded_once_and_kept_on_disk_while_nobody_holds_it(
         return sent
 
     with Loopback(echo) as server:
-        vlm = local(server)
-        vlm.ask([*verdicts(image, 20), *verdicts(other, 20, start=20)])
+        client = local(server)
+        client.ask([*verdicts(image, 20), *verdicts(other, 20, start=20)])
         gc.collect()
-        assert len(encoded) == 2 and len(vlm.images._held) == 0
+        assert len(encoded) == 2 and len(client.images._held) == 0
         first = shown()
-        vlm.ask([*verdicts(image, 20), *verdicts(other, 20, start=20)], again=True)
+        client.ask([*verdicts(image, 20), *verdicts(other, 20, start=20)], again=True)
         assert len(encoded) == 2 and len(set(first.values())) == 2 and shown() == first
 
 
 @pytest.mark.parametrize("trouble", ["nearly full", "full"])
 def test_an_image_that_cannot_be_kept_on_disk_is_sent_all_the_same(image, monkeypatch, trouble):
     with Loopback(echo) as server, Path("/dev/full").open("r+b", buffering=0) as full:
-        vlm = local(server)
+        client = local(server)
         if trouble == "full":
-            vlm.images._file = full
+            client.images._file = full
         else:
             usage = SimpleNamespace(free=2**30)
-            monkeypatch.setattr("vital_lib.vlm.images.shutil.disk_usage", lambda path: usage)
-        replies = vlm.ask(verdicts(image, 3))
-    assert all(reply.value for reply in replies) and not vlm.images._places
+            monkeypatch.setattr("vital_lib.client.images.shutil.disk_usage", lambda path: usage)
+        replies = client.ask(verdicts(image, 3))
+    assert all(reply.value for reply in replies) and not client.images._places
 
 
 @pytest.mark.parametrize("side", [1200, 2400])
@@ -1018,16 +1024,16 @@ def texts_of(prompt):
 def test_text_is_counted_by_the_tokenizer_which_is_loaded_before_anything_is_asked(image, tiktoken):
     [prompt] = verdicts(image, 1)
     words = sum(len(text.split()) for text in texts_of(prompt))
-    vlm = VLM("gpt-4o-2024-08-06", max_usd=1.0)
+    client = ChatClient("gpt-4o-2024-08-06", max_usd=1.0)
     tiktoken.encoding_for_model = unable
-    assert vlm.estimate([prompt])["tokens_in"] == words + 255
-    assert vlm.cost.reserve(prompt) > 0
+    assert client.estimate([prompt])["tokens_in"] == words + 255
+    assert client.cost.reserve(prompt) > 0
 
 
 def test_without_its_tokenizer_text_is_counted_by_length_and_that_is_said(image, tiktoken, caplog):
     [prompt] = verdicts(image, 1)
     tiktoken.encoding_for_model = unable
-    tokens = VLM("gpt-4o").estimate([prompt])["tokens_in"]
+    tokens = ChatClient("gpt-4o").estimate([prompt])["tokens_in"]
     assert tokens == sum(len(text) // 4 for text in texts_of(prompt)) + 255
     assert "'gpt-4o': tokens are counted by length" in caplog.text
 
@@ -1036,10 +1042,10 @@ def test_the_ceiling_is_kept_and_the_run_goes_on_when_it_is_raised(image, tmp_pa
     prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")  # 0.02 each
     with Loopback(echo) as server:
         options = {"ledger": tmp_path / "l", "prices": prices, "local": False}
-        vlm = local(server, max_usd=1.0, concurrency=2, **options)
+        client = local(server, max_usd=1.0, concurrency=2, **options)
         with pytest.raises(CostCeiling, match="the ceiling is 1. Raise max_usd"):
-            vlm.ask(verdicts(image, 100))
-        assert 0.6 < vlm.spent()["usd"] <= 1.0
+            client.ask(verdicts(image, 100))
+        assert 0.6 < client.spent()["usd"] <= 1.0
         sent = len(server.bodies)
         with pytest.raises(CostCeiling):
             local(server, max_usd=0.5, **options).ask(verdicts(image, 100))
@@ -1053,10 +1059,10 @@ def test_a_ceiling_is_passed_by_no_more_than_what_is_in_flight(image, tmp_path, 
     prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")
     dear = said(json.dumps({"rationale": "", "winner": "tie"}), tokens=(0, 8000))  # 8 USD each
     with Loopback(lambda body, place: dear) as server:
-        vlm = local(server, max_usd=20.0, concurrency=3, prices=prices, local=False)
+        client = local(server, max_usd=20.0, concurrency=3, prices=prices, local=False)
         with pytest.raises(CostCeiling):
-            vlm.ask(verdicts(image, 100))
-    assert vlm.spent()["usd"] <= 20.0 + 2 * 3 * 8.0
+            client.ask(verdicts(image, 100))
+    assert client.spent()["usd"] <= 20.0 + 2 * 3 * 8.0
 
 
 def asked_of(model, number, prompt="verdict"):
@@ -1069,35 +1075,37 @@ def test_a_ceiling_holds_for_all_who_use_the_ledger(image, tmp_path, prices):
     prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")  # 0.02 each
     options = {"ledger": tmp_path / "l", "prices": prices, "local": False, "concurrency": 2}
     with Loopback(echo) as server:
-        vlms = [local(server, max_usd=1.0, **options) for _ in range(3)]
-        for number, vlm in enumerate(vlms):
+        clients = [local(server, max_usd=1.0, **options) for _ in range(3)]
+        for number, client in enumerate(clients):
             with contextlib.suppress(CostCeiling):
-                vlm.ask(verdicts(image, 40, start=100 * number))
+                client.ask(verdicts(image, 40, start=100 * number))
         with pytest.raises(CostCeiling):
-            vlms[0].ask(verdicts(image, 40, start=1000))
-    assert 0.9 < vlms[0].spent()["usd"] <= 1.0 == pytest.approx(len(server.bodies) * 0.02, abs=0.1)
+            clients[0].ask(verdicts(image, 40, start=1000))
+    assert (
+        0.9 < clients[0].spent()["usd"] <= 1.0 == pytest.approx(len(server.bodies) * 0.02, abs=0.1)
+    )
 
 
 def test_what_another_process_spends_meanwhile_counts(image, tmp_path, prices):
     [prompt] = verdicts(image, 1)
-    vlm = VLM("judge", ledger=tmp_path / "l", prices=prices, max_usd=1.0)
-    vlm.cost.reserve(prompt)
+    client = ChatClient("judge", ledger=tmp_path / "l", prices=prices, max_usd=1.0)
+    client.cost.reserve(prompt)
     other = Ledger(tmp_path / "l")
     other.append([(asked_of("judge-2", 1), Entry(answered=True, usd=5.0))])
-    vlm.cost.reserve(prompt)  # another model's spending is another ceiling's
+    client.cost.reserve(prompt)  # another model's spending is another ceiling's
     other.append([(asked_of("judge", 1), Entry(answered=True, usd=0.9999))])
     with pytest.raises(CostCeiling, match=r"1\.00\d\d USD are spent"):
-        vlm.cost.reserve(prompt)
+        client.cost.reserve(prompt)
 
 
 def test_what_may_have_been_charged_without_a_reply_stays_claimed(image, prices):
     prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")  # guessed: 0.08 each
     [prompt] = verdicts(image, 1)
     for entry, left in ((None, 9), (Entry(False, error="cut off", usd=None), 9), (Entry(True), 10)):
-        kept = VLM("judge", prices=prices, max_usd=0.805).cost
+        kept = ChatClient("judge", prices=prices, max_usd=0.805).cost
         kept.settle(kept.reserve(prompt), entry)
         assert times_until_the_ceiling(kept, prompt) == left
-    unsent = VLM("judge", prices=prices, max_usd=0.805).cost
+    unsent = ChatClient("judge", prices=prices, max_usd=0.805).cost
     unsent.release(unsent.reserve(prompt))
     assert times_until_the_ceiling(unsent, prompt) == 10
 
@@ -1129,23 +1137,23 @@ def test_what_a_kill_or_a_fault_cut_off_counts_at_its_estimate(image, tmp_path, 
     ]
     [prompt] = verdicts(image, 1)
     options = {"ledger": tmp_path / "l", "prices": prices}
-    each = VLM("judge", **options).estimate([prompt])["usd"]
+    each = ChatClient("judge", **options).estimate([prompt])["usd"]
     with pytest.raises(CostCeiling, match=r"0\.8600 USD are spent"):
-        VLM("judge", max_usd=0.86 + each - 1e-9, **options).cost.reserve(prompt)
-    assert VLM("judge", max_usd=0.86 + each + 1e-9, **options).cost.reserve(prompt) > 0
+        ChatClient("judge", max_usd=0.86 + each - 1e-9, **options).cost.reserve(prompt)
+    assert ChatClient("judge", max_usd=0.86 + each + 1e-9, **options).cost.reserve(prompt) > 0
 
 
 def test_what_is_set_aside_follows_the_replies_as_they_arrive(image, prices):
     [prompt] = verdicts(image, 1)
-    vlm = VLM("judge", prices=prices, max_usd=10.0)
-    guessed = vlm.cost.reserve(prompt)
-    vlm.ledger.append([(asked_of("judge", 1), Entry(answered=True, tokens_out=2080, usd=0.0))])
-    assert vlm.cost.reserve(prompt) == pytest.approx(guessed + 2000 * 10 / 1e6)
+    client = ChatClient("judge", prices=prices, max_usd=10.0)
+    guessed = client.cost.reserve(prompt)
+    client.ledger.append([(asked_of("judge", 1), Entry(answered=True, tokens_out=2080, usd=0.0))])
+    assert client.cost.reserve(prompt) == pytest.approx(guessed + 2000 * 10 / 1e6)
 
 
 def test_a_ceiling_below_zero_is_refused():
     with pytest.raises(ValueError, match="max_usd is -1"):
-        VLM("clinic", max_usd=-1)
+        ChatClient("clinic", max_usd=-1)
 
 
 # ------------------------------------------------------------------ speed

@@ -1,11 +1,4 @@
-"""The only seam to a model API: prompts in, replies out, in the same order.
-
-Any endpoint that speaks OpenAI's chat completions will do; the embedded ``"clinic"`` is reached
-through the very same client. This package knows nothing of what prompts ask or what tables hold.
-``run`` sends, ``claims`` lets nothing out twice at once, ``pace`` says how fast, ``faults`` which
-errors pass, ``wire`` translates, ``bodies`` reads what came back, ``images`` encodes, ``ledger``
-keeps every reply, so that none is paid for twice, ``prices`` and ``cost`` count, ``control`` stops.
-"""
+"""A chat client: a model behind an OpenAI-compatible endpoint, its ledger and its price."""
 
 from __future__ import annotations
 
@@ -25,33 +18,15 @@ import httpx2
 import openai
 import pandas as pd
 
+from vital_lib.client.control import Control
+from vital_lib.client.cost import Cost
+from vital_lib.client.images import Images
+from vital_lib.client.in_flight import InFlight
+from vital_lib.client.ledger import Bill, Ledger
+from vital_lib.client.prices import nothing, price_of
+from vital_lib.client.run import Run
+from vital_lib.client.wire import Reply, figures_of
 from vital_lib.prompts import Prompt
-from vital_lib.vlm.claims import Claims
-from vital_lib.vlm.control import Control, Tally
-from vital_lib.vlm.cost import Cost, CostCeiling, cost_per
-from vital_lib.vlm.images import Images
-from vital_lib.vlm.job import Job
-from vital_lib.vlm.ledger import Bill, Ledger, LedgerUnwritable
-from vital_lib.vlm.prices import Price, UnknownPrice, nothing, price_of
-from vital_lib.vlm.run import UNSENT, Run
-from vital_lib.vlm.wire import Reply, figures_of
-
-__all__ = [
-    "UNSENT",
-    "VLM",
-    "Control",
-    "CostCeiling",
-    "Job",
-    "Ledger",
-    "LedgerUnwritable",
-    "ModelUnavailable",
-    "Price",
-    "Reply",
-    "Tally",
-    "UnknownPrice",
-    "cost_per",
-    "price_of",
-]
 
 OPENAI_URL = "https://api.openai.com/v1"
 _CLINIC_URL = "http://clinic.invalid/v1"
@@ -64,7 +39,7 @@ class ModelUnavailable(RuntimeError):
     """The endpoint serves no prompt at all; names the model, the address and the way out."""
 
 
-class VLM:
+class ChatClient:
     """A vision-language model behind an OpenAI-compatible endpoint.
 
     The key to the API is read from the environment when something is sent: OPENAI_API_KEY for
@@ -127,7 +102,7 @@ class VLM:
         self.price = nothing(model) if free else price_of(model, prices)
         self.ledger = Ledger.of_export(replay) if self.replayed else Ledger(ledger)
         self.images = Images(self.price.images)
-        self.claims = Claims.of(self.ledger.path)
+        self.in_flight = InFlight.of(self.ledger.path)
         self.cost = Cost(self.price, model, self.ledger, max_usd)
         self.refused: set[str] = set()  # fields that the endpoint does not take: left out
 
@@ -153,7 +128,7 @@ class VLM:
         return "AZURE_OPENAI_API_KEY" if azure else "VITAL_API_KEY"
 
     def __repr__(self) -> str:
-        return f"VLM({self.model!r}, base_url={self.base_url!r}, ledger={self.ledger!r})"
+        return f"ChatClient({self.model!r}, base_url={self.base_url!r}, ledger={self.ledger!r})"
 
     def ask(
         self,
@@ -301,7 +276,7 @@ def _in_thread(coroutine: Coroutine[Any, Any, _Value], end: Callable[[], None]) 
         loop.close()
         finished.set()
 
-    threading.Thread(target=drive, name="vlm", daemon=True).start()
+    threading.Thread(target=drive, name="client", daemon=True).start()
     interrupt = None
     for act in (end, task.cancel):
         try:

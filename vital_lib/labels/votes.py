@@ -16,7 +16,7 @@ def accepted_share(preferences: pd.DataFrame) -> pd.DataFrame:
     Args:
         preferences: columns of table `preferences`.
     """
-    ticks = ticks_of(preferences).groupby("candidate_id", sort=False)["accepted"]
+    ticks = votes_long(preferences).groupby("candidate_id", sort=False)["accepted"]
     shares = ticks.agg(["mean", "size"]).reset_index()
     return shares.set_axis(["candidate_id", "accepted", "annotators"], axis=1)
 
@@ -30,7 +30,7 @@ def majority_ticks(preferences: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: an item whose rows name other than two responses.
     """
-    ticks = ticks_of(preferences)
+    ticks = votes_long(preferences)
     shares = ticks.groupby(["item_id", "candidate_id"])["accepted"].mean().reset_index()
     sizes = shares.groupby("item_id").size()
     if (sizes != 2).any():
@@ -101,7 +101,7 @@ def groups_of(preferences: pd.DataFrame, drafts: pd.DataFrame, figures: pd.DataF
     return groups
 
 
-def ticks_of(preferences: pd.DataFrame) -> pd.DataFrame:
+def votes_long(preferences: pd.DataFrame) -> pd.DataFrame:
     """One row per tick or cross: item_id, annotator, candidate_id, accepted (0.0 or 1.0)."""
     sides = [
         preferences[["item_id", "annotator", f"{side}_id", f"{side}_accepted"]].set_axis(

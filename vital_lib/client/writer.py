@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from vital_lib.vlm.ledger import Entry, Ledger, Request
+from vital_lib.client.ledger import Entry, Ledger, Request
 
 _GATHER_SECONDS = 0.004  # for replies that come close together
 

@@ -18,8 +18,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from PIL import Image
 
+from vital_lib.client.prices import ImageRule
 from vital_lib.figures import FigureImage
-from vital_lib.vlm.prices import ImageRule
 
 _SPARE_BYTES = 2 * 2**30  # are left free on the disk: the ledger may lie there, too
 _QUALITY = 90

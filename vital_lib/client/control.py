@@ -39,7 +39,7 @@ class Tally:
 
 
 class Control:
-    """One run's brake, to be handed to ``VLM.ask``; any thread may pull it.
+    """One run's brake, to be handed to ``ChatClient.ask``; any thread may pull it.
 
     A paused run sends nothing more until it is resumed; what is under way still arrives and is
     kept. A stopped one returns what it has: each prompt that was not sent gets a reply without a

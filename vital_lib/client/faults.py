@@ -22,7 +22,7 @@ import httpx2
 import openai
 import tenacity
 
-from vital_lib.vlm.bodies import Said, as_text, error_words, read_body
+from vital_lib.client.bodies import Said, as_text, error_words, read_body
 
 _ATTEMPTS = 12  # at 10 % scattered faults one prompt in 10**12 is lost, at 30 % two in a million
 _ATTEMPTS_UNREACHED = 3  # while nothing has answered yet: a wrong address should show soon
@@ -82,7 +82,7 @@ _KINDS |= {404: openai.NotFoundError, 429: openai.RateLimitError}
 _spread = tenacity.wait_random_exponential(multiplier=0.2, max=20)
 
 
-def passes(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether the same request may well succeed a little later."""
     if isinstance(error, openai.APIConnectionError | NoCompletion):
         return True
@@ -93,7 +93,7 @@ def passes(error: BaseException) -> bool:
     return error.status_code in (408, 409, 429) or error.status_code >= 500
 
 
-class Patience:
+class RetryPolicy:
     """How often one prompt is sent again, by what befalls it.
 
     Args:

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from clinic_requests import any_image
 from loopback import Loopback, fault, said
-from test_vlm import KEY, PRICES, echo, local, verdicts
+from test_client import KEY, PRICES, echo, local, verdicts
 from waiting import until
 
-from vital_lib.vlm import Control, CostCeiling, Ledger, ModelUnavailable, faults, wire
-from vital_lib.vlm.bodies import error_words, read_body
-from vital_lib.vlm.ledger import Entry
-from vital_lib.vlm.prices import ImageRule
+from vital_lib.client import Control, CostCeiling, Ledger, ModelUnavailable, faults, wire
+from vital_lib.client.bodies import error_words, read_body
+from vital_lib.client.ledger import Entry
+from vital_lib.client.prices import ImageRule
 
 TIE = '{"rationale": "", "winner": "tie"}'
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20}
@@ -85,42 +85,42 @@ def test_a_useless_reply_is_paid_for_asked_once_more_and_kept(
 ):
     options = {"ledger": tmp_path / "l.sqlite", "prices": prices, "local": False}
     with Loopback(lambda sent, place: body(answer)) as server:
-        vlm = local(server, **options)
-        [reply] = vlm.ask(verdicts(image, 1))
+        client = local(server, **options)
+        [reply] = client.ask(verdicts(image, 1))
         assert local(server, **options).ask(verdicts(image, 1)) == [reply]  # in another run
         assert len(server.bodies) == 2
         bill = {"requests": 2, "tokens_in": 200, "tokens_out": 40, "usd": pytest.approx(0.4)}
-        assert vlm.spent() == bill == local(server, **options).spent()
+        assert client.spent() == bill == local(server, **options).spent()
         with pytest.raises(CostCeiling, match=r"0\.4000 USD are spent"):
             local(server, max_usd=0.5, **options).ask(verdicts(image, 1, start=1))
-        [anew] = vlm.ask(verdicts(image, 1), again=True)
+        [anew] = client.ask(verdicts(image, 1), again=True)
         assert len(server.bodies) == 4 and anew.reply_id == f"{reply.reply_id}-1"
     assert reply.value is None
     assert re.search(reason, reply.reason)
     assert reply.text == body(answer)[2].decode()
-    assert vlm.ledger.unanswered().empty
+    assert client.ledger.unanswered().empty
 
 
 def test_a_useless_reply_gives_way_to_a_good_one(image):
     with Loopback(lambda sent, place: body(calling()) if place == 0 else echo(sent)) as server:
-        vlm = local(server)
-        [reply] = vlm.ask(verdicts(image, 1))
-        assert vlm.ask(verdicts(image, 1)) == [reply]
+        client = local(server)
+        [reply] = client.ask(verdicts(image, 1))
+        assert client.ask(verdicts(image, 1)) == [reply]
     assert reply.value.rationale == "0" and len(server.bodies) == 2
-    assert vlm.spent()["requests"] == 2
+    assert client.spent()["requests"] == 2
 
 
 def test_what_a_run_before_paid_for_in_vain_is_asked_once_more_and_no_more(image, tmp_path):
     """As where it was killed between the two."""
     [prompt] = verdicts(image, 1)
     with Loopback(lambda sent, place: body(calling())) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite")
+        client = local(server, ledger=tmp_path / "l.sqlite")
         request = wire.make_request(
-            "judge", prompt, vlm.images.rule, seed=0, repeat=0, endpoint=vlm.endpoint
+            "judge", prompt, client.images.rule, seed=0, repeat=0, endpoint=client.endpoint
         )
         lost = Entry(False, "{}", error="a tool call", tokens_in=100, tokens_out=20)
         Ledger(tmp_path / "l.sqlite").append([(request, lost)])
-        replies = [vlm.ask([prompt]) for _ in range(3)]
+        replies = [client.ask([prompt]) for _ in range(3)]
     assert replies[0] == replies[1] == replies[2] and len(server.bodies) == 1
 
 
@@ -132,10 +132,10 @@ def test_a_run_that_is_stopped_between_the_two_leaves_the_second_to_the_next(ima
         return body(calling())
 
     with Loopback(answer) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
-        [first] = vlm.ask(verdicts(image, 1), control=control)
+        client = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
+        [first] = client.ask(verdicts(image, 1), control=control)
         assert first.reason.startswith("a tool call") and len(server.bodies) == 1
-        [second], [third] = vlm.ask(verdicts(image, 1)), vlm.ask(verdicts(image, 1))
+        [second], [third] = client.ask(verdicts(image, 1)), client.ask(verdicts(image, 1))
         assert second == third and second.reason == first.reason
         assert len(server.bodies) == 2
 
@@ -175,18 +175,18 @@ def test_an_image_that_is_sent_back_is_not_kept(image):
 def test_an_error_that_states_tokens_is_paid_for_and_not_waited_out(image, prices, status):
     answer = status, {}, json.dumps({"error": {"message": "died late"}, "usage": USAGE}).encode()
     with Loopback(lambda sent, place: answer) as server:
-        vlm = local(server, prices=prices, local=False)
-        [reply] = vlm.ask(verdicts(image, 1))
+        client = local(server, prices=prices, local=False)
+        [reply] = client.ask(verdicts(image, 1))
     assert reply.value is None and "died late" in reply.reason and len(server.bodies) == 2
-    assert vlm.spent() == {"requests": 2, "tokens_in": 200, "tokens_out": 40, "usd": 0.4}
+    assert client.spent() == {"requests": 2, "tokens_in": 200, "tokens_out": 40, "usd": 0.4}
 
 
 def test_a_reply_cut_off_while_the_model_thought_is_not_bought_again(image):
     answer = completion({"content": "", "reasoning": "first I"}, "length")
     with Loopback(lambda sent, place: body(answer)) as server:
-        vlm = local(server)
-        [reply] = vlm.ask(verdicts(image, 1))
-        assert vlm.ask(verdicts(image, 1)) == [reply]
+        client = local(server)
+        [reply] = client.ask(verdicts(image, 1))
+        assert client.ask(verdicts(image, 1)) == [reply]
     assert "token limit" in reply.reason and "first I" in reply.text and len(server.bodies) == 1
 
 
@@ -245,10 +245,10 @@ PARTS = [{"type": "text", "text": half} for half in HALVES]
 )
 def test_a_reply_is_read_in_whatever_form_it_comes(image, answer):
     with Loopback(lambda sent, place: body(answer)) as server:
-        vlm = local(server)
-        [reply] = vlm.ask(verdicts(image, 1))
+        client = local(server)
+        [reply] = client.ask(verdicts(image, 1))
     assert reply.value and reply.value.winner == "tie" and len(server.bodies) == 1
-    assert vlm.spent()["tokens_out"] == 20
+    assert client.spent()["tokens_out"] == 20
 
 
 @pytest.mark.parametrize(
@@ -261,9 +261,9 @@ def test_a_reply_is_read_in_whatever_form_it_comes(image, answer):
 )
 def test_a_refusal_is_named_as_one_and_final(image, message):
     with Loopback(lambda sent, place: body(completion(message))) as server:
-        vlm = local(server)
-        [reply] = vlm.ask(verdicts(image, 1))
-        assert vlm.ask(verdicts(image, 1)) == [reply]
+        client = local(server)
+        [reply] = client.ask(verdicts(image, 1))
+        assert client.ask(verdicts(image, 1)) == [reply]
     assert reply.reason == "refused: I cannot help." and len(server.bodies) == 1
 
 
@@ -271,8 +271,8 @@ def test_a_lone_surrogate_spoils_no_run(image, tmp_path):
     text = json.dumps(completion({"content": TIE.replace('""', r'"\ud83d cut"')}))
     text = text.replace("\\\\ud83d", "\\ud83d")
     with Loopback(lambda sent, place: body(text)) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite")
-        [reply] = vlm.ask(verdicts(image, 1))
+        client = local(server, ledger=tmp_path / "l.sqlite")
+        [reply] = client.ask(verdicts(image, 1))
     assert "cut" in reply.text and len(server.bodies) == 1
 
 
@@ -368,8 +368,8 @@ def test_the_key_is_not_in_what_an_endpoint_says_in_odd_places(image, tmp_path, 
     with Loopback(
         lambda sent, place: (400 if place == 0 else 200, {}, body(kinds[min(place, 2)])[2])
     ) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
-        replies = vlm.ask(verdicts(image, 2))
+        client = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
+        replies = client.ask(verdicts(image, 2))
     files = b"".join(path.read_bytes() for path in tmp_path.glob("l.sqlite*"))
     assert b"you are" in files and KEY.encode() not in files and KEY not in repr(replies)
 
@@ -402,9 +402,9 @@ def test_a_schema_that_cannot_be_done_is_asked_for_in_words_for_the_run(image, s
         return said(TIE)
 
     with Loopback(answer) as server:
-        vlm = local(server, concurrency=2)
-        replies = vlm.ask(verdicts(image, 20))
-        vlm.ask(verdicts(image, 5, start=20))
+        client = local(server, concurrency=2)
+        replies = client.ask(verdicts(image, 20))
+        client.ask(verdicts(image, 5, start=20))
     assert all(reply.value for reply in replies) and len(server.bodies) <= 25 + 2
     assert "fits this schema" in server.bodies[-1]["messages"][-1]["content"]
 
@@ -425,11 +425,11 @@ def test_what_fails_without_the_schema_too_is_asked_twice_and_the_schema_stays(i
         return fault(status, "xgrammar: out of memory") if poor else echo(sent)
 
     with Loopback(answer) as server:
-        vlm = local(server, concurrency=1)
-        [bad, *good] = vlm.ask(verdicts(image, 4))
+        client = local(server, concurrency=1)
+        [bad, *good] = client.ask(verdicts(image, 4))
     assert bad.value is None and "xgrammar: out of memory" in bad.reason
     assert all(reply.value for reply in good) and len(server.bodies) == 2 + 3
-    assert all("response_format" in sent for sent in server.bodies[2:]) and not vlm.refused
+    assert all("response_format" in sent for sent in server.bodies[2:]) and not client.refused
 
 
 def test_a_fault_that_passes_between_does_not_bring_the_schema_back(image):
@@ -453,10 +453,10 @@ def test_a_paid_error_about_the_schema_is_asked_once_more_without_it(image):
         return body(wrong) if "response_format" in sent else said(TIE)
 
     with Loopback(answer) as server:
-        vlm = local(server, concurrency=1)
-        replies = vlm.ask(verdicts(image, 3))
+        client = local(server, concurrency=1)
+        replies = client.ask(verdicts(image, 3))
     assert all(reply.value for reply in replies) and len(server.bodies) <= 3 + 2
-    assert vlm.spent()["requests"] == len(server.bodies)
+    assert client.spent()["requests"] == len(server.bodies)
 
 
 # ------------------------------------------------------------------ other fields
@@ -500,9 +500,9 @@ def test_a_parameter_of_the_users_that_is_refused_is_one_clear_error(
         )
 
     with Loopback(answer) as server:
-        vlm = local(server, concurrency=2, parameters={"temperature": 0.2})
+        client = local(server, concurrency=2, parameters={"temperature": 0.2})
         with pytest.raises(ModelUnavailable, match="leave 'temperature' out of parameters"):
-            vlm.ask(verdicts(image, 50))
+            client.ask(verdicts(image, 50))
         assert len(server.bodies) <= (4 if status != 200 else 4 * 5)
         assert all(reply.value for reply in local(server).ask(verdicts(image, 3)))
 
@@ -525,8 +525,8 @@ def test_a_parameter_of_the_users_that_is_refused_is_one_clear_error(
 )
 def test_the_limit_of_tokens_goes_by_the_name_that_the_endpoint_knows(image, given, taken, words):
     with Loopback(lambda sent, place: fault(400, words) if given in sent else echo(sent)) as server:
-        vlm = local(server, concurrency=2, parameters={given: 300})
-        replies = vlm.ask(verdicts(image, 10))
+        client = local(server, concurrency=2, parameters={given: 300})
+        replies = client.ask(verdicts(image, 10))
     assert all(reply.value for reply in replies) and len(server.bodies) <= 10 + 2
     assert server.bodies[-1][taken] == 300 and given not in server.bodies[-1]
 
@@ -555,8 +555,8 @@ def test_an_images_detail_that_is_refused_is_left_out(image, prices, words):
         return fault(400, words) if '"detail"' in json.dumps(sent) else echo(sent)
 
     with Loopback(answer) as server:
-        vlm = local(server, concurrency=1, prices=prices, local=False)
-        replies = vlm.ask(verdicts(image, 4))
+        client = local(server, concurrency=1, prices=prices, local=False)
+        replies = client.ask(verdicts(image, 4))
     assert all(reply.value for reply in replies) and len(server.bodies) == 5
 
 
@@ -577,8 +577,8 @@ def test_a_lone_surrogate_in_a_prompt_is_sent_as_a_mark(image):
     [prompt] = verdicts(image, 1)
     odd, plain = (replace(prompt, messages=tuple(asked(text))) for text in ("a \ud83d b", "a ? b"))
     with Loopback(lambda sent, place: said(TIE)) as server:
-        vlm = local(server)
-        assert vlm.ask([odd]) == vlm.ask([plain])
+        client = local(server)
+        assert client.ask([odd]) == client.ask([plain])
     assert server.bodies[0]["messages"][0]["content"][1]["text"] == "a ? b"
     assert len(server.bodies) == 1
 
@@ -670,9 +670,9 @@ OTHER_APIS = [
 @pytest.mark.parametrize(("answer", "reason"), OTHER_APIS)
 def test_a_paid_reply_of_another_api_is_named_with_the_way_out(image, tmp_path, answer, reason):
     with Loopback(lambda sent, place: body(answer)) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite")
-        [reply] = vlm.ask(verdicts(image, 1))
-        spent = vlm.spent()
+        client = local(server, ledger=tmp_path / "l.sqlite")
+        [reply] = client.ask(verdicts(image, 1))
+        spent = client.spent()
     assert reply.value is None and re.search(reason, reply.reason)
     assert (spent["tokens_in"], spent["tokens_out"]) == (200, 40) and len(server.bodies) == 2
 

@@ -18,15 +18,23 @@ import httpx2
 import pandas as pd
 import pytest
 from loopback import Loopback, fault, said, save_image
-from test_vlm import KEY, echo, local, verdicts
+from test_client import KEY, echo, local, verdicts
 from waiting import until
 
+from vital_lib.client import (
+    UNSENT,
+    ChatClient,
+    Control,
+    Ledger,
+    LedgerUnwritable,
+    ModelUnavailable,
+    faults,
+    limits,
+)
+from vital_lib.client.faults import KEY_NAMES
+from vital_lib.client.limits import AdaptiveLimit, CircuitBreaker
 from vital_lib.clinic.server import Dials, running
 from vital_lib.figures import open_image
-from vital_lib.vlm import UNSENT, VLM, Control, Ledger, LedgerUnwritable, ModelUnavailable, faults
-from vital_lib.vlm import pace as pace_module
-from vital_lib.vlm.faults import KEY_NAMES
-from vital_lib.vlm.pace import Health, Pace
 
 
 @pytest.fixture
@@ -38,7 +46,7 @@ def image(tmp_path):
 
 
 def test_a_burst_of_refusals_cuts_the_pace_once_and_it_recovers_in_a_few_rounds():
-    pace = Pace(64)
+    pace = AdaptiveLimit(64)
     cuts = [pace.note(0, refused=True) for _ in range(200)]  # all sent before the first cut
     assert sum(cuts) == 1 and pace.limit == 32
     rounds = 0
@@ -50,13 +58,13 @@ def test_a_burst_of_refusals_cuts_the_pace_once_and_it_recovers_in_a_few_rounds(
 
 
 def test_a_background_of_scattered_refusals_never_cuts_the_pace():
-    chance, pace = random.Random(0), Pace(64)
+    chance, pace = random.Random(0), AdaptiveLimit(64)
     assert not any(pace.note(0, refused=chance.random() < 0.1) for _ in range(100_000))
     assert pace.limit == 64
 
 
 def test_a_pace_is_never_cut_to_nothing():
-    pace = Pace(2)
+    pace = AdaptiveLimit(2)
     for cut in range(10):
         for _ in range(100):
             pace.note(cut, refused=True)
@@ -66,8 +74,8 @@ def test_a_pace_is_never_cut_to_nothing():
 def test_a_real_limit_is_found_and_few_requests_are_wasted_on_it(image):
     control = Control()
     with running(Dials(latency=0.05, at_once=16, reply="fixed")) as server:
-        vlm = VLM(base_url=server.url, local=True, concurrency=64)
-        replies = vlm.ask(verdicts(image, 600), control=control)
+        client = ChatClient(base_url=server.url, local=True, concurrency=64)
+        replies = client.ask(verdicts(image, 600), control=control)
         stats = server.stats()
     assert all(reply.value for reply in replies) and stats["answered"] == 600
     assert control.tally.rate_limited == stats["faults"]["limit"] < 2 * 600
@@ -79,8 +87,8 @@ def test_a_long_retry_after_holds_the_whole_run_and_is_said_once(image, caplog):
 
     control = Control()
     with Loopback(answer) as server:
-        vlm = local(server, concurrency=2)
-        asked = _in_background(vlm.ask, list(verdicts(image, 20)), control=control)
+        client = local(server, concurrency=2)
+        asked = _in_background(client.ask, list(verdicts(image, 20)), control=control)
         until(lambda: len(server.bodies) == 2 and "asks to wait 400 s" in control.tally.notice)
         time.sleep(0.3)
         assert len(server.bodies) == 2  # nobody else was sent
@@ -104,25 +112,25 @@ def test_a_retry_after_beyond_all_patience_is_obeyed(image, monkeypatch):
 
 def test_errors_that_stay_many_end_a_run_and_ones_that_pass_do_not():
     clock = iter(range(10_000))
-    health = Health(lambda: next(clock))  # a second each
+    health = CircuitBreaker(lambda: next(clock))  # a second each
     assert not any(health.note("500" if n % 10 < 6 else None) for n in range(500))
     said_why = [why for n in range(200) if (why := health.note("500" if n % 10 < 9 else None))]
     assert "of the last 100 requests failed" in said_why[0] and "mostly with: 500" in said_why[0]
     clock = iter(range(10_000))
-    health = Health(lambda: next(clock) / 100)
+    health = CircuitBreaker(lambda: next(clock) / 100)
     assert not any(health.note("500") for _ in range(1000))  # ten seconds of outage
     assert not any(health.note(None) for _ in range(1000))
 
 
 def test_a_run_whose_errors_stay_many_ends_with_one_clear_error(image, monkeypatch):
-    monkeypatch.setattr(pace_module, "_HIGH_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "_HIGH_SECONDS", 0.2)
     control = Control()
     with running(Dials(faults={"server_error": 0.9}, reply="fixed")) as server:
-        vlm = VLM(base_url=server.url, local=True, concurrency=16)
+        client = ChatClient(base_url=server.url, local=True, concurrency=16)
         with pytest.raises(ModelUnavailable, match=r"stopped early: \d+ of the last") as caught:
-            vlm.ask(verdicts(image, 5000), control=control)
+            client.ask(verdicts(image, 5000), control=control)
     assert "The server had an error" in str(caught.value) and caught.value.__context__ is None
-    assert 0 < len(vlm.ledger.history()) < 5000
+    assert 0 < len(client.ledger.history()) < 5000
 
 
 # ------------------------------------------------------------------ pause, stop
@@ -131,8 +139,8 @@ def test_a_run_whose_errors_stay_many_ends_with_one_clear_error(image, monkeypat
 def test_a_paused_run_sends_nothing_until_it_is_resumed(image):
     control = Control()
     with Loopback(lambda body, place: time.sleep(0.02) or echo(body)) as server:
-        vlm = local(server, concurrency=2)
-        asked = _in_background(vlm.ask, verdicts(image, 60), control=control)
+        client = local(server, concurrency=2)
+        asked = _in_background(client.ask, verdicts(image, 60), control=control)
         until(lambda: len(server.bodies) >= 5)
         control.pause()
         time.sleep(0.2)
@@ -148,8 +156,8 @@ def test_a_paused_run_sends_nothing_until_it_is_resumed(image):
 def test_a_stopped_run_keeps_its_successes_and_can_be_asked_again(image, tmp_path):
     control = Control()
     with Loopback(lambda body, place: time.sleep(0.01) or echo(body)) as server:
-        vlm = local(server, concurrency=2, ledger=tmp_path / "l.sqlite")
-        replies = vlm.ask(
+        client = local(server, concurrency=2, ledger=tmp_path / "l.sqlite")
+        replies = client.ask(
             verdicts(image, 100),
             control=control,
             on_reply=lambda count: control.stop() if count == 10 else None,
@@ -160,7 +168,7 @@ def test_a_stopped_run_keeps_its_successes_and_can_be_asked_again(image, tmp_pat
         assert len(server.bodies) == len(good)
         control.resume()
         assert control.state == "stopped"
-        assert all(reply.value for reply in vlm.ask(verdicts(image, 100)))
+        assert all(reply.value for reply in client.ask(verdicts(image, 100)))
     assert len(server.bodies) == 100
 
 
@@ -176,25 +184,25 @@ def test_a_wrong_key_and_an_unknown_model_are_one_line_and_the_ledger_stands(
 ):
     with running(Dials(key=KEY, reply="fixed" if model == "clinic" else "simulated")) as server:
         monkeypatch.setenv("VITAL_API_KEY", KEY)
-        good = VLM(base_url=server.url, local=True, ledger=tmp_path / "l.sqlite")
+        good = ChatClient(base_url=server.url, local=True, ledger=tmp_path / "l.sqlite")
         first = good.ask(verdicts(image, 3))
         monkeypatch.setenv("VITAL_API_KEY", key)
-        vlm = VLM(model, base_url=server.url, local=True, ledger=tmp_path / "l.sqlite")
+        client = ChatClient(model, base_url=server.url, local=True, ledger=tmp_path / "l.sqlite")
         with pytest.raises(ModelUnavailable, match=words) as caught:
-            vlm.ask(verdicts(image, 50, start=10))
+            client.ask(verdicts(image, 50, start=10))
     assert "\n" not in str(caught.value) and key not in str(caught.value)
     assert good.ask(verdicts(image, 3)) == first and len(good.ledger.history()) == 3
 
 
 def test_a_full_disk_is_one_clear_error_and_the_ledger_stands(image, tmp_path):
     with Loopback(echo) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
-        first = vlm.ask(verdicts(image, 3))
-        [pages] = vlm.ledger._writer.execute("PRAGMA page_count").fetchone()
-        vlm.ledger._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
+        client = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
+        first = client.ask(verdicts(image, 3))
+        [pages] = client.ledger._writer.execute("PRAGMA page_count").fetchone()
+        client.ledger._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
         with pytest.raises(LedgerUnwritable, match=r"l\.sqlite.* cannot be written: .*full"):
-            vlm.ask(verdicts(image, 500))
-        kept = len(vlm.ledger.history())
+            client.ask(verdicts(image, 500))
+        kept = len(client.ledger.history())
         assert 3 <= kept < 500
         roomy = local(server, ledger=tmp_path / "l.sqlite")
         assert roomy.ask(verdicts(image, 3)) == first
@@ -237,7 +245,7 @@ def test_a_planted_key_is_in_nothing_that_is_written(image, tmp_path, monkeypatc
         status, headers, body = kinds[min(len(sent) - 1, 4)]
         return httpx2.Response(status, headers=headers, content=body)
 
-    vlm = VLM(
+    client = ChatClient(
         "judge",
         base_url=url,
         local=True,
@@ -246,12 +254,12 @@ def test_a_planted_key_is_in_nothing_that_is_written(image, tmp_path, monkeypatc
         transport=httpx2.MockTransport(handle),
     )
     with pytest.raises(ModelUnavailable) as caught:
-        vlm.ask(verdicts(image, 20))
-    vlm.ledger.export(tmp_path / "replies.jsonl")
+        client.ask(verdicts(image, 20))
+    client.ledger.export(tmp_path / "replies.jsonl")
     assert sent[0][1] == f"Bearer {KEY}" and sent[0][0].endswith("/v1/chat/completions")
     written = b"".join(p.read_bytes() for p in tmp_path.iterdir() if p.suffix != ".png")
     assert b"you are [" in written
-    shown = written.decode(errors="replace") + caplog.text + str(caught.value) + repr(vars(vlm))
+    shown = written.decode(errors="replace") + caplog.text + str(caught.value) + repr(vars(client))
     assert caplog.records and KEY not in shown
 
 
@@ -268,8 +276,8 @@ MIXED = {
 def test_all_finish_where_thirty_percent_of_requests_fail_in_mixed_ways(image, capsys):
     control = Control()
     with running(Dials(latency=0.02, retry_after=0.2, faults=MIXED, reply="fixed")) as server:
-        vlm = VLM(base_url=server.url, local=True, timeout_seconds=1.0)
-        replies = vlm.ask(verdicts(image, 1000), control=control)
+        client = ChatClient(base_url=server.url, local=True, timeout_seconds=1.0)
+        replies = client.ask(verdicts(image, 1000), control=control)
         tally = control.tally
         wasted = tally.rate_limited / sum(reply.value is not None for reply in replies)
         with capsys.disabled():
@@ -282,7 +290,7 @@ def test_all_finish_where_thirty_percent_of_requests_fail_in_mixed_ways(image, c
         }  # fmt: skip
         for _ in range(10):  # what was refused, empty or of another form is asked anew
             replies = [
-                reply if reply.value else vlm.ask([prompt], again=True)[0]
+                reply if reply.value else client.ask([prompt], again=True)[0]
                 for reply, prompt in zip(replies, verdicts(image, 1000), strict=True)
             ]
         assert server.stats()["faults"]["rate_limited"] > 30
@@ -294,12 +302,12 @@ import sys
 from pathlib import Path
 import pandas as pd
 from vital_lib.generation import draft_candidates
-from vital_lib.vlm import VLM
+from vital_lib.client import ChatClient
 folder, url = Path(sys.argv[1]), sys.argv[2]
-vlm = VLM(base_url=url, local=True, ledger=folder / "ledger.sqlite", concurrency=32)
+client = ChatClient(base_url=url, local=True, ledger=folder / "ledger.sqlite", concurrency=32)
 figures = pd.read_parquet(folder / "figures.parquet")
 print("ready", flush=True)
-made, unread = draft_candidates(figures, vlm, resolve=lambda name: folder / name)
+made, unread = draft_candidates(figures, client, resolve=lambda name: folder / name)
 made.to_parquet(folder / "candidates.parquet")
 print(len(made), len(unread), flush=True)
 """

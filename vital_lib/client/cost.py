@@ -10,12 +10,12 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
+from vital_lib.client.ledger import Bill, Entry, Ledger
+from vital_lib.client.prices import Price
+from vital_lib.client.wire import by_length, count_tokens
 from vital_lib.prompts import Prompt
-from vital_lib.vlm.ledger import Bill, Entry, Ledger
-from vital_lib.vlm.prices import Price
-from vital_lib.vlm.wire import by_length, count_tokens
 
-_log = logging.getLogger("vital_lib.vlm")
+_log = logging.getLogger("vital_lib.client")
 
 # Guesses, for as long as the ledger holds no reply of that kind to take the mean of.
 _TYPICAL_TOKENS_OUT = {"draft": 400, "generation": 400, "rating": 150}

@@ -18,7 +18,7 @@ _HIGH_SHARE = 0.7  # of recent requests that failed
 _HIGH_SECONDS = 30.0
 
 
-class Pace:
+class AdaptiveLimit:
     """Lets requests go in the order they came, so many at once; for one event loop.
 
     Args:
@@ -114,7 +114,7 @@ class Pace:
         return room or self._opened
 
 
-class Health:
+class CircuitBreaker:
     """Whether requests have been failing for too long; 429 is no failure here.
 
     Args:

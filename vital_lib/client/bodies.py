@@ -17,7 +17,7 @@ from typing import Any
 
 import pydantic_core
 
-from vital_lib.vlm.other_apis import named_api
+from vital_lib.client.other_apis import named_api
 
 _MOST_TOKENS = 10**8  # that one request can take
 _DEEP = 8  # levels that are looked through

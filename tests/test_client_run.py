@@ -20,14 +20,14 @@ import pytest
 from clinic_requests import any_image
 from loopback import Loopback, fault, in_process, said
 from processes import free_port
-from test_vlm import KEY, echo, local, verdicts
+from test_client import KEY, echo, local, verdicts
 from waiting import until
 
+from vital_lib.client import UNSENT, ChatClient, Control, Ledger, ModelUnavailable, faults, wire
+from vital_lib.client import run as run_module
+from vital_lib.client.ledger import Entry
+from vital_lib.client.prices import ImageRule
 from vital_lib.clinic.server import Dials, running
-from vital_lib.vlm import UNSENT, VLM, Control, Ledger, ModelUnavailable, faults, wire
-from vital_lib.vlm import run as run_module
-from vital_lib.vlm.ledger import Entry
-from vital_lib.vlm.prices import ImageRule
 
 OPENAI, AZURE = "https://api.openai.com/v1", "https://mine.openai.azure.com/openai/v1/"
 
@@ -97,24 +97,26 @@ def test_whatever_the_ledger_raises_ends_the_run(image, monkeypatch):
     def too_large(*entries):
         raise OverflowError("Python int too large to convert to SQLite INTEGER")
 
-    vlm = VLM("judge", local=True, transport=in_process(echo))
-    monkeypatch.setattr(vlm.ledger, "append", too_large)
+    client = ChatClient("judge", local=True, transport=in_process(echo))
+    monkeypatch.setattr(client.ledger, "append", too_large)
     with pytest.raises(OverflowError, match="too large"):
-        background(vlm.ask, verdicts(image, 3)).result(20)
+        background(client.ask, verdicts(image, 3)).result(20)
 
 
 @pytest.mark.parametrize("asked", [{"seed": 2**63}, {"seed": -1}, {"repeat": 2**64}])
 def test_a_seed_or_repeat_that_no_ledger_can_hold_is_refused(image, asked):
     [(name, value)] = asked.items()
     with pytest.raises(ValueError, match=f"{name} is {value}"):
-        VLM("judge", local=True, transport=in_process(echo)).ask(verdicts(image, 1), **asked)
+        ChatClient("judge", local=True, transport=in_process(echo)).ask(verdicts(image, 1), **asked)
 
 
 def test_so_is_a_prompts_own_seed_before_it_is_sent(image):
     bodies = []
-    vlm = VLM("judge", local=True, transport=in_process(lambda body, place: bodies.append(body)))
+    client = ChatClient(
+        "judge", local=True, transport=in_process(lambda body, place: bodies.append(body))
+    )
     with pytest.raises(ValueError, match=f"seed is {2**64}"):
-        vlm.ask(replace(prompt, seed=2**64) for prompt in verdicts(image, 1))
+        client.ask(replace(prompt, seed=2**64) for prompt in verdicts(image, 1))
     assert bodies == []
 
 
@@ -148,9 +150,9 @@ def test_what_another_process_asked_meanwhile_is_not_sent(image, tmp_path, monke
 
     def answer(body, place):
         if place == 0:
-            until(lambda: len(vlm.claims._under_way) == 2)  # looked up, and waiting for room
+            until(lambda: len(client.in_flight._under_way) == 2)  # looked up, and waiting for room
             request = wire.make_request(
-                "judge", second, vlm.images.rule, seed=0, repeat=0, endpoint=vlm.endpoint
+                "judge", second, client.images.rule, seed=0, repeat=0, endpoint=client.endpoint
             )
             text = '{"rationale": "from elsewhere", "winner": "tie"}'
             other = Ledger(tmp_path / "l.sqlite")
@@ -159,12 +161,12 @@ def test_what_another_process_asked_meanwhile_is_not_sent(image, tmp_path, monke
 
     control = Control()
     with Loopback(answer) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
-        replies = vlm.ask([first, second], control=control)
+        client = local(server, ledger=tmp_path / "l.sqlite", concurrency=1)
+        replies = client.ask([first, second], control=control)
         assert len(server.bodies) == 1
-        again = vlm.ask([second], again=True)
+        again = client.ask([second], again=True)
     assert [reply.value.rationale for reply in replies] == ["0", "from elsewhere"]
-    assert control.tally.known == 1 and len(vlm.ledger.history()) == 3
+    assert control.tally.known == 1 and len(client.ledger.history()) == 3
     assert again[0].value.rationale == "1" and len(server.bodies) == 2  # that is another attempt
 
 
@@ -216,11 +218,11 @@ def test_an_interrupted_run_keeps_what_was_under_way(image, tmp_path, caplog):
         return echo(body)
 
     with Loopback(answer) as server:
-        vlm = local(server, ledger=tmp_path / "l.sqlite", concurrency=2)
+        client = local(server, ledger=tmp_path / "l.sqlite", concurrency=2)
         with pytest.raises(KeyboardInterrupt):
-            vlm.ask(verdicts(image, 100))
-        assert len(server.bodies) == len(vlm.ledger.history()) == 2
-    assert vlm.ledger.history()["answered"].all() and vlm.ledger.unanswered().empty
+            client.ask(verdicts(image, 100))
+        assert len(server.bodies) == len(client.ledger.history()) == 2
+    assert client.ledger.history()["answered"].all() and client.ledger.unanswered().empty
 
 
 def test_a_second_interrupt_waits_for_nothing(image, caplog, held):
@@ -234,10 +236,10 @@ def test_a_second_interrupt_waits_for_nothing(image, caplog, held):
         return echo(body)
 
     with Loopback(answer) as server:
-        vlm = local(server, concurrency=1)
+        client = local(server, concurrency=1)
         with pytest.raises(KeyboardInterrupt):
-            vlm.ask(verdicts(image, 10))
-        assert not held.is_set() and vlm.ledger.history().empty
+            client.ask(verdicts(image, 10))
+        assert not held.is_set() and client.ledger.history().empty
 
 
 # ------------------------------------------------------------------ rate limits
@@ -268,13 +270,13 @@ def test_an_endpoint_that_asks_for_no_wait_is_not_hammered(words, monkeypatch):
 
 @pytest.mark.parametrize("headers", [{}, {"retry_after": "0"}, {"retry_after": "0.1"}])
 def test_endless_refusals_are_waited_out_for_so_long_and_no_longer(headers):
-    patience, error = faults.Patience(lambda: True), status_error(429, **headers)
+    patience, error = faults.RetryPolicy(lambda: True), status_error(429, **headers)
     overs = [patience.is_over(state(error, sleep=20.0)) for _ in range(100)]
     assert overs.index(True) == 30  # of 20 s each
 
 
 def test_time_that_was_asked_for_or_paused_is_no_part_of_the_patience():
-    patience, long = faults.Patience(lambda: True), status_error(429, retry_after="3600")
+    patience, long = faults.RetryPolicy(lambda: True), status_error(429, retry_after="3600")
     assert not any(patience.is_over(state(long, sleep=3605.0)) for _ in range(24))
     assert not patience.is_over(state(status_error(429), sleep=20.0))
 
@@ -285,8 +287,8 @@ def test_a_server_that_is_away_for_long_holds_the_run_and_says_so(image):
 
     control = Control()
     with Loopback(answer) as server:
-        vlm = local(server, concurrency=2)
-        asked = background(vlm.ask, list(verdicts(image, 20)), control=control)
+        client = local(server, concurrency=2)
+        asked = background(client.ask, list(verdicts(image, 20)), control=control)
         until(lambda: "asks to wait 400 s" in control.tally.notice)
         until(lambda: control.tally.in_flight == 0)
         control.stop()
@@ -299,9 +301,9 @@ def test_a_server_that_is_away_for_long_holds_the_run_and_says_so(image):
 
 def test_the_first_silence_ends_a_run_that_nothing_has_answered_yet(image):
     with running(Dials(faults={"hang": 1.0})) as server:
-        vlm = VLM(base_url=server.url, local=True, concurrency=4, timeout_seconds=1.0)
+        client = ChatClient(base_url=server.url, local=True, concurrency=4, timeout_seconds=1.0)
         with pytest.raises(ModelUnavailable, match="no reply in time; is it running") as caught:
-            vlm.ask(verdicts(image, 100))
+            client.ask(verdicts(image, 100))
         assert server.stats()["requests"] == 4  # none twice, and no second batch
     assert "\n" not in str(caught.value)
 
@@ -338,9 +340,9 @@ def test_a_timeout_is_of_the_whole_request_however_it_drips(image):
         return httpx2.Response(200, stream=Drip())
 
     transport = httpx2.MockTransport(handle)
-    vlm = VLM("judge", local=True, transport=transport, timeout_seconds=0.2)
+    client = ChatClient("judge", local=True, transport=transport, timeout_seconds=0.2)
     with pytest.raises(ModelUnavailable, match="no reply in time"):
-        background(vlm.ask, verdicts(image, 1)).result(20)
+        background(client.ask, verdicts(image, 1)).result(20)
 
 
 # ------------------------------------------------------------------ pause, stop, rows in place
@@ -350,9 +352,9 @@ def test_a_control_that_was_paused_before_lets_nothing_through():
     control, prompts = Control(), [without_image(number) for number in range(40)]
     control.pause()
     with Loopback(lambda body, place: TIE) as server:
-        vlm = local(server, concurrency=16)
-        asked = background(vlm.ask, prompts, control=control)
-        until(lambda: len(vlm.claims._under_way) == 32)  # all that are taken wait for room
+        client = local(server, concurrency=16)
+        asked = background(client.ask, prompts, control=control)
+        until(lambda: len(client.in_flight._under_way) == 32)  # all that are taken wait for room
         threading.Event().wait(0.2)  # time itself: nothing comes
         assert server.bodies == []
         control.resume()
@@ -362,8 +364,10 @@ def test_a_control_that_was_paused_before_lets_nothing_through():
 def test_a_control_that_was_stopped_before_lets_nothing_through():
     control, bodies = Control(), []
     control.stop()
-    vlm = VLM("judge", local=True, transport=in_process(lambda body, place: bodies.append(body)))
-    replies = vlm.ask((without_image(number) for number in range(5)), control=control)
+    client = ChatClient(
+        "judge", local=True, transport=in_process(lambda body, place: bodies.append(body))
+    )
+    replies = client.ask((without_image(number) for number in range(5)), control=control)
     assert [reply.reason for reply in replies] == [UNSENT] * 5
     assert bodies == [] and control.tally.done == 0
 
@@ -376,8 +380,8 @@ def test_after_a_stop_the_rest_is_only_counted(image, monkeypatch):
     )  # fmt: skip
 
     prompts = itertools.chain(verdicts(image, 20), itertools.repeat(None, 80_000))
-    vlm = VLM("judge", local=True, concurrency=4, transport=in_process(echo))
-    replies = vlm.ask(
+    client = ChatClient("judge", local=True, concurrency=4, transport=in_process(echo))
+    replies = client.ask(
         prompts, control=control, on_reply=lambda count: control.stop() if count == 10 else None
     )
     sent = [reply for reply in replies if reply.reason != UNSENT]
@@ -394,12 +398,12 @@ def test_a_generator_may_end_when_it_finds_its_control_stopped(image):
                 return
             yield prompt
 
-    vlm = VLM("judge", local=True, concurrency=4, transport=in_process(echo))
-    replies = vlm.ask(
+    client = ChatClient("judge", local=True, concurrency=4, transport=in_process(echo))
+    replies = client.ask(
         prompts(), control=control, on_reply=lambda count: control.stop() if count == 10 else None
     )
     assert 10 <= len(replies) <= 10 + 8
-    assert len(vlm.ledger.history()) == sum(reply.reason != UNSENT for reply in replies)
+    assert len(client.ledger.history()) == sum(reply.reason != UNSENT for reply in replies)
 
 
 def test_what_is_made_of_replies_comes_in_the_order_of_the_prompts(image):
@@ -424,16 +428,16 @@ def test_replies_are_not_held_where_something_is_made_of_them(image):
     def count(done):
         alive.append(sum(one() is not None for one in seen))
 
-    vlm = VLM("judge", local=True, concurrency=2, transport=in_process(echo))
-    made = vlm.ask(verdicts(image, 60), into=keep_little, on_reply=count)
+    client = ChatClient("judge", local=True, concurrency=2, transport=in_process(echo))
+    made = client.ask(verdicts(image, 60), into=keep_little, on_reply=count)
     assert len(set(made)) == 60 == len(alive) and max(alive) <= 4
 
 
 def test_something_is_made_of_unsent_replies_too(image):
     control = Control()
     control.stop()
-    vlm = VLM("judge", local=True, transport=in_process(echo))
-    made = vlm.ask(verdicts(image, 3), into=lambda reply: reply.reason, control=control)
+    client = ChatClient("judge", local=True, transport=in_process(echo))
+    made = client.ask(verdicts(image, 3), into=lambda reply: reply.reason, control=control)
     assert made == [UNSENT] * 3
 
 
@@ -459,11 +463,11 @@ class Recorder:
         self.told.append("released")
 
 
-def told(vlm, prompts):
-    vlm.cost = Recorder()
+def told(client, prompts):
+    client.cost = Recorder()
     with contextlib.suppress(ModelUnavailable):
-        vlm.ask(prompts)
-    reserved, ended = vlm.cost.told[::2], vlm.cost.told[1::2]
+        client.ask(prompts)
+    reserved, ended = client.cost.told[::2], client.cost.told[1::2]
     assert set(reserved) == {"reserved"} and len(reserved) == len(ended)
     return set(ended)
 
@@ -471,8 +475,8 @@ def told(vlm, prompts):
 @pytest.mark.parametrize("kind", ["reset", "truncated", "hang", "malformed"])
 def test_an_attempt_that_was_sent_and_not_refused_may_have_cost(image, kind):
     with running(Dials(faults={kind: 1.0})) as server:
-        vlm = VLM(base_url=server.url, local=True, concurrency=1, timeout_seconds=0.5)
-        assert told(vlm, verdicts(image, 1)) == {"unknown"}
+        client = ChatClient(base_url=server.url, local=True, concurrency=1, timeout_seconds=0.5)
+        assert told(client, verdicts(image, 1)) == {"unknown"}
 
 
 @pytest.mark.parametrize("status", [400, 401, 404])
@@ -483,14 +487,14 @@ def test_an_attempt_that_was_refused_has_cost_nothing(image, status):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{}/v1", "localhost:{}/v1"])
 def test_an_attempt_that_never_left_has_cost_nothing(image, url):
-    vlm = VLM("judge", local=True, base_url=url.format(free_port()), concurrency=1)
-    assert told(vlm, verdicts(image, 1)) == {"released"}
+    client = ChatClient("judge", local=True, base_url=url.format(free_port()), concurrency=1)
+    assert told(client, verdicts(image, 1)) == {"released"}
 
 
 def test_an_attempt_that_was_answered_costs_what_it_did_once_it_is_kept(image):
     with Loopback(lambda body, place: fault(500) if place == 0 else echo(body)) as server:
-        vlm = local(server, concurrency=1)
-        assert told(vlm, verdicts(image, 1)) == {"released", 0.0}
+        client = local(server, concurrency=1)
+        assert told(client, verdicts(image, 1)) == {"released", 0.0}
 
 
 def test_a_failed_row_says_whether_its_cost_is_known(image):
@@ -498,17 +502,17 @@ def test_a_failed_row_says_whether_its_cost_is_known(image):
         return (200, {}, b"<html>") if "number 0" in str(body) else fault(400)
 
     with Loopback(answer) as server:
-        vlm = local(server, concurrency=1)
-        unknown, nothing_paid = vlm.ask(verdicts(image, 2))
+        client = local(server, concurrency=1)
+        unknown, nothing_paid = client.ask(verdicts(image, 2))
     assert (unknown.usd, nothing_paid.usd) == (None, 0.0)
-    history = vlm.ledger.history()
+    history = client.ledger.history()
     assert history["usd"].isna().tolist() == history["text"].eq("<html>").tolist()
 
 
 # ------------------------------------------------------------------ addresses, keys, fields
 
 
-def sends(vlm, image, status=404):
+def sends(client, image, status=404):
     """The one request that a model sends, and the error that it gets."""
     seen = []
 
@@ -516,26 +520,26 @@ def sends(vlm, image, status=404):
         seen.append(request)
         return httpx2.Response(status, json={"error": {"message": "no"}})
 
-    vlm._transport = httpx2.MockTransport(handle)
+    client._transport = httpx2.MockTransport(handle)
     with pytest.raises(ModelUnavailable) as caught:
-        vlm.ask(verdicts(image, 1))
+        client.ask(verdicts(image, 1))
     return seen[0], str(caught.value)
 
 
 @pytest.mark.parametrize("url", [None, OPENAI, OPENAI + "/", "https://API.OpenAI.com/v1/"])
 def test_openai_is_openai_however_its_address_is_written(image, monkeypatch, url):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    vlm = VLM("gpt-4o", base_url=url)
-    request, _ = sends(vlm, image)
-    assert vlm.endpoint == "" and request.headers["authorization"] == f"Bearer {KEY}"
+    client = ChatClient("gpt-4o", base_url=url)
+    request, _ = sends(client, image)
+    assert client.endpoint == "" and request.headers["authorization"] == f"Bearer {KEY}"
     assert str(request.url).lower() == f"{OPENAI}/chat/completions"
 
 
 @pytest.mark.parametrize("url", ["https://api.openai.com.evil.example/v1", "http://api.openai.com"])
 def test_nobody_else_is_taken_for_openai(image, monkeypatch, url):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    vlm = VLM("gpt-4o", base_url=url)
-    assert vlm.endpoint != "" and KEY not in str(sends(vlm, image)[0].headers)
+    client = ChatClient("gpt-4o", base_url=url)
+    assert client.endpoint != "" and KEY not in str(sends(client, image)[0].headers)
 
 
 @pytest.mark.parametrize(
@@ -547,8 +551,8 @@ def test_nobody_else_is_taken_for_openai(image, monkeypatch, url):
     ],
 )
 def test_a_refused_key_names_the_one_that_applies(image, url, name):
-    vlm = VLM("judge", local=True, base_url=url)
-    assert f"the key was refused (401); set {name}. " in sends(vlm, image, 401)[1]
+    client = ChatClient("judge", local=True, base_url=url)
+    assert f"the key was refused (401); set {name}. " in sends(client, image, 401)[1]
 
 
 @pytest.mark.parametrize(
@@ -562,7 +566,7 @@ def test_a_refused_key_names_the_one_that_applies(image, url, name):
 )
 def test_an_address_with_more_than_an_address_is_refused_and_not_repeated(url):
     with pytest.raises(ValueError, match="set VITAL_API_KEY") as caught:
-        VLM("judge", local=True, base_url=url.format(KEY))
+        ChatClient("judge", local=True, base_url=url.format(KEY))
     assert KEY not in str(caught.value)
 
 
@@ -571,10 +575,10 @@ def test_what_the_environment_holds_for_openai_goes_to_openai_alone(image, monke
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-mine")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Mine: header-mine\nAuthorization: Bearer mine")
     for url in ("http://127.0.0.1:9/v1", AZURE):
-        request, _ = sends(VLM("judge", local=True, base_url=url), image)
+        request, _ = sends(ChatClient("judge", local=True, base_url=url), image)
         assert "mine" not in str([pair for pair in request.headers.items() if pair[0] != "host"])
         assert request.headers["authorization"] == "Bearer none"
-    request, _ = sends(VLM("judge", local=True, base_url=OPENAI), image)
+    request, _ = sends(ChatClient("judge", local=True, base_url=OPENAI), image)
     assert request.headers["openai-organization"] == "org-mine"
     assert request.headers["openai-project"] == "proj-mine"
     assert request.headers["x-mine"] == "header-mine"
@@ -633,10 +637,10 @@ def test_parameters_are_sent_and_make_another_request(image, tmp_path):
 @pytest.mark.parametrize("name", ["model", "messages", "seed", "response_format", "stream"])
 def test_parameters_that_are_set_with_each_request_are_refused(name):
     with pytest.raises(ValueError, match=f"parameters has '{name}'"):
-        VLM(parameters={"temperature": 1, name: 1})
+        ChatClient(parameters={"temperature": 1, name: 1})
 
 
 @pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}])
 def test_parameters_that_are_no_json_are_refused(value):
     with pytest.raises((ValueError, TypeError), match="JSON"):
-        VLM(parameters={"temperature": value})
+        ChatClient(parameters={"temperature": value})

@@ -16,13 +16,13 @@ from typing import Any
 import httpx2
 from pydantic import BaseModel
 
+from vital_lib.client.bodies import as_text, clean, read_body
+from vital_lib.client.faults import fault_of, without_key
+from vital_lib.client.images import Images
+from vital_lib.client.ledger import Entry, Request
+from vital_lib.client.prices import ImageRule, Price
 from vital_lib.figures import FigureImage
-from vital_lib.prompts import Prompt, Unread, parse
-from vital_lib.vlm.bodies import as_text, clean, read_body
-from vital_lib.vlm.faults import fault_of, without_key
-from vital_lib.vlm.images import Images
-from vital_lib.vlm.ledger import Entry, Request
-from vital_lib.vlm.prices import ImageRule, Price
+from vital_lib.prompts import Prompt, UnreadableReply, parse
 
 _SAME_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
@@ -177,7 +177,7 @@ def make_reply(prompt: Prompt, request: Request, entry: Entry) -> Reply:
     if reason is None:
         try:
             value = parse(prompt, entry.text)
-        except Unread as error:
+        except UnreadableReply as error:
             reason = str(error)
     return Reply(
         replace(request, attempt=entry.attempt).reply_id if entry.attempt else request.reply_id,

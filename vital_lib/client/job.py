@@ -1,7 +1,7 @@
 """Long work beside the notebook: it goes on while the browser comes and goes, and cells watch it.
 
 A job is a thread of the kernel's, outside any cell. It knows nothing of prompts, models or
-widgets: the work gets a `Control`, hands it to ``VLM.ask``, and returns what it made.
+widgets: the work gets a `Control`, hands it to ``ChatClient.ask``, and returns what it made.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any
 
-from vital_lib.vlm.control import Control
+from vital_lib.client.control import Control
 
 _WINDOW_SECONDS = 30
 _WAIT_SECONDS = 0.1  # between looks of a cell that awaits
@@ -28,8 +28,8 @@ class Job:
     """One piece of work in a thread of its own, which ends with the kernel.
 
     Args:
-        work: called with ``control=``, the `Control` to hand to ``VLM.ask``, to several calls one
-            after another if need be; what it returns is the result.
+        work: called with ``control=``, the `Control` to hand to ``ChatClient.ask``, to several
+            calls one after another if need be; what it returns is the result.
         total: how many prompts it will ask.
 
     Attributes:

@@ -13,10 +13,15 @@ import pandas as pd
 from vital_lib.labels.log import LabelLog, check_text
 
 
-class Fixed:
-    """Rows handed out in their own order: a calibration round, an adjudication. See `fixed`."""
+class FixedQueue:
+    """Rows handed out in their own order: a calibration round, an adjudication.
 
-    def __init__(self, rows: pd.DataFrame, annotator: str, log: LabelLog | None) -> None:
+    Args:
+        rows: columns item_id, left_id, right_id and, where they matter, queue_arm, figure_id.
+        log: where given, rows that `annotator` has judged in their arm are left out.
+    """
+
+    def __init__(self, rows: pd.DataFrame, annotator: str, log: LabelLog | None = None) -> None:
         check_text("annotator", annotator)
         self.annotator, self._log = annotator, log
         plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
@@ -58,13 +63,3 @@ class Fixed:
         arms = {row["queue_arm"] for row in self._rows}
         said = self._log.standing(self.annotator, arms=arms)
         return set(zip(said["item_id"], said["queue_arm"], strict=True))
-
-
-def fixed(rows: pd.DataFrame, annotator: str, log: LabelLog | None = None) -> Fixed:
-    """A queue of just these `rows`, in their order, for calibration and adjudication.
-
-    Args:
-        rows: columns item_id, left_id, right_id and, where they matter, queue_arm, figure_id.
-        log: where given, rows that `annotator` has judged in their arm are left out.
-    """
-    return Fixed(rows, annotator, log)

@@ -24,14 +24,14 @@ from clinic_requests import any_image, phantom_figures
 from measuring import median_seconds
 from PIL import Image
 
+from vital_lib.client import ChatClient, Control, Ledger
+from vital_lib.client.images import Images
+from vital_lib.client.ledger import Entry, Request
+from vital_lib.client.wire import make_body, make_request
 from vital_lib.clinic import transport
 from vital_lib.clinic.server import Dials, Server, running
 from vital_lib.figures import FigureImage, open_image
 from vital_lib.prompts import Prompt, rating_prompt
-from vital_lib.vlm import VLM, Control, Ledger
-from vital_lib.vlm.images import Images
-from vital_lib.vlm.ledger import Entry, Request
-from vital_lib.vlm.wire import make_body, make_request
 
 pytestmark = pytest.mark.slow
 
@@ -61,20 +61,20 @@ def figures(tmp_path_factory) -> list[FigureImage]:
     return [_figure(folder, number) for number in range(FIGURES)]
 
 
-def _open(server: Server, ledger: Path, **options: Any) -> VLM:
-    return VLM(base_url=server.url, local=True, ledger=ledger, **options)
+def _open(server: Server, ledger: Path, **options: Any) -> ChatClient:
+    return ChatClient(base_url=server.url, local=True, ledger=ledger, **options)
 
 
-def _ask(vlm: VLM, prompts: Iterator[Prompt], control: Control | None = None) -> float:
+def _ask(client: ChatClient, prompts: Iterator[Prompt], control: Control | None = None) -> float:
     """Seconds until all have a reply with a value."""
     start = time.perf_counter()
-    replies = vlm.ask(prompts, control=control)
+    replies = client.ask(prompts, control=control)
     assert all(reply.value for reply in replies)
     return time.perf_counter() - start
 
 
 def _bodies(figures: list[FigureImage], number: int, run: int) -> list[dict[str, Any]]:
-    images = VLM().images
+    images = ChatClient().images
     return [
         make_body(make_request("clinic", prompt, images.rule, seed=0, repeat=0), prompt, images)
         for prompt in _prompts(figures, number, run)
@@ -112,14 +112,14 @@ def test_kept_and_checked_replies_come_about_as_fast_as_the_bare_clients(
             bodies = _bodies(figures, REQUESTS, run)
             bare.append(asyncio.run(_gather(server, bodies, at_once)))
             del bodies
-            vlm = _open(server, tmp_path / f"{run}.sqlite", concurrency=at_once)
-            ours.append(_ask(vlm, _prompts(figures, REQUESTS, run)))
+            client = _open(server, tmp_path / f"{run}.sqlite", concurrency=at_once)
+            ours.append(_ask(client, _prompts(figures, REQUESTS, run)))
     named = {
         f"rate_at_{at_once}": REQUESTS / min(ours),
         f"bare_rate_at_{at_once}": REQUESTS / min(bare),
         f"rate_at_{at_once}_over_bare": min(bare) / min(ours),
     }
-    report("vlm", **named)
+    report("client", **named)
     assert min(bare) / min(ours) >= share
 
 
@@ -137,8 +137,8 @@ def test_scattered_faults_cost_their_own_retries_and_lose_nothing(figures, tmp_p
     ):
         for run in range(10):
             control = Control()
-            vlm = _open(server, tmp_path / f"{run}.sqlite", concurrency=64)
-            rates.append(1000 / _ask(vlm, _prompts(figures, 1000, run), control))  # all answered
+            client = _open(server, tmp_path / f"{run}.sqlite", concurrency=64)
+            rates.append(1000 / _ask(client, _prompts(figures, 1000, run), control))  # all answered
             attempts += control.tally.attempts
             bare.append(1000 / asyncio.run(_gather(faultless, _bodies(figures, 1000, run), 64)))
         stats = server.stats()
@@ -146,7 +146,7 @@ def test_scattered_faults_cost_their_own_retries_and_lose_nothing(figures, tmp_p
     each = attempts / 10_000
     of_ceiling = max(rates) / (max(bare) / each)
     report(
-        "vlm",
+        "client",
         faults_rate=statistics.median(rates),
         faults_rate_over_ceiling=of_ceiling,
         faults_requests_per_reply=each,
@@ -189,7 +189,7 @@ def test_a_durable_record_costs_little_and_no_more_when_there_are_many(tmp_path,
         known = json.loads(rewritten.read_text())
         rewritten.write_text(json.dumps([*known, _pair(number)[1].text]))
     report(
-        "vlm",
+        "client",
         record_milliseconds=few,
         record_milliseconds_at_100_000=many,
         record_at_100_000_over_1_000=many / few,
@@ -203,9 +203,9 @@ def test_a_sequential_loop_takes_as_much_longer_as_there_is_room(figures, tmp_pa
     with running(Dials(latency=LATENCY, reply="fixed")) as server:
         bodies = _bodies(figures, 20, 0)
         alone = asyncio.run(_gather(server, bodies, 1)) / 20
-        vlm = _open(server, tmp_path / "l.sqlite", concurrency=64)
-        ours = _ask(vlm, _prompts(figures, 640, 1)) / 640
-    report("vlm", sequential_seconds_per_request=alone, sequential_over_ours=alone / ours)
+        client = _open(server, tmp_path / "l.sqlite", concurrency=64)
+        ours = _ask(client, _prompts(figures, 640, 1)) / 640
+    report("client", sequential_seconds_per_request=alone, sequential_over_ours=alone / ours)
     assert alone > 20 * ours
 
 
@@ -222,15 +222,15 @@ def test_figures_that_are_new_are_encoded_once_and_beside_the_sending(figures, t
         fresh.append(open_image(path))
 
     def encode() -> None:
-        images = Images(VLM().images.rule)
+        images = Images(ChatClient().images.rule)
         for future in [images.encoded(figure) for figure in fresh]:
             future.result()
 
     with running(Dials(latency=LATENCY, reply="fixed")) as server:
 
         def send(shown: list[FigureImage], run: int) -> None:
-            vlm = _open(server, tmp_path / f"{run}.sqlite", concurrency=64)
-            _ask(vlm, _prompts(shown, number, run))
+            client = _open(server, tmp_path / f"{run}.sqlite", concurrency=64)
+            _ask(client, _prompts(shown, number, run))
 
         turns = [
             (_took(encode), _took(send, figures, run), _took(send, fresh, 10 + run))
@@ -239,7 +239,7 @@ def test_figures_that_are_new_are_encoded_once_and_beside_the_sending(figures, t
     alone, known, new = np.array(turns).min(axis=0)  # of seconds and of processor seconds
     seconds, busy = new / (alone + known)
     report(
-        "vlm",
+        "client",
         new_figures_rate=number / new[0],
         new_figures_seconds_over_encoding_and_sending=seconds,
         new_figures_processor_over_encoding_and_sending=busy,
@@ -263,9 +263,9 @@ from pathlib import Path
 import vital_lib.clinic.server, vital_lib.prompts
 from vital_lib.figures import open_image
 from vital_lib.prompts import Prompt, verdict_prompt
-from vital_lib.vlm import VLM
+from vital_lib.client import ChatClient
 folder, url, number, shots = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-vlm = VLM(base_url=url, local=True, ledger=folder / "l.sqlite", concurrency=64)
+client = ChatClient(base_url=url, local=True, ledger=folder / "l.sqlite", concurrency=64)
 coarse = np.random.default_rng(0).integers(0, 255, (30, 30, 3), dtype=np.uint8)
 pixels = np.kron(coarse, np.ones((20, 20, 1), dtype=np.uint8))
 before = psutil.Process().memory_info().rss
@@ -297,7 +297,7 @@ def watch():
     while not done.wait(0.02):
         most = max(most, psutil.Process().memory_info().rss)
 threading.Thread(target=watch, daemon=True).start()
-replies = vlm.ask(prompts())
+replies = client.ask(prompts())
 done.set()
 assert all(reply.value for reply in replies) and len(replies) == number
 print((most - before) / 2**20)
@@ -317,7 +317,7 @@ def test_memory_stays_small_however_many_figures_there_are(number, shots, tmp_pa
         assert server.stats()["distinct"] == number
     megabytes = float(done.stdout)
     shown = f"{number}_with_{shots}_shots" if shots else f"{number}"
-    report("vlm", **{f"memory_megabytes_at_{shown}": megabytes})
+    report("client", **{f"memory_megabytes_at_{shown}": megabytes})
     assert megabytes <= 150
 
 
@@ -329,17 +329,17 @@ def test_asking_again_from_the_ledger_costs_little_beside_asking_anew(tmp_path, 
         for figure in phantom_figures(number)
     ]
 
-    def ask(vlm: VLM) -> None:
-        assert all(reply.value for reply in vlm.ask(prompts))
+    def ask(client: ChatClient) -> None:
+        assert all(reply.value for reply in client.ask(prompts))
 
-    def anew() -> VLM:
-        return VLM(ledger=tmp_path / f"{next(numbers)}.sqlite", transport=transport())
+    def anew() -> ChatClient:
+        return ChatClient(ledger=tmp_path / f"{next(numbers)}.sqlite", transport=transport())
 
     again = anew()
     from_ledger, asked = median_seconds(lambda: ask(again), lambda: ask(anew()))
     assert again.spent()["requests"] == number
     report(
-        "vlm",
+        "client",
         again_seconds_per_request=from_ledger / number,
         again_over_anew=from_ledger / asked,
     )

@@ -17,13 +17,13 @@ ITEM = ("item_id", "left_id", "right_id", "queue_arm", "repeat_of")
 """What of an item is sealed."""
 
 
-def sealed(row: Mapping[str, Any]) -> str:
+def item_key(row: Mapping[str, Any]) -> str:
     """The word for an item; `row` may lack queue_arm and repeat_of."""
     values = [row[name] if isinstance(row.get(name), str) else None for name in ITEM]
     return base64.urlsafe_b64encode(zlib.compress(json.dumps(values).encode(), 9)).decode()
 
 
-def unsealed(key: str) -> dict[str, Any]:
+def item_of(key: str) -> dict[str, Any]:
     """The item that `key` stands for; a ValueError where it stands for none."""
     try:
         values = json.loads(zlib.decompress(base64.urlsafe_b64decode(key)))
