@@ -1,8 +1,8 @@
 """Figures: safely opened images (``images``) and checked figure sets (``records``).
 
-Which article a figure belongs to is read in ``articles``; ``groups`` keeps an article on one side
-of a split; ``folders`` says where a record's path may lead. The package knows nothing of
-candidates, models or people.
+``articles`` finds the article of a figure, ``groups`` keeps each article on one side of a split,
+and ``folders`` confines the paths in records. The package does not depend on candidates, models or
+people.
 """
 
 from vital_lib.figures.articles import article_id, article_ids, article_of

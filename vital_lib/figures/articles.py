@@ -1,7 +1,7 @@
-"""Reads from ids, addresses and paths which article a record belongs to: PMID, PMCID or DOI.
+"""Finds the article of a record (PMID, PMCID or DOI) in its ids, URLs and paths.
 
-What identifies an article is looked for; only a record without it is told apart by its address or
-by what stands before the figure's number in its id. Knows nothing of files, images or splits.
+A record without an identifier is grouped by its URL, or by the part of its id before the figure
+number. This module does not depend on files, images or splits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NAMED = {
     **{"pmid": "pmid {}", "pubmed_id": "pmid {}"},
     **{"pmcid": "pmc{}", "pmc_id": "pmc{}", "pmc": "pmc{}", "doi": "{}"},
 }
-"""Fields named for an identifier, and how a bare number in them is to be read."""
+"""Fields that hold an identifier, each with the form of a bare number in it."""
 
 _ADDRESSES = ("url", "article_url", "source_url", "link", "href")
 _PLACES = (
@@ -28,9 +28,8 @@ _PLACES = (
 )
 _DOCUMENTS = ("article_id", "paper_id", "pdf_hash")
 _LOOKED_AT = (*_ADDRESSES, *_DOCUMENTS, *_PLACES)
-_LONGEST = (
-    2_000  # characters of a text that are looked at: an image may stand where its path should
-)
+# Characters of a text that are searched: a field may hold a whole image instead of its path.
+_LONGEST = 2_000
 
 _PMCID = re.compile(r"(?<![a-z\d])pmc(?:id)?(?:[-_ :=]{0,2}(?:pmc)?(\d{5,9})|(\d{3,9}))(?![\dxmk])")
 _PMC_PAGE = re.compile(r"/pmc/articles/(?:pmc)?(\d{3,9})(?!\d)")
@@ -41,14 +40,14 @@ _PMID = re.compile(
 )
 _PMID_MARKS = ("pmid", "pubmed", "/med/")
 _BARE_PMID = re.compile(
-    r"(?:^|/)([1-9]\d{4,7})_(?:figure|fig|f)[-_]?\d[^/]*$"  # as LLaVA-Med writes it
-    r"|(?:^|/)(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])/)([1-9]\d{6,7})/",  # but no date
+    r"(?:^|/)([1-9]\d{4,7})_(?:figure|fig|f)[-_]?\d[^/]*$"  # LLaVA-Med's form
+    r"|(?:^|/)(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])/)([1-9]\d{6,7})/",  # not a date
     re.IGNORECASE,
 )
 _DOI = re.compile(r"(?<![\d.])(10\.\d{4,9}(?:\.\d+)*)(?:[/_]|-(?=[a-z]))([^\s?&#\"'|\\]+)")
 
-# What follows a DOI in an address or a path and is no part of it.
-_BEHIND_DOI = re.compile(
+# Parts of a URL or a path that follow a DOI and do not belong to it.
+_AFTER_DOI = re.compile(
     r"(?:fig(?:ure)?s?|tables?|full(?:[-_]?text)?|abs(?:tract)?|e?pdf(?:direct)?|html|xml|epub"
     r"|assets?|attachments?|mediaobjects|media|images?|img|downloads?|suppl\w*|meta|references"
     r"|citations?|metrics|large|medium|related|viewer"
@@ -71,10 +70,10 @@ _VERSION = {
     "10.1101": re.compile(r"v\d+(?:\..*)?$"),  # bioRxiv, medRxiv
     "10.64898": re.compile(r"v\d+(?:\..*)?$"),
     "10.12688": re.compile(r"(?<=\d)\.\d+$"),  # F1000
-    "10.7554": re.compile(r"(?<=\d)\.\d+$"),  # eLife numbers its figures so
+    "10.7554": re.compile(r"(?<=\d)\.\d+$"),  # eLife's figures
 }
 _NUMBERED = re.compile(r"_\d{1,3}$")
-# Chapters of a book, Medknow's articles, and those of one more publisher end in such a number.
+# The DOIs of book chapters, of Medknow's articles and of prefix 10.1207 end in such a number.
 _ARTICLE_NUMBERED = re.compile(r"10\.1007/(?!s\d).*[^_]_\d+$|_\d+_\d{2}$|10\.1207/")
 
 _FIGURE_PART = re.compile(r"_(?:figure|fig|f)[-_]?\d", re.IGNORECASE)
@@ -93,18 +92,18 @@ _NO_ARTICLE_PART = re.compile(
     r"|(?:fig\w*|panel|page|index|pos|req|seq|tab|view|type|ref|n|no)=\w{0,3}"
     r"|\w*=(?:figure|fig|f|g|gr)[-_.]?\d{1,4}\w?",
     re.IGNORECASE,
-)  # of a query: what tells figures or views of one article apart
+)  # query parameters that select a figure or a view of one article
 
 
 @dataclass(frozen=True)
 class Article:
-    """What one record says of its article.
+    """The article identifiers of one record.
 
     Args:
-        stated: the group that the record itself states, or None.
-        ids: PMID (digits), PMCID ("PMC..." with digits) and DOI (lower case, "10..."), each at most
-            once, the surest first.
-        otherwise: the group of a record that has neither.
+        stated: the group that the record states, or None.
+        ids: PMID (digits), PMCID ("PMC" and digits) and DOI (lower case, "10..."), each at most
+            once, the most reliable first.
+        otherwise: the group to use without `stated` and `ids`.
     """
 
     stated: str | None
@@ -113,11 +112,11 @@ class Article:
 
 
 def article_of(record: Mapping[str, Any], figure_id: str) -> Article:
-    """What `record` says of its article, in its own fields and in those of its `source`.
+    """Find the article of `record` in its own fields and in those of its `source`.
 
-    `group_id` and `patient_id` state the group, as does a `pmid` that names no PMID. Identifiers
-    are looked for in the fields named for them, then in ids, addresses and paths; captions,
-    mentions, licences and credits are not read.
+    `group_id` and `patient_id` state the group, and so does a `pmid` that is not a PMID.
+    Identifiers come from their own fields first, then from ids, URLs and paths. Captions, mentions,
+    licences and credits are not searched.
 
     Raises:
         InvalidRecord: `group_id`, `patient_id` or `pmid` is neither text nor a whole number.
@@ -142,30 +141,34 @@ def article_of(record: Mapping[str, Any], figure_id: str) -> Article:
     paths = [name for name in (figure_id, own.get("image")) if isinstance(name, str)]
     bare = next(filter(None, map(_BARE_PMID.search, paths)), None)
     if bare and "pmid" not in found:
-        ids.append(bare[1] or bare[2])  # less sure than what is marked as such
+        ids.append(bare[1] or bare[2])  # last: an unmarked number is less reliable
     return Article(None, tuple(ids), _without_ids(own, figure_id))
 
 
 def article_id(record: Mapping[str, Any], name: str) -> str | None:
-    """The group that a record called `name` states, or its PMID, PMCID or DOI; None without one.
+    """Return the group that `record` states, or its PMID, PMCID or DOI; None without any of them.
+
+    Args:
+        name: the record's id, which is searched too.
 
     Raises:
-        InvalidRecord: as `article_of`.
+        InvalidRecord: as in `article_of`.
     """
     article = article_of(record, name)
     return article.stated or next(iter(article.ids), None)
 
 
 def article_ids(text: str, *, exact: bool = False) -> dict[str, str]:
-    """The first PMID, PMCID and DOI in an id, an address or a path, by kind, in their plain form.
+    """Return the first PMID, PMCID and DOI in an id, a URL or a path, normalized.
 
     Args:
-        text: of an address, the query string as well; percent-encoded or not.
-        exact: `text` is an identifier as registered: a number at a DOI's end is no figure's.
+        text: the id, URL (with its query string) or path, percent-encoded or not.
+        exact: whether `text` is a registered identifier. The number at the end of a DOI is then
+            kept, not removed as a figure number.
 
     Returns:
-        Of "pmid" (digits), "pmcid" ("PMC" and digits) and "doi" (lower case) those that are found;
-        a DOI without what the text says of a figure, a file or a version.
+        The identifiers found, by kind: "pmid" (digits), "pmcid" ("PMC" and digits) and "doi"
+        (lower case, without the suffix of a figure, a file or a version).
     """
     plain = text[:_LONGEST].lower()
     if "%" in plain:
@@ -180,19 +183,19 @@ def article_ids(text: str, *, exact: bool = False) -> dict[str, str]:
         if whole := _doi(doi[1], doi[2], exact or "://" in plain):
             return {**found, "doi": whole}
     if "arxiv" in plain and (preprint := _ARXIV.search(plain)):
-        found["doi"] = f"10.48550/arxiv.{preprint[1]}"  # as arXiv registers it
+        found["doi"] = f"10.48550/arxiv.{preprint[1]}"  # the DOI that arXiv registers
     return found
 
 
 def rank(group_id: str) -> tuple[int, str]:
-    """An order of groups' names: PMIDs, PMCIDs, DOIs, then all others; of numbers the lesser."""
+    """Return the sort key of a group: PMIDs (smaller first), PMCIDs, DOIs, then other names."""
     if group_id.isdecimal():
         return 0, group_id.zfill(12)
     return 1 if group_id.startswith("PMC") else 2 if group_id.startswith("10.") else 3, group_id
 
 
 def _stated(own: Mapping[str, Any], name: str) -> str:
-    """What stands in the field `name` as stripped text, "" where nothing does."""
+    """Return the field `name` as stripped text, "" where it is empty."""
     value = own.get(name)
     text = _plain(value)
     missing = value is None or value != value or (isinstance(value, str) and not value.strip())
@@ -202,23 +205,23 @@ def _stated(own: Mapping[str, Any], name: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A text or a whole number (a table's column may hold 5.0) as text; "" for all else."""
+    """Return a text or a whole number (a table may hold it as 5.0) as text, else ""."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    told = isinstance(value, str | int) and not isinstance(value, bool)
-    return str(value).strip() if told else ""
+    valid = isinstance(value, str | int) and not isinstance(value, bool)
+    return str(value).strip() if valid else ""
 
 
 def _named(name: str, text: str) -> dict[str, str]:
-    """The identifiers, by kind, in the text of a field named for one."""
+    """Return the identifiers, by kind, in the text of the identifier field `name`."""
     return article_ids(_NAMED[name].format(text) if text.isdecimal() else text, exact=True)
 
 
 def _doi(prefix: str, text: str, exact: bool) -> str | None:
-    """A DOI from its prefix and what follows, without what that says of a figure or a file."""
+    """Return a DOI from its prefix and the text after it, without figure and file parts."""
     suffix, *others = text.split("/")
     for part in others:
-        if not part or _BEHIND_DOI.fullmatch(part):
+        if not part or _AFTER_DOI.fullmatch(part):
             break
         suffix += f"/{part}"
     before = None
@@ -236,7 +239,7 @@ def _doi(prefix: str, text: str, exact: bool) -> str | None:
 
 
 def _without_ids(own: Mapping[str, Any], figure_id: str) -> str:
-    """The group of a record that names no article: its document, address, or its id's beginning."""
+    """Return the group of a record without identifiers: document, URL, or start of its id."""
     for name in _DOCUMENTS:
         if text := _plain(own.get(name)):
             return text
@@ -251,10 +254,10 @@ def _without_ids(own: Mapping[str, Any], figure_id: str) -> str:
 
 
 def _page(url: str) -> str | None:
-    """The article's address in that of a figure; None where it names one image file, or a site."""
+    """Return the article's URL from a figure's URL; None for the URL of one image or of a site."""
     try:
         parts = urlsplit(url.strip())
-    except ValueError:  # half an IPv6 address
+    except ValueError:  # such as an incomplete IPv6 address
         return url
     path = _FIGURE_FILE.sub("", parts.path)
     if _ONE_FILE.search(path):
@@ -265,10 +268,10 @@ def _page(url: str) -> str | None:
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
         if not _NO_ARTICLE_PART.fullmatch(f"{name}={value}")
     ]
-    behind = f"?{urlencode(sorted(kept))}" if kept else ""
-    if parts.fragment.startswith(("/", "!")):  # an address within a page's own program
-        behind += f"#{parts.fragment}"
+    tail = f"?{urlencode(sorted(kept))}" if kept else ""
+    if parts.fragment.startswith(("/", "!")):  # the route within a single-page application
+        tail += f"#{parts.fragment}"
     scheme = "https" if parts.scheme.lower() in ("http", "https") else parts.scheme
-    before = f"{scheme}://" if parts.netloc else ""
-    page = before + parts.netloc.lower().removeprefix("www.") + path + behind
-    return page if path or behind else None
+    head = f"{scheme}://" if parts.netloc else ""
+    page = head + parts.netloc.lower().removeprefix("www.") + path + tail
+    return page if path or tail else None

@@ -1,6 +1,6 @@
-"""Where the paths in a record may lead: no further than its own folder, nor links beyond its set.
+"""Confines a record's path to its image folder, and symbolic links to its figure set.
 
-A path is checked as it is written, then where its links end. Knows nothing of what files hold.
+A path is checked as written, then after its links are resolved. No file is opened here.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ from vital_lib.records import InvalidRecord, shown
 
 
 class UnreadableImage(InvalidRecord):
-    """An image file that is missing, outside its folder, damaged, too large, or no image."""
+    """An image file that is missing, outside its folder, damaged, too large or not an image."""
 
 
 class ForeignLink(UnreadableImage):
-    """A link that ends outside the figure set or benchmark that it lies in."""
+    """A link to a target outside its figure set or benchmark."""
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """A folder in which records name images.
+    """A folder that holds the images of records.
 
-    A symbolic link is followed where it ends inside `home`, or, where `home` lies in a repository
-    folder of the hub's cache (`snapshots/` beside `blobs/`), inside that.
+    A symbolic link is followed if its target lies inside `home`. If `home` lies in a repository
+    folder of the Hugging Face cache (`snapshots/` next to `blobs/`), the target may lie anywhere in
+    that folder.
 
     Args:
-        home: the figure set's or benchmark's own folder.
-        name: the folder in it that records' paths start from, "" for `home` itself.
-        follow_links: whether links that end elsewhere are followed, too.
-        called: what it is called in a message.
+        home: the folder of the figure set or benchmark.
+        name: the subfolder that records' paths are relative to, "" for `home` itself.
+        follow_links: whether links to any other target are followed too.
+        called: the folder's name in messages.
     """
 
     home: Path
@@ -43,20 +44,20 @@ class ImageFolder:
 
     @cached_property
     def path(self) -> Path:
-        """The folder itself; links above `home`, which the user named, are resolved."""
+        """The folder, with links in the path of `home` resolved."""
         return self._home / self.name
 
     def find(self, image: str) -> Path:
-        """The file that a record calls `image`, whether or not it is there; links not resolved.
+        """Return the path of a record's `image`, links unresolved; the file need not exist.
 
         Raises:
-            UnreadableImage: the path leaves the folder, or is none.
-            ForeignLink: it ends where links may not lead.
+            UnreadableImage: the path leaves the folder or is not a path.
+            ForeignLink: a link in the path ends outside the figure set.
         """
-        if "\0" in image:  # normpath of some Pythons cuts there
-            raise UnreadableImage("image", f"{shown(image)} is no usable path: a null byte")
+        if "\0" in image:  # normpath of some Python versions cuts the path there
+            raise UnreadableImage("image", f"{shown(image)} is not a usable path: a null byte")
         path = Path(os.path.normpath(self.path / image))
-        if os.path.isabs(image):  # perhaps through the link by which the user named the set
+        if os.path.isabs(image):  # the record may use the unresolved path of the figure set
             named = Path(os.path.abspath(self.home / self.name))
             path = self.path / path.relative_to(named) if path.is_relative_to(named) else path
         if not path.is_relative_to(self.path):
@@ -65,7 +66,7 @@ class ImageFolder:
         return path
 
     def check_links(self, path: Path, image: str) -> None:
-        """Raise `ForeignLink` where `path`, which a record calls `image`, ends elsewhere."""
+        """Raise `ForeignLink` if `path`, a record's `image`, links to a target outside the set."""
         if self.follow_links:
             return
         parent = str(path.parent)
@@ -88,12 +89,12 @@ class ImageFolder:
 
     @cached_property
     def _stays(self) -> dict[str, bool]:
-        """Of each folder looked into: whether its links end where they may."""
+        """By folder: whether it lies within the set after its links are resolved."""
         return {}
 
     @cached_property
     def _within(self) -> tuple[Path, ...]:
-        """The folders, themselves no links, in which a link may end."""
+        """The resolved folders that may hold the target of a link."""
         caches = (
             place.parent
             for place in self._home.parents
@@ -103,10 +104,13 @@ class ImageFolder:
 
 
 def find_first(image: str, folders: Iterable[ImageFolder]) -> Path:
-    """The file `image` in the first of `folders` that holds it; where none does, in the first.
+    """Return the path of `image` in the first of `folders` that holds it.
+
+    If none holds it, the path is in the first folder that allows it.
 
     Raises:
-        UnreadableImage: no folder may open it, or one that holds it may not.
+        UnreadableImage: every folder refuses the path.
+        ForeignLink: no folder holds it, and in one of them it is a link to a foreign target.
     """
     refused: list[UnreadableImage] = []
     missing = []
@@ -126,8 +130,8 @@ def find_first(image: str, folders: Iterable[ImageFolder]) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Whether `path` is a file; one that the system can make nothing of is none."""
+    """Return whether `path` is a file; False for a path that the system rejects."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # too long
+    except (OSError, ValueError):  # such as a path that is too long
         return False

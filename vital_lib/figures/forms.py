@@ -1,6 +1,6 @@
-"""Records of other figure sets in LLaVA-Med's words: MedICaT's, ROCO's, and tables of one's own.
+"""Converts records of MedICaT, ROCO and other tables to the fields of LLaVA-Med.
 
-Knows fields and file names, and opens no image.
+This module knows field and file names; it opens no image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FIELDS = frozenset(
         *("pdf_hash", "s2_caption", "roco_id", "in_text_mention", "mentions", "domain"),
     }
 )
-"""Names by which an object is known to be a record, not what wraps a list of records."""
+"""Field names that mark an object as a record, not as a wrapper around a list of records."""
 
 _FILES = ("figures.jsonl", "figures.json", "figures.csv", "figures.parquet", "captions.txt")
 _ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
@@ -35,13 +35,13 @@ _ROCO_COLUMNS = ("roco_id", "caption")
 
 
 def figure_files(source: Path) -> list[Path]:
-    """The files whose records make the figure set `source`, a file or a folder.
+    """Return the record files of the figure set `source`, a file or a folder.
 
-    A folder's are `figures` in any format, ROCO's `captions.txt`, its only table, or its Parquet
-    parts (also in `data/`).
+    In a folder they are `figures` in any format, ROCO's `captions.txt`, its only table, or its
+    Parquet parts (also in `data/`).
 
     Raises:
-        FileNotFoundError: there is none; the message says what was looked for.
+        FileNotFoundError: there are none; the message lists the accepted files.
     """
     if source.is_file():
         return [source]
@@ -54,19 +54,21 @@ def figure_files(source: Path) -> list[Path]:
         return parts or tables
     raise FileNotFoundError(
         f"no figure set at {str(source)!r}: give 'clinic', a folder with figures.jsonl and images/ "
-        f"(or one of {', '.join(_FILES[1:])}, or one table alone), or a .jsonl, .json, .csv or "
+        f"(or one of {', '.join(_FILES[1:])}, or a single table), or a .jsonl, .json, .csv or "
         ".parquet file in the caption schema of LLaVA-Med, MedICaT or ROCO"
     )
 
 
 def figure_records(file: Path) -> Iterator[tuple[str, Any]]:
-    """The records of a file with their places, each in LLaVA-Med's words where it is known.
+    """Yield the place and the record of each entry of `file`, with LLaVA-Med's field names.
 
-    Of MedICaT: `pdf_hash`, `fig_uri`, `s2_caption` (or `s2orc_caption`), `s2orc_references`,
-    `oa_info` (doi_url, license); the image is `<pdf_hash>_<fig_uri>`. Of ROCO: `captions.txt` (id
-    and caption between tabs) with the image and the licence from `licences.txt` beside it, or the
-    image alone from `dlinks.txt`; or a table with ID and Caption. Other names of the same things
-    are read too, whatever their case: figure_id, caption, file_name, mentions.
+    MedICaT: `pdf_hash`, `fig_uri`, `s2_caption` (or `s2orc_caption`), `s2orc_references` and
+    `oa_info` (doi_url, license) are read; the image is `<pdf_hash>_<fig_uri>`.
+    ROCO: `captions.txt` (id and caption, tab-separated) is read, with image and licence from
+    `licences.txt` in the same folder or the image alone from `dlinks.txt`; or a table with ID and
+    Caption.
+    Other common names of the fields, such as figure_id, caption, file_name and mentions, are
+    accepted in upper or lower case. A record that is not an object is yielded unchanged.
     """
     roco = file.name.startswith("captions") and file.suffix == ".txt"
     images = dict(_roco_images(file.parent)) if roco else {}
@@ -81,7 +83,7 @@ def figure_records(file: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _roco_images(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """From ROCO's ids to image (PMC_ID) and licence (CC); of `dlinks.txt` the image alone."""
+    """Yield each ROCO id with its image (PMC_ID) and licence (CC); `dlinks.txt` has no licence."""
     links, licences = folder / "dlinks.txt", folder / "licences.txt"
     if links.is_file():
         for _, row in read_records(links, columns=("id", "command", "name")):
@@ -113,7 +115,7 @@ def _of_medicat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> Any:
-    """A whole number that a table keeps as 7.0, because its column has gaps, as 7."""
+    """Return 7.0 as 7: a table with missing values stores whole numbers as floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -124,7 +126,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 def in_known_words(
     record: Mapping[str, Any], images: Mapping[str, Mapping[str, str]] = _NO_IMAGES
 ) -> dict[str, Any]:
-    """A record in LLaVA-Med's words, whatever its case and the form of its names."""
+    """Return `record` with LLaVA-Med's field names, whatever the case of its own."""
     given = {field_name(name): _whole(value) for name, value in record.items()}
     found = dict(given)
     for name, others in _NAMES.items():
@@ -132,7 +134,7 @@ def in_known_words(
             known = next((other for other in others if given.get(other) not in (None, "")), None)
             found |= {} if known is None else {name: given[known]}
     if "domain" not in found and isinstance(named := of_cell(given.get("modalities")), list):
-        found["domain"] = {str(name): True for name in named}  # as in our own table of figures
+        found["domain"] = {str(name): True for name in named}  # the form of table `figures`
     for name in ("in_text_mention", "domain", "source"):
         if name in found:
             found[name] = of_cell(found[name])

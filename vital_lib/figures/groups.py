@@ -1,7 +1,7 @@
-"""Groups of figures that belong on one side of a split: one article's or one patient's.
+"""Groups the figures of an article or a patient, which must stay on one side of a split.
 
-Records that name one article differently are brought together, as are groups that show the same
-image; what was joined is kept beside the table. Knows nothing of files or of how they are read.
+Records that cite one article by different identifiers form one group. Groups that share an image
+are joined, and the frame's ``attrs`` record what was joined. This module reads no files.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import pandas as pd
 from vital_lib.figures.articles import Article, rank
 
 NEAR_IDENTICAL_BITS = 4
-"""Perceptual hashes that differ in at most so many of 64 bits may be of one picture."""
+"""Most bits, of 64, in which the perceptual hashes of near-identical pictures may differ."""
 
 ALIKE_COSINE = 0.995
-"""... and are where the pictures' features have at least this cosine, too."""
+"""Least cosine between the image features of near-identical pictures."""
 
 LARGE_GROUP = 0.05
-"""A group with a larger share of the figures is worth a warning."""
+"""Share of all figures above which a group causes a warning."""
 
 _JOINED = "joined_groups"
 _TWINS = ["figure_id", "twin_id", "group_id", "twin_group_id", "bits", "cosine"]
 
 
 def split_of(group_id: str) -> str:
-    """train (0.55), validation (0.10) or test (0.35) by the SHA-256 of `group_id` alone.
+    """Return train (0.55), validation (0.10) or test (0.35) by the SHA-256 of `group_id` alone.
 
-    No article or patient stands on both sides. None changes side when figures are added, but for
-    one that an added image joins to another: both then go by one name.
+    All figures of an article or a patient are in one split. Added figures change no split, unless
+    an added image joins two groups: both then take one name.
     """
     share = int.from_bytes(hashlib.sha256(group_id.encode()).digest()[:8], "big") / 2**64
     if share < 0.55:
@@ -41,11 +41,11 @@ def split_of(group_id: str) -> str:
 
 
 def group_names(articles: Sequence[Article]) -> list[str]:
-    """The group of each record: stated, or its article's identifier, or its address.
+    """Return the group of each record: stated, or its article's identifier, or its URL.
 
-    Two identifiers of different kinds (a PMCID and a DOI) name one article where some record has
-    both and neither goes with another one of the other's kind: a DOI that stands beside several
-    PMCIDs is a collection's. The article is then named by its PMID, else its PMCID.
+    Two identifiers of different kinds, such as a PMCID and a DOI, name one article if some record
+    has both and neither occurs with a second identifier of the other's kind. A DOI that occurs with
+    several PMCIDs belongs to a collection. The article takes its PMID as its name, else its PMCID.
     """
     beside: dict[tuple[str, int], set[str]] = defaultdict(set)
     for article in articles:
@@ -64,13 +64,13 @@ def group_names(articles: Sequence[Article]) -> list[str]:
 
 
 def join_same_images(figures: pd.DataFrame) -> pd.DataFrame:
-    """`figures` with one group for all groups that hold an image of the same bytes.
+    """Join the groups that hold byte-identical images.
 
     Args:
         figures: columns figure_id, group_id, split, sha256.
 
     Returns:
-        A new frame; what was joined is told by `joined_groups`.
+        A new frame; `joined_groups` lists what was joined.
     """
     repeated = figures[figures["sha256"].duplicated(keep=False)]
     pairs = []
@@ -81,20 +81,21 @@ def join_same_images(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_twins(figures: pd.DataFrame, features: np.ndarray) -> pd.DataFrame:
-    """Pictures that are nearly another's of another group, such as one reprinted in two articles.
+    """Find near-identical pictures in different groups, such as one printed in two articles.
 
-    Perceptual hashes differ in at most `NEAR_IDENTICAL_BITS` bits, and features confirm it by a
-    cosine of `ALIKE_COSINE` or more: a hash alone takes different X-rays for one.
+    Perceptual hashes differ in at most `NEAR_IDENTICAL_BITS` bits, and the features' cosine is at
+    least `ALIKE_COSINE`. The hash alone would match different X-rays.
 
     Args:
-        figures: columns figure_id, group_id, phash (hexadecimal, or null: then never a twin).
+        figures: columns figure_id, group_id, phash (hexadecimal; null is never a twin).
         features: (n figures, d) of the images alone, rows as in `figures`.
 
     Returns:
-        A row a pair, likest first: figure_id, twin_id, group_id, twin_group_id, bits, cosine.
+        One row per pair, highest cosine first: figure_id, twin_id, group_id, twin_group_id, bits,
+        cosine.
 
     Raises:
-        ValueError: rows that do not match, or features that are no numbers.
+        ValueError: the rows do not match, or a feature is not a finite number.
     """
     if len(features) != len(figures):
         raise ValueError(f"{len(features)} rows of features for {len(figures)} figures")
@@ -112,17 +113,17 @@ def find_twins(figures: pd.DataFrame, features: np.ndarray) -> pd.DataFrame:
 def near_identical(
     phashes: Sequence[str | None], features: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """The pictures that are nearly an earlier one.
+    """Yield each picture that is near-identical to an earlier one.
 
     Args:
-        phashes: n perceptual hashes, hexadecimal; a null one is near none.
-        features: (n, d), of any length.
+        phashes: n perceptual hashes, hexadecimal; null matches nothing.
+        features: (n, d), not necessarily of unit length.
 
     Yields:
-        A row, and of the k earlier rows that it is near: places (k,), bits (k,), cosines (k,).
+        The row of the picture, and its k earlier matches: rows (k,), bits (k,), cosines (k,).
 
     Raises:
-        ValueError: features hold NaN or infinite numbers.
+        ValueError: the features hold NaN or infinite numbers.
     """
     known = np.flatnonzero(pd.notna(np.asarray(phashes, dtype=object)))
     codes = np.array([int(phashes[row], 16) for row in known], dtype=np.uint64)
@@ -140,17 +141,17 @@ def near_identical(
 
 
 def join_twins(figures: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
-    """`figures` with one group, and so one side of the split, for the articles of each twin pair.
+    """Join the groups of each pair of twins, so that both are in one split.
 
     Args:
         figures: table `figures`.
-        twins: as `find_twins` gives them; leave out the rows that are two pictures after all.
+        twins: rows of `find_twins`, without those that proved to be different pictures.
 
     Returns:
-        A new frame; what was joined is told by `joined_groups`.
+        A new frame; `joined_groups` lists what was joined.
 
     Raises:
-        KeyError: a twin that is not among `figures`.
+        KeyError: a twin is not in `figures`.
     """
     return _joined(
         figures, twins[["figure_id", "twin_id"]].to_numpy().tolist(), "nearly the same picture"
@@ -158,22 +159,23 @@ def join_twins(figures: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
 
 
 def joined_groups(figures: pd.DataFrame) -> pd.DataFrame:
-    """What was joined when `figures` was made: a row for each group that now goes by another name.
+    """List the groups that were joined into another group when `figures` was made.
 
     Returns:
-        group_id (as it is now), was (the name before), split, split_before, reason (the same
-        image file, or nearly the same picture), figure_id and twin_id (the images that join them).
+        One row per renamed group: group_id (the new name), was (the old name), split,
+        split_before, reason (the same image file, or nearly the same picture), figure_id and
+        twin_id (the images that join the groups).
     """
     columns = ["group_id", "was", "split", "split_before", "reason", "figure_id", "twin_id"]
     return pd.DataFrame(figures.attrs.get(_JOINED, []), columns=columns)
 
 
 def group_sizes(figures: pd.DataFrame) -> pd.DataFrame:
-    """How many figures each article or patient has, largest first.
+    """Count the figures of each article or patient, largest group first.
 
     Returns:
-        group_id, figures, share (of all figures), split, large (more than one figure, and a share
-        above `LARGE_GROUP`).
+        group_id, figures (count), share (of all figures), split, large (more than one figure and a
+        share above `LARGE_GROUP`).
     """
     splits = dict(zip(figures["group_id"], figures["split"], strict=True))
     rows = [
@@ -184,7 +186,7 @@ def group_sizes(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def group_warnings(figures: pd.DataFrame) -> list[str]:
-    """Sentences on groups that are large or were joined; none where all is well."""
+    """Return one sentence for each group that is large or was joined."""
     sizes = Counter(figures["group_id"])
     large = [name for name, count in sizes.most_common() if _is_large(count, len(figures))]
     splits = dict(zip(figures["group_id"], figures["split"], strict=True)) if large else {}
@@ -207,7 +209,7 @@ def _is_large(count: int, of: int) -> bool:
 
 
 def _joined(figures: pd.DataFrame, pairs: Iterable[Sequence[str]], reason: str) -> pd.DataFrame:
-    """`figures` with the groups of each pair of figures as one, and a note of each joined group."""
+    """Join the groups of each pair of figures, and note each renamed group in ``attrs``."""
     group_of = dict(zip(figures["figure_id"], figures["group_id"], strict=True))
     same, links = _Same(), {}
     for one, other in pairs:
@@ -237,7 +239,7 @@ def _note(group: str, name: str, reason: str, link: tuple[str, str]) -> dict[str
 
 
 def _now(renamed: Mapping[str, str], note: Mapping[str, str]) -> dict[str, str]:
-    """What an earlier note says of its group after it was joined to yet another."""
+    """Return the present name and split of the group in an earlier note."""
     name = renamed.get(note["group_id"], note["group_id"])
     return {"group_id": name, "split": split_of(name)}
 
@@ -247,7 +249,7 @@ def _kind(identifier: str) -> int:
 
 
 class _Same:
-    """Names of which some mean the same; together they go by the one that ranks first."""
+    """Sets of equivalent names (union-find); the name that ranks first represents its set."""
 
     def __init__(self) -> None:
         self._better: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""Opens images safely: a file is decoded once, to the end, before anyone relies on it.
+"""Opens images safely: each file is fully decoded once before it is used.
 
 Every image that the workbench shows, sends or encodes is a ``FigureImage`` from ``open_image``.
-This module knows nothing of captions, figure sets or tables.
+This module does not depend on captions, figure sets or tables.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from vital_lib.figures.greys import GREYS, upright_rgb
 from vital_lib.records import InvalidRecord, shown
 
 MAX_PIXELS = 100_000_000
-"""Images of more pixels than this are not decoded (300 MB as RGB)."""
+"""Most pixels of an image that is decoded (300 MB as RGB)."""
 
 MAX_BYTES = 500_000_000
-"""Image files of more bytes than this are not read."""
+"""Most bytes of an image file that is read."""
 
-# Raster formats only: Pillow would hand EPS to Ghostscript, and others load plug-ins of their own.
+# Raster formats only: Pillow would pass EPS to Ghostscript, and other formats load plug-ins.
 _FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "JPEG2000", "PPM")
 
-# On damaged headers Pillow's readers raise far more than OSError.
+# Pillow raises all of these on damaged files, not only OSError.
 _DAMAGED = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError,
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 
 _DICOM = (
-    "is a DICOM file, which is not read here: save its pixels as PNG, in the window to be seen "
+    "is a DICOM file, which is not supported: save its pixels as PNG, in the window to be shown "
     "(pydicom's apply_modality_lut and apply_windowing, or dcmj2pnm), without the patient's data"
 )
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
@@ -50,10 +50,10 @@ _TOKEN = object()
 
 @dataclass(frozen=True)
 class FigureImage:
-    """An image file that was checked: it decodes to the end, and these are its hash and size.
+    """A checked image file: it decodes completely, and its hash and size are known.
 
-    Made by `open_image` only. `width` and `height` are in pixels, as shown (EXIF applied); `notes`
-    say what was changed to show it, such as the greys between which 16 bits were stretched.
+    Only `open_image` makes one. `width` and `height` are in pixels after EXIF rotation. `notes`
+    report what was changed to show the image, such as the range of a stretched 16-bit grey.
     """
 
     path: Path
@@ -69,9 +69,9 @@ class FigureImage:
 
     @property
     def shown_as(self) -> str:
-        """What to keep features and replies by: `sha256`, another where greys are stretched.
+        """Cache key of the image as shown: `sha256`, or another hash if its greys are stretched.
 
-        So that what was made of the same file when it was shown otherwise is not used again.
+        Features and replies of the same file under another stretch are therefore not reused.
         """
         stretched = [note for note in self.notes if note.startswith(GREYS)]
         if not stretched:
@@ -79,14 +79,14 @@ class FigureImage:
         return hashlib.sha256("\n".join((self.sha256, *stretched)).encode()).hexdigest()
 
     def pixels(self) -> Image.Image:
-        """The image as RGB without metadata, decoded afresh.
+        """Decode the image as RGB without metadata.
 
-        Transparency is laid on white, EXIF orientation applied; 16-bit and floating-point greys
-        are stretched to 0..255, for want of a window: between percentiles where a few pixels lie
-        far beyond the others. `notes` say between which.
+        Transparency becomes white, and EXIF orientation is applied. 16-bit and floating-point greys
+        are stretched to 0..255 because the file states no window; `notes` give the range. The range
+        ends at a percentile where a few pixels lie far beyond the others.
 
         Raises:
-            UnreadableImage: the file is not the one that was checked any more.
+            UnreadableImage: the file has changed since it was checked.
         """
         sha256, image, _ = _decode(self.path)
         if sha256 != self.sha256:
@@ -94,7 +94,7 @@ class FigureImage:
         return image
 
     def jpeg(self, max_side: int = 768) -> bytes:
-        """JPEG bytes without metadata, no side longer than `max_side` pixels, never enlarged."""
+        """Encode the image as JPEG without metadata, scaled down to sides of `max_side` pixels."""
         picture = self.pixels()
         picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
@@ -105,18 +105,17 @@ class FigureImage:
 def open_image(
     path: str | Path, *, inside: Path | None = None, follow_links: bool = False
 ) -> FigureImage:
-    """Check an image file by decoding it whole.
+    """Check an image file by decoding it completely.
 
     Args:
         path: the file.
-        inside: a folder that the file must lie in, as `path` is written and where its links end
-            (see `ImageFolder`).
+        inside: the folder that must hold the file, both as `path` is written and after its links
+            are resolved (see `ImageFolder`).
         follow_links: whether links may end outside `inside`.
 
     Raises:
-        UnreadableImage: no such file, it leaves `inside`, it is not an image, it is truncated or
-            damaged, it is DICOM, or its header states more than 100 million pixels (then it is not
-            decoded).
+        UnreadableImage: the file does not exist, leaves `inside`, is not an image, is DICOM, is
+            truncated or damaged, or exceeds `MAX_BYTES` or `MAX_PIXELS`.
     """
     if inside is not None:
         folder = ImageFolder(inside, follow_links=follow_links)
@@ -125,27 +124,29 @@ def open_image(
 
 
 def blank(image: FigureImage) -> Image.Image:
-    """An RGB image of the same size in the figure's mean grey: the blank-image control."""
+    """Return an RGB image of the same size in the figure's mean grey: the blank-image control."""
     grey = round(float(np.asarray(image.pixels().convert("L")).mean()))
     return Image.new("RGB", (image.width, image.height), (grey, grey, grey))
 
 
 def open_with_pixels(path: str | Path) -> tuple[FigureImage, Image.Image]:
-    """As `open_image`, with the pixels beside it, so that a reader needs to decode only once."""
+    """Check an image file as `open_image` does, and also return its pixels from that decoding."""
     file = _locate(path)
     sha256, image, notes = _decode(file)
     return FigureImage(file, sha256, image.width, image.height, notes, _TOKEN), image
 
 
 def _locate(path: str | Path) -> Path:
-    """`path` made absolute; links are left as they are."""
+    """Return the absolute `path`, links unresolved, of an existing file within `MAX_BYTES`."""
     file = Path(path).absolute()
     try:
         about = file.stat()
     except (FileNotFoundError, NotADirectoryError):
         about = None
     except (OSError, ValueError) as error:  # a null byte, too long, a loop of links
-        raise UnreadableImage("image", f"{shown(file.name)} is no usable path: {error}") from None
+        raise UnreadableImage(
+            "image", f"{shown(file.name)} is not a usable path: {error}"
+        ) from None
     if about is None or not stat.S_ISREG(about.st_mode):
         raise UnreadableImage("image", f"no such image file: {shown(file.name)}")
     if about.st_size > MAX_BYTES:
@@ -155,7 +156,7 @@ def _locate(path: str | Path) -> Path:
 
 
 def _decode(file: Path) -> tuple[str, Image.Image, tuple[str, ...]]:
-    """SHA-256 of the file's bytes, its first frame as upright RGB without metadata, and notes."""
+    """Return the SHA-256 of the file, its first frame as upright RGB, and the notes."""
     content = _read(file)
     sha256 = hashlib.sha256(content).hexdigest()
     image, notes = _upright(_Content(sha256, file.name, content))
@@ -164,16 +165,16 @@ def _decode(file: Path) -> tuple[str, Image.Image, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class _Content:
-    """The bytes of a file, alike where their hash is."""
+    """The bytes of a file; equal if their hashes are equal."""
 
     sha256: str
     name: str = field(compare=False)
     data: bytes = field(compare=False, repr=False)
 
 
-@lru_cache(maxsize=1)  # who opens an image mostly asks for its pixels next
+@lru_cache(maxsize=1)  # the pixels are usually needed right after the check
 def _upright(content: _Content) -> tuple[Image.Image, tuple[str, ...]]:
-    if content.data[128:132] == b"DICM":  # whatever stands before it, such as a TIFF's header
+    if content.data[128:132] == b"DICM":  # even after a valid TIFF header
         raise UnreadableImage("image", f"{content.name!r} {_DICOM}")
     try:
         image = _open_header(content.data)
@@ -199,9 +200,9 @@ def _read(file: Path) -> bytes:
 
 
 def _open_header(content: bytes) -> Image.Image:
-    """The image with its header read and no pixel decoded."""
+    """Open the image, reading its header only."""
     with warnings.catch_warnings():
-        # Pillow warns from 89 million pixels on; MAX_PIXELS is the limit here.
+        # Pillow warns above 89 million pixels, below MAX_PIXELS.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(io.BytesIO(content), formats=_FORMATS)
 
@@ -211,6 +212,6 @@ def _why_unreadable(name: str, content: bytes, error: Exception) -> str:
         return f"{name!r} has over {MAX_PIXELS:,} pixels ({error})"
     if isinstance(error, UnidentifiedImageError):
         if Path(name).suffix.lower() in _DICOM_SUFFIXES or content[:4] in _DICOM_STARTS:
-            return f"{name!r} {_DICOM} (it lacks the mark DICM)"
+            return f"{name!r} {_DICOM} (it lacks the DICM mark)"
         return f"{name!r} is not an image: its {len(content):,} bytes start with {content[:8]!r}"
     return f"{name!r} cannot be decoded: {error or type(error).__name__}"

@@ -1,6 +1,6 @@
-"""Reads figure sets: one checked row for each figure, one for each record that cannot be used.
+"""Reads a figure set into one checked row per figure and one row per rejected record.
 
-It decides a figure's modalities, group, split and clearance, and knows nothing of candidates,
+It decides a figure's modalities, group, split and clearance. It does not depend on candidates,
 models or people.
 """
 
@@ -41,39 +41,40 @@ _WANTED_MENTIONS = "wanted a list of texts or of {tokens: text}"
 
 
 class NoUsableFigures(ValueError):
-    """A figure set without one usable figure; the message gives the first reasons."""
+    """A figure set without a usable figure; the message gives the first reasons."""
 
 
 def read_figures(
     source: str, *, run: Path, seed: int = 0, articles: int = 500, follow_links: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read a figure set: the tables `figures` and `figures_rejected`.
+    """Read a figure set into the tables `figures` and `figures_rejected`.
 
     Args:
-        source: "clinic" (phantoms, made below `run` with `seed` and `articles`); a folder with
-            `figures.jsonl` and `images/`; a `.jsonl` with one record a line; or a `.json` in the
-            caption schema of LLaVA-Med (domain to list of records). Images lie in `images/`
-            beside the file, named by the record's `image` or `<pair_id>.jpg`.
-        run: the run's folder; clinic images are given relative to it, others as absolute paths.
+        source: "clinic" (phantoms made in `run` with `seed` and `articles`), or a file or folder
+            that `figure_files` accepts: `figures.jsonl` with one record per line, or a table or
+            JSON file in the caption schema of LLaVA-Med, MedICaT or ROCO. Images lie in `images/`
+            in the file's folder, named by the record's `image` or `<pair_id>.jpg`.
+        run: the run's folder; paths of clinic images are relative to it, others are absolute.
+        follow_links: whether image links to files outside the figure set are followed. Links
+            within it, or within the repository folder of the Hugging Face cache, always are. A
+            record's own path may never leave its folder.
 
-        follow_links: whether links from the images to files outside the figure set are followed.
-            Those that end inside it, or inside the repository folder of the hub's cache, always
-            are; a record's own path may never leave its folder.
+    The `group_id` of a figure is, in this order:
+    the record's `group_id` or `patient_id`;
+    the PMID, PMCID or DOI in its ids, URLs or paths (`article_of`, `group_names`);
+    the article's URL in `source.url`, unless that is the URL of one image file;
+    the document in `source.text_path`, if there is no URL;
+    the part of `pair_id` before `_F1` or `_fig1`.
+    Groups that hold the same image file are joined and may change their split (`joined_groups`).
+    A warning is logged for each joined group and each group with more than `LARGE_GROUP` of the
+    figures.
 
-    A figure's `group_id` is what its record states as `group_id` or `patient_id`; else the PMID,
-    PMCID or DOI that stands in one of its ids, addresses or paths (`article_of`, `group_names`);
-    else the article's address in `source.url` (not where that names one image file); without an
-    address the document in `source.text_path`; else what stands before `_F1` or `_fig1` in
-    `pair_id`. Groups that hold the same image file are joined, and so may change their split
-    (`joined_groups`). That, and a group with more than a twentieth of the figures, is logged as a
-    warning.
-
-    Flags in `domain` beyond `MODALITIES` are passed over. `cleared` is true for the clinic and
-    for licences that allow re-use (CC0, CC BY, CC BY-SA, public domain), null otherwise.
+    Flags in `domain` other than `MODALITIES` are ignored. `cleared` is true for the clinic and for
+    licences that allow reuse (CC0, CC BY, CC BY-SA, public domain), null otherwise.
 
     Raises:
-        FileNotFoundError: `source` is not there, or is a folder without `figures.jsonl`.
-        NoUsableFigures: not one record could be used.
+        FileNotFoundError: `source` holds no figure set.
+        NoUsableFigures: no record is usable.
     """
     clinic = source == "clinic"
     files = [_clinic_file(run, articles, seed)] if clinic else figure_files(Path(source))
@@ -97,10 +98,10 @@ def read_figures(
 
 
 def image_notes(figures: pd.DataFrame) -> pd.DataFrame:
-    """What was changed to show the images that `read_figures` read: figure_id, note.
+    """List the changes made to show the images of `read_figures`: columns figure_id, note.
 
-    Such as the greys between which 16 bits were stretched, or that only the first of several
-    frames is shown; most images have none.
+    Examples are the range of a stretched 16-bit grey, and that only the first of several frames is
+    shown. Most images have no note.
     """
     return pd.DataFrame(figures.attrs.get("image_notes", []), columns=["figure_id", "note"])
 
@@ -108,15 +109,15 @@ def image_notes(figures: pd.DataFrame) -> pd.DataFrame:
 def image_opener(
     figures: pd.DataFrame, resolve: Callable[[str], Path]
 ) -> Callable[[str], FigureImage]:
-    """A function from figure_id to its opened image; each is checked once.
+    """Return a function from a figure_id to its opened image; each image is checked once.
 
     Args:
         figures: columns figure_id, image.
-        resolve: from an `image` to its file (`Workspace.resolve`).
+        resolve: maps an `image` to its file (`Workspace.resolve`).
 
-    Raises (the function, when called):
-        KeyError: no such figure.
-        UnreadableImage: its file is not the image that was read.
+    Raises (by the returned function):
+        KeyError: the figure is not in `figures`.
+        UnreadableImage: the image cannot be opened.
     """
     images = dict(zip(figures["figure_id"], figures["image"], strict=True))
     return cache(lambda figure_id: open_image(resolve(images[figure_id])))
@@ -129,13 +130,13 @@ def _clinic_file(run: Path, articles: int, seed: int) -> Path:
 
 
 def _home_of(file: Path) -> Path:
-    """The folder of a set's file, as named; that of a link's target if only it has images."""
+    """Return the folder of a set's file; that of its link target if only that one has images."""
     homes = [file.parent.absolute(), file.resolve().parent]
     return next((home for home in homes if (home / _image_folder(home)).is_dir()), homes[0])
 
 
 def _image_folder(home: Path) -> str:
-    """Where images lie: `images/`, or MedICaT's `figures/`, or SLAKE's `imgs/`."""
+    """Return the name of the image folder: `images`, MedICaT's `figures` or SLAKE's `imgs`."""
     return next((name for name in _IMAGE_FOLDERS if (home / name).is_dir()), _IMAGE_FOLDERS[0])
 
 
@@ -144,7 +145,7 @@ def _set_name(file: Path) -> str:
 
 
 class _FigureRecord(Record):
-    """The fields of a record that make a figure, but for its source and its group."""
+    """The fields of a record that make a figure, except its source and its group."""
 
     pair_id: Name
     fig_caption: Text
@@ -158,7 +159,7 @@ class _FigureRecord(Record):
 
 
 class _Reader:
-    """Collects the rows of `figures` and `figures_rejected` of one figure set."""
+    """Collects the rows of `figures` and `figures_rejected` for one figure set."""
 
     def __init__(
         self,
@@ -191,7 +192,7 @@ class _Reader:
             self._notes += [{"figure_id": row["figure_id"], "note": note} for note in notes]
 
     def grouped(self) -> pd.DataFrame:
-        """The table `figures`, each in its group and split; warnings are logged."""
+        """Return the table `figures` with groups and splits, and log the warnings."""
         for row, group_id in zip(self.figures, group_names(self._articles), strict=True):
             row |= {"group_id": group_id, "split": split_of(group_id)}
         figures = join_same_images(_frame("figures", self.figures))
@@ -249,7 +250,7 @@ def _load_phash() -> Callable[[Image.Image], ImageHash]:
 
 
 def _image_of(value: Any) -> str | dict | None:
-    """A file's name, or {bytes, path} as datasets keep an image in Parquet."""
+    """Return a file name, or an image as {bytes, path}, the form in Parquet data sets."""
     value = named_image(value)
     if value is None or isinstance(value, dict) or (isinstance(value, str) and value):
         return value
@@ -257,10 +258,10 @@ def _image_of(value: Any) -> str | dict | None:
 
 
 def mentions_of(value: Any) -> list[str]:
-    """The text of each mention; LLaVA-Med writes one of empty tokens where there is none.
+    """Return the text of each mention, without empty ones (LLaVA-Med's form of "no mention").
 
     Raises:
-        InvalidRecord: `value` is neither null, a text, nor a list of texts or {tokens: text}.
+        InvalidRecord: `value` is not null, a text, or a list of texts or of {tokens: text}.
     """
     if value is None:
         return []
@@ -268,8 +269,10 @@ def mentions_of(value: Any) -> list[str]:
         value = [value]
     if not isinstance(value, list | tuple):
         raise InvalidRecord("in_text_mention", f"{_WANTED_MENTIONS}, received {shown(value)}")
-    value = [one for one in value if one is not None]
-    texts = [one.get("tokens", one.get("text")) if isinstance(one, dict) else one for one in value]
+    value = [item for item in value if item is not None]
+    texts = [
+        item.get("tokens", item.get("text")) if isinstance(item, dict) else item for item in value
+    ]
     for text, mention in zip(texts, value, strict=True):
         if not isinstance(text, str):
             raise InvalidRecord("in_text_mention", f"{_WANTED_MENTIONS}, received {shown(mention)}")
@@ -277,7 +280,11 @@ def mentions_of(value: Any) -> list[str]:
 
 
 def modalities_of(flags: Any) -> list[str]:
-    """The modalities whose flag is true; raises `InvalidRecord` where `flags` are no flags."""
+    """Return the modalities whose flag is true.
+
+    Raises:
+        InvalidRecord: `flags` is not null or {modality: true or false}.
+    """
     if flags is None:
         return []
     if not isinstance(flags, dict):
@@ -292,7 +299,7 @@ def modalities_of(flags: Any) -> list[str]:
 
 
 def _stated_source(record: Mapping) -> dict[str, str | None]:
-    """Name, licence, credit, address and document as the record states them, null where not."""
+    """Return the name, licence, credit, URL and document of a record's source, or nulls."""
     source = record.get("source") or {}
     if isinstance(source, str):
         source = {"name": source}
@@ -308,12 +315,12 @@ def _stated_source(record: Mapping) -> dict[str, str | None]:
 
 def _none_usable(source: str, total: int, rejected: list[dict]) -> str:
     first = [f"{row['place']}: {row['field']}: {row['reason']}" for row in rejected[:3]]
-    told = "; ".join(first) or "the file holds no records"
-    return f"0 of {total} records of {source!r} are usable figures; {told}"
+    reasons = "; ".join(first) or "the file holds no records"
+    return f"0 of {total} records of {source!r} are usable figures; {reasons}"
 
 
 def _frame(name: str, rows: list[dict]) -> pd.DataFrame:
-    """The rows in the types that a read from disk would give, columns as declared."""
+    """Return the rows as a frame with the declared columns and the types of a read from disk."""
     if not rows:
         return empty_frame(name)
     frame = pd.DataFrame(rows, columns=TABLES[name].columns)
