@@ -135,7 +135,7 @@ def test_a_selection_by_name_is_marked_on_the_map(chooser):
 
 
 def test_a_figure_that_is_not_on_the_map_is_named(chooser):
-    with pytest.raises(ValueError, match="1 figures are not on the map, as 'f99'"):
+    with pytest.raises(ValueError, match="1 figures are not on the map, such as 'f99'"):
         chooser.select(["f1", "f99"])
 
 
@@ -226,7 +226,7 @@ def test_the_list_of_picks_shrinks_as_they_are_taken_back(chooser):
 
 
 def test_an_unknown_demonstration_is_named_and_changes_nothing(chooser):
-    with pytest.raises(ValueError, match="'f9-accepted' among the 9"):
+    with pytest.raises(ValueError, match="'f9-accepted' among 9 in the pool"):
         chooser.pick("f9-accepted")
     assert chooser.picked().empty
 
@@ -344,10 +344,10 @@ def test_a_prompt_that_cannot_be_made_loses_no_pick(figures, pool):
 def test_features_of_other_figures_and_a_doubled_demonstration_are_refused(figures, pool):
     with pytest.raises(ValueError, match="3 rows of features for 12 figures"):
         ClusterMap(np.zeros((3, 2)), figures, pool, lambda name: b"")
-    with pytest.raises(ValueError, match="'f0-accepted' stands twice"):
+    with pytest.raises(ValueError, match="'f0-accepted' appears twice"):
         make_map(figures, pd.concat([pool, pool.head(1)]))
     twice = figures.assign(figure_id="f0")
-    with pytest.raises(ValueError, match="figure_id 'f0' stands twice"):
+    with pytest.raises(ValueError, match="figure_id 'f0' appears twice"):
         ClusterMap(np.zeros((12, 3)), twice, pool, lambda name: b"")
 
 

@@ -277,7 +277,7 @@ def test_the_browser_never_learns_who_wrote_a_response(card):
 
 
 def test_the_browser_can_call_nothing_but_the_acts(card, log):
-    for name in ("_say", "_log", "__init__", "widget", "nothing", "choose"):
+    for name in ("_judge_current", "_log", "__init__", "widget", "nothing", "choose"):
         _hear(card, name)
     assert log.history().empty
 
@@ -285,7 +285,7 @@ def test_the_browser_can_call_nothing_but_the_acts(card, log):
 def test_a_key_that_stands_for_nothing_is_refused_for_good(card, log):
     for key in ("", "nonsense", "AAAA"):
         answer = _judge(card, key, "e1")[0]
-        assert answer["final"] and "no item of this card" in answer["why"]
+        assert answer["final"] and "is not the key of an item on this card" in answer["why"]
     assert log.history().empty
 
 
@@ -657,7 +657,7 @@ def test_an_undone_item_comes_back_with_its_sides_and_what_was_said(card_on, log
     taken_back = card.undo()
     assert taken_back == log.history()["event_id"][0]
     whole = card.sent[-1]
-    assert whole["whole"] and "Taken back" in whole["word"]
+    assert whole["whole"] and "Undone" in whole["word"]
     shown = whole["cards"][0]
     assert shown["left"] == DRAFTS["response"][0]
     assert shown["before"] == {
@@ -670,7 +670,7 @@ def test_an_undone_item_comes_back_with_its_sides_and_what_was_said(card_on, log
 
 def test_nothing_to_undo_is_said(card):
     assert card.undo() is None
-    assert card.sent[-1]["word"] == "Nothing is left to take back."
+    assert card.sent[-1]["word"] == "There is nothing to undo."
 
 
 def test_undo_leaves_alone_what_is_not_on_this_card(card_on, log):
@@ -707,7 +707,7 @@ def test_undo_history_and_revising_stay_within_the_cards_own_arms(card_on, log):
         (row,) = card.history()
         assert log.standing("ann", arms=[arm])["event_id"].tolist() == [row["event_id"]]
         others = log.standing("ann").query("queue_arm != @arm")["event_id"]
-        with pytest.raises(ValueError, match="stands here"):
+        with pytest.raises(ValueError, match="is not a current judgement of 'ann' on this card"):
             card.revise(others.iloc[0])
         assert card.undo() == row["event_id"]
         assert card.undo() is None
@@ -725,7 +725,7 @@ def test_in_a_round_the_first_answer_counts(card_on, log):
     assert [row["event_id"] for row in card.history()] == [first]
     for act in (card.undo, lambda: card.revise(first)):
         assert act() is None
-        assert card.sent[-1]["word"] == "In a round the first answer counts."
+        assert card.sent[-1]["word"] == "Calibration answers are final: the first answer counts."
         assert card.sent[-1]["whole"] and card.item_id == rows.item_id[1]
     answer = _judge(other, preference_card.item_key(rows.iloc[0]), "e2")[0]  # another window
     assert answer["final"] and "first answer" in answer["why"]
@@ -760,7 +760,7 @@ def test_undo_leaves_standing_what_a_change_of_drafts_took_off_the_card(card_on,
     card = card_on(ROWS.iloc[1:], left)
     assert card.undo() is None and "not on this card" in card.sent[-1]["word"]
     assert card.history() == []
-    with pytest.raises(ValueError, match="stands here"):
+    with pytest.raises(ValueError, match="is not a current judgement of 'ann' on this card"):
         card.revise(log.history()["event_id"][0])
     assert len(log.history()) == 1
 
@@ -837,7 +837,7 @@ def test_after_undoing_a_revision_the_former_judgement_is_shown_and_may_be_kept(
     card.undo()
     shown = card.sent[-1]["cards"][0]
     assert shown["revises"] and shown["before"]["said"] == "left accepted, right rejected"
-    assert "stands again" in card.sent[-1]["word"]
+    assert "previous judgement is restored" in card.sent[-1]["word"]
     card.keep()
     assert card.item_id == ROWS.item_id[1]
     assert log.standing("ann")["event_id"].tolist() == [first]

@@ -90,9 +90,9 @@ def test_pause_and_resume_are_buttons(job, monitor):
     job.control.tally.in_flight = 3
     press(monitor, "pause")
     assert monitor.widget.state["status"] == job.state()["status"] == "paused"
-    assert "under way still arrives" in monitor.widget.state["message"]
+    assert "requests in flight still arrive" in monitor.widget.state["message"]
     job.control.tally.in_flight = 0
-    shown(monitor, message="nothing more is sent until it is resumed")
+    shown(monitor, message="no more requests are sent until you resume")
     press(monitor, "resume")
     assert monitor.widget.state["status"] == job.state()["status"] == "running"
 
@@ -109,7 +109,7 @@ def test_stop_asks_once_more(job, monitor, work):
     assert monitor.widget.state["status"] == job.state()["status"] == "stopping"
     job.control.tally.done = 8
     work.release.set()
-    assert "2 not sent; what was done is kept" in shown(monitor, status="stopped")["message"]
+    assert "2 not sent; completed requests are kept" in shown(monitor, status="stopped")["message"]
 
 
 def test_what_a_job_asks_in_several_calls_adds_up(tmp_path):

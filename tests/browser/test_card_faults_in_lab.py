@@ -55,7 +55,7 @@ def _judge_three_that_are_kept(page: Page, why: str) -> None:
     """Judge three more while the log cannot save; the card says why, and that it keeps them."""
     press(page, "2", "3", "4")
     expect(status(page)).to_contain_text(re.compile(f"✗ Not saved: .*{why}"), timeout=15_000)
-    expect(status(page)).to_contain_text("3 are kept here and sent again")
+    expect(status(page)).to_contain_text("3 are kept in this browser and retried")
     expect(page.locator(".vital .going")).to_contain_text("3 not saved yet")
     assert _kept(page) == 3
 
@@ -110,7 +110,7 @@ def test_a_killed_kernel_loses_no_acknowledged_label(page, lab):
         press(page, "3")
         acknowledged += 1
         expect(status(page)).to_contain_text("not answered", timeout=10_000)
-        expect(status(page)).to_contain_text("kept here")
+        expect(status(page)).to_contain_text("kept in this browser")
         os.kill(kernel, signal.SIGKILL)
         run_again(page)
         the_card(page).focus()
@@ -131,7 +131,7 @@ def test_what_is_not_saved_outlives_a_card_that_cannot_place_it(page, lab):
     # Ids that fall, so that the browser lists what it keeps in another order than it was said.
     page.evaluate("() => { let n = 255; crypto.getRandomValues = (given) => given.fill(n--); }")
     press(page, "3", "1", "4")
-    expect(status(page)).to_contain_text("3 are kept here", timeout=10_000)
+    expect(status(page)).to_contain_text("3 are kept in this browser", timeout=10_000)
     os.kill(kernel, signal.SIGKILL)
 
     # The same person and log, but other items: what it finds there it leaves alone, and says so.
@@ -162,7 +162,8 @@ def test_what_the_log_refuses_stays_listed_until_it_is_dismissed(page, lab):
     page.keyboard.type("see left")
     press(page, "Escape", "1")
     refused = page.locator(".vital .refused .row")
-    expect(refused).to_have_text(re.compile("Not saved: too late.*left accepted.*see left"))
+    text = re.compile("Not saved: too late. Your judgement: left accepted.*see left")
+    expect(refused).to_have_text(text)
     (lab.folder / "refuse").unlink()
     expect(progress(page)).to_have_text("item 1 of 30")  # it may be judged again, as it was
     expect(page.locator(".vital textarea")).to_have_value("see left")

@@ -66,7 +66,7 @@ def test_twenty_items_by_keys_alone_then_undo_and_revise(page, lab):
     assert len(log.history()) == 20
 
     press(page, "u")
-    expect(status(page)).to_have_text("Taken back. Judge this item again.")
+    expect(status(page)).to_have_text("Undone. Judge this item again.")
     expect(progress(page)).to_have_text("item 20 of 30")
     press(page, "u")
     expect(progress(page)).to_have_text("item 19 of 30")
@@ -84,7 +84,7 @@ def test_twenty_items_by_keys_alone_then_undo_and_revise(page, lab):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(progress(page)).to_have_text("revising")
-    expect(the_card(page)).to_contain_text("You said: left accepted, right rejected.")
+    expect(the_card(page)).to_contain_text("Your judgement: left accepted, right rejected.")
     press(page, "4")
     expect(status(page)).to_have_text("✓ Saved: left rejected, right rejected")
     expect(progress(page)).to_have_text("item 20 of 30")
@@ -92,9 +92,9 @@ def test_twenty_items_by_keys_alone_then_undo_and_revise(page, lab):
     assert log.history()["corrects"].iloc[-1] == log.history()["event_id"][17]
 
     press(page, "u")  # the revision is taken back, and what it replaced is to be kept or not
-    expect(status(page)).to_contain_text("What you had said before stands again")
+    expect(status(page)).to_contain_text("Your previous judgement is restored")
     expect(progress(page)).to_have_text("revising")
-    expect(the_card(page)).to_contain_text("You said: left accepted, right rejected.")
+    expect(the_card(page)).to_contain_text("Your judgement: left accepted, right rejected.")
     press(page, "k")
     expect(progress(page)).to_have_text("item 20 of 30")
     assert choices(log)[item(17)] == "left"
@@ -157,7 +157,7 @@ def test_the_focus_goes_round_in_order_and_is_seen(page, lab):
             break
         names.append(found[0].replace("\n", " "))
         seen.append(found[1])
-    order = ["History", "Help", "zoom out", "brightness", "reset the picture", "accept the left"]
+    order = ["History", "Help", "zoom out", "brightness", "reset the image", "accept the left"]
     order += ["reject the left", "accept the right", "Only left", "Unsafe", "scope", "note"]
     places = [next(n for n, name in enumerate(names) if name.startswith(o)) for o in order]
     assert places == sorted(places)
@@ -331,7 +331,7 @@ def test_what_others_hold_is_no_end_and_is_asked_again(page, lab, wakes):
     (theirs,) = bob.take(1)
     open_card(page, lab, wakes, SHARED)
     press(page, "1", "2")
-    expect(the_card(page)).to_contain_text("The rest is with others for now")
+    expect(the_card(page)).to_contain_text("Other annotators have the remaining items")
     expect(the_card(page)).to_contain_text("2 of 3 are judged and saved")
     bob.release()
     page.evaluate(f"() => {{ {WAKES[wakes]} }}")  # one comes back to it, or half a minute passes
@@ -359,7 +359,7 @@ def test_an_item_adjudicated_meanwhile_is_no_longer_shown_as_a_vote(page, lab):
     expect(page.locator(".vital .instruction")).not_to_have_text(question)
     question = adjudicate()
     press(page, "1")  # whoever never left it is told
-    expect(page.locator(".vital .refused .row")).to_contain_text("what others said of this item")
+    expect(page.locator(".vital .refused .row")).to_contain_text("others' answers to this item")
     expect(page.locator(".vital .instruction")).not_to_have_text(question)
     assert choices(log) == {}
     press(page, "1")
@@ -403,7 +403,7 @@ def test_the_pace_is_the_median_of_the_seconds_that_are_recorded(page, lab):
     expect(status(page)).to_contain_text("✓ Saved")
     seconds = log.history()["seconds"]
     assert seconds.iloc[0] < seconds.iloc[1] < seconds.iloc[2]
-    expect(pace).to_have_text(f"{seconds.median():.1f} s an item · under a minute left")
+    expect(pace).to_have_text(f"{seconds.median():.1f} s per item · under a minute left")
 
 
 def test_keys_go_by_their_place_on_keyboards_of_other_letters(page, lab):
@@ -454,7 +454,7 @@ def test_calibration_shows_the_reference_and_goes_on_by_key(page, lab):
     expect(progress(page)).to_have_text("item 1 of 2")
     breathe(page)
     page.keyboard.press("u")
-    expect(status(page)).to_have_text("In a round the first answer counts.")
+    expect(status(page)).to_have_text("Calibration answers are final: the first answer counts.")
     expect(page.locator(".vital .compared").first).to_contain_text("✓ the same")
     page.keyboard.press("Enter")
     expect(the_card(page)).to_contain_text("Question 1 about f1?")

@@ -91,7 +91,7 @@ def test_a_lasso_lists_its_region_and_picking_changes_what_is_picked(page):
 
     _button(page, "Not on the map 1").click()
     expect(page.locator(".vital .case")).to_have_count(1)
-    expect(page.locator(".vital .case")).to_contain_text("image not at hand")
+    expect(page.locator(".vital .case")).to_contain_text("image not available")
 
 
 def test_everything_but_the_lasso_is_done_by_keys_and_nothing_runs(page):

@@ -170,7 +170,7 @@ def test_a_stopped_generation_is_finished_by_running_notebook_04_again(page, lab
     with running(SLOW) as endpoint:
         monitor = _generate(page, lab, run, endpoint)
         _press(monitor, "Stop")
-        expect(monitor).to_contain_text("Keep what is done and stop?")
+        expect(monitor).to_contain_text("Stop? Completed requests are kept.")
         _expect_status(monitor, "running")
         _expect_progress(monitor)
         _press(monitor, "Stop")
@@ -214,7 +214,7 @@ def test_the_judge_of_notebook_05_stands_beside_the_people_it_differs_from(page,
         assert endpoint.stats()["repeated"] == 0
     assert errors(page) == []
     panel = page.locator(
-        ".vital", has=page.locator("h3", has_text="Judge against simulated clinicians")
+        ".vital", has=page.locator("h3", has_text="Judge vs. simulated clinicians")
     )
     expect(panel).to_be_visible(timeout=STAGE_SECONDS * 1000)
 
@@ -226,8 +226,8 @@ def test_the_judge_of_notebook_05_stands_beside_the_people_it_differs_from(page,
     rating, (accepted, people) = float(told[0].split(" of ")[0]), map(int, told[1].split(" of "))
     assert rating / 10 - accepted / people == pytest.approx(listed[0], abs=0.0101)
 
-    assert _box(panel, "The policy").locator(".text").inner_text() == POLICIES["rating"].strip()
-    measured = _box(panel, "The judge, measured").locator("tr", has_text="as the annotators do")
+    assert _box(panel, "Rating policy").locator(".text").inner_text() == POLICIES["rating"].strip()
+    measured = _box(panel, "Judge measures").locator("tr", has_text="as the annotators do")
     names = [f"judge.agreement{end}" for end in ("", "_low", "_high")]
     value, low, high = (f"{generated.metrics[name]:.2f}" for name in names)
     assert measured.locator(".number").all_inner_texts()[:2] == [value, f"{low} to {high}"]

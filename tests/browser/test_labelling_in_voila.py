@@ -215,7 +215,9 @@ def test_the_end_of_the_round_says_how_it_went_and_enter_begins_labelling(page, 
         _open(page, service.links["ann"])
         _press(page, "3")
         _press(page, "Enter")
-        expect(page.locator(".vital .end")).to_contain_text("You judged 1 of 1 items as the")
+        expect(page.locator(".vital .end")).to_contain_text(
+            "You agreed with the reference on both responses of 1 of 1 items."
+        )
         _press(page, "Enter")
         expect(page.locator(".vital h3").first).to_have_text("Preferences")
         _judge(page, 1, "2")  # the keys are the new card's without a click

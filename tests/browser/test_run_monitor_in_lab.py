@@ -78,7 +78,7 @@ def _expect_status(page: Page, status: str) -> None:
 
 
 def _expect_question(page: Page, asked: bool = True) -> None:
-    question = page.locator(".vital", has_text="Keep what is done and stop?")
+    question = page.locator(".vital", has_text="Stop? Completed requests are kept.")
     expect(question).to_have_count(int(asked), timeout=20_000)
 
 
@@ -124,7 +124,7 @@ def test_it_stops_while_a_cell_waits_and_keeps_what_is_done(page, lab, endpoint)
     _press(page, "Stop")
     _expect_question(page)
     _expect_progress(page)  # nothing ends before it is asked once more
-    _press(page, "Go on")
+    _press(page, "Continue")
     _expect_question(page, asked=False)
     _press(page, "Stop")
     _expect_question(page)  # a second press before that is taken for a double click

@@ -1,9 +1,9 @@
-"""The workbench's panels: one browser widget per file, its JavaScript beside it.
+"""Notebook panels: each is one browser widget, a Python file with its JavaScript next to it.
 
-A panel takes rows and callbacks, and gives rows back; ``.widget`` shows it in a notebook. Every
-button calls a public method of the same name, so that all but the keys can be used and tested
-without a browser. Panels read no file but their own scripts and style sheet, train nothing and
-keep no label: what a person says goes to the callback given. Text that came from a model or a file
+A panel takes rows and callbacks and returns rows; ``.widget`` shows it in a notebook. Every button
+calls a public method of the same name, so everything except the keyboard shortcuts can be used and
+tested without a browser. Panels read only their own scripts and style sheet. They train nothing and
+store no labels: they pass each judgement to the log or callback given. Text from a model or a file
 reaches the page as text nodes only.
 """
 

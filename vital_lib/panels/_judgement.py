@@ -1,6 +1,6 @@
-"""A judgement as the card's page sends it: its form, its words, and what it answers.
+"""Judgements as the preference card's page sends them: message schemas, checks and wording.
 
-This module knows no card, no queue and no log.
+This module does not depend on the card, the queue or the log.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ CHOICES = {
     "both": (True, True),
     "neither": (False, False),
 }
-FIRST_COUNTS = "In a round the first answer counts."
+FIRST_COUNTS = "Calibration answers are final: the first answer counts."
 _MOST_REASONS = 20
 
 
 class NotHere(ValueError):
-    """An item, or a kind of judging, that this card does not have and another may."""
+    """The item or its queue arm does not belong to this card; it may belong to another card."""
 
 
 class Plain(BaseModel):
-    """A message of the page that says nothing more; others have exactly their fields."""
+    """A message without fields. Subclasses accept exactly the fields they declare."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Page(Plain):
-    """Which part of the history is asked for."""
+    """A request for one page of the history."""
 
     start: int = Field(default=0, ge=0)
 
 
 class Choice(Plain):
-    """Which judgement is to be revised."""
+    """A request to revise one judgement."""
 
     event_id: str
 
 
 class Judgement(Plain):
-    """One judgement."""
+    """One judgement of one item."""
 
     key: str
     event_id: str = Field(pattern=r"\S")
@@ -66,7 +66,11 @@ _FORMS = {"judge": Judgement, "history": Page, "revise": Choice}
 
 
 def as_message(call: str, given: Any) -> dict[str, Any]:
-    """What a message `call` is given; a ValueError that names the first field it has wrong."""
+    """Validate the arguments of message `call` and return them as a dict.
+
+    Raises:
+        ValueError: the arguments are not valid; the message names the first invalid field.
+    """
     try:
         return _FORMS.get(call, Plain).model_validate(given).model_dump()
     except ValidationError as error:
@@ -78,7 +82,10 @@ def as_message(call: str, given: Any) -> dict[str, Any]:
 
 
 def refusal(error: Exception, given: Any) -> dict[str, Any]:
-    """What the page is answered where an act was not kept: by this card, for good, or for now."""
+    """Return the reply to the page for a message that failed.
+
+    `not_here` means that another card may accept it. `final` is true if a retry cannot succeed.
+    """
     event_id = given.get("event_id") if isinstance(given, dict) else None
     event_id = event_id if isinstance(event_id, str) else None
     if isinstance(error, NotHere):
@@ -87,47 +94,58 @@ def refusal(error: Exception, given: Any) -> dict[str, Any]:
 
 
 def check_reasons(given: Sequence[str], offered: Collection[str]) -> None:
-    """Refuse reasons that are not offered, and more than 20, with a ValueError."""
+    """Check the reasons of a judgement.
+
+    Raises:
+        ValueError: a reason is not among those `offered`, or there are more than 20.
+    """
     unknown = [reason for reason in given if reason not in offered]
     if unknown or len(given) > _MOST_REASONS:
         shown = reprlib.repr(unknown or list(given))
         raise ValueError(f"reasons {shown}: give at most {_MOST_REASONS} of {', '.join(offered)}")
 
 
-def check_blind(item: Mapping[str, Any], mine: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse a first vote on an item that its annotator judged knowing what others said.
+def check_blind(item: Mapping[str, Any], standing: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the annotator has not seen others' answers to an item before voting on it.
 
     Args:
-        mine: what stands of all that the annotator has said of the item.
+        standing: the annotator's current judgements of the item, in any arm.
 
     Raises:
-        ValueError: so it is.
+        ValueError: `item` is for a vote, but the annotator has judged it only in arms that show
+            others' answers (calibration, adjudication).
     """
-    arms = {event["queue_arm"] for event in mine}
+    arms = {event["queue_arm"] for event in standing}
     if item["queue_arm"] in VOTES and arms and arms.isdisjoint(VOTES):
         known = ", ".join(sorted(arms))
-        raise ValueError(f"you have seen what others said of this item ({known}): it takes no vote")
+        raise ValueError(
+            f"you have seen others' answers to this item ({known}), so you cannot vote on it"
+        )
 
 
 def former_of(
-    item: Mapping[str, Any], mine: Sequence[dict[str, Any]], but: str
+    item: Mapping[str, Any], standing: Sequence[dict[str, Any]], but: str
 ) -> dict[str, Any] | None:
-    """The latest of `mine` that answers the same asking as `item`, other than event `but`."""
-    same = [event for event in mine if event["event_id"] != but and _same_asking(event, item)]
+    """Return the judgement that a new judgement of `item` would replace, or None.
+
+    It is the latest of `standing`, except event `but`, that has the same kind of arm and the same
+    repeat_of as `item`.
+    """
+    same = [event for event in standing if event["event_id"] != but and _same_task(event, item)]
     return same[-1] if same else None
 
 
-def in_words(said: Mapping[str, Any]) -> str:
-    """What was said of both responses, without naming them."""
-    if said["cannot_judge"]:
-        return "flagged as unsafe" if said["unsafe"] else "cannot be judged"
+def in_words(judgement: Mapping[str, Any]) -> str:
+    """Return a judgement of both responses as text."""
+    if judgement["cannot_judge"]:
+        return "flagged as unsafe" if judgement["unsafe"] else "cannot be judged"
     return ", ".join(
-        f"{side} {'accepted' if said[f'{side}_accepted'] else 'rejected'}" for side in SIDES
+        f"{side} {'accepted' if judgement[f'{side}_accepted'] else 'rejected'}" for side in SIDES
     )
 
 
 def in_history(event: Mapping[str, Any], instruction: str) -> dict[str, Any]:
-    """A judgement as a row of the card's history, its texts cut to 200 characters."""
+    """Return a judgement as a row of the card's history, with texts cut to 200 characters."""
     return {
         "event_id": event["event_id"],
         "instruction": instruction[:200],
@@ -139,22 +157,22 @@ def in_history(event: Mapping[str, Any], instruction: str) -> dict[str, Any]:
 
 
 def after_undo(undone: bool, known: bool, former: bool) -> str:
-    """What the page says once something, or nothing, was taken back."""
+    """Return the status text that the page shows after an undo."""
     if not known:
-        return "Not taken back: your latest judgement is of an item that is not on this card."
+        return "Not undone: your latest judgement is of an item that is not on this card."
     if not undone:
-        return "Nothing is left to take back."
+        return "There is nothing to undo."
     if former:
-        return "Taken back. What you had said before stands again: keep it, or judge anew."
-    return "Taken back. Judge this item again."
+        return "Undone. Your previous judgement is restored: keep it or judge again."
+    return "Undone. Judge this item again."
 
 
 def arms_like(arm: str) -> tuple[str, ...]:
-    """The arms whose judgements belong together: all votes, calibration, adjudication."""
+    """Return the arms of the same kind as `arm`: all votes, calibration, or adjudication."""
     return VOTES if arm in VOTES else (arm,)
 
 
-def _same_asking(event: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Whether a judgement of the same item answers the same asking: calibration is no vote."""
+def _same_task(event: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Return whether both rows have the same kind of arm and the same repeat_of."""
     arms = [arms_like(row["queue_arm"]) for row in (event, item)]
     return arms[0] == arms[1] and plain(event["repeat_of"]) == plain(item["repeat_of"])

@@ -1,6 +1,6 @@
-"""What a page is shown of an item: its figure, its texts and, to whoever adjudicates, its votes.
+"""What the page shows of an item: its figure, its texts and, in adjudication, its votes.
 
-This module knows no queue and no log.
+This module does not depend on the queue or the log.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ class Pairs:
     """The drafts and figures behind the items of a queue.
 
     Args:
-        drafts: columns candidate_id, figure_id, instruction, response; where an item is an
-            instruction, instruction_id; flags, of which those are shown that need no figure.
+        drafts: columns candidate_id, figure_id, instruction, response; optional instruction_id,
+            to check which item a response belongs to; optional flags, of which those in
+            `NO_ANSWER` are shown.
         figures: columns figure_id, caption, mentions.
-        votes: columns annotator, candidate_id, accepted; None where nobody is to see any.
+        votes: columns annotator, candidate_id, accepted; None to show no votes.
     """
 
     def __init__(
@@ -35,25 +36,27 @@ class Pairs:
         self._votes = _by_response(votes)
 
     def check(self, row: Mapping[str, Any], arms: Collection[str] | None = None) -> None:
-        """Refuse an item that is not made of these rows, or where given, not of these `arms`.
+        """Check that an item is built from these rows and, if `arms` is given, is of one of them.
 
         Raises:
-            NotHere: a response is not among the drafts, or it is of another arm.
-            ValueError: the responses are not of the item, or the figure is not among the figures.
+            NotHere: a response is not among the drafts, or the item is of another arm.
+            ValueError: a response belongs to another item, or the figure is not among the figures.
         """
         for side in ("left_id", "right_id"):
             if row[side] not in self._responses.index:
                 raise NotHere(f"{side} {row[side]!r} of the queue is not among the drafts")
             of = self._responses.get("instruction_id", {}).get(row[side], row["item_id"])
             if of != row["item_id"]:
-                raise ValueError(f"{side} {row[side]!r} is of {of!r}, not of {row['item_id']!r}")
+                raise ValueError(
+                    f"{side} {row[side]!r} belongs to {of!r}, not to {row['item_id']!r}"
+                )
         if (figure := self.figure_of(row)) not in self._figures.index:
             raise ValueError(f"figure {figure!r} of the queue is not among the figures")
         if arms is not None and row["queue_arm"] not in arms:
-            raise NotHere(f"queue_arm {row['queue_arm']!r} is none of {', '.join(arms)}")
+            raise NotHere(f"queue_arm {row['queue_arm']!r}: this card takes {', '.join(arms)}")
 
     def knows(self, row: Mapping[str, Any]) -> bool:
-        """Whether `check` lets an item pass."""
+        """Return whether an item passes `check`."""
         try:
             self.check(row)
         except ValueError:
@@ -61,15 +64,15 @@ class Pairs:
         return True
 
     def figure_of(self, row: Mapping[str, Any]) -> Any:
-        """The figure_id of an item."""
+        """Return the figure_id of an item."""
         return self._responses.at[row["left_id"], "figure_id"]
 
     def instruction_of(self, row: Mapping[str, Any]) -> str:
-        """The instruction of an item."""
+        """Return the instruction of an item."""
         return plain(self._responses.at[row["left_id"], "instruction"])
 
     def as_card(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """An item as the page gets it: plain values, and nothing of who wrote a response."""
+        """Return an item for the page: plain values that do not show who wrote a response."""
         figure_id = self.figure_of(row)
         figure = self._figures.loc[figure_id]
         return {
@@ -86,13 +89,13 @@ class Pairs:
         }
 
     def _flags_of(self, candidate_id: str) -> list[str]:
-        """What a response lacks to be an answer: of its figure's text people judge unprompted."""
+        """Return the `NO_ANSWER` flags of a response as text; annotators judge the rest unaided."""
         found = self._responses["flags"].at[candidate_id] if "flags" in self._responses else None
         return flags_in_words(name for name in NO_ANSWER if is_list_like(found) and name in found)
 
 
 def _by_response(votes: pd.DataFrame | None) -> dict[str, list[list[Any]]]:
-    """candidate_id -> who accepted it: [annotator, accepted] pairs."""
+    """Return candidate_id -> list of [annotator, accepted]."""
     found: dict[str, list[list[Any]]] = {}
     rows = () if votes is None else votes.dropna(subset=["accepted"]).itertuples(index=False)
     for vote in rows:

@@ -6,16 +6,17 @@ const TYPED = /^(text|number|textarea)$/;
 const SCROLLS = /^(Arrow|Page|Home|End)/;
 const ITS_OWN = { range: SCROLLS, button: /^(Enter| )$/, submit: /^(Enter| )$/ };
 const isText = (v) => typeof v !== "object";
-const words = (v) => String(v).replaceAll("\0", "\u2400");  // NUL is seen, too
+const words = (v) => String(v).replaceAll("\0", "\u2400");  // show NUL as a visible character
 
 function create(v, svg) {
   if (isText(v)) return document.createTextNode(words(v));
   svg = svg || v.tag === "svg";
   const node = svg ? document.createElementNS(SVG, v.tag) : document.createElement(v.tag);
-  // Jupyter's command mode claims every focused element that is not typed into, not only the root.
-  const scrolls = /\bscroll\b/.test(v.props.class);  // a browser focuses what is too long
+  // Jupyter's command mode takes the keys of every focused element that is not a text field, so
+  // suppress its shortcuts on each such element, not only on the root.
+  const scrolls = /\bscroll\b/.test(v.props.class);  // browsers make overflowing boxes focusable
   if (scrolls || FOCUSABLE.test(v.tag)) node.dataset.lmSuppressShortcuts = "true";
-  if (v.props.open) node.open = true;  // only at first: afterwards it is the reader's
+  if (v.props.open) node.open = true;  // set once: afterwards the reader controls it
   node.vital = v;
   dress(node, {}, v.props);
   for (const kid of v.kids) node.append(create(kid, svg));
@@ -62,9 +63,9 @@ const pager = (state, ui) => h("div", { class: "row" },
   h("span", { class: "number" }, `of ${state.of}`),
   button("Next ›", () => ui.latest("next"), { disabled: state.n >= state.of }));
 
-// The name of a key as it stands on its button. Digits go by their place, whatever the keyboard,
-// but for a key that is bound itself (a French "-" lies on the six); letters go by theirs where
-// the keyboard types no Latin ones.
+// Return the name of a key as its button shows it. Digits are read from the key's position on any
+// layout, unless the typed character is bound itself (on a French layout, "-" is on the 6 key).
+// Letters are read from the position only if the layout types no Latin letters.
 function keyName({ code, key, shiftKey }, keys) {
   const [, letter, digit] = /^(?:Key([A-Z])|Digit(\d))$/.exec(code) ?? [];
   const typed = key.length === 1 ? key.toLowerCase() : key;
@@ -75,8 +76,8 @@ function keyName({ code, key, shiftKey }, keys) {
 const keptByIt = (node, key) => ITS_OWN[node.type]?.test(key) || (SCROLLS.test(key)
   && node.classList.contains("scroll") && node.scrollHeight > node.clientHeight);
 
-// A panel's script may define begin({ model, redraw, seen, again }), called once for each widget:
-// what it returns is ui.own in draw, and gets the kernel's messages by its receive(message).
+// A panel's script may define begin({ model, redraw, seen, again }), called once per widget. Its
+// result is ui.own in draw, and its receive(message) gets the kernel's messages.
 export default () => {
   const images = new Map(), views = new Set();
   let pending = false, late = false, waiting = null, timer = null, own = null;
@@ -104,13 +105,13 @@ export default () => {
     const url = URL.createObjectURL(new Blob([bytes])), image = new Image();
     image.src = url;
     try { await image.decode(); } catch { return { missing: "this image cannot be shown" }; }
-    return { url, image };  // held, so that the browser does not decode it again
+    return { url, image };  // kept, so that the browser does not decode it again
   }
-  function fetched(model, id, side, coming = false) {  // coming: the kernel sends it unasked
+  function fetched(model, id, side, coming = false) {  // coming: sent without a request
     const name = `${side} ${id}`;
     if (!images.has(name)) {
       images.set(name, {});
-      if (images.size > 300) {  // the browser's memory is not the figure set's
+      if (images.size > 300) {  // limit the browser's memory
         const [oldest, { url }] = images.entries().next().value;
         if (url) URL.revokeObjectURL(url);
         images.delete(oldest);
@@ -119,14 +120,14 @@ export default () => {
     }
     return images.get(name);
   }
-  function again(id) {  // an image that could not be had is asked for once more
+  function again(id) {  // request a failed image again
     for (const [name, { missing }] of images) {
       if (missing && name.endsWith(` ${id}`)) images.delete(name);
     }
   }
   return {
     initialize({ model }) {
-      const start = () => {  // the widget comes before its state
+      const start = () => {  // the widget is created before its state arrives
         if (typeof begin === "undefined" || own || !model.get("state").turn) return;
         own = begin({ model, redraw, again, seen: (...of) => fetched(model, ...of) });
       };
@@ -157,7 +158,7 @@ export default () => {
           const found = fetched(model, id, side);
           return h("div", { class: "picture", style: `height:${height}px`, key: id }, found.url
             ? h("img", { src: found.url, alt: `Figure ${id}` })
-            : h("span", null, found.missing ?? "loading the image"));
+            : h("span", null, found.missing ?? "loading image"));
         },
       };
       root.onkeydown = (event) => {
@@ -176,7 +177,7 @@ export default () => {
         ui.keys = {};
         const inside = root.contains(document.activeElement);
         patch(root, flat(draw(model.get("state"), ui)));
-        // What had the focus may be gone: the panel keeps it, or the next key would be Jupyter's.
+        // If the focused element is gone, focus the panel, or Jupyter would get the next key.
         if (inside && !root.contains(document.activeElement)) root.focus({ preventScroll: true });
         Object.keys(ui.keys).length ? (root.tabIndex = 0) : root.removeAttribute("tabindex");
       };

@@ -1,9 +1,9 @@
-"""What all panels share: a view that draws plain data, and methods that its buttons may call.
+"""The base classes of all panels: a view that draws plain data, and methods its buttons call.
 
-A panel's whole appearance is a function of ``state``, a dict of plain values. The browser's part,
-``_panel.js``, builds elements from that state with text nodes only, never from markup, and patches
-them into the one view that a panel has. It asks for each image once, at the size shown, and gets it
-as bytes: neither the state nor a saved notebook grows with the items looked at.
+A panel's appearance is a function of ``state``, a dict of plain values. In the browser,
+``_panel.js`` builds elements from that state with text nodes only, never from markup, and patches
+them into the panel's view. It requests each image once, at the size shown, and receives it as
+bytes, so neither the state nor a saved notebook grows with the number of items viewed.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ import anywidget
 import ipywidgets
 import traitlets
 
-_LARGEST_SIDE = 2048  # pixels; more is never shown
-_IMAGES_KEPT = 16  # of one panel, as JPEG: whoever looks again soon, or from a second window
+_LARGEST_SIDE = 2048  # pixels; larger requests are capped
+_IMAGES_KEPT = 16  # JPEGs cached per panel, for a second look or a second window
 
-# Images are decoded on a thread of their own: what a person says never waits for a picture.
+# Images are decoded on their own thread, so that a judgement never waits for an image.
 _painter = ThreadPoolExecutor(1, thread_name_prefix="vital-images")
 
 
 def script_beside(module: str, *parts: str) -> str:
-    """The JavaScript beside the Python file `module`: its parts' (`<name>_<part>.js`), its own."""
+    """Return the JavaScript of Python file `module`: each `<name>_<part>.js`, then `<name>.js`."""
     file = Path(module)
     names = [*(f"{file.stem}_{part}" for part in parts), file.stem]
     return "".join(file.with_name(f"{name}.js").read_text(encoding="utf-8") for name in names)
 
 
 def heard_where_addressed(widget: ipywidgets.DOMWidget) -> None:
-    """Have the browser's messages to `widget` handled by the subshell that each of them names.
+    """Route each browser message to `widget` to the subshell that the message names.
 
-    ipykernel (7.4) hands them to the one that wrote to the page last, which may wait in a cell by
-    now, or be gone with an earlier page. For every widget whose messages matter while a cell runs,
-    those of other libraries included.
+    ipykernel 7.4 routes messages to the subshell that last wrote to the page, which may be blocked
+    by a running cell or belong to an earlier page. Call this for every widget, of any library,
+    whose messages must be handled while a cell runs.
     """
     widget.comm._reply_subshell_for = lambda _data, addressed: addressed
 
 
 class _View(anywidget.AnyWidget):
-    """The browser's part of one panel: one module of ``_panel.js`` and the panel's own ``draw``."""
+    """The browser side of one panel: a module of ``_panel.js`` plus the panel's own ``draw``."""
 
-    # One sheet for all panels, in JupyterLab's own colours, so that both themes fit.
+    # All panels share one sheet in JupyterLab's own colours, so that it fits both themes.
     _css = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     _shared = script_beside(__file__)
     state = traitlets.Dict().tag(sync=True)
@@ -58,17 +58,17 @@ class _View(anywidget.AnyWidget):
         super().__init__()
 
     def close(self) -> None:
-        """Take the view off the page for good."""
+        """Remove the view from the page permanently."""
         self._on_close()
         super().close()
 
 
 class Panel:
-    """One widget, the state that it draws, and the methods that its buttons may call.
+    """A widget, the state that it draws, and the methods that its buttons may call.
 
-    Subclasses give ``_draw`` (a JavaScript function ``draw(state, ui)`` that returns a list of
-    elements, in a file beside their own; it may use whatever ``_panel.js`` defines), ``_actions``
-    (names of public methods) and ``_state()`` (plain values).
+    Subclasses define ``_draw`` (a JavaScript function ``draw(state, ui)`` that returns a list of
+    elements, in a file next to their own; it may use everything ``_panel.js`` defines),
+    ``_actions`` (names of public methods) and ``_state()`` (plain values).
     """
 
     _draw = ""
@@ -77,7 +77,7 @@ class Panel:
     def __init__(self, image_of: Callable[[str], Any] | None = None) -> None:
         self._prepared = lru_cache(_IMAGES_KEPT)(lambda key, side: _jpeg(image_of(key), side))
         self._turn = 0
-        self._lock = threading.RLock()  # widget messages may come on another thread
+        self._lock = threading.RLock()  # widget messages may arrive on another thread
         self.widget = _View(self._draw, self._closed)
         heard_where_addressed(self.widget)
         self.widget.on_msg(self._heard)
@@ -86,22 +86,22 @@ class Panel:
         raise NotImplementedError
 
     def _closed(self) -> None:
-        """Called when the widget is closed, maybe more than once."""
+        """Handle the closing of the widget; may be called more than once."""
 
     def _show(self) -> None:
-        """Send the state; the count makes it an answer even where nothing else changed."""
+        """Send the state; the turn number makes it differ, so that the page always gets a reply."""
         with self._lock:
             self._turn += 1
             self.widget.state = {**self._state(), "turn": self._turn}
 
     def _heard(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
-        """Act on a message of the browser: an image wanted, or a button pressed."""
+        """Handle a message from the browser: an image request or a button press."""
         if "image" in content:
             self._paint(str(content["image"]), int(content["side"]))
             return
         turn = self._turn
         try:
-            # A press on what has gone since (a double click, a second window) is not for this item.
+            # Ignore a press meant for an earlier item (a double click, a second window).
             meant = content.get("item") == self.widget.state.get("item")
             if content.get("call") in self._actions and meant:
                 getattr(self, content["call"])(*content.get("args", []))
@@ -110,14 +110,14 @@ class Panel:
                 self._show()
 
     def _paint(self, key: str, side: int) -> None:
-        """Send the browser that image, no side longer than `side` pixels, when it is ready."""
+        """Queue an image to be sent to the browser, with no side longer than `side` pixels."""
         _painter.submit(self._send_image, key, side)
 
     def _send_image(self, key: str, side: int) -> None:
         answer = {"image": key, "side": side}
         try:
             data = self._prepared(key, min(max(side, 16), _LARGEST_SIDE))
-        # The thread's outermost frame: whatever it is, a page waits for the answer.
+        # This is the thread's outermost frame, and the page waits for a reply in any case.
         except Exception as error:  # noqa: BLE001
             why = str(error) or type(error).__name__
             self.widget.send({**answer, "missing": f"this image cannot be shown: {why}"})
@@ -126,22 +126,22 @@ class Panel:
 
 
 class Paged(Panel):
-    """A panel over a sequence of items, one shown at a time."""
+    """A panel that shows a sequence of items one at a time."""
 
     _actions = ("next", "previous", "jump")
     _items: Sequence[Any] = ()
     _place = 0
 
     def next(self) -> None:
-        """Show the next item; the last one stays."""
+        """Show the next item; at the last item, change nothing."""
         self.jump(self._place + 2)
 
     def previous(self) -> None:
-        """Show the item before; the first one stays."""
+        """Show the previous item; at the first item, change nothing."""
         self.jump(self._place)
 
     def jump(self, number: int) -> None:
-        """Show item `number`, counted from 1; a number beyond either end shows that end."""
+        """Show item `number`, counted from 1; out of range, show the first or the last item."""
         with self._lock:
             self._place = max(0, min(int(number), len(self._items)) - 1)
             self._show()
@@ -151,13 +151,13 @@ class Paged(Panel):
 
 
 def plain(value: Any) -> str:
-    """A cell of a table as text; nothing for None, NaN and NA."""
+    """Return a table cell as text; None, NaN and NA become an empty string."""
     missing = value is None or (isinstance(value, float) and value != value)
     return "" if missing or str(value) == "<NA>" else str(value)
 
 
 def _jpeg(image: Any, side: int) -> bytes:
-    """JPEG bytes of a FigureImage, a PIL image, or bytes that are a JPEG already."""
+    """Return JPEG bytes of a FigureImage, of a PIL image, or of bytes that are a JPEG already."""
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
     small = image.pixels() if hasattr(image, "pixels") else image.convert("RGB")

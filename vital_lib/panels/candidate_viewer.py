@@ -1,4 +1,4 @@
-"""Candidates of one figure side by side: a column for each arm, rounds aligned. It only shows."""
+"""A read-only view of one figure's candidates: one column per conversation, rounds aligned."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ARM_NAMES = {
 
 
 class CandidateViewer(Paged):
-    """The conversations about one figure, drafts before final ones, arm beside arm.
+    """The conversations about one figure side by side, drafts first, then by arm.
 
     Args:
         candidates: columns of table `candidates` (or `drafts`).
@@ -40,14 +40,18 @@ class CandidateViewer(Paged):
 
     @property
     def figure_id(self) -> str | None:
-        """The figure shown; None where there are no candidates."""
+        """The id of the figure shown; None if there are no candidates."""
         return self._items[self._place] if self._items else None
 
     def jump(self, number: int | str) -> None:
-        """Show the figure of that number, counted from 1, or of that figure_id."""
+        """Show figure `number`, counted from 1, or the figure with that figure_id.
+
+        Raises:
+            ValueError: no candidate is about a figure with that id.
+        """
         if isinstance(number, str):
             if number not in self._conversations:
-                raise ValueError(f"no candidate speaks about a figure {number!r}")
+                raise ValueError(f"no candidate is about figure {number!r}")
             number = self._items.index(number) + 1
         super().jump(number)
 
@@ -69,7 +73,7 @@ class CandidateViewer(Paged):
 
 
 def _column(conversation: pd.DataFrame) -> dict[str, Any]:
-    """One conversation: its arm, what it was made with, and its rounds by number."""
+    """Return one conversation: its arm, how it was generated, and its rounds by number."""
     first = conversation.iloc[0]
     arm, shown = plain(first["arm"]), len(first["demonstration_ids"])
     demonstrations = f"{shown} demonstration{'' if shown == 1 else 's'} shown"

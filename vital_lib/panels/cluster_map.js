@@ -1,4 +1,4 @@
-// Also under the mouse that has just pressed it.
+// Inline, so that it also applies while the pointer hovers over the button.
 const pressed = "background:var(--accent);color:var(--on-accent)";
 function draw(state, ui) {
   const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
@@ -10,7 +10,7 @@ function draw(state, ui) {
   const where = state.whole ? "whole map" : count(state.figures, "figure");
   const one = (row) => h("div", { class: "box case", key: row.id },
     h("div", null, row.figure ? ui.picture(row.figure, 240, 84)
-      : h("div", { class: "picture", style: "height:84px" }, h("span", null, "image not at hand"))),
+      : h("div", { class: "picture", style: "height:84px" }, h("span", null, "image not available"))),
     h("div", null, h("div", { class: "row small" },
       row.modalities.map((name) => h("span", null, dot(name), name.name)),
       h("span", { class: "muted grow clip", title: row.id }, `${row.figure} · ${row.origin}`),
@@ -29,16 +29,16 @@ function draw(state, ui) {
       state.prompt ? chip("Preview the prompt", state.previewed, "preview", !state.previewed) : null),
     h("div", { class: "body" },
       h("p", { class: "small muted", style: "margin:0 0 10px" },
-        "Draw round a region of the map with the mouse, or take a modality's by its button. " +
-        "Small dots are figures, larger ones have accepted conversations, the largest are picked."),
-      h("h4", null, "Picked of each modality"),
+        "Draw a region on the map with the mouse, or select a modality with its button. " +
+        "Small dots are figures, larger dots have accepted conversations, the largest are picked."),
+      h("h4", null, "Picked by modality"),
       h("div", { class: "row" }, state.modalities.map((one) => button(
         [dot(one), `${one.name} `, h("strong", { class: one.picked ? "yes" : "no" }, one.picked),
           ` of ${one.of}`], () => ui.call("select_modality", one.id),
-        { class: "chip", title: "make these figures the region" }))),
+        { class: "chip", title: "select the figures of this modality" }))),
       h("p", { class: "small muted", style: "margin:4px 0 10px" }, missing.length
-        ? `Some of each modality are wanted; none yet of ${missing.join(", ")}.`
-        : "✓ Some of each modality are picked."),
+        ? `Pick some of each modality. None picked yet: ${missing.join(", ")}.`
+        : "✓ Every modality has at least one pick."),
       h("div", { class: "row" },
         chip(`Region: ${where}`, state.listed === "region", "show_list", "region"),
         state.elsewhere ? chip(`Not on the map ${state.elsewhere}`, state.listed === "elsewhere",
@@ -54,6 +54,6 @@ function draw(state, ui) {
       h("div", { class: "list", style: "max-height:352px;gap:8px",
         key: `${state.listed} ${state.n} ${state.figures} ${state.conversations}` }, state.shown.length
         ? state.shown.map(one)
-        : h("p", { class: "muted" }, state.listed === "picked" ? "Nothing is picked yet."
-          : "No accepted conversation lies here: draw round another region.")))];
+        : h("p", { class: "muted" }, state.listed === "picked" ? "No picks yet."
+          : "No accepted conversations in this region. Draw another region.")))];
 }

@@ -1,8 +1,8 @@
-"""Choose demonstrations on a map of the figures: draw round a region, pick from its conversations.
+"""Select demonstrations on a map of figures: draw a region and pick from its conversations.
 
-The map is jupyter-scatter's; beside it stand the conversations of the region, and under both, where
-wanted, the prompt that the picks would make. This panel encodes nothing, reads no file and asks no
-model: features, images, prompts and token counts are handed in.
+jupyter-scatter draws the map. The region's conversations are listed next to it, and a preview of
+the prompt with the picks can be shown below. This panel encodes nothing, reads no file and calls no
+model: the caller passes features, images, prompts and token counts.
 """
 
 from __future__ import annotations
@@ -22,31 +22,32 @@ from vital_lib.plots import MODALITY_COLOURS, pca_2d
 from vital_lib.prompts import Prompt
 
 LISTS = ("region", "elsewhere", "picked")
-"""What can be listed beside the map: the region's conversations, those off the map, the picks."""
+"""The lists next to the map: conversations in the region, those not on the map, and the picks."""
 
 _PAGE = 6  # conversations shown at once
 _HEIGHT = 620  # pixels of the map
-_MARGIN = 0.27  # of the map's width on either side, since it is taller than wide
+_MARGIN = 0.27  # of the map's width, added on each side because the map is taller than wide
 _DOTS = {"figure": 4, "conversation": 10, "picked": 18}  # sizes in pixels
 
 
 class ClusterMap:
-    """A map of figures, the conversations of its region, and those picked.
+    """A map of figures, the conversations of the selected region, and the picks.
 
     Args:
         features: (n figures, d), rows as in `figures` (`demonstrations.joined_features`); drawn on
-            their two principal components as `plots.cluster_map` does, or as they are when d is 2.
+            their first two principal components like `plots.cluster_map`, or unchanged if d is 2.
         figures: columns figure_id, modalities.
-        demonstrations: table `demonstrations`, the pool to pick from: accepted conversations and
-            imported ones; those without a figure on the map are listed apart.
+        demonstrations: table `demonstrations`, the pool to pick from: accepted and imported
+            conversations; those without a figure on the map are listed separately.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
-        prompts_of: a frame of picks -> the prompts that would be sent with them, of which the
-            first is shown (`generation.generation_prompts` but for its second argument).
+        prompts_of: frame of picks -> the prompts that would be sent with them; the first is shown
+            (`generation.generation_prompts` with all arguments bound except the second).
         estimate: prompts -> {tokens_in: ...} (`ChatClient.estimate`).
-        picks: demonstration_ids picked to start with.
+        picks: demonstration_ids picked at the start.
 
     Raises:
-        ValueError: features of other figures, an id that stands twice, or a pick that is unknown.
+        ValueError: `features` and `figures` differ in length, an id is duplicated, or a pick is
+            not in the pool.
     """
 
     def __init__(
@@ -64,59 +65,63 @@ class ClusterMap:
             raise ValueError(f"{len(features)} rows of features for {len(figures)} figures")
         for rows, name in ((demonstrations, "demonstration_id"), (figures, "figure_id")):
             if len(twice := rows[name][rows[name].duplicated()]):
-                raise ValueError(f"{name} {twice.iloc[0]!r} stands twice")
+                raise ValueError(f"{name} {twice.iloc[0]!r} appears twice")
         self._pool = demonstrations.reset_index(drop=True)
         self._ids = list(self._pool["demonstration_id"])
         self._figure_of = [plain(name) for name in self._pool["figure_id"]]
         self._flags = [_flags(names) for names in self._pool["modalities"]]
         self._prompts_of, self._estimate = prompts_of, estimate
         self._picks: set[str] = set()
-        self._region: set[str] | None = None  # figure_ids; None is the whole map
+        self._region: set[str] | None = None  # figure_ids; None for the whole map
         self._listed, self._prompt, self._tokens, self._shown = "region", None, None, False
         self._dots = self._on_map(np.asarray(features, dtype=float), figures)
         self._places = {name: place for place, name in enumerate(self._dots["figure_id"])}
         self._scatter = self._drawn()
         heard_where_addressed(self._scatter.widget)
         self.conversations = _Conversations(self, image_of)
-        self._lock = self.conversations._lock  # widget messages may come on another thread
+        self._lock = self.conversations._lock  # widget messages may arrive on another thread
         self._preview = ipywidgets.VBox()
         self.widget = self._laid_out()
         self._scatter.widget.observe(self._lassoed, "selection")
         self._change(set(self._known(picks)))
 
     def picked(self) -> pd.DataFrame:
-        """The picks, in the pool's order and the columns of table `demonstrations`."""
+        """Return the picks in pool order, with the columns of table `demonstrations`."""
         return self._pool[self._pool["demonstration_id"].isin(self._picks)].reset_index(drop=True)
 
     def listed(self) -> list[str]:
-        """The demonstration_ids listed beside the map, on all pages."""
+        """Return the demonstration_ids listed next to the map, over all pages."""
         return [name for row, name in enumerate(self._ids) if self._is_listed(row)]
 
     def select(self, figure_ids: Iterable[str]) -> None:
-        """Make these figures the region and list their conversations; none is the whole map.
+        """Make these figures the region and list their conversations; no figure: the whole map.
 
         Raises:
-            ValueError: a figure that is not on the map.
+            ValueError: a figure is not on the map.
         """
         wanted = set(figure_ids)
         if unknown := sorted(wanted - self._places.keys()):
-            raise ValueError(f"{len(unknown)} figures are not on the map, as {unknown[0]!r}")
+            raise ValueError(f"{len(unknown)} figures are not on the map, such as {unknown[0]!r}")
         with self._lock:
             self._scatter.selection(sorted(self._places[name] for name in wanted))
             self._take_region(wanted)
 
     def select_modality(self, modality: str | None) -> None:
-        """Make the figures flagged with `modality` the region ("not_stated": without a flag)."""
+        """Make the figures of `modality` the region ("not_stated": unflagged; None: whole map).
+
+        Raises:
+            ValueError: an unknown modality.
+        """
         if modality not in (None, *MODALITY_LABELS):
-            raise ValueError(f"modality {modality!r} is none of {', '.join(MODALITY_LABELS)}")
+            raise ValueError(f"modality {modality!r}: give one of {', '.join(MODALITY_LABELS)}")
         kept = self._dots["flags"].map(lambda flags: modality in flags)
         self.select(self._dots["figure_id"][kept] if modality else ())
 
     def show_list(self, which: str) -> None:
-        """List the conversations of one of `LISTS`.
+        """List the conversations of `which`, a name in `LISTS`.
 
         Raises:
-            ValueError: another name.
+            ValueError: `which` is not in `LISTS`.
         """
         if which not in LISTS:
             raise ValueError(f"{which!r} cannot be listed: give one of {', '.join(LISTS)}")
@@ -125,27 +130,27 @@ class ClusterMap:
             self.conversations.show(self._pages(), 1)
 
     def pick(self, demonstration_id: str) -> None:
-        """Add one conversation to the picks; ValueError if it is not in the pool."""
+        """Add a conversation to the picks; raise ValueError if it is not in the pool."""
         self._change(self._picks | set(self._known([demonstration_id])))
 
     def unpick(self, demonstration_id: str) -> None:
-        """Take one conversation out of the picks; ValueError if it is not in the pool."""
+        """Remove a conversation from the picks; raise ValueError if it is not in the pool."""
         self._change(self._picks - set(self._known([demonstration_id])))
 
     def pick_region(self) -> None:
-        """Pick all that is listed, on all pages."""
+        """Pick every listed conversation, on all pages."""
         self._change(self._picks | set(self.listed()))
 
     def unpick_region(self) -> None:
-        """Unpick all that is listed, on all pages."""
+        """Unpick every listed conversation, on all pages."""
         self._change(self._picks - set(self.listed()))
 
     def clear(self) -> None:
-        """Take back every pick."""
+        """Remove every pick."""
         self._change(set())
 
     def preview(self, shown: bool = True) -> None:
-        """Show the prompt that the picks make, under the map, and keep it current; or hide it."""
+        """Show the prompt with the picks below the map and keep it up to date, or hide it."""
         with self._lock:
             self._shown = bool(shown)
             self._show_prompt()
@@ -154,7 +159,7 @@ class ClusterMap:
     def _known(self, names: Iterable[str]) -> list[str]:
         names = list(names)
         if unknown := [name for name in names if name not in self._ids]:
-            raise ValueError(f"no demonstration {unknown[0]!r} among the {len(self._ids)} here")
+            raise ValueError(f"no demonstration {unknown[0]!r} among {len(self._ids)} in the pool")
         return names
 
     def _change(self, picks: set[str]) -> None:
@@ -198,10 +203,10 @@ class ClusterMap:
         return [rows[start : start + _PAGE] for start in range(0, len(rows), _PAGE)]
 
     def _on_map(self, features: np.ndarray, figures: pd.DataFrame) -> pd.DataFrame:
-        """The dots, those with a conversation last, so that they lie on top."""
+        """Return the dots, those with a conversation last so that they are drawn on top."""
         points, _ = pca_2d(features)
         points = points[:, :2] / max(float(np.abs(points).max(initial=0)), 1e-12)
-        dots = pd.DataFrame(points.round(6), columns=["x", "y"])  # an axis of mere noise is flat
+        dots = pd.DataFrame(points.round(6), columns=["x", "y"])  # noise rounds to 0
         dots["figure_id"] = figures["figure_id"].to_numpy()
         dots["flags"] = [_flags(names) for names in figures["modalities"]]
         modality = [modality_of(names) for names in figures["modalities"]]
@@ -211,7 +216,7 @@ class ClusterMap:
         return dots.assign(state=pd.Categorical(["figure"] * len(dots), list(_DOTS)))
 
     def _states(self) -> pd.Categorical:
-        """Each dot's state: a key of _DOTS."""
+        """Return the state of each dot, a key of _DOTS."""
         state = dict.fromkeys(self._places, "figure") | dict.fromkeys(
             (name for name in self._figure_of if name in self._places), "conversation"
         )
@@ -221,12 +226,12 @@ class ClusterMap:
         return pd.Categorical(list(state.values()), list(_DOTS))
 
     def _used(self, column: str, looks: Mapping[str, Any]) -> list[Any]:
-        """The looks of the categories that occur: jupyter-scatter counts no others."""
+        """Return the colours or sizes of the categories present, as jupyter-scatter expects."""
         found = set(self._dots[column])
         return [look for name, look in looks.items() if name in found]
 
     def _drawn(self) -> Any:
-        import jscatter  # it imports pyplot: not before a map is wanted
+        import jscatter  # imports pyplot, so import it only when a map is drawn
 
         low, high = self._dots["x"].agg(["min", "max"])
         margin = _MARGIN * max(high - low, 1e-6)
@@ -243,18 +248,18 @@ class ClusterMap:
             mouse_mode="lasso",
             height=_HEIGHT,
         )
-        scatter.background("#00000000")  # the notebook's own, in both themes
+        scatter.background("#00000000")  # transparent, to fit both themes
         scatter.widget.toolbar_buttons = ["pan_zoom", "lasso", "reset"]
         return scatter
 
     def _laid_out(self) -> ipywidgets.VBox:
-        scatter, beside = self._scatter.widget, self.conversations.widget
+        scatter, conversations = self._scatter.widget, self.conversations.widget
         scatter.layout = ipywidgets.Layout(flex="0 0 42%", min_width="0")
-        beside.layout = ipywidgets.Layout(flex="1 1 0", min_width="0")
-        return ipywidgets.VBox([ipywidgets.HBox([scatter, beside]), self._preview])
+        conversations.layout = ipywidgets.Layout(flex="1 1 0", min_width="0")
+        return ipywidgets.VBox([ipywidgets.HBox([scatter, conversations]), self._preview])
 
     def _summary(self) -> dict[str, Any]:
-        """What the part beside the map says besides the conversations."""
+        """Return the state of the part next to the map, without the conversations."""
         listed = self.listed()
         return {
             "listed": self._listed,
@@ -271,14 +276,14 @@ class ClusterMap:
         }
 
     def _counts(self) -> list[dict[str, Any]]:
-        """By modality: conversations picked, and in the pool; under each flag that one has."""
+        """Return picked and pooled conversations per modality, each counted under all its flags."""
         pairs = list(zip(self._ids, self._flags, strict=True))
-        there = Counter(flag for _, flags in pairs for flag in flags)
+        pooled = Counter(flag for _, flags in pairs for flag in flags)
         picked = Counter(flag for name, flags in pairs if name in self._picks for flag in flags)
         return [
-            {**_modality(name), "id": name, "picked": picked[name], "of": there[name]}
+            {**_modality(name), "id": name, "picked": picked[name], "of": pooled[name]}
             for name in MODALITY_LABELS
-            if there[name]
+            if pooled[name]
         ]
 
     def _conversation(self, row: int) -> dict[str, Any]:
@@ -287,14 +292,14 @@ class ClusterMap:
             "id": self._ids[row],
             "figure": self._figure_of[row],
             "modalities": [_modality(name) for name in self._flags[row]],
-            "turns": [[plain(one["instruction"]), plain(one["response"])] for one in turns],
+            "turns": [[plain(turn["instruction"]), plain(turn["response"])] for turn in turns],
             "origin": plain(origin),
             "picked": self._ids[row] in self._picks,
         }
 
 
 class _Conversations(Paged):
-    """What stands beside the map; its buttons call the map's methods of the same names."""
+    """The part next to the map; its buttons call the map's methods of the same names."""
 
     _draw = script_beside(__file__)
     _buttons = ("select_modality", "show_list", "pick", "unpick", "pick_region", "unpick_region")
@@ -307,7 +312,7 @@ class _Conversations(Paged):
             setattr(self, name, getattr(chooser, name))
 
     def show(self, pages: list[list[int]], number: int | None = None) -> None:
-        """Show one of these pages; the same number as before where none is given."""
+        """Show page `number` of `pages`; by default, keep the current page number."""
         self._items = pages
         self.jump(self._place + 1 if number is None else number)
 
@@ -318,7 +323,7 @@ class _Conversations(Paged):
 
 
 class _Counted(PromptViewer):
-    """A prompt with the tokens that its model's own estimate counts, where there is one."""
+    """A prompt with its token estimate, if one is given."""
 
     def __init__(self, prompt: Prompt, tokens: int | None) -> None:
         self._counted = tokens

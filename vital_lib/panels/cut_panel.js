@@ -29,7 +29,7 @@ function draw(state, ui) {
     "aria-label": "share kept, in per cent",
     oninput: (event) => ui.latest("set_share", Number(event.target.value) / 100) };
   const bins = state.bins;
-  return [h("div", { class: "head" }, h("h3", null, "The cut"),
+  return [h("div", { class: "head" }, h("h3", null, "Cut"),
     h("span", { class: "muted" }, "share kept"), h("input", { ...range, class: "share" }),
     h("strong", { class: "number" }, percent(state.share)), h("span", { class: "grow" }),
     state.no_answer ? h("span", { class: "no" }, `${state.no_answer} refuse or echo the request`) : null,
@@ -49,7 +49,7 @@ function draw(state, ui) {
         h("td", { class: "number" }, `${row.after} of ${row.before}`),
         h("td", { style: "width:22%" }, bar(row.after / row.before)), change(row)))))),
   h("div", { class: "two borderline" },
-    section("Just inside (kept)", state.inside.map(one)),
-    section("Just outside (left out)", state.outside.length ? state.outside.map(one)
-      : h("p", { class: "muted" }, "nothing is left out"))))];
+    section("Lowest scores kept", state.inside.map(one)),
+    section("Highest scores left out", state.outside.length ? state.outside.map(one)
+      : h("p", { class: "muted" }, "No candidates are left out."))))];
 }

@@ -1,7 +1,7 @@
-"""Where to cut: the scores by modality, what a share keeps, and what falls just inside or outside.
+"""A panel to set the cut: scores by modality, coverage, and the cases closest to the cut.
 
-The cut is on candidates, best score first, as `selection.cut` makes it. This panel selects nothing
-for good: it shows what a share would keep and tells a callback.
+The cut keeps the best-scored candidates, as `selection.cut` does. This panel saves no selection:
+it shows what a share would keep and calls a callback.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from vital_lib.selection import Grouping, coverage, cut
 from vital_lib.tables import not_to_learn
 
 _BINS = 44
-_BORDERLINE = 3  # cases shown on either side of the cut
+_BORDERLINE = 3  # cases shown on each side of the cut
 
 
 class CutPanel(Panel):
-    """A slider over the share kept, from one candidate to all.
+    """A slider for the share of candidates kept, from one candidate to all.
 
     Args:
         scores: columns candidate_id, score.
         candidates: columns candidate_id, figure_id, instruction, response, and those that `within`
-            names; those that refuse or echo the request by their flags, and those without a score,
-            are counted and left out.
+            names. Candidates flagged as a refusal or an echo of the request are left out unless
+            `flagged`, as are candidates without a score; the panel shows how many.
         figures: columns figure_id, modalities.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
-        on_cut: called with the share after every move.
-        share: the share kept at first.
-        within, floor, flagged: as for `selection.cut`; the mix is shown by `within` where it is
-            given.
+        on_cut: called with the share after every change.
+        share: the share kept at the start.
+        within, floor, flagged: as for `selection.cut`; if `within` is given, coverage is shown by
+            its groups.
     """
 
     _draw = script_beside(__file__)
@@ -77,14 +77,14 @@ class CutPanel(Panel):
 
     @property
     def kept(self) -> list[str]:
-        """The candidate_ids that the cut keeps, best first."""
+        """The candidate_ids that the cut keeps, best score first."""
         return list(self._rows["candidate_id"][self._is_kept])
 
     def set_share(self, share: float) -> None:
-        """Keep the best-scored `share` of candidates (above 0, up to 1), and tell `on_cut`.
+        """Keep the best-scored `share` of candidates and call `on_cut` with it.
 
         Raises:
-            ValueError: a share outside that range.
+            ValueError: `share` is not above 0 and at most 1.
         """
         with self._lock:
             self._set(share)
@@ -93,7 +93,7 @@ class CutPanel(Panel):
 
     def _set(self, share: float) -> None:
         if not 0 < share <= 1:
-            raise ValueError(f"share {share!r}: give a number above 0 and up to 1")
+            raise ValueError(f"share {share!r}: give a number above 0 and at most 1")
         outcome = cut(
             self._rows,
             self._rows.set_index("candidate_id")["score"],
@@ -139,7 +139,7 @@ class CutPanel(Panel):
         return {"from": float(edges[0]), "to": float(edges[-1]), "layers": layers}
 
     def _coverage(self) -> list[dict[str, Any]]:
-        """By modality, or by `within`: candidates before and after the cut, and their shares."""
+        """Return counts and shares before and after the cut, by modality or by `within`."""
         by = "modality" if self._within is None else self._within
         mix = coverage(self._rows, self._outcome, by).set_index("group")
         if self._within is None:

@@ -1,4 +1,4 @@
-"""Leaf through figures: image, caption, mentions, where each came from. It changes nothing."""
+"""A read-only browser of figures: image, caption, mentions, modalities and source."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _FACTS = ("figure_id", "group_id", "split", "source", "licence", "credit")
 
 
 class FigureBrowser(Paged):
-    """Figures one by one, of all modalities or of one.
+    """Figures shown one at a time, of all modalities or of a selected one.
 
     Args:
         figures: columns figure_id, caption, mentions, modalities; group_id, split, source,
-            licence and credit are shown where they are there.
+            licence and credit are shown if present.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
     """
 
@@ -38,20 +38,28 @@ class FigureBrowser(Paged):
 
     @property
     def figure_id(self) -> str | None:
-        """The figure shown; None where the filter leaves none."""
+        """The id of the figure shown; None if no figure passes the filter."""
         return self._figures["figure_id"][self._items[self._place]] if self._items else None
 
     def filter(self, modality: str | None) -> None:
-        """Show only figures flagged with `modality` ("not_stated": with none; None: all)."""
+        """Show only figures of `modality` ("not_stated": unflagged figures; None: all figures).
+
+        Raises:
+            ValueError: an unknown modality.
+        """
         if modality not in (None, *MODALITY_LABELS):
-            raise ValueError(f"modality {modality!r} is none of {', '.join(MODALITY_LABELS)}")
+            raise ValueError(f"modality {modality!r}: give one of {', '.join(MODALITY_LABELS)}")
         self.modality = modality
         kept = [i for i, flags in enumerate(self._flags) if modality is None or modality in flags]
         self._items = kept
         self.jump(1)
 
     def jump(self, number: int | str) -> None:
-        """Show figure `number` of those that pass the filter, or the figure with that figure_id."""
+        """Show figure `number` of those that pass the filter, or the figure with that figure_id.
+
+        Raises:
+            ValueError: no figure with that id passes the filter.
+        """
         if isinstance(number, str):
             ids = [self._figures["figure_id"][row] for row in self._items]
             if number not in ids:

@@ -1,4 +1,4 @@
-"""Where the judge and people differ most, with the judge's reasons, its measures and its policy."""
+"""A panel of the largest differences between judge and annotators, with the judge's measures."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import pandas as pd
 from vital_lib.annotators import Votes, beside
 from vital_lib.panels._panel import Paged, plain, script_beside
 
-_MOST = 100  # listed; the rest differ less
+_MOST = 100  # candidates listed, largest differences first
 _SIDES = (None, "judge", "people")
 
 
 class JudgePanel(Paged):
-    """Candidates that both the judge and people have seen, the largest disagreements first.
+    """Candidates with both a rating and an annotator's judgement, largest disagreement first.
 
-    A disagreement is the judge's mean rating as a share of 10, less the share of people who
-    accepted: from -1 (only people like it) to 1 (only the judge does).
+    The disagreement is the judge's mean rating divided by 10, minus the share of annotators who
+    accepted: from -1 (only annotators accept) to 1 (only the judge does).
 
     Args:
-        ratings: columns candidate_id, overall, criteria, rationale; unread ratings are left out,
-            repeats averaged, the first one's reasons shown. With prompt_version, it is shown what
-            version of the policy they were made by, or that there are several.
+        ratings: columns candidate_id, overall, criteria, rationale. Ratings without a value are
+            left out; repeats are averaged, and the criteria and rationale of the first are shown.
+            With prompt_version, the panel shows the versions of the policy that were used.
         candidates: columns candidate_id, figure_id, instruction, response.
-        people: table `preferences`; or columns candidate_id, accepted (yes/no, one row a person);
-            or candidate_id, accepted (a share), annotators (how many people).
+        people: table `preferences`; or columns candidate_id, accepted (boolean, one row per
+            annotator); or candidate_id, accepted (share), annotators (number of annotators).
         figures: columns figure_id, caption, mentions.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
-        policy: the text that the judge rates by.
-        measures: of ``judging``: columns value, low, high, n, meaning.
-        votes: whose the ticks of `people` are, as every label says.
+        policy: the text of the judge's rating policy.
+        measures: from ``judging``: columns value, low, high, n, meaning.
+        votes: who the annotators in `people` are; the panel names them in its labels.
     """
 
     _draw = script_beside(__file__)
@@ -65,13 +65,13 @@ class JudgePanel(Paged):
         self.higher(None)
 
     def higher(self, side: str | None) -> None:
-        """List only what the "judge" rates higher than people do, or what "people" do; None: both.
+        """List only candidates that the "judge" or "people" rate higher; None lists all.
 
         Raises:
-            ValueError: another side.
+            ValueError: an unknown side.
         """
         if side not in _SIDES:
-            raise ValueError(f"side {side!r} is neither judge nor people nor None")
+            raise ValueError(f'side {side!r}: give "judge", "people" or None')
         self.side = side
         gap = self.disagreements["gap"]
         kept = {"judge": gap > 0, "people": gap < 0}.get(side, gap.notna())
@@ -81,7 +81,7 @@ class JudgePanel(Paged):
 
     @property
     def candidate_id(self) -> str | None:
-        """The candidate shown; None where the list is empty."""
+        """The id of the candidate shown; None if the list is empty."""
         return self._items[self._place]["candidate_id"] if self._items else None
 
     def _state(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class JudgePanel(Paged):
 
 
 def _measure(row: Any) -> list[str]:
-    """Meaning, value, interval and n, as shown; no interval where there is none to draw from."""
+    """Return meaning, value, interval and n as text; without both bounds, the interval is empty."""
     value, low, high = (f"{n:z.2f}".replace("-", "−") for n in (row.value, row.low, row.high))
     interval = "" if pd.isna(row.low + row.high) else f"{low} to {high}"
     return [plain(row.meaning), value, interval, f"{row.n:,}"]
@@ -126,7 +126,7 @@ def _measure(row: Any) -> list[str]:
 def _disagreements(
     ratings: pd.DataFrame, candidates: pd.DataFrame, people: pd.DataFrame
 ) -> pd.DataFrame:
-    """Columns candidate_id, gap, overall, accepted, people, criteria, rationale and the texts."""
+    """Return candidate_id, gap, overall, accepted, people, criteria, rationale and texts."""
     read = ratings.dropna(subset="overall")
     first = read.drop_duplicates("candidate_id").set_index("candidate_id")
     judged = first[["criteria", "rationale"]].join(read.groupby("candidate_id").overall.mean())
@@ -139,7 +139,7 @@ def _disagreements(
 
 
 def _accepted_share(people: pd.DataFrame) -> pd.DataFrame:
-    """By candidate_id: accepted (share of people), people (how many)."""
+    """Return columns accepted (share of people) and people (their number), by candidate_id."""
     if "left_id" in people:
         sides = [
             people[[f"{side}_id", f"{side}_accepted"]].set_axis(
@@ -158,5 +158,5 @@ def _accepted_share(people: pd.DataFrame) -> pd.DataFrame:
 
 def _in_words(share: float, people: int) -> str:
     accepted = share * people
-    whole = abs(accepted - round(accepted)) < 1e-6  # or the rows were shares, not people
+    whole = abs(accepted - round(accepted)) < 1e-6  # else the rows are bare shares
     return f"{accepted:.0f} of {people:.0f}" if whole else f"{100 * share:.0f} %"

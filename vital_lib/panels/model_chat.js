@@ -11,7 +11,7 @@ function draw(state, ui) {
       ? [h("p", { class: "text" }, found.text || "(an empty answer)"),
         h("span", { class: "muted small" }, `${found.seconds.toFixed(1)} s`)]
       : h("span", { class: entry.failed ? "no" : "muted" },
-        entry.failed ? "no answer: an error was raised" : "thinking …"));
+        entry.failed ? "no answer: the model raised an error" : "thinking …"));
   };
   return [h("div", { class: "head" }, h("h3", null, "Ask the models"),
     h("span", { class: "grow" }), h("span", { class: "tag warn" }, "not for clinical use")),
@@ -30,5 +30,5 @@ function draw(state, ui) {
         h("span", { class: "muted small" }, `  ${entry.figure}`)),
       h("div", { class: "answers", style: columns },
         state.models.map((name) => answer(entry, name)))))
-      : h("p", { class: "muted" }, "Each model's answer will stand here, side by side.")))];
+      : h("p", { class: "muted" }, "The models' answers appear here side by side.")))];
 }

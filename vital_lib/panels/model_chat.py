@@ -1,4 +1,4 @@
-"""Ask several models the same question about a figure, and read their answers side by side."""
+"""Ask several models the same question about a figure and compare their answers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from vital_lib.panels._panel import Panel, plain, script_beside
 
-_REMEMBERED = 20  # questions
+_REMEMBERED = 20  # questions kept
 
 
 class ModelChat(Panel):
-    """A question box over a choice of figures. Not for clinical use.
+    """A question box and a choice of figures. Not for clinical use.
 
     Args:
         models: name -> callable(PIL image, question) -> answer.
         images: name -> FigureImage or PIL image.
 
     Raises:
-        ValueError: no model, or no image.
+        ValueError: no model or no image is given.
     """
 
     _draw = script_beside(__file__)
@@ -29,7 +29,9 @@ class ModelChat(Panel):
         self, models: Mapping[str, Callable[[Any, str], str]], images: Mapping[str, Any]
     ) -> None:
         if not models or not images:
-            raise ValueError(f"give models and images: got {len(models)} and {len(images)}")
+            raise ValueError(
+                f"{len(models)} models and {len(images)} images: give at least one of each"
+            )
         super().__init__(lambda name: images[name])
         self._models, self._images = dict(models), images
         self.figure = next(iter(images))
@@ -37,18 +39,22 @@ class ModelChat(Panel):
         self._show()
 
     def choose(self, figure: str) -> None:
-        """Ask about the image of that name from now on."""
+        """Select the image that the next questions are about.
+
+        Raises:
+            ValueError: an unknown image name.
+        """
         if figure not in self._images:
-            raise ValueError(f"no image is called {figure!r}")
+            raise ValueError(f"no image is named {figure!r}")
         with self._lock:
             self.figure = figure
             self._show()
 
     def ask(self, question: str) -> dict[str, str]:
-        """Put `question` to every model, each shown as it answers; return name -> answer.
+        """Ask every model `question`, show each answer as it arrives, and return name -> answer.
 
         Raises:
-            ValueError: an empty question. What a model raises is raised too, and shown.
+            ValueError: the question is empty. Errors raised by a model are shown and re-raised.
         """
         question = question.strip()
         if not question:

@@ -1,4 +1,4 @@
-// The card's elements, made anew at every change: what is said of an item, and the parts around it.
+// The card's elements, rebuilt at every change: first the controls to judge an item.
 function acts(ui, open) {
   const own = ui.own;
   return (key, label, name, act, props) => {
@@ -33,11 +33,11 @@ function compared(side, { act, reference }) {
   const word = (accepted) => accepted == null ? "not judged" : accepted ? "✓ accepted"
     : "✗ rejected";
   const yours = act[`${side}_accepted`], right = reference?.[SIDES.indexOf(side)];
-  if (!reference) return h("p", { class: "muted" }, "The reference comes when this is saved.");
+  if (!reference) return h("p", { class: "muted" }, "The reference is shown once this is saved.");
   const same = yours === right;
   return h("dl", { class: "compared" }, h("dt", null, "you"), h("dd", null, word(yours)),
     h("dt", null, "reference"), h("dd", null, word(right)),
-    h("dt", null, "so"), h("dd", { class: same ? "yes" : "no" }, same ? "✓ the same"
+    h("dt", null, "result"), h("dd", { class: same ? "yes" : "no" }, same ? "✓ the same"
       : "✗ different"));
 }
 function choices(ui, act) {
@@ -46,7 +46,7 @@ function choices(ui, act) {
     (at) => own.judge(CHOICES[name], {}, at));
   const skip = (key, label, flags) => act(key, label, label,
     (at) => own.judge([null, null], flags, at), { free: true });
-  return [h("div", { class: "choices", role: "group", "aria-label": "both responses at once" },
+  return [h("div", { class: "choices", role: "group", "aria-label": "judge both responses" },
     choice("1", "Only left", "left"), choice("2", "Only right", "right"),
     choice("3", "Both", "both"), choice("4", "Neither", "neither"),
     skip("5", "Cannot judge", { cannot_judge: true }),
@@ -60,10 +60,10 @@ function extras(state, ui, act) {
     return act(key, label, name, () => own.reason(name), props);
   };
   const note = h("textarea", { class: "grow", rows: 1, maxlength: 500, key: draft.name,
-    value: draft.note, placeholder: "A note, if you like (Esc leaves it)", "aria-label": "note",
+    value: draft.note, placeholder: "Note (optional, Esc to leave)", "aria-label": "note",
     "aria-keyshortcuts": "n", oninput: (event) => own.write(event.target.value) });
   ui.keys.n = () => ui.root.querySelector("textarea").focus();
-  return h("section", { class: "extras" }, h("h4", null, "Why (optional)"),
+  return h("section", { class: "extras" }, h("h4", null, "Reasons (optional)"),
     h("div", { class: "row reasons" }, state.reasons.map(chip)),
     h("label", { class: "row note" }, h("kbd", null, "N"), note));
 }
@@ -86,27 +86,27 @@ function head(state, ui) {
       : card ? `item ${own.number()} of ${of}` : `${done} of ${of} judged`)),
   h("div", { class: "row" }, open("h", "history", "History"), open("?", "help", "Help")));
 }
-// What the log refuses for good is the person's to note down: it never goes by itself.
+// Judgements that the log refuses permanently stay listed until the annotator dismisses them.
 function refusals(own) {
   const n = own.unsaved.away.size, what = n === 1 ? "1 judgement of another item is"
     : `${n} judgements of other items are`;
   const away = n ? h("p", { class: "muted small away" },
-    `${what} kept in this browser until their card is opened.`) : null;
+    `${what} kept in this browser until you open the matching card.`) : null;
   const refused = [...own.unsaved.refused.values()];
   return h("div", { class: "refused" }, away, refused.map(({ act, why }) =>
     h("div", { class: "row", key: act.event_id },
-      h("span", { class: "no grow text" }, `✗ Not saved: ${why}. It was: ${inWords(act)}`
+      h("span", { class: "no grow text" }, `✗ Not saved: ${why}. Your judgement: ${inWords(act)}`
         + `${act.note ? ` (${act.note})` : ""}.`),
-      button("Copy", () => own.copy(act), { "aria-label": "copy what was not saved" }),
+      button("Copy", () => own.copy(act), { "aria-label": "copy the unsaved judgement" }),
       button("Dismiss", () => { own.unsaved.dismiss(act.event_id); own.redraw(); },
-        { "aria-label": "dismiss what was not saved" }))));
+        { "aria-label": "dismiss the unsaved judgement" }))));
 }
 function foot(ui, act) {
   const own = ui.own, [colour, word] = own.status();
   const mark = { yes: "✓ ", no: "✗ " }[colour] ?? "";
-  return h("div", { class: "row foot" },  // read aloud is `spoken`, which says each thing once
+  return h("div", { class: "row foot" },  // screen readers read `spoken`, once
     h("span", { class: `${colour} grow`, role: "status", "aria-live": "off" }, mark +
-      (word || "Click the card, or Tab to it: then its keys work.")),
+      (word || "Click the card or press Tab to use its keys.")),
     act("u", "Undo", "undo", (at) => own.undo(at), { free: true }));
 }
 function judging(card, state, ui) {
@@ -114,8 +114,8 @@ function judging(card, state, ui) {
   const act = acts(ui, Boolean(found.url) && !own.feedback);
   const hide = () => ui.set("hidden", !state.hidden);
   const said = [
-    state.calibrating ? h("p", { class: "muted small" }, "A round before labelling: judge each "
-      + "item as you would any other; then you see the reference beside it.") : null,
+    state.calibrating ? h("p", { class: "muted small" }, "Calibration round: judge each item "
+      + "as usual. The reference is shown after each judgement.") : null,
     h("h4", null, "Instruction"),
     h("p", { class: "text instruction scroll", dir: "auto", key: card.key }, card.instruction),
     card.before ? before(card, own, act) : null,
@@ -131,13 +131,13 @@ function judging(card, state, ui) {
       state.hidden ? null : h("div", { class: "scroll", key: card.key },
         h("p", { class: "text", dir: "auto" }, card.caption || "No caption."),
         card.mentions.length ? texts(card.mentions) : h("p", { class: "muted" },
-          "No sentence mentions the figure.")))),
+          "No mentions.")))),
     h("div", { class: "judge" }, said, foot(ui, act)))];
 }
 function before(card, own, act) {
-  const word = `You said: ${card.before.said}.`;
+  const word = `Your judgement: ${card.before.said}.`;
   return h("p", { class: "row before" }, h("span", { class: "grow" }, word), card.revises
-    ? act("k", "Keep it", "keep", () => own.leave_as_it_is(), { free: true }) : null);
+    ? act("k", "Keep", "keep", () => own.leave_as_it_is(), { free: true }) : null);
 }
 function onward(ui, label, act) {
   const next = (event) => ui.own.once("next", event, act);
@@ -147,18 +147,18 @@ function onward(ui, label, act) {
 }
 function outcome(own) {
   const n = own.unsaved.size;
-  if (n) return ["…", "That was the last item", `${n} not saved yet: please keep this page open.`];
-  if (!own.ended) return ["…", "Fetching the next item", "The kernel is asked for it."];
+  if (n) return ["…", "That was the last item", `${n} not saved yet. Keep this page open.`];
+  if (!own.ended) return ["…", "Loading the next item", "Waiting for the kernel."];
   if (own.elsewhere()) return ["…", "Nothing to judge for now",
-    `The rest is with others for now; it is asked again by itself. ${own.done} of ${own.of} are `
-    + "judged and saved."];
+    `Other annotators have the remaining items. This page checks again automatically. ${own.done} `
+    + `of ${own.of} are judged and saved.`];
   if (own.result?.items) return ["✓", "This is the end of the round", ofTheReference(own.result)];
   return ["✓", "This is the end of the queue", own.of
     ? `All ${own.of} items are judged and saved. Thank you.` : "There is nothing to judge."];
 }
 function ofTheReference({ items, agreed }) {
-  return `You judged ${agreed} of ${items} items as the reference has them, both `
-    + "responses alike. That is saved, apart from the labels.";
+  return `You agreed with the reference on both responses of ${agreed} of ${items} `
+    + "items. Calibration judgements are saved separately from the labels.";
 }
 function ending(state, ui) {
   const own = ui.own, [mark, title, word] = outcome(own), act = acts(ui, false);
@@ -181,21 +181,21 @@ function listing(ui) {
       .join(" · ")), entry.note ? h("span", { class: "muted clip noted" }, entry.note) : null],
   () => own.once(entry.event_id, null, () => own.revise(entry.event_id)),
   { class: "item", title: "revise this judgement" });
-  return h("div", { class: "body" }, h("h4", null, "What you have said, latest first"),
-    h("p", { class: "muted" }, !rows ? "Asking the kernel …" : rows.length
-      ? "Open one to judge it anew: arrows and Enter, or a click. Nothing is overwritten."
-      : "Nothing yet."),
+  return h("div", { class: "body" }, h("h4", null, "Your judgements, latest first"),
+    h("p", { class: "muted" }, !rows ? "Loading …" : rows.length
+      ? "Select a judgement to revise it (arrow keys and Enter, or click). Nothing is overwritten."
+      : "No judgements yet."),
     h("div", { class: "list history" }, rows?.map(row), next
-      ? button("Earlier ones", () => own.ask("history", { start: next })) : null));
+      ? button("Show earlier", () => own.ask("history", { start: next })) : null));
 }
 const KEYS = [["1, 2, 3, 4", "accept only the left, only the right, both, neither"],
   ["5, 6", "cannot judge, unsafe"], ["Q, A", "accept, reject the left response"],
-  ["W, S", "accept, reject the right response"], ["⇧1 … ⇧9", "give a reason, or take it back"],
-  ["N", "write a note; Esc leaves it"], ["T", "hide or show caption and mentions"],
-  ["U", "undo, back to your first item"], ["H", "history: read and revise"],
-  ["+, −, arrows", "zoom the image and move it"], ["B, ⇧B", "brighter, darker"],
-  ["C, ⇧C", "more contrast, less"], ["0", "the image as it was"], ["?, Esc", "this page, and back"]];
-// The guideline's own few marks (headings, lists, strong words), as elements around text nodes.
+  ["W, S", "accept, reject the right response"], ["⇧1 … ⇧9", "add or remove a reason"],
+  ["N", "write a note, Esc to leave"], ["T", "hide or show caption and mentions"],
+  ["U", "undo, back to your first item"], ["H", "history: review and revise"],
+  ["+, −, arrows", "zoom and pan the image"], ["B, ⇧B", "brighter, darker"],
+  ["C, ⇧C", "more, less contrast"], ["0", "reset the image"], ["?, Esc", "open, close help"]];
+// Render the guideline's Markdown subset (headings, lists, bold) as elements around text nodes.
 function guide(text) {
   const mark = /^(#+|-|\d+\.) (.*)/s, blocks = [""];
   for (const line of text.split("\n")) {
@@ -216,7 +216,7 @@ function helping(state) {
     h("div", null, h("h4", null, "Keys"), h("dl", null, KEYS.map(([keys, what]) =>
       [h("dt", null, h("kbd", null, keys)), h("dd", null, what)]))),
     h("div", { class: "scroll guide", dir: "auto", tabindex: "0", role: "document",
-      "aria-label": "guideline" }, guide(state.guideline || "No guideline was given.")));
+      "aria-label": "guideline" }, guide(state.guideline || "No guideline.")));
 }
 function draw(state, ui) {
   const own = ui.own;

@@ -1,10 +1,11 @@
-"""The preference card: two responses to one instruction, each accepted or not.
+"""The preference card: accept or reject each of two responses to an instruction.
 
-The browser holds the item shown and the next three. At a press it goes on at once, sends one small
-message, and says "saved" only when the kernel answers that the log has committed; whatever was not
-kept it sends again under the same event_id. This module takes items from a queue and hands every
-judgement to a log: it stores nothing itself, and it never learns who wrote a response. Nor does
-the page say so: an item's ids travel packed into one word (``_item_key``).
+The browser holds the current item and the next three. When the annotator judges an item, it shows
+the next item at once and sends one small message. It reports "saved" only after the kernel confirms
+that the log has committed, and retries unsaved judgements under the same event_id. This module
+takes items from a queue, passes each judgement to a log and stores nothing itself. It does not know
+who wrote a response, and the page does not show it: item ids travel packed into a key
+(``_item_key``).
 """
 
 from __future__ import annotations
@@ -40,38 +41,39 @@ from vital_lib.panels._panel import Panel, plain, script_beside
 from vital_lib.prompts import RatingCriteria
 
 CRITERIA = tuple(RatingCriteria.model_fields)
-"""The criteria of the judge's policy: what a person may give as reasons."""
+"""The criteria of the judge's policy, offered to annotators as reasons."""
 
-_AHEAD = 3  # items that the browser holds beyond the one shown
-_PAGE = 100  # judgements in one page of the history
+_AHEAD = 3  # items that the browser holds in addition to the current item
+_PAGE = 100  # judgements per page of the history
 _TITLES = {"calibration": "Calibration", "adjudication": "Adjudication"}
 
 
 class PreferenceCard(Panel):
-    """A blinded pair of responses beside their figure, for the queue's annotator.
+    """A blinded pair of responses next to their figure, for the queue's annotator.
 
-    Undo, history and revising stay among judgements of the card's own kind: votes, a calibration
-    round's, or an adjudication's. When its widget is closed, or the kernel ends, what the queue has
-    handed out and nobody has judged goes to others.
+    Undo, history and revise cover only judgements of the card's own kind: votes, calibration or
+    adjudication. When the widget is closed or the kernel ends, the card releases its unjudged items
+    to other annotators.
 
     Args:
         queue: a `labels.Queue`, or a `labels.FixedQueue`.
-        drafts: columns candidate_id, figure_id, instruction, response; flags, where there are any.
+        drafts: columns candidate_id, figure_id, instruction, response; optional instruction_id,
+            flags.
         figures: columns figure_id, caption, mentions.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
-        log: the `LabelLog` that judgements go to.
-        guideline: plain text shown with the keys on the help key.
-        reasons: what may be given as reasons; the first nine have keys.
-        reference: candidate_id -> accepted, for a calibration round: after each judgement the
-            card shows it beside what was said.
-        votes: columns annotator, candidate_id, accepted, shown under each response to whoever
-            adjudicates.
-        then: called when the annotator goes on from the end of the queue; without it the end has
-            nothing to go on to.
+        log: the `LabelLog` that records the judgements.
+        guideline: text shown on the help page, next to the list of keys.
+        reasons: the reasons offered; the first nine have keys.
+        reference: candidate_id -> accepted, for a calibration round: the card compares each
+            judgement with it.
+        votes: columns annotator, candidate_id, accepted, for adjudication: the card shows them
+            under each response.
+        then: called when the annotator continues from the end of the queue; without it, the
+            last page has no button to continue.
 
     Raises:
-        ValueError: the queue names a candidate or figure that is not among the rows given, or its
-            annotator is named as a simulated one.
+        ValueError: the queue names a candidate or figure that is not among the rows given, or the
+            annotator's name is reserved for simulated annotators.
     """
 
     _draw = script_beside(__file__, "outbox", "work", "picture")
@@ -99,9 +101,9 @@ class PreferenceCard(Panel):
         self._guideline, self._reasons = guideline, list(reasons)
         self._reference, self._then = reference, then
         self._store = store_of(log.identity, self.annotator)
-        self._listed: dict[str, str] = {}  # of the history as last sent: event_id -> item_id
-        self._held: list[dict[str, Any]] = []  # the item shown, then those ahead of it
-        self._let_go = weakref.finalize(self, _release, queue)  # at the kernel's end, too
+        self._listed: dict[str, str] = {}  # event_id -> item_id of the history rows sent
+        self._held: list[dict[str, Any]] = []  # the current item, then the next items
+        self._let_go = weakref.finalize(self, _release, queue)  # also runs when the kernel ends
         self._fill()
         votes_arm = "random" if votes is None else "adjudication"
         arm = self._held[0].get("queue_arm", votes_arm) if self._held else votes_arm
@@ -111,53 +113,57 @@ class PreferenceCard(Panel):
 
     @property
     def item_id(self) -> str | None:
-        """The item shown; None at the end of the queue."""
+        """The id of the current item; None at the end of the queue."""
         return self._held[0]["item_id"] if self._held else None
 
     @property
     def finished(self) -> bool:
-        """Whether the queue has nothing more for this annotator, at least for now."""
+        """Whether the queue has no more items for this annotator at present."""
         return not self._held
 
     def choose(self, choice: str) -> None:
-        """Accept the "left", the "right", "both" or "neither" response, and go on.
+        """Accept the "left", the "right", "both" or "neither" response and show the next item.
 
         Raises:
-            ValueError: another choice, or nothing is left to judge.
+            ValueError: an unknown choice, or the queue is at its end.
         """
         if choice not in CHOICES:
-            raise ValueError(f"choice {choice!r} is none of {', '.join(CHOICES)}")
-        self._say(*CHOICES[choice])
+            raise ValueError(f"choice {choice!r}: give one of {', '.join(CHOICES)}")
+        self._judge_current(*CHOICES[choice])
 
     def tick(self, side: str, accepted: bool) -> None:
-        """Accept or reject one response; with both sides ticked the judgement is recorded."""
+        """Accept or reject one response; once both are ticked, record the judgement."""
         if side not in SIDES:
-            raise ValueError(f"side {side!r} is neither left nor right")
+            raise ValueError(f"side {side!r}: give left or right")
         with self._lock:
             self._ticks[side] = bool(accepted)
             if len(self._ticks) == len(SIDES):
-                self._say(*(self._ticks[name] for name in SIDES))
+                self._judge_current(*(self._ticks[name] for name in SIDES))
 
     def cannot_judge(self) -> None:
-        """Leave this item unjudged (the image does not show it, another field, ...), and go on."""
-        self._say(None, None, cannot_judge=True)
+        """Record that the annotator cannot judge this item and show the next one."""
+        self._judge_current(None, None, cannot_judge=True)
 
     def unsafe(self) -> None:
-        """Leave this item unjudged and flag it as unsafe to show or to use, and go on."""
-        self._say(None, None, cannot_judge=True, unsafe=True)
+        """Flag this item as unsafe to show or use, without a judgement, and show the next one."""
+        self._judge_current(None, None, cannot_judge=True, unsafe=True)
 
     def add_reason(self, reason: str) -> None:
-        """Give a reason with the judgement of the item shown; a second time takes it back."""
+        """Add a reason to the judgement of the current item; call it again to remove the reason.
+
+        Raises:
+            ValueError: the reason is not offered.
+        """
         if reason not in self._reasons:
-            raise ValueError(f"reason {reason!r} is none of {', '.join(self._reasons)}")
+            raise ValueError(f"reason {reason!r}: give one of {', '.join(self._reasons)}")
         self._given ^= {reason}
 
     def set_note(self, note: str) -> None:
-        """A free note to go with the judgement of the item shown."""
+        """Set a free-text note for the judgement of the current item."""
         self._note = note
 
     def toggle_text(self) -> None:
-        """Hide caption and mentions, or show them again: to judge by the image alone."""
+        """Hide or show caption and mentions, so that the item can be judged by the image alone."""
         state = self.widget.state
         self.widget.state = {**state, "hidden": not state["hidden"]}
 
@@ -175,123 +181,129 @@ class PreferenceCard(Panel):
         seconds: float | None = None,
         side: int = 0,
     ) -> None:
-        """Record a whole judgement, as the browser sends it, of the item that `key` stands for.
+        """Record a judgement, as the browser sends it, of the item that `key` packs.
 
-        What the annotator had said of this item before is corrected by it: whatever the number
-        of windows, one judgement stands. The same event_id twice is recorded once. With `side`,
-        the pixels at which images are shown, those of the items that come next are sent unasked.
+        It corrects the annotator's earlier judgement of the item, so that one judgement stands
+        however many windows are open. A repeated event_id is recorded once. If `side`, the size in
+        pixels at which images are shown, is given, the images of the next items are sent as well.
 
         Raises:
-            LabelsNotSaved: the log cannot keep it now; the same call may be made again.
-            NotHere: it is of an item, or of a kind, that only another card can place.
-            ValueError: no such item, a vote after seeing what others said, a second answer in a
-                round, a reason that is not offered, or a judgement that the log refuses.
+            LabelsNotSaved: the log cannot save it now; the same call may be retried.
+            NotHere: the item or its arm does not belong to this card.
+            ValueError: no such item, a vote after seeing others' answers, a second answer in a
+                calibration round, a reason that is not offered, or the log refuses the judgement.
         """
         with self._lock:
             item = item_of(key)
             self._pairs.check(item, self._arms)
             check_reasons(reasons, self._reasons)
-            mine = self._said(item["item_id"])
-            check_blind(item, mine)
-            former = former_of(item, mine, event_id)
+            standing = self._standing(item["item_id"])
+            check_blind(item, standing)
+            former = former_of(item, standing, event_id)
             if former and self._reference is not None:
                 raise ValueError(FIRST_COUNTS)
             if former:
                 item |= {"corrects": former["event_id"], "queue_arm": former["queue_arm"]}
-            said = {"left_accepted": left_accepted, "right_accepted": right_accepted}
-            said |= {"cannot_judge": cannot_judge, "unsafe": unsafe}
+            judgement = {"left_accepted": left_accepted, "right_accepted": right_accepted}
+            judgement |= {"cannot_judge": cannot_judge, "unsafe": unsafe}
             more = {"reasons": list(reasons), "note": note.replace("\0", "")}
             more["seconds"] = None if seconds is None else round(float(seconds), 1)
-            who = {"annotator": self.annotator, "event_id": event_id}
-            self._log.record(**item, **said, **more, **who)
+            ids = {"annotator": self.annotator, "event_id": event_id}
+            self._log.record(**item, **judgement, **more, **ids)
             self._held = [row for row in self._held if item_key(row) != key]
             reference = self._reference and [self._reference.get(item[f"{s}_id"]) for s in SIDES]
-            told = {"said": in_words(said), "reference": reference, "first": not former}
-            self._tell(saved=event_id, key=key, **told)
+            reply = {"said": in_words(judgement), "reference": reference, "first": not former}
+            self._send(saved=event_id, key=key, **reply)
             self._begin()
             self._deal(int(side))
 
     def refresh(self) -> None:
-        """Send the browser all that it should hold: after a reload, or when it has run dry."""
+        """Send the browser all items that it should hold, after a reload or when it runs out."""
         with self._lock:
             self._drop_closed()
             self._fill()
-            self._tell_cards(self._held, whole=True)
+            self._send_cards(self._held, whole=True)
 
     def undo(self) -> str | None:
-        """Take back the annotator's latest judgement and show its item again, back to the first.
+        """Undo the annotator's latest judgement and show its item again.
 
-        Where that was a revision, what it had replaced stands again, to be kept or judged anew.
-        Returns the event_id taken back; None where nothing is left, or where the latest judgement
-        was of an item that is not among these drafts (it is then left standing), or in a round.
+        Repeated calls go back to the first judgement. If the judgement was a revision, the one it
+        replaced is restored, and the annotator may keep it or judge again.
+
+        Returns:
+            The event_id undone. None if there is nothing to undo, if the latest judgement is of an
+            item that is not among these drafts (it is left unchanged), or in a calibration round.
         """
         with self._lock:
-            if self._says_first_counts():
+            if self._refuse_change():
                 return None
-            mine = self._log.standing(self.annotator, arms=self._arms, limit=1).to_dict("records")
-            known = all(map(self._pairs.knows, mine))
+            latest = self._log.standing(self.annotator, arms=self._arms, limit=1).to_dict("records")
+            known = all(map(self._pairs.knows, latest))
             event_id = self._log.undo(self.annotator, arms=self._arms) if known else None
             former = None
-            for event in (event for event in mine if event["event_id"] == event_id):
-                former = former_of(event, self._said(event["item_id"]), event_id)
+            for event in (event for event in latest if event["event_id"] == event_id):
+                former = former_of(event, self._standing(event["item_id"]), event_id)
                 self._put_first(former or event, revises=bool(former))
-                with suppress(LabelsNotSaved):  # it is undone, whoever comes by the item
+                with suppress(LabelsNotSaved):  # undone even if another annotator gets the item
                     self._queue.hold(self._held[0])
             word = after_undo(bool(event_id), known, bool(former))
-            self._tell_cards(self._held, whole=True, word=word)
+            self._send_cards(self._held, whole=True, word=word)
             return event_id
 
     def revise(self, event_id: str) -> None:
-        """Show the item of that standing judgement again; judging it appends a correction.
+        """Show the item of judgement `event_id` again; judging it appends a correction.
 
-        In a round nothing is revised.
+        In a calibration round, nothing can be revised.
 
         Raises:
-            ValueError: no such judgement of this annotator stands, or its item is not here.
+            ValueError: `event_id` is not a current judgement of this annotator on this card.
         """
         with self._lock:
-            if self._says_first_counts():
+            if self._refuse_change():
                 return
             listed = self._listed.get(event_id)
-            mine = self._log.standing(self.annotator, listed, arms=self._arms)
-            found = mine[mine["event_id"] == event_id].to_dict("records")
+            standing = self._log.standing(self.annotator, listed, arms=self._arms)
+            found = standing[standing["event_id"] == event_id].to_dict("records")
             if not found or not self._pairs.knows(found[0]):
-                raise ValueError(f"no judgement {event_id!r} of {self.annotator!r} stands here")
+                raise ValueError(
+                    f"{event_id!r} is not a current judgement of {self.annotator!r} on this card"
+                )
             self._held = [row for row in self._held if not row.get("revises")]
             self._put_first(found[0], revises=True)
-            self._tell_cards(self._held, whole=True, word="Judge this item anew, or keep it.")
+            self._send_cards(self._held, whole=True, word="Judge this item again or keep it.")
 
     def keep(self) -> None:
-        """Leave the judgement that is being revised as it is, and go on where the queue stood."""
+        """Keep the judgement being revised unchanged and return to the queue."""
         with self._lock:
             self._held = [row for row in self._held if not row.get("revises")]
             self._begin()
             self.refresh()
 
     def history(self, start: int = 0) -> list[dict[str, Any]]:
-        """The annotator's standing judgements, latest first, up to 100 from `start` on.
+        """Return the annotator's current judgements, latest first, up to 100 from `start`.
 
-        Each has event_id, instruction, said, reasons, note, at; the browser gets them too. Those
-        of an item held as a hidden repeat are left out: they would answer it.
+        Each has event_id, instruction, said, reasons, note, at; the browser gets them too.
+        Judgements of an item that is held as a hidden repeat are left out, because they would give
+        away the answer.
         """
         end = start + _PAGE
-        mine = self._log.standing(self.annotator, arms=self._arms, limit=end + 1).iloc[::-1]
-        again = {row["item_id"] for row in self._held if plain(row.get("repeat_of"))}
-        page = mine.iloc[start:end]
-        events = page[~page["item_id"].isin(again)].to_dict("records")
+        latest = self._log.standing(self.annotator, arms=self._arms, limit=end + 1).iloc[::-1]
+        repeats = {row["item_id"] for row in self._held if plain(row.get("repeat_of"))}
+        page = latest.iloc[start:end]
+        events = page[~page["item_id"].isin(repeats)].to_dict("records")
         events = [event for event in events if self._pairs.knows(event)]
         self._listed |= {event["event_id"]: event["item_id"] for event in events}
         rows = [in_history(event, self._pairs.instruction_of(event)) for event in events]
-        self._tell(history=rows, start=start, next=end if len(mine) > end else None)
+        self._send(history=rows, start=start, next=end if len(latest) > end else None)
         return rows
 
     def go_on(self) -> None:
-        """Leave the finished queue for what comes after it, where something does."""
+        """Call `then` if the queue is finished and `then` was given."""
         if self.finished and self._then:
             self._then()
 
     def _heard(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
-        """Act on a message of the browser, and say so where the log did not keep it."""
+        """Handle a message from the browser; if the judgement was not saved, report why."""
         if content.get("call") not in self._actions:
             super()._heard(widget, content, buffers)
             return
@@ -299,46 +311,46 @@ class PreferenceCard(Panel):
         try:
             getattr(self, content["call"])(**as_message(content["call"], given))
         except (LabelsNotSaved, ValueError) as error:
-            self._tell(**refusal(error, given))
+            self._send(**refusal(error, given))
 
     def _closed(self) -> None:
         self._let_go()
 
-    def _say(self, left: bool | None, right: bool | None, **flags: bool) -> None:
+    def _judge_current(self, left: bool | None, right: bool | None, **flags: bool) -> None:
         with self._lock:
             if self.finished:
-                raise ValueError("the queue is at its end: nothing is left to judge")
+                raise ValueError("the queue is at its end: there are no items left to judge")
             key, seconds = item_key(self._held[0]), time.monotonic() - self._since
             more = {"reasons": sorted(self._given), "note": self._note, "seconds": seconds}
             self.judge(key, uuid.uuid4().hex, left, right, **flags, **more)
 
     def _begin(self) -> None:
-        """A fresh judgement of the item at hand, for whoever judges without a browser."""
+        """Start a new judgement of the current item, for use without a browser."""
         self._ticks: dict[str, bool] = {}
         self._given: set[str] = set()
         self._note, self._since = "", time.monotonic()
 
     def _fill(self) -> list[dict[str, Any]]:
-        """Take what is missing ahead from the queue; returns the items that are new."""
-        new = self._queue.take(max(0, 1 + _AHEAD - len(self._held)))  # 0: what is held stays hers
+        """Take the missing next items from the queue and return them."""
+        new = self._queue.take(max(0, 1 + _AHEAD - len(self._held)))  # 0 still renews the lease
         for row in new:
             self._pairs.check(row)
         self._held += new
         return new
 
     def _deal(self, side: int) -> None:
-        """Send the new items ahead and, where `side` is known, the images the browser lacks."""
+        """Send the new items and, if `side` is known, the images that the browser lacks."""
         held = {self._pairs.figure_of(row) for row in self._held}
         dropped, new = self._drop_closed(), self._fill()
         lacking = {self._pairs.figure_of(row) for row in new} - held if side > 0 else set()
         coming = [plain(figure) for figure in lacking]
         rows = self._held if dropped else new
-        self._tell_cards(rows, whole=dropped, coming=coming, side=side)
+        self._send_cards(rows, whole=dropped, coming=coming, side=side)
         for figure in lacking:
             self._paint(plain(figure), side)
 
     def _put_first(self, event: Mapping[str, Any], *, revises: bool = False) -> None:
-        """Show the item of a judgement, on the sides where it was judged, with what was said."""
+        """Show the item of a judgement with its original sides, choice, reasons and note."""
         row = {name: event[name] for name in ITEM}
         self._pairs.check(row)
         before = {"said": in_words(event), "reasons": list(event["reasons"])}
@@ -348,7 +360,7 @@ class PreferenceCard(Panel):
         self._begin()
 
     def _drop_closed(self) -> bool:
-        """Let go of what the annotator may no longer be shown; whether there was any."""
+        """Drop items that the annotator may no longer see; return whether there were any."""
         revised = [row for row in self._held if row.get("revises")]
         queued = [row for row in self._held if not row.get("revises")]
         may_be_shown = self._queue.still_open
@@ -358,18 +370,21 @@ class PreferenceCard(Panel):
             self._begin()
         return dropped
 
-    def _said(self, item_id: str) -> list[dict[str, Any]]:
-        """What stands of all that the annotator has said of an item, in any arm."""
+    def _standing(self, item_id: str) -> list[dict[str, Any]]:
+        """Return the annotator's current judgements of an item, in any arm."""
         return self._log.standing(self.annotator, item_id).to_dict("records")
 
-    def _says_first_counts(self) -> bool:
-        """Whether nothing is taken back here: in a round, where the reference has been shown."""
+    def _refuse_change(self) -> bool:
+        """Return whether this is a calibration round; if so, tell the page that answers are final.
+
+        The annotator has already seen the reference.
+        """
         if self._reference is not None:
-            self._tell_cards(self._held, whole=True, word=FIRST_COUNTS)
+            self._send_cards(self._held, whole=True, word=FIRST_COUNTS)
         return self._reference is not None
 
     def _state(self) -> dict[str, Any]:
-        """What stays the same from card to card: all else goes by messages, once."""
+        """Return what stays the same for all items; messages carry everything else, once."""
         return {
             "annotator": self.annotator,
             "title": _TITLES.get(self._arms[0], "Preferences"),
@@ -381,20 +396,20 @@ class PreferenceCard(Panel):
             "hidden": self.widget.state.get("hidden", False),
         }
 
-    def _tell(self, **content: Any) -> None:
+    def _send(self, **content: Any) -> None:
         self.widget.send(content)
 
-    def _tell_cards(self, rows: list[dict[str, Any]], **content: Any) -> None:
+    def _send_cards(self, rows: list[dict[str, Any]], **content: Any) -> None:
         done, of = self._queue.progress
         cards = [self._pairs.as_card(row) for row in rows]
         if self.finished and self._reference is not None:
-            mine = self._log.standing(self.annotator, arms=self._arms)
-            result = calibration_result(mine, self._reference)
+            standing = self._log.standing(self.annotator, arms=self._arms)
+            result = calibration_result(standing, self._reference)
             content["result"] = {name: result[name] for name in ("items", "agreed")}
-        self._tell(cards=cards, done=done, of=of, ended=self.finished, **content)
+        self._send(cards=cards, done=done, of=of, ended=self.finished, **content)
 
 
 def _release(queue: Any) -> None:
-    """Let others have what is not judged; where the log fails now, the claims run out instead."""
+    """Release the unjudged items; if the log fails now, their leases expire instead."""
     with suppress(LabelsNotSaved):
         queue.release()

@@ -1,8 +1,8 @@
-// What this browser keeps of a person's work on one set of items, so that it outlives a reload and
-// a kernel: judgements not yet acknowledged, one entry each, and drafts, one for each item begun.
-// An entry goes when it is named, never because a card cannot read or place it.
+// Browser storage for one annotator and label log. It survives a reload and a kernel restart, and
+// holds one entry per unacknowledged judgement and one draft per started item. Entries are removed
+// only by name, never because a card cannot read them or lacks their item.
 function openOutbox(store) {
-  const quietly = (act) => { try { return act(); } catch { return []; } };  // a private window
+  const quietly = (act) => { try { return act(); } catch { return []; } };  // private window
   const box = (prefix) => ({
     put: (name, what) => quietly(() => localStorage.setItem(prefix + name, JSON.stringify(what))),
     drop: (name) => quietly(() => localStorage.removeItem(prefix + name)),
@@ -15,7 +15,7 @@ function openOutbox(store) {
   return { acts: box(`vital-unsaved/${store}/`), drafts: box(`vital-draft/${store}/`) };
 }
 
-// The judgements made and not yet saved, oldest first, and those that the log will never take.
+// The judgements not yet saved, oldest first, and those that the log refused permanently.
 class Outbox {
   constructor(kept, send) {
     Object.assign(this, { kept, send, acts: new Map(), refused: new Map(), away: new Set() });
@@ -24,14 +24,14 @@ class Outbox {
     for (const { act } of old) this.hold(act, { counts: true });
     this.latest = old.at(-1)?.at ?? 0;
   }
-  keep(act) {  // with a time, later for each: undo goes by the order in which they were said
+  keep(act) {  // with increasing times: undo follows the order in which they were made
     this.latest = Math.max(Date.now(), this.latest + 1);
     this.kept.put(act.event_id, { act, at: this.latest });
   }
   get size() { return this.acts.size; }
   keys() { return [...this.acts.values()].map(({ act }) => act.key); }
   counted() { return [...this.acts.values()].filter((entry) => entry.counts).length; }
-  hold(act, more) {  // more: whether it counts as one more item, and the name of its draft
+  hold(act, more) {  // more: whether it counts as a new item, and its draft's name
     this.acts.set(act.event_id, { act, tries: 0, why: "", late: false,
       again: performance.now() + SILENT, ...more });
   }
@@ -41,7 +41,7 @@ class Outbox {
       this.send(entry.act);
     }
   }
-  tick() {  // the oldest is tried alone, and the rest once it is saved: the log keeps their order
+  tick() {  // retry only the oldest, and the rest once it is saved, to keep their order in the log
     const [oldest] = this.acts.values();
     if (!oldest || performance.now() < oldest.again) return;
     oldest.late = !oldest.why;
@@ -57,7 +57,7 @@ class Outbox {
   failed(id, why, final) {
     const entry = this.acts.get(id);
     if (!entry) return entry;
-    if (final) {  // kept and listed, until the person dismisses it
+    if (final) {  // kept and listed until the annotator dismisses it
       this.acts.delete(id);
       this.refused.set(id, { act: entry.act, why });
     } else {
@@ -66,16 +66,16 @@ class Outbox {
     }
     return entry;
   }
-  not_here(id) {  // it stays kept, for a card that has its item
+  not_here(id) {  // it stays in storage for a card that has its item
     if (this.acts.delete(id)) this.away.add(id);
   }
   dismiss(id) {
     this.refused.delete(id);
     this.kept.drop(id);
   }
-  trouble() {  // in words; nothing where all goes well
+  trouble() {  // as text; empty if there is no trouble
     const entries = [...this.acts.values()], n = entries.length;
-    const kept = `${n === 1 ? "It is" : `${n} are`} kept here and sent again.`;
+    const kept = `${n === 1 ? "It is" : `${n} are`} kept in this browser and retried.`;
     const why = entries.find((entry) => entry.why)?.why;
     if (why) return `Not saved: ${why}. ${kept}`;
     return entries.some((entry) => entry.late)

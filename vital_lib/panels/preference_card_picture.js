@@ -1,5 +1,5 @@
-// The figure of an item: zoomed, moved and lit, by keys, wheel, pointer and two fingers.
-const NARROW = 780;  // pixels: at most so wide, style.css puts the card in one column
+// The figure of an item: zoom, pan, brightness and contrast by keys, wheel, pointer and touch.
+const NARROW = 780;  // pixels: up to this width, style.css shows the card in one column
 
 function picture(card, ui) {
   const own = ui.own, { view } = own, width = ui.root.clientWidth || 1000;
@@ -13,13 +13,13 @@ function picture(card, ui) {
   const light = `filter:brightness(${2 ** view.brightness}) contrast(${2 ** view.contrast})`;
   const place = (view.zoom > 1 ? move : "") + (view.brightness || view.contrast ? light : "");
   const stage = h("div", { class: "picture stage", ...pointing(own), role: "group",
-    "aria-label": "figure: plus and minus zoom, the arrows move it" },
+    "aria-label": "figure: plus and minus zoom, arrow keys pan" },
   found.url
     ? h("img", { src: large.url ?? found.url, alt: `Figure ${card.figure}`, style: place,
       draggable: "false", decoding: "sync" })
     : h("span", null, found.missing
-      ? `Figure ${card.figure}: ${found.missing}. Press 5 to skip it: cannot judge.`
-      : "loading the image"));
+      ? `Figure ${card.figure}: ${found.missing}. Press 5 (cannot judge) to skip it.`
+      : "loading image"));
   return [found, stage, looks(own, ui)];
 }
 function pointing(own) {
@@ -48,7 +48,7 @@ function pointing(own) {
     onpointerup: leave, onpointercancel: leave,
   };
 }
-// The view that keeps under one finger, or under two, what lay there when they came down.
+// Return the view in which the fingers still point at what they touched first.
 function gripped({ from, view }, fingers) {
   const [middle, spread] = span(from), [now, wider] = span(fingers);
   const zoomed = looked(view, { zoom: view.zoom * wider / spread }, middle);
@@ -87,9 +87,9 @@ function looks(own, ui) {
     small(h("kbd", null, "−"), "zoom out", zoom(0.8), "-"),
     small(h("kbd", null, "+"), "zoom in", zoom(1.25), "+"),
     slider("brightness"), slider("contrast"),
-    small([h("kbd", null, "0"), h("span", null, "Reset")], "reset the picture", () => FLAT, "0"));
+    small([h("kbd", null, "0"), h("span", null, "Reset")], "reset the image", () => FLAT, "0"));
 }
-// at: from the middle, as a share of the picture's frame
+// at: offset from the centre, as a share of the frame
 function looked(view, change, at = [0, 0]) {
   const next = { ...view, ...change };
   next.zoom = clamp(next.zoom, 1, 8);

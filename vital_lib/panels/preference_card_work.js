@@ -2,7 +2,7 @@ const DOUBLE = 200, SILENT = 1500, LONGEST_WAIT = 8000, SLOWLY = 30000;  // mill
 const SIDES = ["left", "right"];
 const CHOICES = { left: [true, false], right: [false, true], both: [true, true],
   neither: [false, false] };
-const FLAT = { zoom: 1, x: 0, y: 0, brightness: 0, contrast: 0 };  // light in powers of two
+const FLAT = { zoom: 1, x: 0, y: 0, brightness: 0, contrast: 0 };  // light: exponents of 2
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
   (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -10,7 +10,7 @@ const inWords = (said) => said.unsafe ? "flagged as unsafe" : said.cannot_judge
   ? "cannot be judged"
   : SIDES.map((s) => `${s} ${said[`${s}_accepted`] ? "accepted" : "rejected"}`).join(", ");
 
-// One annotator at work: the items held, the draft of the one shown, and the way it is seen.
+// One annotator's session: the items held, the draft of the current item, and its image view.
 class Labelling {
   constructor({ model, redraw, seen, again }) {
     Object.assign(this, { model, redraw, seen, again, held: [], done: 0, of: 0, ended: false,
@@ -24,7 +24,7 @@ class Labelling {
     this.gone = new Set(this.outbox.keys());
     this.back = () => this.outbox.resend();
     this.leaving = (event) => { if (this.outbox.size) event.preventDefault(); };
-    this.looked = () => { if (this.began) this.refresh(); };  // others may have closed an item
+    this.looked = () => { if (this.began) this.refresh(); };  // items may have closed
     this.listens = { online: this.back, beforeunload: this.leaving, focus: this.looked };
     for (const [name, act] of Object.entries(this.listens)) window.addEventListener(name, act);
     this.clock = setInterval(() => this.tick(), 250);
@@ -38,8 +38,8 @@ class Labelling {
 
   // --- to the kernel and back
   send(call, given = {}) {
-    // A connection that is gone throws, or promises in vain: what matters is sent again anyway.
-    try { this.model.send({ call, with: given }); } catch { /* said by the clock */ }
+    // A lost connection throws or drops the message. Judgements are retried in any case.
+    try { this.model.send({ call, with: given }); } catch { /* the clock reports it */ }
   }
   refresh() {
     this.asked = performance.now();
@@ -66,7 +66,7 @@ class Labelling {
   }
   saved({ saved, key, said, reference, first }) {
     const entry = this.outbox.saved(saved);
-    if (entry?.counts && first) this.done += 1;  // until the kernel's own count comes
+    if (entry?.counts && first) this.done += 1;  // until the kernel sends its own count
     this.held = this.held.filter((card) => card.key !== key);
     this.gone.delete(key);
     if (this.feedback?.event_id === saved) this.feedback.reference = reference;
@@ -77,11 +77,11 @@ class Labelling {
     this.waiting = null;
     if (!entry) this.said = ["no", why];
     if (!entry || !final) return;
-    this.said = ["no", "Not saved: see above. Please judge this item again."];
+    this.said = ["no", "Not saved: see above. Judge this item again."];
     this.gone.delete(entry.act.key);
     if (entry.name) this.keep(entry.name, { ...entry.act, ticks: {} });
     if (this.feedback?.event_id === failed) this.feedback = null;
-    this.refresh();  // it may not be to be judged at all
+    this.refresh();  // the item may be closed by now
   }
   listed({ history, start, next }) {
     this.waiting = null;
@@ -102,14 +102,14 @@ class Labelling {
   number() {
     return Math.min(this.done + this.outbox.counted() + (this.feedback ? 0 : 1), this.of);
   }
-  elsewhere() {  // nothing is left here, but not all is judged: others hold the rest
+  elsewhere() {  // nothing left here, but other annotators hold the rest
     return this.ended && !this.card() && !this.outbox.size && this.done < this.of;
   }
   fresh() {
     const card = this.card(), before = this.draft;
     const name = card && `${card.key} ${card.before?.said ?? ""}`;
     if (name === before.name) return;
-    // A card that another window or the kernel changed is protected as after a press of one's own.
+    // If another window or the kernel changed the card, ignore presses for a moment, too.
     if (before.key && !this.gone.has(before.key)) this.pressed = performance.now();
     if (card?.figure !== before.figure) {
       this.view = { ...FLAT };
@@ -142,10 +142,10 @@ class Labelling {
     const each = seconds < 10 ? seconds.toFixed(1) : Math.round(seconds);
     const rest = left < 1 ? "under a minute" : left < 90 ? `about ${Math.round(left)} min`
       : `about ${(left / 60).toFixed(1)} h`;
-    return `${each} s an item · ${rest} left`;
+    return `${each} s per item · ${rest} left`;
   }
 
-  // --- what the annotator does; a second press within 200 ms is no press
+  // --- what the annotator does; a second press within 200 ms is ignored
   once(name, event, act) {
     const at = event?.timeStamp ?? performance.now();
     if (event?.repeat || (this.last[0] === name && at - this.last[1] < DOUBLE)) return;
@@ -172,9 +172,9 @@ class Labelling {
     this.outbox.hold(act, { name, counts: !card.revises });
     this.gone.add(card.key);
     if (this.model.get("state").calibrating) this.feedback = { card, act, event_id: act.event_id };
-    // The next card first: the message waits until it is drawn, not until it is painted.
+    // Draw the next card first: the message waits for the drawing, not for the painting.
     queueMicrotask(() => {
-      const behind = this.outbox.trouble();  // then it is sent once the one before it is saved
+      const behind = this.outbox.trouble();  // then it is sent after the one before it
       this.outbox.keep(act);
       if (!behind) this.send("judge", { ...act, side: this.side });
       this.forget(name);
@@ -184,7 +184,7 @@ class Labelling {
   undo(at) {
     if (!this.ready(at)) return;
     this.pressed = at;
-    if (this.outbox.size) this.undoing = true;  // it takes back the latest act, once that is saved
+    if (this.outbox.size) this.undoing = true;  // undo the latest judgement once it is saved
     else this.ask("undo");
   }
   ask(call, given) {
@@ -220,7 +220,7 @@ class Labelling {
     try {
       await navigator.clipboard.writeText(text);
       this.said = ["muted", "Copied."];
-    } catch { window.prompt("To copy:", text); }  // a page without TLS has no clipboard
+    } catch { window.prompt("Copy this text:", text); }  // a page without TLS has no clipboard
     this.redraw();
   }
 }

@@ -1,7 +1,7 @@
-"""Progress of work that this machine does in a cell, such as tuning: n of N, a bar, a message.
+"""Progress of local work in a cell, such as tuning: n of N, a bar and a message.
 
-It is told, from any thread, and brakes nothing; requests to a model, which cost something and run
-beside the notebook, have the ``RunMonitor``.
+Any thread may report progress. The view cannot pause or stop the work; use ``RunMonitor`` for
+requests to a model, which cost money and run in the background.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Any
 
 from vital_lib.panels._panel import Panel, plain, script_beside
 
-# The browser is told after this many seconds or this share of the work: thousands of quick steps
-# would flood it, and what it shows may lag behind by no more than a hundredth.
+# Update the browser after this many seconds or this share of the work: thousands of quick steps
+# would flood it, and the display may lag by at most one hundredth of the work.
 _SECONDS, _SHARE = 0.1, 0.01
 
 
 class ProgressView(Panel):
-    """One bar for one piece of work.
+    """A progress bar for one task.
 
     Args:
-        total: how many steps there are.
-        title: what is being done.
+        total: number of steps.
+        title: name of the task.
     """
 
     _draw = script_beside(__file__)
@@ -33,31 +33,31 @@ class ProgressView(Panel):
         self.total, self.title = int(total), title
         self.n, self.message, self.ended = 0, "", ""
         self._started = time.monotonic()
-        self._tell(self._started)
+        self._send(self._started)
 
     def step(self, n: int | None = None, message: str | None = None) -> None:
-        """Say that `n` steps are done so far (without it: one more), with a message if it is new.
+        """Report that `n` steps are done (default: one more than before), with an optional message.
 
-        Threads may report out of order: the count never goes back.
+        Threads may report out of order; the count never decreases.
         """
         with self._lock:
             self.n = max(self.n, self.n + 1 if n is None else int(n))
             self.message = self.message if message is None else plain(message)
             now = time.monotonic()
-            far = self.n - self._told >= _SHARE * self.total
+            far = self.n - self._sent >= _SHARE * self.total
             if far or now - self._shown >= _SECONDS or self.n >= self.total:
-                self._tell(now)
+                self._send(now)
 
     def watch(self, step: int, total: int, loss: float) -> bool:
-        """As `on_step` of `tuning.tune`: shows step and loss, and lets it go on."""
+        """Show step and loss, as `on_step` of `tuning.tune`; always return True (continue)."""
         self.step(step, f"loss {loss:.2f}")
         return True
 
     def done(self, message: str = "") -> None:
-        """Say that the work has ended; with fewer than `total` steps done it ended early."""
+        """Report that the work has ended; with fewer than `total` steps done, it ended early."""
         with self._lock:
             self.ended, self.message = "done" if self.n >= self.total else "early", plain(message)
-            self._tell(time.monotonic())
+            self._send(time.monotonic())
 
     def __enter__(self) -> ProgressView:
         return self
@@ -66,8 +66,8 @@ class ProgressView(Panel):
         if kind is not None or not self.ended:
             self.done(f"stopped: {plain(error) or kind.__name__}" if kind else self.message)
 
-    def _tell(self, now: float) -> None:
-        self._told, self._shown, self._seconds = self.n, now, now - self._started
+    def _send(self, now: float) -> None:
+        self._sent, self._shown, self._seconds = self.n, now, now - self._started
         self._show()
 
     def _state(self) -> dict[str, Any]:

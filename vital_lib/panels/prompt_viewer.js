@@ -18,7 +18,7 @@ function draw(state, ui) {
       state.messages.map((message) => h("section", { class: `box message ${message.role}` },
         h("h4", null, message.role), h("div", { class: "parts" }, message.parts.map(part)))),
       state.schema ? h("section", { class: "box" }, h("details", null,
-        h("summary", null, `Schema that the reply must fit: ${state.reply}`),
+        h("summary", null, `Reply schema: ${state.reply}`),
         h("pre", { class: "text small" }, state.schema))) : null),
   ];
 }

@@ -1,4 +1,4 @@
-"""A prompt exactly as it is sent: every message, every image, and the form of the reply."""
+"""A prompt exactly as it is sent: every message, every image and the schema of the reply."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 class PromptViewer(Panel):
-    """The messages of one prompt, roles as headings and images inline; nothing can be pressed.
+    """A read-only view of one prompt: messages headed by their roles, with images inline.
 
     Args:
-        prompt: what one request says.
-        client: who will be asked: images are the very JPEGs that it sends, tokens are its own
-            estimate, and the words stand there that it adds for an endpoint without JSON schemas.
-            Without it images are as in their files, and nothing is counted.
+        prompt: the prompt of one request.
+        client: the client that will send it. With a client, the view shows the JPEGs that it
+            sends, its token estimate, and the instructions that it adds for an endpoint without
+            JSON schemas. Without a client, the view shows the image files and no token estimate.
 
     Raises:
-        UnreadableImage: with `client`, an image's file is not the one that was opened any more.
+        UnreadableImage: with `client`, an image's file has changed since it was opened.
     """
 
     _draw = script_beside(__file__)
 
     def __init__(self, prompt: Prompt, client: ChatClient | None = None) -> None:
         self._prompt, self._client, self._images = prompt, client, []
-        self._worded = client is not None and "response_format" in client.refused
-        messages = (*prompt.messages, *(_words_added(prompt, client) if self._worded else ()))
+        self._in_words = client is not None and "response_format" in client.refused
+        messages = (*prompt.messages, *(_schema_messages(prompt, client) if self._in_words else ()))
         self._messages = [
             {"role": message["role"], "parts": [self._part(part) for part in message["content"]]}
             for message in messages
@@ -42,7 +42,7 @@ class PromptViewer(Panel):
 
     @property
     def tokens(self) -> int | None:
-        """What the request will take by the model's own estimate; None without a model."""
+        """The client's estimate of the request's input tokens; None without a client."""
         return None if self._client is None else self._client.estimate([self._prompt])["tokens_in"]
 
     def _part(self, part: str | FigureImage) -> dict[str, Any]:
@@ -59,15 +59,15 @@ class PromptViewer(Panel):
         return base64.b64decode(self._client.images.encoded(figure).result().split(",")[1])
 
     def _settings(self) -> list[str]:
-        """What goes with the messages, in words."""
+        """Return the request's model, parameters and seed as text."""
         client, prompt = self._client, self._prompt
-        told = (
+        settings = (
             {}
             if client is None
             else {"model": client.model, **client.parameters, "seed": prompt.seed}
         )
-        told = {name: told[name] for name in told if name not in client.refused}
-        return [f"{name} {value}" for name, value in told.items() if value is not None]
+        settings = {name: settings[name] for name in settings if name not in client.refused}
+        return [f"{name} {value}" for name, value in settings.items() if value is not None]
 
     def _state(self) -> dict[str, Any]:
         schema = self._prompt.schema.model_json_schema()
@@ -79,13 +79,13 @@ class PromptViewer(Panel):
             "tokens": self.tokens,
             "images": len(self._images),
             "reply": self._prompt.schema.__name__,
-            "schema": "" if self._worded else json.dumps(schema, indent=2, ensure_ascii=False),
+            "schema": "" if self._in_words else json.dumps(schema, indent=2, ensure_ascii=False),
         }
 
 
-def _words_added(prompt: Prompt, client: ChatClient) -> list[dict[str, Any]]:
-    """The messages that say in words what form the reply must have."""
-    from vital_lib.client import wire  # brings in the API's client
+def _schema_messages(prompt: Prompt, client: ChatClient) -> list[dict[str, Any]]:
+    """Return the messages that describe the reply schema in words."""
+    from vital_lib.client import wire  # imports the API's client
 
     request = wire.make_request(client.model, prompt, client.images.rule, seed=0, repeat=0)
     added = wire.make_body(request, prompt, client.images, plain=True)["messages"]

@@ -12,8 +12,8 @@ function draw(state, ui) {
   const mark = { finished: ["yes", "✓ finished"], stopped: ["no", "stopped"],
     failed: ["no", "✗ failed"] }[status] ?? ["muted", status];
   const brakes = asking
-    ? [h("span", null, "Keep what is done and stop?"), button("Stop", () => ui.call("stop"), { class: "stop" }),
-      button("Go on", () => ui.call("go_on"))]  // where Stop was: a double click changes nothing
+    ? [h("span", null, "Stop? Completed requests are kept."), button("Stop", () => ui.call("stop"), { class: "stop" }),
+      button("Continue", () => ui.call("go_on"))]  // a double click on Stop lands here
     : active ? [status === "paused" ? button("Resume", () => ui.call("resume"), { class: "main" })
       : button("Pause", () => ui.call("pause")), button("Stop", () => ui.call("stop"))] : [];
   return [

@@ -1,7 +1,7 @@
-"""How a job stands: counts, cost, rate and time left, with its brakes; told anew while it changes.
+"""Status of a running job: counts, cost, rate and time left, with pause and stop buttons.
 
-The work lives in the kernel and so does all that is shown: a browser that is opened again, or a
-second one, finds the panel as it stands. It knows nothing of what the work is for.
+The job and its state live in the kernel, so a reopened or second browser shows the current state.
+This module does not depend on what the requests are for.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from vital_lib.panels._panel import Panel, script_beside
 if TYPE_CHECKING:
     from vital_lib.client.job import Job
 
-_LOOK_SECONDS = 0.25  # between looks at the job
-_ARRIVES = "what is under way still arrives and is kept"
+_LOOK_SECONDS = 0.25  # between polls of the job
+_ARRIVES = "requests in flight still arrive and are kept"
 
 
 class RunMonitor(Panel):
-    """One job, watched until it ends.
+    """A view of one job until it ends.
 
     Args:
-        job: started already, or later.
-        title: what it does.
+        job: the job, started already or later.
+        title: name of the job.
     """
 
     _draw = script_beside(__file__)
@@ -36,17 +36,17 @@ class RunMonitor(Panel):
         threading.Thread(target=self._watch, name="vital-monitor", daemon=True).start()
 
     def pause(self) -> None:
-        """Send nothing more for now; what is under way arrives and is kept."""
+        """Pause sending; requests in flight still arrive and are kept."""
         self._job.pause()
         self._show()
 
     def resume(self) -> None:
-        """Go on sending."""
+        """Resume sending."""
         self._job.resume()
         self._show()
 
     def stop(self) -> None:
-        """Ask once more; asked already: stop, and keep what is done."""
+        """Ask for confirmation; on the second call, stop the job and keep the results so far."""
         with self._lock:
             if self._asking:
                 self._job.stop()
@@ -54,7 +54,7 @@ class RunMonitor(Panel):
             self._show()
 
     def go_on(self) -> None:
-        """Do not stop after all."""
+        """Dismiss the confirmation and continue."""
         self._asking = False
         self._show()
 
@@ -74,7 +74,7 @@ class RunMonitor(Panel):
         counts = ("done", "failed", "known", "in_flight", "tokens_in", "tokens_out", "usd")
         return {
             **{name: state[name] for name in counts},
-            "total": max(state["total"], state["done"]),  # some may have been asked once more
+            "total": max(state["total"], state["done"]),  # prompts asked again count, too
             "title": self.title,
             "status": status,
             "message": _message(state),
@@ -86,17 +86,17 @@ class RunMonitor(Panel):
 
 
 def _message(state: dict[str, Any]) -> str:
-    """What is to be known beside the counts."""
+    """Return the status message shown below the counts."""
     missing = {"without a value": state["failed"], "not sent": state["total"] - state["done"]}
     missing = ", ".join(f"{count:,} {what}" for what, count in missing.items() if count > 0)
     return {
         "waiting": "not started",
-        "running": state["notice"] or "it goes on while no browser is open",
-        "paused": "nothing more is sent until it is resumed"
+        "running": state["notice"] or "the job continues when the browser is closed",
+        "paused": "no more requests are sent until you resume"
         + (f"; {_ARRIVES}" if state["in_flight"] else ""),
         "stopping": _ARRIVES,
         "stopped": (missing and f"{missing}; ")
-        + "what was done is kept; running the cell again sends only the rest",
+        + "completed requests are kept; run the cell again to send the rest",
         "finished": missing or "all answered",
         "failed": state["error"],
     }[state["status"]]
