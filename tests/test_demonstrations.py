@@ -425,7 +425,7 @@ def test_a_bad_record_is_one_rejected_row_with_line_field_and_value(
     (wrong,) = frame.attrs["rejected"]
     assert wrong["place"] == "pool.jsonl:2"
     assert reason in f"{wrong['field']}: {wrong['reason']}"
-    assert "1 of 3 records are no demonstrations: pool.jsonl:2" in caplog.text
+    assert "1 of 3 records are not demonstrations: pool.jsonl:2" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -452,7 +452,10 @@ def test_those_of_figures_outside_the_training_split_are_counted(tmp_path, caplo
     path = write_lines(tmp_path / "pool.jsonl", *(published(f"{k}_F1", *PAIR) for k in range(3)))
     frame = import_demonstrations(path, make_figures(3, splits=("train", "test")))
     assert frame.attrs["not_for_training"] == ["1_F1"]
-    assert "1 of 3 are of figures outside the training split" in caplog.text
+    assert (
+        "1 of 3 demonstrations are left out: their figures are outside the training split"
+        in caplog.text
+    )
 
 
 def test_a_text_that_is_only_an_image_tag_is_no_text(tmp_path):

@@ -1,8 +1,7 @@
-"""Chooses figures (``sampling``), and turns accepted responses into demonstrations.
+"""Samples figures (``sampling``) and builds demonstrations from labels (``conversations``).
 
-A demonstration is a conversation made of responses that people accepted (``conversations``); beside
-it stands a control pool drawn without looking at what anyone accepted. The package shows nothing to
-anyone and knows no prompt and no model.
+A demonstration is a conversation of responses that annotators accepted. The control pool is drawn
+without regard to the labels. The package has no user interface, prompts or models.
 """
 
 from vital_lib.demonstrations.conversations import (

@@ -1,7 +1,7 @@
-"""Demonstrations: conversations of responses that people accepted, and their control pool.
+"""Demonstrations: conversations of responses that annotators accepted, and a control pool.
 
-A demonstration comes of this run's preferences or of a published file. This module shows nothing
-to anyone and knows no prompt and no model.
+Demonstrations come from this run's preferences or from a published file. This module has no user
+interface, prompts or models.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RULES: dict[str, Callable[[int, int], bool]] = {
     "all": lambda accepted, judged: accepted == judged,
     "any": lambda accepted, judged: accepted >= 1,
 }
-"""When a response counts as accepted, from how many accepted it and how many judged it."""
+"""Rules for accepting a response, given the numbers of annotators who accepted and judged it."""
 
 
 def choose_demonstrations(
@@ -48,25 +48,25 @@ def choose_demonstrations(
     rule: str = "majority",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Conversations made of accepted responses, from figures of the training split only.
+    """Build conversations of accepted responses, from figures of the training split only.
 
-    One response for each instruction: of its accepted ones that with more acceptances, on a tie
-    the one a seeded coin picks. An instruction without an accepted response is left out, and a
-    conversation without any. Votes for candidates that are not in `drafts` are passed over, and
-    counted in the log.
+    Each instruction keeps its accepted response with the most acceptances; ties are broken at
+    random by `seed`. Instructions without an accepted response are left out. Votes for candidates
+    that are not in `drafts` are ignored, and the log counts them.
 
     Args:
-        preferences: table `preferences`; a skipped item (null ticks) is no vote.
+        preferences: table `preferences`; a skipped item (null ticks) is not a vote.
         drafts: table `drafts`.
         figures: table `figures`.
-        rule: a response is accepted by the "majority" of those who judged it, by "all", by "any".
+        rule: a key of `RULES`: "majority", "all" or "any" of the response's annotators accept it.
 
     Returns:
-        Table `demonstrations`: origin "this run", annotators those who accepted a chosen response.
+        Table `demonstrations` with origin "this run"; annotators are those who accepted a response
+        in the conversation.
 
     Raises:
-        ValueError: an unknown rule, drafts of a figure that is not in `figures`, or not one vote
-            for what is in `drafts`.
+        ValueError: the rule is unknown, a draft's figure is not in `figures`, or there are votes
+            but none for a candidate in `drafts`.
     """
     if rule not in RULES:
         raise ValueError(f"rule={rule!r}: give one of {', '.join(RULES)}")
@@ -88,23 +88,23 @@ def choose_demonstrations(
 def random_demonstrations(
     drafts: pd.DataFrame, figures: pd.DataFrame, *, n: int, seed: int
 ) -> pd.DataFrame:
-    """The control pool: `n` drafted conversations drawn without looking at preferences.
+    """Draw the control pool: `n` drafted conversations, without regard to preferences.
 
-    From the training split, one response per instruction by a seeded coin; all of them where
-    there are fewer than `n`. Responses flagged as refusing or echoing the request are left out,
-    and with them a conversation that has no other; the log counts them.
+    They come from the training split, with one random response per instruction. If there are fewer
+    than `n`, all are returned. Responses flagged as refusing or echoing the request are left out,
+    and the log counts them.
 
     Returns:
         Table `demonstrations` with origin "random" and no annotators.
 
     Raises:
-        ValueError: drafts of a figure that is not in `figures`.
+        ValueError: a draft's figure is not in `figures`.
     """
     kept = _training(drafts, figures)
     answers = not_to_learn(kept).isna()
     if not answers.all():
-        told = (~answers).sum(), len(kept)
-        LOG.info("%d of %d drafts refuse or echo the request and are left out", *told)
+        counts = (~answers).sum(), len(kept)
+        LOG.info("%d of %d drafts refuse or echo the request and are left out", *counts)
     kept = kept[answers]
     conversations = np.array(sorted(kept["conversation_id"].unique()), dtype=object)
     drawn = np.random.default_rng(seed).permutation(conversations)[:n]
@@ -113,24 +113,25 @@ def random_demonstrations(
 
 
 def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Demonstrations from a file, such as the 58 that BioMed-VITAL published.
+    """Read demonstrations from a file, such as the 58 that BioMed-VITAL published.
 
-    Records (JSON Lines, JSON, CSV, Parquet) of `pair_id`, `fig_caption`, `in_text_mention` (texts,
-    or {tokens}), `domain`, and `conversations` of {from: human or gpt, value}. Answers in a row
-    become one response. LLaVA-Med's few-shot examples are read as published, from the Python file
-    that holds them, without running it.
+    Records (JSON Lines, JSON, CSV, Parquet) have `pair_id`, `fig_caption`, `in_text_mention` (texts
+    or {tokens}), `domain`, and `conversations` of {from: human or gpt, value}. Consecutive answers
+    become one response. LLaVA-Med's published few-shot examples are read from their Python file,
+    which is not executed.
 
     Args:
-        figures: table `figures`; where it has the figure, `figure_id` names it, else it is null.
-            Demonstrations of its figures outside the training split are left out.
+        figures: table `figures`. `figure_id` is null if the figure is not in it. Demonstrations of
+            its figures outside the training split are left out.
 
     Returns:
-        Table `demonstrations`: origin the file's name, annotators empty (the file names none). In
-        ``.attrs``: ``records`` (how many there were), ``rejected`` (place, field, reason of each
-        that cannot be used), ``not_for_training`` (figure ids left out). The log counts them.
+        Table `demonstrations`: origin is the file name, and annotators are empty. ``.attrs`` has
+        ``records`` (number of records), ``rejected`` (place, field and reason of each unusable
+        record) and ``not_for_training`` (figure ids that were left out). The log counts the last
+        two.
 
     Raises:
-        ValueError: not one record could be used; the message gives the first reasons.
+        ValueError: no record is usable; the message gives the first reasons.
     """
     file = Path(path)
     known = {} if figures is None else figures.set_index("figure_id")["split"].to_dict()
@@ -149,8 +150,8 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
             rows[row["demonstration_id"]] = row
     if not rows:
         first = "; ".join(f"{place}: {wrong}" for place, wrong in rejected[:3])
-        told = first or "the file holds no records"
-        raise ValueError(f"0 of {total} records of {file.name} are demonstrations; {told}")
+        reasons = first or "the file holds no records"
+        raise ValueError(f"0 of {total} records of {file.name} are demonstrations; {reasons}")
     kept = [row for row in rows.values() if known.get(row["figure_id"], "train") == "train"]
     apart = [
         name
@@ -163,15 +164,19 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
     if rejected:
         place, wrong = rejected[0]
         LOG.warning(
-            "%d of %d records are no demonstrations: %s: %s", len(rejected), total, place, wrong
+            "%d of %d records are not demonstrations: %s: %s", len(rejected), total, place, wrong
         )
     if apart:
-        LOG.warning("%d of %d are of figures outside the training split", len(apart), len(rows))
+        LOG.warning(
+            "%d of %d demonstrations are left out: their figures are outside the training split",
+            len(apart),
+            len(rows),
+        )
     return frame
 
 
 def _votes(preferences: pd.DataFrame) -> pd.DataFrame:
-    """One row per response that someone judged: candidate_id, annotator, accepted."""
+    """Return one row per annotator and judged response: candidate_id, annotator, accepted."""
     sides = [
         preferences[[f"{side}_id", "annotator", f"{side}_accepted"]].set_axis(
             ["candidate_id", "annotator", "accepted"], axis=1
@@ -186,8 +191,8 @@ def _training(drafts: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
     unknown = sorted(set(drafts["figure_id"]) - set(figures["figure_id"]))
     if unknown:
         raise ValueError(
-            f"{len(unknown)} drafted figures are not in the table figures, {unknown[0]!r} among "
-            "them: run notebook 02 again after 01"
+            f"{len(unknown)} drafted figures are not in the table figures, first {unknown[0]!r}: "
+            "run notebook 02 again after 01"
         )
     training = figures.loc[figures["split"] == "train", "figure_id"]
     return drafts[drafts["figure_id"].isin(training)]
@@ -196,15 +201,15 @@ def _training(drafts: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
 def _one_per_instruction(
     drafts: pd.DataFrame, accepted: Mapping[str, int], seed: int
 ) -> pd.DataFrame:
-    """Of each instruction's rows the one with most acceptances; the coin decides between equals."""
-    rank = [(-accepted.get(name, 0), _coin(seed, name)) for name in drafts["candidate_id"]]
+    """Keep each instruction's row with the most acceptances; ties are broken by `_draw`."""
+    rank = [(-accepted.get(name, 0), _draw(seed, name)) for name in drafts["candidate_id"]]
     order = sorted(range(len(drafts)), key=rank.__getitem__)
     best = drafts.iloc[order].drop_duplicates("instruction_id")
     return best.sort_values(["conversation_id", "round"])
 
 
-def _coin(seed: int, candidate_id: str) -> bytes:
-    """A seeded draw that hangs on the candidate alone, not on which others there are."""
+def _draw(seed: int, candidate_id: str) -> bytes:
+    """Return a pseudo-random value that depends on the candidate alone, not on the others."""
     return hashlib.sha256(f"{seed} {candidate_id}".encode()).digest()
 
 

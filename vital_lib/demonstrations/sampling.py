@@ -1,7 +1,7 @@
-"""Chooses figures by K-means over image and text features: to be labelled, or within a budget.
+"""Samples figures by K-means over image and text features, for labelling or within a budget.
 
-A control is drawn at random beside either. Features are taken as they come: this module encodes
-nothing, sends nothing, and knows no prompt and no model.
+`random_sample` draws the control for both. The features are given: this module encodes nothing,
+sends nothing, and has no prompts or models.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 import pandas as pd
 
 NEAR_IDENTICAL_BITS = 4
-"""Two pictures whose perceptual hashes differ in at most so many of 64 bits are near-identical."""
+"""Most bits, of 64, in which the perceptual hashes of near-identical pictures may differ."""
 
 ALIKE_COSINE = 0.995
-"""Two figures whose features have at least this cosine are near-identical too."""
+"""Least cosine between the features of figures that also count as near-identical."""
 
 _PARTS_AT_ONCE = 32
-_MINI_BATCHES_FROM = 20_000  # rows from which K-means looks at a part of them at a time
-_LOOKED_AT = 2_000  # figures on which coverage is measured, at most: +-0.01 of its share
+_MINI_BATCHES_FROM = 20_000  # rows from which K-means runs in mini-batches
+_MEASURED = 2_000  # most figures on which coverage is measured: standard error about 0.01
 _RANDOM_DRAWS = 5
 
 
 def joined_features(images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-    """Image (n, d) and text (n, e) features as rows (n, d + e): each part brought to length 1.
+    """Join image (n, d) and text (n, e) features to rows (n, d + e), each part of unit length.
 
-    So that neither part outweighs the other by its scale; the published code joins them raw.
+    The unit length gives both parts equal weight; the published code joins the raw features.
     """
     parts = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (images, texts)]
     return np.concatenate(parts, axis=1)
@@ -38,21 +38,22 @@ def joined_features(images: np.ndarray, texts: np.ndarray) -> np.ndarray:
 def diverse_sample(
     figures: pd.DataFrame, features: np.ndarray, *, n: int, clusters: int, seed: int
 ) -> pd.DataFrame:
-    """A few figures from every K-means cluster (BioMed-VITAL, stage 1).
+    """Sample a few figures from every K-means cluster (BioMed-VITAL, stage 1).
 
-    First one figure of every modality there is, rarest first; then always from the cluster that
-    has given fewest, nearest to its centre first, and never two near-identical pictures.
+    One figure of every modality comes first, rarest modality first. Then the cluster with the
+    fewest chosen figures gives its most central remaining figure, and so on. Near-identical
+    pictures are never chosen together.
 
     Args:
         figures: table `figures`.
         features: (n figures, d), rows as in `figures`; see `joined_features`.
-        n: how many figures, at least `clusters`; fewer come where no distinct ones are left.
+        n: number of figures, at least `clusters`; fewer are returned if too few are distinct.
 
     Returns:
         Table `figures_sampled` with chosen_by "cluster", in the order chosen.
 
     Raises:
-        ValueError: rows that do not match, or numbers that cannot be met.
+        ValueError: the rows do not match, or `clusters` is below 1 or above `n` or the figures.
     """
     _check_numbers(figures, features, n, clusters)
     cluster, distance = _clustered(features, clusters, seed)
@@ -67,24 +68,24 @@ def diverse_sample(
 def choose_figures(
     figures: pd.DataFrame, features: np.ndarray, *, n: int, clusters: int, seed: int
 ) -> pd.DataFrame:
-    """Spend a budget of `n` generations on figures that are typical, and spread over the clusters.
+    """Choose `n` typical figures, spread over the clusters, for a budget of `n` generations.
 
-    Each K-means cluster gets its share of `n`, at least one; it is cut by K-means again into as
-    many parts as it may give figures, and each part gives the figure nearest to its centre. A
-    near-identical picture (`NEAR_IDENTICAL_BITS`, or `ALIKE_COSINE` within its cluster) makes way
-    for the next. Cluster-typical images were found to keep 96.8 % of full performance at 15 % of
-    the data where random ones kept 95.7 % (arXiv 2503.07591). The control is `random_sample`.
+    Each K-means cluster receives a quota in proportion to its size, at least one figure. K-means
+    divides the cluster into as many parts as its quota, and each part gives its most central
+    figure. A near-identical picture (`NEAR_IDENTICAL_BITS`, or `ALIKE_COSINE` within its cluster)
+    is skipped for the next one. In arXiv 2503.07591, cluster-typical images kept 96.8 % of full
+    performance at 15 % of the data, and random images 95.7 %. The control is `random_sample`.
 
     Args:
         figures: table `figures`.
         features: (n figures, d), rows as in `figures`; see `joined_features`.
-        n: how many figures, at least `clusters`; fewer come where no distinct ones are left.
+        n: number of figures, at least `clusters`; fewer are returned if too few are distinct.
 
     Returns:
         Table `figures_sampled` with chosen_by "cluster", cluster by cluster.
 
     Raises:
-        ValueError: rows that do not match, or numbers that cannot be met.
+        ValueError: the rows do not match, or `clusters` is below 1 or above `n` or the figures.
     """
     _check_numbers(figures, features, n, clusters)
     cluster, distance = _clustered(features, clusters, seed)
@@ -106,33 +107,36 @@ def choice_metrics(
     seed: int = 0,
     usd_per_figure: float | None = None,
 ) -> dict[str, float]:
-    """What a choice of figures covers of all of them, and what a random one of its size would.
+    """Measure how well the chosen figures cover all figures, compared with random ones.
 
-    A figure is *covered* if a chosen one lies within the median distance between a figure and its
-    nearest other (distances of features brought to length 1). Each name ends in ``_random`` for
-    the control: its expected value, or the mean of a few draws.
+    A figure is *covered* if a chosen figure lies within the median nearest-neighbour distance
+    of all figures, measured on unit-length features. The suffix ``_random`` marks the control, a
+    random sample of the same size: its expected value, or the mean of a few draws.
 
     Args:
         figures, features: as for `choose_figures`.
         chosen: figure_ids.
-        usd_per_figure: where known, ``ChatClient.estimate`` of a figure's prompts, one an arm.
+        usd_per_figure: price of one figure's prompts over all arms (``ChatClient.estimate``), if
+            known.
 
     Returns:
-        ``choice.figures``, ``choice.covered`` (share), ``choice.distance`` (mean, to the nearest
-        chosen), ``choice.modality_gap`` (half the summed differences between the modalities'
-        shares and those of all figures), ``choice.near_identical`` (pictures that another chosen
-        one repeats), ``choice.share_<modality>`` and ``choice.share_<modality>_all``;
-        ``choice.random_for_same`` is how many random figures would cover as much,
-        ``choice.saved`` how many fewer were chosen, and ``choice.usd_saved`` their price.
+        ``choice.figures`` (number chosen), ``choice.covered`` (share), ``choice.distance`` (mean
+        distance to the nearest chosen figure), ``choice.modality_gap`` (half the summed differences
+        between the modality shares of chosen and all figures), ``choice.near_identical`` (chosen
+        pictures that repeat another), ``choice.share_<modality>`` and
+        ``choice.share_<modality>_all``. ``choice.random_for_same`` is the number of random figures
+        with the same coverage, ``choice.saved`` the number of figures saved against it, and
+        ``choice.usd_saved`` their price.
 
     Raises:
-        ValueError: a chosen figure that is not in `figures`, or none chosen.
+        ValueError: a chosen figure is not in `figures`, or none is chosen.
     """
     places = pd.Index(figures["figure_id"]).get_indexer(list(chosen))
     if not len(places) or places.min() < 0:
         raise ValueError(f"{(places < 0).sum()} of {len(places)} chosen figures are not in figures")
     unit, n = _unit(features), len(places)
-    seen = np.random.default_rng((seed, 1)).permutation(len(unit))[:_LOOKED_AT]  # not a draw's
+    # The seed differs from those of `_random_places`, so that the draws stay independent.
+    seen = np.random.default_rng((seed, 1)).permutation(len(unit))[:_MEASURED]
     reach, within = _reach(unit, seen)
     covered, distance = _coverage(unit, seen, places, reach)
     stated, phashes = figures["modalities"], figures["phash"]
@@ -161,14 +165,14 @@ def choice_metrics(
 
 
 def _random_places(figures: pd.DataFrame, n: int, seed: int) -> list[np.ndarray]:
-    """Where the figures of a few `random_sample`s of `n` stand."""
+    """Return the row numbers of a few `random_sample`s of `n` figures."""
     index = pd.Index(figures["figure_id"])
     draws = (random_sample(figures, n=n, seed=seed + k) for k in range(_RANDOM_DRAWS))
     return [index.get_indexer(draw["figure_id"]) for draw in draws]
 
 
 def _reach(unit: np.ndarray, seen: np.ndarray) -> tuple[float, np.ndarray]:
-    """The median distance of `seen` to their nearest others, and how many lie within it of each."""
+    """Return the median nearest-neighbour cosine of `seen`, and each one's neighbours within it."""
     nearest = np.empty(len(seen), dtype=np.float32)
     for rows, cosines in _cosines(unit, seen, unit):
         cosines[np.arange(len(cosines)), seen[rows]] = -1.0  # itself
@@ -183,7 +187,7 @@ def _reach(unit: np.ndarray, seen: np.ndarray) -> tuple[float, np.ndarray]:
 def _coverage(
     unit: np.ndarray, seen: np.ndarray, places: Sequence[int], reach: float
 ) -> tuple[float, float]:
-    """The share of `seen` with one of `places` within reach, and the mean distance to it."""
+    """Return the share of `seen` that `places` cover, and the mean distance to them."""
     nearest = np.empty(len(seen), dtype=np.float32)
     for rows, cosines in _cosines(unit, seen, unit[places]):
         nearest[rows] = cosines.max(axis=1)
@@ -194,7 +198,7 @@ def _coverage(
 def _cosines(
     unit: np.ndarray, seen: np.ndarray, others: np.ndarray
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Cosines of `seen` with `others`, a block of rows at a time: never more than about 50 MB."""
+    """Yield the cosines of `seen` with `others` in blocks of rows, of about 50 MB each."""
     block = max(1, 12_000_000 // len(others))
     for start in range(0, len(seen), block):
         rows = slice(start, start + block)
@@ -202,12 +206,12 @@ def _cosines(
 
 
 def _covered_by_chance(n: int, within: np.ndarray, of: int) -> float:
-    """Expected coverage by `n` random figures: 1 - P(none of those within reach is drawn)."""
+    """Return the expected coverage by `n` random figures: 1 - P(none within reach is drawn)."""
     return float((1 - (1 - n / of) ** within).mean())
 
 
 def _random_for(covered: float, within: np.ndarray, of: int) -> int:
-    """The least number of random figures that is expected to cover as much."""
+    """Return the least number of random figures with at least the expected coverage `covered`."""
     return bisect.bisect_left(
         range(of + 1), covered, key=lambda n: _covered_by_chance(n, within, of)
     )
@@ -224,7 +228,7 @@ def _gap(shares: Mapping[str, float], others: Mapping[str, float]) -> float:
 
 
 def _repeated(phashes: pd.Series) -> int:
-    """How many pictures come after one that is near-identical."""
+    """Count the pictures that are near-identical to an earlier one."""
     codes = _codes(phashes)
     return sum(
         bool((np.bitwise_count(codes[:i] ^ codes[i]) <= NEAR_IDENTICAL_BITS).any())
@@ -233,9 +237,9 @@ def _repeated(phashes: pd.Series) -> int:
 
 
 def random_sample(figures: pd.DataFrame, *, n: int, seed: int) -> pd.DataFrame:
-    """`n` figures drawn at random without repetition (all of them where there are fewer).
+    """Draw `n` figures at random without replacement (all of them if there are fewer).
 
-    Agreement measured on these is free of the clusters' choice.
+    Agreement measured on this sample is not biased by clustering.
 
     Returns:
         Table `figures_sampled` with chosen_by "random" and cluster -1.
@@ -245,14 +249,14 @@ def random_sample(figures: pd.DataFrame, *, n: int, seed: int) -> pd.DataFrame:
 
 
 def cluster_figures(features: np.ndarray, *, clusters: int, seed: int) -> np.ndarray:
-    """Each figure's K-means cluster (n,), from 0, of features (n, d); as in `diverse_sample`."""
+    """Return the K-means cluster (n,), from 0, of each row of `features` (n, d)."""
     return _clustered(features, clusters, seed)[0]
 
 
 def _clustered(
     features: np.ndarray, clusters: int, seed: int, starts: int = 4, rounds: int = 300
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's cluster (n,) and its distance to that cluster's centre (n,)."""
+    """Return the cluster (n,) of each row, and its distance to the cluster's centre (n,)."""
     from sklearn.cluster import KMeans, MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
@@ -262,30 +266,30 @@ def _clustered(
         means = KMeans(clusters, n_init=starts, max_iter=rounds, random_state=seed)
     else:
         means = MiniBatchKMeans(clusters, n_init=1, batch_size=4096, random_state=seed)
-    with warnings.catch_warnings():  # fewer distinct rows than clusters leave some empty
+    with warnings.catch_warnings():  # with fewer distinct rows than clusters, some stay empty
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = means.fit_predict(features)
     return labels, np.linalg.norm(features - means.cluster_centers_[labels], axis=1)
 
 
 def _parts(features: np.ndarray, rows: np.ndarray, n: int, seed: int) -> Iterator[np.ndarray]:
-    """`rows` cut by K-means into `n` parts, each with the row nearest to its centre first.
+    """Divide `rows` by K-means into `n` parts, each with its most central row first.
 
-    Many parts are cut in steps: the time then grows with the rows, not with rows times parts.
+    Many parts are made in steps, so that time grows with the rows, not with rows times parts.
     """
     count = min(n, _PARTS_AT_ONCE)
     part, distance = _clustered(features[rows], count, seed, starts=1, rounds=20)
     order = np.argsort(distance, kind="stable")
     cut = [rows[order[part[order] == j]] for j in range(count)]
     for own, share in zip(cut, _quotas(np.array([len(own) for own in cut]), n), strict=True):
-        if share > 1 and len(own) < len(rows):  # rows that are all alike cannot be cut
+        if share > 1 and len(own) < len(rows):  # identical rows cannot be divided
             yield from _parts(features, own, share, seed)
         elif share:
             yield own
 
 
 def _quotas(sizes: np.ndarray, n: int) -> np.ndarray:
-    """`n` shared out by size (largest remainder), at least 1 to each that is not empty."""
+    """Allot `n` in proportion to `sizes` (largest remainder), at least 1 to each nonzero size."""
     n = min(n, int(sizes.sum()))
     shares = n * sizes / sizes.sum()
     quotas = np.maximum(np.floor(shares), sizes > 0).astype(int)
@@ -310,8 +314,8 @@ def _check_numbers(figures: pd.DataFrame, features: np.ndarray, n: int, clusters
         raise ValueError(f"{len(features)} rows of features for {len(figures)} figures")
     if not 1 <= clusters <= min(n, len(figures)):
         raise ValueError(
-            f"clusters={clusters}: give between 1 and the lesser of n={n} and the "
-            f"{len(figures)} figures there are"
+            f"clusters={clusters}: give at least 1 and at most the smaller of n={n} and the "
+            f"number of figures, {len(figures)}"
         )
 
 
@@ -321,10 +325,10 @@ def _rarest_first(modalities: Iterable[list[str]]) -> list[str]:
 
 
 class _Picker:
-    """Picks rows, nearest to their centre first, leaving out near-identical pictures.
+    """Picks the most central rows and leaves out near-identical pictures.
 
-    Given features of length 1, those that are near-identical within their cluster are left out
-    too; given quotas, the cluster that has given fewest of its own gives next.
+    With unit features, rows near-identical in features within a cluster are left out too. With
+    quotas, the cluster furthest below its quota gives the next row.
     """
 
     def __init__(
@@ -339,7 +343,7 @@ class _Picker:
         self._cluster, self._unit = cluster, unit
         self._modalities = list(figures["modalities"])
         self._hashes = _codes(figures["phash"])
-        self._taken = np.empty_like(self._hashes)  # the hashes of those chosen, in order
+        self._taken = np.empty_like(self._hashes)  # hashes of the chosen rows, in order
         self._nearest = np.lexsort((figures["figure_id"].to_numpy(str), distance))
         sizes = Counter(cluster.tolist())
         order = self._nearest[np.argsort(cluster[self._nearest], kind="stable")]
@@ -351,7 +355,7 @@ class _Picker:
         self._quota = np.zeros(len(parts), dtype=int) if quota is None else quota
 
     def take_modality(self, modality: str, limit: int) -> None:
-        """The most typical figure of `modality`, unless one is chosen already."""
+        """Take the most central figure of `modality`, unless one is chosen already."""
         if len(self.chosen) >= limit:
             return
         if any(modality in self._modalities[i] for i in self.chosen):
@@ -361,11 +365,11 @@ class _Picker:
                 return
 
     def take_first(self, rows: Iterable[int]) -> bool:
-        """The first of `rows` that is no repetition; False where all are."""
+        """Take the first of `rows` that repeats no chosen one; return False if there is none."""
         return any(self._take(i) for i in rows)
 
     def take_from_fewest(self) -> bool:
-        """One figure from the cluster that has given fewest; False when none is left."""
+        """Take a figure from the cluster with the fewest chosen; return False if none is left."""
         for k in sorted(self._queues, key=lambda k: self._given[k] - self._quota[k]):
             while self._queues[k]:
                 if self._take(self._queues[k].popleft()):
