@@ -294,7 +294,7 @@ def test_ids_never_clash_between_figures_stages_and_arms(run):
 
 def test_a_figure_that_stands_twice_is_refused(run):
     twice = pd.concat([figures(2), figures(1)])
-    with pytest.raises(ValueError, match="figure 'f0' stands twice"):
+    with pytest.raises(ValueError, match="figure 'f0' occurs twice"):
         draft_candidates(twice, ChatClient(), resolve=run.resolve)
 
 
@@ -525,9 +525,9 @@ def test_the_pairs_of_another_comparison_have_ids_of_their_own(run):
 @pytest.mark.parametrize(
     ("arm", "rows", "words"),
     [
-        ("experts", ONE_EACH, "arm is 'experts'; it must be one of none, random, clinician"),
-        ("none", ONE_EACH, "arm 'none' was given 5 demonstrations"),
-        ("clinician", pool(), "arm 'clinician' was given 0 .* run notebooks/03"),
+        ("experts", ONE_EACH, "arm='experts': give one of none, random, clinician"),
+        ("none", ONE_EACH, "arm 'none' received 5 demonstrations"),
+        ("clinician", pool(), "arm 'clinician' received 0 .* with notebooks/03"),
     ],
 )
 def test_an_arm_that_does_not_fit_its_pool_is_refused(run, arm, rows, words):
@@ -696,5 +696,5 @@ def test_judgements_of_other_items_and_skips_say_nothing_of_the_arms(run):
     ]
     found = compare_arms(pd.DataFrame(rows), key, GROUPS)
     assert found["arms.pairs"] == 1 and found["arms.skips"] == 1
-    with pytest.raises(ValueError, match="none of 1 judgements is of a pair"):
+    with pytest.raises(ValueError, match="none of 1 labels is for a pair"):
         compare_arms(pd.DataFrame(rows[2:]), key, GROUPS)

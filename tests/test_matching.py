@@ -94,7 +94,7 @@ def test_a_judgement_of_other_responses_counts_for_no_arm():
     judged = {"item_id": "i", "left_id": "i-a", "left_accepted": True, "right_accepted": False}
     right = pd.DataFrame([{**judged, "right_id": "i-b"}])
     assert compare_arms(right, key, figure_rows(1))["arms.a_wins"] == 1
-    with pytest.raises(ValueError, match="1 of 1 judgements belong to none of the given pairs"):
+    with pytest.raises(ValueError, match="1 of 1 labels belong to none of the given pairs"):
         compare_arms(right.assign(left_id="i-old"), key, figure_rows(1))
 
 

@@ -1,7 +1,7 @@
-"""The only seam to image and text encoders: unit features, cached by content in one SQLite file.
+"""Image and text encoders: unit-length features, cached by content in one SQLite file.
 
-One model encodes both images and texts into one space (CLIP and its kin). This module knows
-nothing of clusters, selectors or candidates: images and strings in, float32 rows out.
+One model, such as CLIP, encodes images and texts into one space. All encoding in the workbench goes
+through this module. It does not depend on clusters, selectors or candidates.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from PIL import Image
 
 BATCH_SIZE = 32
-"""Images encoded, and committed to the cache, at once."""
+"""Number of images in a batch; each batch is committed to the cache."""
 TEXT_BATCH_SIZE = 128
-"""Texts encoded at once, of like length: what is padded to the longest is work for nothing."""
+"""Number of texts in a batch; texts of similar length share a batch to save padding."""
 
-_WAY = 1  # raised whenever pixels or texts are prepared in another way, so that caches start anew
+_WAY = 1  # version of image and text preparation; a new version invalidates cached features
 
 
 class Encoder:
-    """A model that turns images and texts into unit vectors, none of them twice.
+    """A model that encodes images and texts as unit vectors, and caches them.
 
-    Made by `load_encoder`. `fingerprint` is a hash of weights, tokenizer and image preparation.
+    `load_encoder` makes one. `fingerprint` is a hash of weights, tokenizer and image preparation.
     """
 
     def __init__(self, name: str, backend: _Backend, cache: Path | None = None) -> None:
@@ -49,20 +49,21 @@ class Encoder:
 
     @property
     def truncated(self) -> int:
-        """How many of the distinct texts asked for so far did not fit the context and were cut."""
+        """Number of distinct texts so far that exceeded the context and were truncated."""
         return len(self._truncated)
 
     def images(
         self, images: Sequence[FigureImage], *, on_encoded: Callable[[int], None] | None = None
     ) -> np.ndarray:
-        """Features of `images`: float32 (n, d), each row of length 1, in the order given.
+        """Encode `images`: float32 (n, d), rows of unit length in the order given.
 
         Args:
-            on_encoded: called after each batch with how many of the new images are encoded.
+            on_encoded: called after each batch with the number of images encoded so far, cached
+                ones not counted.
 
         Raises:
             UnreadableImage: a file changed since it was opened.
-            ValueError: the model gave a feature that is not finite, or zero.
+            ValueError: the model returned a zero or non-finite feature vector.
         """
 
         def encode(batch: list[FigureImage]) -> list[tuple[np.ndarray, bool]]:
@@ -76,10 +77,10 @@ class Encoder:
     def texts(
         self, texts: Sequence[str], *, on_encoded: Callable[[int], None] | None = None
     ) -> np.ndarray:
-        """Features of `texts`: float32 (n, d), each row of length 1, in the order given.
+        """Encode `texts`: float32 (n, d), rows of unit length in the order given.
 
-        A text beyond the model's context is cut at its end and counted in `truncated`.
-        Arguments and errors as in `images`.
+        A text longer than the model's context is truncated at its end and counted in `truncated`.
+        Arguments and errors are those of `images`.
         """
 
         def encode(batch: list[str]) -> list[tuple[np.ndarray, bool]]:
@@ -99,7 +100,7 @@ class Encoder:
         encode: Callable[[list], list[tuple[np.ndarray, bool]]],
         on_encoded: Callable[[int], None] | None,
     ) -> dict[str, tuple[np.ndarray, bool]]:
-        """Vector and whether it was cut, by content hash; only what the cache lacks is encoded."""
+        """Return (vector, was truncated) by content hash, and encode what the cache lacks."""
         found = self._cache.read(kind, contents)
         missing = [key for key in contents if key not in found]
         size = TEXT_BATCH_SIZE if kind == "text" else BATCH_SIZE
@@ -119,17 +120,17 @@ class Encoder:
 
 
 def load_encoder(name: str = "clinic", *, cache: Path | None = None) -> Encoder:
-    """Open the encoder called `name`.
+    """Load the encoder `name`.
 
     Args:
-        name: "clinic"; a folder or hub id of a CLIP-like model of transformers; or a model of
-            open_clip, as BiomedCLIP (the paper's encoder) is:
-            "hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224" or "local-dir:<dir>".
+        name: "clinic"; the folder or hub id of a CLIP-like transformers model; or an open_clip
+            model as "hf-hub:<owner>/<model>" or "local-dir:<dir>". The paper's encoder BiomedCLIP
+            is "hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224".
         cache: SQLite file of features (`Workspace.features`); without it they are kept in memory.
 
     Raises:
-        FileNotFoundError: no such folder, or no such model within reach.
-        ImportError: an open_clip model without the extra; names the `pip install`.
+        FileNotFoundError: the folder does not exist, or the model cannot be loaded.
+        ImportError: an open_clip model without the extra; the message has the `pip install`.
         ValueError: the model does not encode both images and texts, or lacks weights.
         RuntimeError: `cache` is not a feature cache.
     """
@@ -147,7 +148,7 @@ def _open_backend(name: str) -> _Backend:
     if (folder / "open_clip_config.json").is_file():
         return _OpenClip(f"local-dir:{folder}")
     if not folder.is_dir() and (name.startswith((".", "~", "/")) or name.count("/") > 1):
-        raise FileNotFoundError(f"encoder {name!r}: there is no such folder")
+        raise FileNotFoundError(f"encoder {name!r}: the folder does not exist")
     return _Transformers(str(folder) if folder.is_dir() else name)
 
 
@@ -155,7 +156,7 @@ def _unit(features: torch.Tensor, name: str) -> np.ndarray:
     rows = features.float().cpu().numpy()  # (b, d)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)  # (b, 1)
     if not np.isfinite(lengths).all() or (lengths == 0).any():
-        raise ValueError(f"encoder {name!r} gave features of length {lengths.ravel().tolist()}")
+        raise ValueError(f"encoder {name!r} returned features of length {lengths.ravel().tolist()}")
     return (rows / lengths).astype(np.float32)
 
 
@@ -163,25 +164,27 @@ def _unit(features: torch.Tensor, name: str) -> np.ndarray:
 
 
 class _Backend(Protocol):
-    """What an `Encoder` needs of a model: raw features, not yet of unit length."""
+    """The model interface of an `Encoder`: raw features, not yet of unit length."""
 
     fingerprint: str
     width: int
 
     def images(self, images: list[Image.Image]) -> torch.Tensor: ...  # (b, d)
 
-    def texts(self, texts: list[str]) -> tuple[torch.Tensor, list[bool]]: ...  # (b, d), was cut
+    def texts(
+        self, texts: list[str]
+    ) -> tuple[torch.Tensor, list[bool]]: ...  # (b, d), was truncated
 
 
 class _Transformers:
-    """A CLIP-like model of transformers."""
+    """A CLIP-like transformers model."""
 
     def __init__(self, source: str) -> None:
         self._model, self._tokenizer, self._processor = _load_transformers(source)
         text_config = self._model.config.get_text_config()
         limits = text_config.max_position_embeddings, self._tokenizer.model_max_length
         self._context = min(limits)
-        # SigLIP was trained on texts padded to the full context, and reads the padding.
+        # SigLIP was trained on texts padded to the full context and attends to the padding.
         siglip = "siglip" in self._model.config.model_type
         self._padding = "max_length" if siglip else "longest"
         self.fingerprint = _fingerprint(
@@ -217,15 +220,15 @@ class _Transformers:
 
 
 def _load_transformers(source: str) -> tuple[Any, Any, Any]:
-    """Model, tokenizer and image processor, float32 and in evaluation mode."""
+    """Load a model in float32 and evaluation mode, its tokenizer and its image processor."""
     import torch
     from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
     from transformers.utils import logging
 
     bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # a bar of loaded weights tells a reader nothing
+    logging.disable_progress_bar()  # no weight-loading bars in notebooks
     try:
-        # Only safetensors are read: a pickle may run code.
+        # Only safetensors: a pickle may run code.
         model, loading = AutoModel.from_pretrained(
             source, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
@@ -233,8 +236,8 @@ def _load_transformers(source: str) -> tuple[Any, Any, Any]:
         processor = AutoImageProcessor.from_pretrained(source, backend="pil")
     except (OSError, ValueError) as error:  # transformers raises either for an unknown folder
         raise FileNotFoundError(
-            f"encoder {source!r} is not a whole CLIP-like model of transformers, here or on the "
-            "hub (for open_clip models, BiomedCLIP among them, write 'hf-hub:<owner>/<model>'): "
+            f"encoder {source!r} is not a complete CLIP-like transformers model, here or on the "
+            "hub (for open_clip models such as BiomedCLIP give 'hf-hub:<owner>/<model>'): "
             f"{error}"
         ) from error
     finally:
@@ -250,7 +253,7 @@ def _load_transformers(source: str) -> tuple[Any, Any, Any]:
 
 
 def _stable_config(config: Any) -> str:
-    """What decides how the weights are used (EOS, activations), without who wrote the file."""
+    """Return the config that decides how weights are used, without version and path of the file."""
     changing = {"transformers_version", "_name_or_path"}
 
     def stable(value: Any) -> Any:
@@ -262,7 +265,7 @@ def _stable_config(config: Any) -> str:
 
 
 class _OpenClip:
-    """A model of open_clip, which is an optional extra."""
+    """An open_clip model; open_clip is an optional extra."""
 
     def __init__(self, name: str) -> None:
         open_clip = _import_open_clip()
@@ -286,7 +289,7 @@ class _OpenClip:
         import torch
 
         tokens = self._tokenizer(texts, context_length=self._context)  # (b, L)
-        # One place more is filled only by a text that does not fit: its last place is not padding.
+        # With one more token of context, only a text that was truncated has no padding at the end.
         longer = self._tokenizer(texts, context_length=self._context + 1)  # (b, L + 1)
         padding = self._tokenizer([""], context_length=self._context + 1)[0, -1]
         with torch.inference_mode():
@@ -301,7 +304,7 @@ def _import_open_clip() -> Any:
     except ImportError as error:
         raise ImportError(f"this encoder needs open_clip: {install}") from error
     except RuntimeError as error:
-        # A torchvision built for another torch fails here ("torchvision::nms does not exist").
+        # A torchvision built for another torch raises this ("torchvision::nms does not exist").
         raise ImportError(
             f"open_clip is installed, but its torchvision does not fit this torch ({error}): "
             f"install both from one index, then {install}"
@@ -310,7 +313,7 @@ def _import_open_clip() -> Any:
 
 
 def _local_text_config(name: str) -> dict[str, Any]:
-    """For a local folder: its own text configuration, so that open_clip asks no hub for it."""
+    """Return the text configuration of a local folder, so that open_clip does not query the hub."""
     folder = Path(name.removeprefix("local-dir:")).expanduser().resolve()
     if not name.startswith("local-dir:") or not (folder / "config.json").is_file():
         return {}
@@ -322,7 +325,7 @@ def _local_text_config(name: str) -> dict[str, Any]:
 
 
 def _fingerprint(model: torch.nn.Module, *preparation: str) -> str:
-    """SHA-256 of all weights by name, and of how texts and pixels are prepared."""
+    """Return the SHA-256 of all weights by name, and of the text and image preparation."""
     import torch
 
     digest = hashlib.sha256(json.dumps([_WAY, *preparation]).encode())
@@ -347,7 +350,7 @@ def _to_device(model: torch.nn.Module) -> str:
 class _FeatureCache:
     """Features by (encoder, kind, SHA-256 of content), in a file or in memory.
 
-    One connection behind a lock: widget messages may arrive on another thread.
+    A lock guards the only connection, because widget messages may arrive in another thread.
     """
 
     def __init__(self, path: Path | None, encoder: str) -> None:
@@ -366,7 +369,7 @@ class _FeatureCache:
             )
         except sqlite3.DatabaseError as error:
             raise RuntimeError(
-                f"{place} is not a usable feature cache ({error}); delete it or name another "
+                f"{place} is not a usable feature cache ({error}); delete it or give another "
                 "file, and the features are encoded again"
             ) from error
 

@@ -1,11 +1,11 @@
-"""The five imaging modalities of the caption schema: their flags and how they are written."""
+"""The five imaging modalities of the caption schema: their flags and display names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 MODALITIES = ("chest_xray", "ct_scan", "mri", "histology", "gross")
-"""The modality flags of a figure; it may have several, or none."""
+"""The modality flags; a figure may have several or none."""
 
 MODALITY_NAMES = {
     "chest_xray": "chest X-ray",
@@ -14,7 +14,7 @@ MODALITY_NAMES = {
     "histology": "histology",
     "gross": "gross pathology",
 }
-"""How a modality is written in a prompt."""
+"""Names of the modalities in prompts."""
 
 MODALITY_LABELS = {
     **MODALITY_NAMES,
@@ -22,9 +22,9 @@ MODALITY_LABELS = {
     "several": "several",
     "not_stated": "not stated",
 }
-"""How a value of `modality_of` is written in a plot or a panel."""
+"""Labels of the values of `modality_of` in plots and panels."""
 
 
 def modality_of(modalities: Sequence[str]) -> str:
-    """A figure's one modality flag, ``several`` or ``not_stated``: a key of `MODALITY_LABELS`."""
+    """Return a figure's only flag, ``several`` or ``not_stated``: a key of `MODALITY_LABELS`."""
     return "several" if len(modalities) > 1 else next(iter(modalities), "not_stated")

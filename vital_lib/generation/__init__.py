@@ -1,9 +1,9 @@
-"""Candidates from figures: drafts to be labelled, and conversations after demonstrations.
+"""Generates candidates from figures: drafts to label, and conversations after demonstrations.
 
-BioMed-VITAL's first stage (paper section 3.1). ``candidates`` asks, ``grounding`` flags answers
-that go against their figure's text, ``hollow`` what is no answer, ``pairing`` puts two prompts or
-arms side by side, blind. The package knows nothing of who accepted a demonstration, nor of any
-model beyond asking it.
+BioMed-VITAL's first stage (paper section 3.1). ``candidates`` sends the requests, ``grounding``
+flags answers that contradict the figure's text, ``hollow`` flags responses that are not answers,
+and ``pairing`` compares two prompts or arms blindly. The package does not depend on annotators, and
+uses models only through the client.
 """
 
 from vital_lib.generation.candidates import (

@@ -1,7 +1,7 @@
-"""Reads what a text about a figure states: sides, numbers, modalities, what is denied.
+"""Extracts the statements of a text about a figure: sides, numbers, modalities, negations.
 
-A few dozen words and regular expressions; a word of denial reaches to the end of its clause. It
-reads captions and answers alike, and knows nothing of flags, of images or of what is true.
+It works with a few dozen words and regular expressions. A negation extends to the end of its
+clause. Captions and answers are read alike. This module does not depend on flags, images or truth.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-_MANY = 99  # "several": at odds with one, with no other number
+_MANY = 99  # "several": contradicts one, but no other number
 _PICTURE = r"(?:images?|pictures?|figures?|photo\w*|panels?|slides?|screen|frame|scans?)"
 
-# Phrases in which a side, a number or a denial is none.
+# Phrases whose side, number or negation word has another meaning.
 _LOOK_ALIKES = re.compile(
     r"left (?:untreated|alone|behind|in situ|in place|open|over)|right (?:away|angles?|after|now)|"
     r"(?:was|were|is|are|been|being|be) left\b(?! (?:lung|lobe|side))|"
@@ -115,18 +115,18 @@ _EMPTY = re.compile(
 
 
 @dataclass
-class Said:
-    """What a text states: sides with the words after them, modalities, numbers, clauses."""
+class Statements:
+    """The statements of a text: sides with the words after them, modalities, numbers, clauses."""
 
     sides: list[tuple[str, frozenset[str]]] = field(default_factory=list)
     both: bool = False
     modalities: set[str] = field(default_factory=set)
     numbers: list[tuple[int, frozenset[str]]] = field(default_factory=list)
     asserted: list[tuple[str, bool]] = field(default_factory=list)  # (clause, hedged)
-    denied: list[str] = field(default_factory=list)  # clauses, without the word of denial
+    denied: list[str] = field(default_factory=list)  # clauses, without the negation
 
-    def read(self, text: str, *, denied: bool = False) -> Said:
-        """Add what `text` states; `denied` turns round a question that was answered by no."""
+    def read(self, text: str, *, denied: bool = False) -> Statements:
+        """Add the statements of `text`; `denied` negates them, for a question answered with no."""
         for sentence in SENTENCE.split(folded(text)):
             hedged = bool(HEDGE.search(sentence))
             for clause in _CLAUSE.split(_LOOK_ALIKES.sub(" ; ", sentence)):
@@ -157,23 +157,23 @@ class Said:
 
 
 def is_finding(words: frozenset[str]) -> bool:
-    """Whether something found is counted, or "they"."""
+    """Return whether `words` name a finding, or nothing, as "they" does."""
     return not words or any(FINDING.match(word) for word in words)
 
 
 def agree(one: int, other: int) -> bool:
-    """Whether two numbers of the same thing can both hold: "several" fits all but one."""
+    """Return whether two counts of the same thing can both be true: "several" fits all but 1."""
     return one == other or (_MANY in (one, other) and 1 not in (one, other))
 
 
 def denies_all(denied: str) -> bool:
-    """Whether a denied clause leaves nothing: "no focal lesion on this scan"."""
+    """Return whether a negated clause excludes every finding: "no focal lesion on this scan"."""
     words = words_of(MODALITY_WORDS.sub(" ", re.split(r"\bon (?:this|the)\b", denied)[0]))
     return bool(words) and words <= _NOTHING
 
 
 def _halves(clause: str) -> tuple[str, str]:
-    """What a clause asserts, and what it denies: a denial reaches from its word to the end."""
+    """Split a clause into the part it asserts and the part it denies, after the negation."""
     if _AFTER.search(clause):
         return "", _AFTER.sub(" ", clause)
     denial = _DENY.search(clause)
@@ -183,19 +183,19 @@ def _halves(clause: str) -> tuple[str, str]:
 
 
 def folded(text: str) -> str:
-    """Lower case, plain quotes and dashes, American spelling of Latin and Greek."""
+    """Return `text` in lower case, with ASCII quotes and dashes and American medical spelling."""
     text = text.lower().translate({0x2019: "'", 0x2018: "'", 0x2013: "-", 0x2011: "-", 0x2010: "-"})
     return re.sub(r"tumour", "tumor", re.sub(r"(?<=[a-z])(?:ae|oe)(?=m|d|s)|^oe", "e", text))
 
 
 def words_of(text: str) -> frozenset[str]:
-    """The words of `text` that say what is meant, in the singular."""
+    """Return the content words of `text` in the singular."""
     found = re.findall(r"[a-z][a-z-]{2,}", text)
     return frozenset(_singular(word) for word in found if not _EMPTY.match(word))
 
 
 def _singular(word: str) -> str:
-    for many, one in _ENDINGS:
-        if word.endswith(many):
-            return word[: -len(many)] + one
+    for plural, singular in _ENDINGS:
+        if word.endswith(plural):
+            return word[: -len(plural)] + singular
     return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) else word

@@ -1,8 +1,8 @@
-"""Asks for candidates: drafts to be labelled, and conversations after demonstrations.
+"""Requests candidates from a model: drafts to label, and conversations after demonstrations.
 
 BioMed-VITAL's first stage (paper section 3.1). Every arm runs through the same code and differs
-only in the pool of demonstrations it is handed. This module knows nothing of who accepted a
-demonstration, nor of any model beyond asking it.
+only in its pool of demonstrations. This module does not depend on annotators, and uses models only
+through the client.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from vital_lib.prompts import VERSIONS, Drafts, Prompt, draft_prompt, generation
 from vital_lib.tables import empty_frame
 
 ARMS = ("none", "random", "clinician")
-"""Whose demonstrations the generator was shown."""
+"""Origin of the demonstrations in the generator's prompt."""
 
 UNREAD_COLUMNS = ("figure_id", "reply_id", "reason", "text", "sent")
-"""Columns of the second frame: figures without candidates, and why. Where `sent` is false nothing
-came back, since nothing was asked (reply_id is null): the image is unreadable, or a run stopped."""
+"""Columns of the second frame: figures without candidates, and why. `sent` is false and `reply_id`
+null if no request was sent, because the image is unreadable or the run was stopped."""
 
 FEWER = "fewer_than_asked"
-"""Flag of every candidate of a reply with fewer questions or rounds than were asked for."""
+"""Flag of every candidate of a reply with fewer questions or rounds than requested."""
 
 DROPPED = "round_dropped"
-"""Flag of every candidate of a reply whose other questions or rounds could not all be read."""
+"""Flag of every candidate of a reply with a question or round that could not be read."""
 
 Resolve = Callable[[str], Path]
-_Sent = tuple[Prompt, list[str]]  # and the ids of the demonstrations in it
+_Sent = tuple[Prompt, list[str]]  # the prompt and the ids of its demonstrations
 _PromptOf = Callable[[Mapping[str, Any], FigureImage, int], _Sent]
 
 
@@ -53,28 +53,28 @@ def draft_candidates(
     policy: str | None = None,
     **sending: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Draft instructions with two responses each, to be labelled.
+    """Draft instructions with two responses each, for labelling.
 
     Args:
         figures: rows of the table figures.
-        resolve: from an `image` to its file (``Workspace.resolve``).
-        questions: instructions to ask for, per figure.
-        seed: of the run; each figure's own request seed is derived from it and the figure's id.
-        policy: another text in place of ``prompts.POLICIES["draft"]``; its version goes into the
-            ids, so that drafts under several policies may stand together.
-        sending: `again` (ask anew where the ledger holds an answer, as for the figures of
-            `unread`), `on_reply` and `control`, as for ``ChatClient.ask``.
+        resolve: maps an `image` to its file (``Workspace.resolve``).
+        questions: instructions per figure to request.
+        seed: seed of the run; each request's seed is derived from it and the figure's id.
+        policy: text to use in place of ``prompts.POLICIES["draft"]``. Its version is part of the
+            ids, so that one table can hold drafts of several policies.
+        sending: arguments of ``ChatClient.ask``: `again` (send again despite a reply in the
+            ledger, for example for the unread figures), `on_reply` and `control`.
 
     Returns:
         (rows of the table drafts, with `hollow_flags` and `grounding_flags`; frame of
         `UNREAD_COLUMNS`).
 
     Raises:
-        ValueError: a figure stands in `figures` twice, or `policy` does not name $questions.
+        ValueError: `figures` has a duplicate figure, or `policy` lacks $questions.
     """
     prompt_of = _without_demonstrations(questions, policy)
-    asked, unread = _ask(figures, client, prompt_of, resolve, seed, sending)
-    return _frame(asked, "drafts", "none", questions, client, figures), unread
+    read, unread = _ask(figures, client, prompt_of, resolve, seed, sending)
+    return _frame(read, "drafts", "none", questions, client, figures), unread
 
 
 def generate_candidates(
@@ -90,53 +90,53 @@ def generate_candidates(
     policy: str | None = None,
     **sending: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write one conversation about each figure, after one demonstration per modality.
+    """Generate one conversation per figure, after one demonstration per modality.
 
-    Which demonstrations a figure is shown depends on `seed`, its id and the pool alone, so that
-    adding figures changes nothing for the others, and asking again shows the same. A figure is
-    never its own demonstration.
+    The demonstrations for a figure depend only on `seed`, the figure's id and the pool. They stay
+    the same when other figures are added and when the request is sent again. A figure is never its
+    own demonstration.
 
     Args:
         figures: rows of the table figures.
         demonstrations: rows of the table demonstrations; empty for arm "none". A demonstration
             without a modality is never drawn.
-        arm: none, random or clinician: whose demonstrations these are.
-        resolve: from an `image` to its file (``Workspace.resolve``).
-        image_of: from a demonstration's figure_id to its `image`; one that is not there, or
-            cannot be read, is shown by its text alone.
-        rounds: rounds to ask for; a conversation with fewer is kept and flagged.
-        seed: of the run; each figure's own, which its candidates record, decides its draw and goes
-            with its request.
-        policy: another text in place of ``prompts.POLICIES["generation"]``; its version goes into
-            the ids, so that candidates under several policies may stand together.
+        arm: origin of the demonstrations: none, random or clinician.
+        resolve: maps an `image` to its file (``Workspace.resolve``).
+        image_of: maps a demonstration's figure_id to its `image`. Without a readable image, the
+            demonstration is shown as text only.
+        rounds: rounds to request; a shorter conversation is kept and flagged.
+        seed: seed of the run. A figure's own seed, derived from it, draws its demonstrations and
+            is sent with its request; its candidates record it.
+        policy: text to use in place of ``prompts.POLICIES["generation"]``. Its version is part of
+            the ids, so that one table can hold candidates of several policies.
         sending: as for `draft_candidates`.
 
     Returns:
-        (rows of the table candidates, with flags as `draft_candidates`; frame of
+        (rows of the table candidates, with flags as in `draft_candidates`; frame of
         `UNREAD_COLUMNS`).
 
     Raises:
-        ValueError: an unknown arm, a pool that does not fit it, a figure that stands twice, or a
-            `policy` that does not name $rounds.
+        ValueError: `arm` is unknown or does not fit the demonstrations, `figures` has a duplicate
+            figure, or `policy` lacks $rounds.
     """
     _check_arm(arm, demonstrations)
     prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds, policy)
-    asked, unread = _ask(figures, client, prompt_of, resolve, seed, sending)
-    return _frame(asked, "candidates", arm, rounds, client, figures), unread
+    read, unread = _ask(figures, client, prompt_of, resolve, seed, sending)
+    return _frame(read, "candidates", arm, rounds, client, figures), unread
 
 
 def generate_arms(
     plan: Iterable[tuple], client: ChatClient, control: Control | None = None, **settings: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`generate_candidates` for several arms or policies, one after another under one `control`.
+    """Run `generate_candidates` for several arms or policies in turn, under one `control`.
 
     Args:
-        plan: (arm, figures, demonstrations) of each arm; with a policy as a fourth where one is
-            to be compared with another: their candidates differ in prompt_version and in ids.
-        settings: further arguments of `generate_candidates`, the same for all.
+        plan: (arm, figures, demonstrations) of each arm, with an optional policy as a fourth item.
+            The candidates of two policies differ in prompt_version and in their ids.
+        settings: other arguments of `generate_candidates`, the same for all arms.
 
     Returns:
-        As `generate_candidates`, all arms together; the unread also with their `arm`.
+        The frames of `generate_candidates` for all arms together; the second also has column `arm`.
     """
     made, unread = [], []
     for arm, figures, demonstrations, *policy in plan:
@@ -157,7 +157,7 @@ def draft_prompts(
     seed: int = 0,
     policy: str | None = None,
 ) -> Iterator[Prompt]:
-    """The prompts that `draft_candidates` sends with these arguments, as `generation_prompts`."""
+    """Yield the prompts that `draft_candidates` sends with these arguments."""
     return _only_prompts(figures, _without_demonstrations(questions, policy), resolve, seed)
 
 
@@ -171,16 +171,16 @@ def generation_prompts(
     seed: int = 0,
     policy: str | None = None,
 ) -> Iterator[Prompt]:
-    """The prompts that `generate_candidates` sends with these arguments, to look at or to count.
+    """Yield the prompts that `generate_candidates` sends with these arguments, for inspection.
 
-    One per figure, in order; a figure whose image cannot be read has none.
+    There is one per figure, in order, except for figures with an unreadable image.
     """
     prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds, policy)
     return _only_prompts(figures, prompt_of, resolve, seed)
 
 
-class _Asked(NamedTuple):
-    """One figure that was asked about, in columns; its image and messages are not held on to."""
+class _Request(NamedTuple):
+    """The columns of one figure's request, without its image and messages to save memory."""
 
     figure_id: str
     seed: int
@@ -189,17 +189,17 @@ class _Asked(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What is kept of a reply: what it says, in columns, or why it says nothing."""
+    """The candidates in a reply, or the reason why it has none."""
 
     reply_id: str
     reason: str | None
-    text: str  # empty where the reply was read
-    said: list[tuple[int, str, str, str | None, str]]
-    dropped: tuple[str, ...] = ()  # why, of each round that says nothing
+    text: str  # empty if the reply was read
+    rows: list[tuple[int, str, str, str | None, str]]  # columns as in `_COLUMNS`
+    dropped: tuple[str, ...] = ()  # the reason for each round that could not be read
 
 
-_Read = list[tuple[_Asked, _Answer]]
-_COLUMNS = ["round", "letter", "instruction", "question_type", "response"]  # of what is said
+_Read = list[tuple[_Request, _Answer]]
+_COLUMNS = ["round", "letter", "instruction", "question_type", "response"]
 
 
 def _answer(reply: Reply) -> _Answer:
@@ -207,14 +207,14 @@ def _answer(reply: Reply) -> _Answer:
     if value is None:
         return _Answer(reply.reply_id, reply.reason, reply.text, [])
     drafted = isinstance(value, Drafts)
-    said = [
-        (place, letter, one.instruction, one.question_type, response)
-        for place, one in enumerate(value.questions if drafted else value.rounds, start=1)
+    rows = [
+        (place, letter, turn.instruction, turn.question_type, response)
+        for place, turn in enumerate(value.questions if drafted else value.rounds, start=1)
         for letter, response in (
-            (("a", one.response_a), ("b", one.response_b)) if drafted else (("a", one.response),)
+            (("a", turn.response_a), ("b", turn.response_b)) if drafted else (("a", turn.response),)
         )
     ]
-    return _Answer(reply.reply_id, None, "", said, getattr(value, "dropped", ()))
+    return _Answer(reply.reply_id, None, "", rows, getattr(value, "dropped", ()))
 
 
 def _without_demonstrations(questions: int, policy: str | None) -> _PromptOf:
@@ -230,8 +230,8 @@ def _after_demonstrations(pool: list[_Demonstration], rounds: int, policy: str |
     return prompt_of
 
 
-def _only_prompts(*asking: Any) -> Iterator[Prompt]:
-    return (prompt for _, prompt in _prompts(*asking, {}))
+def _only_prompts(*arguments: Any) -> Iterator[Prompt]:
+    return (prompt for _, prompt in _prompts(*arguments, {}))
 
 
 def _prompts(
@@ -241,8 +241,8 @@ def _prompts(
     seed: int,
     unreadable: dict[str, str],
     control: Control | None = None,
-) -> Iterator[tuple[_Asked, Prompt]]:
-    """Each figure's prompt until a stop; why there is none goes into `unreadable`, by figure_id."""
+) -> Iterator[tuple[_Request, Prompt]]:
+    """Yield each figure's prompt until a stop; `unreadable` collects the errors by figure_id."""
     for figure in figures.to_dict("records"):
         if control is not None and control.state == "stopped":
             return
@@ -251,10 +251,10 @@ def _prompts(
         except UnreadableImage as error:
             unreadable[figure["figure_id"]] = str(error)
             continue
-        own = _number(seed, figure["figure_id"])
-        prompt, demonstration_ids = prompt_of(figure, image, own)
-        asked = _Asked(figure["figure_id"], own, prompt.version, demonstration_ids)
-        yield asked, replace(prompt, seed=own)
+        own_seed = _number(seed, figure["figure_id"])
+        prompt, demonstration_ids = prompt_of(figure, image, own_seed)
+        request = _Request(figure["figure_id"], own_seed, prompt.version, demonstration_ids)
+        yield request, replace(prompt, seed=own_seed)
 
 
 def _ask(
@@ -265,62 +265,64 @@ def _ask(
     seed: int,
     sending: dict,
 ) -> tuple[_Read, pd.DataFrame]:
-    """Ask about every figure; (those whose reply was read, frame of the others)."""
-    twice = figures["figure_id"][figures["figure_id"].duplicated()]
-    if len(twice):
-        raise ValueError(f"figure {twice.iloc[0]!r} stands twice: its candidates' ids would clash")
-    sent: list[_Asked] = []
+    """Send a request for every figure; return those with candidates, and a frame of the others."""
+    repeated = figures["figure_id"][figures["figure_id"].duplicated()]
+    if len(repeated):
+        raise ValueError(
+            f"figure {repeated.iloc[0]!r} occurs twice: its candidates would have the same ids"
+        )
+    sent: list[_Request] = []
     unreadable: dict[str, str] = {}
 
     def prompts() -> Iterator[Prompt]:
         control = sending.get("control")
-        for one, prompt in _prompts(figures, prompt_of, resolve, seed, unreadable, control):
-            sent.append(one)
+        for request, prompt in _prompts(figures, prompt_of, resolve, seed, unreadable, control):
+            sent.append(request)
             yield prompt
 
     answers = client.ask(prompts(), into=_answer, **sending)
-    asked = list(zip(sent, answers, strict=True))
-    back = {one.figure_id: answer for one, answer in asked if answer.reason != UNSENT}
+    pairs = list(zip(sent, answers, strict=True))
+    back = {request.figure_id: answer for request, answer in pairs if answer.reason != UNSENT}
     unread = [
         (name, back[name].reply_id, back[name].reason, back[name].text, True)
         if name in back
         else (name, None, unreadable.get(name, UNSENT), "", False)
         for name in figures["figure_id"]
-        if name not in back or not back[name].said
+        if name not in back or not back[name].rows
     ]
     frame = pd.DataFrame(unread, columns=list(UNREAD_COLUMNS)).astype({"sent": bool})
-    return [(one, answer) for one, answer in asked if answer.said], frame
+    return [(request, answer) for request, answer in pairs if answer.rows], frame
 
 
 def _frame(
-    asked: _Read, table: str, arm: str, wanted: int, client: ChatClient, figures: pd.DataFrame
+    read: _Read, table: str, arm: str, wanted: int, client: ChatClient, figures: pd.DataFrame
 ) -> pd.DataFrame:
-    """What was said as rows of `table`, with the flags of all that looks at it."""
+    """Return the candidates as rows of `table`, with all flags."""
     stage, empty = "draft" if table == "drafts" else "final", empty_frame(table)
-    rows = [(*one, answer.reply_id, *said) for one, answer in asked for said in answer.said]
+    rows = [(*request, answer.reply_id, *row) for request, answer in read for row in answer.rows]
     if not rows:
         return empty
-    frame = pd.DataFrame(rows, columns=[*_Asked._fields, "reply_id", *_COLUMNS])
+    frame = pd.DataFrame(rows, columns=[*_Request._fields, "reply_id", *_COLUMNS])
     frame = frame.assign(stage=stage, arm=arm, generator=client.model)
     frame["conversation_id"] = frame["figure_id"] + f"-{stage}-{arm}" + _of_policy(frame)
     frame["instruction_id"] = frame["conversation_id"] + "-r" + frame["round"].astype(str)
     frame["candidate_id"] = frame["instruction_id"] + "-" + frame["letter"]
-    few = frame.groupby("figure_id")["round"].transform("max") < wanted
-    parts = {one.figure_id for one, answer in asked if answer.dropped}
-    flags = few.map({True: [FEWER], False: []})
-    flags += frame["figure_id"].isin(parts).map({True: [DROPPED], False: []}) + hollow_flags(frame)
+    fewer = frame.groupby("figure_id")["round"].transform("max") < wanted
+    cut = {request.figure_id for request, answer in read if answer.dropped}
+    flags = fewer.map({True: [FEWER], False: []})
+    flags += frame["figure_id"].isin(cut).map({True: [DROPPED], False: []}) + hollow_flags(frame)
     frame["flags"] = flags + grounding_flags(frame, figures)
     return frame[list(empty)]
 
 
 def _of_policy(frame: pd.DataFrame) -> pd.Series:
-    """What tells ids apart that were made under another policy than our own."""
+    """Return the suffix of ids made under a policy other than the built-in ones."""
     versions = frame["prompt_version"]
     return ("-" + versions.str[:6]).where(~versions.isin(VERSIONS.values()), "")
 
 
 class _Demonstration:
-    """A row of the table demonstrations; its image is opened when it is first drawn."""
+    """A row of the table demonstrations; its image is opened at the first draw."""
 
     def __init__(self, row: Mapping[str, Any], path: Path | None) -> None:
         self.row, self.id = row, row["demonstration_id"]
@@ -338,7 +340,7 @@ def _pool(
     demonstrations: pd.DataFrame, image_of: Mapping[str, str], resolve: Resolve
 ) -> list[_Demonstration]:
     rows = demonstrations.to_dict("records")
-    images = [image_of.get(row["figure_id"]) for row in rows]  # a null figure_id finds nothing
+    images = [image_of.get(row["figure_id"]) for row in rows]  # a null figure_id has no image
     return [
         _Demonstration(row, None if image is None else resolve(image))
         for row, image in zip(rows, images, strict=True)
@@ -346,10 +348,11 @@ def _pool(
 
 
 def _draw(pool: Iterable[_Demonstration], figure_id: str, seed: int) -> list[_Demonstration]:
-    """One demonstration per modality that has any, each shown once, none of the figure itself.
+    """Draw one demonstration per modality, without repeats and never of the figure itself.
 
-    `seed` is the figure's own, as its candidates record it. The demonstration whose hash with it is
-    smallest is drawn: neither the order nor, mostly, the size of the pool changes what is shown.
+    `seed` is the figure's own, which its candidates record. The demonstration with the smallest
+    hash of seed, modality and id is drawn. The order of the pool therefore has no effect, and added
+    demonstrations rarely change a draw.
     """
     drawn: list[_Demonstration] = []
     for modality in MODALITIES:
@@ -367,14 +370,14 @@ def _draw(pool: Iterable[_Demonstration], figure_id: str, seed: int) -> list[_De
 
 def _check_arm(arm: str, demonstrations: pd.DataFrame) -> None:
     if arm not in ARMS:
-        raise ValueError(f"arm is {arm!r}; it must be one of {', '.join(ARMS)}")
+        raise ValueError(f"arm={arm!r}: give one of {', '.join(ARMS)}")
     if (arm == "none") != demonstrations.empty:
         raise ValueError(
-            f"arm {arm!r} was given {len(demonstrations)} demonstrations; only arm 'none' has "
-            "none: run notebooks/03_label_preferences.ipynb to choose some, or pass an empty frame"
+            f"arm {arm!r} received {len(demonstrations)} demonstrations, but only arm 'none' has "
+            "none: choose some with notebooks/03_label_preferences.ipynb, or pass an empty frame"
         )
 
 
 def _number(*parts: Any) -> int:
-    """A number of 31 bits that depends on the parts alone."""
+    """Return a 31-bit hash of the parts."""
     return int(hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8], 16) >> 1

@@ -1,8 +1,8 @@
-"""Flags answers that go against what is written of their figure, or lean on it in the open.
+"""Flags answers that contradict, mention or copy the text of their figure.
 
-A flag is a hint for whoever looks, not a verdict: the reader knows a few dozen words, and
-clinicians do accept a text's own wording. It claims nothing where the text leaves room (two sides,
-several modalities, "may"). It sees no image, and knows nothing of people or of what is true.
+A flag is a hint, not a verdict: the check knows a few dozen words, and clinicians do accept the
+text's own wording. An ambiguous text (two sides, several modalities, "may") causes no flag. This
+module does not use images, annotators or ground truth.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vital_lib.generation._reading import (
     NORMAL,
     SENTENCE,
     WORD,
-    Said,
+    Statements,
     agree,
     denies_all,
     folded,
@@ -37,10 +37,10 @@ FLAGS = (
     "names_the_text",
     "repeats_the_text",
 )
-"""What `grounding_flags` may find, in this order."""
+"""The flags of `grounding_flags`, in order."""
 
 REPEATED_WORDS = 8
-"""An answer with so many consecutive words of a caption or mention repeats it."""
+"""Number of consecutive words of a caption or mention that an answer must share to repeat it."""
 
 _OTHER = {"left": "right", "right": "left"}
 _OWN_SIDE = re.compile(r"\b(?:ventric|atri|heart|cardiac|coronary|kidney|renal|subclavian|jugular)")
@@ -55,7 +55,7 @@ _GIVEN = re.compile(r"\b(?:this|the|these|shown|provided|given|is an?)\s+(?:[\w-
 
 _YES_OR_NO = re.compile(r"\W*(yes|no)(?=\s*(?:[,.;:!-]|$|(?:it|there|the|this|they|that)\b))", re.I)
 _PLACES = words_of("left right upper lower middle anterior posterior lateral superior inferior")
-# A denial with its subject before it; what is not that, or not alone, is left as it is.
+# A negation after its subject. Phrases such as "is not only" and "is not clear" are not negations.
 _DENIAL = re.compile(
     r"(?<![\w'-])((?:(?!(?:and|or|but|that|which|while|there)\b)[\w'-]+ ){1,5}?)"
     r"(?:(?:is|are|was|were|has|have|do|does|did)(?: not|n't)|"
@@ -89,40 +89,40 @@ _NAMES_TEXT = re.compile(
 
 @dataclass
 class _Text:
-    """What caption, mentions and modality flags of one figure state together."""
+    """The statements of a figure's caption, mentions and modality flags together."""
 
-    said: Said
+    statements: Statements
     modalities: set[str]
     runs: frozenset[str]
     measures: dict[str, set[float]]
 
     @property
     def side(self) -> str | None:
-        sides = {side for side, _ in self.said.sides}
-        return next(iter(sides)) if len(sides) == 1 and not self.said.both else None
+        sides = {side for side, _ in self.statements.sides}
+        return next(iter(sides)) if len(sides) == 1 and not self.statements.both else None
 
     @property
     def findings(self) -> bool:
-        return any(FINDING.search(clause) for clause, _ in self.said.asserted)
+        return any(FINDING.search(clause) for clause, _ in self.statements.asserted)
 
     @property
     def clear(self) -> bool:
-        """Whether the text says of anything that it is normal."""
-        return any(map(denies_all, self.said.denied)) or any(
-            NORMAL.search(clause) for clause, _ in self.said.asserted
+        """Whether the text calls anything normal."""
+        return any(map(denies_all, self.statements.denied)) or any(
+            NORMAL.search(clause) for clause, _ in self.statements.asserted
         )
 
 
 def grounding_flags(candidates: pd.DataFrame, figures: pd.DataFrame) -> pd.Series:
-    """What each response has against its figure's caption, mentions and modalities, by `FLAGS`.
+    """Check each response against its figure's caption, mentions and modalities.
 
     Args:
         candidates: columns figure_id, instruction, response.
-        figures: columns figure_id, caption, mentions, modalities, among them every candidate's.
+        figures: columns figure_id, caption, mentions, modalities, with every candidate's figure.
 
     Returns:
-        One list per candidate, mostly empty, with the index of `candidates`; fit to be added to
-        its column `flags`.
+        One list of `FLAGS` per candidate, mostly empty, with the index of `candidates`, to be added
+        to its column `flags`.
 
     Raises:
         ValueError: a candidate's figure is not in `figures`.
@@ -141,19 +141,19 @@ def grounding_flags(candidates: pd.DataFrame, figures: pd.DataFrame) -> pd.Serie
 
 
 def _text_of(figure: Mapping[str, Any]) -> _Text:
-    sources, said = [figure["caption"], *figure["mentions"]], Said()
+    sources, statements = [figure["caption"], *figure["mentions"]], Statements()
     for source in sources:
-        said.read(_plain(source))
+        statements.read(_plain(source))
     stated = {_OF_FLAG.get(flag, flag) for flag in figure["modalities"]}
     runs = frozenset().union(*(_runs(source) for source in sources))
-    return _Text(said, stated | said.modalities, runs, _measures(" ; ".join(sources)))
+    return _Text(statements, stated | statements.modalities, runs, _measures(" ; ".join(sources)))
 
 
 def _flags(text: _Text, instruction: str, response: str) -> list[str]:
     own, question = folded(response), folded(instruction).replace("?", "")
     start = _YES_OR_NO.match(own)
     yes = start is not None and start[1] == "yes"
-    answer = Said()
+    answer = Statements()
     if start:
         answer.read(question, denied=not yes)
     answer.read(_plain(own[start.end() :] if start else own))
@@ -168,11 +168,11 @@ def _flags(text: _Text, instruction: str, response: str) -> list[str]:
     return [name for name, failed in zip(FLAGS, checks, strict=True) if failed]
 
 
-def _other_side(text: _Text, answer: Said) -> bool:
+def _other_side(text: _Text, answer: Statements) -> bool:
     sides = {side for side, _ in answer.sides}
     if text.side is None or answer.both or sides != {_OTHER[text.side]}:
         return False
-    known = frozenset().union(*(words for _, words in text.said.sides))
+    known = frozenset().union(*(words for _, words in text.statements.sides))
     return any(not _OWN_SIDE.search(" ".join(words)) or words & known for _, words in answer.sides)
 
 
@@ -189,7 +189,7 @@ def _other_modality(text: _Text, question: str, own: str, yes: bool) -> bool:
     return bool(claimed and text.modalities) and claimed.isdisjoint(text.modalities)
 
 
-def _other_number(text: _Text, answer: Said, question: str) -> bool:
+def _other_number(text: _Text, answer: Statements, question: str) -> bool:
     counted = (
         words_of(question) if "how many" in question or "number of" in question else frozenset()
     )
@@ -197,7 +197,7 @@ def _other_number(text: _Text, answer: Said, question: str) -> bool:
         things = words or counted
         stated = {
             other
-            for other, named in text.said.numbers
+            for other, named in text.statements.numbers
             if things & named or (is_finding(things) and is_finding(named))
         }
         if len(stated) == 1 and not agree(number, *stated):
@@ -206,7 +206,7 @@ def _other_number(text: _Text, answer: Said, question: str) -> bool:
 
 
 def _other_measure(text: _Text, own: str) -> bool:
-    """Whether the answer measures what the text does, otherwise; 5 cm for 4.7 cm is the same."""
+    """Return whether a measure in the answer differs from the text's by more than 10 %."""
     for sentence in SENTENCE.split(own):
         found = {} if HEDGE.search(sentence) else _measures(sentence)
         for kind in found.keys() & text.measures.keys():
@@ -217,7 +217,7 @@ def _other_measure(text: _Text, own: str) -> bool:
 
 
 def _measures(text: str) -> dict[str, set[float]]:
-    """What `text` measures by kind, lengths in millimetres; a limit ("over 3 cm") is none."""
+    """Return the measures in `text` by kind, lengths in mm; limits ("over 3 cm") are left out."""
     found: dict[str, set[float]] = {}
     for limit, sizes, length, unit, old in _MEASURE.findall(folded(text)):
         kind = "length" if length else f"{unit[:3]}{old and ' old'}"
@@ -228,20 +228,24 @@ def _measures(text: str) -> dict[str, set[float]]:
 
 
 def _plain(text: str) -> str:
-    """`text` without measures, and "it is not large" as "not it large": what is denied of what."""
+    """Return `text` without measures, and with each negation before its subject.
+
+    "It is not large" becomes "not it large", because a negation extends to the end of its clause.
+    """
 
     def denied(found: re.Match[str]) -> str:
-        # "the image shows no mass" stays; "the left lung shows no mass" denies none elsewhere
+        # "The image shows no mass" is kept. "The left lung shows no mass" is moved, because it
+        # denies a mass in that place only.
         return found[0] if found[2] and _PLACES.isdisjoint(found[1].split()) else f"not {found[1]}"
 
     return _MEASURE.sub(" ", _DENIAL.sub(denied, folded(text)))
 
 
-def _other_sign(text: _Text, answer: Said) -> bool:
-    """Whether the answer denies what the text asserts, or asserts what the text denies."""
-    stated = [words_of(clause) for clause, _ in text.said.asserted]
-    left_out = [words_of(denied) for denied in text.said.denied]
-    if any(_denies(denied, stated, left_out) for denied in answer.denied):
+def _other_sign(text: _Text, answer: Statements) -> bool:
+    """Return whether the answer denies what the text asserts, or asserts what the text denies."""
+    stated = [words_of(clause) for clause, _ in text.statements.asserted]
+    ruled_out = [words_of(denied) for denied in text.statements.denied]
+    if any(_denies(denied, stated, ruled_out) for denied in answer.denied):
         return True
     held = [clause for clause, hedged in answer.asserted if not hedged]
     nothing = any(map(denies_all, answer.denied)) or any(map(NORMAL.search, held))
@@ -250,20 +254,20 @@ def _other_sign(text: _Text, answer: Said) -> bool:
     if text.clear and not text.findings:
         return any(map(FINDING.search, held))
     claims = [words_of(clause) for clause in held]
-    return any(_asserts(claims, denied, stated) for denied in text.said.denied)
+    return any(_asserts(claims, denied, stated) for denied in text.statements.denied)
 
 
-def _denies(denied: str, stated: list[frozenset[str]], left_out: list[frozenset[str]]) -> bool:
-    """Whether something stated is denied: its core and places whole, and most of its words."""
+def _denies(denied: str, stated: list[frozenset[str]], ruled_out: list[frozenset[str]]) -> bool:
+    """Return whether `denied` matches a stated clause: its core, its places and most words."""
     core, words = _core(denied)
-    if not core or any(core <= other for other in left_out):
+    if not core or any(core <= other for other in ruled_out):
         return False
     must, enough = core | words & _PLACES, 0.75 * len(words)
     return any(must <= clause and len(words & clause) >= enough for clause in stated)
 
 
 def _asserts(claims: list[frozenset[str]], denied: str, stated: list[frozenset[str]]) -> bool:
-    """Whether something denied is claimed, in no other place than where it is denied."""
+    """Return whether a claim asserts what is `denied`, and does not place it elsewhere."""
     core, words = _core(denied)
     if not core or denies_all(denied) or any(core <= other for other in stated):
         return False
@@ -272,12 +276,12 @@ def _asserts(claims: list[frozenset[str]], denied: str, stated: list[frozenset[s
 
 
 def _core(denied: str) -> tuple[frozenset[str], frozenset[str]]:
-    """The words of what is denied, up to where it is or what it does; and all words of it."""
-    said = MODALITY_WORDS.sub(" ", denied)
-    words = words_of(said)
-    if re.search(r"\b(?:that|whether|if|due)\b", said):
+    """Return the words of the denied thing, up to its place or action, and all words."""
+    plain = MODALITY_WORDS.sub(" ", denied)
+    words = words_of(plain)
+    if re.search(r"\b(?:that|whether|if|due)\b", plain):
         return words, words
-    return next(filter(None, map(words_of, _PHRASE_END.split(said))), frozenset()), words
+    return next(filter(None, map(words_of, _PHRASE_END.split(plain))), frozenset()), words
 
 
 def _runs(text: str) -> frozenset[str]:

@@ -1,7 +1,7 @@
-"""Flags responses that are no answer: said twice, echoed from the request, or a refusal.
+"""Flags responses that are not answers: repeated, echoed from the request, or a refusal.
 
-They come in valid JSON, too, and would cost a clinician's time. A flag is a hint for whoever looks.
-This module sees no figure, and knows nothing of people or of what is true.
+Valid JSON may hold such responses, and they would cost a clinician's time. A flag is a hint for the
+reader. This module does not use figures, annotators or ground truth.
 """
 
 from __future__ import annotations
@@ -12,35 +12,39 @@ from vital_lib.prompts import ends_in_courtesy, is_echo, refuses_somewhere
 from vital_lib.tables import NO_ANSWER
 
 HOLLOW = (*NO_ANSWER, "ends_in_courtesy")
-"""What `hollow_flags` may find, in this order; of the last alone a pair is still a choice."""
+"""The flags of `hollow_flags`, in order. Responses with only the last one can still be compared."""
 
 
 def hollow_flags(candidates: pd.DataFrame) -> pd.Series:
-    """What each response lacks to be an answer, by `HOLLOW`.
+    """Return the `HOLLOW` flags of each response.
 
-    A response is said twice where another one to its instruction is the same but for case, blanks
-    and its last sign, or where an earlier round of its conversation asks and answers the same. It
-    echoes the request where it or its instruction is a word of the schema or a template
-    ("string", "..."), or where it is its instruction. It refuses where a sentence begins so, and
-    ends in courtesy where its last sentence offers more to the one who asked.
+    A response is said_twice if another response to its instruction is the same except for case,
+    spaces and final punctuation, or if an earlier round of its conversation has the same
+    instruction and response. It echoes_the_request if it equals its instruction, or if one of the
+    two is a schema word or a placeholder ("string", "..."). It refuses if one of its sentences
+    begins with a refusal. It ends_in_courtesy if its last sentence offers further help.
 
     Args:
         candidates: columns conversation_id, instruction_id, instruction, response.
 
     Returns:
-        One list per candidate, mostly empty, with the index of `candidates`; fit to be added to
-        its column `flags`.
+        One list of flags per candidate, mostly empty, with the index of `candidates`, to be added
+        to its column `flags`.
     """
-    said, asked = (candidates[name].map(_bare) for name in ("response", "instruction"))
-    pairs = pd.DataFrame({"instruction": candidates["instruction_id"], "said": said})
+    response, instruction = (candidates[name].map(_bare) for name in ("response", "instruction"))
+    pairs = pd.DataFrame({"instruction": candidates["instruction_id"], "response": response})
     rounds = pd.DataFrame(
-        {"conversation": candidates["conversation_id"], "asked": asked, "said": said}
+        {
+            "conversation": candidates["conversation_id"],
+            "instruction": instruction,
+            "response": response,
+        }
     )
     checks = (
         pairs.duplicated(keep=False) | rounds.duplicated(),
         candidates["response"].map(is_echo)
         | candidates["instruction"].map(is_echo)
-        | (said == asked),
+        | (response == instruction),
         candidates["response"].map(refuses_somewhere),
         candidates["response"].map(ends_in_courtesy),
     )

@@ -1,8 +1,8 @@
-"""Puts the candidates of two prompts or arms side by side, blind, and counts who was preferred.
+"""Pairs the candidates of two prompts or arms for blind comparison, and counts the preferences.
 
-The pairs are items for `labels.Queue` and the preference card, where a person accepts or rejects
-each side; a key, kept from the card, says afterwards which side was whose. This module shows
-nothing and knows no model.
+The pairs are items for `labels.Queue` and the preference card, where an annotator accepts or
+rejects each side. A key, hidden from the card, maps each side to its prompt or arm. This module has
+no user interface or models.
 """
 
 from __future__ import annotations
@@ -18,38 +18,36 @@ from vital_lib.statistics import difference_interval, mean_interval
 from vital_lib.tables import refuse_strays
 
 ITEM_COLUMNS = ("figure_id", "instruction_id", "candidate_id", "instruction", "response", "flags")
-"""Columns of the items: of the table drafts, those that a queue and a card need. The flags
-are of `HOLLOW`; said twice is here what both sides ask and answer alike."""
+"""Columns of the items: those of the table drafts that a queue and a card need. The flags are from
+`HOLLOW`; said_twice marks a pair with the same instruction and response on both sides."""
 
 KEY_COLUMNS = ("candidate_id", "instruction_id", "figure_id", "side", "original_id")
-"""Columns of the key: side is a or b, original_id the candidate that it was made from."""
+"""Columns of the key: side is a or b, original_id is the source candidate."""
 
 BOTH_QUESTIONS = "Each side is a question about this figure, and its answer."
-"""The instruction of a pair whose two instructions differ; they stand above their responses."""
+"""The instruction of a pair with two different instructions; each is shown above its response."""
 
 
 def paired_drafts(
     candidates_a: pd.DataFrame, candidates_b: pd.DataFrame, *, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Pairs of what two prompts or arms wrote about the same figure in the same round.
+    """Pair the candidates of two prompts or arms by figure and round.
 
-    None where one of them wrote nothing.
-
-    Ids are hashes of what is compared, and which response comes first is a coin's: neither tells
-    a or b, and judgements of one comparison are never taken for those of another. Of an
-    instruction with two responses (a draft) the first is taken; a round that only one side has is
-    left out.
+    Ids are hashes of the compared texts, and the order within a pair is random. Neither reveals
+    which side is a, and labels of two comparisons never mix. Of an instruction with two responses
+    (a draft) the first is used. A round that only one side has is left out; if one side has no
+    candidates, the result is empty.
 
     Args:
         candidates_a, candidates_b: rows of the tables candidates or drafts.
-        seed: of the ids and the coins.
+        seed: seed of the ids and the order.
 
     Returns:
-        (`ITEM_COLUMNS`, two rows to a pair: for ``labels.Queue``, ``PreferenceCard`` and
-        ``Clinicians.label``; `KEY_COLUMNS`, one row to each of theirs).
+        (items with `ITEM_COLUMNS`, two rows per pair, for ``labels.Queue``, ``PreferenceCard`` and
+        ``Clinicians.label``; key with `KEY_COLUMNS`, one row per item row).
 
     Raises:
-        ValueError: both wrote, but share no figure and round.
+        ValueError: both sides have candidates, but none for the same figure and round.
     """
     sides = {"a": _by_place(candidates_a), "b": _by_place(candidates_b)}
     shared = [place for place in sides["a"] if place in sides["b"]]
@@ -58,7 +56,7 @@ def paired_drafts(
             f"{len(candidates_a)} and {len(candidates_b)} candidates share no figure and round: "
             "write both about the same figures"
         )
-    items, key, asked = [], [], []
+    items, key, originals = [], [], []
     for place in shared:
         pair = {side: rows[place] for side, rows in sides.items()}
         texts = [(row["candidate_id"], row["response"]) for row in pair.values()]
@@ -67,16 +65,18 @@ def paired_drafts(
         for side in sorted(pair, key=lambda side: _hash(seed, item_id, side)):
             row, candidate_id = pair[side], f"{item_id}-{_hash(seed, item_id, side)}"
             instruction, response = row["instruction"], row["response"]
-            asked.append((item_id if same else candidate_id, candidate_id, instruction, response))
+            originals.append(
+                (item_id if same else candidate_id, candidate_id, instruction, response)
+            )
             if not same:
                 response = f"Question: {instruction}\n\nAnswer: {response}"
                 instruction = BOTH_QUESTIONS
             items.append((row["figure_id"], item_id, candidate_id, instruction, response))
             key.append((candidate_id, item_id, row["figure_id"], side, row["candidate_id"]))
     names = ["instruction_id", "conversation_id", "instruction", "response"]
-    said = pd.DataFrame(asked, columns=names)  # as each side said it, before both were joined
+    original = pd.DataFrame(originals, columns=names)  # without "Question:" and "Answer:"
     return (
-        pd.DataFrame(items, columns=list(ITEM_COLUMNS[:-1])).assign(flags=hollow_flags(said)),
+        pd.DataFrame(items, columns=list(ITEM_COLUMNS[:-1])).assign(flags=hollow_flags(original)),
         pd.DataFrame(key, columns=list(KEY_COLUMNS)),
     )
 
@@ -84,31 +84,31 @@ def paired_drafts(
 def compare_arms(
     preferences: pd.DataFrame, key: pd.DataFrame, figures: pd.DataFrame, *, seed: int = 0
 ) -> dict[str, float]:
-    """How often a was preferred to b by those who judged the pairs of `paired_drafts`.
+    """Compare sides a and b by the labels of the pairs of `paired_drafts`.
 
-    A judgement is won by the side that was accepted alone; both or neither is a tie.
+    A label is a win for the side that alone was accepted, and a tie if both or neither were.
 
     Args:
         preferences: columns of table `preferences`; items that are not in `key` and skips are
             left out.
-        key: of `paired_drafts`.
+        key: the key of `paired_drafts`.
         figures: columns figure_id, group_id.
 
     Returns:
-        ``arms.a_win_rate``: (wins + half the ties) / judgements; ``arms.a_minus_b_accepted``: the
-        difference of the shares accepted; both with 95 % intervals over articles. Counts:
-        ``arms.a_wins``, ``arms.b_wins``, ``arms.ties``, ``arms.skips``, ``arms.pairs`` judged.
+        ``arms.a_win_rate``: (wins + half the ties) / labels; ``arms.a_minus_b_accepted``: the
+        difference of the acceptance rates; both with 95 % intervals over articles. Counts:
+        ``arms.a_wins``, ``arms.b_wins``, ``arms.ties``, ``arms.skips``, ``arms.pairs`` labelled.
 
     Raises:
-        ValueError: no judgement of any of the pairs, or one of a response that is not in `key`.
+        ValueError: no pair is labelled, or a labelled response is not in `key`.
     """
     own = preferences[preferences["item_id"].isin(key["instruction_id"])]
     judged = own.dropna(subset=["left_accepted", "right_accepted"])
     if judged.empty:
-        raise ValueError(f"none of {len(preferences)} judgements is of a pair in the key")
+        raise ValueError(f"none of {len(preferences)} labels is for a pair in the key")
     side_of = key.set_index("candidate_id")["side"]
-    for side in ("left_id", "right_id"):  # judged before the arms were written again
-        refuse_strays(judged, side, side_of.index, what="judgements", to="pairs")
+    for side in ("left_id", "right_id"):  # labels may be older than the arms
+        refuse_strays(judged, side, side_of.index, what="labels", to="pairs")
     left_is_a = (judged["left_id"].map(side_of) == "a").to_numpy()
     left, right = (judged[f"{side}_accepted"].to_numpy(float) for side in ("left", "right"))
     a, b = left.copy(), right.copy()
@@ -126,13 +126,14 @@ def compare_arms(
 
 
 def ticks_of_pairs(preferences: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
-    """What was said of the pairs' two sides, as ticks and crosses of the candidates they are of.
-
-    Columns candidate_id, figure_id, annotator, accepted (True or False); as of
-    ``Clinicians.ticks``. Skips are left out, and items that are not in `key`.
+    """Convert the labels of pairs to accepted or rejected marks of the original candidates.
 
     Args:
         preferences, key: as in `compare_arms`.
+
+    Returns:
+        Columns candidate_id, figure_id, annotator, accepted (True or False), as in
+        ``Clinicians.ticks``. Skips and items that are not in `key` are left out.
     """
     sides = key.set_index("candidate_id")[["original_id", "figure_id"]]
     rows = [
@@ -141,15 +142,15 @@ def ticks_of_pairs(preferences: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame
         )
         for side in ("left", "right")
     ]
-    said = pd.concat(rows).dropna(subset="accepted").join(sides, on="candidate_id", how="inner")
-    said = said.assign(candidate_id=said["original_id"], accepted=said["accepted"].astype(bool))
-    return said[["candidate_id", "figure_id", "annotator", "accepted"]].reset_index(drop=True)
+    marks = pd.concat(rows).dropna(subset="accepted").join(sides, on="candidate_id", how="inner")
+    marks = marks.assign(candidate_id=marks["original_id"], accepted=marks["accepted"].astype(bool))
+    return marks[["candidate_id", "figure_id", "annotator", "accepted"]].reset_index(drop=True)
 
 
 def arm_to_select(candidates: pd.DataFrame) -> str:
-    """The arm whose candidates are rated and selected: "clinician", or "none" without it.
+    """Return the arm whose candidates are rated and selected: "clinician", or "none" without it.
 
-    A run in which nobody has accepted a demonstration has written no other.
+    A run without accepted demonstrations has only the arm "none".
 
     Args:
         candidates: column arm.
@@ -158,7 +159,7 @@ def arm_to_select(candidates: pd.DataFrame) -> str:
 
 
 def _by_place(candidates: pd.DataFrame) -> dict[tuple[str, int], Mapping[str, Any]]:
-    """(figure_id, round) -> its candidate; the first where there are several."""
+    """Return the first candidate of each (figure_id, round)."""
     first = candidates.sort_values("candidate_id").drop_duplicates(["figure_id", "round"])
     rows = first.sort_values(["figure_id", "round"]).to_dict("records")
     return {(row["figure_id"], row["round"]): row for row in rows}
