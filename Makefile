@@ -1,10 +1,10 @@
-# make demo    the whole method, unattended, into data/runs/demo/ (SEED=k for other figures)
-# make lab     the same notebooks, with their panels, in JupyterLab
-# make label   the preference card alone, one secret link per annotator (ANNOTATORS=ann,bob)
-# make serve-clinic   the simulated models for any OpenAI client: PORT=8801 OPTIONS="--latency 0.2"
-# make study   the demo for SEEDS="0 1 2 7 11" with more tuned models, its claims pooled over the runs
-# make test    everything fast      make test-all    also what is marked slow
-# make bench   measured ratios      make clean       removes .venv, caches and the demo's run
+# make demo    run the whole method unattended, into data/runs/demo/ (SEED=k for other figures)
+# make lab     open the same notebooks, with their panels, in JupyterLab
+# make label   serve the preference card alone, a secret link per annotator (ANNOTATORS=ann,bob)
+# make serve-clinic   simulated models for any OpenAI client: PORT=8801 OPTIONS="--latency 0.2"
+# make study   run the demo for SEEDS="0 1 2 7 11" with more tuned models and pool the claims
+# make test    run lint and the fast tests     make test-all    also run the slow tests
+# make bench   run the benchmarks              make clean       remove .venv, caches, demo run
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SEED ?= 0
@@ -15,7 +15,7 @@ PORT ?= 8866
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-# Idle OpenMP threads must not spin: on two shared cores that costs more than it gains.
+# Idle OpenMP threads must not spin, which costs more than it gains on two shared cores.
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
@@ -31,7 +31,7 @@ lab: $(INSTALLED)
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks/00_start_here.ipynb
 
 label: $(INSTALLED)
-	@test -n "$(ANNOTATORS)" || { echo "name who labels: make label ANNOTATORS=ann,bob"; exit 2; }
+	@test -n "$(ANNOTATORS)" || { echo "name the annotators: make label ANNOTATORS=ann,bob"; exit 2; }
 	$(BIN)/python -m vital_lib.labelling --run $(RUN) --annotators "$(ANNOTATORS)" \
 		--host $(HOST) --port $(PORT) $(OPTIONS)
 

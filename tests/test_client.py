@@ -185,11 +185,11 @@ def test_exported_replies_are_replayed_without_ledger_or_network(image, tmp_path
     assert replay.ask(verdicts(image, 5)) == replies
     assert replay.ledger.trace(replies[2].reply_id) == client.ledger.trace(replies[2].reply_id)
     with pytest.raises(
-        ModelUnavailable, match="a verdict prompt is not among the replies replayed"
+        ModelUnavailable, match="the replay file has no reply to this verdict prompt"
     ):
         replay.ask(verdicts(image, 6))
     (tmp_path / "replies.jsonl").write_text('{"key": 1}\n')
-    with pytest.raises(ValueError, match=r"replies\.jsonl, line 1: no exported reply"):
+    with pytest.raises(ValueError, match=r"replies\.jsonl, line 1: not an exported reply"):
         ChatClient("judge", replay=tmp_path / "replies.jsonl")
 
 

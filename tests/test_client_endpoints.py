@@ -56,7 +56,7 @@ def calling(**message):
 # ------------------------------------------------------------------ what is paid for
 
 USELESS = [
-    (calling(), r"a tool call \(zoom\) in place of a text"),
+    (calling(), r"a tool call \(zoom\) instead of text"),
     (completion({"content": "", "function_call": {"name": "zoom"}}), r"a tool call \(zoom\)"),
     ({"choices": [], "usage": USAGE}, "an empty list of choices"),
     ({"choices": None, "usage": USAGE}, "a body without choices"),
@@ -65,15 +65,15 @@ USELESS = [
     (completion(7), "a choice without a message"),
     (completion({"content": None}), "empty reply"),
     (completion({"content": []}), "empty reply"),
-    (completion({"content": " "}, "SAFETY"), "empty reply, ended by 'SAFETY'"),
-    (completion({"content": None, "reasoning_content": "so"}), "the model only thought"),
+    (completion({"content": " "}, "SAFETY"), "empty reply, finish_reason 'SAFETY'"),
+    (completion({"content": None, "reasoning_content": "so"}), "the model returned only reasoning"),
     ({"error": {"message": "the GPU is gone"}, "usage": USAGE}, "the GPU is gone"),
     ({"error": {"message": "the GPU is gone", "usage": USAGE}}, "the GPU is gone"),
     ({"detail": "the GPU is gone", "usage": USAGE}, "the GPU is gone"),
     ([{"error": {"message": "the GPU is gone"}, "usage": USAGE}], "the GPU is gone"),
     (completion({"content": "It l"}, "error", error={"message": "upstream died"}), "upstream died"),
     (stream({"choices": [{"delta": {}}]}, {"choices": [], "usage": USAGE}), "empty|without"),
-    (json.dumps(completion({"content": TIE}))[:-1], "no JSON, or not all of one"),
+    (json.dumps(completion({"content": TIE}))[:-1], "not JSON, or is truncated JSON"),
     (completion({}, usage={"input_tokens": "100", "output_tokens": "20"}), "without a message"),
     (completion({"content": ""}, usage={"prompt_tokens": 100, "total_tokens": 120}), "empty"),
 ]  # fmt: skip
@@ -338,9 +338,12 @@ def test_what_a_key_may_not_do_is_told(image):
     [
         ({"code": 401, "message": "who are you"}, "key was refused"),
         ({"type": "authentication_error", "message": "who are you"}, "key was refused"),
-        ({"code": "404", "message": "no judge here"}, r"no such model there \(no judge here\)"),
+        (
+            {"code": "404", "message": "no judge here"},
+            r"no such model at this address \(no judge here\)",
+        ),
         ({"code": "insufficient_quota", "message": "no credit"}, "quota is used up .no credit"),
-        ({"code": 402, "message": "no credit"}, "paid first .no credit"),
+        ({"code": 402, "message": "no credit"}, "requires payment first .no credit"),
     ],
 )
 def test_an_error_about_all_requests_ends_the_run_whatever_the_status(image, error, words):
@@ -482,7 +485,7 @@ def test_a_seed_that_is_refused_is_left_out_from_then_on(image, caplog, status, 
         replies = local(server, concurrency=2).ask(verdicts(image, 20))
     assert all(reply.value for reply in replies) and len(server.bodies) <= 20 + 2
     assert [record.message for record in caplog.records].count(
-        "model 'judge': the endpoint refuses seed; it does without"
+        "model 'judge': the endpoint rejects seed; requests now omit it"
     ) == 1
 
 

@@ -177,7 +177,10 @@ def test_a_stopped_run_keeps_its_successes_and_can_be_asked_again(image, tmp_pat
 
 @pytest.mark.parametrize(
     ("model", "key", "words"),
-    [("clinic", "wrong-key-0123456789", "key was refused"), ("other", KEY, "no such model there")],
+    [
+        ("clinic", "wrong-key-0123456789", "key was refused"),
+        ("other", KEY, "no such model at this address"),
+    ],
 )
 def test_a_wrong_key_and_an_unknown_model_are_one_line_and_the_ledger_stands(
     image, tmp_path, monkeypatch, model, key, words

@@ -302,7 +302,8 @@ def test_a_server_that_is_away_for_long_holds_the_run_and_says_so(image):
 def test_the_first_silence_ends_a_run_that_nothing_has_answered_yet(image):
     with running(Dials(faults={"hang": 1.0})) as server:
         client = ChatClient(base_url=server.url, local=True, concurrency=4, timeout_seconds=1.0)
-        with pytest.raises(ModelUnavailable, match="no reply in time; is it running") as caught:
+        why = "no reply in time; is the server running"
+        with pytest.raises(ModelUnavailable, match=why) as caught:
             client.ask(verdicts(image, 100))
         assert server.stats()["requests"] == 4  # none twice, and no second batch
     assert "\n" not in str(caught.value)
@@ -323,7 +324,7 @@ def test_it_is_said_that_nothing_has_answered_yet(image, held, monkeypatch):
     control = Control()
     with Loopback(lambda body, place: held.wait(20) and echo(body)) as server:
         asked = background(local(server).ask, list(verdicts(image, 2)), control=control)
-        until(lambda: "no answer yet, for 0 s; given up after 120 s" in control.tally.notice)
+        until(lambda: "no answer yet after 0 s; the run ends after 120 s" in control.tally.notice)
         held.set()
         assert all(reply.value for reply in asked.result(20))
     assert control.tally.notice == ""

@@ -81,7 +81,7 @@ def test_runs_that_share_articles_are_not_pooled(tmp_path):
 def test_one_run_alone_or_one_twice_is_not_pooled(tmp_path):
     run = _run(tmp_path / "seed0", _metrics(0.05))
     for runs in ([run], [run, run]):
-        with pytest.raises(ValueError, match="wanted two or more, each named once"):
+        with pytest.raises(ValueError, match="give two or more, each once"):
             study.pool(runs)
 
 
@@ -95,7 +95,7 @@ def test_one_seed_alone_or_one_twice_is_refused_before_it_is_run(tmp_path, monke
     monkeypatch.setattr(study, "run_seed", lambda *_: pytest.fail("ran"))
     for seeds in (["3"], ["3", "3"]):
         assert study.main(["run", "--folder", str(tmp_path), "--seeds", *seeds]) == 1
-        assert "wanted two or more, each named once" in capsys.readouterr().err
+        assert "give two or more, each once" in capsys.readouterr().err
 
 
 def test_a_folder_without_metrics_is_named(tmp_path, capsys):

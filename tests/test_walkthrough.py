@@ -123,4 +123,4 @@ def test_a_notebooks_number_may_be_said_with_one_figure(said, meant):
 def test_what_is_no_notebooks_number_is_refused(capsys):
     with pytest.raises(SystemExit):
         walkthrough.main(["--first", "select"])
-    assert "'select' is no notebook's number" in capsys.readouterr().err
+    assert "'select' is not a notebook number" in capsys.readouterr().err

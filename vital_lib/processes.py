@@ -1,8 +1,8 @@
-"""Several calls of one function at once, each in a process of its own, such as three tuning runs.
+"""Run calls of one function in parallel processes, for example three tuning runs.
 
-A worker is started once and makes one call after the other; what a call reports on its way arrives
-in the caller's thread, and a stop goes the other way. One worker that dies takes only its own call
-with it (a `concurrent.futures` pool would give up all of them). Knows nothing of what is called.
+Each worker process makes one call after another. Progress reports arrive in the caller's thread,
+and the caller can stop a call. If a worker dies, only its own call fails; a `concurrent.futures`
+pool would fail all calls. This module does not depend on the function it calls.
 """
 
 from __future__ import annotations
@@ -27,29 +27,31 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 OnStep = Callable[..., bool | None]
-"""Called with a call's name and what the call reported; False stops that call at its next step."""
+"""Called with a call's name and its report; returning False stops that call at its next step."""
 
 Outcome = tuple[Any, Exception | None]
-"""Of one call: (result, None) or (None, what it raised)."""
+"""The outcome of one call: (result, None) or (None, exception)."""
 
-_GRACE_SECONDS = 10.0  # for interrupted calls to keep what they have done
+_GRACE_SECONDS = 10.0  # for interrupted calls to save their work
 
 
 class CallsFailed(RuntimeError):
-    """Calls that raised or whose process died.
+    """Some calls raised an exception or lost their process.
 
-    Attributes: `errors` (the exception) and `results` (of the calls that went well), by name.
+    Attributes:
+        errors: the exception of each failed call, by name.
+        results: the result of each successful call, by name.
     """
 
     def __init__(self, errors: Mapping[str, Exception], results: Mapping[str, Any]) -> None:
-        told = [f"{name}: {type(error).__name__}: {error}" for name, error in errors.items()]
+        texts = [f"{name}: {type(error).__name__}: {error}" for name, error in errors.items()]
         count = f"{len(errors)} of {len(errors) + len(results)} calls failed"
-        super().__init__("; ".join([count, *told]))
+        super().__init__("; ".join([count, *texts]))
         self.errors, self.results = dict(errors), dict(results)
 
 
 class WorkerDied(RuntimeError):
-    """A process that ended before its call did; the message says how."""
+    """A worker process ended before its call; the message says how."""
 
 
 def run_calls(
@@ -59,32 +61,32 @@ def run_calls(
     workers: int | None = None,
     on_step: OnStep | Mapping[str, Callable[..., bool | None]] | None = None,
 ) -> dict[str, Any]:
-    """What `function` returns for each of the named `calls`, in their order.
+    """Call `function` for each of the named `calls` and return the results, in order.
 
     Args:
-        function: a function of a module (not of a notebook or another function), because each
-            worker imports it anew. It may start no processes of its own.
-        calls: a call's name -> its keyword arguments, which must pickle, as must the result.
-        workers: at most so many processes, and no more than there are calls; None means one for
-            each core. The cores are shared out among the workers as OpenMP threads. With one
-            worker the calls are made here, one after the other.
-        on_step: if given, each call gets a keyword argument ``on_step`` of its own. What the call
-            passes to it arrives here, in this thread, behind the call's name. Where `on_step`
-            returns False, the call's own ``on_step`` does so from one of its next steps on.
-            A mapping gives each call, by its name, a function of its own: a progress bar's.
+        function: a module-level function, since each worker imports it; not one defined in a
+            notebook or inside another function. It must not start processes itself.
+        calls: the keyword arguments of each call, by name. Arguments and results must pickle.
+        workers: maximum number of processes, limited to the number of calls; None means one per
+            core. The cores are divided among the workers as OpenMP threads. With one worker, the
+            calls run in this process, one after another.
+        on_step: if given, each call gets a keyword argument ``on_step``. Its arguments are passed
+            to `on_step` in this thread, after the call's name. If `on_step` returns False, the
+            call's ``on_step`` returns False at a later step. A mapping has a function per call
+            name, for example that of a progress bar; it gets the arguments without the name.
 
     Raises:
-        CallsFailed: after all calls have ended, if any of them raised or lost its process.
-        KeyboardInterrupt: the calls were told to stop first, and given ten seconds for it.
-        ValueError: fewer than one worker.
-        TypeError: a function or an argument that no other process can be given.
+        CallsFailed: a call raised or lost its process; raised after all calls have ended.
+        KeyboardInterrupt: raised after the calls were stopped and given ten seconds to end.
+        ValueError: `workers` is below 1.
+        TypeError: the function or an argument does not pickle.
     """
     workers = available_cores() if workers is None else workers
     if workers < 1:
-        raise ValueError(f"workers={workers}: wanted at least 1")
+        raise ValueError(f"workers={workers}: give 1 or more, or None")
     workers = min(workers, len(calls))
     if isinstance(on_step, Mapping):
-        on_step = partial(_tell_its_own, on_step)
+        on_step = partial(_call_listener, on_step)
     if workers <= 1:
         outcomes = {name: _call(function, call, name, on_step) for name, call in calls.items()}
     else:
@@ -97,39 +99,39 @@ def run_calls(
 
 
 def available_cores() -> int:
-    """The processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class _Worker:
-    """One process, this end of the pipe to it, and the name of the call that it makes."""
+    """A worker process, this end of its pipe, and the name of its current call."""
 
     def __init__(self, module: str, threads: int) -> None:
         context = _context(module)
-        self.connection, theirs = context.Pipe()
-        given = theirs, threads, dict(os.environ)
-        self.process = context.Process(target=_serve, args=given, daemon=True)
+        self.connection, remote = context.Pipe()
+        arguments = remote, threads, dict(os.environ)
+        self.process = context.Process(target=_serve, args=arguments, daemon=True)
         with _interrupts_held_back():
             self.process.start()
-        theirs.close()
-        self.name, self._told_to_stop = "", False
+        remote.close()
+        self.name, self._stop_sent = "", False
 
     def begin(self, name: str, packed: bytes) -> None:
-        self.name, self._told_to_stop = name, False
-        with suppress(BrokenPipeError, ConnectionResetError):  # its death is heard of next
+        self.name, self._stop_sent = name, False
+        with suppress(BrokenPipeError, ConnectionResetError):  # the next receive reports the death
             self.connection.send_bytes(packed)
 
     def stop(self) -> None:
-        """Tell the call to stop, once: the pipe holds only so much that is not read."""
-        if not self._told_to_stop:
-            self._told_to_stop = True
+        """Tell the call to stop, only once: unread messages would fill the pipe."""
+        if not self._stop_sent:
+            self._stop_sent = True
             with suppress(BrokenPipeError, ConnectionResetError):
                 self.connection.send(("stop", None))
 
     def death(self) -> WorkerDied:
-        """What to say of a process whose pipe broke."""
+        """Return the error for a process whose pipe broke."""
         self.process.join()
         code = self.process.exitcode or 0
         if code >= 0:
@@ -139,7 +141,7 @@ class _Worker:
         return WorkerDied(f"its process was killed by {name}{hint}")
 
     def dismiss(self) -> None:
-        """End the process: an idle one by itself, one that still makes its call by force."""
+        """End the process: let an idle process exit, terminate a busy one."""
         with suppress(OSError):  # it may have ended already
             self.connection.send(("end", None))
         self.process.join(0 if self.name else 1)
@@ -149,7 +151,7 @@ class _Worker:
 
 
 class _Team:
-    """The workers of one `run_calls`, the calls that wait, and what came of the others."""
+    """The workers, waiting calls and outcomes of one `run_calls`."""
 
     def __init__(
         self,
@@ -173,7 +175,7 @@ class _Team:
                 self._begin(None)
             while busy := self._busy():
                 for connection in wait(busy):
-                    self._hear(self._workers[connection])
+                    self._receive(self._workers[connection])
         except BaseException:
             self._interrupt()
             raise
@@ -186,14 +188,14 @@ class _Team:
         return [connection for connection, worker in self._workers.items() if worker.name]
 
     def _begin(self, worker: _Worker | None) -> None:
-        """Hand the next call, if there is one, to `worker` or to a new one."""
+        """Give the next waiting call, if any, to `worker` or to a new worker."""
         if self._waiting:
             worker = worker or _Worker(self._module, self._threads)
             self._workers[worker.connection] = worker
             worker.begin(*self._waiting.popleft())
 
-    def _hear(self, worker: _Worker) -> None:
-        """Take one message of a worker: a step, its call's outcome, or its death."""
+    def _receive(self, worker: _Worker) -> None:
+        """Handle one message of a worker: a step, the call's outcome, or its death."""
         try:
             kind, content = worker.connection.recv()
         except (EOFError, OSError):
@@ -209,25 +211,25 @@ class _Team:
             worker.stop()
 
     def _interrupt(self) -> None:
-        """Stop all calls and wait for them, but not for long; what they still say is not heard."""
+        """Stop all calls and wait a limited time for them to end; ignore their reports."""
         self._waiting.clear()
-        self._on_step = _no_more
+        self._on_step = _ignore
         end = time.monotonic() + _GRACE_SECONDS
         for connection in self._busy():
             self._workers[connection].stop()
         while (busy := self._busy()) and (left := end - time.monotonic()) > 0:
             for connection in wait(busy, left):
-                self._hear(self._workers[connection])
+                self._receive(self._workers[connection])
 
 
 def _context(module: str) -> BaseContext:
-    """How workers start: never by a fork of this process, which may have threads and then hang.
+    """Return the start method; a fork of this process could hang because it may have threads.
 
-    Linux forks them from a server that has one thread and imports `module`, the calls' own, once
-    for all of them: torch and transformers take seconds. The first call's module is the server's
-    for good; workers whose calls need another import it themselves.
+    On Linux, workers are forked from a single-threaded server that has imported `module` once,
+    since importing torch and transformers takes seconds. The server keeps the first module it was
+    given; workers that need another module import it themselves.
     """
-    if sys.platform != "linux":  # on macOS a fork may crash in the system's own libraries
+    if sys.platform != "linux":  # on macOS a fork may crash in system libraries
         return get_context("spawn")
     context = get_context("forkserver")
     if module != "__main__":
@@ -236,34 +238,34 @@ def _context(module: str) -> BaseContext:
 
 
 def _serve(connection: Connection, threads: int, environment: Mapping[str, str]) -> None:
-    """A worker's life: calls in, steps and outcomes out, until it is told to end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is told to stop by whoever was interrupted
-    os.environ.clear()  # a forking server has kept what it was started with
+    """Run a worker: receive calls and send steps and outcomes, until told to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interrupted caller stops the worker
+    os.environ.clear()  # the fork server still has its own start environment
     os.environ.update(environment)
     stated = os.environ.get("OMP_NUM_THREADS", "")
     threads = min(threads, int(stated)) if stated.isdigit() else threads
-    # Torch and numpy read the variable when they are imported; here they may have been already.
+    # Torch and numpy read the variable at import, which may have happened already.
     os.environ["OMP_NUM_THREADS"] = str(threads)
     threadpool_limits(threads)
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # nobody is there any more
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the caller has gone
         while (outcome := _next_outcome(connection)) is not None:
             _send_outcome(connection, outcome)
 
 
 def _next_outcome(connection: Connection) -> Outcome | None:
-    """Wait for a call and make it; None when there are no more."""
+    """Wait for a call, make it and return its outcome; None when there are no more calls."""
     try:
         while (message := connection.recv())[0] == "stop":
-            pass  # for a call that had ended meanwhile
+            pass  # meant for a call that has already ended
     except (EOFError, OSError):
         return None
-    # The call's function is imported here, and whatever comes of that is the call's outcome.
+    # Unpickling imports the call's function, and an import error is the call's outcome.
     except Exception as error:  # noqa: BLE001
         return None, error
     if message[0] == "end":
         return None
     function, call, listening = message
-    return _call(function, call, connection, _tell if listening else None)
+    return _call(function, call, connection, _send_step if listening else None)
 
 
 def _send_outcome(connection: Connection, outcome: Outcome) -> None:
@@ -273,33 +275,33 @@ def _send_outcome(connection: Connection, outcome: Outcome) -> None:
     try:
         connection.send(("outcome", outcome))
     except (pickle.PicklingError, AttributeError, TypeError) as unsent:
-        told = TypeError(f"what it returned, a {type(result).__name__}, does not pickle: {unsent}")
-        connection.send(("outcome", (None, told)))
+        fault = TypeError(f"what it returned, a {type(result).__name__}, does not pickle: {unsent}")
+        connection.send(("outcome", (None, fault)))
 
 
-def _tell(connection: Connection, *step: Any) -> bool:
-    """A call's ``on_step`` in a worker: False where it has been told to stop."""
+def _send_step(connection: Connection, *step: Any) -> bool:
+    """Report a step from a worker; return False if the call must stop."""
     connection.send(("step", step))
-    # Until the call has ended nothing else is sent: whatever there is, is a stop. It is left there.
+    # During a call the only incoming message is a stop. It stays in the pipe for the next step.
     return not connection.poll()
 
 
-def _tell_its_own(listeners: Mapping[str, Callable[..., Any]], name: str, *step: Any) -> Any:
+def _call_listener(listeners: Mapping[str, Callable[..., Any]], name: str, *step: Any) -> Any:
     return listeners[name](*step)
 
 
-def _no_more(*_step: Any) -> bool:
+def _ignore(*_step: Any) -> bool:
     return True
 
 
 def _call(
     function: Callable[..., Any], call: Mapping[str, Any], name: Any, on_step: Any
 ) -> Outcome:
-    """The outcome of one call, which tells its steps to `on_step` behind `name`."""
-    told = {} if on_step is None else {"on_step": partial(on_step, name)}
+    """Make one call and return its outcome; its steps go to `on_step`, after `name`."""
+    listener = {} if on_step is None else {"on_step": partial(on_step, name)}
     try:
-        return function(**call, **told), None
-    # The other calls go on; the caller gets the error.
+        return function(**call, **listener), None
+    # The other calls continue; `run_calls` reports the error.
     except Exception as error:  # noqa: BLE001
         return None, error
 
@@ -312,11 +314,11 @@ def _packed(name: str, content: Any) -> bytes:
 
 
 def _portable(error: Exception) -> Exception:
-    """`error` with its traceback as a note; where it does not pickle, an error in its words."""
+    """Return `error` with its traceback as a note; or a RuntimeError with its message."""
     trace = "".join(traceback.format_exception(error))
     try:
-        error = copy.deepcopy(error)  # takes the way that pickling takes
-    # An exception may make anything of being pickled.
+        error = copy.deepcopy(error)  # fails like pickling
+    # An exception class may raise any error when it is copied.
     except Exception:  # noqa: BLE001
         error = RuntimeError(f"{type(error).__name__}: {error}")
     error.add_note(trace)
@@ -325,7 +327,7 @@ def _portable(error: Exception) -> Exception:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """What is started within gets no interrupt from the keyboard before it can ignore them."""
+    """Block SIGINT while a process starts, until the process can ignore it itself."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,8 +1,8 @@
-"""The closing study: the whole method for several seeds, and every claim pooled over the runs.
+"""The closing study: run the whole method for several seeds and pool every claim over the runs.
 
-``run`` makes a run folder for each seed, with more tuned models and more drawn answers than the
-demo; ``pool`` reads the metrics of runs that are done. It computes nothing that a notebook has not
-measured.
+``run`` creates a run folder for each seed, with more tuned models and more sampled answers than the
+demo. ``pool`` reads the metrics of finished runs. The study adds no measurements to those of the
+notebooks.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from vital_lib.statistics import Interval, interval_of
 from vital_lib.tables import Workspace
 
 SETTINGS = {"arms": ["selected", "random", "unaligned", "judge_top", "oracle"], "draws": 3}
-"""What the study sets in the notebooks. The oracle knows every candidate's errors: the clinic's."""
+"""The study's notebook settings. The oracle arm knows each candidate's errors from the clinic."""
 
 SEEDS = (0, 1, 2, 7, 11)
 
 
 def pooled(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Every claim's metric over several runs, with its interval, as one run's metrics.
+    """Pool every claim's metric over several runs; return them in the form of one run's metrics.
 
-    The estimate is the runs' mean. Their articles are not the same, so the variances of their
-    means add up: each is taken from the width of that run's interval, a bootstrap over its
-    articles. The interval is for such articles and these models; how far models of other seeds lie
-    apart is seen in the single runs. Counts are summed.
+    The estimate is the mean over the runs. The runs have different articles, so the variances of
+    their estimates add; each variance is taken from the width of the run's interval, a bootstrap
+    over its articles. The pooled interval covers the sampling of articles for these models only;
+    the variation between models of different seeds shows in the single runs. Counts are summed.
 
     Args:
-        runs: the metrics of each. A claim is pooled over those runs that measured it; where one of
-            them has no interval, nor has the pooled one.
+        runs: the metrics of each run. A claim is pooled over the runs that measured it. If one of
+            them has no interval, the pooled claim has none.
     """
     found: dict[str, float] = {}
     for claim in CLAIMS:
@@ -58,9 +58,9 @@ def pooled(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _votes_behind(metric: str, runs: Sequence[Mapping[str, float]]) -> dict[str, int]:
-    """The counts of the votes behind a metric, over those runs that measured it.
+    """Sum the counts of the votes behind a metric over the runs that measured it.
 
-    Nothing where one of them has not recorded whose votes they are.
+    Returns an empty dict if one of these runs has not recorded whose votes they are.
     """
     own = [votes_behind(metrics, metric) for metrics in runs if metric in metrics]
     if not own or None in own:
@@ -70,20 +70,20 @@ def _votes_behind(metric: str, runs: Sequence[Mapping[str, float]]) -> dict[str,
 
 
 def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
-    """Every claim of finished runs: each run's difference, and the pooled one with its sentence.
+    """Return every claim of finished runs: each run's difference, the pooled value and sentence.
 
     Args:
-        runs: run folders, of other seeds each.
+        runs: run folders, each with a different seed.
 
     Returns:
-        As `claims`, and after `on` one column for each run (its folder's name; points) and
-        `above_0`, in how many of the runs that measured it the difference lies above 0. A claim
-        that is stale in one of the runs is marked, with the run.
+        The columns of `claims`; after `on`, a column per run (named like its folder; in points) and
+        `above_0`, the number of runs with a difference above 0 out of those that measured it. A
+        claim that is stale in a run is marked with that run.
 
     Raises:
-        FileNotFoundError: a folder that holds no metrics.
-        ValueError: fewer than two runs, one twice, two that share a benchmark's articles, or
-            runs that have measured no claim.
+        FileNotFoundError: a folder has no metrics.
+        ValueError: there are fewer than two runs, a run is given twice, two runs share articles of
+            the benchmark, or no run has measured a claim.
     """
     folders = [Path(run).resolve() for run in runs]
     names = [folder.name for folder in folders]
@@ -92,19 +92,19 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
         if not (folder / "metrics.json").is_file():
             raise FileNotFoundError(f"no metrics.json in {folder}: run the notebooks there first")
     workspaces = [Workspace(folder) for folder in folders]
-    asked = [set(own.read("questions")["group_id"]) for own in workspaces if own.has("questions")]
-    if len(set().union(*asked)) < sum(map(len, asked)):
+    groups = [set(own.read("questions")["group_id"]) for own in workspaces if own.has("questions")]
+    if len(set().union(*groups)) < sum(map(len, groups)):
         raise ValueError(
             f"the benchmarks of {', '.join(names)} share articles: their intervals cannot be pooled"
         )
     simulated = any(map(has_simulated_judge, workspaces))
-    old = {
+    stale = {
         row.metric: f"{own.path.name}: {row.stale}"
         for own in workspaces
         for row in own.metric_origins().itertuples()
         if row.stale
     }
-    found = claims(pooled([own.metrics for own in workspaces]), simulated=simulated, stale=old)
+    found = claims(pooled([own.metrics for own in workspaces]), simulated=simulated, stale=stale)
     if found.empty:
         raise ValueError(
             f"none of {', '.join(names)} has measured a claim: run notebooks 06 to 09 there first"
@@ -123,13 +123,13 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
 
 def _check_runs(names: Sequence[str]) -> None:
     if len(set(names)) < max(2, len(names)):
-        raise ValueError(f"runs {', '.join(names) or 'none'}: wanted two or more, each named once")
+        raise ValueError(f"runs {', '.join(names) or 'none'}: give two or more, each once")
 
 
 def run_seed(folder: Path, seed: int) -> None:
-    """Run all notebooks with the study's settings, unless that has been done in `folder`."""
+    """Run all notebooks with the study's settings, unless `folder` already holds a whole run."""
     if "demo.seconds" in Workspace(folder).metrics:
-        print(f"{folder} is done")
+        print(f"{folder} is already done")
         return
     walkthrough.set_aside(folder)
     settings = {"seed": seed, **SETTINGS}
@@ -141,7 +141,7 @@ def run_seed(folder: Path, seed: int) -> None:
 
 
 def show(found: pd.DataFrame, names: Sequence[str], out: Path | None) -> None:
-    """Print the pooled claims; with `out`, also write them there as a table and as a plot."""
+    """Print the pooled claims; with `out`, also write them to that folder as a table and a plot."""
     numbers = dict.fromkeys(names, "{:+.1f}".format)
     for measured, rows in found.groupby("measured", sort=False):
         print(f"\n{measured} ({rows['on'].iloc[0] or 'pooled'})")
@@ -158,10 +158,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m vital_lib.study", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run every seed, then pool")
+    run = commands.add_parser("run", help="run every seed, then pool the runs")
     run.add_argument("--folder", type=Path, default=Path("data/runs/study"))
     run.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    done = commands.add_parser("pool", help="pool runs that are done")
+    done = commands.add_parser("pool", help="pool finished runs")
     done.add_argument("runs", type=Path, nargs="+")
     done.add_argument("--out", type=Path, help="folder for claims.csv and claims.png")
     options = parser.parse_args(arguments)

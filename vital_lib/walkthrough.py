@@ -1,8 +1,8 @@
-"""Runs the ten notebooks in order, unattended, into one run folder: what ``make demo`` calls.
+"""Run the ten notebooks in order, unattended, into one run folder (``make demo``).
 
-It hands each notebook those parameters that the notebook declares, keeps the executed copies in
-``<run>/executed/``, and closes with the report and one summary table. It knows nothing of the
-stages; what a stage does stands in its notebook.
+Each notebook receives the parameters that it declares. The executed copies are stored in
+``<run>/executed/``, followed by the report and a summary table. This module does not depend on the
+stages; their code is in the notebooks.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _SLOW_IMPORTS = (
     *("pandas", "matplotlib.pyplot", "openai", "peft"),
     *("transformers.models.clip.modeling_clip", "transformers.models.llava.modeling_llava"),
 )
-"""What a kernel imports while it waits for its notebook; no name of it is left behind."""
+"""Modules that a kernel imports while it waits for its notebook; their names are not bound."""
 _FIRST_LINE = f"list(map(__import__('importlib').import_module, {_SLOW_IMPORTS}))"
 
 
 class NotebookFailed(RuntimeError):
-    """A notebook stopped with an error; the message names the notebook, the cell and its copy."""
+    """A notebook raised an error; the message names the notebook, the cell and the copy."""
 
 
 def notebooks(first: str = "00", last: str = "99") -> list[Path]:
-    """The ordered notebooks whose number lies between `first` and `last`, both included."""
+    """Return the notebooks numbered from `first` to `last`, both included, in order."""
     found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     chosen = [path for path in found if first <= path.name[:2] <= last]
     if not chosen:
@@ -59,15 +59,15 @@ def run_notebooks(
     first: str = "00",
     last: str = "99",
 ) -> Iterator[tuple[Path, float]]:
-    """Execute the notebooks one after the other and yield (notebook, seconds) as each ends.
+    """Execute the notebooks one after another and yield (notebook, seconds) after each.
 
     Args:
         run: the run's folder.
-        settings: parameters for all notebooks; each receives those it declares.
+        settings: parameters for all notebooks; each notebook receives those it declares.
 
     Raises:
-        NotebookFailed: a cell raised; nothing after it is run.
-        ValueError: a setting that none of the notebooks declares.
+        NotebookFailed: a cell raised an error; later cells and notebooks are not run.
+        ValueError: no notebook declares a parameter in `settings`.
     """
     import papermill
 
@@ -83,7 +83,7 @@ def run_notebooks(
         kernel = _start_kernel(kernels)
         for place, path in enumerate(chosen, start=1):
             start = time.perf_counter()
-            # The next one starts, and imports, on another core while this one works.
+            # The next kernel starts and imports on another core while this notebook runs.
             spare = _start_kernel(kernels) if place < len(chosen) else None
             parameters = {name: wanted[name] for name in wanted if name in declared[path]}
             _execute(path, folder / "executed" / path.name, parameters, kernel)
@@ -93,9 +93,9 @@ def run_notebooks(
 
 
 def set_aside(run: str | Path) -> Path | None:
-    """Clear the way for a fresh run: a run that only simulated people labelled is deleted.
+    """Clear the folder for a fresh run: delete the old run, unless a person labelled in it.
 
-    A run with a person's labels is renamed to `<run>-kept-<n>` and that path returned.
+    A run with a person's labels is renamed to `<run>-kept-<n>`, and that path is returned.
     """
     folder = Path(run)
     if not folder.exists():
@@ -108,24 +108,24 @@ def set_aside(run: str | Path) -> Path | None:
 
 
 def summary(metrics: Mapping[str, float], origins: pd.DataFrame | None = None) -> str:
-    """The flat metrics as one aligned text table, each with its 95 % interval where it has one.
+    """Return the flat metrics as an aligned text table, with 95 % intervals where available.
 
-    What rests on votes says behind it whose they are.
+    A metric computed from votes also shows whose votes they are.
 
     Args:
-        origins: as `Workspace.metric_origins`. Stale metrics are marked in their lines; what each
-            notebook measured on, and why what is stale, stands below the table.
+        origins: as returned by `Workspace.metric_origins`. Stale metrics are marked in their lines.
+            Below the table, each notebook's data and the reasons for stale metrics are listed.
     """
-    told = {} if origins is None else origins.set_index("metric").to_dict("index")
+    by_metric = {} if origins is None else origins.set_index("metric").to_dict("index")
     rows = []
     for name, value in sorted(metrics.items()):
         if name.endswith(("_low", "_high")) or only_says_whose(name):
             continue
         low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
         interval = "" if low is None else f"[{_number(low)}, {_number(high)}]"
-        whose = kind_of(metrics, name)
-        marks = [interval, "stale" if told.get(name, {}).get("stale") else ""]
-        marks.append(f"votes: {whose}" if whose else "")
+        voters = kind_of(metrics, name)
+        marks = [interval, "stale" if by_metric.get(name, {}).get("stale") else ""]
+        marks.append(f"votes: {voters}" if voters else "")
         rows.append((name, _number(value), "  ".join(filter(None, marks))))
     widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else [0, 0]
     lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {interval}" for a, b, interval in rows]
@@ -134,11 +134,11 @@ def summary(metrics: Mapping[str, float], origins: pd.DataFrame | None = None) -
 
 
 def _below_summary(origins: pd.DataFrame) -> list[str]:
-    """What the metrics were measured on, by notebook, and how many are stale for which reason."""
-    told = origins[origins["measured_on"] != ""].groupby(["written_by", "measured_on"])
-    lines = [f"{notebook}: measured on {words}" for notebook, words in told.groups]
-    old = origins[~origins["metric"].str.endswith(("_low", "_high")) & (origins["stale"] != "")]
-    counted = old.groupby("stale", sort=False).size()
+    """Return lines with each notebook's data and the number of stale metrics per reason."""
+    measured = origins[origins["measured_on"] != ""].groupby(["written_by", "measured_on"])
+    lines = [f"{notebook}: measured on {words}" for notebook, words in measured.groups]
+    stale = origins[~origins["metric"].str.endswith(("_low", "_high")) & (origins["stale"] != "")]
+    counted = stale.groupby("stale", sort=False).size()
     lines += [f"stale, {n} of the measures above: {why}" for why, n in counted.items()]
     return ["", *lines] if lines else []
 
@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     settings = {"seed": options.seed, **dict(options.set)}
     if options.fresh and (kept := set_aside(options.run)):
-        print(f"A person labelled in {options.run}: kept as {kept}")
+        print(f"{options.run} has a person's labels; it is kept as {kept}")
     start = time.perf_counter()
     try:
         _walk(options, settings)
@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     workspace = Workspace(options.run)
-    if notebooks(options.first, options.last) == notebooks():  # a part's time is not the whole's
+    if notebooks(options.first, options.last) == notebooks():  # only the time of a whole run
         seconds = round(time.perf_counter() - start, 1)
         workspace.record({"demo.seconds": seconds}, written_by="walkthrough")
     print("\n" + summary(workspace.metrics, workspace.metric_origins()))
@@ -176,20 +176,20 @@ def _walk(options: argparse.Namespace, settings: Mapping[str, Any]) -> None:
 
 
 def _start_kernel(kernels: contextlib.ExitStack) -> AsyncKernelManager:
-    """A Python kernel in the notebooks' folder, not yet waited for; `kernels` stops it at last."""
+    """Start a Python kernel in the notebooks' folder without waiting; `kernels` will stop it."""
     from jupyter_client import AsyncKernelManager
 
     kernel = AsyncKernelManager(kernel_name="python3")
-    # A kernel on loopback TCP warns at every start; only the walk speaks here.
+    # A kernel on loopback TCP logs a warning at every start.
     settings = ["--IPKernelApp.log_level=50", f"--IPKernelApp.exec_lines={_FIRST_LINE}"]
-    # Whoever calls may be inside an event loop, as in a notebook.
+    # The caller may be inside an event loop, for example in a notebook.
     run_sync(kernel.start_kernel)(extra_arguments=settings, cwd=str(NOTEBOOKS))
     kernels.callback(_stop, kernel)
     return kernel
 
 
 def _stop(kernel: AsyncKernelManager) -> None:
-    """End `kernel` where it still runs."""
+    """Shut `kernel` down if it is still running."""
     if kernel.has_kernel:
         run_sync(kernel.shutdown_kernel)(now=True)
 
@@ -241,14 +241,14 @@ def _number(value: float) -> str:
 def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted name=value")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a setting; write NAME=VALUE")
     return name, int(value) if value.lstrip("-").isdigit() else value
 
 
-def _two_figures(text: str) -> str:
-    """The two figures that a notebook's name begins with: of 3 and of 03."""
+def _two_digits(text: str) -> str:
+    """Return a notebook number as two digits, as at the start of its file name."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no notebook's number: wanted 0 to 99")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a notebook number; give 0 to 99")
     return f"{int(text):02d}"
 
 
@@ -257,10 +257,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", default="data/runs/demo", help="the run's folder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--first", type=_two_figures, default="00", help="number of the first notebook"
+        "--first", type=_two_digits, default="00", help="number of the first notebook"
     )
     parser.add_argument(
-        "--last", type=_two_figures, default="99", help="number of the last notebook"
+        "--last", type=_two_digits, default="99", help="number of the last notebook"
     )
     parser.add_argument("--fresh", action="store_true", help="start from an empty run folder")
     parser.add_argument(

@@ -1,11 +1,19 @@
-"""The only seam to a model API: prompts in, replies out, in the same order.
+"""Client for OpenAI-compatible chat endpoints: sends prompts, returns replies in the same order.
 
-Any endpoint that speaks OpenAI's chat completions will do; the embedded ``"clinic"`` is reached
-through the very same client. This package knows nothing of what prompts ask or what tables hold.
-``run`` sends, ``in_flight`` lets nothing out twice at once, ``limits`` says how fast, ``faults``
-which errors pass, ``wire`` translates, ``bodies`` reads what came back, ``images`` encodes,
-``ledger`` keeps every reply, so that none is paid for twice, ``prices`` and ``cost`` count,
-``control`` stops.
+All model API calls go through this package, also those to the embedded ``"clinic"``. It does not
+depend on the content of prompts or tables. Its modules:
+
+- ``client``: the public class, `ChatClient`
+- ``run``: sends the prompts of one call
+- ``in_flight``: prevents duplicate requests
+- ``limits``: concurrency limit and circuit breaker
+- ``faults``: classifies errors and sets the retry policy
+- ``wire``: converts prompts to request bodies and responses to replies
+- ``bodies``: parses response bodies
+- ``images``: encodes figures
+- ``ledger``, ``writer``: store every request and reply, so that no reply is paid for twice
+- ``prices``, ``cost``: count tokens and US dollars
+- ``control``, ``job``: pause, resume and stop; run in the background
 """
 
 from vital_lib.client.client import ChatClient, ModelUnavailable

@@ -1,4 +1,4 @@
-"""A chat client: a model behind an OpenAI-compatible endpoint, its ledger and its price."""
+"""The chat client: a model behind an OpenAI-compatible endpoint, with its ledger and price."""
 
 from __future__ import annotations
 
@@ -30,45 +30,45 @@ from vital_lib.prompts import Prompt
 
 OPENAI_URL = "https://api.openai.com/v1"
 _CLINIC_URL = "http://clinic.invalid/v1"
-_SET_HERE = ("model", "messages", "seed", "response_format", "stream")  # fields of a request
+_SET_HERE = ("model", "messages", "seed", "response_format", "stream")  # request fields
 _AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _Value = TypeVar("_Value")
 
 
 class ModelUnavailable(RuntimeError):
-    """The endpoint serves no prompt at all; names the model, the address and the way out."""
+    """The endpoint cannot serve any prompt; the message names the model, the address and a fix."""
 
 
 class ChatClient:
     """A vision-language model behind an OpenAI-compatible endpoint.
 
-    The key to the API is read from the environment when something is sent: OPENAI_API_KEY for
-    OpenAI itself, AZURE_OPENAI_API_KEY for Azure, VITAL_API_KEY for any other `base_url` (a local
-    server mostly needs none).
+    The API key is read from the environment when a run sends its first request: OPENAI_API_KEY for
+    OpenAI, AZURE_OPENAI_API_KEY for Azure, VITAL_API_KEY for any other `base_url`. Local servers
+    usually need no key.
 
     Args:
-        model: the model's name, on Azure the deployment's; without `base_url`, one that starts
-            with "clinic" is the embedded stand-in.
-        base_url: where it is served; None is OpenAI itself, whatever OPENAI_BASE_URL says. Azure:
-            ``https://<resource>.openai.azure.com/openai/v1/``; vLLM, Ollama and others: up to and
-            with ``/v1``.
+        model: the model name, or the deployment name on Azure. Without `base_url`, a name that
+            starts with "clinic" selects the embedded simulated model.
+        base_url: the endpoint's address; None is OpenAI, and OPENAI_BASE_URL is ignored. Azure:
+            ``https://<resource>.openai.azure.com/openai/v1/``. vLLM, Ollama and others: the
+            server's address, ending in ``/v1``.
         ledger: SQLite file of requests and replies; None keeps them in memory.
-        concurrency: requests under way at once, at best.
-        max_usd: the most that this model may cost in this ledger, all runs together.
-        local: it costs nothing, as a server of one's own does; no price is looked up.
-        prices: a table of one's own, whose lines go before those of ``prices.csv`` here.
+        concurrency: maximum number of requests in flight.
+        max_usd: cost ceiling for this model in this ledger, over all runs.
+        local: the model is free, such as on the user's own server; no price is looked up.
+        prices: the user's own price table; its lines override those of ``prices.csv``.
         transport: an httpx2 transport to use instead of the network.
-        replay: a file of `Ledger.export`, which answers instead of `ledger` and of any endpoint.
-        timeout_seconds: how long a request may take as a whole; then it is sent again. Where
-            nothing has answered yet, the run ends.
-        parameters: further fields of each request as the API's JSON has them, such as temperature,
-            max_completion_tokens or reasoning_effort; another value is another request.
+        replay: a file written by `Ledger.export`; replies come from it, not from an endpoint.
+        timeout_seconds: time limit of a whole request, which is then retried. If the endpoint has
+            not answered any request yet, the run ends instead.
+        parameters: further request fields as JSON values, such as temperature,
+            max_completion_tokens or reasoning_effort. Changing a value makes a new request.
 
     Raises:
-        ValueError: an argument out of range; the message names it.
-        TypeError: a value of `parameters` that is no JSON.
+        ValueError: an argument is out of range; the message names it.
+        TypeError: a value of `parameters` is not JSON.
         UnknownPrice: the price table has no line for `model`; the message shows the line to add.
-        LedgerUnwritable: `ledger` cannot be opened, or is no ledger.
+        LedgerUnwritable: `ledger` cannot be opened or is not a ledger.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class ChatClient:
         self.images = Images(self.price.images)
         self.in_flight = InFlight.of(self.ledger.path)
         self.cost = Cost(self.price, model, self.ledger, max_usd)
-        self.refused: set[str] = set()  # fields that the endpoint does not take: left out
+        self.refused: set[str] = set()  # fields that the endpoint rejects; omitted from requests
 
     @functools.cached_property
     def endpoint(self) -> str:
-        """Tells apart what answers to the model's name: address, or the clinic's rates."""
+        """The part of a request's key that identifies the server: its address or clinic rates."""
         if self._embedded:
             from vital_lib.clinic.rates import DEFAULT_RATES, rates_fingerprint
 
@@ -120,7 +120,7 @@ class ChatClient:
 
     @functools.cached_property
     def key_name(self) -> str:
-        """The environment variable that the key is read from."""
+        """The name of the environment variable that holds the key."""
         parts = urlsplit(self.base_url)
         if (parts.scheme, parts.hostname) == ("https", urlsplit(OPENAI_URL).hostname):
             return "OPENAI_API_KEY"
@@ -141,41 +141,42 @@ class ChatClient:
         into: Callable[[Reply], Any] | None = None,
         control: Control | None = None,
     ) -> list[Any]:
-        """Send prompts and wait for their replies, in the order of the prompts.
+        """Send prompts and return their replies, in the order of the prompts.
 
-        A request that the ledger holds an answer to is not sent again; one that failed is. What was
-        paid for and is of no use (empty, a tool call, an error that states tokens) is asked once
-        more, by this call or the next one, and then stays without a value, its body the text. Each
-        reply is in the ledger before it is counted. Works inside a running event loop, and from
-        several threads at once.
+        Requests answered in the ledger are not sent again; failed requests are. A reply that cost
+        tokens but is unusable (empty, a tool call, an error that states tokens) is requested once
+        more, in this call or the next. If the second reply is unusable too, the prompt's reply has
+        no value, and its text is the response body. Each reply is written to the ledger before it
+        is counted. The call works inside a running event loop and from several threads at once.
 
-        Interrupted (KeyboardInterrupt, ■ in the notebook), it sends nothing more and ends once what
-        is under way has arrived and is kept; interrupted again, it ends at once.
+        An interrupt (KeyboardInterrupt, ■ in the notebook) stops sending; the call ends when the
+        requests in flight are answered and stored. A second interrupt ends it at once.
 
         Args:
-            prompts: taken as there is room to send, so a generator need never hold them all. Once
-                `control` is stopped the rest is only counted: a generator that takes its time over
-                each had better look at `control` and end.
-            seed: sent with every prompt that carries none of its own.
-            repeat: asks the same again, as another request with another seed sent.
-            again: ask anew what has been answered, as a new attempt with another seed; its answer
-                is the one that counts from then on.
-            on_reply: called with the number of prompts done so far, in another thread. Raising
-                in it ends the run: nothing more is sent, what is under way is still kept.
-            into: called with each reply as it comes, in another thread; what it returns stands in
-                the list in place of the reply, so that replies need not be held. Keep it quick:
-                the run waits for it.
-            control: pauses, resumes or stops the run from elsewhere, and tells how it stands. What
-                a stopped run did not send comes back without a value, for the reason `UNSENT`.
+            prompts: consumed only as fast as they can be sent, so a generator need not hold them
+                all. After `control` is stopped, the remaining prompts are only counted; a slow
+                generator should check `control.state` and end.
+            seed: the seed of prompts that have no seed of their own.
+            repeat: number of the repeat; each repeat is a new request with a different seed.
+            again: send answered requests again, as a new attempt with a different seed. The new
+                answer replaces the old answer in later calls.
+            on_reply: called in another thread with the number of prompts done so far. If it raises,
+                the run ends: nothing more is sent, requests in flight are still stored.
+            into: called in another thread with each reply as it arrives. Its return value replaces
+                the reply in the list, so that replies need not stay in memory. The run waits for
+                it, so it should be fast.
+            control: pauses, resumes or stops the run from another thread, and holds its `Tally`.
+                Prompts that a stopped run did not send get a reply without a value, with the
+                reason `UNSENT`.
 
         Returns:
-            A `Reply` for each prompt, or what `into` made of it.
+            A `Reply` for each prompt, or the return value of `into`.
 
         Raises:
-            ValueError: a seed or `repeat` below 0 or above what 63 bits hold.
-            ModelUnavailable: wrong key, unknown model, unreachable endpoint, quota used up.
+            ValueError: a seed or `repeat` is below 0 or above 2**63 - 1.
+            ModelUnavailable: wrong key, unknown model, unreachable endpoint or exhausted quota.
             CostCeiling: the ceiling is reached.
-            LedgerUnwritable: the ledger cannot be written, as when the disk is full.
+            LedgerUnwritable: the ledger cannot be written, for example because the disk is full.
             TypeError: a message holds anything but text and images from `figures.open_image`.
         """
 
@@ -183,49 +184,49 @@ class ChatClient:
         return _in_thread(run.replies(prompts), run.interrupt)
 
     def estimate(self, prompts: Iterable[Prompt]) -> Bill:
-        """What prompts would take if none were answered yet: requests, tokens_in, tokens_out, usd.
+        """Estimate requests, tokens_in, tokens_out and usd, as if no prompt were answered yet.
 
-        Tokens out are the mean of this model's replies to the same kind of prompt in the ledger,
-        or a typical number where it has none.
+        tokens_out uses the mean length of this model's replies to the same kind of prompt in the
+        ledger, or a typical length if the ledger has none.
         """
         return self.cost.estimate(prompts)
 
     def spent(self) -> Bill:
-        """What the ledger holds of this model: requests, tokens_in, tokens_out, usd."""
+        """Return this model's totals in the ledger: requests, tokens_in, tokens_out, usd."""
         return self.cost.spent()
 
     def images_sent(self, prompts: Iterable[Prompt]) -> pd.DataFrame:
-        """How prompts' images are sent: image, width, height, bytes, tokens; one row each."""
+        """List the images as they are sent, one row each: image, width, height, bytes, tokens."""
         figures = {one.sha256: one for prompt in prompts for one in figures_of(prompt)}
         columns = ["image", "width", "height", "bytes", "tokens"]
         return pd.DataFrame([self.images.sent(one) for one in figures.values()], columns=columns)
 
     def open_client(self) -> openai.AsyncOpenAI:
-        """A client for one event loop, with the key from the environment and no retries."""
+        """Open an OpenAI client for one event loop, with the environment's key and no retries."""
         client = openai.AsyncOpenAI(
             api_key=self._key(),
             base_url=self.base_url,
-            max_retries=0,  # `run` waits beside the other requests instead of in their way
+            max_retries=0,  # `run` retries, and its waits do not block other requests
             timeout=httpx2.Timeout(self.timeout_seconds, connect=10.0),
             http_client=self._http_client(),
         )
-        if self.key_name != "OPENAI_API_KEY":  # then what is set for OpenAI is not sent
+        if self.key_name != "OPENAI_API_KEY":  # OpenAI's settings must not reach another endpoint
             client.organization = client.project = None
             client._custom_headers = {}
         return client
 
     def unavailable(self, what: str) -> ModelUnavailable:
-        """The one error of an endpoint that serves nothing."""
+        """Return the error for an endpoint that cannot serve any prompt."""
         return ModelUnavailable(
             f"model {self.model!r} at {self.base_url}: {what}. "
-            "Replies that arrived are in the ledger and will not be asked again."
+            "Replies that arrived are in the ledger and will not be requested again."
         )
 
     def _http_client(self) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=self.concurrency)
         transport = self._open_transport()
         if transport is None:
-            # Twice as fast above 64 at once.
+            # Twice as fast with more than 64 requests in flight.
             return openai.DefaultAioHttpClient(limits=limits, verify=_certificates())
         return openai.DefaultAsyncHttpxClient(transport=transport, limits=limits)
 
@@ -242,33 +243,33 @@ class ChatClient:
         if not key and name != "VITAL_API_KEY" and self._transport is None:
             raise self.unavailable(f"there is no key; set {name} in the environment")
         if not (key.isascii() and key.isprintable()):
-            raise self.unavailable(f"{name} holds characters that no key has; set it anew")
+            raise self.unavailable(f"{name} holds characters that no key has; set it again")
         return key or "none"
 
 
 @functools.cache
 def _certificates() -> ssl.SSLContext:
-    """Whom to trust, read once: that takes as long as many requests."""
+    """The trusted certificates, read once because that takes as long as many requests."""
     return httpx2.create_ssl_context()
 
 
 def _checked(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A copy of the further fields of a request, as JSON has them."""
+    """Return a copy of the further request fields, converted to JSON values."""
     clash = sorted(set(_SET_HERE) & set(parameters or ()))
     if clash:
-        raise ValueError(f"parameters has {clash[0]!r}, which is set with each request; leave it")
+        raise ValueError(f"parameters has {clash[0]!r}, which each request sets; leave it out")
     return json.loads(json.dumps(dict(parameters or {}), allow_nan=False))
 
 
 def _in_thread(coroutine: Coroutine[Any, Any, _Value], end: Callable[[], None]) -> _Value:
-    """Run a coroutine in an event loop of its own thread: Jupyter's runs in this one already.
+    """Run a coroutine in an event loop in a new thread, because Jupyter's loop occupies this one.
 
     Args:
-        end: makes the coroutine come to its end, at the first interrupt; the second cancels it.
+        end: called at the first interrupt to end the coroutine; the second interrupt cancels it.
     """
     loop = asyncio.new_event_loop()
     task = loop.create_task(coroutine)
-    finished = threading.Event()  # an interrupted join() would take the thread for stopped
+    finished = threading.Event()  # an interrupted join() would mark the thread as stopped
 
     def drive() -> None:
         loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
@@ -283,7 +284,7 @@ def _in_thread(coroutine: Coroutine[Any, Any, _Value], end: Callable[[], None]) 
             finished.wait()
         except BaseException as error:  # noqa: BLE001 - raised below
             interrupt = interrupt or error
-            with contextlib.suppress(RuntimeError):  # it has ended just now
+            with contextlib.suppress(RuntimeError):  # the loop has just closed
                 loop.call_soon_threadsafe(act)
     if interrupt is not None:
         finished.wait()

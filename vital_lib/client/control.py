@@ -1,7 +1,6 @@
-"""Pausing, resuming and stopping a run from elsewhere, and what it has done so far.
+"""Pause, resume and stop a run from another thread, and read its progress.
 
-Plain state: the run looks at it a few times a second. Knows nothing of
-models, widgets or threads' owners.
+Plain state that the run polls. It does not depend on models, widgets or threads.
 """
 
 from __future__ import annotations
@@ -12,17 +11,18 @@ from dataclasses import dataclass
 
 @dataclass
 class Tally:
-    """What a run has done so far; the run counts, others read.
+    """Progress counts of a run; the run writes them, other threads read them.
 
     Args:
-        done: prompts with a reply, with or without a value; not those that a stop left unsent.
-        failed: of those, the ones without a value.
-        known: of those, the ones that the ledger answered.
+        done: prompts with a reply, with or without a value; excludes prompts that a stop left
+            unsent.
+        failed: prompts in `done` whose reply has no value.
+        known: prompts in `done` that the ledger answered.
         in_flight: requests sent and not answered yet.
-        attempts: requests sent, those sent again included.
-        rate_limited: attempts answered by 429, which brought nothing.
-        limit: requests that may be under way at once at present.
-        notice: what holds the run up, in words; empty if nothing does.
+        attempts: requests sent, including retries.
+        rate_limited: attempts that the endpoint refused with status 429.
+        limit: current limit of requests in flight.
+        notice: why the run is waiting; empty if it is not.
     """
 
     done: int = 0
@@ -39,11 +39,11 @@ class Tally:
 
 
 class Control:
-    """One run's brake, to be handed to ``ChatClient.ask``; any thread may pull it.
+    """Pauses, resumes or stops a run; pass it to ``ChatClient.ask`` and call it from any thread.
 
-    A paused run sends nothing more until it is resumed; what is under way still arrives and is
-    kept. A stopped one returns what it has: each prompt that was not sent gets a reply without a
-    value that says so.
+    A paused run sends nothing until it is resumed; requests in flight still arrive and are stored.
+    A stopped run returns the replies it has; each unsent prompt gets a reply without a value, with
+    the reason `UNSENT`.
     """
 
     def __init__(self) -> None:
@@ -53,22 +53,22 @@ class Control:
 
     @property
     def state(self) -> str:
-        """running, paused or stopped."""
+        """The state: running, paused or stopped."""
         return self._state
 
     def pause(self) -> None:
-        """Send nothing more for now."""
-        self._turn("paused")
+        """Stop sending until `resume`."""
+        self._set("paused")
 
     def resume(self) -> None:
-        """Go on sending."""
-        self._turn("running")
+        """Continue sending."""
+        self._set("running")
 
     def stop(self) -> None:
-        """Send nothing more at all; a stopped run cannot be resumed, only asked again."""
-        self._turn("stopped")
+        """Stop sending for good; a stopped run cannot be resumed, only started again."""
+        self._set("stopped")
 
-    def _turn(self, state: str) -> None:
+    def _set(self, state: str) -> None:
         with self._lock:
             if self._state != "stopped":
                 self._state = state

@@ -1,6 +1,6 @@
-"""What requests cost: estimates before they are sent, the bill after, and the ceiling.
+"""Cost of requests: estimates, the bill and the ceiling.
 
-Counts tokens and multiplies by a price; it neither sends nor stores anything.
+This module counts tokens and applies prices; it neither sends nor stores anything.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from vital_lib.prompts import Prompt
 
 _log = logging.getLogger("vital_lib.client")
 
-# Guesses, for as long as the ledger holds no reply of that kind to take the mean of.
+# Used until the ledger holds replies to that kind of prompt.
 _TYPICAL_TOKENS_OUT = {"draft": 400, "generation": 400, "rating": 150}
 
 
 class CostCeiling(RuntimeError):
-    """The next request could pass the ceiling; what has been answered is in the ledger."""
+    """The next request could exceed the ceiling; replies so far are in the ledger."""
 
 
 def cost_per(bill: Bill, **counts: int) -> dict[str, float | None]:
-    """What one item cost of each kind that a bill paid for; None where there is none.
+    """Return the total cost per item of each count; None where the count is 0.
 
-    ``cost_per(ledger.bill(), accepted=120, selected=40)`` gives ``usd_per_accepted`` and
-    ``usd_per_selected``: all that was spent over those that are left.
+    ``cost_per(ledger.bill(), accepted=120, selected=40)`` returns ``usd_per_accepted`` and
+    ``usd_per_selected``: the whole bill divided by each count.
     """
     return {
         f"usd_per_{name}": bill["usd"] / count if count else None for name, count in counts.items()
@@ -37,17 +37,17 @@ def cost_per(bill: Bill, **counts: int) -> dict[str, float | None]:
 
 
 class Cost:
-    """The price of one model, what its ledger holds, and what is under way.
+    """Tracks the cost of one model: the ledger's bill and the estimates of requests in flight.
 
-    Tokens of text are counted by the model's own tokenizer where ``tiktoken`` is installed
-    (``pip install 'vital-workbench[tokens]'``; it fetches its vocabulary the first time), else by
-    length, which is about right for English.
+    Text tokens are counted with the model's tokenizer if ``tiktoken`` is installed
+    (``pip install 'vital-workbench[tokens]'``; it downloads its vocabulary on first use). Otherwise
+    they are estimated from the text length, which is roughly right for English.
 
     Args:
-        max_usd: the most that this model may cost in this ledger, or None. All that the ledger
-            holds counts, whoever asked; what this object has under way counts at its estimate, and
-            so does what may have been charged for without anything having come back: requests that
-            were under way at a kill, or failed after they were sent.
+        max_usd: cost ceiling for this model in this ledger, or None. Three amounts count: the
+            ledger's bill from all processes, the estimates of this object's requests in flight,
+            and the estimates of requests without a known cost. Those were in flight when a process
+            was killed, or failed after they were sent.
     """
 
     def __init__(self, price: Price, model: str, ledger: Ledger, max_usd: float | None) -> None:
@@ -56,9 +56,9 @@ class Cost:
         self._price, self._rule, self._most = price, price.images, max_usd
         self._model, self._ledger = model, ledger
         self._lock = threading.Lock()
-        # Here, as it may take a download: later the event loop would wait for it.
+        # Loaded here because it may download a file, which would block the event loop later.
         self._count = _counter(model) if price.usd(1, 1) else by_length
-        self._claimed = 0.0  # estimated of what is under way, or may have been charged for
+        self._claimed = 0.0  # estimates of requests in flight, or without a known cost
         if max_usd is not None:
             lost = ledger.unanswered()
             lost = lost[lost["model"] == model]
@@ -66,11 +66,11 @@ class Cost:
             self._claimed = float(sum(usd))
 
     def spent(self) -> Bill:
-        """The bill of all that the ledger holds of this model, at the prices of their days."""
+        """Return this model's bill in the ledger, at the prices when each reply arrived."""
         return self._ledger.bill(self._model)
 
     def estimate(self, prompts: Iterable[Prompt]) -> Bill:
-        """The bill of prompts if none were answered yet."""
+        """Estimate the bill of prompts, as if none were answered yet."""
         bill = {"requests": 0, "tokens_in": 0, "tokens_out": 0}
         for prompt in prompts:
             bill["requests"] += 1
@@ -79,10 +79,10 @@ class Cost:
         return {**bill, "usd": self._price.usd(bill["tokens_in"], bill["tokens_out"])}
 
     def reserve(self, prompt: Prompt) -> float:
-        """Set aside what a prompt may cost, in USD.
+        """Reserve a prompt's estimated cost and return it, in USD.
 
         Raises:
-            CostCeiling: there is not that much left.
+            CostCeiling: the estimate exceeds what is left below the ceiling.
         """
         if self._most is None:
             return 0.0
@@ -91,24 +91,24 @@ class Cost:
             taken = self.spent()["usd"] + self._claimed
             if taken + usd > self._most:
                 raise CostCeiling(
-                    f"model {self._model!r}: {taken:.4f} USD are spent, under way or may have been "
+                    f"model {self._model!r}: {taken:.4f} USD are spent, reserved or possibly "
                     f"charged without a reply, and the next request may cost {usd:.4f}; the "
-                    f"ceiling is {self._most:g}. Raise max_usd to go on where it stopped."
+                    f"ceiling is {self._most:g}. Raise max_usd to continue where the run stopped."
                 )
             self._claimed += usd
         return usd
 
     def settle(self, reserved: float, entry: Entry | None) -> None:
-        """Let go of what was set aside, now that the ledger holds what it did cost.
+        """Release a reservation once the ledger holds the actual cost.
 
-        Where that is not known (no entry, or none that says), what was sent may have been charged
-        for: what was set aside stays claimed.
+        Without a known cost (no entry, or an entry with `usd` None), the request may have been
+        charged for, so the reservation stays.
         """
         if entry is not None and entry.usd is not None:
             self.release(reserved)
 
     def release(self, reserved: float) -> None:
-        """Give back what was set aside for a request that was never sent."""
+        """Release the reservation of a request that was not sent or was refused."""
         with self._lock:
             self._claimed -= reserved
 
@@ -116,21 +116,21 @@ class Cost:
         return count_tokens(prompt, self._rule, self._count)
 
     def _tokens_out(self, prompt: str) -> int:
-        known = self._ledger.mean_tokens_out(self._model, prompt)
-        return round(known) if known is not None else _TYPICAL_TOKENS_OUT.get(prompt, 80)
+        mean = self._ledger.mean_tokens_out(self._model, prompt)
+        return round(mean) if mean is not None else _TYPICAL_TOKENS_OUT.get(prompt, 80)
 
 
 @functools.cache
 def _counter(model: str) -> Callable[[str], int]:
-    """Counts a text's tokens: by the model's tokenizer where it is at hand, else by length."""
+    """Return the model's token counter, or `by_length` if its tokenizer is not available."""
     try:
         import tiktoken
 
         encode = tiktoken.encoding_for_model(model).encode_ordinary
-    except (ImportError, KeyError):  # not installed, or unknown to it
+    except (ImportError, KeyError):  # tiktoken is not installed, or does not know the model
         return by_length
     except OSError as error:
-        _log.warning("model %r: tokens are counted by length, its tokenizer: %s", model, error)
+        _log.warning("model %r: tokens are counted by length; tokenizer: %s", model, error)
         return by_length
-    # Policies and demonstrations stand in every prompt.
+    # Cached because policies and demonstrations repeat in every prompt.
     return functools.lru_cache(1024)(lambda text: len(encode(text)))

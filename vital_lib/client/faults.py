@@ -1,7 +1,7 @@
-"""Which faults of an endpoint pass, how long to wait for them, and what the others mean.
+"""Classify endpoint errors: which are transient, how long to wait, and what to tell the user.
 
-Knows the API's errors and headers only. A background of single faults is noise and is waited out
-quickly; a rate limit is honoured for as long as the endpoint asks.
+Single scattered faults are retried after short waits; a rate limit is waited out for as long as the
+endpoint requests. This module depends only on the API's errors and headers.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ import tenacity
 
 from vital_lib.client.bodies import Said, as_text, error_words, read_body
 
-_ATTEMPTS = 12  # at 10 % scattered faults one prompt in 10**12 is lost, at 30 % two in a million
-_ATTEMPTS_UNREACHED = 3  # while nothing has answered yet: a wrong address should show soon
-_ATTEMPTS_SLOW = 4  # each takes long, and may be charged for
+_ATTEMPTS = 12  # loses 1 prompt in 10**12 at 10 % random faults, 2 in a million at 30 %
+_ATTEMPTS_UNREACHED = 3  # before any answer, so that a wrong address shows soon
+_ATTEMPTS_SLOW = 4  # each is slow and may be charged for
 _ATTEMPTS_SPOILT = 5  # each has been charged for
-_PATIENCE_SECONDS = 600  # with an endpoint that limits the rate and does not say for how long
-_MOST_SECONDS = 86_400  # that an endpoint is obeyed at once
+_PATIENCE_SECONDS = 600  # of waits for rate limits beyond Retry-After
+_MOST_SECONDS = 86_400  # longest accepted Retry-After
 
 KEY_NAMES = ("OPENAI_API_KEY", "VITAL_API_KEY", "AZURE_OPENAI_API_KEY")
 """Environment variables that may hold a key."""
 
 
 class NoCompletion(Exception):
-    """The endpoint answered with something else, or with less.
+    """The endpoint's response holds no complete chat completion.
 
     Args:
-        text: what it answered.
-        reason: what that is, in a sentence.
-        words: the endpoint's own, where it tells of an error.
+        text: the response body.
+        reason: what is wrong with it, in a sentence.
+        words: the endpoint's error message, if the body has one.
     """
 
     def __init__(self, text: str, reason: str, words: str = "") -> None:
@@ -50,7 +50,7 @@ class NoCompletion(Exception):
 
 
 FAULTS = (openai.APIError, NoCompletion)
-"""What a request may meet instead of a reply."""
+"""Exceptions that a request may raise instead of returning a reply."""
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol)
 _UNSENT += (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 _SCHEMA = re.compile(
@@ -64,7 +64,7 @@ _SCHEMA = re.compile(
     r"|too many|nesting)|\bjson output\b|\boutput_(?:config|format)\b",
     re.I,
 )
-_FIELDS = {  # of a request, that an endpoint may not know, and how it says so
+_FIELDS = {  # request fields that an endpoint may reject, and the error messages about them
     "response_format": _SCHEMA,
     "seed": re.compile(r"\bseed\b", re.I),
     "detail": re.compile(r"image_url.{0,100}\bdetail\b|['\"`]detail['\"`]", re.I),
@@ -83,36 +83,36 @@ _spread = tenacity.wait_random_exponential(multiplier=0.2, max=20)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may well succeed a little later."""
+    """Return whether the same request may succeed if it is retried."""
     if isinstance(error, openai.APIConnectionError | NoCompletion):
         return True
     if not isinstance(error, openai.APIStatusError) or error.code == "insufficient_quota":
         return False
     if error.status_code == 501 or (error.status_code >= 500 and _SCHEMA.search(words_of(error))):
-        return False  # what it cannot do, it cannot do later
+        return False  # a missing feature stays missing
     return error.status_code in (408, 409, 429) or error.status_code >= 500
 
 
 class RetryPolicy:
-    """How often one prompt is sent again, by what befalls it.
+    """Limits the retries of one prompt by the kinds of faults it meets.
 
     Args:
-        reached: whether the endpoint has answered something in this run.
+        reached: returns whether the endpoint has answered any request in this run.
 
     Attributes:
-        may_cost: whether one of the attempts may be charged for though it brought nothing.
+        may_cost: whether a failed attempt may have been charged for.
     """
 
     def __init__(self, reached: Callable[[], bool]) -> None:
         self._reached, self.may_cost = reached, False
-        self._met: Counter[str] = Counter()
-        self._waited_seconds = 0.0  # for a rate limit, beyond what the endpoint asked for
+        self._counts: Counter[str] = Counter()
+        self._waited_seconds = 0.0  # for rate limits, beyond the requested waits
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:
-        """Whether a passing fault has been waited out long enough."""
+        """Return whether to stop retrying."""
         error = state.outcome.exception()
         self.may_cost = self.may_cost or may_cost(error)
-        if isinstance(error, openai.RateLimitError):  # it is never about one prompt
+        if isinstance(error, openai.RateLimitError):  # never specific to one prompt
             self._waited_seconds += max(0.0, state.upcoming_sleep - (asked_seconds(error) or 0.0))
             return self._waited_seconds > _PATIENCE_SECONDS
         kind, most = "failed", _ATTEMPTS
@@ -122,67 +122,67 @@ class RetryPolicy:
             kind, most = "unreached", _ATTEMPTS_UNREACHED
         elif is_slow(error):
             kind, most = "slow", _ATTEMPTS_SLOW
-        self._met[kind] += 1
-        return self._met[kind] >= most
+        self._counts[kind] += 1
+        return self._counts[kind] >= most
 
 
 def wait_seconds(state: tenacity.RetryCallState) -> float:
-    """A growing random wait, or what the endpoint asks for, spread a little, if that is longer."""
-    asked = asked_seconds(state.outcome.exception()) or 0.0
-    return max(_spread(state), asked + random.uniform(0, min(asked / 4, 5)))
+    """Return the longer of a random exponential backoff and the jittered Retry-After."""
+    requested = asked_seconds(state.outcome.exception()) or 0.0
+    return max(_spread(state), requested + random.uniform(0, min(requested / 4, 5)))
 
 
 def may_cost(error: BaseException) -> bool:
-    """Whether a failed attempt may be charged for: it was sent, and was not refused in words."""
+    """Return whether a failed attempt may be charged for: sent, without an error response."""
     if not isinstance(error, openai.APIConnectionError):
         return isinstance(error, NoCompletion)
     causes = [error]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
-    # openai's client passes on all that aiohttp meets with a connection as ConnectTimeout.
+    # openai's client reports every aiohttp connection error as ConnectTimeout.
     aiohttps = [cause for cause in causes if isinstance(cause, aiohttp.ClientError)]
     return not any(isinstance(cause, _UNSENT) for cause in aiohttps or causes)
 
 
 def fault_of(response: httpx2.Response, said: Said) -> openai.APIStatusError | NoCompletion:
-    """The fault that a body tells of under a status that is of none."""
+    """Return the fault described by the body of a response with a successful status."""
     if said.status is None:
         where = "the endpoint answered with no chat completion"
-        known = said.error and said.error != said.fault
+        is_error = said.error and said.error != said.fault
         fault = (said.fault or "")[:500]
-        reason = fault if known else f"{where}: {fault}; is base_url right?"
+        reason = fault if is_error else f"{where}: {fault}; is base_url right?"
         return NoCompletion(
             without_key(as_text(response.content))[:2000], without_key(reason), said.error
         )
     kept = ("retry-after", "retry-after-ms")
     headers = {name: response.headers[name] for name in kept if name in response.headers}
-    told = httpx2.Response(
+    restated = httpx2.Response(
         said.status, headers=headers, content=response.content, request=response.request
     )
     kind = _KINDS.get(said.status, openai.APIStatusError)
-    return kind(said.error, response=told, body={"code": said.code})
+    return kind(said.error, response=restated, body={"code": said.code})
 
 
 def is_paid(error: openai.APIStatusError) -> bool:
-    """Whether an error states tokens, and is not about the key, the model or the rate."""
-    about_all = error.status_code in _NOT_OF_FIELDS
-    return not about_all and read_body(error.response.content).paid
+    """Return whether an error states tokens and does not concern the key, the model or the rate."""
+    concerns_all = error.status_code in _NOT_OF_FIELDS
+    return not concerns_all and read_body(error.response.content).paid
 
 
 def words_of(error: BaseException) -> str:
-    """The endpoint's own words of an error, wherever it has put them."""
+    """Return the endpoint's error message; empty if there is none."""
     if isinstance(error, openai.APIStatusError):
         return error_words(error.response.content)
     return error.words if isinstance(error, NoCompletion) else ""
 
 
 def text_of(error: BaseException) -> str:
-    """What came instead of a reply, where something did."""
+    """Return the body that came instead of a reply; empty if there was none."""
     return str(error) if isinstance(error, NoCompletion) else ""
 
 
 def refused_field(error: BaseException, fields: Collection[str]) -> str | None:
-    """The one of the fields sent that the endpoint refuses, if it can do without."""
+    """Return the sent field that the endpoint rejects and that can be omitted, or None."""
     status = error.status_code if isinstance(error, openai.APIStatusError) else None
     if status in _NOT_OF_FIELDS:
         return None
@@ -191,13 +191,13 @@ def refused_field(error: BaseException, fields: Collection[str]) -> str | None:
 
 
 def named_field(words: str, fields: Collection[str]) -> str | None:
-    """The first of the fields sent that words of an error are about."""
+    """Return the first sent field that an error message is about, or None."""
     named = (name for name, about in _FIELDS.items() if about.search(words))
     return next((name for name in named if name in fields), None)
 
 
 def _refused_parameter(words: str, parameters: Collection[str]) -> str | None:
-    """The one of the user's own fields that words refuse; a short name must stand in quotes."""
+    """Return the user's parameter that a message rejects; short names match only in quotes."""
     if not _REFUSING.search(words):
         return None
     form = {name: re.escape(name) for name in parameters}
@@ -209,50 +209,51 @@ def _refused_parameter(words: str, parameters: Collection[str]) -> str | None:
 def describe(
     error: Exception, *, reached: bool, key_name: str, parameters: Collection[str] = ()
 ) -> tuple[str, bool]:
-    """(what went wrong and the way out, whether it concerns every prompt), of one of `FAULTS`.
+    """Return (what went wrong and the way out, whether it concerns every prompt) for a fault.
 
     Args:
-        reached: whether the endpoint has answered something in this run.
-        key_name: the environment variable that its key is read from.
-        parameters: names of the fields of a request that the user has set.
+        error: one of `FAULTS`.
+        reached: whether the endpoint has answered any request in this run.
+        key_name: the environment variable that holds its key.
+        parameters: names of the request fields set by the user.
     """
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-        # The endpoint's words about a key like to repeat a part of it; of 403 they tell more.
-        says = f", or see what it says: {_words(error)}" if error.status_code == 403 else ""
+        # Messages about a key often repeat part of it; at 403 they are needed to find the cause.
+        says = f", or see its message: {_words(error)}" if error.status_code == 403 else ""
         return f"the key was refused ({error.status_code}); set {key_name}{says}", True
     if isinstance(error, openai.NotFoundError):
-        return f"no such model there ({_words(error)}); check model and base_url", True
+        return f"no such model at this address ({_words(error)}); check model and base_url", True
     if isinstance(error, openai.RateLimitError):
-        return f"the rate limit or quota is used up ({_words(error)}); ask again later", True
+        return f"the rate limit or quota is used up ({_words(error)}); try again later", True
     if is_slow(error):
-        return "no reply in time; is it running and not overloaded?", not reached
+        return "no reply in time; is the server running, or overloaded?", not reached
     if isinstance(error, openai.APIConnectionError):
-        return "cannot be reached; is it running, and is base_url right?", True
-    asked_badly = isinstance(error, NoCompletion) or error.status_code in (400, 422)
-    if asked_badly and (name := _refused_parameter(words_of(error), parameters)):
+        return "cannot be reached; is the server running, and is base_url right?", True
+    invalid = isinstance(error, NoCompletion) or error.status_code in (400, 422)
+    if invalid and (name := _refused_parameter(words_of(error), parameters)):
         out = f"leave {name!r} out of parameters"
-        return f"it does not take a field of the request ({_words(error)}); {out}", True
+        return f"the endpoint rejects a field of the request ({_words(error)}); {out}", True
     if isinstance(error, NoCompletion):
         return error.reason, False
     if error.status_code == 402:
-        return f"the endpoint wants to be paid first ({_words(error)})", True
-    return f"the API refused or failed: {_words(error)}", False
+        return f"the endpoint requires payment first ({_words(error)})", True
+    return f"the API refused the request or failed: {_words(error)}", False
 
 
 def without_key(text: str) -> str:
-    """The text without any key of the environment that an endpoint may have repeated in it.
+    """Remove the environment's API keys, which an endpoint may have repeated in a text.
 
-    Also without what begins like one, eight characters at least, as where the rest is masked; and
-    without its base64, wherever in what was encoded it stood.
+    This also removes partly masked keys, recognised by their first eight characters, and base64
+    forms of a key at any offset.
     """
     for name in KEY_NAMES:
         key = os.environ.get(name, "").strip()
-        if len(key) < 8:  # a placeholder such as "none" is no secret, and may be a plain word
+        if len(key) < 8:  # a placeholder such as "none", not a secret
             continue
         text = text.replace(key, f"[{name}]")
         encoded = (base64.b64encode(bytes(n) + key.encode())[-(-n * 4 // 3) :] for n in range(3))
         starts = [key[:8], *(form.decode()[:8] for form in encoded)]
-        for start in starts[key[:8].isalpha() :]:  # a key that begins with a plain word: "clinical"
+        for start in starts[key[:8].isalpha() :]:  # the key begins like a word: "clinical"
             text = re.sub(re.escape(start) + r"[\w*.…+/=-]*", f"[{name}]", text)
     return text
 
@@ -262,14 +263,14 @@ def _words(error: openai.APIStatusError | NoCompletion) -> str:
 
 
 def is_slow(error: BaseException | None) -> bool:
-    """The endpoint took the request and did not reply in time."""
+    """Return whether the endpoint accepted the request but did not reply in time."""
     return isinstance(error, openai.APITimeoutError) and not isinstance(
         error.__cause__, httpx2.ConnectTimeout
     )
 
 
 def asked_seconds(error: BaseException | None) -> float | None:
-    """What the Retry-After header asks for, a day at most; None if it asks for nothing readable."""
+    """Return the wait in the Retry-After headers, at most a day; None if missing or unreadable."""
     headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
     for read in (
         lambda: float(headers["retry-after-ms"]) / 1000,

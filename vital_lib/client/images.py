@@ -1,8 +1,8 @@
-"""Figures as a model is sent them: scaled to what it can use, JPEG, without metadata.
+"""Encode figures for a model: scaled to the size it can use, as JPEG, without metadata.
 
-Each is encoded once, off the event loop, and kept in a temporary file (``TMPDIR`` says where) that
-has no name, so that even a killed process leaves nothing; in memory is only what somebody holds,
-however many figures a run has. Knows nothing of prompts, prices or networks.
+Each figure is encoded once, outside the event loop, and cached in an unnamed temporary file under
+``TMPDIR``, so that even a killed process leaves no file behind. Memory holds only the images that
+are in use. This module does not depend on prompts, prices or networks.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from PIL import Image
 from vital_lib.client.prices import ImageRule
 from vital_lib.figures import FigureImage
 
-_SPARE_BYTES = 2 * 2**30  # are left free on the disk: the ledger may lie there, too
+_SPARE_BYTES = 2 * 2**30  # left free on the disk, which may also hold the ledger
 _QUALITY = 90
 _HEAD = "data:image/jpeg;base64,"
 
 
 class Images:
-    """The encoded figures of one model, safe to use from several threads.
+    """Encodes and caches figures for one model; safe to use from several threads.
 
     Args:
         rule: how the model scales images.
@@ -39,12 +39,12 @@ class Images:
         self._lock, self._filing = threading.Lock(), threading.Lock()
         self._threads = ThreadPoolExecutor(2, "encode")
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with this object
-        self._places: dict[str, tuple[int, int]] = {}  # in the file: where it begins, its length
+        self._places: dict[str, tuple[int, int]] = {}  # offset and length in the file
 
     def encoded(self, figure: FigureImage) -> Future[str]:
-        """A data URL with the JPEG, now or as it is ready; UnreadableImage if the file changed.
+        """Return a future of the JPEG as a data URL; it raises UnreadableImage if the file changed.
 
-        As long as anybody holds the future, everybody gets that one.
+        While a caller holds the future, further calls return the same future.
         """
         with self._lock:
             future = self._held.get(figure.sha256)
@@ -53,7 +53,7 @@ class Images:
             return future
 
     def sent(self, figure: FigureImage) -> dict[str, int | str]:
-        """How a figure is sent: image (its file), width, height, bytes, tokens."""
+        """Describe how a figure is sent: image (file name), width, height, bytes, tokens."""
         width, height = self.rule.fit(figure.width, figure.height)
         return {
             "image": figure.path.name,
@@ -67,7 +67,7 @@ class Images:
         data = self._kept(figure)
         if data is None:
             data = self._encode(figure)
-            with contextlib.suppress(OSError):  # what is not kept is encoded again
+            with contextlib.suppress(OSError):  # without the cache, the figure is encoded again
                 self._keep(figure, data)
         return _HEAD + base64.b64encode(data).decode()
 

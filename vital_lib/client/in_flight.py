@@ -1,4 +1,4 @@
-"""Which requests are under way in this process, so that none is sent twice at once."""
+"""Track the requests in flight in this process, so that duplicates share one request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vital_lib.client.ledger import Entry
 
 
 class InFlight:
-    """Which requests are under way, over all threads, so that none is sent twice at once."""
+    """The requests in flight over all threads, by key."""
 
     _of_files: weakref.WeakValueDictionary[Path, InFlight] = weakref.WeakValueDictionary()
     _opening = threading.Lock()
@@ -22,23 +22,23 @@ class InFlight:
 
     @classmethod
     def of(cls, path: Path | None) -> InFlight:
-        """Those of a ledger's file, for all of this process who use it; None: of nobody else."""
+        """Return the object that all users of a ledger file share; for None, a new object."""
         if path is None:
             return cls()
         with cls._opening:
             return cls._of_files.setdefault(Path(path).resolve(), cls())
 
     def claim(self, key: str) -> Future[Entry | None] | None:
-        """None where the caller shall send it; otherwise the future of who is sending it."""
+        """Return None if the caller must send the request, or the future of one in flight."""
         with self._lock:
             if key in self._under_way:
                 return self._under_way[key]
             self._under_way[key] = future = Future()
-            future.set_running_or_notify_cancel()  # who waits for it cannot cancel it for others
+            future.set_running_or_notify_cancel()  # a waiter cannot cancel it for other waiters
             return None
 
     def release(self, key: str, entry: Entry | None) -> None:
-        """Hand over what came back; None if nothing did, so that a waiter tries itself."""
+        """Pass the entry to the waiters; after None, a waiter sends the request itself."""
         with self._lock:
             future = self._under_way.pop(key)
         future.set_result(entry)

@@ -1,7 +1,7 @@
-"""Long work beside the notebook: it goes on while the browser comes and goes, and cells watch it.
+"""Background jobs: long work that continues while the browser disconnects and cells finish.
 
-A job is a thread of the kernel's, outside any cell. It knows nothing of prompts, models or
-widgets: the work gets a `Control`, hands it to ``ChatClient.ask``, and returns what it made.
+A job is a thread in the kernel, outside any cell. It does not depend on prompts, models or widgets:
+the work receives a `Control`, passes it to ``ChatClient.ask`` and returns its result.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from typing import Any
 from vital_lib.client.control import Control
 
 _WINDOW_SECONDS = 30
-_WAIT_SECONDS = 0.1  # between looks of a cell that awaits
-_LEAST_SECONDS = 1  # of a run, before its rate says anything
+_WAIT_SECONDS = 0.1  # polling interval of an awaiting cell
+_LEAST_SECONDS = 1  # shortest window with a meaningful rate
 _ONLY_THE_WAIT = (
-    "only the wait was interrupted: the work goes on. result() waits again, stop() ends it and "
-    "keeps what is done"
+    "only the wait was interrupted; the work goes on. Call result() to wait again, or stop() to "
+    "end the work and keep what is done"
 )
 
 
 class Job:
-    """One piece of work in a thread of its own, which ends with the kernel.
+    """Work in its own thread, which ends with the kernel.
 
     Args:
-        work: called with ``control=``, the `Control` to hand to ``ChatClient.ask``, to several
-            calls one after another if need be; what it returns is the result.
-        total: how many prompts it will ask.
+        work: called with ``control=``, the `Control` to pass to ``ChatClient.ask``, also to several
+            calls in sequence. Its return value is the job's result.
+        total: the number of prompts the work will send.
 
     Attributes:
-        started, ended: events, for whoever wants to wait for them.
+        started, ended: events that a caller can wait for.
     """
 
     def __init__(self, work: Callable[[Control], Any], total: int) -> None:
@@ -44,42 +44,41 @@ class Job:
         self._work, self._value, self._error = work, None, None
         self._lock = threading.Lock()
         self._began = self._until = 0.0
-        self._samples: deque[tuple[float, int]] = deque()  # when, and replies waited for by then
+        self._samples: deque[tuple[float, int]] = deque()  # (time, replies so far)
 
     def start(self) -> Job:
-        """Begin, once: started again, it just goes on."""
+        """Start the work; a second call has no effect."""
         with self._lock:
             if not self.started.is_set():
                 self._began = time.monotonic()
-                self._measure_anew()
+                self._restart_rate()
                 threading.Thread(target=self._run, name="vital-job", daemon=True).start()
                 self.started.set()
         return self
 
     def pause(self) -> None:
-        """Send nothing more for now; what is under way arrives and is kept."""
+        """Stop sending until `resume`; requests in flight arrive and are stored."""
         self.control.pause()
 
     def resume(self) -> None:
-        """Go on after a pause."""
+        """Continue after a pause."""
         with self._lock:
-            self._measure_anew()  # the pause is no part of the rate
+            self._restart_rate()  # the rate excludes the pause
         self.control.resume()
 
     def stop(self) -> None:
-        """Send nothing more at all: the result is made of what is done and under way."""
+        """Stop sending; the result uses the replies so far and the requests in flight."""
         self.control.stop()
 
     def state(self) -> dict[str, Any]:
-        """How it stands now.
+        """Return the current state.
 
         Returns:
-            status (waiting to be started, running, paused, stopping while what is under way still
-            arrives; at the end finished, stopped or failed), total, all that `Tally` counts,
-            per_second (replies of the endpoint's over the last half minute, or since the state was
-            last looked at if that is longer; 0 unless running), seconds_left (at that rate; None
-            while there is none), seconds (since the start, up to the end), error (what made it
-            fail; else empty).
+            status (waiting, running, paused or stopping; at the end finished, stopped or failed),
+            total, the fields of `Tally`, per_second (replies from the endpoint over the last 30
+            seconds, or since the previous call if that is longer ago; 0 unless running),
+            seconds_left (at that rate; None without a rate), seconds (from the start to now or to
+            the end), error (the exception that ended the work; empty if none).
         """
         tally, status = vars(self.control.tally), self._status()
         with self._lock:
@@ -96,17 +95,17 @@ class Job:
         }
 
     def result(self, timeout: float | None = None) -> Any:
-        """What the work returned, once it has.
+        """Wait for the work and return its result.
 
-        Interrupting the wait (■ in the notebook) leaves the work going.
+        Interrupting the wait (■ in the notebook) does not interrupt the work.
 
         Args:
-            timeout: seconds to wait at most.
+            timeout: maximum wait in seconds.
 
         Raises:
-            TimeoutError: it goes on after `timeout` seconds.
-            RuntimeError: it was not started.
-            BaseException: whatever the work raised.
+            TimeoutError: the work has not ended after `timeout` seconds.
+            RuntimeError: the job was not started.
+            BaseException: any exception that the work raised.
         """
         if not self.started.is_set():
             raise RuntimeError("the job was not started: call start() before result()")
@@ -115,16 +114,16 @@ class Job:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_ONLY_THE_WAIT) from None
         if not ended:
-            raise TimeoutError(f"the work goes on after {timeout:g} s; result() waits for its end")
+            raise TimeoutError(f"the work goes on after {timeout:g} s; call result() to wait more")
         if self._error is not None:
             raise self._error
         return self._value
 
     def __await__(self) -> Generator[Any, None, Any]:
-        """As `result`, for a cell: ``await job`` leaves the kernel free to answer the browser.
+        """Wait like `result`, but in a cell: ``await job`` lets the kernel answer the browser.
 
-        A cell that waits in `result` holds up all that a page says which is opened meanwhile: its
-        widgets would come back with the end of the work only.
+        A cell that waits in `result` blocks the kernel's messages, so a page opened meanwhile shows
+        its widgets only when the work ends.
         """
         return self._awaited().__await__()
 
@@ -139,26 +138,26 @@ class Job:
     def _run(self) -> None:
         try:
             self._value = self._work(control=self.control)
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - raised by `result`
             self._error = error
         finally:
             self._until = time.monotonic()
             self.ended.set()
 
     def _status(self) -> str:
-        asked = self.control.state
+        state = self.control.state
         if self.ended.is_set():
-            failed, stopped = self._error is not None, asked == "stopped"
+            failed, stopped = self._error is not None, state == "stopped"
             return "failed" if failed else "stopped" if stopped else "finished"
         if not self.started.is_set():
             return "waiting"
-        return "stopping" if asked == "stopped" else asked
+        return "stopping" if state == "stopped" else state
 
     def _answered(self) -> int:
-        """Replies that were waited for: those out of the ledger come at once, and say nothing."""
+        """Return the number of replies from the endpoint; ledger replies are instant."""
         return self.control.tally.done - self.control.tally.known
 
-    def _measure_anew(self) -> None:
+    def _restart_rate(self) -> None:
         self._samples = deque([(time.monotonic(), self._answered())])
 
     def _rate(self) -> float:

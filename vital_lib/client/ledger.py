@@ -1,10 +1,10 @@
-"""The log of model requests and replies: SQLite, append-only, a row when sent, one when answered.
+"""The ledger of model requests and replies: an append-only SQLite file.
 
-A request is found again by its key, so that nothing is paid for twice. Its last message stands in
-its row; the ones before, policy and demonstrations, are kept once however many requests share them;
-images by their content hash alone. What is written thus lies together, and where each reply lies is
-known in memory: a record costs no more in a large ledger than in a small one. This module knows
-nothing of networks, prompts' policies or keys to an API: it is handed texts and numbers.
+The `sent` table has a row per request sent, the `replies` table a row per result. Requests are
+looked up by key, so that no reply is paid for twice. A row holds the request's last message; the
+earlier messages (policy and demonstrations) are stored once for all requests, and images only as
+content hashes. The rows of each reply are indexed in memory, so a lookup costs the same in a large
+ledger. This module does not depend on networks, policies or API keys.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS sent (
 CREATE INDEX IF NOT EXISTS replies_slim
     ON replies (row, reply_id, model, prompt, answered, tokens_in, tokens_out, usd);
 """
-# What was asked and answered is never rewritten.
+# Requests and replies are never rewritten.
 _TABLES += "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_{act.lower()} BEFORE {act} ON {table} "
     "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;\n"
@@ -59,17 +59,17 @@ _TABLES += "".join(
 
 @dataclass(frozen=True)
 class Request:
-    """What decides a reply, and the key made of it.
+    """Everything that determines a reply, and the key computed from it.
 
     Args:
-        messages: each message as JSON text, images in it by content hash and size.
+        messages: each message as JSON text, with images as content hash and size.
         schema: hash of the JSON schema that the reply must fit.
-        endpoint: tells servers apart that may serve another model by the same name.
-        parameters: what else the API is told, such as a temperature; JSON values.
-        attempt: 0, and one more each time that the same is asked anew; not part of the key.
-        image_rule: by which images are scaled (`prices`); not part of the key, so that a
-            reply is found again whatever the price table says of the model.
-        tokens_in: about what it takes, to be counted where nothing better is known.
+        endpoint: identifies the server, since two servers may use a name for different models.
+        parameters: further request fields, such as a temperature; JSON values.
+        attempt: 0 for the first request, plus 1 for each new attempt; not part of the key.
+        image_rule: how images are scaled (see `prices`); not part of the key, so that a change of
+            the price table does not invalidate replies.
+        tokens_in: estimated input tokens, used if the endpoint states no count.
     """
 
     model: str
@@ -95,25 +95,26 @@ class Request:
         object.__setattr__(self, "key", _hash(json.dumps(parts, sort_keys=True)))
 
     def shared_messages(self) -> list[tuple[str, str]]:
-        """Each message but the last, after its hash."""
+        """Return (hash, message) of each message except the last."""
         return list(zip(self.hashes[:-1], self.messages[:-1], strict=True))
 
     @property
     def reply_id(self) -> str:
-        """The first 16 hexadecimal digits of the key; when asked anew, the attempt after them."""
+        """The first 16 hexadecimal digits of the key; from attempt 1 on, followed by its number."""
         return self.key[:16] + (f"-{self.attempt}" if self.attempt else "")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What came back for one request, as it came: the reading of it is the prompt's.
+    """The unparsed result of one request.
 
     Args:
-        answered: the request is not sent again: the model replied, or was paid for twice.
-        text: the reply's raw text; where that is of no use, the body; empty where there was none.
-        error: what there was instead of a reply.
+        answered: the request is not sent again: the model replied, or two unusable replies were
+            paid for.
+        text: the reply's raw text; the response body if the reply is unusable; empty if none.
+        error: why there is no reply.
         seconds: from sending to the reply.
-        usd: what it cost at the price of its day; None where that was not known.
+        usd: the cost at the price on that day; None if unknown.
         attempt: see `Request`.
     """
 
@@ -130,31 +131,31 @@ class Entry:
 
 
 class LedgerUnwritable(RuntimeError):
-    """The ledger cannot be opened, or not take what came back; says which, why and the way out."""
+    """The ledger cannot be opened or written; the message names the path, the cause and a fix."""
 
     def __init__(self, path: Path | None, error: Exception) -> None:
         super().__init__(
             f"the ledger {str(path)!r} cannot be written: {error}. Free space if the disk is full; "
-            "else see that this is a ledger's path and may be written; or move the run."
+            "otherwise check that the path is a ledger and is writable, or move the run."
         )
 
 
 _ENTRY = tuple(Entry.__dataclass_fields__)
-_ASKED = (
+_REQUEST_COLUMNS = (
     *("at", "key", "reply_id", "model", "prompt", "prompt_version", "seed", "repeat"),
     *("parameters", "image_rule"),
 )
-_NAMES = (*_ASKED, "messages", "asked", *_ENTRY)
+_NAMES = (*_REQUEST_COLUMNS, "messages", "asked", *_ENTRY)
 _COLUMNS = ", ".join(_NAMES)
 _INSERT = f"INSERT INTO replies ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
-_SAID = "INSERT OR IGNORE INTO messages VALUES (?, ?)"
+_INSERT_MESSAGE = "INSERT OR IGNORE INTO messages VALUES (?, ?)"
 
 
 class Ledger:
-    """One ledger file, safe to use from several threads and processes.
+    """A ledger file, safe to use from several threads and processes.
 
     Args:
-        path: the SQLite file, made with its folder if it is not there; None keeps it in memory.
+        path: the SQLite file; it and its folder are created if missing. None keeps it in memory.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -168,7 +169,7 @@ class Ledger:
             if path is None:
                 self._reading = self._writing  # another connection would not see `:memory:`
             else:
-                self._reader = self._connect()  # reads on while a commit waits for the disk
+                self._reader = self._connect()  # can read while a commit waits for the disk
         except (sqlite3.Error, OSError) as error:
             raise LedgerUnwritable(path, error) from None
 
@@ -177,10 +178,10 @@ class Ledger:
 
     @classmethod
     def of_export(cls, path: Path) -> Ledger:
-        """A ledger in memory with what `export` wrote.
+        """Load an exported file into a ledger in memory.
 
         Raises:
-            ValueError: a line is not of an export; names the file and the line.
+            ValueError: a line is not an exported reply; the message names the file and line.
         """
         ledger = cls()
         with Path(path).open(encoding="utf-8") as file, ledger._transaction() as connection:
@@ -188,38 +189,40 @@ class Ledger:
                 try:
                     found = json.loads(line)
                     *shared, found["asked"] = found["messages"]
-                    said = {_hash(text): text for text in shared}
+                    messages = {_hash(text): text for text in shared}
                     found["messages"] = " ".join(map(_hash, shared))
-                    connection.executemany(_SAID, said.items())
+                    connection.executemany(_INSERT_MESSAGE, messages.items())
                     connection.execute(_INSERT, [found[name] for name in _NAMES])
                 except (ValueError, TypeError, KeyError, sqlite3.Error) as error:
-                    raise ValueError(f"{path}, line {number}: no exported reply: {error}") from None
+                    raise ValueError(
+                        f"{path}, line {number}: not an exported reply: {error}"
+                    ) from None
         return ledger
 
     def export(self, path: Path) -> int:
-        """Write every reply as a line of JSON, with all that was asked; gives their number.
+        """Write every reply as a line of JSON and return the number of lines.
 
-        Columns as of `history`, and `messages`: each as the JSON text it is kept as. Whole or not
-        at all: written beside `path` and renamed.
+        A line has the columns of `history` and `messages`, the list of stored JSON texts. The file
+        is written under a temporary name and renamed, so `path` never holds a partial export.
         """
-        number, unready = 0, Path(path).with_name(Path(path).name + ".part")
-        with unready.open("w", encoding="utf-8") as file:
+        number, partial = 0, Path(path).with_name(Path(path).name + ".part")
+        with partial.open("w", encoding="utf-8") as file:
             for row in self._query(f"SELECT {_COLUMNS} FROM replies ORDER BY row"):
                 found = dict(zip(_NAMES, row, strict=True))
                 found["messages"] = self._texts(found["messages"], found.pop("asked"))
                 file.write(json.dumps(found, ensure_ascii=False) + "\n")
                 number += 1
-        unready.replace(path)
+        partial.replace(path)
         return number
 
     def append(
         self, entries: Sequence[tuple[Request, Entry]], sent: Sequence[Request] = ()
     ) -> None:
-        """Keep replies, and that requests went out, all of it in one transaction."""
+        """Store replies and sent requests in one transaction."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        said = [pair for request, _ in entries for pair in request.shared_messages()]
+        messages = [pair for request, _ in entries for pair in request.shared_messages()]
         with self._transaction() as connection:
-            connection.executemany(_SAID, said)
+            connection.executemany(_INSERT_MESSAGE, messages)
             connection.executemany(_INSERT, [_row(at, *entry) for entry in entries])
             rows = [(at, one.reply_id, one.model, one.prompt, one.tokens_in) for one in sent]
             connection.executemany("INSERT INTO sent VALUES (?, ?, ?, ?, ?)", rows)
@@ -227,13 +230,13 @@ class Ledger:
             self._read_at = -math.inf
 
     def find(self, key: str, stale_seconds: float = 0.0) -> Entry | None:
-        """The answer to this request, or None.
+        """Return the stored answer to a request, or None.
 
-        What was read once stays what is read: the first answer, until one is asked for anew.
+        Of several answers, the highest attempt is returned, and the first row of that attempt.
 
         Args:
-            stale_seconds: how old what is known of other processes' replies may be; of this
-                object's own none is missed.
+            stale_seconds: how old the view of other processes' replies may be. This object's own
+                replies are always found.
         """
         found = (rows := self._where(key, stale_seconds)) and self._query(
             f"SELECT {', '.join(_ENTRY)} FROM replies WHERE row IN ({rows}) "
@@ -243,7 +246,7 @@ class Ledger:
         return Entry(bool(found[0][0]), *found[0][1:]) if found else None
 
     def spoilt(self, request: Request) -> bool:
-        """Whether this attempt has been paid for before, by a reply that was of no use."""
+        """Return whether an unusable reply to this attempt has already been paid for."""
         rows = self._where(request.key)
         return bool(rows) and bool(
             self._query(
@@ -254,15 +257,14 @@ class Ledger:
         )
 
     def unanswered(self) -> pd.DataFrame:
-        """Requests that went out and of which nothing came back that says what they cost.
+        """List requests that were sent and have no known cost; each may have been charged for.
 
-        They were under way at a kill, also for the second time, or failed on the way back; each may
-        have been charged for.
+        They were in flight when a process was killed, or failed after they were sent.
 
         Returns:
-            at (the last time), reply_id, model, prompt, tokens_in (about).
+            at (the last time sent), reply_id, model, prompt, tokens_in (estimated).
         """
-        spoilt = "NOT answered AND tokens_in + tokens_out > 0"  # and asked for once more
+        spoilt = "NOT answered AND tokens_in + tokens_out > 0"  # and requested once more
         rows = self._query(
             "WITH paid AS MATERIALIZED (SELECT reply_id, max(at) AS last FROM replies WHERE row IN "
             f"(SELECT row FROM replies INDEXED BY replies_slim WHERE {spoilt}) GROUP BY reply_id) "
@@ -276,7 +278,7 @@ class Ledger:
         return pd.DataFrame.from_records(rows, columns=columns)
 
     def bill(self, model: str | None = None) -> Bill:
-        """The bill of all that is kept of `model`, or of every model; at the prices of its day."""
+        """Return the bill of `model`, or of all models, at the prices when replies arrived."""
         with self._reading:
             self._read_on()
             found = [sums for key, sums in self._sums.items() if model in (None, key[0])]
@@ -284,18 +286,18 @@ class Ledger:
         return dict(zip(("requests", "tokens_in", "tokens_out", "usd"), sums, strict=True))
 
     def mean_tokens_out(self, model: str, prompt: str) -> float | None:
-        """Mean length of a model's answers to a kind of prompt; None where it has none yet."""
+        """Return the mean tokens of a model's answers to a kind of prompt; None without answers."""
         with self._reading:
             self._read_on()
             number, _, tokens_out, _ = self._sums.get((model, prompt, 1), (0, 0, 0, 0))
         return tokens_out / number if number else None
 
     def trace(self, reply_id: str) -> dict[str, Any]:
-        """The request and reply behind a `reply_id` of any table.
+        """Return the request and reply of a `reply_id` from any table.
 
         Returns:
-            The row's columns; `parameters` and `messages` as sent, each image as
-            ``{"image": sha256, "size": [width, height]}``, before it was scaled by `image_rule`.
+            The row's columns, with `parameters` and `messages` as sent. Each image is
+            ``{"image": sha256, "size": [width, height]}``, the size before scaling by `image_rule`.
 
         Raises:
             KeyError: this ledger has no such reply.
@@ -306,33 +308,33 @@ class Ledger:
             reply_id,
         )
         if not rows:
-            raise KeyError(f"no reply {reply_id!r} in {self!r}: is it another run's?")
+            raise KeyError(f"no reply {reply_id!r} in {self!r}: does it belong to another run?")
         found = dict(zip(_NAMES, rows[0], strict=True))
         messages = self._texts(found["messages"], found.pop("asked"))
         found["parameters"] = json.loads(found["parameters"])
         return {**found, "messages": [json.loads(text) for text in messages]}
 
     def history(self) -> pd.DataFrame:
-        """Every row in order, without the messages."""
-        columns = [*_ASKED, *_ENTRY]
+        """Return every reply in order, without the messages."""
+        columns = [*_REQUEST_COLUMNS, *_ENTRY]
         rows = self._query(f"SELECT {', '.join(columns)} FROM replies ORDER BY row")
         frame = pd.DataFrame.from_records(rows, columns=columns)
         return frame.assign(answered=frame["answered"].astype(bool))
 
     def _where(self, key: str, stale_seconds: float = 0.0) -> str:
-        """The rows of a key or reply_id, as SQL has a list."""
+        """Return the row numbers of a key or reply_id as an SQL list."""
         with self._reading:
             if time.monotonic() - self._read_at >= stale_seconds:
                 self._read_on()
             return ", ".join(map(str, self._rows.get(key[:16], ())))
 
     def _read_on(self) -> None:
-        """Take in the rows that came since the last time, whoever wrote them.
+        """Index the rows added since the last call by any process.
 
-        Where each reply lies; and by (model, prompt, answered) the sums of requests, tokens_in,
-        tokens_out and usd.
+        Updates the row numbers of each reply and, by (model, prompt, answered), the sums of
+        requests, tokens_in, tokens_out and usd.
         """
-        self._read_at = time.monotonic()  # before: what comes while it reads counts as not read
+        self._read_at = time.monotonic()  # taken first: rows added during the read count as unread
         query = (
             "SELECT row, reply_id, model, prompt, answered, tokens_in, tokens_out, usd "
             "FROM replies INDEXED BY replies_slim WHERE row > ?"
@@ -347,16 +349,16 @@ class Ledger:
             self._last_row = row
 
     def _texts(self, hashes: str, asked: str) -> list[str]:
-        """The messages of a row, the shared ones first."""
+        """Return a row's messages, shared messages first."""
         query = "SELECT content FROM messages WHERE hash = ?"
         return [*(self._query(query, hash)[0][0] for hash in hashes.split()), asked]
 
     def _open(self) -> sqlite3.Connection:
-        """A connection to write with, to a file with all tables in it."""
+        """Open a connection for writing and create missing tables."""
         if self.path is not None:
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         connection = self._connect()
-        # FULL: a reply that was counted is on disk, even after a power cut.
+        # FULL: a counted reply is on disk, even after a power failure.
         log_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -370,14 +372,14 @@ class Ledger:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing."""
+        """Commit the block's writes, or roll all of them back."""
         with self._writing:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 self._writer.execute("COMMIT")
             except BaseException as error:
-                if self._writer.in_transaction:  # a full disk has rolled it back already
+                if self._writer.in_transaction:  # SQLite rolls back by itself when the disk is full
                     self._writer.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
                     raise LedgerUnwritable(self.path, error) from None
@@ -389,10 +391,10 @@ class Ledger:
 
 
 def _row(at: str, request: Request, entry: Entry) -> tuple:
-    asked = (request.key, request.reply_id, request.model, request.prompt, request.prompt_version)
-    asked += (request.seed, request.repeat, json.dumps(request.parameters), request.image_rule)
-    asked += (" ".join(request.hashes[:-1]), request.messages[-1])
-    return (at, *asked, *(getattr(entry, name) for name in _ENTRY))
+    sent = (request.key, request.reply_id, request.model, request.prompt, request.prompt_version)
+    sent += (request.seed, request.repeat, json.dumps(request.parameters), request.image_rule)
+    sent += (" ".join(request.hashes[:-1]), request.messages[-1])
+    return (at, *sent, *(getattr(entry, name) for name in _ENTRY))
 
 
 def _hash(text: str) -> str:

@@ -1,8 +1,8 @@
-"""How many requests may be under way at once, and whether an endpoint is past helping.
+"""The adaptive concurrency limit and the circuit breaker.
 
-A burst of refusals (429) halves the number once, and every reply raises it again by a quarter, so
-that a full round of replies brings a quarter more. Single refusals are noise and cost nothing
-here. Knows nothing of requests or prompts.
+A burst of 429 responses halves the limit once. Each other reply raises it by a quarter of a
+request, so a full round of replies raises it by a quarter. Single 429 responses do not change it.
+This module does not depend on requests or prompts.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 
-_BURST_SHARE = 0.4  # of recent replies; at a background of 10 % it comes up once in a million
-_RECENT = (32, 64)  # replies looked back on, at least and at most
+_BURST_SHARE = 0.4  # of recent replies; at 10 % random refusals, reached once in a million
+_RECENT = (32, 64)  # smallest and largest number of recent replies
 _GROWTH = 0.25
 _HIGH_SHARE = 0.7  # of recent requests that failed
 _HIGH_SECONDS = 30.0
 
 
 class AdaptiveLimit:
-    """Lets requests go in the order they came, so many at once; for one event loop.
+    """Limits the requests in flight and admits waiting requests in order; for one event loop.
 
     Args:
-        most: requests under way at once, at best.
+        most: the largest limit.
     """
 
     def __init__(self, most: int) -> None:
@@ -37,11 +37,11 @@ class AdaptiveLimit:
 
     @property
     def limit(self) -> int:
-        """Requests that may be under way at once at present."""
+        """The current limit of requests in flight."""
         return int(self._room)
 
     async def enter(self) -> int:
-        """Wait for room; gives what `leave` and `note` want to be told."""
+        """Wait for admission; return the number of cuts so far, to be passed to `note`."""
         if self._waiting or not self._free():
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -56,16 +56,17 @@ class AdaptiveLimit:
         return self._cuts
 
     def leave(self) -> None:
-        """Give the room back."""
+        """Release a slot."""
         self.under_way -= 1
         self.let_in()
 
     def note(self, entered: int, *, refused: bool) -> bool:
-        """Take in a reply, 429 or another; True if that makes a burst and the pace was cut.
+        """Record a reply; return True if it completes a burst of 429s and the limit was cut.
 
         Args:
-            entered: what `enter` gave. Requests from before the last cut do not count: one burst
-                cuts once.
+            entered: the return value of `enter`. Requests admitted before the last cut are ignored,
+                so that one burst cuts once.
+            refused: whether the reply was a 429.
         """
         if entered != self._cuts:
             return False
@@ -81,7 +82,7 @@ class AdaptiveLimit:
         return True
 
     def hold(self, seconds: float) -> bool:
-        """Let nothing in for so long; False if that was so already."""
+        """Admit nothing for `seconds`; return False if a hold was already active."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         if until <= self._held_until:
@@ -92,7 +93,7 @@ class AdaptiveLimit:
         return first
 
     def let_in(self) -> None:
-        """Let in who waits, as far as there is room."""
+        """Admit waiting requests up to the limit."""
         while self._waiting and self._free():
             turn = self._waiting.popleft()
             if not turn.done():
@@ -100,25 +101,25 @@ class AdaptiveLimit:
                 turn.set_result(None)
 
     def open(self) -> None:
-        """Let everybody in from now on: the run ends, and who waits shall find that out."""
+        """Admit everything from now on, so that waiting requests see that the run has ended."""
         self._opened = True
         self.let_in()
 
     @property
     def held_seconds(self) -> float:
-        """Until something may be let in again."""
+        """Seconds until the hold ends."""
         return max(0.0, self._held_until - asyncio.get_running_loop().time())
 
     def _free(self) -> bool:
-        room = self.under_way < self.limit and not self.paused and self.held_seconds <= 0
-        return room or self._opened
+        free = self.under_way < self.limit and not self.paused and self.held_seconds <= 0
+        return free or self._opened
 
 
 class CircuitBreaker:
-    """Whether requests have been failing for too long; 429 is no failure here.
+    """Ends a run whose requests have failed too often for too long; 429 does not count.
 
     Args:
-        clock: seconds, never going back.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -127,7 +128,7 @@ class CircuitBreaker:
         self._high_since: float | None = None
 
     def note(self, failure: str | None) -> str | None:
-        """Take in how a request ended; in words why the run should end, or None."""
+        """Record a request's failure, or None for success; return why the run must end, or None."""
         self._recent.append(failure)
         failures = Counter(why for why in self._recent if why is not None)
         failed, now = failures.total(), self._clock()
@@ -139,6 +140,6 @@ class CircuitBreaker:
         if seconds < _HIGH_SECONDS:
             return None
         return (
-            f"stopped early: {failed} of the last {len(self._recent)} requests failed, and so "
-            f"they have for {seconds:.0f} s, mostly with: {failures.most_common(1)[0][0]}"
+            f"stopped early: {failed} of the last {len(self._recent)} requests failed, at "
+            f"this rate or above for {seconds:.0f} s, mostly with: {failures.most_common(1)[0][0]}"
         )

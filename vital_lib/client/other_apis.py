@@ -1,7 +1,7 @@
-"""Replies in the form of other APIs than OpenAI's chat completions: whose they are, and what to do.
+"""Recognise replies in the formats of other APIs than OpenAI's chat completions.
 
-An endpoint that answers so has understood the request and been paid for the reply, yet every next
-one would come in the same form. Pure functions of JSON's values.
+Such an endpoint has accepted and charged for the request, but every further reply would have the
+same format. This module has pure functions of JSON values.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-_SENT_TO = "its address for chat completions is base_url {}"
-_LOCAL = "the address for chat completions is that of the server, with /v1 at its end, such as {}"
+_BASE_URL = "for chat completions, set base_url to {}"
+_LOCAL = "for chat completions, set base_url to the server's address plus /v1, such as {}"
 
 
 def _texts(parts: Any) -> bool:
-    """Whether these are parts of a message, of which one holds a text."""
-    return isinstance(parts, list) and any(isinstance(one, dict) and "text" in one for one in parts)
+    """Return whether a value is a list of message parts with at least one text."""
+    return isinstance(parts, list) and any(isinstance(it, dict) and "text" in it for it in parts)
 
 
 def _object(value: dict[str, Any], *names: str) -> dict[str, Any]:
-    """The object, or the first of a list of them, that stands under these names; else empty."""
+    """Follow a path of names, taking the first item of lists; empty if there is no object."""
     inner: Any = value
     for name in names:
         inner = inner.get(name) if isinstance(inner, dict) else None
@@ -47,8 +47,8 @@ def _is_gemini(value: dict[str, Any]) -> bool:
 
 def _is_responses(value: dict[str, Any]) -> bool:
     output = value.get("output")
-    parts = [one for one in output if isinstance(one, dict)] if isinstance(output, list) else []
-    return value.get("object") == "response" or any(_texts(one.get("content")) for one in parts)
+    parts = [part for part in output if isinstance(part, dict)] if isinstance(output, list) else []
+    return value.get("object") == "response" or any(_texts(part.get("content")) for part in parts)
 
 
 def _is_bedrock(value: dict[str, Any]) -> bool:
@@ -56,9 +56,9 @@ def _is_bedrock(value: dict[str, Any]) -> bool:
 
 
 def _is_ollama(value: dict[str, Any]) -> bool:
-    said = _object(value, "message").get("content", value.get("response"))
+    text = _object(value, "message").get("content", value.get("response"))
     signs = {"done", "eval_count", "prompt_eval_count", "eval_duration", "created_at"}
-    return isinstance(said, str) and bool(signs & value.keys())
+    return isinstance(text, str) and bool(signs & value.keys())
 
 
 def _is_tgi(value: dict[str, Any]) -> bool:
@@ -66,18 +66,18 @@ def _is_tgi(value: dict[str, Any]) -> bool:
 
 
 _APIS: tuple[tuple[str, Callable[[dict[str, Any]], bool], str], ...] = (
-    ("Cohere's chat API", _is_cohere, _SENT_TO.format("https://api.cohere.ai/compatibility/v1")),
-    ("Anthropic's Messages API", _is_anthropic, _SENT_TO.format("https://api.anthropic.com/v1")),
+    ("Cohere's chat API", _is_cohere, _BASE_URL.format("https://api.cohere.ai/compatibility/v1")),
+    ("Anthropic's Messages API", _is_anthropic, _BASE_URL.format("https://api.anthropic.com/v1")),
     (
         "Gemini's generateContent API",
         _is_gemini,
-        _SENT_TO.format("https://generativelanguage.googleapis.com/v1beta/openai"),
+        _BASE_URL.format("https://generativelanguage.googleapis.com/v1beta/openai"),
     ),
-    ("OpenAI's Responses API", _is_responses, _SENT_TO.format("https://api.openai.com/v1")),
+    ("OpenAI's Responses API", _is_responses, _BASE_URL.format("https://api.openai.com/v1")),
     (
         "Amazon Bedrock's Converse API",
         _is_bedrock,
-        _SENT_TO.format("https://bedrock-runtime.<region>.amazonaws.com/openai/v1"),
+        _BASE_URL.format("https://bedrock-runtime.<region>.amazonaws.com/openai/v1"),
     ),
     ("Ollama's own API", _is_ollama, _LOCAL.format("http://localhost:11434/v1")),
     ("TGI's own API", _is_tgi, _LOCAL.format("http://localhost:8080/v1")),
@@ -85,12 +85,12 @@ _APIS: tuple[tuple[str, Callable[[dict[str, Any]], bool], str], ...] = (
 
 
 def named_api(value: Any) -> str | None:
-    """Whose form a body has, and the way out; None where it is none of these.
+    """Name the API whose format a body has, with the base_url to use; None if unknown.
 
     Args:
         value: the body's JSON, or the chunks of a stream.
     """
-    one = value[0] if isinstance(value, list) and value else value
-    if not isinstance(one, dict):
+    body = value[0] if isinstance(value, list) and value else value
+    if not isinstance(body, dict):
         return None
-    return next((f"a reply of {name}: {way}" for name, is_its, way in _APIS if is_its(one)), None)
+    return next((f"a reply of {name}: {fix}" for name, is_its, fix in _APIS if is_its(body)), None)

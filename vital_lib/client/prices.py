@@ -1,17 +1,18 @@
-"""What a model costs and how it counts images: a line each of a table that anyone can edit.
+"""Model prices and image token rules, one line per model in an editable table.
 
-The table beside this module, ``prices.csv``, has US dollars per million tokens with the day they
-were looked up; lines of a file of the user's own go before it. How images count is the provider's
-published rule, named in the same line:
+``prices.csv``, next to this module, has US dollars per million tokens and the date of the price. A
+user's own table overrides it line by line. Each line also names the provider's published rule for
+counting image tokens:
 
-- ``tiles BASE EACH``: fitted into 2048 x 2048 pixels, then the shorter side to 768; EACH for every
-  tile of 512 x 512 begun, and BASE (OpenAI, "Images and vision", high detail);
-- ``patches FACTOR MOST``: FACTOR for every patch of 32 x 32 begun, the image being scaled down
-  until at most MOST patches cover it (OpenAI, same page, the smaller models);
-- ``low TOKENS``: sent at 512 pixels and with low detail, TOKENS whatever its size;
-- ``side PIXELS TOKENS``: no side longer than PIXELS, TOKENS each; for what is not charged.
+- ``tiles BASE EACH``: the image is fitted into 2048 x 2048 pixels, then its shorter side is scaled
+  to 768; BASE tokens plus EACH per 512 x 512 tile, partial tiles included (OpenAI, "Images and
+  vision", high detail);
+- ``patches FACTOR MOST``: the image is scaled down until at most MOST patches of 32 x 32 cover it;
+  FACTOR tokens per patch, partial patches included (OpenAI, same page, the smaller models);
+- ``low TOKENS``: the image is sent at 512 pixels with low detail; TOKENS at any size;
+- ``side PIXELS TOKENS``: the longer side is at most PIXELS; TOKENS per image; for free models.
 
-Knows nothing of prompts, ledgers or networks.
+This module does not depend on prompts, ledgers or networks.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 TABLE = Path(__file__).with_name("prices.csv")
-"""The table that comes with this package."""
+"""The price table included in this package."""
 
 _NUMBERS = {"tiles": 2, "patches": 2, "low": 1, "side": 2}
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # as in gpt-4.1-2025-04-14
 
 
 class UnknownPrice(ValueError):
-    """No line of the price table is about this model; shows the line to add."""
+    """The price table has no line for this model; the message shows the line to add."""
 
 
 @dataclass(frozen=True)
 class ImageRule:
-    """How a provider scales and counts an image.
+    """A provider's rule for scaling images and counting their tokens.
 
     Args:
-        kind: tiles, patches, low or side: see the module.
-        numbers: what the kind takes, in its order.
+        kind: tiles, patches, low or side; see the module.
+        numbers: the numbers of that kind, in order.
     """
 
     kind: str
@@ -50,7 +51,7 @@ class ImageRule:
 
     @classmethod
     def read(cls, text: str) -> ImageRule:
-        """The rule as the price table words it, such as "tiles 85 170"."""
+        """Parse a rule in the price table's notation, such as "tiles 85 170"."""
         kind, *numbers = text.split() or [""]
         with contextlib.suppress(ValueError):
             rule = cls(kind, tuple(map(float, numbers)))
@@ -66,11 +67,11 @@ class ImageRule:
 
     @property
     def detail(self) -> str | None:
-        """What to send as the image's `detail`; None is to leave it out."""
+        """The image's `detail` field; None omits the field."""
         return {"side": None, "low": "low"}.get(self.kind, "high")
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height worth sending: beyond them the provider scales down itself."""
+        """Return the width and height to send; the provider would scale larger images down."""
         if self.kind == "patches":
             scale = _patch_scale(width, height, self.numbers[1])
         elif self.kind == "tiles":
@@ -82,7 +83,7 @@ class ImageRule:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
     def tokens(self, width: int, height: int) -> int:
-        """Tokens that an image of `width` x `height` pixels counts as."""
+        """Return the tokens charged for an image of `width` x `height` pixels."""
         wide, high = self.fit(width, height)
         if self.kind == "tiles":
             return int(self.numbers[0] + self.numbers[1] * _cells(wide, high, 512))
@@ -96,7 +97,7 @@ class Price:
     """A line of the price table.
 
     Raises:
-        ValueError: a price below zero or not a number, a date or a rule that cannot be read.
+        ValueError: a price is negative or not a number, or a date or rule cannot be parsed.
     """
 
     model: str
@@ -117,28 +118,28 @@ class Price:
 
     @property
     def images(self) -> ImageRule:
-        """How the model counts images."""
+        """The model's image rule."""
         return ImageRule.read(self.image_tokens)
 
     def usd(self, tokens_in: float, tokens_out: float) -> float:
-        """What so many tokens cost."""
+        """Return the cost of these tokens in US dollars."""
         return (tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out) / 1e6
 
 
 def nothing(model: str) -> Price:
-    """The price of a model that is not charged for; images as the embedded one counts them."""
+    """Return the price of a free model, with the embedded model's image rule."""
     return Price(model, 0.0, 0.0, "side 768 85", "")
 
 
 def price_of(model: str, own: Path | None = None) -> Price:
-    """The line of a model, or of the model that it is a dated snapshot of.
+    """Return the line of a model; for a dated snapshot without a line, that of its base model.
 
     Args:
-        own: a table like ``prices.csv`` whose lines go before that one's.
+        own: a table like ``prices.csv`` whose lines override it.
 
     Raises:
         UnknownPrice: there is no such line.
-        ValueError: a line cannot be read; names the file and the line.
+        ValueError: a line cannot be parsed; the message names the file and line.
     """
     tables = [table for table in (own, TABLE) if table is not None]
     lines = {price.model: price for table in reversed(tables) for price in _read(Path(table))}
@@ -146,9 +147,9 @@ def price_of(model: str, own: Path | None = None) -> Price:
     if found is None:
         today = datetime.now(UTC).date().isoformat()
         raise UnknownPrice(
-            f"no price is known for model {model!r}. Add a line to {tables[0]}, with the US "
-            "dollars per million tokens in and out of its provider's page and how it counts "
-            f"images, such as\n{model},2.50,10.00,tiles 85 170,{today}\n"
+            f"model {model!r} has no price. Add a line to {tables[0]} with the US dollars per "
+            "million tokens in and out and the image rule, both from its provider's page, such "
+            f"as\n{model},2.50,10.00,tiles 85 170,{today}\n"
             "or pass local=True if it costs nothing."
         )
     return found
@@ -168,12 +169,12 @@ def _read(table: Path) -> Iterable[Price]:
 
 
 def _cells(width: int, height: int, side: int) -> int:
-    """Squares of `side` pixels that it takes to cover an image."""
+    """Return the number of squares of `side` pixels that cover an image."""
     return math.ceil(width / side) * math.ceil(height / side)
 
 
 def _patch_scale(width: int, height: int, most: float) -> float:
-    """The scale at which at most so many patches of 32 pixels cover an image whole."""
+    """Return the scale at which at most `most` patches of 32 pixels cover an image."""
     if _cells(width, height, 32) <= most:
         return 1.0
     scale = math.sqrt(most * 32**2 / (width * height))

@@ -1,8 +1,9 @@
-"""One call of ``ChatClient.ask``: sends prompts, a bounded window at a time, and keeps the replies.
+"""One call of ``ChatClient.ask``: send prompts in a bounded window and store the replies.
 
-Prompts are taken, and their images encoded, only as there is room to send. A fault that passes is
-waited out beside the others; one that concerns a single prompt becomes a reply without a value;
-one that concerns them all ends the run with one error, after what was under way is kept.
+Prompts are consumed, and their images encoded, only as fast as they can be sent. Transient faults
+are retried while other requests continue. A permanent fault of one prompt becomes a reply without a
+value. A fault that concerns all prompts ends the run with one error, after the requests in flight
+are stored.
 """
 
 from __future__ import annotations
@@ -35,22 +36,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("vital_lib.client")
 
-_DEAD_AFTER = 100  # prompts in a row that failed for good, none answered between
-_LOOK_SECONDS = 0.05  # between looks at the control
-_STALE_SECONDS = 0.005  # about as long as a reply waits for others before it is committed
-_LONG_SECONDS = 60  # a Retry-After beyond this is about all requests, not about one
-_SILENT_SECONDS = 10  # without any answer yet, before that is said
+_DEAD_AFTER = 100  # consecutive prompts that failed permanently
+_POLL_SECONDS = 0.05  # polling interval of the control
+_STALE_SECONDS = 0.005  # about as long as the writer collects replies before a commit
+_LONG_SECONDS = 60  # a longer Retry-After concerns all requests, not only one
+_SILENT_SECONDS = 10  # without any answer, before the notice says so
 UNSENT = "stopped before it was sent"
-"""The reason of a reply to a prompt that a stopped run did not send; it has no reply_id."""
+"""The reason of the reply to a prompt that a stopped run did not send; it has no reply_id."""
 _NOT_SENT = Reply("", None, "", UNSENT, 0, 0, 0.0)
 
 
 class _Stopped(Exception):
-    """Nothing more is sent: the run was stopped, or another prompt met what ends it."""
+    """Nothing more is sent: the run was stopped, or a fault of another prompt ended it."""
 
 
 class Run:
-    """The prompts of one `ask`, inside an event loop of their own."""
+    """The state of one `ask` call, in its own event loop."""
 
     def __init__(
         self,
@@ -69,21 +70,21 @@ class Run:
         self._limit = AdaptiveLimit(client.concurrency)
         self._breaker = CircuitBreaker(time.monotonic)
         self._writer = Writer(client.ledger)
-        self._stop = asyncio.Event()  # nothing more is sent
-        self._results: dict[int, Any] = {}  # replies, or what `into` made of them
-        self._asked_anew: set[str] = set()
+        self._stop = asyncio.Event()  # set when nothing more is sent
+        self._results: dict[int, Any] = {}  # replies, or the return values of `into`
+        self._reattempted: set[str] = set()
         self._first_sent_at: float | None = None
-        self._reached = False  # the endpoint has answered something
-        self._held = ""  # what the endpoint asked for, in words
+        self._reached = False  # the endpoint has answered a request
+        self._hold_notice = ""  # the wait that the endpoint requested
         self._done = self._failed_in_row = 0
         self._failing: str | None = None  # why the run ends early
 
     async def replies(self, prompts: Iterable[Prompt]) -> list[Any]:
-        """The replies in the order of the prompts, or the error that ended the run."""
+        """Return the replies in the order of the prompts, or raise the error that ended the run."""
         queue = enumerate(prompts)
-        self._look()
-        # Twice the room: a prompt that waits out a fault leaves its room to the next one, yet no
-        # more than a window of them ever waits on an endpoint that refuses everything.
+        self._poll_control()
+        # Twice the concurrency: a prompt waiting for a retry frees its slot for the next prompt,
+        # and the number of waiting prompts stays bounded if the endpoint refuses everything.
         tasks = [
             asyncio.create_task(self._work(queue)) for _ in range(2 * self._client.concurrency)
         ]
@@ -108,22 +109,22 @@ class Run:
         return [self._results[place] for place in range(len(self._results))]
 
     def end(self) -> None:
-        """Send nothing more. Whoever waits for room is let in, to find that out."""
+        """Send nothing more; admit waiting requests so that they see the run has ended."""
         self._stop.set()
         self._limit.open()
 
     def interrupt(self) -> None:
-        """End, and say that this takes a moment."""
-        _log.warning("interrupted: what is under way still arrives; again gives that up, too")
+        """End the run, and warn that requests in flight are still awaited."""
+        _log.warning("interrupted: waiting for the requests in flight; interrupt again to end now")
         self.end()
 
     async def _watch(self) -> None:
         while not self._stop.is_set():
-            self._look()
-            await asyncio.sleep(_LOOK_SECONDS)
+            self._poll_control()
+            await asyncio.sleep(_POLL_SECONDS)
 
-    def _look(self) -> None:
-        """Do as the control says, and tell it how things stand."""
+    def _poll_control(self) -> None:
+        """Apply the control's state and update its tally."""
         if self._control.state == "stopped":
             self.end()
         self._limit.paused = self._control.state == "paused"
@@ -133,12 +134,12 @@ class Run:
 
     def _notice(self) -> str:
         if self._limit.held_seconds > 0:
-            return self._held
+            return self._hold_notice
         if self._reached or self._first_sent_at is None:
             return ""
         seconds = time.monotonic() - self._first_sent_at
-        most = f"given up after {self._client.timeout_seconds:g} s"
-        return f"no answer yet, for {seconds:.0f} s; {most}" if seconds >= _SILENT_SECONDS else ""
+        limit = f"the run ends after {self._client.timeout_seconds:g} s"
+        return f"no answer yet after {seconds:.0f} s; {limit}" if seconds >= _SILENT_SECONDS else ""
 
     async def _work(self, queue: Iterator[tuple[int, Prompt]]) -> None:
         for place, prompt in queue:
@@ -151,7 +152,7 @@ class Run:
                     return
             self._results[place] = reply if self._into is None else self._into(reply)
             if reply is _NOT_SENT:
-                await asyncio.sleep(0)  # what is under way comes in meanwhile
+                await asyncio.sleep(0)  # lets requests in flight finish meanwhile
                 continue
             self._done += 1
             self._tally.done += 1
@@ -168,60 +169,60 @@ class Run:
             repeat=self._repeat, endpoint=client.endpoint, parameters=client.parameters,
         )  # fmt: skip
         for name in ("seed", "repeat"):
-            if not 0 <= getattr(request, name) < 2**63:  # what the ledger can hold
+            if not 0 <= getattr(request, name) < 2**63:  # the ledger's integer range
                 raise ValueError(f"{name} is {getattr(request, name)!r}; give 0 to 2**63 - 1")
         while (under_way := client.in_flight.claim(request.key)) is not None:
-            # The same prompt is being asked, here or in another thread: one request serves both.
-            entry = await self._of_another(under_way)
+            # The same request is in flight, here or in another thread, and serves both.
+            entry = await self._await_duplicate(under_way)
             if entry is not None:
                 return wire.make_reply(prompt, request, entry)
         entry = None
         try:
-            entry = await self._known_or_answered(request, prompt)
+            entry = await self._find_or_request(request, prompt)
         finally:
             client.in_flight.release(request.key, entry)
         return wire.make_reply(prompt, request, entry)
 
-    async def _of_another(self, under_way: Future[Entry | None]) -> Entry | None:
-        """What another's request brings, unless this run ends before."""
-        theirs, ours = asyncio.wrap_future(under_way), asyncio.create_task(self._stop.wait())
+    async def _await_duplicate(self, under_way: Future[Entry | None]) -> Entry | None:
+        """Wait for the identical request in flight; raise `_Stopped` if this run ends first."""
+        entry, stop = asyncio.wrap_future(under_way), asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.wait([theirs, ours], return_when=asyncio.FIRST_COMPLETED)
-            if not theirs.done():
+            await asyncio.wait([entry, stop], return_when=asyncio.FIRST_COMPLETED)
+            if not entry.done():
                 raise _Stopped
-            return theirs.result()
+            return entry.result()
         finally:
-            theirs.cancel()
-            ours.cancel()
+            entry.cancel()
+            stop.cancel()
 
-    async def _known_or_answered(self, request: Request, prompt: Prompt) -> Entry:
+    async def _find_or_request(self, request: Request, prompt: Prompt) -> Entry:
         entry = self._client.ledger.find(request.key, _STALE_SECONDS)
-        if entry is not None and self._again and request.key not in self._asked_anew:
-            self._asked_anew.add(request.key)
+        if entry is not None and self._again and request.key not in self._reattempted:
+            self._reattempted.add(request.key)
             request, entry = replace(request, attempt=entry.attempt + 1), None
         if entry is None:
             return await self._answer(request, prompt)
         self._tally.known += 1
-        await asyncio.sleep(0)  # lets a stop come through a long row of known replies
+        await asyncio.sleep(0)  # lets a stop take effect during many known replies
         return entry
 
     async def _answer(self, request: Request, prompt: Prompt) -> Entry:
-        """Ask the endpoint, patiently, and commit what came back or why nothing did."""
+        """Request a reply with retries, and store the reply or the reason for its absence."""
         if self._stop.is_set():
             raise _Stopped
         if self._client.replayed:
             raise self._client.unavailable(
-                f"a {prompt.name} prompt is not among the replies replayed"
+                f"the replay file has no reply to this {prompt.name} prompt"
             )
         policy, everywhere, kept = faults.RetryPolicy(lambda: self._reached), False, False
         try:
-            # Before there is room, so that none stands idle; and held for as long as it takes.
-            held = [self._client.images.encoded(figure) for figure in wire.figures_of(prompt)]
-            for one in held:
-                if not one.done():
-                    await asyncio.shield(asyncio.wrap_future(one))
-                one.result()
-            entry = await self._patiently(policy, request, prompt)
+            # Encoded before a slot is taken, so that no slot waits for it; held until it is sent.
+            images = [self._client.images.encoded(figure) for figure in wire.figures_of(prompt)]
+            for image in images:
+                if not image.done():
+                    await asyncio.shield(asyncio.wrap_future(image))
+                image.result()
+            entry = await self._with_retries(policy, request, prompt)
             if entry.error is None:
                 return entry
             kept = True
@@ -234,7 +235,7 @@ class Run:
             failure, everywhere = self._describe(error)
             text, usd = faults.text_of(error), None if policy.may_cost else 0.0
             entry = Entry(False, text, error=failure, usd=usd, attempt=request.attempt)
-        # Outside of the handler: the API's own error, which may repeat the key, is not chained.
+        # Outside the handler, so that the API's error, which may repeat the key, is not chained.
         self._failed_in_row += 1
         if everywhere or self._failed_in_row >= _DEAD_AFTER:
             raise self._client.unavailable(entry.error)
@@ -242,16 +243,16 @@ class Run:
             await self._writer.keep(request, entry)
         return entry
 
-    async def _patiently(
+    async def _with_retries(
         self, policy: faults.RetryPolicy, request: Request, prompt: Prompt
     ) -> Entry:
-        """A reply, faults that pass waited out; one that is of no use is asked for once more."""
-        without: set[str] = set()  # fields that the endpoint has refused
+        """Return a reply; retry transient faults, and request an unusable reply once more."""
+        without: set[str] = set()  # fields that the endpoint has rejected
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(faults.is_transient),
             stop=policy.is_over,
             wait=faults.wait_seconds,
-            sleep=self._pause,
+            sleep=self._sleep,
             reraise=True,
         )
         entry = await retrying(self._post, request, prompt, without)
@@ -261,28 +262,28 @@ class Run:
         return entry
 
     async def _post(self, request: Request, prompt: Prompt, without: set[str]) -> Entry:
-        """Send once, as soon as there is room, and keep what came back."""
+        """Wait for a slot, send once, and store the reply."""
         entered = await self._limit.enter()
         try:
             if self._stop.is_set():
                 raise _Stopped
-            # Another process may have asked meanwhile.
+            # Another process may have stored the answer meanwhile.
             known = self._client.ledger.find(request.key, _STALE_SECONDS)
             if known is not None and known.attempt >= request.attempt:
                 self._tally.known += 1
                 return known
             entry, reserved = await self._send(request, prompt, without)
         except faults.FAULTS as error:
-            self._take_in(entered, error)
+            self._record_outcome(entered, error)
             raise
         finally:
             self._limit.leave()
-        useless = entry.error and faults.NoCompletion(entry.text, entry.error)
-        self._take_in(entered, useless or None)
-        if useless and self._client.ledger.spoilt(request):
-            entry = replace(entry, answered=True)  # for the second time: it is not bought again
+        unusable = entry.error and faults.NoCompletion(entry.text, entry.error)
+        self._record_outcome(entered, unusable or None)
+        if unusable and self._client.ledger.spoilt(request):
+            entry = replace(entry, answered=True)  # the second unusable reply: not requested again
         await self._writer.keep(request, entry)
-        self._client.cost.settle(reserved, entry)  # not before: what the ledger holds counts there
+        self._client.cost.settle(reserved, entry)  # after the ledger counts it
         self._tally.tokens_in += entry.tokens_in
         self._tally.tokens_out += entry.tokens_out
         self._tally.usd += entry.usd or 0.0
@@ -291,7 +292,7 @@ class Run:
     async def _send(
         self, request: Request, prompt: Prompt, without: set[str]
     ) -> tuple[Entry, float]:
-        """What came back, and what was set aside for it, within the budget."""
+        """Send within the cost ceiling; return the entry and the reserved cost."""
         body, cost = self._body(request, prompt, without), self._client.cost
         reserved = cost.reserve(prompt)
         try:
@@ -304,7 +305,7 @@ class Run:
             raise
 
     def _body(self, request: Request, prompt: Prompt, without: set[str]) -> dict[str, Any]:
-        """What is sent, without what the endpoint is known to refuse."""
+        """Return the request body without the fields that the endpoint rejects."""
         client = self._client
         if self._openai is None:
             self._openai = client.open_client()
@@ -313,11 +314,11 @@ class Run:
     async def _exchange(
         self, request: Request, prompt: Prompt, body: dict[str, Any], without: set[str]
     ) -> Entry:
-        """What came back; where the endpoint refuses a field, what came back without it."""
+        """Send a request; if the endpoint rejects a field, send it again without that field."""
         fields = {*body, *(["detail"] if self._client.images.rule.detail else [])}
         fields -= self._client.refused | without
         try:
-            entry = await self._once(request, body)
+            entry = await self._attempt(request, body)
         except faults.FAULTS as error:
             field = faults.refused_field(error, fields)
             if field is None:
@@ -327,27 +328,27 @@ class Run:
                 request, prompt, self._body(request, prompt, without), without
             )
         if entry.error is None:
-            self._leave_out(without)  # it works
+            self._omit(without)  # only fields whose omission worked
         elif field := faults.named_field(entry.error, fields):
-            without.add(field)  # when it is asked once more
+            without.add(field)  # for the second request
         return entry
 
-    def _leave_out(self, without: set[str]) -> None:
-        """Send these fields no more."""
+    def _omit(self, without: set[str]) -> None:
+        """Omit these fields from all further requests."""
         for field in sorted(without - self._client.refused):
             self._client.refused.add(field)
             _log.warning(
-                "model %r: the endpoint refuses %s; it does without", self._client.model, field
+                "model %r: the endpoint rejects %s; requests now omit it", self._client.model, field
             )
 
-    async def _once(self, request: Request, body: dict[str, Any]) -> Entry:
-        """What one request brings."""
+    async def _attempt(self, request: Request, body: dict[str, Any]) -> Entry:
+        """Post one request and return its entry."""
         client, started = self._client, time.monotonic()
         self._first_sent_at = self._first_sent_at or started
         self._tally.attempts += 1
         self._writer.sent(request)
         try:
-            async with asyncio.timeout(client.timeout_seconds):  # the client's is between two bytes
+            async with asyncio.timeout(client.timeout_seconds):  # the client's own limits only gaps
                 response = await self._openai.post(
                     "/chat/completions", content=to_json(body), cast_to=httpx2.Response
                 )
@@ -359,13 +360,13 @@ class Run:
             response = error.response
         return wire.make_entry(response, time.monotonic() - started, client.price, request)
 
-    def _take_in(self, entered: int, error: Exception | None) -> None:
-        """Learn from how a request ended how fast to go on, and whether."""
+    def _record_outcome(self, entered: int, error: Exception | None) -> None:
+        """Adjust the pace to a request's outcome, and end the run after too many failures."""
         refused = isinstance(error, openai.RateLimitError)
         burst = self._limit.note(entered, refused=refused)
-        asked = faults.asked_seconds(error) if faults.is_transient(error) else None
-        if asked and (burst or asked > _LONG_SECONDS):
-            self._hold(asked)
+        requested = faults.asked_seconds(error) if faults.is_transient(error) else None
+        if requested and (burst or requested > _LONG_SECONDS):
+            self._hold(requested)
         if refused:
             self._tally.rate_limited += 1
             self._reached = True
@@ -381,11 +382,11 @@ class Run:
 
     def _hold(self, seconds: float) -> None:
         at = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
-        held = f"the endpoint asks to wait {seconds:.0f} s, until {at}"
+        notice = f"the endpoint asks to wait {seconds:.0f} s, until {at}"
         if self._limit.hold(seconds):
-            self._held = self._tally.notice = held
+            self._hold_notice = self._tally.notice = notice
             if seconds > 1:
-                _log.warning("model %r: %s", self._client.model, held)
+                _log.warning("model %r: %s", self._client.model, notice)
 
     def _describe(self, error: Exception) -> tuple[str, bool]:
         client = self._client
@@ -393,7 +394,7 @@ class Run:
             error, reached=self._reached, key_name=client.key_name, parameters=client.parameters
         )
 
-    async def _pause(self, seconds: float) -> None:
-        """Sleep, unless the run ends."""
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep until the time is over or the run ends."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)

@@ -1,7 +1,7 @@
-"""Between prompts and the API's JSON: what is sent, what is kept of it, how a reply is read.
+"""Convert prompts to API requests and ledger entries, and responses to replies.
 
-Pure functions: no network, no retries, no clock. Images come encoded from ``images``, and are kept
-in the ledger by content hash and size alone.
+Pure functions: no network, no retries, no clock. ``images`` encodes the images; the ledger stores
+only their content hash and size.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _SAME_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back for one prompt.
+    """The reply to one prompt.
 
     Args:
-        reply_id: finds the request and the reply in the ledger (``Ledger.trace``).
-        value: the reply as the prompt's schema; None where there is none to be had.
-        text: the raw reply; of one that was paid for and is of no use, the body that held it.
-        reason: why `value` is None; None where it is not.
-        seconds: what the request took that brought the reply.
-        usd: what it cost at the price of its day.
+        reply_id: the key of the request and reply in the ledger (``Ledger.trace``).
+        value: the reply parsed into the prompt's schema; None if that is not possible.
+        text: the raw reply; for an unusable reply that was paid for, the response body.
+        reason: why `value` is None; None if there is a value.
+        seconds: duration of the request that returned the reply.
+        usd: the cost at the price on that day; None if unknown.
     """
 
     reply_id: str
@@ -50,11 +50,11 @@ class Reply:
     usd: float | None = 0.0
 
 
-def make_request(model: str, prompt: Prompt, rule: ImageRule, **asked: Any) -> Request:
-    """What decides the reply, images by content hash.
+def make_request(model: str, prompt: Prompt, rule: ImageRule, **options: Any) -> Request:
+    """Build the ledger's request for a prompt, with images by content hash.
 
     Args:
-        asked: seed, repeat, and whatever else `Request` takes.
+        options: seed, repeat and other fields of `Request`.
 
     Raises:
         TypeError: a message holds anything but text and images from `figures.open_image`.
@@ -67,17 +67,17 @@ def make_request(model: str, prompt: Prompt, rule: ImageRule, **asked: Any) -> R
         schema=hashlib.sha256(schema_text(prompt.schema).encode()).hexdigest(),
         image_rule=str(rule),
         tokens_in=count_tokens(prompt, rule),
-        **asked,
+        **options,
     )
 
 
 def by_length(text: str) -> int:
-    """About how many tokens a text takes, whatever the model."""
+    """Estimate the tokens of a text from its length, for any model."""
     return len(text) // 4
 
 
 def count_tokens(prompt: Prompt, rule: ImageRule, count: Callable[[str], int] = by_length) -> int:
-    """About what a prompt takes: its texts, the form of the reply, and its images by their rule."""
+    """Estimate a prompt's tokens: its texts, the reply schema, and its images by the rule."""
     parts = [part for message in prompt.messages for part in message["content"]]
     texts = [schema_text(prompt.schema), *(part for part in parts if isinstance(part, str))]
     images = (rule.tokens(one.width, one.height) for one in figures_of(prompt))
@@ -86,12 +86,12 @@ def count_tokens(prompt: Prompt, rule: ImageRule, count: Callable[[str], int] = 
 
 @functools.cache
 def schema_text(schema: type[BaseModel]) -> str:
-    """The JSON schema that a reply must fit, as it is sent."""
+    """Return the JSON schema of the reply, as sent."""
     return json.dumps(schema.model_json_schema())
 
 
 def figures_of(prompt: Prompt) -> list[FigureImage]:
-    """The images that a prompt shows, in order."""
+    """Return the images in a prompt, in order."""
     parts = (part for message in prompt.messages for part in message["content"])
     return [part for part in parts if isinstance(part, FigureImage)]
 
@@ -104,15 +104,15 @@ def make_body(
     plain: bool = False,
     without: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The JSON body of the request, images encoded as JPEG.
+    """Build the JSON body of a request, with images encoded as JPEG.
 
     Args:
-        plain: say in words what form the reply must have, for a server that takes no JSON schema.
-        without: fields that the server refuses: response_format (as `plain`), seed, detail of
-            images; of max_tokens and max_completion_tokens each gives way to the other.
+        plain: state the schema in a message, for servers that do not support JSON schemas.
+        without: fields that the server rejects: response_format (handled as `plain`), seed, the
+            images' detail. max_tokens and max_completion_tokens replace each other.
 
     Raises:
-        UnreadableImage: an image file is not the one that was opened any more.
+        UnreadableImage: an image file has changed since it was opened.
     """
     detail = {} if "detail" in without or not images.rule.detail else {"detail": images.rule.detail}
     messages = [_sent(message, images, detail) for message in prompt.messages]
@@ -130,7 +130,7 @@ def make_body(
 
 
 def seed_sent(request: Request) -> int:
-    """The request's seed itself, and another number for every repeat and every attempt."""
+    """Return the seed to send: the request's seed, or a derived seed for repeats and attempts."""
     if request.repeat == request.attempt == 0:
         return request.seed
     text = f"{request.seed}/{request.repeat}" + (f"/{request.attempt}" if request.attempt else "")
@@ -138,31 +138,30 @@ def seed_sent(request: Request) -> int:
 
 
 def make_entry(response: httpx2.Response, seconds: float, price: Price, request: Request) -> Entry:
-    """What the ledger keeps of a response.
+    """Convert a response to a ledger entry.
 
-    One that has cost tokens and is of no use, whatever its form, is no answer; it has the body as
-    it came and a reason. Tokens that the endpoint does not tell, or as no number of tokens that
-    there can be, are counted as before an estimate, by length.
+    An unusable reply that cost tokens becomes an unanswered entry with the response body and the
+    reason. Token counts that the endpoint omits or states wrongly are estimated by length.
 
     Raises:
         FAULTS: there is no reply, and no sign that anything was charged for.
     """
-    said = read_body(response.content)
-    if said.fault is not None and not said.paid:
-        raise fault_of(response, said)
-    text = said.text
-    if said.fault is not None or (not text and said.finish_reason == "length"):
+    body = read_body(response.content)
+    if body.fault is not None and not body.paid:
+        raise fault_of(response, body)
+    text = body.text
+    if body.fault is not None or (not text and body.finish_reason == "length"):
         text = as_text(response.content)
-    tokens_in = said.tokens_in or request.tokens_in
-    tokens_out = said.tokens_out
-    if tokens_out is None or (tokens_out == 0 and said.fault is None):
-        tokens_out = by_length(text + (said.refusal or ""))
+    tokens_in = body.tokens_in or request.tokens_in
+    tokens_out = body.tokens_out
+    if tokens_out is None or (tokens_out == 0 and body.fault is None):
+        tokens_out = by_length(text + (body.refusal or ""))
     return Entry(
-        answered=said.fault is None,
+        answered=body.fault is None,
         text=without_key(text),
-        refusal=without_key(said.refusal) if said.refusal else None,
-        finish_reason=said.finish_reason,
-        error=None if said.fault is None else without_key(said.fault)[:500],
+        refusal=without_key(body.refusal) if body.refusal else None,
+        finish_reason=body.finish_reason,
+        error=None if body.fault is None else without_key(body.fault)[:500],
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         seconds=seconds,
@@ -172,7 +171,7 @@ def make_entry(response: httpx2.Response, seconds: float, price: Price, request:
 
 
 def make_reply(prompt: Prompt, request: Request, entry: Entry) -> Reply:
-    """The reply to a prompt from what the ledger keeps; without a value it has a reason."""
+    """Build the reply to a prompt from its ledger entry; without a value it has a reason."""
     value, reason = None, _why_not(entry)
     if reason is None:
         try:
@@ -199,21 +198,21 @@ def _why_not(entry: Entry) -> str | None:
 
 @functools.cache
 def _response_format(schema: type[BaseModel]) -> dict[str, Any]:
-    """The API's response_format for a schema."""
+    """Return the API's response_format for a schema."""
     content = json.loads(schema_text(schema))
     named = {"name": schema.__name__, "strict": True, "schema": content}
     return {"type": "json_schema", "json_schema": named}
 
 
 def _kept(message: dict[str, Any]) -> str:
-    """A message as it is kept in the ledger: JSON text, each image by its content hash."""
+    """Return a message as the ledger stores it: JSON text, with images by content hash."""
     parts = message["content"]
     content = [_text(part) if isinstance(part, str) else _by_hash(part) for part in parts]
     return json.dumps({"role": message["role"], "content": content}, ensure_ascii=False)
 
 
 def _text(text: str) -> str:
-    """A text as it can be sent and kept."""
+    """Return a text without lone surrogates, which cannot be sent or stored."""
     return text if text.isascii() else clean(text)
 
 
@@ -229,7 +228,7 @@ def _by_hash(part: Any) -> dict[str, Any]:
 def _sent(message: dict[str, Any], images: Images, detail: dict[str, str]) -> dict[str, Any]:
     parts = message["content"]
     if len(parts) == 1 and isinstance(parts[0], str):
-        # Plain text as a plain string: some servers' chat templates take nothing else.
+        # Some servers' chat templates accept plain text only as a string, not as parts.
         return {"role": message["role"], "content": _text(parts[0])}
     return {"role": message["role"], "content": [_part(part, images, detail) for part in parts]}
 

@@ -1,7 +1,7 @@
-"""Appends to the ledger beside the event loop, everything that came meanwhile in one commit.
+"""Write to the ledger outside the event loop, with one commit for all pending writes.
 
-A disk takes about half a millisecond to promise that it keeps something; shared by all that is
-under way, that is little each, and nothing waits for it but who was promised.
+A commit to disk takes about half a millisecond. Grouping the writes of all requests in flight
+makes its share per request small, and only the requests being written wait for it.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vital_lib.client.ledger import Entry, Ledger, Request
 
-_GATHER_SECONDS = 0.004  # for replies that come close together
+_GATHER_SECONDS = 0.004  # collects replies that arrive close together
 
 
 class Writer:
-    """Writes for one run, in a thread of its own."""
+    """Writes one run's rows in its own thread."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger, self._thread = ledger, ThreadPoolExecutor(1, "ledger")
         self._sent: list[Request] = []
         self._entries: list[tuple[Request, Entry]] = []
-        self._committed: asyncio.Future[None] | None = None  # of what has gathered
+        self._committed: asyncio.Future[None] | None = None  # for the pending rows
         self._writing: asyncio.Task[None] | None = None
 
     def sent(self, request: Request) -> None:
-        """Note that a request goes out. Nobody waits for it: it is on disk long before a reply."""
+        """Record that a request is sent, without waiting: it is on disk long before a reply."""
         self._sent.append(request)
         self._due()
 
     async def keep(self, request: Request, entry: Entry) -> None:
-        """Keep what came back; returns once it is on disk.
+        """Store an entry; return when it is on disk.
 
         Raises:
-            LedgerUnwritable: it cannot be.
-            Exception: whatever else the ledger raises.
+            LedgerUnwritable: the ledger cannot be written.
+            Exception: any other error of the ledger.
         """
         self._entries.append((request, entry))
         await asyncio.shield(self._due())
 
     async def close(self) -> None:
-        """Write what is left."""
+        """Write the pending rows and end the thread."""
         if self._writing is not None:
             await asyncio.wait([self._writing])
         self._thread.shutdown()
@@ -64,5 +64,5 @@ class Writer:
                 done.set_result(None)
             else:
                 done.set_exception(error)
-                done.exception()  # whoever waits is told; a note of sending has nobody who waits
+                done.exception()  # marks it as retrieved; `sent` has no waiter to retrieve it
         self._writing = None
