@@ -142,7 +142,7 @@ def test_open_recall_asks_the_open_questions_alone():
 
 def test_a_question_answered_twice_is_refused():
     twice = pd.concat([_answers({"q0": "left"}), _answers({"q0": "right"}, control="blank")])
-    with pytest.raises(ValueError, match="question_id 'q0', draw 0 stands twice"):
+    with pytest.raises(ValueError, match="question_id 'q0', draw 0 occurs twice"):
         open_recall(OPEN, twice)
 
 
@@ -402,7 +402,7 @@ def test_a_verdict_in_one_order_alone_is_refused():
 
 
 def test_one_order_twice_is_refused():
-    with pytest.raises(ValueError, match="order 'ab' stands twice"):
+    with pytest.raises(ValueError, match="order 'ab' occurs twice"):
         win_values(OPEN, pd.concat([_verdicts({"q0": "a"}, order="ab")] * 2))
 
 
@@ -808,7 +808,7 @@ def test_llava_meds_chat_questions_are_read(tmp_path):
         ({"question": "<image>\n"}, "question", "received '<image>"),
         ({"image": "../../secret.png"}, "image", "leaves the benchmark's folder"),
         ({"image": "/etc/secret.png"}, "image", "leaves the benchmark's folder"),
-        ({"question_id": "x0"}, "question_id", "question_id 'x0' stands twice"),
+        ({"question_id": "x0"}, "question_id", "question_id 'x0' occurs twice"),
     ],
 )
 def test_a_bad_record_is_one_rejected_row_with_its_value(tmp_path, caplog, change, field, message):
@@ -819,9 +819,9 @@ def test_a_bad_record_is_one_rejected_row_with_its_value(tmp_path, caplog, chang
     (wrong,) = questions.attrs["rejected"]
     assert (wrong["place"], wrong["field"]) == ("own.jsonl:2", field)
     assert message in wrong["reason"]
-    assert "1 of 3 records are no questions" in caplog.text
+    assert "1 of 3 records are not questions" in caplog.text
     told = reading_notes(questions)["what"]
-    assert told[0] == "2 questions about 2 images, of 3 records" and "1 of 3 records" in told[1]
+    assert told[0] == "2 questions about 2 images, from 3 records" and "1 of 3 records" in told[1]
 
 
 def test_a_broken_line_is_one_rejected_row(tmp_path):
@@ -868,7 +868,7 @@ def test_slakes_three_splits_are_read_as_published(tmp_path, split):
     assert len(questions) == 1 and questions.attrs["other_languages"] == ["zh"]
     assert (row.benchmark, row.question_id, row.kind) == ("SLAKE", "slake_11934", "closed")
     assert row.image == str(tmp_path / "Slake1.0/imgs/xmlab1/source.jpg")
-    assert "1 of 2 records ask in another language" in reading_notes(questions)["what"][1]
+    assert "1 of 2 records are in another language" in reading_notes(questions)["what"][1]
 
 
 def test_vqa_rads_one_file_of_all_its_questions_is_read_by_split(tmp_path):
@@ -884,7 +884,7 @@ def test_vqa_rads_one_file_of_all_its_questions_is_read_by_split(tmp_path):
         questions = read_questions(folder, run=tmp_path, split=split)
         assert questions["question_id"].tolist() == [f"vqarad_{k}" for k in ids]
         assert questions["benchmark"].unique().tolist() == ["VQA-RAD"]
-        assert "2 of 4 records are of another split" in reading_notes(questions)["what"][1]
+        assert "2 of 4 records belong to another split" in reading_notes(questions)["what"][1]
 
 
 def test_a_table_that_states_splits_is_read_by_them_and_a_split_alone_is_read_whole(tmp_path):
@@ -1036,7 +1036,7 @@ def test_missing_images_are_counted_before_a_model_is_asked(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         questions = read_questions(_write(tmp_path, "own.jsonl", records), run=tmp_path)
         asked = with_images(questions, Workspace(tmp_path).resolve)
-    assert "1 of 3 images are missing: 2 of 4 questions cannot be asked" in caplog.text
+    assert "1 of 3 images are missing: 2 of 4 questions cannot be answered" in caplog.text
     assert asked["question_id"].tolist() == ["x0"]
     assert [reason[:9] for reason in asked.attrs["images_left_out"].values()] == [
         "no such i", "'i2.png' ",
@@ -1044,7 +1044,7 @@ def test_missing_images_are_counted_before_a_model_is_asked(tmp_path, caplog):
     note = "2 of 3 images cannot be opened: 3 of 4 questions are left out"
     assert note in caplog.text
     assert reading_notes(asked)["what"].tolist() == [
-        "1 questions about 1 images, of 4 records", note,
+        "1 questions about 1 images, from 4 records", note,
     ]  # fmt: skip
 
 

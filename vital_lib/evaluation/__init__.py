@@ -1,8 +1,9 @@
-"""Evaluation: a benchmark's questions, a model's answers, and pure metrics over both.
+"""Evaluation: a benchmark's questions, a model's answers, and metrics computed from both.
 
-``benchmarks`` reads questions, ``answering`` asks a model, ``yes_no`` and ``reading`` compare one
-answer with its reference, ``llava_med`` does so as that project does, ``metrics`` and ``chat`` add
-up. The package calls no judge: chat scores and verdicts come as rows.
+``benchmarks`` reads questions and ``answering`` generates answers. ``yes_no`` and ``reading``
+compare one answer with its reference; ``llava_med`` does so by that project's rules. ``metrics``
+and ``chat`` aggregate over questions. The package calls no judge: chat scores and verdicts come as
+rows.
 """
 
 from vital_lib.evaluation._rows import pair_values

@@ -1,4 +1,4 @@
-"""What a yes/no question asks for, in words. Knows nothing of answers."""
+"""Parse what a yes/no question asks about. Independent of answers."""
 
 from __future__ import annotations
 
@@ -22,19 +22,25 @@ from vital_lib.evaluation._english import (
 from vital_lib.evaluation._roots import stem
 from vital_lib.evaluation.wording import said, words
 
-# "Metastatic disease" is metastasis; "heart disease" is not the heart.
-_KIN = re.compile(r"\w+(?:(?<!pro)static|ctatic|otic|emic|hagic|matory)$")
+# "Metastatic disease" means metastasis, so "disease" is dropped; "heart disease" keeps it.
+_DISEASE_ADJECTIVE = re.compile(r"\w+(?:(?<!pro)static|ctatic|otic|emic|hagic|matory)$")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a question asks for, in stems.
+    """A parsed question. `topic`, `cores`, `heads` and `less` hold stems.
 
-    `words` are all of its words; `topic` those that tell something; `cores` those of which a yes
-    affirms one set ("a mass or a cyst" has two); `heads` those of which a no negates one.
-    `exists`: it asks "is there ...", not "is this ...". `inverted`: it asks for something not to be
-    there ("without"). `unclear`: it has a "not". `start`: the verb that it begins with, or "".
-    `less`: what stands after its "than" alone. `fault`: it asks for what may be normal instead.
+    Attributes:
+        words: all words of the question.
+        topic: the content words.
+        cores: the alternatives ("a mass or a cyst" has two); a yes affirms all words of one.
+        heads: the head words; a no negates one of them.
+        exists: the question is whether something is present ("is there ..."), not "is this ...".
+        inverted: the question is whether something is absent ("without").
+        unclear: the question contains "not", "no", "never" or "nor".
+        start: the auxiliary verb at the beginning, or "".
+        less: the content words that occur only after "than".
+        fault: the question is about a change whose opposite is normal, such as "enlarged".
     """
 
     words: frozenset[str]
@@ -51,14 +57,16 @@ class Asked:
 
 @lru_cache(maxsize=1024)
 def read_question(question: str) -> Asked:
-    """What a question asks for; nothing is raised: a question of no words asks for nothing."""
+    """Parse a question. Never raises: a question without words has empty fields."""
     found = words(plainly(re.sub(r"\bor (?:not|no)\b", " ", said(question))))
     start = found[0] if found and found[0] in AUX else ""
     rest = found[1:] if start else found
     named, exists = _named(rest)
     topic = telling(rest)
     named = [
-        word for k, word in enumerate(named) if word != "disease" or not _KIN.match(named[k - 1])
+        word
+        for k, word in enumerate(named)
+        if word != "disease" or not _DISEASE_ADJECTIVE.match(named[k - 1])
     ]
     parts = [[stem(word) for word in part if telling([word])] for part in _split(named)]
     heads = {part[-1] for part in parts if part}
@@ -85,7 +93,7 @@ def _less(rest: list[str]) -> set[str]:
 
 
 def _named(rest: list[str]) -> tuple[list[str], bool]:
-    """The words that name what is asked for, and whether it is asked to be there."""
+    """Return the words that name the subject, and whether the question is about presence."""
     trigger = next((k for k, word in enumerate(rest) if word in TRIGGERS), None)
     present = next((k for k, w in enumerate(rest) if k and w in PRESENT and w != "there"), None)
     if trigger is not None:
@@ -101,7 +109,7 @@ def _named(rest: list[str]) -> tuple[list[str], bool]:
 
 
 def _phrase(rest: list[str]) -> list[str]:
-    """The first words that tell something, up to a preposition or a verb."""
+    """Return the first content words, up to a preposition or a verb."""
     start = next((k for k, word in enumerate(rest) if telling([word])), len(rest))
     found = []
     for word in rest[start:]:
@@ -122,14 +130,14 @@ def _split(named: list[str]) -> list[list[str]]:
 
 
 def telling(clause: list[str]) -> set[str]:
-    """The stems of the words that tell something: no verbs, prepositions, negations or hedges."""
-    quiet = EMPTY | NEGATORS | DENIALS | HEDGES
-    return {stem(word) for word in clause if word not in quiet}
+    """Stems of the content words: no verbs, prepositions, negations or hedges."""
+    ignored = EMPTY | NEGATORS | DENIALS | HEDGES
+    return {stem(word) for word in clause if word not in ignored}
 
 
 @lru_cache(maxsize=1024)
 def plainly(text: str) -> str:
-    """`text` with its ways to negate, and some names of organs and findings, made one."""
+    """Return `text` with one form for each negation and for some organs and findings."""
     for pattern, becomes in BECOMES:
         text = pattern.sub(becomes, text)
     return re.sub(r"\bnot\s+absent\b", " ", text)

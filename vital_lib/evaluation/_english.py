@@ -1,7 +1,7 @@
-"""The English that closed answers are read by: words that answer, negate, hedge or refuse.
+"""English word lists and patterns for closed answers: verdicts, negations, hedges and refusals.
 
-Word lists and patterns over lower-case text, as `vital_lib.evaluation.wording.said` makes it. Knows
-nothing of questions or answers.
+They match lower-case text, as `vital_lib.evaluation.wording.said` returns it. Independent of
+questions and answers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ def _set(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-# -- words that answer by themselves ------------------------------------------------------------
+# -- words that are an answer on their own -------------------------------------------------------
 YES = _set("yes yeah yep yup")
 NO = _set("no nope nah")
 VERDICTS = dict.fromkeys(_set("true correct affirmative positive"), "yes")
@@ -31,7 +31,7 @@ AFTER_NO = _set(
     "unfortunately"
 )
 
-# -- words that say nothing of their own --------------------------------------------------------
+# -- function words, without content ------------------------------------------------------------
 VERBS = _set(
     "is are was were be been being do does did has have had having show shows showed "
     "shown showing demonstrate demonstrates demonstrated reveal reveals revealed see seen "
@@ -79,7 +79,7 @@ GENERAL = _set(
 
 # -- negation, hedges, refusals -----------------------------------------------------------------
 NEGATORS = _set("not no nor neither never none nothing non without")
-DENIALS = _set("absent unlikely improbable")  # of all that their clause says, before and after
+DENIALS = _set("absent unlikely improbable")  # negate the whole clause, words before included
 BECOMES = tuple(
     (re.compile(pattern), becomes)
     for pattern, becomes in (
@@ -182,12 +182,12 @@ NO_CLAIM = _set(
     "commonly often refers called defined definition risk probability likelihood possibility "
     "treatment therapy"
 )
-OFFERS = re.compile(  # help, in place of an answer
+OFFERS = re.compile(  # an offer of help instead of an answer
     r"^\W*(?:yes|yeah|no|sure)\W+(?:of course\W+)?(?:i (?:can|would|am)(?: \w+){0,3}? (?:help"
     r"|assist|try|explain|analy[sz]e)\b|i (?:can )?see (?:the|this|your)"
     rf" (?:{SHOWN}|xray)\W*$|(?:this|that|it) is an? (?:\w+ ){{0,2}}(?:question|request)\b)"
 )
-HELPLESS = re.compile(  # what was said beside it is no answer of its own
+HELPLESS = re.compile(  # a refusal that also voids the verdicts before it
     rf"\b(?:can|could|would|will) not (?:\w+ly )?(?:help|assist)|\bjust an ai\b"
     rf"|\bi\b.*(?:{NO_IMAGE.pattern})"
 )
@@ -196,7 +196,7 @@ ASKS_FOR_IMAGE = re.compile(
     rf"(?:upload|provide|share|attach|send|submit)\b(?: [\w-]+){{0,4}}?"
     rf" (?:{SHOWN}|xrays?|scans?|it)\b"
 )
-ASIDE = re.compile(  # what was asked for or may be meant, under its heading
+ASIDE = re.compile(  # sections with the request or a differential, no finding
     r"\b(?:(?:clinical )?(?:indications?|history|information)|reason for (?:the )?(?:exam\w*|study)"
     r"|differential(?: diagnos[ei]s)?)\s*:[^.;?!\n]*"
 )
@@ -212,20 +212,20 @@ FAULT = re.compile(
     r"(?!(?:un)?(?:aligned|cent(?:er|re)d|expanded|preserved|defined|inflated|weighted|located|enhanced"
     r"|used|injected|oriented|rotated|positioned|need|bed)$)\w+ed|large[rd]?|big|bigger|smaller"
     r"|prominent|tortuous"
-)  # what is asked of something that may be normal instead
+)  # changes whose opposite is normal
 OPPOSITE = {
-    one: other
+    word: other
     for pair in (
         "left right", "upper lower", "superior inferior", "anterior posterior", "medial lateral",
         "large small", "benign malignant", "male female", "unilateral bilateral", "normal abnormal",
     )
-    for one, other in (pair.split(), pair.split()[::-1])
+    for word, other in (pair.split(), pair.split()[::-1])
 }  # fmt: skip
 
 LIKELY = _set("likely probably probable")
-STANDS_FOR = _set("it they he she there these those we i")  # what an ellipsis begins with
+STANDS_FOR = _set("it they he she there these those we i")  # the first word of an elliptical answer
 
-# -- where sentences and clauses end ------------------------------------------------------------
+# -- boundaries of sentences and clauses --------------------------------------------------------
 SENTENCE = re.compile(r"((?:[^.;:!?\n]|\.(?=\d))+)([.;:!?\n]*)")
 QUESTION = re.compile(
     r"\s*(?:and |so |or )?(?:(?:is|are|was|were|can|could) (?:an?|any)\b"
@@ -250,7 +250,7 @@ TRIGGERS = _set(
     "demonstrates reveal contain contains suggest indicate exhibit display"
 )
 
-# -- rules, instructions and headings, which tell nothing of the image itself ------------------
+# -- rules, instructions and headings, which state nothing about this image --------------------
 DEFINITE = _set(
     "the this that these those there it its he she they i we you his her our your my patient both "
     "left right bilateral multiple several numerous scattered diffuse small large tiny 2 3"
@@ -280,7 +280,7 @@ EVENTS = _set(
     "evaluation assessment guidelines imaging therapy management follow drainage "
     "healing removal biopsy"
 )
-LOOKS_FOR = re.compile(  # an instruction, a reason to look, a follow-up
+LOOKS_FOR = re.compile(  # instructions, reasons for a study, follow-up
     r"^\W*(?:please |always |then |first |to |you (?:should|must|need to|can) )*"
     r"(?:look(?:ing)? (?:for|at)|check|inspect|assess|evaluate|consider|search|measure|examine"
     r"|compare|correlate|treat|obtain|perform|order|request|recommend|suggest|exclude|query|recall"
@@ -301,7 +301,7 @@ KINDS_OF_IMAGE = _set(
     "lungs bones angles costophrenic ribs heart liver kidneys aorta trachea diaphragm mediastinum "
     "stomach bowel ventricles spleen bladder uterus sinuses skin"
 )
-TELLS_OF_IMAGE = re.compile(  # after a "yes": what the image is, or what it has in view
+TELLS_OF_IMAGE = re.compile(  # "yes", then what the image is or shows
     r"^\W*(?:yes|yeah|yep|yup)\W+(?:(?:this|that|it|(?:the|this) (?:given |provided )?"
     rf"(?:{SHOWN[3:-1]}|scan|xray|ct|mri))"
     r"(?:'s| is| shows| depicts| displays| represents) (?:an?|the)\b.*"

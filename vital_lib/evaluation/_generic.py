@@ -1,9 +1,9 @@
-"""Whether a clause tells of things in general, not of the image that was asked about.
+"""Detect clauses about medicine in general rather than about this image.
 
-"A fracture is a break in the bone", "Look for a fracture", "Fractures can be seen on X-rays" name a
-finding without saying that it is there. Told by their form: a subject without "the" or "this" that
-holds the finding, and a predicate other than being seen, or lying, somewhere. A heading, and a
-"yes" that goes on to say what the image is, claim nothing of the finding either.
+"A fracture is a break in the bone", "Look for a fracture" and "Fractures can be seen on X-rays"
+name a finding without stating that it is present. Their form gives them away: the subject holds the
+finding and has no "the" or "this", and the predicate does not state that or where it is seen. A
+heading claims nothing about the finding either, nor does a "yes" followed by what the image is.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _PARTICIPLE = re.compile(r"\w{3,}(?:ed|ing|ly|al|ar|ic|ous|ive)$")
 
 
 def is_generic(clause: str, asked: Asked) -> bool:
-    """Whether `clause` (in lower case, with its articles) claims nothing of the image itself."""
+    """Whether `clause` (lower case, with its articles) states nothing about this image."""
     tokens = _TOKEN.findall(clause)
     heads = [k for k, word in enumerate(tokens) if stem(word) in asked.heads]
     verb = next((k for k, w in enumerate(tokens) if w in _VERBS), None)
@@ -57,9 +57,11 @@ def is_generic(clause: str, asked: Asked) -> bool:
     within = tokens[0] in PLACE | {"with", "during"} and heads[0] < min(verb or 0, 5)
     if within or verb is None:  # "in pneumothorax, the edge is ..."
         rest = within or _verb_unknown(tokens, heads, asked)
-        return rest and not _own(tokens[: heads[0]])
-    own = _own(tokens[:verb])
-    if own and (tokens[verb] not in POINTS or _own([w for w in tokens[1:verb] if w != "the"])):
+        return rest and not _of_this_image(tokens[: heads[0]])
+    own = _of_this_image(tokens[:verb])
+    if own and (
+        tokens[verb] not in POINTS or _of_this_image([w for w in tokens[1:verb] if w != "the"])
+    ):
         return False
     if own and tokens[0] in DEFINITE:
         return False
@@ -71,13 +73,13 @@ def is_generic(clause: str, asked: Asked) -> bool:
     return verb > 0 and _rule(tokens[:verb], predicate)
 
 
-def _own(subject: list[str]) -> bool:
-    """Whether a subject is one of this image: "the heart", "this", "left lung", "it"."""
+def _of_this_image(subject: list[str]) -> bool:
+    """Whether a subject belongs to this image: "the heart", "this", "left lung", "it"."""
     return bool(set(subject[subject[:2] == ["the", "normal"] :]) & DEFINITE)
 
 
 def _seen_here(predicate: list[str]) -> bool:
-    """Whether something "can be seen" here: "on the left", not "on X-rays"."""
+    """Whether "can be seen" refers to this image: "on the left", but not "on X-rays"."""
     if predicate[1:2] != ["be"] or not set(predicate[2:4]) & PRESENT:
         return False
     where = next((k for k, word in enumerate(predicate) if word in PLACE), None)
@@ -85,7 +87,7 @@ def _seen_here(predicate: list[str]) -> bool:
 
 
 def _placed(predicate: list[str]) -> bool:
-    """Whether what is said of a finding is that it is there: seen, somewhere, small, not."""
+    """Whether a predicate states that a finding is seen, at a place, of a size, or absent."""
     verb, after = (
         predicate[0],
         [word for word in predicate[1:] if word in LIKELY or not word.endswith("ly")],
@@ -100,13 +102,13 @@ def _placed(predicate: list[str]) -> bool:
     ending = "ing|ed" if verb in ("is", "are") else "ing"
     if re.fullmatch(rf"\w{{3,}}(?:{ending})", after[0]) and after[0] not in TELLS_A_RULE:
         return True
-    said = set(after[:4])
-    there = said & (PRESENT | LIKELY | SIZES) or after[0] in PLACE
+    start = set(after[:4])
+    there = start & (PRESENT | LIKELY | SIZES) or after[0] in PLACE
     return bool(there) and verb not in SEEING
 
 
 def _rule(subject: list[str], predicate: list[str]) -> bool:
-    """Whether a clause whose object is the finding tells a rule: "Lesions include an abscess"."""
+    """Whether a clause with the finding as its object states a rule ("Lesions include ...")."""
     verb, known = predicate[0], set(subject) & IMAGING
     if verb in INCLUDES:
         return not known
@@ -122,10 +124,10 @@ def _plural(word: str) -> bool:
 
 
 def _verb_unknown(tokens: list[str], heads: list[int], asked: Asked) -> bool:
-    """Whether a clause without a known verb has another: "FLAIR suppresses fluid".
+    """Whether a clause without a known verb has an unknown one: "FLAIR suppresses fluid".
 
-    A finding's name is followed by a place, a participle or nothing; what else follows is a verb
-    ("pleural effusions blunt ...") or makes an event of it ("metastasis workup").
+    The name of a finding is followed by a place, a participle or nothing. Any other word is a verb
+    ("pleural effusions blunt ...") or turns the name into an event ("metastasis workup").
     """
     first = tokens[0] if tokens[0] not in _ARTICLES else tokens[-1]
     if asked.start in ("does", "do", "did", "can") and not asked.exists:
@@ -147,25 +149,26 @@ def _verb_unknown(tokens: list[str], heads: list[int], asked: Asked) -> bool:
 
 
 def affirms_another(sentence: str, asked: Asked) -> bool:
-    """Whether a "yes" is explained by what the image is, where a finding was asked for."""
+    """Whether a "yes" states what the image is although the question is about a finding."""
     if not TELLS_OF_IMAGE.match(sentence) or asked.heads & _KINDS:
         return False
-    told = telling(words(sentence)) - YES
-    return bool(told) and told <= _KINDS | (asked.topic - asked.heads)
+    content = telling(words(sentence)) - YES
+    return bool(content) and content <= _KINDS | (asked.topic - asked.heads)
 
 
 def without_headings(answer: str, asked: Asked) -> str:
-    """`answer` without headings that name what was asked for ("Fracture: a break in the bone").
+    """Remove headings that name the finding in question ("Fracture: a break in the bone").
 
-    One before a few words that have no verb is a part of what they say ("Effusion: small, left").
+    Such a heading is joined to a short phrase without a verb that follows it ("Effusion: small,
+    left"). It stays if an answer follows it ("Fracture: no").
     """
 
     def kept(match: re.Match[str]) -> str:
-        head, told = words(match[1]), words(match[2])
+        head, body = words(match[1]), words(match[2])
         answers = set(head) & (YES | NO | FINITE) or not telling(head) & asked.heads
-        if answers or told[:1] and told[0] in YES | NO | NEGATORS | PRESENT | {"absent", *VERDICTS}:
+        if answers or body[:1] and body[0] in YES | NO | NEGATORS | PRESENT | {"absent", *VERDICTS}:
             return match[0]
-        part = told[:1] and (told[0] in _PARTS or _PARTICIPLE.match(told[0]) or told[0].isdigit())
-        return f"{match[1]} " if part and len(told) < 5 and not set(told) & FINITE else ""
+        part = body[:1] and (body[0] in _PARTS or _PARTICIPLE.match(body[0]) or body[0].isdigit())
+        return f"{match[1]} " if part and len(body) < 5 and not set(body) & FINITE else ""
 
     return HEADING.sub(kept, answer)

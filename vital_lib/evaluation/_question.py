@@ -1,6 +1,6 @@
-"""One question of a benchmark: its fields checked, its id, its image's path.
+"""One benchmark question: its validated fields, its id and the path of its image.
 
-Reads one record at a time, in the words of ``published.NAMES``, and opens no image.
+Reads one record at a time, with fields named as in ``published.NAMES``; opens no image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ENDINGS = ("", ".jpg", ".png", ".jpeg", ".tif")
 
 
 def _plain(value: Any) -> str:
-    """Text, or a number as people write it; LLaVA's mark of the image is no part of it."""
+    """Return text, or a number in its usual notation, without LLaVA's image placeholder."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -39,7 +39,7 @@ def _plain(value: Any) -> str:
 
 
 def _answer(value: Any) -> str:
-    """A reference answer; PathVQA keeps answers with their weights, of which the first is meant."""
+    """Return a reference answer: of PathVQA's weighted answers, the one of the highest weight."""
     if isinstance(value, Mapping):
         value = max(value, key=value.get, default=None)
     if isinstance(value, list) and len(value) == 1:
@@ -69,7 +69,7 @@ _Maybe = Annotated[str | None, BeforeValidator(_optional)]
 
 
 class Question(Record):
-    """One question, whatever its file calls its fields."""
+    """One question, with our names for the fields of its file."""
 
     image: Annotated[Any, BeforeValidator(_image)]
     question: Annotated[str, BeforeValidator(_plain)]
@@ -83,7 +83,10 @@ class Question(Record):
 
 
 def question_id(found: Question, name: str, file: Path, number: int) -> str:
-    """The record's own id; a mere number gets its benchmark's name before it."""
+    """Return the record's own id; a numeric one gets the name of its file or benchmark as prefix.
+
+    A record without an id is named after the benchmark and its `qid`, or else `number`.
+    """
     short = "".join(letter for letter in name.lower() if letter.isalnum() or letter == "_")
     if found.question_id is not None:
         stem = short if says_nothing(file.stem) else file.stem
@@ -92,13 +95,13 @@ def question_id(found: Question, name: str, file: Path, number: int) -> str:
 
 
 def kind_told_by(found: Question) -> str:
-    """closed where the reference is a yes or a no, else open."""
+    """Return "closed" if the reference is yes or no, else "open"."""
     closed = found.reference.strip(" .").lower() in ("yes", "no")
     return "closed" if closed else "open"
 
 
 def stated_split(record: Mapping[str, Any]) -> str | None:
-    """The split that a record states: as such, or as VQA-RAD's whole file does in its phrase."""
+    """Return the split that a record states in `split`, or in VQA-RAD's `phrase_type`."""
     phrase = record.get("phrase_type")
     if isinstance(phrase, str) and "qid_linked_id" in record:
         return "test" if phrase.strip().lower().startswith("test") else "train"
@@ -107,7 +110,7 @@ def stated_split(record: Mapping[str, Any]) -> str | None:
 
 
 def stated_modalities(record: Mapping[str, Any]) -> str | None:
-    """LLaVA-Med's flags of modalities, of which several may be set."""
+    """Return the modalities that LLaVA-Med's `domain` flags, comma-separated."""
     flags = record.get("domain")
     if isinstance(flags, Mapping):
         return ", ".join(name for name, on in flags.items() if on) or None
@@ -115,15 +118,18 @@ def stated_modalities(record: Mapping[str, Any]) -> str | None:
 
 
 def unended(image: str) -> str:
-    """The image's name without its ending: the group of a figure that states none."""
+    """Return the image's name without its extension: the group of a figure that states none."""
     return Path(image).with_suffix("").as_posix().removeprefix("images/")
 
 
 def image_file(image: str, file: Path, *, follow_links: bool = False) -> Path:
-    """The image's absolute path: beside the file, or in an image folder beside it or above.
+    """Return the image's absolute path: beside the file, in an image folder there, or further up.
 
-    Above is looked where the file lies in a part of a published layout (`benchmark_root`). The path
-    may not leave its folder, as it is written, nor by a link (`ImageFolder`).
+    Parent folders are searched up to the benchmark's own (`benchmark_root`).
+
+    Raises:
+        InvalidRecord: the path is unusable, or leaves the benchmark's folder as written or, without
+            `follow_links`, by a link.
     """
     file = file.absolute()
     root = benchmark_root(file)
@@ -140,6 +146,6 @@ def image_file(image: str, file: Path, *, follow_links: bool = False) -> Path:
     try:
         found = next((path for path in ended if path.is_file()), inside[0])
     except (OSError, ValueError) as error:
-        raise InvalidRecord("image", f"{shown(image)} is no usable path: {error}") from None
+        raise InvalidRecord("image", f"{shown(image)} is not a usable path: {error}") from None
     ImageFolder(root, "", follow_links, "benchmark's folder").check_links(found, image)
     return found

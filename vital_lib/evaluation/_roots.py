@@ -1,7 +1,7 @@
-"""The root that words of one kin share: "calcified" and "calcification", "necrotic" and "necrosis".
+"""Stem medical English: "calcified" and "calcification", "necrotic" and "necrosis" share a stem.
 
-Rules for how medical English builds its words. A general stemmer (Snowball's) keeps these apart:
-it makes "calcifi" and "calcif", "metastat" and "metastasi", "inflam" and "inflamm" of them.
+The rules follow how medical English forms words. A general stemmer (Snowball's) keeps such words
+apart: "calcifi" and "calcif", "metastat" and "metastasi", "inflam" and "inflamm".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _PLURALS = (
     ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("brae", "bra"), ("s", ""),
     ("oli", "olus"), ("ombi", "ombus"), ("swollen", "swelling"),
 )  # fmt: skip
-# The first that fits replaces the ending; at least four letters must stay before it.
+# The first match replaces the ending; at least `stays` letters must precede it.
 _ENDINGS = tuple(
     (re.compile(rf"(?<=\w{{{stays}}})(?:{ending})$"), root)
     for stays, ending, root in (
@@ -29,7 +29,7 @@ _ENDINGS = tuple(
         (3, r"(?<=lat)ation", ""),  # dilatation
         (4, r"ncy", "nt"),  # malignancy
         (4, r"uosity", "uous"),  # tortuosity
-        (2, r"(?:eal|ural|bial)", None),  # tracheal, pleural, tibial: of the trachea
+        (2, r"(?:eal|ural|bial)", None),  # tracheal, pleural, tibial
         (4, r"ements?|ion|ity|ious|ing|ed", ""),  # enlargement, infection, density, thickened
         (4, r"(?<=ur|nc|rg|ps|ag|at|is|as|us|ac|ns)e", ""),  # fracture
     )
@@ -38,7 +38,7 @@ _ENDINGS = tuple(
 
 @lru_cache(maxsize=8192)
 def stem(word: str) -> str:
-    """What a word shares with its kin: its singular, without the ending of verb or adjective."""
+    """Return the stem of a word: its singular, without a verb's or an adjective's ending."""
     if len(word) < 4:
         return word
     found = word

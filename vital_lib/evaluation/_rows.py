@@ -1,4 +1,4 @@
-"""Rows about questions: matched by question_id, each with its group, none of them twice."""
+"""Match rows to questions by question_id, add their groups, and refuse duplicates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vital_lib.tables import refuse_strays
 
 
 def pair_values(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    """Two frames of values side by side, by question: question_id, group_id, a, b."""
+    """Pair two frames of values by question: columns question_id, group_id, a, b."""
     keys = ["question_id", "group_id"]
     both = a[[*keys, "value"]].merge(
         b[[*keys, "value"]], on=keys, suffixes=("_a", "_b"), validate="one_to_one"
@@ -18,10 +18,10 @@ def pair_values(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_groups(questions: pd.DataFrame, rows: pd.DataFrame, *, what: str) -> pd.DataFrame:
-    """`rows` about these questions, with their group_id.
+    """Return `rows` with the group_id of each row's question.
 
     Raises:
-        ValueError: rows (`what` they are called) that are about none of these questions.
+        ValueError: two questions share an id, or rows (called `what`) belong to no question here.
     """
     refuse_twice(questions, ["question_id"])
     groups = questions.set_index("question_id")["group_id"]
@@ -30,15 +30,15 @@ def with_groups(questions: pd.DataFrame, rows: pd.DataFrame, *, what: str) -> pd
 
 
 def refuse_twice(rows: pd.DataFrame, key: list[str]) -> None:
-    """Raise ValueError where two rows have the same `key`."""
+    """Raise ValueError if two rows have the same `key`."""
     twice = rows[rows.duplicated(key)]
     if len(twice):
         first = twice[key].to_dict("records")[0]
         named = ", ".join(f"{name} {value!r}" for name, value in first.items())
-        raise ValueError(f"{named} stands twice: give one model, control and judge at a time")
+        raise ValueError(f"{named} occurs twice: give one model, control and judge at a time")
 
 
 def percent(interval: Interval, stem: str, other: str, usual: str) -> dict[str, float]:
-    """``evaluation.<stem>_<other>_percent`` with its interval; `usual` as other is not named."""
+    """Return the metric ``evaluation.<stem>_<other>_percent``; the `usual` other is not named."""
     against = "" if other == usual else f"_{other}"
     return interval.metrics(f"evaluation.{stem}{against}_percent")

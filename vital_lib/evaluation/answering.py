@@ -1,8 +1,8 @@
-"""Asks a vision-language model a benchmark's questions, with the image, or with a control.
+"""Answer a benchmark with a vision-language model, with each image or with a control.
 
-Closed questions are decoded greedily, open and chat ones sampled, as BioMed-VITAL's published code
-does at 0.7: greedy decoding averages faults of style away. A control shows how much of a score
-comes from the text alone. Knows nothing of references or metrics.
+Closed questions are decoded greedily. Open and chat questions are sampled, at 0.7 as in
+BioMed-VITAL's published code, because greedy decoding hides faults of style. A control measures
+how much of a score comes from the text alone. Independent of references and metrics.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from vital_lib.tables import empty_frame
 LOG = logging.getLogger(__name__)
 CONTROLS = ("none", "blank", "shuffled")
 _AT_ONCE = 64  # images decoded at a time
-_NEXT_DRAW = 2**32  # between the seeds of two draws, so that no run's seed meets another's draw
+_NEXT_DRAW = 2**32  # between the seeds of two draws: seeds of runs and draws never collide
 
 
 class AnswersQuestions(Protocol):
-    """What is asked: `vital_lib.models.VisionLanguageModel`, or anything that answers alike."""
+    """The model interface; `vital_lib.models.VisionLanguageModel` implements it."""
 
     def answer(
         self,
@@ -38,7 +38,7 @@ class AnswersQuestions(Protocol):
         temperature: float | None = None,
         seed: int = 0,
     ) -> list[str]:
-        """One answer per image and question, sampled where there is a temperature."""
+        """Return one answer per image and question, sampled if `temperature` is given."""
 
 
 def answer_questions(
@@ -54,29 +54,31 @@ def answer_questions(
     max_new_tokens: int = 48,
     on_answer: Callable[[int], object] | None = None,
 ) -> pd.DataFrame:
-    """Ask every question about its image.
+    """Answer every question about its image.
 
     Args:
+        model: the model that answers.
         questions: as table ``questions``.
-        resolve: the file behind an ``image`` value, such as `Workspace.resolve`.
+        resolve: returns the file of an ``image`` value, such as `Workspace.resolve`.
         name: the model's name in the rows.
         control: "none"; "blank", the image as mean grey; or "shuffled", another question's image.
-        draws: answers drawn to each open and chat question; a closed one has one, greedy.
-        temperature: of the drawn answers; None makes them greedy, too.
-        seed: of the draws and of the shuffling.
-        on_answer: called with the number of questions that are done, as they get done.
+        draws: answers to each open or chat question; a closed question has one greedy answer.
+        temperature: sampling temperature of open and chat answers; None decodes them greedily.
+        seed: of the sampling and the shuffling.
+        max_new_tokens: the longest answer.
+        on_answer: called with the number of questions done so far.
 
     Returns:
         Rows of the table ``answers``, by draw and in the questions' order. A question whose image
-        cannot be read has no row: it is named in the log and in ``.attrs["unreadable"]``
-        (question_id -> reason), and the metrics count it as unanswered.
+        cannot be read has no row: the log and ``.attrs["unreadable"]`` (question_id -> reason) name
+        it, and the metrics count it as unanswered.
 
     Raises:
-        ValueError: an unknown control, nothing to shuffle because all questions share an image,
-            a temperature that is not above 0, no draws, or several greedy ones, which would all
-            be the same.
+        ValueError: an unknown control, a shuffled control where all questions share an image, a
+            temperature that is not above 0, fewer than one draw, or several greedy draws, which
+            would all be the same.
     """
-    _check_asking(control, draws, temperature)
+    _check_options(control, draws, temperature)
     shown = _swapped(questions["image"], seed) if control == "shuffled" else {}
     picture = lru_cache(maxsize=_AT_ONCE)(partial(_picture, resolve, shown, control == "blank"))
     answers: dict[tuple[int, str], str] = {}
@@ -85,12 +87,12 @@ def answer_questions(
     for _, part in questions.groupby(pd.factorize(questions["image"])[0] // _AT_ONCE):
         pictures = _pictures(part, picture, unreadable)
         readable = part[part["question_id"].isin(list(pictures))]
-        for asked, draw, warmth in _jobs(readable, draws, temperature):
-            ids = list(asked["question_id"])
-            how = {"temperature": warmth, "seed": seed + draw * _NEXT_DRAW}
-            seen = [pictures[question_id] for question_id in ids]
-            said = model.answer(seen, list(asked["question"]), max_new_tokens, **how)
-            answers |= zip([(draw, question_id) for question_id in ids], said, strict=True)
+        for batch, draw, batch_temperature in _jobs(readable, draws, temperature):
+            ids = list(batch["question_id"])
+            sampling = {"temperature": batch_temperature, "seed": seed + draw * _NEXT_DRAW}
+            images = [pictures[question_id] for question_id in ids]
+            replies = model.answer(images, list(batch["question"]), max_new_tokens, **sampling)
+            answers |= zip([(draw, question_id) for question_id in ids], replies, strict=True)
         done += len(part)
         if on_answer is not None:
             on_answer(done)
@@ -99,13 +101,15 @@ def answer_questions(
     return frame
 
 
-def _check_asking(control: str, draws: int, temperature: float | None) -> None:
+def _check_options(control: str, draws: int, temperature: float | None) -> None:
     if control not in CONTROLS:
-        raise ValueError(f"control {control!r}: there are {', '.join(CONTROLS)}")
+        raise ValueError(f"control {control!r}: give one of {', '.join(CONTROLS)}")
     if temperature is not None and not temperature > 0:
         raise ValueError(f"temperature={temperature}: wanted above 0, or None for greedy")
     if draws < 1 or (draws > 1 and temperature is None):
-        raise ValueError(f"draws={draws}, temperature={temperature}: wanted 1, or more if sampled")
+        raise ValueError(
+            f"draws={draws}, temperature={temperature}: wanted 1 draw, or more if sampled"
+        )
 
 
 def load_and_answer(
@@ -116,12 +120,13 @@ def load_and_answer(
     on_step: Callable[[int], object] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """`answer_questions` by a model that is opened here, so that another process can do it all.
+    """Load a model and call `answer_questions`, so that a worker process can do both.
 
     Args:
-        base_model, folder: as in `vital_lib.models.load_model`; None for the base model itself.
-        on_step: as `on_answer` there, by the name that ``processes.run_calls`` gives it.
-        options: of `answer_questions`.
+        base_model, folder: as in `vital_lib.models.load_model`; no folder for the base model alone.
+        questions: as in `answer_questions`.
+        on_step: its `on_answer`, under the name that ``processes.run_calls`` uses.
+        options: its other arguments.
     """
     from vital_lib.models import load_model
 
@@ -136,16 +141,16 @@ def each_draw(
     *given: Any,
     **options: Any,
 ) -> pd.DataFrame:
-    """What `judged` makes of the answers of one draw, for every draw, in one frame.
+    """Apply `judged` to the answers of each draw and return all rows in one frame.
 
     Args:
         judged: takes `questions`, the answers of one draw, `given` and `options`, and returns rows
-            of ``chat_scores`` or ``verdicts``, as ``judging.compare_answers`` does; their column
-            `draw` is written here.
+            of ``chat_scores`` or ``verdicts``, as ``judging.compare_answers`` does. This function
+            sets their column `draw`.
         questions, answers: as tables ``questions`` and ``answers``.
 
     Raises:
-        ValueError: no answers, and so no draw.
+        ValueError: there are no answers.
     """
     if answers.empty:
         raise ValueError(
@@ -162,11 +167,11 @@ def each_draw(
 def _jobs(
     questions: pd.DataFrame, draws: int, temperature: float | None
 ) -> Iterator[tuple[pd.DataFrame, int, float | None]]:
-    """(questions, draw, temperature) of one kind at a time: a batch lasts as its longest answer."""
-    for kind, asked in questions.groupby("kind"):
-        warmth = None if kind == "closed" else temperature
-        for draw in range(1 if warmth is None else draws):
-            yield asked, draw, warmth
+    """Yield (questions, draw, temperature) by kind: a batch takes as long as its longest answer."""
+    for kind, batch in questions.groupby("kind"):
+        batch_temperature = None if kind == "closed" else temperature
+        for draw in range(1 if batch_temperature is None else draws):
+            yield batch, draw, batch_temperature
 
 
 def _picture(
@@ -181,14 +186,14 @@ def _pictures(
     picture: Callable[[str], Image.Image],
     unreadable: dict[str, str],
 ) -> dict[str, Image.Image]:
-    """question_id -> image, in order; what cannot be read goes to `unreadable` with its reason."""
+    """Return question_id -> image, in order; `unreadable` receives the reasons for the others."""
     found = {}
     for row in questions.itertuples():
         try:
             found[row.question_id] = picture(row.image)
         except UnreadableImage as error:
             unreadable[row.question_id] = str(error)
-            LOG.warning("question %s goes unanswered: %s", row.question_id, error)
+            LOG.warning("question %s is left unanswered: %s", row.question_id, error)
     return found
 
 
@@ -205,9 +210,9 @@ def _frame(
 
 
 def _swapped(images: pd.Series, seed: int) -> dict[str, str]:
-    """Each image's stand-in: another one, and no two the same."""
+    """Return another image for each image, each used once."""
     order = sorted(set(images))
     if len(order) == 1:
-        raise ValueError(f"all {len(images)} questions share one image: there is none to swap in")
+        raise ValueError(f"all {len(images)} questions share one image: 'shuffled' needs two")
     random.Random(seed).shuffle(order)
     return dict(zip(order, order[1:] + order[:1], strict=True))

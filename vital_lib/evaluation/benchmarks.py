@@ -1,7 +1,7 @@
-"""Reads a benchmark's questions: the clinic's, published ones as they are published, or your own.
+"""Read a benchmark's questions: the clinic's, a published benchmark's, or a table of your own.
 
-The published files name the same things differently, leave blanks behind values and repeat
-questions; what comes out is rows of the table ``questions``. Knows nothing of models or answers.
+Published files name the same fields differently, pad values with blanks and repeat questions. The
+result has the rows of the table ``questions``. Independent of models and answers.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ from vital_lib.records.check import stored_image
 from vital_lib.tables import Workspace, empty_frame
 
 LOG = logging.getLogger(__name__)
-_WITHIN = "benchmark_images"  # below the run: images that lay within a Parquet file
+_WITHIN = "benchmark_images"  # in the run's folder: images from inside a Parquet file
 
 
 class BadQuestion(ValueError):
-    """A benchmark without one usable question; the message names file, place, field and value."""
+    """A benchmark has no usable question; the message names file, place, field and value."""
 
 
 class OtherFigures(ValueError):
-    """The clinic's benchmark is asked for in a run whose figures are others."""
+    """The clinic's benchmark was requested for a run on other figures."""
 
 
 class NoImages(ValueError):
-    """Not one image of a benchmark can be opened."""
+    """No image of a benchmark can be opened."""
 
 
 def read_questions(
@@ -68,40 +68,40 @@ def read_questions(
     split: str = "test",
     follow_links: bool = False,
 ) -> pd.DataFrame:
-    """A benchmark's questions.
+    """Read a benchmark's questions.
 
-    Read as published are VQA-RAD (its JSON, the hub's Parquet), SLAKE (`train.json`,
-    `validate.json`, `test.json`: the English questions), PathVQA (its pickles, whose plain values
-    are read without loading them; the hub's Parquet), LLaVA-Med's chat questions
-    (`llava_med_eval_qa50_qa.jsonl`), its form of the three (`conversations`, also spelt
-    `conversatons`), and LLaVA's question files with an answer file beside them. A table of one's
-    own has question, answer (or reference), image and perhaps answer_type (or kind: open, closed,
-    chat). Where no kind is stated, a reference that is yes or no makes a closed question.
+    Published benchmarks are read as they are: VQA-RAD (its JSON, the hub's Parquet), SLAKE
+    (`train.json`, `validate.json`, `test.json`: the English questions), PathVQA (the hub's Parquet,
+    or its pickles, whose plain values are read without unpickling), LLaVA-Med's chat questions
+    (`llava_med_eval_qa50_qa.jsonl`) and its form of the three (`conversations`, also spelt
+    `conversatons`), and LLaVA's question files with an answer file beside them. A table of your own
+    has question, answer (or reference), image and optionally answer_type (or kind: open, closed,
+    chat). A question without a kind is closed if its reference is yes or no, else open.
 
     Args:
         source: ``"clinic"`` (written with the run's figures); a folder such as VQA-RAD's; or a
             .json, .jsonl, .csv, .parquet or .pkl file.
-        run: the run's folder. Images that lie within a Parquet file are written below it.
-        n: only so many, chosen by hash: the same ones every time, fewer being among more.
+        run: the run's folder; images inside a Parquet file are written below it.
+        n: read at most so many, chosen by hash: the same ones every time, and fewer are a subset.
         seed: of that choice.
-        split: test, train or validation: which file of a folder, and which records of a file that
-            states several.
-        follow_links: whether links from the images to files outside the benchmark are followed, as
-            for `figures.read_figures`.
+        split: test, train or validation: selects a folder's file, and the records of a file that
+            states several splits.
+        follow_links: follow links from the images to files outside the benchmark, as in
+            `figures.read_figures`.
 
     Returns:
-        Rows of the table ``questions``. The benchmark is called as its records, its file or its
-        folder say. In ``.attrs``: ``records`` (how many there were); ``rejected`` (place, field,
-        reason of each that is no question); ``other_languages`` and ``other_splits`` (of each
-        record that was left out for it); ``repeated`` (question_id -> how often it stood with the
-        same image and answer: it is kept once); ``images_missing`` (names of the images that are
-        not there; their questions are kept); ``captions`` (image -> what LLaVA-Med's files say of
-        it). The log says the same.
+        Rows of the table ``questions``; the benchmark's name comes from its records, file or
+        folder. ``.attrs`` holds ``records`` (their number); ``rejected`` (place, field, reason of
+        each record that is not a question); ``other_languages`` and ``other_splits`` (one entry per
+        record left out for it); ``repeated`` (question_id -> number of questions with the same
+        image, text and answer, of which one is kept); ``images_missing`` (names of missing images,
+        whose questions are kept); ``captions`` (image -> its caption in LLaVA-Med's files). The log
+        warns of whatever is rejected, left out, repeated or missing.
 
     Raises:
-        FileNotFoundError: no such benchmark; the message says what was looked for.
-        OtherFigures: the clinic's benchmark, in a run of figures that are not the clinic's.
-        BadQuestion: not one record could be used.
+        FileNotFoundError: no such benchmark; the message lists what was looked for.
+        OtherFigures: the clinic's benchmark, in a run whose figures are not the clinic's.
+        BadQuestion: no record could be used.
     """
     if n is not None and n < 1:
         raise ValueError(f"n={n!r}: wanted at least 1, or None for all questions")
@@ -122,55 +122,58 @@ def read_questions(
 
 
 def reading_notes(questions: pd.DataFrame) -> pd.DataFrame:
-    """What is to be known of how questions were read: columns what (a sentence), example.
+    """Describe how the questions were read: columns what (a sentence), example.
 
-    How many there are, and then one row each for records that are no questions, those in another
-    language, repeated questions, missing images, and images that cannot be opened.
+    The first row counts the questions. One row each follows for rejected records, records in
+    another language or split, repeated questions, missing images and unreadable images, if any.
     """
     attrs, images = questions.attrs, questions["image"]
     records = attrs.get("records", len(questions))
-    told = f"{len(questions)} questions about {images.nunique()} images, of {records} records"
-    notes = [(told, "")]
+    sentence = f"{len(questions)} questions about {images.nunique()} images, from {records} records"
+    notes = [(sentence, "")]
     if rejected := attrs.get("rejected", []):
         first = " ".join(rejected[0].values())
-        notes.append((f"{len(rejected)} of {records} records are no questions", first))
-    for name, why in (("languages", "ask in another language"), ("splits", "are of another split")):
+        notes.append((f"{len(rejected)} of {records} records are not questions", first))
+    for name, why in (
+        ("languages", "are in another language"),
+        ("splits", "belong to another split"),
+    ):
         if others := attrs.get(f"other_{name}", []):
             notes.append((f"{len(others)} of {records} records {why}", others[0]))
     if repeated := attrs.get("repeated", {}):
         some = ", ".join(list(repeated)[:3])
-        notes.append((f"{len(repeated)} questions are repeated, each is kept once", some))
+        notes.append((f"{len(repeated)} questions are repeated: each is kept once", some))
     if missing := attrs.get("images_missing", []):
         of, lost = f"{len(missing)} of {images.nunique()} images", images.isin(missing).sum()
-        told = f"{of} are missing: {lost} of {len(questions)} questions cannot be asked"
-        notes.append((told, missing[0]))
+        sentence = f"{of} are missing: {lost} of {len(questions)} questions cannot be answered"
+        notes.append((sentence, missing[0]))
     if left_out := attrs.get("images_left_out", {}):
         notes.append((attrs["images_note"], next(iter(left_out.values()))))
     return pd.DataFrame(notes, columns=["what", "example"])
 
 
 def with_images(questions: pd.DataFrame, resolve: Callable[[str], Path]) -> pd.DataFrame:
-    """The questions whose image can be opened, to be asked of models.
+    """Return the questions whose image can be opened.
 
     Args:
         questions: rows of the table questions.
-        resolve: from an `image` to its file (``Workspace.resolve``).
+        resolve: returns the file of an `image` (``Workspace.resolve``).
 
     Returns:
         The rows; ``.attrs["images_left_out"]`` holds image -> why it cannot be opened, and the log
         counts them.
 
     Raises:
-        NoImages: none can be opened.
+        NoImages: no image can be opened.
     """
-    left_out, asked = {}, questions["image"]
-    for image in asked.unique():
+    left_out, images = {}, questions["image"]
+    for image in images.unique():
         try:
             open_image(resolve(image))
         except UnreadableImage as error:
             left_out[image] = error.reason
-    kept = questions[~asked.isin(left_out)].reset_index(drop=True)
-    count = f"{len(left_out)} of {asked.nunique()} images"
+    kept = questions[~images.isin(left_out)].reset_index(drop=True)
+    count = f"{len(left_out)} of {images.nunique()} images"
     first = next(iter(left_out.values()), "no question")
     if not len(kept):
         raise NoImages(
@@ -189,13 +192,13 @@ def with_images(questions: pd.DataFrame, resolve: Callable[[str], Path]) -> pd.D
 def image_overlap(
     test: pd.DataFrame, train: pd.DataFrame, *, resolve: Callable[[str], Path] = Path
 ) -> dict[str, int]:
-    """How much of a test set its training set already shows.
+    """Count the images and questions of a test set that its training set also has.
 
     Images are compared by the bytes of their files, so that a renamed copy is found.
 
     Returns:
-        images and questions (of `test`), images_shared, questions_shared (image, question and
-        reference alike in letters, whatever their case).
+        images and questions (of `test`), images_shared, questions_shared (same image, question and
+        reference, whatever their case).
     """
     content = {
         image: hashlib.sha256(Path(resolve(image)).read_bytes()).hexdigest()
@@ -215,9 +218,9 @@ def image_overlap(
 def _clinic_file(run: Path) -> Path:
     file = run / "clinic" / "benchmark.jsonl"
     made_of = _figures_of(run)
-    if made_of != "clinic":  # an earlier walk on phantoms may have left its benchmark
+    if made_of != "clinic":  # a run on phantoms may have left its benchmark here
         raise OtherFigures(
-            f"benchmark 'clinic' comes with the clinic's figures, and this run's are {made_of!r}: "
+            f"benchmark 'clinic' needs the clinic's figures, but this run's are {made_of!r}: "
             "set benchmark to a folder or file of questions about images, such as VQA-RAD's"
         )
     if not file.is_file():
@@ -226,7 +229,7 @@ def _clinic_file(run: Path) -> Path:
 
 
 def _figures_of(run: Path) -> str:
-    """What figures a run was begun with; the clinic's where it does not say."""
+    """Return the figures that a run was started with; "clinic" if it does not state them."""
     workspace = Workspace(run) if run.is_dir() else None
     if workspace is None or not workspace.has("figures"):
         return "clinic"
@@ -235,7 +238,7 @@ def _figures_of(run: Path) -> str:
 
 @dataclass
 class _Reader:
-    """Collects the questions of a benchmark's files, and what was no question."""
+    """Collects the questions of a benchmark's files, and the records that are not questions."""
 
     run: Path
     clinic: bool
@@ -256,30 +259,30 @@ class _Reader:
             for place, record in read_records(file, fields=FIELDS)
         ]
         splits = [stated_split(stated) for _, _, stated in found]
-        mixed = self.split in splits  # else the file is of one split, whichever it states
+        mixed = self.split in splits  # otherwise the file is one split, whichever it states
         for (place, record, stated), split in zip(found, splits, strict=True):
             self.records += 1
             if mixed and split not in (self.split, None):
                 self.other_splits.append(split)
                 continue
             if (language := str(stated.get("q_lang") or "en").lower())[:2] != "en":
-                self.other_languages.append(language)  # SLAKE asks everything in Chinese as well
+                self.other_languages.append(language)  # SLAKE repeats its questions in Chinese
                 continue
-            for asked in questions_in(record):
+            for question in questions_in(record):
                 try:
                     caption = captions.get(str(stated.get("pair_id")), stated.get("fig_caption"))
-                    self._add(answers.joined(asked), stated, file, place, caption)
+                    self._add(answers.joined(question), stated, file, place, caption)
                 except InvalidRecord as wrong:
                     self.rejected.append((place, wrong))
 
     def _add(
-        self, asked: Any, record: Mapping[str, Any], file: Path, place: str, caption: Any
+        self, question: Any, record: Mapping[str, Any], file: Path, place: str, caption: Any
     ) -> None:
-        found = checked(Question, asked)
+        found = checked(Question, question)
         name = benchmark_name(record, file)
         own = question_id(found, name, file, self.records)
         if own in self._places:
-            reason = f"question_id {own!r} stands twice, first in {self._places[own]}"
+            reason = f"question_id {own!r} occurs twice, first in {self._places[own]}"
             raise InvalidRecord("question_id", reason)
         image = self._image(found.image, file)
         self._places[own] = place
@@ -313,9 +316,9 @@ class _Reader:
     def questions(self, source: str) -> pd.DataFrame:
         if not self.rows:
             first = "; ".join(f"{place}: {wrong}" for place, wrong in self.rejected[:3])
-            others = self.other_languages and f"{len(self.other_languages)} ask in another language"
-            told = first or others or "the file holds no records"
-            raise BadQuestion(f"0 of {self.records} records of {source!r} are questions; {told}")
+            others = self.other_languages and f"{len(self.other_languages)} are in another language"
+            why = first or others or "the file holds no records"
+            raise BadQuestion(f"0 of {self.records} records of {source!r} are questions; {why}")
         frame = pd.DataFrame(self.rows, columns=list(empty_frame("questions")))
         frame.attrs = {
             "records": self.records,
@@ -328,7 +331,7 @@ class _Reader:
 
 
 def _captions(file: Path) -> dict[str, Any]:
-    """pair_id -> caption, of LLaVA-Med's file of captions beside its chat questions."""
+    """Return pair_id -> caption from LLaVA-Med's caption file beside its chat questions."""
     beside = captions_beside(file)
     rows = () if beside is None else read_records(beside, fields=("pair_id", "fig_caption"))
     records = (record for _, record in rows if isinstance(record, Mapping))
@@ -336,20 +339,24 @@ def _captions(file: Path) -> dict[str, Any]:
 
 
 class _Answers:
-    """The references of LLaVA's question files, which stand in a file of answers beside them."""
+    """References of LLaVA's question files, read from an answer file beside them."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._found: dict[str, Any] | None = None
 
-    def joined(self, asked: Any) -> Any:
-        """The question with its reference, where its own file states none."""
-        if not isinstance(asked, Mapping) or "reference" in asked or "question_id" not in asked:
-            return asked
+    def joined(self, question: Any) -> Any:
+        """Return a question that states no reference with the one from the answer file."""
+        if (
+            not isinstance(question, Mapping)
+            or "reference" in question
+            or "question_id" not in question
+        ):
+            return question
         if self._found is None:
             self._found = dict(self._answers())
-        answer = self._found.get(str(asked["question_id"]))
-        return asked if answer is None else {"kind": "chat", **asked, "reference": answer}
+        answer = self._found.get(str(question["question_id"]))
+        return question if answer is None else {"kind": "chat", **question, "reference": answer}
 
     def _answers(self) -> Iterator[tuple[str, Any]]:
         for beside in answers_beside(self._file):
@@ -364,7 +371,7 @@ def _missing(questions: pd.DataFrame, run: Path) -> list[str]:
 
 
 def _once(questions: pd.DataFrame) -> pd.DataFrame:
-    """Each question once, with a note of those that stood more often."""
+    """Keep each question once, and note the repeated ones."""
     keys = pd.Series([_key(row) for row in questions.itertuples()], dtype=object)
     times = keys.map(keys.value_counts())
     first = ~keys.duplicated()

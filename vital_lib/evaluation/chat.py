@@ -1,6 +1,6 @@
 """LLaVA-Med's open visual chat: a judge's score of the answer, relative to the reference's.
 
-Pure functions over rows, as in `vital_lib.evaluation.metrics`. Knows nothing of judges.
+Pure functions over rows, as in `vital_lib.evaluation.metrics`. Independent of judges.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COUNTS = ["questions", "scored", "unscored", "unjudged"]
 
 
 def relative_scores(questions: pd.DataFrame, chat_scores: pd.DataFrame) -> pd.DataFrame:
-    """100 * model_score / reference_score by question and model (LLaVA-Med's open visual chat).
+    """Return 100 * model_score / reference_score by question and model.
 
     Args:
         questions: as table ``questions``.
@@ -30,7 +30,7 @@ def relative_scores(questions: pd.DataFrame, chat_scores: pd.DataFrame) -> pd.Da
         question_id, group_id, model, value (percent, mean over the draws).
 
     Raises:
-        ValueError: a question scored twice for a model's draw, scores of other questions, or a
+        ValueError: two scores for one question, model and draw, scores of unknown questions, or a
             reference score that is not positive.
     """
     refuse_twice(chat_scores, ["question_id", "model", "draw"])
@@ -47,9 +47,9 @@ def relative_scores(questions: pd.DataFrame, chat_scores: pd.DataFrame) -> pd.Da
 def relative_chat_gain(
     questions: pd.DataFrame, chat_scores: pd.DataFrame, model: str, baseline: str, *, seed: int = 0
 ) -> Interval:
-    """By how many percent the mean relative score of `model` exceeds that of `baseline`.
+    """Return by how many percent the mean relative score of `model` exceeds that of `baseline`.
 
-    Over the questions scored for both; `n` is their number (the paper's +18.5 %).
+    Uses the questions scored for both; `n` is their number. The paper reports +18.5 %.
     """
     values = relative_scores(questions, chat_scores)
     pairs = pair_values(values[values["model"] == model], values[values["model"] == baseline])
@@ -60,38 +60,39 @@ def relative_chat_gain(
 def chat_table(
     questions: pd.DataFrame, chat_scores: pd.DataFrame, *, seed: int = 0
 ) -> pd.DataFrame:
-    """Relative scores of every model: of all chat questions, by question type, and by modality.
+    """Relative scores of every model: over all chat questions, by question type, and by modality.
 
-    A question belongs to one modality, the first that it states ("histology, gross" is histology;
-    LLaVA-Med takes the first of a fixed order instead); what states none is "not stated".
+    A question belongs to one modality, the first that it states: "histology, gross" counts as
+    histology (LLaVA-Med takes the first in a fixed order instead). Without a modality it counts as
+    "not stated".
 
     Args:
-        questions, chat_scores: as in `relative_scores`; questions of another kind are left aside.
+        questions, chat_scores: as in `relative_scores`; questions of other kinds are ignored.
 
     Returns:
-        model, by ("all", "question type", "modality"), value (the type or modality), questions (how
-        many there are), scored (by the judge, in at least one draw), unscored (judged, but no
-        score was read), unjudged (no judge was asked), score (percent, mean over the scored
-        questions), low, high (95 %, over articles); null where none is scored.
+        model, by ("all", "question type", "modality"), value (the type or modality), questions
+        (their number), scored (in at least one draw), unscored (judged, but without a readable
+        score), unjudged (never sent to a judge), score (percent, mean over the scored questions),
+        low, high (95 % interval over articles); score, low and high are null if none is scored.
 
     Raises:
         ValueError: as `relative_scores`.
     """
-    asked = questions[questions["kind"] == "chat"]
-    values = relative_scores(asked, chat_scores)
+    chat = questions[questions["kind"] == "chat"]
+    values = relative_scores(chat, chat_scores)
     classes = {
-        "all": pd.Series("all", index=asked.index),
-        "question type": asked["question_type"].fillna(NOT_STATED),
-        "modality": asked["modality"].map(_first_stated),
+        "all": pd.Series("all", index=chat.index),
+        "question type": chat["question_type"].fillna(NOT_STATED),
+        "modality": chat["modality"].map(_first_stated),
     }
     rows = []
     for model, judged in chat_scores.groupby("model", sort=False):
         own = values[values["model"] == model]
         for by, value_of in classes.items():
-            for value, part in asked.groupby(value_of, sort=False):
+            for value, part in chat.groupby(value_of, sort=False):
                 scored = own[own["question_id"].isin(part["question_id"])]
-                met = int(part["question_id"].isin(judged["question_id"]).sum())
-                counts = (len(part), len(scored), met - len(scored), len(part) - met)
+                n_judged = int(part["question_id"].isin(judged["question_id"]).sum())
+                counts = (len(part), len(scored), n_judged - len(scored), len(part) - n_judged)
                 rows.append((model, by, value, *counts, *_mean(scored, seed)))
     columns = ["model", "by", "value", *_COUNTS, "score", "low", "high"]
     return pd.DataFrame(rows, columns=columns).astype(
@@ -107,15 +108,16 @@ def chat_gain_metrics(
     usual: str = "random",
     seed: int = 0,
 ) -> dict[str, float]:
-    """Relative chat scores of every model, and the gains of `model` over each other one, percent.
+    """Relative chat scores of every model and gains of `model` over each other model, in percent.
 
     Names: ``evaluation.chat_score_<model>``; by question type and by modality
     ``evaluation.chat_score_type_<type>_<model>`` and ``..chat_score_modality_<modality>_<model>``;
     ``evaluation.chat_relative_gain_percent`` for the gain over the `usual` baseline,
-    ``evaluation.chat_relative_gain_<other>_percent`` over another. ``evaluation.chat_scores_null``
-    counts the scores, of every draw, that were not read; ``evaluation.chat_unscored_<model>`` the
-    judged questions without any that was, ``evaluation.chat_unjudged_<model>`` those that no judge
-    was asked about. Models that share no scored question have no gain.
+    ``evaluation.chat_relative_gain_<other>_percent`` for the gain over another model.
+    ``evaluation.chat_scores_null`` counts the unreadable scores over all draws,
+    ``evaluation.chat_unscored_<model>`` the judged questions without a readable score, and
+    ``evaluation.chat_unjudged_<model>`` the questions never sent to a judge. Models without a
+    scored question in common have no gain.
     """
     values = relative_scores(questions, chat_scores)
     null = chat_scores[["reference_score", "model_score"]].isna().any(axis=1)
@@ -144,6 +146,6 @@ def _mean(scored: pd.DataFrame, seed: int) -> tuple[float, float, float]:
 
 
 def _first_stated(value: object) -> str:
-    """The first name of a list such as "histology, gross"."""
+    """Return the first name in a list such as "histology, gross"."""
     names = [name.strip() for name in re.split(r"[,;|]", value if isinstance(value, str) else "")]
     return next((name for name in names if name), NOT_STATED)

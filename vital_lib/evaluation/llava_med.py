@@ -1,18 +1,18 @@
-"""LLaVA-Med's own measures of one answer, so that a published number can be compared with ours.
+"""LLaVA-Med's own metrics of one answer, for comparison with published numbers.
 
 Written from what its released evaluation computes (version 1.0.0, with its correction of December
-2023): words are normalised as the VQA challenge does, and then
+2023). Words are normalised as in the VQA challenge.
 
-- **open** recall: the answer's words that stand in the reference, each as often as the *answer* has
-  it, over these and the reference's words that are missing. A repeated word counts each time: to
-  the reference "left lobe", "left left left" has 3/4, where ours has 1/2.
-- **closed**: a hit where the answer holds the letters "yes" or "no" anywhere ("normal" does) and
-  the reference's letters, too ("no" stands in "nodule"). An answer that names a choice ("left")
-  without these letters never hits, and "Yes or no" always does. Before that correction (and still
-  in its script for PathVQA) a wrong yes or no was not counted; that is not offered here.
+- **open** recall: the number of answer words that occur in the reference, repetitions included,
+  divided by that number plus the number of reference words missing from the answer. For the
+  reference "left lobe", "left left left" scores 3/4; our metric gives 1/2.
+- **closed** accuracy: a hit if the answer contains the letters "yes" or "no" anywhere ("normal"
+  does) and the reference's letters as well ("no" occurs in "nodule"). An answer that names a choice
+  ("left") without these letters never hits, and "Yes or no" always does. Before the correction (and
+  still in its script for PathVQA) a wrong yes or no was not counted; this module always counts it.
 
-Its table of contractions ("dont" for "don't") is left out: it moves nothing where no reference has
-one. Knows nothing of tables or models.
+Its table of contractions ("dont" for "don't") is omitted: it has no effect unless a reference
+contains one. Independent of tables and models.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _DIGITS = {
 
 
 def challenge_words(text: str) -> list[str]:
-    """Words as the VQA challenge compares them: "none" is 0, and number words are digits.
+    """Split text into words as the VQA challenge does: "none" is 0, number words are digits.
 
-    A mark that stands beside a blank anywhere in the text vanishes, elsewhere it becomes a blank;
-    where a comma groups digits, all marks vanish. Colons and percent signs stay.
+    A punctuation mark next to a blank anywhere in the text is removed throughout; any other mark
+    becomes a blank. If a comma groups digits, all marks are removed. Colons and percent signs stay.
     """
     text = text.lower()
     grouped = re.search(r"\d,\d", text) is not None
@@ -47,7 +47,7 @@ def challenge_words(text: str) -> list[str]:
 
 
 def llava_med_recall(reference: str, answer: str) -> float:
-    """LLaVA-Med's recall of an open question, 0 to 1; words that the answer repeats count again."""
+    """LLaVA-Med's recall of an open question, 0 to 1; repeated answer words count again."""
     wanted, given = Counter(challenge_words(reference)), Counter(challenge_words(answer))
     found = sum(given[word] for word in wanted)
     missing = sum(times for word, times in wanted.items() if word not in given)
@@ -55,6 +55,6 @@ def llava_med_recall(reference: str, answer: str) -> float:
 
 
 def llava_med_closed(reference: str, answer: str) -> float:
-    """LLaVA-Med's hit of a closed question, 0 or 1: letters, not words."""
+    """LLaVA-Med's hit for a closed question, 0 or 1; it compares letters, not words."""
     wanted, given = (" ".join(challenge_words(text)) for text in (reference, answer))
     return float(("yes" in given or "no" in given) and wanted in given)
