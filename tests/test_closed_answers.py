@@ -930,7 +930,7 @@ def test_both_metrics_stand_beside_each_other():
     assert found["evaluation.llava_med_closed_accuracy_m"] == 1.0
     assert found["evaluation.llava_med_open_recall_m"] == 0.75
     assert not set(found) & set(accuracy_metrics(questions, answers))
-    with pytest.raises(ValueError, match="metric 'bleu': there are vital, llava-med"):
+    with pytest.raises(ValueError, match="metric 'bleu': give one of vital, llava-med"):
         closed_accuracy(questions, answers, metric="bleu")
 
 

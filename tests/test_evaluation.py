@@ -515,7 +515,7 @@ def test_a_difference_is_paired_by_question_and_has_the_other_models_name():
 
 
 def test_a_difference_without_the_model_is_refused():
-    with pytest.raises(ValueError, match=r"no answers of model 'selected': there are \['base'\]"):
+    with pytest.raises(ValueError, match=r"no answers of model 'selected': give one of \['base'\]"):
         difference_metrics(OPEN, _answers({"q0": "x"}, model="base"))
 
 

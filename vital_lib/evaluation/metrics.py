@@ -1,9 +1,9 @@
-"""Metrics of a benchmark: pure functions over rows, matched by question_id and never by place.
+"""Benchmark metrics: pure functions over rows, matched by question_id and never by position.
 
-Values come one row a question with its ``group_id``, so that ``vital_lib.statistics`` can give
+Values have one row per question with its ``group_id``, so that ``vital_lib.statistics`` can compute
 the interval over articles; several draws of an answer are averaged first. The ``*_metrics``
-functions return the flat numbers of ``metrics.json``. Whatever is left out of a mean is counted.
-Knows nothing of models or judges.
+functions return the flat metrics of ``metrics.json``. Every row left out of a mean is counted.
+Independent of models and judges.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _Point = Callable[[str, str, str], float | None]
 METRICS: dict[str, dict[str, _Point]] = {
     "vital": {
         "closed": closed_point,
-        "open": lambda _, wanted, said: token_recall(wanted, said),
+        "open": lambda _, reference, answer: token_recall(reference, answer),
     },
     "llava-med": {
-        "closed": lambda _, wanted, said: llava_med_closed(wanted, said),
-        "open": lambda _, wanted, said: llava_med_recall(wanted, said),
+        "closed": lambda _, reference, answer: llava_med_closed(reference, answer),
+        "open": lambda _, reference, answer: llava_med_recall(reference, answer),
     },
 }
-"""How one answer is measured, by kind of question: our way, and LLaVA-Med's."""
+"""The scores of one answer, ours and LLaVA-Med's, by kind of question."""
 
 
 def open_recall(
@@ -41,22 +41,22 @@ def open_recall(
 ) -> pd.DataFrame:
     """Token recall of the reference in the answer, for the open questions.
 
-    Ours differs from LLaVA-Med's: a word that the answer repeats counts no more often than the
-    reference has it, all punctuation is set aside, and "none" stays a word, where theirs makes it
-    a 0. To compare with a published number, ask for theirs.
+    Our recall differs from LLaVA-Med's: a repeated answer word counts at most as often as it occurs
+    in the reference, all punctuation is ignored, and "none" stays a word instead of becoming 0. Use
+    LLaVA-Med's for a comparison with a published number.
 
     Args:
-        questions: as table ``questions``; those of another kind are left aside.
+        questions: as table ``questions``; other kinds are ignored.
         answers: as table ``answers``, of one model and control.
         metric: "vital", or "llava-med" for that project's own (`vital_lib.evaluation.llava_med`).
 
     Returns:
-        question_id, group_id, value (0 to 1, mean over the draws), answered; an answer that is
-        missing has value 0, and makes `answered` False.
+        question_id, group_id, value (0 to 1, mean over the draws), answered. A missing answer has
+        value 0 and sets `answered` to False.
 
     Raises:
-        ValueError: an unknown metric, a question answered twice in one draw, or answers to other
-            questions than these.
+        ValueError: an unknown metric, two answers to a question in one draw, or answers to unknown
+            questions.
     """
     return _scored(questions, answers, "open", metric)
 
@@ -64,12 +64,13 @@ def open_recall(
 def closed_accuracy(
     questions: pd.DataFrame, answers: pd.DataFrame, *, metric: str = "vital"
 ) -> pd.DataFrame:
-    """1 for each closed question answered rightly, else 0.
+    """1 for each closed question answered correctly, else 0.
 
-    Ours reads what the answer says (`closed_point`): a refusal, a hedge, an echo of the question or
-    of its choices, a file name or a notice is no answer, so that `answered` is False as well.
-    LLaVA-Med's looks for letters: "normal" is a no, "yes or no" is always right, and a choice such
-    as "left" never is. Published closed accuracies are theirs. Else as `open_recall`.
+    Our accuracy reads what the answer states (`closed_point`). A refusal, a hedge, an echo of the
+    question or of its choices, a file name or a notice is no answer: `answered` is False as well.
+    LLaVA-Med's matches letters: "normal" is a no, "yes or no" is always right, and a choice such
+    as "left" never is. Published closed accuracies use LLaVA-Med's. Arguments, columns and errors
+    are those of `open_recall`.
     """
     return _scored(questions, answers, "closed", metric)
 
@@ -80,27 +81,27 @@ _MEASURES = {"closed_accuracy": closed_accuracy, "open_recall": open_recall}
 def win_values(questions: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     """Points of model_a by open question and draw: the mean over both orders.
 
-    A win is 1, a tie 0.5, a loss 0. A win in one order and a loss in the other make 0.5, so that
-    standing first gains nothing; a win and a tie make 0.75.
+    A win is 1, a tie 0.5, a loss 0. A win in one order and a loss in the other give 0.5, so the
+    position has no effect; a win and a tie give 0.75.
 
     Args:
-        questions: as table ``questions``; verdicts on other than open ones are left aside.
-        verdicts: as table ``verdicts``: orders ab and ba of a judge, or both of a person. What has
-            a null winner in either order is left out.
+        questions: as table ``questions``; verdicts on other than open questions are ignored.
+        verdicts: as table ``verdicts``: orders ab and ba of a judge, or the order both of a person.
+            A comparison with a null winner in either order is left out.
 
     Returns:
         question_id, group_id, model_a, model_b, draw, judge, value.
 
     Raises:
-        ValueError: an order that stands twice or without the other, an unknown winner, or verdicts
-            on other questions than these.
+        ValueError: an order that occurs twice or without the other, an unknown winner, or verdicts
+            on unknown questions.
     """
     unknown = set(verdicts["winner"].dropna()) - set(_POINTS)
     if unknown:
         raise ValueError(f"winner {sorted(unknown)[0]!r}: wanted a, b, tie, or null")
     verdicts = with_groups(questions, verdicts, what="verdicts")
-    asked = questions.loc[questions["kind"] == "open", "question_id"]
-    rows = verdicts[verdicts["question_id"].isin(asked)]
+    open_ids = questions.loc[questions["kind"] == "open", "question_id"]
+    rows = verdicts[verdicts["question_id"].isin(open_ids)]
     refuse_twice(rows, [*_COMPARED, "order"])
     points = rows["winner"].map(_POINTS).astype(float)
     by = rows.assign(value=points, read=points.notna()).groupby(_COMPARED, sort=False)
@@ -109,7 +110,7 @@ def win_values(questions: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     if len(alone):
         raise ValueError(
             f"question {alone.index[0][0]!r} has order {alone.iloc[0]!r}: wanted ab and ba, or "
-            "both; in one order alone the answer shown first gains by it"
+            "both, since a single order favours the answer shown first"
         )
     found = by.agg(group_id=("group_id", "first"), value=("value", "mean"), read=("read", "all"))
     found = found.reset_index()
@@ -122,11 +123,11 @@ def accuracy_metrics(
 ) -> dict[str, float]:
     """Closed accuracy and open recall of every model and control, with intervals, 0 to 1.
 
-    Names: ``evaluation.closed_accuracy_<model>`` and ``evaluation.open_recall_<model>``, for a
+    Names: ``evaluation.closed_accuracy_<model>`` and ``evaluation.open_recall_<model>``; for a
     control ``evaluation.<control>_closed_accuracy_<model>``. ``evaluation.unanswered_<model>``
-    counts the questions that scored 0 for want of an answer, ``closed_unanswered_<model>`` the
-    closed ones among them: no answer, or one that commits itself to nothing. By LLaVA-Med's metric
-    ``evaluation.llava_med_closed_accuracy_<model>`` and its like, without the counts.
+    counts the questions that scored 0 for lack of an answer, and ``closed_unanswered_<model>`` the
+    closed ones among them: no answer, or one that commits itself to nothing. LLaVA-Med's metric has
+    the names ``evaluation.llava_med_closed_accuracy_<model>`` and so on, without the counts.
     """
     theirs = "" if metric == "vital" else f"{metric.replace('-', '_')}_"
     found: dict[str, float] = {}
@@ -147,13 +148,13 @@ def accuracy_metrics(
 
 
 def unread_answers(questions: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """The closed answers that are there but commit themselves to nothing, to be looked at.
+    """Closed answers from which no yes, no or choice could be read, for inspection.
 
     Returns:
         model, control, question, reference, answer; in the order of `answers`.
     """
-    asked = questions[questions["kind"] == "closed"]
-    rows = answers.dropna(subset=["answer"]).merge(asked, on="question_id", validate="many_to_one")
+    closed = questions[questions["kind"] == "closed"]
+    rows = answers.dropna(subset=["answer"]).merge(closed, on="question_id", validate="many_to_one")
     unread = [
         closed_point(row.question, row.reference, row.answer) is None for row in rows.itertuples()
     ]
@@ -164,21 +165,23 @@ def unread_answers(questions: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFra
 def difference_metrics(
     questions: pd.DataFrame, answers: pd.DataFrame, *, model: str = "selected", seed: int = 0
 ) -> dict[str, float]:
-    """What closed accuracy and open recall of `model` are above every other model's, 0 to 1.
+    """Closed accuracy and open recall of `model` minus every other model's, from -1 to 1.
 
-    Both models answer the same questions, so the interval is of the paired difference. Names:
+    Both models answer the same questions, so the interval is that of the paired difference. Names:
     ``evaluation.open_recall_<model>_minus_<other>`` and ``..closed_accuracy_<model>_minus_..``.
 
     Raises:
-        ValueError: `answers` has none of `model` (with its image), or as `open_recall`.
+        ValueError: `answers` has none of `model` without a control; also as `open_recall`.
     """
-    seen = answers[answers["control"] == "none"]
-    if model not in set(seen["model"]):
-        raise ValueError(f"no answers of model {model!r}: there are {sorted(set(seen['model']))}")
+    with_image = answers[answers["control"] == "none"]
+    if model not in set(with_image["model"]):
+        raise ValueError(
+            f"no answers of model {model!r}: give one of {sorted(set(with_image['model']))}"
+        )
     found: dict[str, float] = {}
     for name, measure in _MEASURES.items():
-        own = measure(questions, seen[seen["model"] == model])
-        for other, theirs in seen[seen["model"] != model].groupby("model", sort=False):
+        own = measure(questions, with_image[with_image["model"] == model])
+        for other, theirs in with_image[with_image["model"] != model].groupby("model", sort=False):
             pairs = pair_values(own, measure(questions, theirs))
             if len(pairs):
                 apart = difference_interval(pairs["a"], pairs["b"], pairs["group_id"], seed=seed)
@@ -196,17 +199,17 @@ def win_rate_metrics(
 ) -> dict[str, float]:
     """Win rates of each comparison of one judge in percent, with intervals and counts.
 
-    The win rate is the mean of `win_values`; "won among decided" leaves the ties out: wins / (wins
-    + losses). A win is a value above 0.5, a tie one of 0.5, a loss one below.
+    The win rate is the mean of `win_values`; the decided rate leaves out ties: wins / (wins +
+    losses). A win is a value above 0.5, a tie 0.5, a loss a value below.
 
     Names: ``evaluation.win_rate_percent`` against the `usual` baseline,
-    ``evaluation.win_rate_<other>_percent`` against another model; `name` (of a judge) goes before
-    it: ``evaluation.win_rate_<name>_<other>_percent``. For ``_percent`` there is also
-    ``_decided_percent`` (won among decided), and the counts ``_wins``, ``_ties``, ``_losses`` and
-    ``_nulls`` (unread in either order).
+    ``evaluation.win_rate_<other>_percent`` against another model; `name` (of a judge) precedes the
+    model: ``evaluation.win_rate_<name>_<other>_percent``. Each has variants that end in
+    ``_decided_percent``, ``_wins``, ``_ties``, ``_losses`` and ``_nulls`` (unread in either order)
+    instead of ``_percent``.
 
     Raises:
-        ValueError: as `win_values`; also verdicts of several judges or of several models a.
+        ValueError: as `win_values`; also verdicts of several judges or several models a.
     """
     for column in ("judge", "model_a"):
         if verdicts[column].nunique() > 1:
@@ -224,8 +227,8 @@ def win_rate_metrics(
         if decided.any():
             rate = ratio_interval(100 * won, decided, groups, seed=seed)
             found |= rate.metrics(f"evaluation.{short}_decided_percent")
-        asked = own["question_id"].isin(questions.loc[questions["kind"] == "open", "question_id"])
-        nulls = len(own[asked].drop_duplicates(_COMPARED)) - len(values)
+        on_open = own["question_id"].isin(questions.loc[questions["kind"] == "open", "question_id"])
+        nulls = len(own[on_open].drop_duplicates(_COMPARED)) - len(values)
         counts = {"wins": won, "ties": ~decided, "losses": decided & ~won}
         found |= {f"evaluation.{short}_{count}": int(of.sum()) for count, of in counts.items()}
         found[f"evaluation.{short}_nulls"] = nulls
@@ -233,20 +236,20 @@ def win_rate_metrics(
 
 
 def _scored(questions: pd.DataFrame, answers: pd.DataFrame, kind: str, metric: str) -> pd.DataFrame:
-    """One row per question of `kind`, its answer looked up by question_id."""
+    """One row per question of `kind`, with its answer looked up by question_id."""
     if metric not in METRICS:
-        raise ValueError(f"metric {metric!r}: there are {', '.join(METRICS)}")
+        raise ValueError(f"metric {metric!r}: give one of {', '.join(METRICS)}")
     value = METRICS[metric][kind]
     refuse_twice(answers, ["question_id", "draw"])
     refuse_twice(questions, ["question_id"])
     ids = questions["question_id"]
     refuse_strays(answers, "question_id", ids, what="answers", to="questions")
-    said = answers.groupby("question_id")["answer"].agg(list).to_dict()
+    by_question = answers.groupby("question_id")["answer"].agg(list).to_dict()
     rows = []
     for row in questions[questions["kind"] == kind].itertuples():
         points = [
             value(row.question, row.reference, answer) if isinstance(answer, str) else None
-            for answer in said.get(row.question_id, [None])
+            for answer in by_question.get(row.question_id, [None])
         ]
         mean = sum(point or 0.0 for point in points) / len(points)
         rows.append((row.question_id, row.group_id, mean, None not in points))

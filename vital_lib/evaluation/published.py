@@ -1,4 +1,4 @@
-"""What published benchmarks call things, where their files lie, and what they are called.
+"""Field names, file layout and names of published benchmarks.
 
 Knows file names and field names; reads no rows and opens no image.
 """
@@ -26,10 +26,10 @@ NAMES = {
     "benchmark": ("benchmark", "dataset"),
     "group_id": ("group_id", "patient_id"),
 }  # fmt: skip
-"""A row's fields, and what published files and tables of one's own call them, the first first."""
+"""Our field names -> their names in published files and other tables, by preference."""
 
-_SAID = ("conversations", "conversatons", "messages")
-FIELDS = frozenset({name for names in NAMES.values() for name in names} | set(_SAID))
+_CONVERSATION = ("conversations", "conversatons", "messages")
+FIELDS = frozenset({name for names in NAMES.values() for name in names} | set(_CONVERSATION))
 
 _SPLITS = {
     "test": ("test",),
@@ -76,10 +76,10 @@ _SAYS_NOTHING = re.compile(
 
 
 def benchmark_files(source: Path, split: str) -> list[Path]:
-    """The files with a benchmark's questions: `source` itself, or those of a folder's `split`.
+    """Return a benchmark's question files: `source` itself, or the files of `split` in a folder.
 
     Raises:
-        FileNotFoundError: there is none; the message says what was looked for.
+        FileNotFoundError: no such file; the message lists what was looked for.
         ValueError: an unknown split.
     """
     if split not in _SPLITS:
@@ -96,20 +96,20 @@ def benchmark_files(source: Path, split: str) -> list[Path]:
         return tables
     raise FileNotFoundError(
         f"benchmark {str(source)!r}: give 'clinic', a .json, .jsonl, .csv or .parquet file, or a "
-        f"folder with one of {', '.join([*patterns[:9], *_ALONE[:3]])}, or with one table alone"
+        f"folder with one of {', '.join([*patterns[:9], *_ALONE[:3]])}, or with a single table"
     )
 
 
 def split_called(name: str) -> str:
-    """test, train or validation, where `name` is a way to write that."""
+    """Return test, train or validation for a name of that split; other names in lower case."""
     name = name.strip().lower()
     return next((split for split, names in _SPLITS.items() if name in names), name)
 
 
 def benchmark_root(file: Path) -> Path:
-    """The benchmark's own folder: the file's, or that above it where it lies in `qas/` or `data/`.
+    """Return the benchmark's own folder: the file's, or one above if that is `qas/` or `data/`.
 
-    The file's folder may be called after a split or a part of the published layout.
+    The file's folder may be named after a split or a part of the published layout.
     """
     folder = file.parent
     for _ in range(2):
@@ -120,7 +120,7 @@ def benchmark_root(file: Path) -> Path:
 
 
 def benchmark_name(record: Mapping[str, Any], file: Path) -> str:
-    """The benchmark's name: as stated, by fields that only one has, by its file or its folder."""
+    """Return the benchmark's name: as stated, or from its fields, its file or its folders."""
     stated = _first(record, "benchmark")
     if isinstance(stated, str) and stated.strip():
         return stated.strip()
@@ -136,20 +136,21 @@ def benchmark_name(record: Mapping[str, Any], file: Path) -> str:
             return name
     if "gpt4_answer" in record and "pair_id" in record:
         return "LLaVA-Med chat"
-    telling = (place for place in places if not _SAYS_NOTHING.fullmatch(place))
-    return next(telling, file.stem)
+    informative = (place for place in places if not _SAYS_NOTHING.fullmatch(place))
+    return next(informative, file.stem)
 
 
 def says_nothing(name: str) -> bool:
-    """Whether a file of that name could be any benchmark's: `test`, `questions`, ..."""
+    """Whether a file name fits any benchmark: `test`, `questions`, ..."""
     return _SAYS_NOTHING.fullmatch(name) is not None
 
 
 def questions_in(record: Any) -> Iterator[dict[str, Any] | InvalidRecord]:
-    """What a record asks, in the words of `NAMES`; a conversation asks once for each of its rounds.
+    """Yield the questions of a record, with fields named as in `NAMES`: one per conversation round.
 
     LLaVA's form: `conversations` (LLaVA-Med's files spell it `conversatons`) of {from: human or
-    gpt, value}, with `id`, `image` and perhaps `answer_type`.
+    gpt, value}, with `id`, `image` and perhaps `answer_type`. A record that is not a question
+    yields an `InvalidRecord`.
     """
     if isinstance(record, InvalidRecord) or not isinstance(record, Mapping):
         reason = f"wanted an object, received {str(record)[:80]!r}"
@@ -159,37 +160,41 @@ def questions_in(record: Any) -> Iterator[dict[str, Any] | InvalidRecord]:
     found = {name: _first(given, name) for name in NAMES if _first(given, name) is not None}
     if "gpt4_answer" in given:
         found.setdefault("kind", "chat")
-    said = of_cell(next((given[name] for name in _SAID if given.get(name) is not None), None))
-    if said is None:
+    messages = of_cell(
+        next((given[name] for name in _CONVERSATION if given.get(name) is not None), None)
+    )
+    if messages is None:
         yield found
         return
-    if isinstance(said, list):
-        said = [message for message in said if role_of(message) != "system"]
-    if not isinstance(said, list) or not said or len(said) % 2:
+    if isinstance(messages, list):
+        messages = [message for message in messages if role_of(message) != "system"]
+    if not isinstance(messages, list) or not messages or len(messages) % 2:
         yield InvalidRecord(
-            "conversations", f"wanted questions and answers by turns: {str(said)[:80]}"
+            "conversations", f"wanted questions and answers in turn: {str(messages)[:80]}"
         )
         return
-    for number, (asked, told) in enumerate(zip(said[::2], said[1::2], strict=True), start=1):
-        round_ = {"question": text_of(asked), "reference": text_of(told)}
+    for number, (question, answer) in enumerate(
+        zip(messages[::2], messages[1::2], strict=True), start=1
+    ):
+        round_ = {"question": text_of(question), "reference": text_of(answer)}
         if number > 1 and "question_id" in found:
             round_["question_id"] = f"{found['question_id']}-r{number}"
         yield {**found, **round_}
 
 
 def _first(record: Mapping[str, Any], name: str) -> Any:
-    """The value of the first of the field's names that is there and not null."""
-    return next((record[one] for one in NAMES[name] if record.get(one) is not None), None)
+    """Return the value under the first of the field's names that is present and not null."""
+    return next((record[key] for key in NAMES[name] if record.get(key) is not None), None)
 
 
 def captions_beside(file: Path) -> Path | None:
-    """LLaVA-Med's captions of the figures that its chat questions are about."""
+    """Return LLaVA-Med's file of captions for a file of its chat questions, if there is one."""
     found = file.with_name(file.name.replace("_qa.jsonl", "_fig_captions.json"))
     return found if found != file and found.is_file() else None
 
 
 def answers_beside(file: Path) -> list[Path]:
-    """LLaVA's files of reference answers beside a file of questions, GPT-4's first.
+    """Return LLaVA's file of reference answers beside a file of questions, preferably GPT-4's.
 
     `qa90_questions.jsonl` goes with `qa90_gpt4_answer.jsonl`, `questions.jsonl` with
     `answers_gpt4.jsonl`.

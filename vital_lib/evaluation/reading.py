@@ -1,8 +1,8 @@
-"""What one short answer says, measured against its reference: words only, no model, no judge.
+"""Score one short answer against its reference by its words, without a model or a judge.
 
-Open answers by the recall of words, closed ones by what they affirm. Words are compared whole,
-never as parts of words: "female" does not contain "male". LLaVA-Med's own measures, which published
-numbers rest on, differ: `vital_lib.evaluation.llava_med` has them and says how.
+Open answers are scored by the recall of words, closed ones by what they affirm. Words are compared
+whole: "female" does not contain "male". Published numbers use LLaVA-Med's own metrics, which
+differ; `vital_lib.evaluation.llava_med` has them and explains how.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _CLAUSE = re.compile(r"[,;:!?]|\.(?!\d)|\bbut\b")
 _TRUTHS = {"yes": "yes", "no": "no", "true": "yes", "false": "no"}
 _NEGATORS = _set("not no nor neither than instead")
 _CHOICE = re.compile(r"\b(?:or|vs|versus)\b")
-_UNTELLING = _set(
+_NO_CONTENT = _set(
     "in on at of to by for from as if is are was were it this that these just only than used taken "
     "patient s side sides view image scan film plane matter part zone third half field specimen"
 )
 
 
 def token_recall(reference: str, answer: str) -> float:
-    """Share of the reference's words that the answer holds, 0 to 1 (open questions).
+    """Share of the reference's words that occur in the answer, 0 to 1 (open questions).
 
-    After LLaVA-Med's recall, with one difference: a word that the answer repeats counts no more
-    often than the reference has it (theirs: ``llava_med.llava_med_recall``).
+    LLaVA-Med's recall with one difference: a repeated answer word counts at most as often as it
+    occurs in the reference (``llava_med.llava_med_recall`` is the original).
     """
     wanted = Counter(words(reference))
     found = wanted & Counter(words(answer))
@@ -41,17 +41,17 @@ def token_recall(reference: str, answer: str) -> float:
 
 
 def closed_value(question: str, reference: str, answer: str) -> float:
-    """1 where a closed question is answered as its reference answers it, else 0."""
+    """1 if the answer to a closed question agrees with its reference, else 0."""
     return closed_point(question, reference, answer) or 0.0
 
 
 def closed_point(question: str, reference: str, answer: str) -> float | None:
-    """1 or 0 as `closed_value`; None where the answer commits itself to nothing.
+    """1 or 0 as `closed_value`; None if the answer commits itself to nothing.
 
-    Yes/no questions by `read_yes_no`. Others ("Is it on the left or right?") by the words that
-    tell the choices apart: the reference's must be affirmed, another choice's must not. Naming no
-    choice, or several with an "or", is no answer. LLaVA-Med looks for letters instead
-    (``llava_med.llava_med_closed``).
+    Yes/no questions are read by `read_yes_no`. Others ("Is it on the left or right?") are read by
+    the words that distinguish the choices: the answer must affirm the reference's and no other
+    choice's. An answer with no choice, or with several joined by "or", is no answer. LLaVA-Med
+    matches letters instead (``llava_med.llava_med_closed``).
     """
     wanted = words(said(reference)) or words(reference)
     known = _TRUTHS.get(wanted[0] if wanted[:1] in (["yes"], ["no"]) else " ".join(wanted))
@@ -62,7 +62,7 @@ def closed_point(question: str, reference: str, answer: str) -> float | None:
 
 
 def _chosen_point(question: str, wanted: set[str], answer: str) -> float | None:
-    unsure = wanted & _NEGATORS  # "Not sure" is a reference, too
+    unsure = wanted & _NEGATORS  # a reference may be "Not sure"
     text = said(answer) if unsure else statements(question, answer)
     affirmed = set(words(text)) if unsure else _affirmed(text)
     choices = [names for _, names in _choices(question)]
@@ -73,7 +73,7 @@ def _chosen_point(question: str, wanted: set[str], answer: str) -> float | None:
         if affirmed & {"both", "bilateral"}:
             return 1.0
         return 0.0 if telling(list(affirmed)) & telling(words(question)) else None
-    own, others = _told_apart(question, wanted)
+    own, others = _distinguishing_words(question, wanted)
     if own and own <= affirmed and not any(other <= affirmed for other in others):
         return 1.0
     answered = bool(chosen) if choices else bool(telling(list(affirmed)))
@@ -81,7 +81,7 @@ def _chosen_point(question: str, wanted: set[str], answer: str) -> float | None:
 
 
 def _affirmed(text: str) -> set[str]:
-    """The words of a text, without those that a clause sets aside ("not the left", "than a CT")."""
+    """Words of a text, without those that a clause excludes ("not the left", "than a CT")."""
     kept: set[str] = set()
     for clause in _CLAUSE.split(text):
         found = words(clause)
@@ -90,11 +90,11 @@ def _affirmed(text: str) -> set[str]:
     return kept
 
 
-def _told_apart(question: str, wanted: set[str]) -> tuple[set[str], list[set[str]]]:
-    """The words of the reference that tell it from the other choices, and each other choice's.
+def _distinguishing_words(question: str, wanted: set[str]) -> tuple[set[str], list[set[str]]]:
+    """Return the reference's words that no other choice has, and those words of each other choice.
 
-    The reference's own choice is the one it shares most words with, the word next to "or" first.
-    Where it shares none, all of its words tell, and nothing is known of the others.
+    The reference's choice is the one that shares most words with it, the word next to "or" first.
+    If none shares any, all words of the reference count and the other choices are unknown.
     """
     choices = _choices(question)
     ranked = [
@@ -109,10 +109,10 @@ def _told_apart(question: str, wanted: set[str]) -> tuple[set[str], list[set[str
 
 
 def _choices(question: str) -> list[tuple[list[str], set[str]]]:
-    """The choices around "or": each one's words, the nearest to it first, and those that name it.
+    """Return the choices around "or": the words of each, nearest first, and the words that name it.
 
-    Before "or" the last word names a choice ("chest X-ray" is a ray), and so it does in a short
-    part between commas; after it, all words up to one that tells nothing ("IV contrast").
+    Before "or", the last word names a choice ("chest X-ray" is a ray), also in a short part between
+    commas. After "or", all words up to one without content name it ("IV contrast").
     """
     *before, after = _CHOICE.split(said(question))
     if not before:
@@ -120,11 +120,11 @@ def _choices(question: str) -> list[tuple[list[str], set[str]]]:
     parts = [part for piece in before for part in piece.split(",") if words(part)]
     choices = []
     for place, part in enumerate(parts):
-        near = [word for word in reversed(words(part)) if word not in _UNTELLING][:3]
+        near = [word for word in reversed(words(part)) if word not in _NO_CONTENT][:3]
         if near and (place == len(parts) - 1 or len(words(part)) <= 2):
             choices.append((near, {near[0]}))
     rest = words(after)
-    start = next((k for k, word in enumerate(rest) if word not in _UNTELLING), len(rest))
-    stop = next((k for k in range(start, len(rest)) if rest[k] in _UNTELLING), len(rest))
+    start = next((k for k, word in enumerate(rest) if word not in _NO_CONTENT), len(rest))
+    stop = next((k for k in range(start, len(rest)) if rest[k] in _NO_CONTENT), len(rest))
     near = rest[start : min(stop, start + 3)]
     return [*choices, (near, set(near))] if near else choices

@@ -1,6 +1,6 @@
-"""The words of a short answer, as the measures compare them: whole, never as parts of words.
+"""Words of a short answer, as the metrics compare them: whole, never as parts of words.
 
-Knows nothing of questions, references or of what an answer says.
+Independent of questions, references and the meaning of an answer.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _SHORT = (
     (re.compile(r"'ve\b"), " have"),
     (re.compile(r"'(?:ll|d)\b"), " would"),
 )
-_READ = 2_000  # characters of a closed answer: the patterns below take their time on longer ones
+_READ = 2_000  # characters of a closed answer: the patterns below are slow on longer ones
 _FILE = r"(?:png|jpe?g|tiff?|dcm|gif|bmp|webp|svg|pdf|nii(?:\.gz)?|txt|json)"
-# What a file or an address is called, and marks that are not text, say nothing of the image.
+# File names, addresses and tags say nothing about the image.
 _NAMES = re.compile(
     rf"^(?!.*\b(?:is|are|was|were|shows?|see|in|of|answer)\b)[\w() -]+\.{_FILE}\s*$"
     r"|<[^<>\n]{0,40}>|\b(?:https?://|www\.)\S+|\b10\.\d{4,}/\S+"
@@ -45,17 +45,17 @@ _SAME = (
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words without punctuation or articles, number words as digits (as VQA's own).
+    """Lower-case words without punctuation and articles; number words become digits.
 
-    "None" stays a word, where VQA's own makes a 0 of it. A text of articles alone keeps them: the
-    reference "A" is not empty.
+    This follows the VQA challenge, except that "none" stays a word instead of becoming 0. A text of
+    articles alone keeps them: the reference "A" is not empty.
     """
     found = [_DIGITS.get(word, word) for word in _WORD.findall(folded(text))]
     return [word for word in found if word not in _ARTICLES] or found
 
 
 def folded(text: str) -> str:
-    """`text` in lower case, with one kind of apostrophe, and "isn't" and its like in full."""
+    """Return `text` in lower case with plain apostrophes and full forms ("isn't" is "is not")."""
     found = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
     for short, full in _SHORT:
         found = short.sub(full, found)
@@ -63,9 +63,9 @@ def folded(text: str) -> str:
 
 
 def said(text: str) -> str:
-    """`folded`, without names of files, addresses and tags; each modality has one name.
+    """Return `folded` text without file names, addresses and tags, with one name per modality.
 
-    Of a long text only the beginning, 2,000 characters: what a closed answer says stands there.
+    Only the first 2,000 characters are used: a closed answer states its answer there.
     """
     found = _NAMES.sub(" ", folded(text[:_READ]))
     for others, name in _SAME:

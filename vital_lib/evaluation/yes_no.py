@@ -1,10 +1,10 @@
-"""Whether an answer says yes or no to what was asked, or neither.
+"""Read whether an answer says yes or no to its question, or neither.
 
-An answer is taken apart into clauses. A clause that only says "yes", "no", "true" or "it is not"
-answers by itself; any other one counts only where it speaks of what was asked, and only what it
-negates of that. Refusals, hedges, echoes of the question or of its choices, file names and notices
-speak of something else, so that they say neither. Rules of English, and no model: what they do not
-know they leave unread.
+The answer is split into clauses. A clause that only says "yes", "no", "true" or "it is not" is an
+answer on its own. Any other clause counts only if it affirms or negates the subject of the
+question. Refusals, hedges, echoes of the question or of its choices, file names and notices count
+as neither. The rules are for English and use no model; an answer that they do not cover is left
+unread.
 """
 
 from __future__ import annotations
@@ -65,21 +65,22 @@ _GENERAL = {stem(word) for word in GENERAL}
 
 class _Vote(NamedTuple):
     says: str
-    covers: int  # words of the topic
+    covers: int  # number of topic words in the clause
 
 
 def read_yes_no(question: str, answer: str) -> str | None:
-    """ "yes", "no", or None where the answer commits itself to neither.
+    """Return "yes", "no", or None if the answer commits itself to neither.
 
-    A "yes", "no", "true", "correct", "negative" or "it is not" of its own decides, the first one
-    ("No, ..."); two plain ones that contradict each other are neither. Otherwise, each clause about
-    what was asked counts, with what it negates ("free of", "unlikely", "no evidence of"):
-    "No fracture; the heart is enlarged" is a yes to "Is the heart enlarged?". The clauses that
-    speak of most of it decide, where they agree. "Normal" is a no to a question for a finding.
+    A separate "yes", "no", "true", "correct", "negative" or "it is not" decides; the first counts
+    ("No, ..."), but two plain verdicts that contradict each other give None. Without a verdict,
+    every clause about the subject of the question votes, with its negations ("free of", "unlikely",
+    "no evidence of"): "No fracture; the heart is enlarged" is a yes to "Is the heart enlarged?".
+    The clauses that cover most of the subject decide, if they agree. "Normal" is a no to a question
+    about a finding.
 
-    Neither are: a refusal and all that follows it, a hedge ("may be"), an echo of the question or
-    of its choices, what holds of any image (a definition, an instruction, a history), an answer
-    about the image file or about something else.
+    These count as neither: a refusal and all that follows it, a hedge ("may be"), an echo of the
+    question or of its choices, a statement that is true of any image (a definition, an instruction,
+    a history), and a statement about the image file or another subject.
     """
     asked = read_question(question)
     marks: list[tuple[str, bool]] = []
@@ -113,7 +114,7 @@ def _decided(votes: list[_Vote], asked: Asked) -> str | None:
 
 
 def _statements(question: str, answer: str) -> Iterator[tuple[str, bool]]:
-    """(sentence, whether it is a question) of the answer, echoes of the question taken for one."""
+    """Yield (sentence, is a question) for the answer; an echo of the question is a question."""
     text = re.sub(
         r"^\s*\?(?=\s*\w)|(?<=[\s,(])\?(?=\w)", "possibly ", said(_outside_thoughts(answer))
     )
@@ -136,18 +137,18 @@ def _outside_thoughts(answer: str) -> str:
     try:
         return without_thoughts(answer)
     except UnreadableReply:
-        return ""  # cut off inside a thought: nothing was answered
+        return ""  # cut off inside a thought, before any answer
 
 
-def _begins(echo: list[str], spoken: list[str]) -> bool:
-    """Whether what is spoken is the beginning of the question, cut off anywhere."""
-    whole, cut = spoken[:-1], (spoken or [""])[-1]
-    same = len(spoken) > 1 and whole == echo[: len(whole)] and len(echo) >= len(spoken)
+def _begins(echo: list[str], sentence: list[str]) -> bool:
+    """Whether the sentence is the beginning of the question, cut off anywhere."""
+    whole, cut = sentence[:-1], (sentence or [""])[-1]
+    same = len(sentence) > 1 and whole == echo[: len(whole)] and len(echo) >= len(sentence)
     return same and echo[len(whole)].startswith(cut)
 
 
 def statements(question: str, answer: str) -> str:
-    """What an answer states, in lower case: no question, no file name, nothing after a refusal."""
+    """Return the statements of an answer in lower case: no questions, file names or refusals."""
     asked, kept = read_question(question), []
     for sentence, is_question in _statements(question, answer):
         refused = None if is_question else _refusal(sentence, asked)
@@ -158,7 +159,7 @@ def statements(question: str, answer: str) -> str:
 
 
 def _refusal(sentence: str, asked: Asked) -> int | None:
-    """Where a sentence begins to say that it cannot say, if it does."""
+    """Return the position at which a sentence begins to refuse, or None."""
     found = [m.start() for pattern in (UNSURE, NO_IMAGE) for m in pattern.finditer(sentence)]
     for match in REFUSES.finditer(sentence):
         verb = match[1]
@@ -168,9 +169,9 @@ def _refusal(sentence: str, asked: Asked) -> int | None:
     return min(found, default=None)
 
 
-# -- clauses that answer by themselves ----------------------------------------------------------
+# -- clauses that are an answer on their own ----------------------------------------------------
 def _marks(sentence: str, asked: Asked, *, whole: bool) -> Iterator[tuple[str, bool]]:
-    """(what it says, whether plainly) of each fragment that answers without naming the topic."""
+    """Yield (verdict, is plain) for each fragment that answers without naming the topic."""
     fragments = FRAGMENT.split(plainly(sentence))
     elsewhere = affirms_another(sentence, asked)
     for place, fragment in enumerate(fragments, start=1):
@@ -202,7 +203,7 @@ def _plain_words(bare: list[str]) -> Iterator[str]:
 
 
 def _ellipsis(fragment: str, asked: Asked) -> str | None:
-    """What "it is not", "none seen" or "there is" says; it lives on what the question asked for."""
+    """Return the verdict of "it is not", "none seen" or "there is", read with the question."""
     found = words(IN_IMAGE.sub(" ", fragment))
     spoken = set(found)
     if not found or not spoken <= ELLIPSIS | {"1"}:
@@ -215,8 +216,8 @@ def _ellipsis(fragment: str, asked: Asked) -> str | None:
     if spoken & {"not", "unlikely"}:
         return "no" if found[-1] != "found" or "be" in spoken or "it" in spoken else None
     if spoken & {"none", "nothing", "neither", "nor", "no", "absent"}:
-        told = found[-1] not in ("no", "nothing") and not spoken & {"these", "those", "given"}
-        return "no" if asked.exists and told else None
+        complete = found[-1] not in ("no", "nothing") and not spoken & {"these", "those", "given"}
+        return "no" if asked.exists and complete else None
     if re.search(r"\b(?:an?|the)\s*$", fragment):
         return None  # cut off
     if spoken & (PRESENT - {"there"}) or spoken & LIKELY:
@@ -225,9 +226,9 @@ def _ellipsis(fragment: str, asked: Asked) -> str | None:
     return "yes" if begins and found[1] == asked.start and len(found) < 4 else None
 
 
-# -- clauses about what was asked ---------------------------------------------------------------
+# -- clauses about the question's subject --------------------------------------------------------
 def _votes(sentence: str, asked: Asked, *, whole: bool) -> Iterator[_Vote]:
-    """What each clause says of what was asked; one that ends in a refusal says nothing."""
+    """Yield the vote of each clause on the question; one that ends in a refusal has none."""
     if LOOKS_FOR.search(sentence):
         return
     parts = CONTRAST.split(plainly(EMBEDDED.sub("", CONDITION.sub(" typically ", sentence))))
@@ -247,20 +248,20 @@ def _votes(sentence: str, asked: Asked, *, whole: bool) -> Iterator[_Vote]:
 
 
 def _is_one_of_several(clause: list[str], asked: Asked) -> bool:
-    """Whether a clause names what was asked for beside another that it may be instead."""
+    """Whether a clause names the finding as one of several alternatives."""
     if "or" in asked.words or set(clause) & (NEGATORS | DENIALS):
         return False
     for place in (k for k, word in enumerate(clause) if word in ("or", "vs", "versus")):
-        beside = clause[max(0, place - 3) : place + 4]
-        if {stem(word) for word in beside} & asked.heads and not set(beside) & PLACE:
+        around = clause[max(0, place - 3) : place + 4]
+        if {stem(word) for word in around} & asked.heads and not set(around) & PLACE:
             return True
     return False
 
 
 def _clauses(part: str, asked: Asked) -> list[tuple[list[str], str]]:
-    """Clauses in words, and their text. A list ("no mass or cyst") is one.
+    """Split into clauses: the words and the text of each.
 
-    What has its own verb is another.
+    A list ("no mass or cyst") is one clause; a part with its own verb is a separate one.
     """
     found: list[tuple[list[str], str]] = []
     for piece in re.split(r",|\band\b", part):
@@ -290,7 +291,7 @@ def _claim(clause: list[str], asked: Asked) -> str | None:
     if "than" in asked.words and not full:
         return None
     if asked.less and "than" in clause and telling(clause[: clause.index("than")]) & asked.less:
-        return None if any(denied.values()) else "no"  # the other way round
+        return None if any(denied.values()) else "no"  # the comparison is reversed
     if any(denied[head] for head in heads):
         about = full or within or (asked.exists and affirms and _here(clause, asked))
         return "no" if about else None
@@ -308,14 +309,14 @@ def _claim(clause: list[str], asked: Asked) -> str | None:
             if not denied[other]:
                 return "no"
             return "yes" if other in ("normal", "abnormal") else None
-    unseen = not asked.exists and set(clause) & PRESENT  # what it is, cannot be told then
+    unseen = not asked.exists and set(clause) & PRESENT  # "seen" does not state what it is
     if content and within and not unseen and all(denied[word] for word in content):
         return "no"
     return _normal(content, denied, asked)
 
 
 def _normal(content: set[str], denied: dict[str, bool], asked: Asked) -> str | None:
-    """A no to a question for a finding, where all is normal or nothing abnormal."""
+    """Return "no" to a question about a finding if all is normal or nothing is abnormal."""
     normal = ("normal" in content and not denied["normal"]) or (
         "abnormal" in content and denied["abnormal"]
     )
@@ -326,7 +327,7 @@ def _normal(content: set[str], denied: dict[str, bool], asked: Asked) -> str | N
 
 
 def _here(clause: list[str], asked: Asked) -> bool:
-    """Whether a clause is about the place that the question names, or about all."""
+    """Whether a clause is about the place in the question, or about no place."""
     where = asked.topic.difference(*asked.cores)
     if any(OPPOSITE.get(word) in telling(clause) - where for word in where):
         return False
@@ -357,9 +358,9 @@ def _denied(clause: list[str], place: int) -> bool:
 
 
 def _pointed_at(clause: list[str], place: int) -> tuple[list[str], int]:
-    """The part of a clause that its subject's absence does not negate, and the word's place in it.
+    """Return the part of a clause that its negated subject does not negate, and the word's place there.
 
-    "The absence of lung markings indicates a pneumothorax" denies the markings alone.
+    "The absence of lung markings indicates a pneumothorax" negates the markings alone.
     """
     points = next((k for k in range(place - 1, -1, -1) if clause[k] in POINTS), None)
     negators = {word for word in clause[:points] if word in NEGATORS} - {"without"}
