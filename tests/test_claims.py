@@ -26,7 +26,7 @@ def test_a_run_of_few_articles_makes_no_claim():
     metrics = Interval(0.05, 0.02, 0.08, 9).metrics(RECALL)
     row = _claims({**metrics, "evaluation.articles": 9}).iloc[0]
     assert row["claim"].startswith(
-        "no claim against the model tuned on a random sample: 9 articles"
+        "no comparison with the model tuned on a random sample: 9 articles"
     )
 
 
@@ -37,7 +37,7 @@ def test_few_articles_make_no_claim_about_selector_or_selection_either():
     }
     for name, articles in names.items():
         found = Interval(0.05, 0.02, 0.08, 9).metrics(name)
-        assert _claims(found | {articles: 9})["claim"][0].startswith("no claim against")
+        assert _claims(found | {articles: 9})["claim"][0].startswith("no comparison with")
         assert _claims(found | {articles: 10})["claim"][0].startswith("better than")
 
 

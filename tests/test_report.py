@@ -26,7 +26,7 @@ def test_the_claims_stand_before_every_stage(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stage", "title"), [("choice", "Figures to pay for"), ("another", "another")]
+    ("stage", "title"), [("choice", "Choice of figures"), ("another", "another")]
 )
 def test_metrics_of_every_stage_are_shown_also_of_one_that_is_not_known(tmp_path, stage, title):
     workspace = Workspace(tmp_path / "run")

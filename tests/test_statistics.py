@@ -222,9 +222,9 @@ def test_many_groups_are_drawn_in_blocks_with_the_same_result(monkeypatch):
     [
         ((0.044, 0.014, 0.072), "better than random: +4.4 points [1.4, 7.2]"),
         ((-0.031, -0.05, -0.012), "worse than random: -3.1 points [-5.0, -1.2]"),
-        ((0.008, -0.012, 0.029), "not told apart from random: +0.8 points [-1.2, 2.9]"),
-        ((0.02, 0.0, 0.04), "not told apart from random: +2.0 points [0.0, 4.0]"),
-        ((-0.0001, -0.01, 0.01), "not told apart from random: +0.0 points [-1.0, 1.0]"),
+        ((0.008, -0.012, 0.029), "no clear difference from random: +0.8 points [-1.2, 2.9]"),
+        ((0.02, 0.0, 0.04), "no clear difference from random: +2.0 points [0.0, 4.0]"),
+        ((-0.0001, -0.01, 0.01), "no clear difference from random: +0.0 points [-1.0, 1.0]"),
     ],
 )
 def test_a_claim_follows_from_where_the_interval_lies(ends, sentence):
@@ -242,7 +242,7 @@ def test_no_claim_is_made_of_too_few_articles_and_the_sentence_says_so():
     nine = difference_interval([1.0] * 9, [0.0] * 9, range(9))
     ten = difference_interval([1.0] * 10, [0.0] * 10, range(10))
     assert claim_difference("base", nine) == (
-        "no claim against base: 9 articles of the 10 it needs (+100.0 points)"
+        "no comparison with base: 9 articles, 10 needed (+100.0 points)"
     )
     assert claim_difference("base", ten) == "better than base: +100.0 points [100.0, 100.0]"
 
@@ -250,11 +250,12 @@ def test_no_claim_is_made_of_too_few_articles_and_the_sentence_says_so():
 def test_no_claim_is_made_without_an_interval_or_a_measurement():
     alone = Interval(0.1, math.nan, math.nan, 5)
     assert (
-        claim_difference("base", alone) == "no claim against base: +10.0 points without an interval"
+        claim_difference("base", alone)
+        == "no comparison with base: +10.0 points without an interval"
     )
     for missing in (None, Interval(math.nan, math.nan, math.nan, 0)):
         assert claim_difference("base", missing) == (
-            "no claim against base: the difference was not measured"
+            "no comparison with base: the difference was not measured"
         )
 
 

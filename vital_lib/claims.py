@@ -1,7 +1,8 @@
-"""What a run shows, as computed sentences: each claim is read from ``metrics.json`` alone.
+"""The results of a run as computed sentences, read from ``metrics.json`` alone.
 
-A claim is a difference with its interval over articles. It says "better", "worse" or "not told
-apart" by where the interval lies, and how much it was measured on. Knows nothing of tables.
+A claim is a difference with its interval over articles. The position of the interval decides
+between "better", "worse" and "no clear difference", and each claim states its sample size.
+Independent of tables.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from vital_lib.statistics import Interval, claim_difference, interval_of
 TUNED = {
     "unaligned": "the model tuned on unaligned data",
     "random": "the model tuned on a random sample",
-    "judge_top": "the model tuned on the judge's top",
+    "judge_top": "the model tuned on the judge's top-rated set",
     "base": "the base model",
-    "oracle": "the model tuned on candidates without an error",
+    "oracle": "the model tuned on candidates without errors",
 }
-"""What the model tuned on the selected set is compared with, by its name in the tables."""
+"""The models that are compared with the one tuned on the selected set, by their table names."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class Claim:
     """One difference that a run may have measured.
 
     Attributes:
-        metric: its name; with `_low` and `_high` it has its interval.
-        measured: what is compared; {who} are the annotators behind the metric, {judge} the second
-            judge: both are called simulated where they are.
+        metric: name of the metric; `_low` and `_high` name its interval.
+        measured: what is compared; {who} becomes the annotators behind the metric and {judge} the
+            second judge. Both are called simulated if they are.
         against: what it is compared with.
-        counts: the metrics that say how much it was measured on.
-        unit_points: how many points 1 of the metric is.
-        middle: the value of the metric at which neither is better.
+        counts: the metrics that state the sample size.
+        unit_points: points per unit of the metric.
+        middle: the value of the metric without a difference.
     """
 
     metric: str
@@ -72,8 +73,8 @@ CLAIMS = (
     *(
         Claim(f"selector.agreement_minus_{name}", _AGREEMENT, words, _HELD_OUT)
         for name, words in (
-            ("judge_mean_of_5", "the judge's mean of five"),
-            ("judge", "the judge's one rating"),
+            ("judge_mean_of_5", "the mean of five judge ratings"),
+            ("judge", "a single judge rating"),
         )
     ),
     *(
@@ -83,17 +84,20 @@ CLAIMS = (
             words,
             ("selection.judged", "selection.articles"),
         )
-        for name, words in (("judge_top", "the judge's top"), ("random", "a random sample"))
+        for name, words in (
+            ("judge_top", "the judge's top-rated set"),
+            ("random", "a random sample"),
+        )
     ),
     *_of_models("open_recall", f"Open recall {_TUNED_ON_SELECTED}", "open"),
     *_of_models("closed_accuracy", f"Closed accuracy {_TUNED_ON_SELECTED}", "closed"),
-    *_of_wins("_clinicians", f"Win rate, less 50 %, {_TUNED_ON_SELECTED}, by simulated clinicians"),
-    *_of_wins("", f"Win rate, less 50 %, {_TUNED_ON_SELECTED}, by the {{judge}}"),
+    *_of_wins("_clinicians", f"Win rate minus 50 %, {_TUNED_ON_SELECTED}, by simulated clinicians"),
+    *_of_wins("", f"Win rate minus 50 %, {_TUNED_ON_SELECTED}, by the {{judge}}"),
 )
 _COUNTED = {
     "selector.held_out_pairs": "pairs",
     "selector.held_out_articles": "articles",
-    "selection.judged": "candidates of test articles",
+    "selection.judged": "candidates from test articles",
     "selection.articles": "articles",
     "evaluation.open_questions": "open questions",
     "evaluation.closed_questions": "closed questions",
@@ -111,38 +115,38 @@ def claims(
     stage: str = "",
     stale: Mapping[str, str] | pd.Series = _UP_TO_DATE,
 ) -> pd.DataFrame:
-    """Every claim that `metrics` can make.
+    """Return every claim that `metrics` support.
 
     Args:
         metrics: as `Workspace.metrics`.
-        simulated: whether the second judge is the clinic's. Whether the annotators are, the
-            metrics say.
-        stage: only the claims of this one, such as "evaluation".
-        stale: why a metric is no longer up to date, by its name; such claims are marked.
+        simulated: whether the second judge is the clinic's. The metrics themselves state whether
+            the annotators are simulated.
+        stage: return only the claims of this stage, such as "evaluation".
+        stale: metric -> why it is out of date; claims on it are marked.
 
     Returns:
-        metric, measured, against, claim (the sentence), on (what it was measured on), estimate,
-        low, high (points; null without an interval).
+        metric, measured, against, claim (the sentence), on (the sample), estimate, low, high
+        (points; low and high are null without an interval).
     """
     rows = []
     for claim in CLAIMS:
         found = difference_of(metrics, claim)
         if found is not None and claim.metric.startswith(stage):
             ends = (claim.unit_points * end for end in (found.estimate, found.low, found.high))
-            said = claim_difference(claim.against, found, scale=claim.unit_points)
+            sentence = claim_difference(claim.against, found, scale=claim.unit_points)
             votes = votes_behind(metrics, claim.metric)
             judge = "simulated second judge" if simulated else "second judge"
             measured = claim.measured.format(who=who(votes), judge=judge) + beside(votes)
             on, against = _measured_on(metrics, claim), claim.against
-            if old := stale.get(claim.metric):
-                against, on = f"{against} (stale)", f"{on}; stale: {old}".removeprefix("; ")
-            rows.append((claim.metric, measured, against, said, on, *ends))
+            if reason := stale.get(claim.metric):
+                against, on = f"{against} (stale)", f"{on}; stale: {reason}".removeprefix("; ")
+            rows.append((claim.metric, measured, against, sentence, on, *ends))
     columns = ["metric", "measured", "against", "claim", "on", "estimate", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def difference_of(metrics: Mapping[str, float], claim: Claim) -> Interval | None:
-    """The claim's difference, in the metric's own unit; None where it was not measured."""
+    """Return the claim's difference in the metric's unit, or None if it was not measured."""
     found = interval_of(metrics, claim.metric)
     if found is None:
         return None

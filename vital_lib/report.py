@@ -1,7 +1,7 @@
-"""The run's report: one self-contained HTML page with its figures, plots and measures.
+"""The run's report: one self-contained HTML page with its figures, plots and metrics.
 
-It reads tables and ``metrics.json`` and computes nothing that a notebook has not measured. Text
-from models and files is escaped by the template engine, and the page's policy forbids scripts.
+It reads tables and ``metrics.json`` and computes no metric of its own. The template engine escapes
+text from models and files, and the page's content policy forbids scripts.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ STAGES = {
     "drafts": "Drafts",
     "preferences": "Preferences",
     "demonstrations": "Demonstrations",
-    "choice": "Figures to pay for",
+    "choice": "Choice of figures",
     "candidates": "Generated candidates",
-    "arms": "Two arms, compared blind",
+    "arms": "Blind comparison of two arms",
     "judge": "The judge",
     "selector": "The selector",
     "selection": "The selected set",
@@ -43,12 +43,13 @@ _ORIGIN = ["written_by", "measured_on", "stale"]
 def metrics_frame(
     metrics: Mapping[str, float], origins: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """The flat metrics as rows: metric, value, low, high (null without an interval), votes.
+    """Return the flat metrics as rows: metric, value, low, high (null without an interval), votes.
 
-    `votes` says whose votes a metric rests on, such as "simulated"; it is empty where it rests on
-    none, and no column where none does.
+    `votes` states whose votes a metric is based on, such as "simulated"; it is empty for a metric
+    without votes. The column is absent if no metric has votes.
 
     Args:
+        metrics: as `Workspace.metrics`.
         origins: as `Workspace.metric_origins`; adds the columns written_by, measured_on, stale.
     """
     order = {stage: place for place, stage in enumerate(STAGES)}
@@ -69,7 +70,7 @@ def metrics_frame(
 
 
 class _Run:
-    """What the report reads of a run: each table, and each answer, once."""
+    """What the report reads from a run; each table and derived value is read once."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -101,12 +102,12 @@ class _Run:
 
     @property
     def stages(self) -> dict[str, str]:
-        """The stages and their titles, those that this release does not know last."""
+        """The stages and their titles; stages that this release does not know come last."""
         return STAGES | {stage: stage for stage in _stages_of(self.metrics) if stage not in STAGES}
 
 
 def write_report(workspace: Workspace) -> Path:
-    """Write `report.html` into the run folder from whatever the run has so far; return its path."""
+    """Write `report.html` into the run folder from its tables and metrics; return its path."""
     folder, run = Path(__file__).parent, _Run(workspace)
     environment = Environment(
         loader=FileSystemLoader(folder), autoescape=select_autoescape(default=True)
@@ -129,33 +130,35 @@ def write_report(workspace: Workspace) -> Path:
 
 
 def simulated_parts(workspace: Workspace) -> list[str]:
-    """What of a run is the clinic's: of "figures", "generator", "judge", "second judge" and
-    "clinicians" those that are, each by what its own tables and metrics say."""
+    """Return the parts of a run that the clinic simulated, by its tables and metrics.
+
+    Possible parts: "figures", "generator", "judge", "second judge" and "clinicians".
+    """
     return _Run(workspace).simulated
 
 
 def has_simulated_judge(workspace: Workspace) -> bool:
-    """Whether the second judge, who compares answers, is the clinic's."""
+    """Whether the second judge, which compares answers, is the clinic's."""
     return _SECOND in simulated_parts(workspace)
 
 
 def stale(workspace: Workspace) -> pd.DataFrame:
-    """What in the run is older than its inputs: columns stale (why, and the notebook), what, n.
+    """Return what is out of date in the run: columns stale (the reason and the notebook), what, n.
 
-    One row per reason. `what` names the tables and the stages whose metrics it holds for, `n` how
-    many metrics.
+    One row per reason. `what` names the affected tables and the stages of the affected metrics, and
+    `n` is the number of these metrics.
     """
     return _stale(_Run(workspace))
 
 
 def _simulated(run: _Run) -> list[str]:
-    made_of = run.workspace.origin("figures")["parameters"] if run.has("figures") else {}
+    parameters = run.workspace.origin("figures")["parameters"] if run.has("figures") else {}
     made_by = (
         ("generator", ("drafts", "candidates"), "generator"),
         ("judge", ("ratings",), "judge"),
         (_SECOND, ("chat_scores", "verdicts"), "judge"),
     )
-    parts = ["figures"] if made_of.get("figures") == "clinic" else []
+    parts = ["figures"] if parameters.get("figures") == "clinic" else []
     for part, tables, column in made_by:
         names = {name for table in tables for name in _values(run, table, column)}
         if any(name.startswith("clinic") and not is_simulated(name) for name in names):
@@ -172,12 +175,12 @@ def _values(run: _Run, table: str, column: str) -> set[str]:
 
 
 def _stages_of(names: Iterable[str]) -> dict[str, None]:
-    """The stages of metrics, each once, in their order."""
+    """The stages of metrics, in order of first appearance."""
     return dict.fromkeys(name.split(".")[0] for name in names)
 
 
 def _without_truth(run: _Run) -> list[str]:
-    """The stages in which simulated clinicians judged without truth, and how often."""
+    """The stages in which simulated clinicians judged without truth, with the number of votes."""
     counted = {title: Votes.recorded(run.metrics, stage) for stage, title in STAGES.items()}
     return [
         f"{title}: {votes.without_truth:,} of {votes.n:,}"
@@ -205,8 +208,10 @@ def _stale_tables(run: _Run) -> dict[str, str]:
 
 
 def _sections(run: _Run) -> list[dict[str, Any]]:
-    """One section per stage; its measures as (name, value, interval, votes) text, by what they are
-    of."""
+    """Return one section per stage, with its metrics as text (name, value, interval, votes).
+
+    The metrics of a section are grouped by origin.
+    """
     frame = metrics_frame(run.metrics, run.origins)
     sections = []
     for stage, title in run.stages.items():
@@ -234,7 +239,7 @@ def _as_text(row: Any) -> tuple[str, str, str, str]:
 
 
 def _pictures(run: _Run) -> dict[str, Any]:
-    """The matplotlib figures that the run's tables and measures allow, by stage."""
+    """Draw the plots that the run's tables and metrics allow, by stage."""
     metrics, made = run.metrics, {"overview": plots.pipeline_overview()}
     if run.has("figures"):
         made["figures"] = plots.modality_counts(run.read("figures"))
@@ -266,9 +271,9 @@ def _gallery(run: _Run) -> Any:
 
 
 def _examples(run: _Run) -> list[dict[str, Any]]:
-    """The three best conversations of the selected set, each with its image where it is there.
+    """Return the three best conversations of the selected set, with their images where readable.
 
-    Where the figures are no longer those that were selected from, neither image nor caption is.
+    If a figure is no longer in the run, its image and caption are left out.
     """
     if not (run.has("selected") and run.has("figures")):
         return []
@@ -279,13 +284,13 @@ def _examples(run: _Run) -> list[dict[str, Any]]:
         figure = figures_of.get(row.figure_id, {"caption": f"figure {row.figure_id} is gone"})
         image = _opened(run.workspace, figure["image"]) if "image" in figure else None
         picture = image and _data_uri(image.jpeg(360), "image/jpeg")
-        told = {"figure_id": row.figure_id, "caption": figure["caption"], "turns": row.turns}
-        examples.append({**told, "image": picture})
+        example = {"figure_id": row.figure_id, "caption": figure["caption"], "turns": row.turns}
+        examples.append({**example, "image": picture})
     return examples
 
 
 def _opened(workspace: Workspace, image: str) -> figures.FigureImage | None:
-    """The image, or None where it cannot be read: the rest of the report does without it."""
+    """Return the image, or None if it cannot be read; the report continues without it."""
     try:
         return figures.open_image(workspace.resolve(image))
     except figures.UnreadableImage:
@@ -293,7 +298,7 @@ def _opened(workspace: Workspace, image: str) -> figures.FigureImage | None:
 
 
 def _origins(run: _Run) -> list[dict[str, Any]]:
-    """What every table of the run was made from, for the page's last section."""
+    """Return the inputs of every table of the run, for the last section of the page."""
     rows = []
     old, workspace = _stale_tables(run), run.workspace
     for name in TABLES:

@@ -1,8 +1,8 @@
-"""Intervals, agreement, and what a difference says in words, for every stage that reports a number.
+"""Intervals, agreement, and differences in words, for every stage that reports a number.
 
-All intervals are 95 % percentile bootstraps over *groups* (articles or patients): answers about one
-article rise and fall together, so whole groups are drawn, never rows. This module knows nothing of
-figures, models or notebooks: it sees numbers and the group that each belongs to.
+All intervals are 95 % percentile bootstraps over *groups* (articles or patients). Answers about one
+article are correlated, so the bootstrap draws whole groups, never rows. This module sees only
+numbers and their groups; it is independent of figures, models and notebooks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RESAMPLES = 2000
 """Resamples of a percentile interval; another seed moves its bounds by about 2 % of its width."""
 
 LEAST_GROUPS = 10
-"""Groups that a claim needs: the spread of fewer is hardly known."""
+"""Groups that a claim needs: fewer give no reliable estimate of the spread."""
 
 _DRAWS_AT_ONCE = 4_000_000  # cells of one block of resample counts: 32 MB
 
@@ -27,9 +27,8 @@ _DRAWS_AT_ONCE = 4_000_000  # cells of one block of resample counts: 32 MB
 class Interval:
     """An estimate with its 95 % interval.
 
-    `n` is the number of values (for alpha: of responses) behind it, `groups` the number of groups
-    they lie in (None: not known). `low` and `high` are NaN where one group alone gives no spread
-    to draw from.
+    `n` is the number of values (for alpha: responses) and `groups` the number of their groups
+    (None: unknown). `low` and `high` are NaN for a single group, which has no spread to resample.
     """
 
     estimate: float
@@ -42,15 +41,15 @@ class Interval:
         return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}], n = {self.n}"
 
     def metrics(self, name: str) -> dict[str, float]:
-        """`{name, name_low, name_high}` for metrics.json; what is NaN is left out, not written."""
+        """`{name, name_low, name_high}` for metrics.json, without NaN values."""
         found = {name: self.estimate, f"{name}_low": self.low, f"{name}_high": self.high}
         return {key: value for key, value in found.items() if not math.isnan(value)}
 
 
 def interval_of(metrics: Mapping[str, float], name: str) -> Interval | None:
-    """The interval that `Interval.metrics` wrote as `name`, its n as 0; None where it is not there.
+    """Return the interval that `Interval.metrics` wrote as `name`, or None if there is none.
 
-    A bound that is not there is NaN.
+    Its `n` is 0. A missing bound is NaN.
     """
     if name not in metrics:
         return None
@@ -66,37 +65,39 @@ def claim_difference(
     scale: float = 100,
     words: tuple[str, str] = ("better than", "worse than"),
 ) -> str:
-    """What a difference says, as a sentence that is computed and not chosen.
+    """Describe a difference in a sentence that its interval determines.
 
-    "better than random: +4.4 points [1.4, 7.2]" where the whole interval lies above 0, "worse than
-    ..." where it lies below, else "not told apart from random: +0.8 points [-1.2, 2.9]".
+    "better than random: +4.4 points [1.4, 7.2]" if the interval lies above 0, "worse than ..." if
+    it lies below, else "no clear difference from random: +0.8 points [-1.2, 2.9]".
 
     Args:
-        what: what it is compared with, such as "random" or "the judge's mean of five".
-        interval: of the difference to it; None where it was not measured.
-        unit, scale: what `scale` times the difference is counted in.
-        words: how a higher and a lower value are called, up to `what`.
+        what: the baseline, such as "random" or "the mean of five judge ratings".
+        interval: of the difference from the baseline; None if it was not measured.
+        unit, scale: the unit in which `scale` times the difference is given.
+        words: the words before `what` for a higher and for a lower value.
 
     Returns:
-        The sentence, without a full stop. It makes no claim, and says why, where the interval is
-        None or NaN, or lies over fewer than `LEAST_GROUPS` groups.
+        The sentence, without a full stop. It compares nothing, and states why, if the interval is
+        None or NaN or covers fewer than `LEAST_GROUPS` groups.
     """
     if interval is None or math.isnan(interval.estimate):
-        return f"no claim against {what}: the difference was not measured"
+        return f"no comparison with {what}: the difference was not measured"
     number = f"{_signed(scale * interval.estimate)} {unit}"
     if interval.groups is not None and interval.groups < LEAST_GROUPS:
         counted = "1 article" if interval.groups == 1 else f"{interval.groups} articles"
-        return f"no claim against {what}: {counted} of the {LEAST_GROUPS} it needs ({number})"
+        return f"no comparison with {what}: {counted}, {LEAST_GROUPS} needed ({number})"
     if math.isnan(interval.low) or math.isnan(interval.high):
-        return f"no claim against {what}: {number} without an interval"
+        return f"no comparison with {what}: {number} without an interval"
     better, worse = words
-    told = better if interval.low > 0 else worse if interval.high < 0 else "not told apart from"
+    verdict = (
+        better if interval.low > 0 else worse if interval.high < 0 else "no clear difference from"
+    )
     low, high = (_signed(scale * end, plus="") for end in (interval.low, interval.high))
-    return f"{told} {what}: {number} [{low}, {high}]"
+    return f"{verdict} {what}: {number} [{low}, {high}]"
 
 
 def _signed(value: float, plus: str = "+") -> str:
-    """One digit behind the point, and no minus before a zero."""
+    """Format with one decimal, and zero without a minus."""
     value = round(value, 1) + 0.0
     return f"{value:{plus}.1f}"
 
@@ -104,13 +105,13 @@ def _signed(value: float, plus: str = "+") -> str:
 def mean_interval(
     values: Iterable[float], groups: Iterable, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:
-    """The mean of `values` (n,), drawn anew by `groups` (n,).
+    """The mean of `values` (n,), resampled by `groups` (n,).
 
-    One group alone gives `low` and `high` NaN: its spread cannot be known from itself.
+    With a single group, `low` and `high` are NaN.
 
     Raises:
-        ValueError: no values, lengths that differ, a value that is not finite, a missing group;
-            the message counts them.
+        ValueError: no values, unequal lengths, non-finite values or missing groups; the message
+            counts them.
     """
     numbers = _numbers("values", values)
     sums = _sums_by_group(_groups(groups, len(numbers)), numbers, np.ones(len(numbers)))
@@ -125,9 +126,10 @@ def difference_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """The mean of a - b where row i of `a` and of `b` (n,) is the same thing measured twice.
+    """The mean of a - b, where row i of `a` and of `b` (n,) measure the same item.
 
-    Both sides see the same draw of groups, so what they share cancels. Raises as `mean_interval`.
+    Both sides share each resample of groups, so what they have in common cancels. Raises as
+    `mean_interval`.
     """
     first, second = _numbers("a", a), _numbers("b", b)
     if len(first) != len(second):
@@ -143,12 +145,12 @@ def ratio_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """sum(numerators) / sum(denominators), both (n,); such as wins over decided comparisons.
+    """sum(numerators) / sum(denominators), both (n,), such as wins over decided comparisons.
 
-    A resample whose denominators sum to 0 has no ratio and is left out of the percentiles.
+    The percentiles leave out resamples whose denominators sum to 0.
 
     Raises:
-        ValueError: as `mean_interval`; also where all denominators sum to 0.
+        ValueError: as `mean_interval`; also if all denominators sum to 0.
     """
     above, below = _numbers("numerators", numerators), _numbers("denominators", denominators)
     if len(above) != len(below):
@@ -168,11 +170,11 @@ def share_difference_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """mean(a) - mean(b) of two sets whose rows are not the same things, `a` (n,) and `b` (m,).
+    """mean(a) - mean(b) of two unpaired sets, `a` (n,) and `b` (m,).
 
-    Groups of both sets are drawn together: an article that stands in both is drawn for both, one
-    that stands in one only for that one. A resample that leaves a side empty is left out. `n` is
-    the number of values on both sides. Raises as `mean_interval`.
+    Both sets are resampled together: an article in both sets is drawn for both. Resamples that
+    leave one side empty are left out. `n` is the number of values on both sides. Raises as
+    `mean_interval`.
     """
     first, second = _numbers("a", a), _numbers("b", b)
     in_a = np.r_[np.ones(len(first)), np.zeros(len(second))]
@@ -197,22 +199,22 @@ def alpha_interval(
 ) -> Interval:
     """Krippendorff's alpha (nominal) of the annotators' ticks and crosses.
 
-    A unit is one response (the candidate, on whichever side it stood); the annotators are its
-    coders; a skip is a missing value. `n` is the number of responses that two or more judged.
-    Where every tick is the same there is nothing to disagree about: alpha is NaN.
+    A unit is one response (the candidate, on either side), the annotators are its coders, and a
+    skip is a missing value. `n` is the number of responses that two or more annotators judged.
+    Alpha is NaN if all ticks are the same.
 
     Args:
         preferences: item_id, annotator, left_id, right_id, left_accepted, right_accepted.
         groups: the group of each row of `preferences`.
 
     Raises:
-        ValueError: no rows, a missing group, one annotator twice on a response, or no response
-            that two annotators judged.
+        ValueError: no rows, a missing group, a response judged twice by one annotator, or no
+            response judged by two annotators.
     """
     ticks = _ticks(preferences, groups)
     units = ticks.groupby(["group", "item_id", "candidate_id"], sort=False)["accepted"]
     units = units.agg(["sum", "size"]).reset_index()
-    units = units[units["size"] > 1]  # a response judged once says nothing of agreement
+    units = units[units["size"] > 1]  # a response judged once has no agreement
     if units.empty:
         raise ValueError(
             f"agreement needs responses that two annotators judged: {len(ticks)} ticks by "
@@ -226,7 +228,7 @@ def alpha_interval(
 
 
 def _alpha(sums: np.ndarray) -> np.ndarray:
-    """Nominal alpha of two values from sums (R, 3): coincidences of unlike ticks, ticks, crosses.
+    """Nominal alpha of two values from sums (R, 3): mismatches, ticks, crosses.
 
     1 - (n - 1) o_01 / (n_0 n_1), Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability".
     """
@@ -259,7 +261,7 @@ def _ticks(preferences: pd.DataFrame, groups: Iterable) -> pd.DataFrame:
 
 
 def _numbers(name: str, values: Iterable[float]) -> np.ndarray:
-    """`values` as float64 (n,), with null and non-finite ones refused by count."""
+    """Return `values` as float64 (n,); refuse and count null and non-finite values."""
     column = pd.Series(values if hasattr(values, "__len__") else list(values))
     if not len(column):
         raise ValueError(f"no {name}: an interval needs at least one")
@@ -276,7 +278,7 @@ def _numbers(name: str, values: Iterable[float]) -> np.ndarray:
 def _groups(groups: Iterable, length: int) -> list:
     found = list(groups)
     if len(found) != length:
-        raise ValueError(f"{len(found)} groups for {length} values: every value needs its group")
+        raise ValueError(f"{len(found)} groups for {length} values: every value needs a group")
     missing = int(pd.isna(pd.Series(found, dtype=object)).sum())
     if missing:
         raise ValueError(f"{missing} of {length} values have no group")
@@ -284,19 +286,19 @@ def _groups(groups: Iterable, length: int) -> list:
 
 
 def _sums_by_group(groups: Iterable, *columns: np.ndarray) -> np.ndarray:
-    """Each column (n,) summed within its group: (G, number of columns)."""
+    """Sum each column (n,) within its group: (G, number of columns)."""
     codes, names = pd.factorize(np.asarray(list(groups), dtype=object))
     return np.stack([np.bincount(codes, column, len(names)) for column in columns], axis=1)
 
 
 def _quotient(sums: np.ndarray) -> np.ndarray:
-    """First over second column of (R, 2); NaN where the second is 0."""
+    """Divide the first column of (R, 2) by the second; NaN where the second is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(sums[:, 1] != 0, sums[:, 0] / sums[:, 1], np.nan)
 
 
 def _interval(sums: np.ndarray, statistic, *, n: int, seed: int, resamples: int) -> Interval:
-    """`statistic` of the sums (G, k) over all groups, and its 2.5 and 97.5 % points by resample."""
+    """Return `statistic` of the sums (G, k) over all groups, with 2.5 and 97.5 % percentiles."""
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, not {resamples!r}")
     estimate = float(statistic(sums.sum(axis=0, keepdims=True))[0])
@@ -311,7 +313,7 @@ def _interval(sums: np.ndarray, statistic, *, n: int, seed: int, resamples: int)
 
 
 def _resampled_sums(sums: np.ndarray, seed: int, resamples: int) -> np.ndarray:
-    """(resamples, k): the sums over as many groups as there are, drawn with replacement."""
+    """Return sums (resamples, k) over G groups drawn with replacement."""
     rng = np.random.default_rng(seed)
     chances = np.full(len(sums), 1 / len(sums))
     block = max(1, _DRAWS_AT_ONCE // len(sums))

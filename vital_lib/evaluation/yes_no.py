@@ -358,7 +358,7 @@ def _denied(clause: list[str], place: int) -> bool:
 
 
 def _pointed_at(clause: list[str], place: int) -> tuple[list[str], int]:
-    """Return the part of a clause that its negated subject does not negate, and the word's place there.
+    """Return the clause after a negated subject that does not negate it, and the place there.
 
     "The absence of lung markings indicates a pneumothorax" negates the markings alone.
     """
