@@ -227,7 +227,7 @@ def test_a_learning_curve_has_a_line_a_learner_at_equal_steps_and_the_judge_besi
     figure = plots.learning_curve(CURVE, {"judge.agreement_mean_of_5": 0.79})
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "25"]
-    assert len(axes.containers) == 3 and "judge's mean of five, 79.0 %" in _texts(figure)
+    assert len(axes.containers) == 3 and "mean of five judge ratings, 79.0 %" in _texts(figure)
     assert axes.containers[0].lines[0].get_ydata() == pytest.approx([78, 86])
     assert "judge" not in _texts(plots.learning_curve(CURVE[2:], {}))
 
@@ -308,7 +308,7 @@ def test_a_single_figure_or_none_lies_in_the_middle(n):
 def test_features_that_are_no_numbers_are_refused_with_their_row():
     features = np.ones((4, 3))
     features[2, 1] = np.nan
-    with pytest.raises(ValueError, match="1 of 4 figures are no numbers, first in row 2"):
+    with pytest.raises(ValueError, match="1 of 4 figures are not finite, first in row 2"):
         pca_2d(features)
 
 
@@ -408,7 +408,10 @@ def test_the_probes_are_drawn_beside_what_falls_untouched():
 def test_a_benchmark_of_one_kind_of_question_has_an_empty_panel_that_says_so():
     figure = plots.evaluation_bars({"evaluation.closed_accuracy_selected": 0.7})
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles == ["Closed questions", "Open questions: none asked"]
+    assert titles == ["Closed questions", "Open questions: none in the benchmark"]
     figure = plots.evaluation_bars({"evaluation.unanswered_selected": 0})  # of chat questions alone
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles == ["Closed questions: none asked", "Open questions: none asked"]
+    assert titles == [
+        "Closed questions: none in the benchmark",
+        "Open questions: none in the benchmark",
+    ]

@@ -1,9 +1,9 @@
-"""One matplotlib figure per function, for the notebooks and the report; and a table to be read.
+"""Matplotlib figures, one per function, for the notebooks and the report; also a readable table.
 
-Every plot takes plain frames, arrays or the flat metrics of a run and returns a fresh
-``matplotlib.figure.Figure`` that shows itself as a cell's last line. The colours are Okabe and
-Ito's (2008), told apart by colour-blind readers too; intervals are the 95 % ones found in the
-metrics. Nothing here computes a metric, or knows of files, models or pyplot.
+Every plot takes plain frames, arrays or the flat metrics of a run and returns a new
+``matplotlib.figure.Figure`` that a notebook displays as the last line of a cell. The colours are
+Okabe and Ito's (2008), which colour-blind readers can distinguish; intervals are the 95 % intervals
+in the metrics. This package computes no metric and is independent of files, models and pyplot.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ MODALITY_COLOURS = dict(
 
 @styled
 def modality_counts(figures: pd.DataFrame) -> Figure:
-    """Figures by modality, stacked by split; a figure with several flags counts under each.
+    """Figures by modality, stacked by split; a figure with several modalities counts under each.
 
     Args:
         figures: columns `modalities` (list of str), `split`.
@@ -106,10 +106,10 @@ def modality_counts(figures: pd.DataFrame) -> Figure:
 
 @styled
 def cluster_map(features: np.ndarray, clusters: Sequence[int], sampled: Sequence[bool]) -> Figure:
-    """Figures on two principal components, those chosen to be labelled ringed.
+    """Figures on two principal components, with rings around those chosen for labelling.
 
     Args:
-        features: (n, d) features; drawn as they are when d is 2.
+        features: (n, d) features; plotted directly if d is 2.
         clusters: (n,) K-means cluster of each figure; colours repeat after eight.
         sampled: (n,) whether the figure was chosen.
     """
@@ -120,7 +120,7 @@ def cluster_map(features: np.ndarray, clusters: Sequence[int], sampled: Sequence
     axes.scatter(*points[~chosen].T, s=15, c=colours[~chosen], alpha=0.4, linewidths=0)
     axes.scatter(*points[chosen].T, s=38, c=colours[chosen], edgecolors=INK, linewidths=1.1)
     ring = {"s": 38, "c": "white", "edgecolors": INK, "linewidths": 1.1}
-    axes.scatter([], [], label=f"chosen to be labelled ({chosen.sum():,})", **ring)
+    axes.scatter([], [], label=f"chosen for labelling ({chosen.sum():,})", **ring)
     axes.set_title(f"{len(chosen):,} figures in {len(np.unique(clusters))} clusters (by colour)")
     axes.set_xlabel(f"first component{explained[0]}")
     axes.set_ylabel(f"second component{explained[1]}")
@@ -130,11 +130,12 @@ def cluster_map(features: np.ndarray, clusters: Sequence[int], sampled: Sequence
 
 @styled
 def figure_grid(images: Sequence[Any], titles: Sequence[str], *, columns: int = 5) -> Figure:
-    """Images in a grid, each with its title above.
+    """Images in a grid, each below its title.
 
     Args:
         images: PIL images or arrays.
-        titles: as many; long ones are cut to fit.
+        titles: one per image; long titles are cut.
+        columns: at most this many per row.
     """
     columns = max(1, min(columns, len(images)))
     rows = max(1, math.ceil(len(images) / columns))
@@ -150,23 +151,23 @@ def figure_grid(images: Sequence[Any], titles: Sequence[str], *, columns: int = 
 
 @styled
 def accepted_share_by_arm(metrics: Mapping[str, float]) -> Figure:
-    """Share of candidates that annotators accept, by whose demonstrations the generator saw."""
+    """Share of candidates that annotators accept, by the demonstrations in the request."""
     named = {
         "candidates.accepted_share_none": ("no demonstrations", PALE),
         "candidates.accepted_share_random": ("random demonstrations", ORANGE),
         "candidates.accepted_share_clinician": ("accepted demonstrations", BLUE),
     }
-    title = "Candidates, by the demonstrations shown"
+    title = "Accepted candidates, by demonstrations shown"
     votes = votes_behind(metrics, "candidates.accepted_share_none")
-    return _one(metrics, named, title, f"accepted by {who(votes)}", note=below(votes))
+    return _bar_figure(metrics, named, title, f"accepted by {who(votes)}", note=below(votes))
 
 
 @styled
 def rating_distribution(ratings: pd.DataFrame) -> Figure:
-    """How the judge's ratings (0 to 10) spread, and how many replies had one.
+    """Distribution of the judge's ratings (0 to 10), with the number of replies that had one.
 
     Args:
-        ratings: columns `judge` and `overall` (null where the reply had no rating).
+        ratings: columns `judge` and `overall` (null if the reply had no rating).
     """
     figure, axes = canvas(6.8, 3.5)
     judges = list(ratings.groupby("judge").overall)
@@ -192,12 +193,12 @@ def rating_distribution(ratings: pd.DataFrame) -> Figure:
 def reliability_diagram(
     ratings: pd.DataFrame, accepted: pd.DataFrame, *, votes: Votes | None = None
 ) -> Figure:
-    """Share that annotators accept at each rating, with Wilson's (1927) interval and n.
+    """Share accepted by annotators at each rating, with Wilson's (1927) interval and n.
 
     Args:
         ratings: columns `candidate_id`, `overall`; repeats are averaged.
         accepted: columns `candidate_id`, `accepted` (yes/no or a share); repeats are averaged.
-        votes: whose `accepted` is.
+        votes: the votes behind `accepted`.
     """
     by = who(votes)
     both = ratings.dropna(subset="overall").groupby("candidate_id").overall.mean().to_frame()
@@ -214,40 +215,41 @@ def reliability_diagram(
     axes.set(xlim=(-0.5, 10.5), ylim=(-2, 112), yticks=range(0, 101, 20))
     axes.set_xlabel(f"the judge's rating, rounded (0 to 10){below(votes)}")
     axes.set_ylabel("accepted (%), 95 % interval")
-    axes.set_title(f"The judge's ratings against {by} ({len(both):,} candidates)")
+    axes.set_title(f"Acceptance by {by} at each judge rating ({len(both):,} candidates)")
     legend_below_title(axes)
     return figure
 
 
 @styled
 def agreement_bars(metrics: Mapping[str, float]) -> Figure:
-    """Agreement with annotators on held-out pairs: the judge's, the selector's, its controls'."""
+    """Agreement of the judge, the selector and its controls with annotators on held-out pairs."""
     named = {
         "judge.agreement": ("judge, one rating", PALE),
-        "judge.agreement_mean_of_5": ("judge, mean of five", GREY),
+        "judge.agreement_mean_of_5": ("judge, mean of five ratings", GREY),
         "selector.agreement_published": ("published recipe (MLP)", PINK),
         "selector.agreement_image_shuffled": ("selector, images shuffled", PALE),
         "selector.agreement_text_only": ("selector, text only", GREY),
-        "selector.agreement_judge_only": ("selector, judge's ratings only", SKY),
+        "selector.agreement_judge_only": ("selector, judge ratings only", SKY),
         "selector.agreement_human_only": ("selector, ticks only", ORANGE),
         "selector.agreement": ("selector", BLUE),
     }
     votes = votes_behind(metrics, "selector.agreement")
     title = f"Agreement with {who(votes)} on held-out pairs"
-    label = "pairs ordered as they do"
-    return _one(metrics, named, title, label, note=below(votes), line=(50, "chance"))
+    label = "pairs in agreement"
+    return _bar_figure(metrics, named, title, label, note=below(votes), line=(50, "chance"))
 
 
 @styled
 def score_distributions(
     scores: pd.DataFrame, labels: pd.DataFrame, *, votes: Votes | None = None
 ) -> Figure:
-    """Scores of what annotators accepted and of what they rejected.
+    """Score distributions of accepted and of rejected candidates.
 
     Args:
         scores: columns `candidate_id`, `score`.
-        labels: columns `candidate_id`, `accepted` (yes/no, or a share: accepted from one half up).
-        votes: whose `labels` are.
+        labels: columns `candidate_id`, `accepted` (yes/no, or a share: one half or more counts as
+            accepted).
+        votes: the votes behind `labels`.
     """
     by = who(votes)
     both = scores.set_index("candidate_id").score.to_frame()
@@ -261,9 +263,9 @@ def score_distributions(
         label = f"{name} by {by} ({len(values):,})"
         axes.stairs(100 * heights, edges, fill=True, color=colour, alpha=0.3, label=label)
         axes.stairs(100 * heights, edges, color=colour, linewidth=1.4)
-    axes.set_xlabel(f"score (only the order has meaning){below(votes)}")
+    axes.set_xlabel(f"score (only the order is meaningful){below(votes)}")
     axes.set_ylabel("share of group (%)")
-    axes.set_title(f"Scores of what {by} accepted and rejected")
+    axes.set_title(f"Scores of candidates accepted and rejected by {by}")
     axes.grid(False, axis="x")
     legend_below_title(axes)
     return figure
@@ -271,28 +273,31 @@ def score_distributions(
 
 @styled
 def selection_bars(metrics: Mapping[str, float]) -> Figure:
-    """Share of what was kept that annotators accept, by what did the selecting."""
+    """Accepted share of the selected sets, by selection method."""
     named = {
         "selection.accepted_share_random": ("random", ORANGE),
         "selection.accepted_share_length": ("longest", PALE),
-        "selection.accepted_share_similarity": ("image and answer most alike", PALE),
-        "selection.accepted_share_cluster_typical": ("typical of its cluster", PALE),
-        "selection.accepted_share_judge_top": ("best by the judge's rating", GREY),
-        "selection.accepted_share_judge_mean_of_5_top": ("best by the judge's mean of five", GREY),
-        "selection.accepted_share_selected": ("best by the selector's score", BLUE),
+        "selection.accepted_share_similarity": ("highest image-answer similarity", PALE),
+        "selection.accepted_share_cluster_typical": ("most typical of the cluster", PALE),
+        "selection.accepted_share_judge_top": ("highest judge rating", GREY),
+        "selection.accepted_share_judge_mean_of_5_top": (
+            "highest mean of five judge ratings",
+            GREY,
+        ),
+        "selection.accepted_share_selected": ("highest selector score", BLUE),
     }
-    title = "Sets of one size, by what selected them"
+    title = "Sets of equal size, by selection method"
     votes = votes_behind(metrics, "selection.accepted_share_selected")
-    return _one(metrics, named, title, f"accepted by {who(votes)}", note=below(votes))
+    return _bar_figure(metrics, named, title, f"accepted by {who(votes)}", note=below(votes))
 
 
 @styled
 def loss_curves(losses: Mapping[str, Sequence[float]], *, log: bool = False) -> Figure:
-    """Training losses: every step pale, its running mean on top; one colour a model.
+    """Training losses per model: every step in a pale line, with the running mean on top.
 
     Args:
         losses: model name -> loss at every step.
-        log: for losses of unlike sizes.
+        log: use a logarithmic scale, for losses of different magnitude.
     """
     figure, axes = canvas(6.8, 3.6)
     palette = list(MODALITY_COLOURS.values())
@@ -303,7 +308,7 @@ def loss_curves(losses: Mapping[str, Sequence[float]], *, log: bool = False) -> 
         axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
         axes.plot(steps, smooth, color=colour, linewidth=1.7, label=name)
     axes.set_xlabel("step")
-    axes.set_ylabel("loss a token (nats), logarithmic" if log else "loss a token (nats)")
+    axes.set_ylabel("loss per token (nats), log scale" if log else "loss per token (nats)")
     axes.set_title("Training loss")
     if log:
         axes.set_yscale("log")
@@ -314,14 +319,14 @@ def loss_curves(losses: Mapping[str, Sequence[float]], *, log: bool = False) -> 
     return figure
 
 
-def _one(
+def _bar_figure(
     metrics: Mapping[str, float],
     named: Mapping[str, tuple[str, str]],
     title: str,
     label: str,
     **options: Any,
 ) -> Figure:
-    """A figure of one set of bars."""
+    """A figure with one set of bars."""
     rows = sum(name in metrics for name in named)
     more = ("line" in options) + bool(options.get("note"))
     figure, axes = canvas(7.6, 1.35 + 0.38 * rows + 0.22 * more)
@@ -330,6 +335,6 @@ def _one(
 
 
 def _accepted_share(labels: pd.DataFrame) -> pd.Series:
-    """Mean `accepted` by candidate_id, those without any left out."""
+    """Mean `accepted` by candidate_id; candidates without one are left out."""
     known = labels.dropna(subset="accepted")
     return known.accepted.astype(float).groupby(known.candidate_id).mean().rename("accepted")

@@ -1,4 +1,4 @@
-"""How far annotators agree, drawn as a forest: one line a scope, its interval, and its n."""
+"""A forest plot of annotator agreement: one line per scope, with its interval and n."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _COLOURS = {"overall": INK, "modality": BLUE, "pair": ORANGE, "self": GREEN}
 def agreement_forest(agreement: pd.DataFrame, *, votes: Votes | None = None) -> Figure:
     """Krippendorff's alpha by modality, pair and person, each with its 95 % interval and n.
 
-    Raw agreement is a small pale mark on the same line: where it is high and alpha is low, nearly
-    all ticks are alike and agreement says little. A modality, pair or person with nothing judged
-    twice has no line.
+    A small pale mark on each line is the raw agreement. High raw agreement with low alpha means
+    that nearly all ticks are the same and agreement carries little information. Scopes in which
+    nothing was judged twice have no line.
 
     Args:
-        agreement: of `labels.agreement`: scope, kind, items, alpha, alpha_low, alpha_high, raw.
-        votes: whose agreement it is.
+        agreement: from `labels.agreement`: scope, kind, items, alpha, alpha_low, alpha_high, raw.
+        votes: the votes that are compared.
     """
     names = {**MODALITY_LABELS, "all": "all", "not_stated": "modality not stated"}
     agreement = agreement[(agreement["items"] > 0) | (agreement["kind"] == "overall")]
@@ -61,5 +61,5 @@ def agreement_forest(agreement: pd.DataFrame, *, votes: Votes | None = None) -> 
     axes.tick_params(axis="y", length=0)
     label = "Krippendorff's alpha over single ticks, random arm, with 95 % interval"
     axes.set_xlabel(f"{label}\n(pale mark: raw agreement){below(votes)}")
-    axes.set_title(f"Agreement of {who(votes)}")
+    axes.set_title(f"Agreement among {who(votes)}")
     return figure

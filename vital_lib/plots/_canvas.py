@@ -1,4 +1,4 @@
-"""The look that all plots share: colours, type, canvas, bars. It knows no metric by name."""
+"""The shared style of all plots: colours, fonts, canvas, bars. It names no metric."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _RC = {
 
 
 class MissingMetric(KeyError):
-    """None of the figures that a plot shows is among the metrics; the message names them."""
+    """None of a plot's metrics is present; the message names them."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Run `draw` in this module's style, whatever the caller's rcParams are."""
+    """Run `draw` in this module's style, independent of the caller's rcParams."""
 
     @functools.wraps(draw)
     def drawn(*args: Any, **options: Any) -> Figure:
@@ -50,7 +50,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
-    """A figure of `width` x `height` inches and its axes."""
+    """Return a figure of `width` x `height` inches and its axes."""
     figure = _figure_class()(figsize=(width, height), dpi=110, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.07)
     return figure, figure.subplots(rows, columns)
@@ -58,7 +58,7 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> tupl
 
 @functools.cache
 def _figure_class() -> type:
-    """A Figure that shows itself in a notebook although pyplot was never imported."""
+    """Return a Figure class that a notebook can display without pyplot."""
     from io import BytesIO
 
     from matplotlib.figure import Figure
@@ -73,13 +73,13 @@ def _figure_class() -> type:
 
 
 def value_of(metrics: Mapping[str, float], name: str) -> float:
-    """A metric as a float; NaN where it is missing or null."""
+    """Return a metric as a float; NaN if it is missing or null."""
     value = metrics.get(name)
     return math.nan if value is None else float(value)
 
 
 def below(votes: Votes | None) -> str:
-    """What is to be said of the votes, on a line of its own under an axis' label."""
+    """Return the note on the votes, as a separate line below an axis label."""
     return beside(votes).replace(" ", "\n", 1)
 
 
@@ -94,15 +94,20 @@ def bars(
     note: str = "",
     line: tuple[float, str] | None = None,
 ) -> None:
-    """Horizontal bars of those of `named` (metric -> name, colour) that `metrics` has, in per cent.
+    """Draw horizontal bars, in per cent, for the metrics of `named` that are present.
 
     Args:
-        unit: what a metric is multiplied by to be per cent.
-        note: what else stands under the axis' label.
-        line: a value in per cent to compare with, and its name.
+        axes: where to draw.
+        metrics: the flat metrics of a run.
+        named: metric -> its bar's name and colour.
+        title: of the axes.
+        label: of the horizontal axis.
+        unit: the factor from a metric to per cent.
+        note: further text below the axis label.
+        line: a reference value in per cent, and its name.
 
     Raises:
-        MissingMetric: none of them is there.
+        MissingMetric: no metric of `named` is present.
     """
     shown = {name: bar for name, bar in named.items() if not math.isnan(value_of(metrics, name))}
     if not shown:
@@ -130,7 +135,7 @@ def bars(
 
 
 def legend_below_title(axes: Axes) -> None:
-    """A one-row legend between title and plot, where it can cover nothing."""
+    """Place a one-row legend between title and plot, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()
     place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "ncols": max(1, len(labels))}
     axes.legend(handles, labels, borderaxespad=0.1, handlelength=1.6, columnspacing=1.4, **place)

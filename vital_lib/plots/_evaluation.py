@@ -1,4 +1,4 @@
-"""The tuned models' figures, their wins, and the claims of a run or of several."""
+"""Metrics and win rates of the tuned models, and the claims of one or several runs."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ MODELS = {
     "base": ("base model, untuned", PALE),
     "unaligned": ("tuned, unaligned", GREY),
     "random": ("tuned, random sample", ORANGE),
-    "judge_top": ("tuned, judge's top", PINK),
+    "judge_top": ("tuned, judge's top-rated", PINK),
     "oracle": ("tuned, no errors (oracle)", GREEN),
     "selected": ("tuned, selected set", BLUE),
 }
-"""The names and colours of the models that are compared."""
+"""Names and colours of the compared models."""
 
-_ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # lines stop at a title
-_OVER = {"base": "base model", "oracle": "oracle", "judge_top": "judge's top"}
+_ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # keeps lines off a title
+_OVER = {"base": "base model", "oracle": "oracle", "judge_top": "judge's top-rated"}
 _OVER |= {"unaligned": "unaligned", "random": "random sample"}
 
 
@@ -49,7 +49,7 @@ _OVER |= {"unaligned": "unaligned", "random": "random sample"}
 def evaluation_bars(metrics: Mapping[str, float]) -> Figure:
     """Closed accuracy and open recall of the models, with the blank-image control.
 
-    A kind of question that the benchmark does not ask has an empty panel that says so.
+    If the benchmark has no questions of a kind, its panel is empty and says so.
     """
     counts = {
         metric: sum(f"evaluation.{metric}_{model}" in metrics for model in MODELS)
@@ -61,12 +61,12 @@ def evaluation_bars(metrics: Mapping[str, float]) -> Figure:
     figure, (closed, opened) = canvas(11.6, 1.4 + 0.38 * models, 1, 2)
     for axes, metric, title, label in (
         (closed, "closed_accuracy", "Closed questions", "accuracy"),
-        (opened, "open_recall", "Open questions", "words of the reference found"),
+        (opened, "open_recall", "Open questions", "reference words found"),
     ):
         named = {f"evaluation.{metric}_{model}": bar for model, bar in MODELS.items()}
         if metric in missing:
             axes.set_axis_off()
-            axes.set_title(f"{title}: none asked", pad=25)
+            axes.set_title(f"{title}: none in the benchmark", pad=25)
             continue
         bars(axes, metrics, named, title, label)
         axes.set_title(title, pad=25)
@@ -79,34 +79,36 @@ def evaluation_bars(metrics: Mapping[str, float]) -> Figure:
 
 @styled
 def win_rate_bars(metrics: Mapping[str, float], *, simulated: bool = False) -> Figure:
-    """Win rates (each order counts half) of the model tuned on the selected set, by who judged.
+    """Win rates of the model tuned on the selected set, by judge; each order counts half.
 
     Args:
-        simulated: whether the second judge is the clinic's; who compare as clinicians always are.
+        metrics: the flat metrics of a run.
+        simulated: whether the second judge is the clinic's. Clinicians who compare answers are
+            always simulated.
     """
     named = {}
-    for judge, who, colour in (
+    for judge, judge_name, colour in (
         ("_clinicians", "simulated clinicians", SKY),
         ("", "simulated second judge" if simulated else "second judge", BLUE),
     ):
         for model, words in _OVER.items():
             against = "" if model == "random" else f"_{model}"
             name = f"evaluation.win_rate{judge}{against}_percent"
-            named[name] = (f"{who}, over {words}", colour)
+            named[name] = (f"{judge_name}, over {words}", colour)
     rows = sum(name in metrics for name in named)
     figure, axes = canvas(7.6, 1.57 + 0.38 * rows)
-    title = "Wins of the model tuned on the selected set"
-    bars(axes, metrics, named, title, "win rate", line=(50, "as often as not"), unit=1)
+    title = "Win rate of the model tuned on the selected set"
+    bars(axes, metrics, named, title, "win rate", line=(50, "parity"), unit=1)
     return figure
 
 
 @styled
 def claims_forest(claims: pd.DataFrame, seeds: Sequence[str] = ()) -> Figure:
-    """Every claim's difference with its interval; those whose interval leaves 0 out are coloured.
+    """Every claim's difference with its interval; colour marks intervals that exclude 0.
 
     Args:
-        claims: measured, against, estimate, low, high (points), as of `vital_lib.claims.claims`.
-        seeds: columns of single runs' estimates, drawn as pale marks on the claim's line.
+        claims: measured, against, estimate, low, high (points), as from `vital_lib.claims.claims`.
+        seeds: columns with the estimates of single runs, drawn as pale marks on the claim's line.
     """
     titles = claims["measured"].ne(claims["measured"].shift())
     places = [k + 0.9 * above for k, above in enumerate(titles.cumsum() - 1)]
@@ -128,7 +130,7 @@ def claims_forest(claims: pd.DataFrame, seeds: Sequence[str] = ()) -> Figure:
     axes.set_ylim(places[-1] + 0.6, -1.4)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
-    axes.set_title("The model, the selected set and the selector against others")
+    axes.set_title("Model, selected set and selector, compared with baselines")
     marks = " (pale marks: single runs)" if len(seeds) else ""
     axes.set_xlabel(f"difference in points, with 95 % interval over articles{marks}")
     return figure

@@ -1,4 +1,4 @@
-"""The overview of the method as one row of steps; its words are those of the tables."""
+"""The overview of the method as one row of steps, named as the tables are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STEPS = (
 
 @styled
 def pipeline_overview() -> Figure:
-    """The method in one row: three stages, and the two ways in which clinicians steer them."""
+    """Draw the method in one row: three stages, and the two ways in which clinicians steer them."""
     figure, axes = canvas(12.6, 2.7)
     axes.axis("off")
     axes.set(xlim=(0, 9), ylim=(-0.35, 1.95))
@@ -46,14 +46,14 @@ def pipeline_overview() -> Figure:
 
 
 def _arrow(axes: Axes, points: list[tuple[float, float]], colour: str) -> None:
-    """A line through `points` that ends in an arrowhead."""
+    """Draw a line through `points` with an arrowhead at the end."""
     axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3, solid_joinstyle="round")
     tip = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", points[-1], points[-2], arrowprops=tip)
 
 
 def _step_box(axes: Axes, place: int, name: str, lines: str, by_people: bool) -> None:
-    """One step of the overview, the people's own filled."""
+    """Draw one step of the overview; steps of people are filled."""
     from matplotlib.patches import FancyBboxPatch
 
     face, edge, ink = (BLUE, BLUE, "white") if by_people else ("#F6F8FA", "#AFB8C1", INK)

@@ -1,4 +1,4 @@
-"""The selector's learning curve: agreement with annotators by how much they labelled."""
+"""The selector's learning curve: agreement with annotators by number of labelled questions."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ _LEARNERS = {
 def learning_curve(
     curve: pd.DataFrame, metrics: Mapping[str, float], *, votes: Votes | None = None
 ) -> Figure:
-    """Agreement on held-out pairs by the number of labelled questions, with the 95 % intervals.
+    """Agreement on held-out pairs by the number of labelled questions, with 95 % intervals.
 
-    The judge's mean of five is a line where `metrics` has it. The points stand at equal steps.
+    A line marks the agreement of the mean of five judge ratings if `metrics` has it. The points are
+    equally spaced.
 
     Args:
         curve: columns `learned` (recipe, people only, published), `questions`, `agreement`,
             `low`, `high`, all as shares.
         metrics: for judge.agreement_mean_of_5.
-        votes: whose they are, learned from and held out.
+        votes: the votes for training and for held-out pairs.
     """
     sizes = sorted(curve["questions"].unique())
     figure, axes = canvas(7.6, 3.9)
@@ -61,12 +62,12 @@ def learning_curve(
         axes.errorbar(places, middle, around, label=label, **line)
     judge = 100 * value_of(metrics, "judge.agreement_mean_of_5")
     if not math.isnan(judge):
-        axes.axhline(judge, label=f"judge's mean of five, {judge:.1f} %", **DASHED)
+        axes.axhline(judge, label=f"mean of five judge ratings, {judge:.1f} %", **DASHED)
     axes.axhline(50, color=GREY, linewidth=0.8)
     axes.annotate("chance", (1, 50), (9, 0), xycoords=("axes fraction", "data"), **BESIDE)
     axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
     axes.set_xlabel(f"labelled questions{below(votes)}")
     axes.set_ylabel("agreement (%), 95 % interval")
-    axes.set_title(f"Agreement with {who(votes)}, by how much they labelled")
+    axes.set_title(f"Agreement with {who(votes)}, by number of labelled questions")
     legend_below_title(axes)
     return figure

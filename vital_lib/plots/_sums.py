@@ -1,4 +1,4 @@
-"""The two sums that plots need: a plane to draw features on, and an interval of a share."""
+"""The two computations that plots need: principal components, and an interval of a share."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import numpy as np
 
 
 def pca_2d(features: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
-    """(n, d) features as (n, 2) principal components, and each one's share of the variance.
+    """Return the first two principal components of (n, d) features, with their shares of variance.
 
-    A single figure, or none, lies in the middle. Raises ValueError for what is not a number.
+    Fewer than two figures lie at the origin. Features with two columns are returned unchanged.
+
+    Raises:
+        ValueError: a feature is not finite.
     """
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(bad):
         raise ValueError(
-            f"features of {len(bad)} of {len(features)} figures are no numbers, first in row "
+            f"features of {len(bad)} of {len(features)} figures are not finite, first in row "
             f"{bad[0]}"
         )
     if features.shape[1] == 2:
@@ -27,7 +30,7 @@ def pca_2d(features: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
 
 
 def wilson(percent: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """(2, n) distances from a share in per cent down and up to its 95 % interval's ends."""
+    """Return (2, n) distances from a share in per cent down and up to its 95 % interval."""
     z, share = 1.959964, percent / 100
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)

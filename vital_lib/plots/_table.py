@@ -1,4 +1,4 @@
-"""Rows as a table to be read: text to the left and in full, numbers to the right and rounded."""
+"""A readable table: text left-aligned and in full, numbers right-aligned and rounded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
 _LONG = 36  # characters; longer texts are wrapped
-_MANY = 100  # a column that reaches it holds counts, too
+_MANY = 100  # whole numbers in a column that reaches it are shown as counts
 _TOP = {"selector": "th, td", "props": "vertical-align: top; text-align: left; padding: 4px 10px"}
 _CAPTION = {"selector": "caption", "props": "caption-side: bottom; text-align: left; opacity: .7"}
 _NUMBER = "text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap"
@@ -20,13 +20,14 @@ _WRAPPED = "white-space: pre-line; min-width: 16em; max-width: 42em; overflow-wr
 
 
 def table(rows: pd.DataFrame | pd.Series | Mapping[str, Any], n: int | None = None) -> Styler:
-    """The first `n` of `rows` (all by default), as a table for a notebook.
+    """Return the first `n` of `rows` (all by default) as a table for a notebook.
 
-    Lists are joined, yes and no become ✓ and ✗, what is missing stays empty. An index is shown
-    where it says something: one of numbers without a name is not. Texts are escaped.
+    Lists are joined, true and false become ✓ and ✗, and missing values stay empty. An unnamed
+    numeric index is hidden. Texts are escaped.
 
     Args:
         rows: a frame, a series, or a mapping, which becomes one row.
+        n: the number of rows to show.
     """
     frame = pd.DataFrame([rows]) if isinstance(rows, Mapping) else pd.DataFrame(rows)
     of, frame = len(frame), frame.head(n) if n is not None else frame
@@ -48,7 +49,7 @@ def _is_number(column: pd.Series) -> bool:
 
 
 def _look(column: pd.Series, texts: pd.Series) -> list[dict[str, str]]:
-    """The style of one column, its head included."""
+    """Return the style of one column, header included."""
     if _is_number(column):
         style = _NUMBER
     else:
@@ -57,7 +58,7 @@ def _look(column: pd.Series, texts: pd.Series) -> list[dict[str, str]]:
 
 
 def _texts(column: pd.Series) -> pd.Series:
-    """A column as texts, its numbers rounded alike."""
+    """Return a column as text, with its numbers rounded alike."""
     if not _is_number(column):
         return column.map(_text).astype(object)
     known = column.dropna().astype(float)
