@@ -1,13 +1,13 @@
-"""Every prompt beside the reading of its reply: policy, layout, reply schema, version.
+"""Every prompt and the parser of its reply: policy, layout, reply schema, version.
 
-A ``Prompt`` is what one request says: messages of text and figure images, and the pydantic schema
-that the reply must fit (``schemas``). The policies are the text files in ``policies``, with
-BioMed-VITAL's generation and rating policy (paper sections 3.1 and 3.2) in words of our own.
-``parse`` (``reading``) reads what came back, as a person would: ``_marks`` takes off thoughts,
-``_objects`` finds JSON, ``_fields`` fits it to a schema, ``_doubt`` weighs the words around it,
-``_words`` and ``_turns`` read a reply without JSON, ``_courtesies`` takes off what a model says
-to the one who asked. This package knows nothing of models, networks
-or tables: ``client`` sends a prompt.
+A ``Prompt`` holds the messages of one request (text and figure images) and the pydantic schema
+that the reply must fit (``schemas``). The policies are the text files in ``policies``:
+BioMed-VITAL's generation and rating policies (paper sections 3.1 and 3.2) in our own words.
+
+``parse`` (``reading``) reads a reply. ``_marks`` removes thoughts and answer marks, ``_objects``
+finds JSON, ``_fields`` fits it to a schema and ``_doubt`` checks the text around it. ``_words`` and
+``_turns`` read a reply without JSON. ``_courtesies`` removes closing courtesies. This package does
+not depend on models, networks or tables; ``client`` sends the prompts.
 """
 
 from vital_lib.prompts._courtesies import ends_in_courtesy

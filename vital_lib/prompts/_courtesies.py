@@ -1,7 +1,7 @@
-"""What a model says to the one who asked it, round what it was asked for: courtesies.
+"""Closing courtesies of a model, such as "Let me know if you need more!".
 
-Whole sentences only, at a text's end, and never all of it: what a patient is told ("do not
-hesitate to see a doctor") is no courtesy. This module knows nothing of what a text is about.
+Only whole sentences at the end of a text are removed, and never the whole text. Advice to a
+patient ("do not hesitate to see a doctor") is not a courtesy.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _RULE, _WORD = re.compile(r"[\s*_=—-]*"), re.compile(r"\w")
 
 
 def without_courtesy(text: str) -> str:
-    """The text without the courtesies that end it; all of it where it is nothing else."""
+    """Return the text without closing courtesies; a text of courtesies alone is unchanged."""
     end, cut = len(text), None
     for place in reversed([gap.end() for gap in _SENTENCE_ENDS.finditer(text)]):
         last = text[place:end]
@@ -71,7 +71,7 @@ def without_courtesy(text: str) -> str:
 
 
 def ends_in_courtesy(text: str) -> bool:
-    """Whether a courtesy ends the text, or is all of it."""
+    """Return whether the text ends in a courtesy or consists of one."""
     places = [0, *(gap.end() for gap in _SENTENCE_ENDS.finditer(text.rstrip()))]
     last = next((place for place in reversed(places) if _WORD.search(text, place)), 0)
     return bool(_COURTESY.match(text, last))

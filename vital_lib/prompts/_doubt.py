@@ -1,8 +1,8 @@
-"""Whether the words around a JSON object mean another answer than it gives, or none at all.
+"""Check whether the text around a JSON object contradicts or retracts it.
 
-An explanation may name numbers and answers; what counts is a rating or winner that is claimed, a
-word of taking back where a sentence begins, an example, a refusal. In doubt there is doubt: a reply
-that is not read costs less than one that is read wrongly.
+An explanation may mention numbers and answers. What counts is a claimed rating or winner, a
+sentence that begins by retracting, an example, or a refusal. A doubtful reply counts as unread: an
+unread reply costs less than a misread one.
 """
 
 from __future__ import annotations
@@ -95,29 +95,29 @@ _WINS = re.compile(
 
 
 def refuses(text: str) -> bool:
-    """Whether a text begins as a refusal, or as one of an assistant that was shown no image."""
+    """Return whether a text begins as a refusal or by saying that no image was provided."""
     return bool(_REFUSAL.match(text))
 
 
 def refuses_somewhere(text: str) -> bool:
-    """Whether some sentence of a text begins as a refusal does."""
+    """Return whether any sentence of a text begins as a refusal."""
     return any(map(_REFUSAL.match, _SENTENCE.split(text)))
 
 
 def is_example(before: str) -> bool:
-    """Whether the words before a JSON object make it an example, or deny it."""
+    """Return whether the text before a JSON object marks it as an example or negates it."""
     return bool(_EXAMPLE.search(before.strip()[-200:]))
 
 
 def ends_by_taking_back(body: str) -> bool:
-    """Whether the last line of words takes back what stands before it, and marks no answer."""
+    """Return whether the last line retracts the lines before it and holds no answer in "[["."""
     *before, last = body.strip().splitlines() or [""]
     return bool(before and _BACK_IN_WORDS.match(last)) and "[[" not in last
 
 
 def is_taken_back(value: BaseModel, after: str) -> bool:
-    """Whether the words after a JSON object take it back, or claim another answer than it gives."""
-    sentences = [one for one in _SENTENCE.split(after) if one.strip("` \n~")]
+    """Return whether the text after a JSON object retracts it or claims a different answer."""
+    sentences = [part for part in _SENTENCE.split(after) if part.strip("` \n~")]
     if not sentences:
         return False
     if any(map(is_template, sentences)) or any(map(_BACK.match, sentences)):
@@ -128,12 +128,15 @@ def is_taken_back(value: BaseModel, after: str) -> bool:
         named = [winner_in(found["one"] or found["other"]) for found in _WINS.finditer(after)]
         return any(winner != value.winner for winner in named)
     if isinstance(value, Rating | ChatScores):
-        return any(not _is_given(value, one) for one in sentences)
+        return any(not _is_given(value, sentence) for sentence in sentences)
     return begins_a_turn(after)
 
 
 def _is_given(value: BaseModel, sentence: str) -> bool:
-    """Whether the numbers that a sentence claims are given: for a criterion, where it names one."""
+    """Return whether `value` holds every number that a sentence claims.
+
+    A criterion's rating counts only if the sentence names the criterion.
+    """
     claimed = [*_RATED.finditer(sentence), *_OF_TEN.finditer(sentence)]
     if not claimed:
         return True
@@ -143,4 +146,4 @@ def _is_given(value: BaseModel, sentence: str) -> bool:
         given = {value.overall, *(own[field] for field, name in CRITERIA.items() if name in lower)}
     else:
         given = {value.first, value.second}
-    return all(float(one["number"]) in given for one in claimed)
+    return all(float(number["number"]) in given for number in claimed)

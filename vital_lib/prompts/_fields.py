@@ -1,7 +1,7 @@
-"""From JSON as models write it to what a schema wants: its fields under the names models give them.
+"""Fit JSON as models write it to a schema, which accepts other names for its fields.
 
-Nothing is made up: what is missing is None where the schema, or a reading in words, has None for
-it. What cannot be read as the field's kind is handed on as it is, and refused by the schema.
+Nothing is invented: a missing field becomes None if the schema or its partial form allows it. A
+value that cannot be read as the field's type is passed on unchanged, and the schema rejects it.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ Fields = dict[str, Any]
 
 _ROUNDS = ("rounds", "conversation", "conversations", "turns", "messages", "dialogue", "questions")
 _QUESTIONS = ("questions", "drafts", "items", "rounds")
-_ASKED = ("instruction", "question", "user", "human", "prompt", "q")
-_SAID = ("response", "answer", "assistant", "gpt", "ai", "reply", "a")
-_TYPE = ("question type", "type", "kind", "category")
+_INSTRUCTION_NAMES = ("instruction", "question", "user", "human", "prompt", "q")
+_RESPONSE_NAMES = ("response", "answer", "assistant", "gpt", "ai", "reply", "a")
+_TYPE_NAMES = ("question type", "type", "kind", "category")
 _BOTH = ("responses", "answers")
 _LETTERS = {"a": ("a", "1", "first"), "b": ("b", "2", "second")}
-_WHO, _WORDS = ("from", "role", "speaker"), ("value", "content", "text")
+_SPEAKER_NAMES, _TEXT_NAMES = ("from", "role", "speaker"), ("value", "content", "text")
 _NAMES: dict[type[BaseModel], tuple[str, ...]] = {
     Rating: (*FINAL, *PLAIN),
     ChatScores: (*sum(SCORE_NAMES.values(), ()), "scores"),
     Verdict: (*WINNER_NAMES, *LOOSE),
-    Conversation: (*_ROUNDS, *_ASKED),
-    Drafts: (*_QUESTIONS, *_ASKED),
+    Conversation: (*_ROUNDS, *_INSTRUCTION_NAMES),
+    Drafts: (*_QUESTIONS, *_INSTRUCTION_NAMES),
 }
 _NOTES = ("note", "notes", "comment", "comments", "remark", "disclaimer")
-_CRITERION_NAMES = {"criteria", *CRITERIA.values()}  # a number there is no overall rating
+_CRITERION_NAMES = {"criteria", *CRITERIA.values()}  # a number under these is not an overall rating
 _ECHO = re.compile(
     r"[\"'<\[{(]*(?:(?:string|str)(?: \| null)?|\.{3}|…|response[_ ]?[ab12]?|instruction|"
     r"question[_ ]type|(?:the )?(?:first|second) (?:response|answer)|"
@@ -68,11 +68,11 @@ _ECHO = re.compile(
 
 
 def speaks_of(schema: type[BaseModel], value: Any) -> Fields | None:
-    """The object in `value` that names what the schema asks for, if there is one.
+    """Return the object in `value` that names a field of the schema, or None.
 
     Args:
-        value: a JSON object or a list of objects, as `_objects` reads them; it may stand inside
-            another object, under one name or a list of one.
+        value: a JSON object or a list of objects, as `_objects` reads them. The object may be the
+            only item of a list or the only object inside another one.
     """
     names = _NAMES[schema]
     for _ in range(3):
@@ -88,26 +88,27 @@ def speaks_of(schema: type[BaseModel], value: Any) -> Fields | None:
         if schema in (Conversation, Drafts) and value and _lists_rounds([*value.values()]):
             return {names[0]: [*value.values()]}
         inner = [
-            _decoded(one)
-            for name, one in value.items()
-            if isinstance(_decoded(one), dict | list) and name not in _CRITERION_NAMES
+            _decoded(item)
+            for name, item in value.items()
+            if isinstance(_decoded(item), dict | list) and name not in _CRITERION_NAMES
         ]
         value = inner[0] if len(inner) == 1 else None
     return None
 
 
 def fitted(schema: type[BaseModel], fields: Fields) -> BaseModel:
-    """The fields as the schema; a rating whose criteria are not all there is a `PartialRating`.
+    """Return the fields as the schema.
 
-    Of rounds those that can be read (`readable`).
+    A rating with missing criteria becomes a `PartialRating`. Rounds that cannot be read are dropped
+    (`readable`).
 
     Raises:
-        ValidationError: they do not fit.
-        UnreadableReply: a note beside them says that they are an example, or to be replaced.
+        ValidationError: the fields do not fit.
+        UnreadableReply: a note among them marks them as a template.
     """
     notes = [fields[name] for name in _NOTES if isinstance(fields.get(name), str)]
     if schema not in (Conversation, Drafts) and any(map(is_template, notes)):
-        raise UnreadableReply(f"the note beside it makes it no verdict: {notes[0]!r}")
+        raise UnreadableReply(f"a note marks the reply as a template: {notes[0]!r}")
     made = _MAKERS[schema](fields)
     if schema is Rating and None in made["criteria"].values():
         return PartialRating.model_validate(made)
@@ -117,41 +118,44 @@ def fitted(schema: type[BaseModel], fields: Fields) -> BaseModel:
 
 
 def is_round(fields: Fields) -> bool:
-    """Whether an object is a single round, not a list of them under a name."""
+    """Return whether an object is a single round rather than an object with a list of rounds."""
     return not _has(fields, (*_ROUNDS, *_QUESTIONS))
 
 
 def joined(rounds: Iterable[Fields]) -> Fields:
-    """Rounds that stand one by one, as a list of them; one that is written twice counts once."""
+    """Return separate rounds as one list; a repetition of the previous round is dropped."""
     kept: list[Fields] = []
-    for one in rounds:
-        if one not in kept[-1:]:
-            kept.append(one)
+    for fields in rounds:
+        if fields not in kept[-1:]:
+            kept.append(fields)
     return {"rounds": kept}
 
 
 def is_echo(text: str) -> bool:
-    """Whether a text is what a schema or a template has in its place: "string", "...", "answer"."""
+    """Return whether a text is a placeholder: "string", "...", "your answer"."""
     return bool(_ECHO.fullmatch(text.strip()))
 
 
 def _decoded(value: Any) -> Any:
-    """The object that a text is, as of a tool call's arguments; any other value itself."""
+    """Return the object that a text encodes, such as a tool call's arguments; else the value."""
     is_text = isinstance(value, str) and value[:1] == "{"
     return (whole_object(value) or value) if is_text else value
 
 
 def _holds(schema: type[BaseModel], value: Any) -> bool:
-    """Whether the schema's whole object stands under one of its own names."""
+    """Return whether a value is itself an object of the schema, nested under one of its names."""
     return isinstance(value, dict) and len(schema.model_fields.keys() & value.keys()) > 1
 
 
 def _lists_rounds(value: list[Any]) -> bool:
-    return all(isinstance(one, dict) and ({*_ASKED, *_WHO} & one.keys()) for one in value)
+    return all(
+        isinstance(one, dict) and ({*_INSTRUCTION_NAMES, *_SPEAKER_NAMES} & one.keys())
+        for one in value
+    )
 
 
 def _first(fields: Fields, names: tuple[str, ...], default: Any = None) -> Any:
-    """What stands under the first of these names that is there and not null."""
+    """Return the first value under these names that is not null."""
     return next((fields[n] for n in names if fields.get(n) is not None), default)
 
 
@@ -186,14 +190,14 @@ def _has(fields: Fields, names: tuple[str, ...]) -> bool:
 
 
 def _only(fields: Fields, names: tuple[str, ...]) -> Any:
-    """What stands under these names; all of it where it differs, which is no number then."""
+    """Return the value under these names, or the list of values if their numbers differ."""
     given = [fields[name] for name in names if name in fields]
     read = [number_in(one) for one in given]
     return given[0] if given and all(one == read[0] for one in read) else given or None
 
 
 def _numbers(names: tuple[str, ...], *parts: Fields) -> list[float]:
-    """The numbers that stand under these names in any of the parts."""
+    """Return the numbers under these names in any of the parts."""
     read = [number_in(part[name]) for part in parts for name in names if name in part]
     return [float(one) for one in read if type(one) in (int, float)]
 
@@ -225,21 +229,21 @@ def _conversation(fields: Fields) -> Fields:
     given = _rounds(fields, _ROUNDS)
     if not isinstance(given, list):
         return {"rounds": given}
-    if given and all(_has(one, _WHO) for one in given if isinstance(one, dict)):
+    if given and all(_has(one, _SPEAKER_NAMES) for one in given if isinstance(one, dict)):
         given = _paired(given)
     return {"rounds": _each(given, _round)}
 
 
 def _rounds(fields: Fields, names: tuple[str, ...]) -> Any:
-    """The list of rounds; or the one round that the object itself is."""
+    """Return the list of rounds; an object that is itself a round becomes a list."""
     given = _first(fields, names)
     if isinstance(given, dict) and _lists_rounds([*given.values()]):
         return [*given.values()]
-    return [fields] if given is None and _has(fields, _ASKED) else given
+    return [fields] if given is None and _has(fields, _INSTRUCTION_NAMES) else given
 
 
 def _each(given: list[Any], read: Callable[[Fields], Fields]) -> list[Any]:
-    """Each round, or why there is none: a text in it breaks off inside a thought."""
+    """Read each round; one that breaks off inside a thought becomes the error message."""
     made: list[Any] = []
     for one in given:
         try:
@@ -251,28 +255,28 @@ def _each(given: list[Any], read: Callable[[Fields], Fields]) -> list[Any]:
 
 def _round(fields: Fields) -> Fields:
     return {
-        "instruction": _said(_first(fields, _ASKED)),
-        "response": _said(_first(fields, _SAID)),
+        "instruction": _text(_first(fields, _INSTRUCTION_NAMES)),
+        "response": _text(_first(fields, _RESPONSE_NAMES)),
         "question_type": _type(fields),
     }
 
 
 def _paired(messages: list[Any]) -> list[Any]:
-    """Messages by speaker as rounds; a text in place of each that does not pair off."""
+    """Return messages by speaker as rounds; a round without exactly one answer becomes a reason."""
     rounds: list[tuple[Any, list[Any]]] = []
-    for one in messages:
-        who = str(_first(one, _WHO)).lower() if isinstance(one, dict) else ""
-        words = _first(one, _WORDS) if who else None
-        if who in ("user", "human"):
-            rounds.append((words, []))
-        elif who != "system":
+    for message in messages:
+        speaker = str(_first(message, _SPEAKER_NAMES)).lower() if isinstance(message, dict) else ""
+        text = _first(message, _TEXT_NAMES) if speaker else None
+        if speaker in ("user", "human"):
+            rounds.append((text, []))
+        elif speaker != "system":
             rounds = rounds or [(None, [])]
-            rounds[-1][1].append(words)
+            rounds[-1][1].append(text)
     return [
-        {"instruction": asked, "response": said[0]}
-        if len(said) == 1
-        else f"{len(said)} answers, wanted 1"
-        for asked, said in rounds
+        {"instruction": instruction, "response": responses[0]}
+        if len(responses) == 1
+        else f"{len(responses)} answers, wanted 1"
+        for instruction, responses in rounds
     ]
 
 
@@ -285,24 +289,29 @@ def _drafts(fields: Fields) -> Fields:
 
 def _question(fields: Fields) -> Fields:
     both = _first(fields, _BOTH)
-    made = {"instruction": _said(_first(fields, _ASKED)), "question_type": _type(fields)}
+    made = {
+        "instruction": _text(_first(fields, _INSTRUCTION_NAMES)),
+        "question_type": _type(fields),
+    }
     for place, (letter, signs) in enumerate(_LETTERS.items()):
         names = [f"{noun} {sign}" for noun in ("response", "answer") for sign in signs[:2]]
         names += [f"{signs[2]} response", f"{signs[2]} answer", letter]
         listed = both[place] if isinstance(both, list) and len(both) == 2 else None
         value = _first(fields, tuple(names), listed)
-        value = _first(value, (*_SAID, *_WORDS)) if isinstance(value, dict) else value
-        made[f"response_{letter}"] = _said(value)
+        value = (
+            _first(value, (*_RESPONSE_NAMES, *_TEXT_NAMES)) if isinstance(value, dict) else value
+        )
+        made[f"response_{letter}"] = _text(value)
     return made
 
 
 def _type(fields: Fields) -> Any:
-    value = _first(fields, _TYPE)
+    value = _first(fields, _TYPE_NAMES)
     return None if isinstance(value, str) and (not value.strip() or is_echo(value)) else value
 
 
-def _said(value: Any) -> Any:
-    """A text, or a number as one, without thoughts and without marks round the whole of it."""
+def _text(value: Any) -> Any:
+    """Return a text without thoughts and enclosing answer marks; a number becomes text."""
     if type(value) in (int, float):
         return str(value)
     if not isinstance(value, str):

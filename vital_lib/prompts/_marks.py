@@ -1,8 +1,8 @@
-"""What stands around an answer and is no part of it: thoughts, marks, the ends of a model's turn.
+"""Parts of a reply that are not its answer: thoughts, answer marks, the ends of turns.
 
-Models that reason aloud mark their thoughts, and some mark their answer, each family in its own
-way; servers take some of these marks off, or only the opening one. This module knows nothing of
-schemas or of what an answer says. Each of its functions takes time in proportion to the text.
+Reasoning models mark their thoughts, and some mark their answers; each model family has its own
+marks. Servers remove some of these marks, or only the opening one. This module does not depend on
+schemas. Every function takes time linear in the text's length.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _THOUGHT = re.compile(
 _CHANNEL = re.compile(
     r"<\|channel\|>\s*(\w+)[^<]{0,80}(?:<\|constrain\|>[^<]{0,40})?(?:<\|message\|>)?"
 )
-_BARE_FINAL = re.compile(r"assistantfinal(?:json)?")  # the same, its marks taken off
+_BARE_FINAL = re.compile(r"assistantfinal(?:json)?")  # the same without its marks
 _BARE_THOUGHT = re.compile(r"(?:assistant)?(?:analysis|commentary)(?=[A-Z\"'])")
 _TURN_BEGUN = re.compile(
     r"\s*(?:<\|(?:start|im_start|assistant|begin_of_text|start_header_id)\|>|<start_of_turn>|<s>)"
@@ -77,19 +77,19 @@ _BRACKETED = re.compile(r"\[/?(?:think|final|answer)", re.I)
 
 
 def has_marks(text: str) -> bool:
-    """Whether a text may hold marks of thoughts or answers; where it may not, it holds none."""
+    """Return False only if a text holds no marks of thoughts or answers."""
     return any(sign in text for sign in _SIGNS) or bool(_BRACKETED.search(text))
 
 
 def cleaned(text: str) -> str:
-    """The text without byte order marks and blanks around it; a lone surrogate becomes a mark."""
+    """Remove byte order marks and surrounding whitespace; a lone surrogate becomes "?"."""
     return text.encode(errors="replace").decode().replace("\ufeff", "").strip(" \n\r\t\f\v\u200b")
 
 
 def without_thoughts(body: str) -> str:
-    """What is said outside thoughts, in this turn of the model's.
+    """Return the text of the model's turn outside its thoughts.
 
-    All that stands before a closing mark that was never opened is a thought.
+    Everything before a closing mark without an opening mark is a thought.
 
     Raises:
         UnreadableReply: the text ends inside a thought.
@@ -106,35 +106,35 @@ def without_thoughts(body: str) -> str:
 
 
 def after_headings(body: str) -> str:
-    """What stands under the last heading of an answer, if the text begins under a thought's."""
+    """Return the text under the last answer heading if `body` begins with a thought heading."""
     heads = list(_FINAL_HEAD.finditer(body)) if _HEADED.match(body) else []
     return body[heads[-1].end() :].strip() if heads else body
 
 
 def answers_in(body: str) -> tuple[list[str], str]:
-    """What stands inside marks of an answer, as <answer> or a box; and the text outside."""
+    """Return the texts inside answer marks (<answer>, a box) and the text outside them."""
     answers, outside, depth, place = [], [], 0, 0
     for mark in _ANSWER.finditer(body):
         shuts = bool(mark["shut"] or mark["ended"] or mark["closed"])
         if depth > 1 or (depth == 1 and not shuts):
-            depth += -1 if shuts else 1  # a mark inside an answer
+            depth += -1 if shuts else 1  # nested inside an answer
             continue
-        # One that closes what was never opened ends an answer, too.
+        # A closing mark without an opening mark also ends an answer.
         (answers if shuts else outside).append(body[place : mark.start()])
         depth, place = int(not shuts), mark.end()
     (answers if depth else outside).append(body[place:])
     rest = "\n".join(outside)
     boxes = [found["inside"] for found in _BOXED.finditer(rest)]
-    answers = [_BOXED.sub(r"\g<inside>", _ANSWER.sub("", one)) for one in answers]
-    found = [_STYLED.sub(r"\1", one).strip() for one in (*answers, *boxes)]
-    return [one for one in found if one], _BOXED.sub("\n", rest).strip()
+    answers = [_BOXED.sub(r"\g<inside>", _ANSWER.sub("", text)) for text in answers]
+    found = [_STYLED.sub(r"\1", text).strip() for text in (*answers, *boxes)]
+    return [text for text in found if text], _BOXED.sub("\n", rest).strip()
 
 
 def _last_channel(body: str) -> str:
-    """What is said in the last channel for users, where a model thinks and answers in channels."""
+    """Return the last final channel of a model that thinks and answers in channels."""
     channels = list(_CHANNEL.finditer(body))
     if channels:
-        final = [one for one in channels if one[1].lower() == "final"]
+        final = [channel for channel in channels if channel[1].lower() == "final"]
         if not final:
             raise UnreadableReply(_BREAKS_OFF)
         return body[final[-1].end() :]

@@ -1,7 +1,7 @@
-"""JSON in a reply as models write it: found among words, and read where only its spelling is off.
+"""Find JSON in a reply and read it, also where its spelling is not strict JSON.
 
-Every token that is written is kept and respelled, and none is added: what breaks off stays unread.
-This module knows nothing of schemas. Its functions take time in proportion to the text.
+Every token is kept and respelled, and none is added, so JSON that breaks off stays unread. This
+module does not depend on schemas. Its functions take time linear in the text's length.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from vital_lib.prompts._marks import UnreadableReply
 
-_TRIES = 4  # texts that begin like JSON and are none, before the rest is taken for words
+_TRIES = 4  # failed parses after which the rest counts as plain text
 
 _LIKE = r"(?:\{\s*(?:[\"'“}]|\w{1,40}\s*:)|\[\s*\{)"
 _FIRST = re.compile(
@@ -23,7 +23,7 @@ _FIRST = re.compile(
     re.M | re.I,
 )
 _NEXT = re.compile(rf"(?={_LIKE})")
-# A quote closes a string where a comma, a colon or a bracket follows.
+# A quote closes a string only before a comma, a colon, a closing bracket or the end.
 _ENDS = r"(?=\s*+(?:[,:}\]]|$))"
 _TOKEN = re.compile(
     rf"\s*+(?:(?P<skip>//[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/)|(?P<sign>[{{}}\[\]:,])|"
@@ -38,7 +38,7 @@ _LITERALS = {"true": "true", "false": "false", "null": "null", "none": "null"}
 
 
 class Found(NamedTuple):
-    """A JSON value, or None where a text that begins like one is none; and where it stands."""
+    """The position of a JSON value, and the value; None for a text that only begins like JSON."""
 
     start: int
     end: int
@@ -46,23 +46,23 @@ class Found(NamedTuple):
 
 
 class Twice(UnreadableReply):
-    """A key stands twice in one object, with two values."""
+    """An object holds one key twice, with different values."""
 
 
 @lru_cache(maxsize=1024)
 def key_name(key: str) -> str:
-    """A key as names are compared: "answer1", "Answer-1" and "answer_1" are one."""
+    """Normalise a key for comparison: "answer1", "Answer-1" and "answer_1" become equal."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[a-z])(?=[0-9])", " ", key)
     return " ".join(re.sub(r"[\W_]+", " ", words).lower().split())
 
 
 def whole_object(body: str) -> Any:
-    """The JSON object that `body` is, maybe quoted as a text; None where it is more, or none.
+    """Return the JSON object that makes up all of `body`, possibly as a quoted string; else None.
 
-    Its keys are as by `key_name`.
+    Keys are normalised by `key_name`.
 
     Raises:
-        Twice: see there.
+        Twice: an object holds one key twice, with different values.
     """
     try:
         value = _loads(body) if body[:1] in ("{", '"') else None
@@ -74,12 +74,13 @@ def whole_object(body: str) -> Any:
 
 
 def objects_in(body: str) -> Iterator[Found]:
-    """The JSON objects and lists of objects in `body`, in order, their keys by `key_name`.
+    """Yield the JSON objects and lists of objects in `body`, in order.
 
-    The first begins a line, or follows a colon or a quoting mark.
+    The first begins a line, or follows a colon or a quoting mark. Keys are normalised by
+    `key_name`.
 
     Raises:
-        Twice: see there.
+        Twice: an object holds one key twice, with different values.
     """
     place, begins, failed = 0, _FIRST, 0
     while failed < _TRIES and (begun := begins.search(body, place)):
@@ -107,7 +108,7 @@ def _read_at(body: str, start: int) -> Found:
 
 
 def _respelled(body: str, start: int) -> tuple[str, int]:
-    """From `start` to where its bracket closes, as strict JSON; nothing where it does not close."""
+    """Return the value at `start` as strict JSON and its end; "" if its bracket never closes."""
     tokens: list[str] = []
     depth, place = 0, start
     while found := _TOKEN.match(body, place):
@@ -146,7 +147,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         name = key_name(key)
         if name in kept and kept[name] != value:
-            raise Twice(f"{key!r} is given as {_short(kept[name])} and as {_short(value)}")
+            raise Twice(f"{key!r} has two values: {_short(kept[name])} and {_short(value)}")
         kept[name] = value
     return kept
 
