@@ -1,7 +1,7 @@
-"""Rounds of a conversation in words: lines that begin with who speaks, and what they run on to.
+"""Rounds of a conversation in plain text: lines that begin with a speaker, and their continuations.
 
-An answer ends where the next question begins, whatever words stand before a colon in it; what only
-parts the rounds ("---", "=== Round 2 ===") is no part of a text. This module knows nothing of JSON.
+An answer ends where the next question begins; other words before a colon do not end it. Separators
+("---", "=== Round 2 ===") belong to no text. This module does not depend on JSON.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _OPENING = re.compile(
 
 
 def _line_of(asks: str, says: str) -> re.Pattern[str]:
-    """A line that begins a turn: "**Question 1:** What?", "### Answer"."""
-    # Bounded, since a reply may be a long row of one sign.
+    """Return the pattern of a line that begins a turn: "**Question 1:** What?", "### Answer"."""
+    # Bounded repetitions, since a reply may be a long run of one character.
     before = (
         r"(?P<before>[\s#*_-]{0,20}+(?:[0-9]{1,2}[.)]\s{0,9}+)?"
         r"(?:(?:round|turn)\s?[0-9]{1,3}\s?[-:.–—,]?\s?)?[*_]{0,6}+)"
@@ -44,13 +44,13 @@ def _line_of(asks: str, says: str) -> re.Pattern[str]:
     index = r"[ _]?(?:#?[0-9]{1,2}|\([0-9ab]{1,2}\)|[ab]\b)"
     return re.compile(
         rf"{before}{names}(?P<index>{index})?(?:[ ]?\((?P<kind>[a-z][^()\n]{{1,40}})\))?"
-        rf"[*_ ]{{0,6}}(?:(?P<colon>:)[*_]{{0,6}}\s*(?P<said>.*)|(?P<end>[*_#]{{0,6}}\s{{0,9}}))",
+        rf"[*_ ]{{0,6}}(?:(?P<colon>:)[*_]{{0,6}}\s*(?P<rest>.*)|(?P<end>[*_#]{{0,6}}\s{{0,9}}))",
         re.I,
     )
 
 
 def _inline_of(says: str) -> re.Pattern[str]:
-    """Where, after a sentence's end, an answer begins on the question's line."""
+    """Return the pattern of an answer that begins on its question's line, after a sentence."""
     end = r"[ _]?(?:[0-9]{1,2}|\([0-9]{1,2}\)|[ab]\b)?[*_ ]{0,6}:[*_]{0,6}"
     return re.compile(rf"(?<=[.?!:*])\s+[*_]{{0,6}}(?:{says}){end}\s+", re.I)
 
@@ -62,31 +62,31 @@ _SPELLINGS = tuple(
 
 @dataclass
 class _Round:
-    """One round while it is read: the lines of its question and of its answers."""
+    """A round under construction: the lines of its question and of each answer."""
 
-    asked: list[str]
+    question: list[str]
     kind: str | None = None
     answers: list[list[str]] = field(default_factory=list)
     indexed: bool = False
 
     @property
     def last(self) -> list[str]:
-        return self.answers[-1] if self.answers else self.asked
+        return self.answers[-1] if self.answers else self.question
 
 
 def rounds_in(body: str, answers: int) -> list[dict[str, Any] | str]:
-    """The rounds of a reply in words.
+    """Return the rounds of a plain-text reply.
 
     Args:
-        answers: how many each question has.
+        answers: number of answers to each question.
 
     Returns:
-        instruction, question_type (or None) and answers (a list) of each round; a text that says
-        why in place of each that has more answers or fewer.
+        For each round, a dict of instruction, question_type (or None) and answers (a list). For a
+        round with more or fewer answers, the reason as text.
 
     Raises:
-        UnreadableReply: none is found, none has as many answers, or the reply breaks off in a
-            fence.
+        UnreadableReply: no round has `answers` answers, an answer comes before the first question,
+            or the reply breaks off in a code fence.
     """
     lines = _unfenced(_TAG.sub(_tag_line, _OPENING.sub("", body))).splitlines()
     found = next(((p, i) for line in lines for p, i in _SPELLINGS if _speaks(p, line)), None)
@@ -99,7 +99,7 @@ def rounds_in(body: str, answers: int) -> list[dict[str, Any] | str]:
         _cut_at_rule(rounds[-1].last)
     return [
         {
-            "instruction": _text(round.asked),
+            "instruction": _text(round.question),
             "question_type": round.kind,
             "answers": [_text(lines) for lines in round.answers],
         }
@@ -110,17 +110,17 @@ def rounds_in(body: str, answers: int) -> list[dict[str, Any] | str]:
 
 
 def begins_a_turn(body: str) -> bool:
-    """Whether some line begins a question or an answer."""
+    """Return whether any line begins a question or an answer."""
     return any(_speaks(pattern, line) for line in body.splitlines() for pattern, _ in _SPELLINGS)
 
 
 class _Reader:
-    """Takes lines one by one: only the names count under which the first round asks and says."""
+    """Read lines into rounds; the first round sets the names of questions and of answers."""
 
     def __init__(self, line_of: re.Pattern[str], inline: re.Pattern[str], answers: int) -> None:
         self._line_of, self._inline, self._wanted = line_of, inline, answers
         self._rounds: list[_Round] = []
-        self._names: dict[str, str] = {}  # asks, says: the name that is used for it
+        self._names: dict[str, str] = {}  # asks, says: the name in use
         self._indexed = False
         self._kind: str | None = None  # of the next question
         self._kinds_first = False
@@ -132,65 +132,65 @@ class _Reader:
             taken = found and self._take(found, lines, place)
             if not taken and self._rounds:
                 self._rounds[-1].last.append(line)
-            fence = _fence_after(fence, found["said"] or "" if taken else line)
+            fence = _fence_after(fence, found["rest"] or "" if taken else line)
         if fence:
             raise UnreadableReply("a code fence is not closed: the reply breaks off")
         return self._rounds
 
     def _take(self, found: re.Match[str], lines: list[str], place: int) -> bool:
-        """Whether the line begins a turn, which is begun then, or gives a type."""
+        """Begin a turn or set a type if the line does so; return whether it does."""
         if found["asks"]:
-            return self._ask(found, lines, place)
-        return self._say(found) if found["says"] else self._name_type(found, lines, place)
+            return self._begin_question(found, lines, place)
+        return self._begin_answer(found) if found["says"] else self._name_type(found, lines, place)
 
-    def _ask(self, found: re.Match[str], lines: list[str], place: int) -> bool:
+    def _begin_question(self, found: re.Match[str], lines: list[str], place: int) -> bool:
         name = found["asks"].lower()
         if name != self._names.setdefault("asks", name) and not self._is_answered(lines, place):
             return False
-        first, *others = self._inline.split(found["said"] or "")
+        first, *others = self._inline.split(found["rest"] or "")
         kind = found["kind"] or self._kind
         self._rounds.append(_Round([first], kind.strip() if kind else None, [[o] for o in others]))
         self._kind = None
         return True
 
-    def _say(self, found: re.Match[str]) -> bool:
+    def _begin_answer(self, found: re.Match[str]) -> bool:
         if not self._rounds:
-            raise UnreadableReply("an answer stands before the first question")
+            raise UnreadableReply("an answer comes before the first question")
         name, indexed = found["says"].lower(), found["index"] is not None
         if "says" not in self._names:
             self._names["says"], self._indexed = name, indexed
         own = name == self._names["says"] or len(self._rounds[-1].answers) < self._wanted
         if not own or (self._wanted > 1 and indexed != self._indexed):
             return False
-        self._rounds[-1].answers.append([found["said"] or ""])
+        self._rounds[-1].answers.append([found["rest"] or ""])
         return True
 
     def _name_type(self, found: re.Match[str], lines: list[str], place: int) -> bool:
-        said = (found["said"] or "").strip()
+        kind = (found["rest"] or "").strip()
         if not self._rounds:
-            self._kind, self._kinds_first = said or None, True
+            self._kind, self._kinds_first = kind or None, True
             return True
-        now = self._rounds[-1]
-        if not now.answers:
-            now.kind = said or now.kind
+        current = self._rounds[-1]
+        if not current.answers:
+            current.kind = kind or current.kind
             return True
-        if self._kinds_first and self._asks_next(lines, place):
-            self._kind = said or None
+        if self._kinds_first and self._question_follows(lines, place):
+            self._kind = kind or None
             return True
         if "question" in found["type"].lower() and not self._kinds_first:
-            now.kind = now.kind or said or None
+            current.kind = current.kind or kind or None
             return True
         return False
 
-    def _asks_next(self, lines: list[str], place: int) -> bool:
-        """Whether the next line with words on it begins a question."""
+    def _question_follows(self, lines: list[str], place: int) -> bool:
+        """Return whether the next line of text begins a question."""
         for line in map(lines.__getitem__, range(place + 1, len(lines))):
             if line.strip() and not _is_rule(line):
                 return bool((found := _begins(self._line_of, line)) and found["asks"])
         return False
 
     def _is_answered(self, lines: list[str], place: int) -> bool:
-        """Whether the next line that begins a turn begins an answer."""
+        """Return whether the next turn is an answer."""
         for line in map(lines.__getitem__, range(place + 1, len(lines))):
             if found := _speaks(self._line_of, line):
                 return bool(found["says"])
@@ -198,14 +198,14 @@ class _Reader:
 
 
 def _begins(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
-    """The line as one that begins a turn: with a colon, or as a heading of its own."""
+    """Match a line that begins a turn: with a colon, or as a heading."""
     found = pattern.fullmatch(line)
     headed = found and ("#" in found["before"] or "**" in found["before"])
     return found if found and (found["colon"] or headed) else None
 
 
 def _speaks(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
-    """The line as one that begins a question or an answer."""
+    """Match a line that begins a question or an answer."""
     found = _begins(pattern, line)
     return found if found and not found["type"] else None
 
@@ -215,7 +215,7 @@ def _tag_line(found: re.Match[str]) -> str:
 
 
 def _fence_after(fence: str, line: str) -> str:
-    """The fence that is open after a line, or nothing."""
+    """Return the code fence that is open after a line, or ""."""
     mark = _FENCE.match(line)
     if fence:
         closes = (mark and mark[1].startswith(fence)) or line.rstrip().endswith(fence)
@@ -227,7 +227,7 @@ def _fence_after(fence: str, line: str) -> str:
 
 
 def _unfenced(body: str) -> str:
-    """The inside of a fence that stands round all turns; else the text itself."""
+    """Return the content of a code fence around all turns; else the text itself."""
     opened = _NAMED_FENCE.search(body)
     if not opened or begins_a_turn(body[: opened.start()]):
         return body
@@ -239,7 +239,7 @@ def _unfenced(body: str) -> str:
 
 
 def _is_rule(line: str) -> bool:
-    """Whether a line only parts rounds: "---", "### Round 2"."""
+    """Return whether a line only separates rounds: "---", "### Round 2"."""
     return bool(line.strip()) and len(line) < 100 and bool(_RULE.fullmatch(line))
 
 
@@ -248,7 +248,7 @@ def _ends_in_rule(lines: list[str]) -> bool:
 
 
 def _cut_at_rule(lines: list[str]) -> None:
-    """Drop what follows the last rule: in rounds that rules part, it is no answer's."""
+    """Drop the text after the last separator, since it belongs to no answer."""
     fence, last = "", None
     for place, line in enumerate(lines):
         last = place if not fence and place and _is_rule(line) else last
@@ -258,7 +258,7 @@ def _cut_at_rule(lines: list[str]) -> None:
 
 
 def _text(lines: list[str]) -> str:
-    """The lines as one text, without what parts rounds before and after it."""
+    """Join the lines, without separators at the start and the end."""
     start, end = 0, len(lines)
     while end > 1 and (not lines[end - 1].strip() or _is_rule(lines[end - 1])):
         end -= 1

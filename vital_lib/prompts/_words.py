@@ -1,10 +1,10 @@
-"""Ratings, scores and verdicts in the words of a model that keeps to no schema.
+"""Ratings, scores and verdicts in the plain text of a reply that follows no schema.
 
-Nothing is searched for in running text. A number or a winner counts where the reply declares it: on
-a line of its own that begins with its name ("Overall: 7.5"), on a first or last line that holds
-nothing else, or as all that the reply says. What is declared twice and differently is not read,
-since nobody knows which was meant; except a verdict, where the last one counts: the prompt asks for
-the rationale first and the verdict after it.
+Running text is not searched. A number or a winner counts only where the reply declares it: on a
+line that begins with its name ("Overall: 7.5"), on a first or last line that holds nothing else, or
+as the whole reply. Two different declarations of a rating or score make a reply unread, since
+nobody knows which was meant. Of several verdicts the last one counts: the prompt requests the
+rationale first and the verdict after it.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ from vital_lib.prompts._objects import key_name
 from vital_lib.prompts.schemas import ChatScores, PartialRating, RatingCriteria, Verdict
 
 CRITERIA = {name: name.replace("_", " ") for name in RatingCriteria.model_fields}
-"""Each criterion's field, and its name in words."""
+"""The name in words of each criterion's field."""
 
 FINAL = ("overall", "overall rating", "overall score", "final rating", "final score")
 PLAIN = ("rating", "score")
-"""Names of a rating; what is declared under the first ones goes before the second."""
+"""Names of an overall rating; those in `FINAL` take precedence over those in `PLAIN`."""
 
 RIVALS = (*PLAIN, "final", "total", "total score", "total rating", "grade", "verdict", "result")
 RIVALS += ("final verdict", "final answer", "final grade", "decision", "judgment", "conclusion")
-"""Names under which another rating than the overall one contradicts it; not one that is final."""
+"""Names whose rating contradicts a different overall rating, unless that one is called final."""
 
 WINNER_NAMES = ("winner", "verdict", "final verdict", "better", "better answer", "choice")
 RATIONALE_NAMES = ("rationale", "explanation", "reasoning", "reason", "justification")
 
 LOOSE = ("answer", "final answer", "result", "decision", "judgment", "judgement", "conclusion")
 LOOSE += ("preferred", "preferred answer", "preference", "best", "best answer")
-"""Names that may stand before other things: under these only what is plainly the answer counts."""
+"""Names that may introduce other things, so only an unmistakable answer counts under them."""
 
 _LABELLED = re.compile(
     r"(?:[-+•|]\s*)?(?:[0-9]{1,2}[.)]\s+)?(?P<name>[a-z][a-z0-9 _]{0,40}?)"
-    r"\s*(?:\((?P<note>[^()]{0,40})\))?\s*(?:[:=|]|\s[-–—]\s)\s*(?P<said>\S.*)",
+    r"\s*(?:\((?P<note>[^()]{0,40})\))?\s*(?:[:=|]|\s[-–—]\s)\s*(?P<value>\S.*)",
     re.I,
 )
 _TAG = re.compile(r"<(?P<shut>/?)(?P<name>[a-z][a-z_0-9]{1,19})>", re.I)
 
-# After the number nothing but its scale and a reason without another number: "8 - 9" is none.
+# Only a scale and a reason without numbers may follow the number: "8 - 9" is not a number.
 _VALUE = (
     r"(?:\[\[)?(?P<number>-?[0-9]{1,3}(?:\.[0-9]{1,6})?)(?:\]\])?(?:\s*points?)?"
     r"(?:\s*(?:/|out of|of)\s*10(?:\s*points?)?)?"
 )
-_OTHERWISE = (  # another scale, or another number in a word
+_OTHERWISE = (  # another scale, or a second number in words
     r"(?!.*\b(?:(?:scale|out|maximum) of (?!ten)|stars\b|percent\b|or (?:rather|maybe|perhaps)\b))"
 )
 _NUMBER = re.compile(
     rf"{_VALUE}\s*(?:[-–—(;:.,|]{_OTHERWISE}\D*|,?\s*(?:because|since|as)\b\D*)?", re.I
 )
-# Where the scale is stated, a reason may name numbers, but no other rating.
+# After a stated scale, a reason may contain numbers but no other rating.
 _ON_SCALE = re.compile(
     r"(?P<number>[0-9]{1,2}(?:\.[0-9]{1,6})?)\s*(?:/|out of)\s*10\b(?:\s*points?)?\s*"
     r"(?:[-–—(;:.,|]|because\b|since\b|as\b)"
@@ -66,7 +66,7 @@ _ONE = r"(?:\[\[)?([0-9]{1,2}(?:\.[0-9]{1,6})?)(?:\]\])?(?:\s*(?:/|out of)\s*10)
 _LINE_OF_TWO = re.compile(
     rf"(?:scores?\s*:?\s*)?[(\[]?{_ONE}(?:\s*[,;|&]\s*|\s+(?:and\s+)?){_ONE}[)\]]?\.?", re.I
 )
-# A note that makes what stands before it no verdict; "a good example of clarity" is a reason.
+# A note that marks a value as a placeholder. "a good example of clarity" is a reason instead.
 _TEMPLATE = re.compile(
     r"[\W_]*(?:(?:note|nb|comment)\b\W*)?(?:(?:out of |of )?10\b\W*)?(?:points?\b\W*)?"
     r"(?:(?:this|that|it|is|just|only|merely|as|for|an?|the|my|some|purely)\s+)*"
@@ -120,7 +120,7 @@ _NEXT_ON_THE_LINE = re.compile(
 
 
 def pair_in(value: Any) -> list[float] | None:
-    """Two numbers that a text gives: "8 7"."""
+    """Return the two numbers of a text such as "8 7", or None."""
     found = _LINE_OF_TWO.fullmatch(_bare(value)) if isinstance(value, str) else None
     return [float(found[1]), float(found[2])] if found else None
 
@@ -129,9 +129,9 @@ _SCALE_NAMES = ("max", "maximum", "max score", "out of", "of", "scale", "total",
 
 
 def number_in(value: Any) -> Any:
-    """A number that is given as text ("8", "8/10", "8 out of 10") or under its name; else itself.
+    """Return the number in a text ("8", "8/10") or under a name such as score; else the value.
 
-    Neither true nor "high" is a number: they are returned as they are.
+    True and "high" are not numbers and are returned unchanged.
     """
     if isinstance(value, dict):
         named = {key_name(name): one for name, one in value.items()}
@@ -145,7 +145,7 @@ def number_in(value: Any) -> Any:
 
 
 def winner_in(value: Any) -> Any:
-    """first, second or tie, where a value names one: "First", "Answer 1", "[[B]]"; else itself."""
+    """Return first, second or tie if a value names one ("First", "Answer 1", "[[B]]"); else it."""
     if isinstance(value, list) and len(value) == 1:
         return winner_in(value[0])
     text = str(value) if type(value) is int else value
@@ -157,34 +157,34 @@ def winner_in(value: Any) -> Any:
 
 
 def is_template(text: str) -> bool:
-    """Whether a text, or a note on a number, says that a value is to be put there."""
+    """Return whether a text, or the text after a value, marks a placeholder."""
     return bool(_TEMPLATE.fullmatch(text))
 
 
 def is_rating(value: Any) -> bool:
-    """Whether a value is a number that a rating can be."""
+    """Return whether a value is a number from 0 to 10."""
     return type(value) in (int, float) and 0 <= value <= 10
 
 
-def _winner(said: str) -> re.Match[str] | None:
-    found = _WINNER.fullmatch(said)
-    return found if found and not is_template(said[found.end("word") :]) else None
+def _winner(text: str) -> re.Match[str] | None:
+    found = _WINNER.fullmatch(text)
+    return found if found and not is_template(text[found.end("word") :]) else None
 
 
 def rating(body: str) -> PartialRating:
-    """A rating in words; criteria that are not declared, or not as one number, are None.
+    """Read a rating from plain text; a criterion without exactly one number is None.
 
     Raises:
-        UnreadableReply: none is declared, or two that differ.
+        UnreadableReply: no overall rating is declared, or two that differ.
     """
     declared, rationale = _numbers(body)
     overall = next(
         (found for names in (FINAL, PLAIN, LOOSE) if (found := _only(declared, names)) is not None),
         None,
     )
-    rivals = [said[0] for name in RIVALS if len(said := declared.get(name, ())) == 1]
+    rivals = [given[0] for name in RIVALS if len(given := declared.get(name, ())) == 1]
     if overall is not None and not declared.keys() & {*FINAL[3:]}:
-        # A score that stands more than once is one of a criterion's.
+        # A "Score:" that occurs more than once rates the criteria.
         _agreed([overall, *filter(is_rating, rivals)], "overall")
     if overall is None:
         overall = _number(body.strip("*`# "), _ALONE)
@@ -200,10 +200,10 @@ def rating(body: str) -> PartialRating:
 
 
 def scores(body: str) -> ChatScores:
-    """Two scores in words: under their names, or as two numbers on the first line or the last.
+    """Read two scores from plain text: by name, or as two numbers on the first or the last line.
 
     Raises:
-        UnreadableReply: one is not declared, or two that differ.
+        UnreadableReply: a score is not declared, or is declared twice with different values.
     """
     declared, rationale = _numbers(_NEXT_ON_THE_LINE.sub("\n", body))
     pairs = {(float(one[1]), float(one[2])) for one in _edges(body, _LINE_OF_TWO)}
@@ -214,7 +214,7 @@ def scores(body: str) -> ChatScores:
         found[place] = _agreed([*(pair[at] for pair in pairs), *_some(named)], place)
     lacking = [f"'Answer {n}:'" for n, one in enumerate(found.values(), start=1) if one is None]
     if lacking:
-        raise UnreadableReply(f"no line {' and none '.join(lacking)} with a number was found")
+        raise UnreadableReply(f"no line {' or '.join(lacking)} with a number was found")
     return ChatScores.model_validate({"rationale": rationale, **found})
 
 
@@ -227,14 +227,14 @@ SCORE_NAMES = {
     )
     for place, signs, own in (("first", "1a", "reference"), ("second", "2b", "model"))
 }
-"""Names of either score, the answers' own among them."""
+"""The names of each score in a reply."""
 
 
 def verdict(body: str) -> Verdict:
-    """The last verdict that is declared in words.
+    """Read the last verdict that is declared in plain text.
 
     Raises:
-        UnreadableReply: none is, or the last one names no winner.
+        UnreadableReply: no verdict is declared, or the last one names no winner.
     """
     lines = list(_labelled(body))
     words = [found and found["word"] for found in map(_declared, lines) if found is not False]
@@ -246,15 +246,15 @@ def verdict(body: str) -> Verdict:
     if not words or words[-1] is None:
         raise UnreadableReply("winner: no line 'Winner: first, second or tie' was found")
     rest = [
-        said if name in RATIONALE_NAMES else line
-        for name, said, line in lines
+        value if name in RATIONALE_NAMES else line
+        for name, value, line in lines
         if name not in WINNER_NAMES
     ]
     return Verdict(rationale="\n".join(rest).strip(), winner=_WINNERS[words[-1].lower()])
 
 
 def _bracketed(body: str) -> list[str | None]:
-    """The winner of the last line that has one in brackets; None where it lists several."""
+    """Return the winners in double brackets; [None] if the last of them only lists the choices."""
     found = list(_BRACKETED.finditer(body))
     last = body[found[-1].start() :] if found else ""
     listed = len(found) > 1 and re.search(
@@ -264,12 +264,12 @@ def _bracketed(body: str) -> list[str | None]:
 
 
 def _declared(line: tuple[str, str, str]) -> re.Match[str] | None | bool:
-    """The winner that a line names; None where it names none, False where it declares nothing."""
-    name, said, whole = line
+    """Return the winner that a line declares; None if unreadable, False if it declares nothing."""
+    name, value, text = line
     if name in WINNER_NAMES:
-        return _winner(said)
-    stated = _STATED.fullmatch(_bare(whole).rstrip(".!"))
-    return (name in LOOSE and _winner(said)) or (stated and _winner(stated[1])) or False
+        return _winner(value)
+    stated = _STATED.fullmatch(_bare(text).rstrip(".!"))
+    return (name in LOOSE and _winner(value)) or (stated and _winner(stated[1])) or False
 
 
 def _spaced(text: str) -> str:
@@ -277,7 +277,7 @@ def _spaced(text: str) -> str:
 
 
 def tags_as_lines(body: str, names: frozenset[str]) -> str:
-    """`body` with each "<winner>first</winner>" as a line "winner: first", for these names."""
+    """Rewrite tags of these names as lines: "<winner>first</winner>" as "winner: first"."""
 
     def line(found: re.Match[str]) -> str:
         name = key_name(found["name"])
@@ -298,57 +298,57 @@ TAGS = frozenset(
         *sum(SCORE_NAMES.values(), ()),
     )
 )
-"""The names that may stand as tags round what is declared."""
+"""The names that a reply may use as tags."""
 
 
 def _labelled(body: str) -> Iterator[tuple[str, str, str]]:
-    """(name, what it says, the line) of each line; the name is empty where there is none."""
+    """Yield (name, value, line) for each line; name and value are "" if the line has no name."""
     for line in body.splitlines():
         plain = " ".join(re.sub(r"[*`#]", "", line).split())
         found = _LABELLED.fullmatch(plain.rstrip(" |"))
         name = _ARTICLES.sub("", key_name(found["name"])) if found else ""
-        said = found["said"] if found else ""
-        templated = said and found["note"] and is_template(found["note"])
-        yield name, f"{said} (example)" if templated else said, line
+        value = found["value"] if found else ""
+        templated = value and found["note"] and is_template(found["note"])
+        yield name, f"{value} (example)" if templated else value, line
 
 
-def _number(said: str, form: re.Pattern[str] = _NUMBER) -> float | None:
-    said = said.strip("\"'")
-    found = form.fullmatch(said) or (form is _NUMBER and _ON_SCALE.fullmatch(said))
-    if not found or is_template(said[found.end("number") :]):
+def _number(text: str, form: re.Pattern[str] = _NUMBER) -> float | None:
+    text = text.strip("\"'")
+    found = form.fullmatch(text) or (form is _NUMBER and _ON_SCALE.fullmatch(text))
+    if not found or is_template(text[found.end("number") :]):
         return None
     return float(found["number"])
 
 
 def _numbers(body: str) -> tuple[dict[str, list[float | None]], str]:
-    """The numbers declared under each name, None for one that cannot be read; and the other words.
+    """Return the numbers declared under each name, and the remaining text.
 
-    A name that is followed by words alone declares no number.
+    A number that cannot be read is None. A name followed only by words declares no number.
     """
     declared: dict[str, list[float | None]] = {}
     others = []
-    for name, said, line in _labelled(body):
+    for name, value, line in _labelled(body):
         if name in RATIONALE_NAMES:
-            others.append(said)
+            others.append(value)
         elif any(form.fullmatch(_bare(line)) for form in (_LINE_OF_ONE, _LINE_OF_TWO)):
-            continue  # a number alone, which `_edges` reads
-        elif not name or _WORDS_ONLY.fullmatch(said) or (name in LOOSE and _number(said) is None):
+            continue  # a bare number, which `_edges` reads
+        elif not name or _WORDS_ONLY.fullmatch(value) or (name in LOOSE and _number(value) is None):
             others.append(line)
         else:
-            declared.setdefault(name, []).append(_number(said))
-            others += [line] if _number(said) is None else []
+            declared.setdefault(name, []).append(_number(value))
+            others += [line] if _number(value) is None else []
     return declared, "\n".join(others).strip()
 
 
 def _only(declared: dict[str, list[float | None]], names: tuple[str, ...]) -> float | None:
-    """The one number declared under `names`; None where there is none.
+    """Return the number declared under `names`, or None.
 
     Raises:
-        UnreadableReply: several that differ, or one that cannot be read.
+        UnreadableReply: two numbers differ, or one cannot be read.
     """
     found = set().union(*(declared.get(name, ()) for name in names))
     if None in found:
-        raise UnreadableReply(f"what is declared as {names[0]} cannot be read as one number")
+        raise UnreadableReply(f"{names[0]} is declared, but not as a single number")
     return _agreed(found, names[0])
 
 
@@ -362,14 +362,14 @@ def _agreed(found: Any, what: str) -> float | None:
 
 
 def _edges(body: str, form: re.Pattern[str]) -> list[re.Match[str]]:
-    """The first line and the last, blank ones and fences aside, where they are of that form."""
+    """Match the first and the last line, ignoring blank lines and code fences."""
     lines = [line for line in body.splitlines() if line.strip() and not _FENCE_LINE.fullmatch(line)]
     edges = (lines[:1], lines[-1:])
     return [found for line in sum(edges, []) if (found := form.fullmatch(_bare(line)))]
 
 
 def _two_lines(body: str) -> set[tuple[float, ...]]:
-    """The numbers of the first two lines, where each holds one and the third holds none."""
+    """Return the numbers on the first two lines, unless the third line is a number, too."""
     lines = [_LINE_OF_ONE.fullmatch(_bare(line)) for line in body.split("\n", 6) if line.strip()]
     two = len(lines) > 1 and all(lines[:2]) and not any(lines[2:3])
     return {tuple(float(found["number"]) for found in lines[:2])} if two else set()
