@@ -462,7 +462,7 @@ def test_two_answers_to_each_drafted_question_are_read_with_its_type():
         ("User: What?\nAssistant: ```\ncut", "not closed"),
         ("The image shows a mass.", "no line"),
         ("User:\nAssistant: It.", "the text is empty"),
-        ("I'm sorry, but I can't help with medical images.", "refused in words"),
+        ("I'm sorry, but I can't help with medical images.", "the reply is a refusal"),
         ("", "the reply is empty"),
     ],
 )

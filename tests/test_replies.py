@@ -357,7 +357,9 @@ def test_json_that_breaks_off_or_contradicts_itself_is_unread(prompt, text):
     ],
 )
 def test_a_judges_refusal_or_an_echo_of_the_schema_is_no_judgement(prompt, text):
-    with pytest.raises(UnreadableReply, match="refused in words|echoed back"):
+    with pytest.raises(
+        UnreadableReply, match="the (reply|rationale) is a refusal|the rationale echoes the schema"
+    ):
         parse(prompt, text)
 
 

@@ -1,9 +1,9 @@
-"""What a reply says: as JSON, or in the words of a model that keeps to no schema.
+"""Read a reply: as JSON, or as the plain text of a model that follows no schema.
 
-The schema that is sent is strict; a reply is read as a person would read it. Thoughts and the marks
-round an answer come off first. JSON is read in whatever spelling and under whatever names, words as
-`_words` and `_turns` read them. Where two readings of one reply contradict each other, or the words
-around a JSON object leave in doubt that it is meant, there is none.
+The schema sent with a request is strict, but its reply is read as a person would read it. Thoughts
+and answer marks are removed first. JSON is read in any spelling and under any common name; plain
+text is read by `_words` and `_turns`. A reply is unread if two readings contradict each other, or
+if the text around a JSON object casts doubt on it.
 """
 
 from __future__ import annotations
@@ -54,25 +54,25 @@ _TURNS = (Conversation, Drafts)
 
 
 def parse(prompt: Prompt, text: str) -> BaseModel:
-    """The reply as the prompt's schema, after thoughts and the marks round an answer.
+    """Return the reply as an instance of the prompt's schema.
 
-    JSON is read alone, in code fences, or at a line's start or after a colon with words around it,
-    unless these leave in doubt that it is meant: an example, another object, something taken back
-    or claimed anew. Keys may be spelled in any case and under the names that models give them;
-    numbers and winners may be text ("8/10", "First"); a question's type, criteria and a rationale
-    may be missing. A rating without all of its criteria is a `PartialRating`; rounds or drafts
-    without those that say nothing are a `PartConversation` or `PartDrafts`. Courtesies that end
-    the last answer ("Let me know if you need more!") are left out.
+    JSON may be the whole reply, stand in a code fence, or follow text at a line's start or after a
+    colon. It is unread if the text around it marks it as an example, retracts it, or claims another
+    answer. Keys may be spelled in any case and under common other names; numbers and winners may be
+    text ("8/10", "First"); a question's type, criteria and a rationale may be missing. A rating
+    with missing criteria is a `PartialRating`. Rounds or drafts that cannot be read are dropped,
+    which gives a `PartConversation` or `PartDrafts`. Courtesies at the end of the last answer ("Let
+    me know if you need more!") are removed.
 
-    Otherwise lines that begin with a name: "Overall: 7", "Score: 9/10" or "1. Score: 9 points" for
-    a rating, beside the criteria's names; "Answer 1: 7" for scores; "Winner: first", "Winner:
-    Answer 2 is better" or "[[A]]" for a verdict; "User:"/"Assistant:", "Question:"/"Answer:" or
-    "Q:"/"A:", numbered or not, for turns, whose answers may run over several lines and hold code.
-    A number or a winner may also be all that the reply says; a rating or two scores may stand on
-    its first line or its last.
+    Plain text is read from lines that begin with a name: "Overall: 7", "Score: 9/10" or "1. Score:
+    9 points" for a rating, and the names of the criteria; "Answer 1: 7" for scores; "Winner:
+    first", "Winner: Answer 2 is better" or "[[A]]" for a verdict; "User:"/"Assistant:",
+    "Question:"/"Answer:" or "Q:"/"A:", numbered or not, for turns, whose answers may span several
+    lines and hold code. A number or a winner may also be the whole reply; a rating or two scores
+    may be the whole first or last line.
 
     Raises:
-        UnreadableReply: the text is neither, does not fit the schema, contradicts itself, refuses,
+        UnreadableReply: the reply is neither, does not fit the schema, contradicts itself, refuses,
             echoes the schema, or breaks off.
     """
     try:
@@ -85,16 +85,16 @@ def parse(prompt: Prompt, text: str) -> BaseModel:
 
 
 def _without_courtesy(value: BaseModel) -> BaseModel:
-    """Rounds without what ends the last answer and is said to the one who asked for them."""
+    """Return a conversation or drafts without the courtesies that end the last answer."""
     if not isinstance(value, Conversation | Drafts):
         return value
     name = "rounds" if isinstance(value, Conversation) else "questions"
     *before, last = getattr(value, name)
-    said = {key: text for key, text in last if key.startswith("response")}
-    left = {key: without_courtesy(text) for key, text in said.items()}
-    if left == said:
+    texts = {key: text for key, text in last if key.startswith("response")}
+    kept = {key: without_courtesy(text) for key, text in texts.items()}
+    if kept == texts:
         return value
-    return value.model_copy(update={name: [*before, last.model_copy(update=left)]})
+    return value.model_copy(update={name: [*before, last.model_copy(update=kept)]})
 
 
 def _read(schema: type[BaseModel], body: str) -> BaseModel:
@@ -102,12 +102,14 @@ def _read(schema: type[BaseModel], body: str) -> BaseModel:
         return _checked(value)
     if (whole := whole_object(body)) is not None and body[:1] == '"':
         body = json.dumps(whole)
-    if speaks_of(schema, whole) is None:  # marks inside its texts are none of the reply's
+    if speaks_of(schema, whole) is None:  # marks inside JSON strings are not marks of the reply
         body = after_headings(without_thoughts(body))
     if not body:
         raise UnreadableReply("the reply is empty")
     answers, outside = answers_in(body)
-    if not answers or body[0] == "{" or schema in _TURNS:  # whose answers may wear such marks
+    if (
+        not answers or body[0] == "{" or schema in _TURNS
+    ):  # answers in a conversation may hold such marks
         return _plain(schema, answers[0] if len(answers) == 1 and not outside else body)
     readings = [_marked(schema, answer) for answer in answers]
     with suppress(UnreadableReply, ValidationError):
@@ -116,7 +118,7 @@ def _read(schema: type[BaseModel], body: str) -> BaseModel:
 
 
 def _as_sent(schema: type[BaseModel], body: str) -> BaseModel | None:
-    """The reply where it keeps to the schema as it was sent: most do, and are read in no time."""
+    """Return a reply that fits the schema as sent; most replies do, and this path is fast."""
     if body.startswith("```") and body.endswith("}\n```"):
         body = body[body.find("\n") + 1 : -4]
     if body[:1] != "{" or has_marks(body):
@@ -125,7 +127,7 @@ def _as_sent(schema: type[BaseModel], body: str) -> BaseModel | None:
         value = schema.model_validate_json(body)
     except ValidationError:
         return None
-    # As many keys as fields: none stands twice, none beside them says otherwise.
+    # As many keys as fields: no key is repeated, and no extra key contradicts them.
     return value if body.count('":') == _fields_of(value) else None
 
 
@@ -139,7 +141,7 @@ def _fields_of(value: BaseModel) -> int:
 
 
 def _marked(schema: type[BaseModel], answer: str) -> BaseModel:
-    """What stands inside the marks of an answer, which may be a bare letter."""
+    """Read the text inside answer marks, which may be a bare letter."""
     try:
         return _plain(schema, answer)
     except (UnreadableReply, ValidationError):
@@ -149,7 +151,7 @@ def _marked(schema: type[BaseModel], answer: str) -> BaseModel:
 
 
 def _plain(schema: type[BaseModel], body: str) -> BaseModel:
-    """JSON or words, without thoughts and marks."""
+    """Read JSON or plain text without thoughts and answer marks."""
     found, after = _objects(schema, body)
     if not found:
         return _in_words(schema, body)
@@ -158,31 +160,40 @@ def _plain(schema: type[BaseModel], body: str) -> BaseModel:
         meant = [(meant[0][0], joined(fields for _, fields in meant))]
     values = [_checked(fitted(schema, fields)) for _, fields in meant]
     if not values:
-        raise UnreadableReply("the words before the JSON make it an example")
+        raise UnreadableReply("the text before the JSON marks it as an example")
     value = _agreed(values)
     before = "".join(words for words, _ in found)
-    if refuses(before) or is_taken_back(value, after) or _says_else(schema, value, before, after):
-        raise UnreadableReply("the words around the JSON leave it in doubt")
+    if (
+        refuses(before)
+        or is_taken_back(value, after)
+        or _declares_another(schema, value, before, after)
+    ):
+        raise UnreadableReply(
+            "the text around the JSON is a refusal, retracts it or contradicts it"
+        )
     return value
 
 
 def _objects(schema: type[BaseModel], body: str) -> tuple[list[tuple[str, Fields]], str]:
-    """What JSON in the text speaks of the schema, each with the words before it; the words after.
+    """Find the JSON objects that name fields of the schema.
+
+    Returns:
+        (text before it, object) for each, and the text after the last.
 
     Raises:
-        UnreadableReply: some of it breaks off.
+        UnreadableReply: such an object breaks off.
     """
     found, place, seen = [], 0, 0
     for one in objects_in(body):
         if schema in _TURNS and not found and begins_a_turn(body[seen : one.start]):
-            break  # rounds in words, with JSON in one of them
+            break  # rounds in plain text, with JSON inside one of them
         seen = one.start
         fields = speaks_of(schema, one.value)
         if fields is not None:
             found.append((body[place : one.start], fields))
             place = one.end
         elif one.value is None and _names_a_field(schema, body[one.start :]):
-            raise UnreadableReply(f"JSON that breaks off, or is none: {body[one.start :][:60]!r}")
+            raise UnreadableReply(f"the JSON breaks off or is invalid: {body[one.start :][:60]!r}")
     return found, body[place:]
 
 
@@ -192,39 +203,39 @@ def _names_a_field(schema: type[BaseModel], text: str) -> bool:
 
 
 def _in_words(schema: type[BaseModel], body: str) -> BaseModel:
-    """The reply as a model words it that keeps to no schema; raises UnreadableReply."""
+    """Read a reply without JSON, or raise UnreadableReply."""
     fenced = _FENCED.fullmatch(body)
     body = fenced["body"].strip() if fenced else body
     if schema not in _TURNS and ends_by_taking_back(body):
-        raise UnreadableReply("what is said last takes back what stands before it")
+        raise UnreadableReply("the last line retracts the lines before it")
     try:
         return _checked(_READERS[schema](body))
     except ValidationError as error:
         reason = _why(error)
     except UnreadableReply as error:
         reason = str(error) if body else "the reply is empty"
-    raise UnreadableReply(f"refused in words: {body[:80]!r}" if refuses(body) else reason)
+    raise UnreadableReply(f"the reply is a refusal: {body[:80]!r}" if refuses(body) else reason)
 
 
 def _checked(value: BaseModel) -> BaseModel:
-    """The value, unless its rationale is the schema's own word, or a refusal.
+    """Return the value.
 
     Raises:
-        UnreadableReply: it is.
+        UnreadableReply: its rationale echoes the schema or is a refusal.
     """
     rationale = getattr(value, "rationale", "")
     if _ECHOED.fullmatch(rationale.strip()) or is_template(rationale):
-        raise UnreadableReply(f"the schema is echoed back: rationale {rationale!r}")
+        raise UnreadableReply(f"the rationale echoes the schema: {rationale!r}")
     if refuses(rationale):
-        raise UnreadableReply(f"refused in words: {rationale[:80]!r}")
+        raise UnreadableReply(f"the rationale is a refusal: {rationale[:80]!r}")
     return value
 
 
 def _agreed(values: list[BaseModel]) -> BaseModel:
-    """The first of the readings, if none contradicts another.
+    """Return the first reading.
 
     Raises:
-        UnreadableReply: two do.
+        UnreadableReply: another reading contradicts it.
     """
     for other in values[1:]:
         if _contradict(values[0], other):
@@ -233,15 +244,17 @@ def _agreed(values: list[BaseModel]) -> BaseModel:
 
 
 def _contradict(one: BaseModel, other: BaseModel) -> bool:
-    """Whether two readings differ in more than words; what one leaves out is no difference."""
+    """Return whether two readings differ in more than text; missing criteria do not count."""
     left, right = (value.model_dump(exclude={"rationale", "dropped"}) for value in (one, other))
-    mine, theirs = left.pop("criteria", {}), right.pop("criteria", {})
-    both = [(mine[name], theirs[name]) for name in mine if None not in (mine[name], theirs[name])]
+    first, second = left.pop("criteria", {}), right.pop("criteria", {})
+    both = [
+        (first[name], second[name]) for name in first if None not in (first[name], second[name])
+    ]
     return left != right or any(a != b for a, b in both)
 
 
-def _says_else(schema: type[BaseModel], value: BaseModel, *around: str) -> bool:
-    """Whether the words around a JSON object declare another answer."""
+def _declares_another(schema: type[BaseModel], value: BaseModel, *around: str) -> bool:
+    """Return whether the text around a JSON object declares another answer."""
     for words in filter(_WORD.search, around):
         with suppress(UnreadableReply, ValidationError):
             if _contradict(value, _READERS[schema](words)):

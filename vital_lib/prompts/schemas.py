@@ -1,6 +1,7 @@
-"""The forms that replies must fit: what a server is sent as a JSON schema, checked when reading.
+"""Reply schemas, sent to a server as JSON schemas and checked when a reply is read.
 
-This module knows nothing of how a reply is worded, nor of what was asked.
+The docstrings of the schemas that are sent (`Drafts`, `Conversation`, `Rating`, `ChatScores`,
+`Verdict` and their parts) belong to the JSON schema: changing one changes its prompt's version.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 
-def _said(text: str) -> str:
+def _stripped(text: str) -> str:
     text = text.strip()
     if not text:
         raise ValueError("the text is empty")
@@ -18,7 +19,7 @@ def _said(text: str) -> str:
 
 
 def _between(low: float, high: float):
-    """A check that a number lies in range; NaN lies in none."""
+    """Return a validator of numbers from `low` to `high`; NaN is invalid."""
 
     def check(value: float) -> float:
         if not low <= value <= high:
@@ -28,15 +29,15 @@ def _between(low: float, high: float):
     return check
 
 
-def _some(items: list) -> list:
+def _not_empty(items: list) -> list:
     if not items:
         raise ValueError("the list is empty")
     return items
 
 
-# Lengths and ranges are checked when reading and told in words, because servers differ in which
-# JSON schema keywords they accept. Numbers are strict: neither "9" nor true is a rating.
-_Said = Annotated[str, AfterValidator(_said)]
+# Lengths and ranges are checked when reading and described in words, because servers differ in
+# which JSON schema keywords they accept. Numbers are strict: neither "9" nor true is a rating.
+_Text = Annotated[str, AfterValidator(_stripped)]
 _Rated = Annotated[
     float, Field(strict=True, description="0 (worst) to 10 (best)"), AfterValidator(_between(0, 10))
 ]
@@ -46,7 +47,7 @@ _Scored = Annotated[
 
 
 class _Part(BaseModel):
-    """Base of the schemas: closed for the server, forgiving of an extra key when reading."""
+    """Base of the schemas: the JSON schema allows no extra key, and reading ignores extra keys."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False}, frozen=True)
 
@@ -54,40 +55,40 @@ class _Part(BaseModel):
 class DraftQuestion(_Part):
     """One drafted instruction with two responses, to be judged side by side."""
 
-    instruction: _Said
+    instruction: _Text
     question_type: str | None
-    response_a: _Said
-    response_b: _Said
+    response_a: _Text
+    response_b: _Text
 
 
 class Drafts(_Part):
     """The drafted questions about one figure."""
 
-    questions: Annotated[list[DraftQuestion], AfterValidator(_some)]
+    questions: Annotated[list[DraftQuestion], AfterValidator(_not_empty)]
 
 
 class Round(_Part):
     """One round of a conversation."""
 
-    instruction: _Said
-    response: _Said
+    instruction: _Text
+    response: _Text
     question_type: str | None
 
 
 class Conversation(_Part):
     """The ordered rounds about one figure; a demonstration is shown in this form too."""
 
-    rounds: Annotated[list[Round], AfterValidator(_some)]
+    rounds: Annotated[list[Round], AfterValidator(_not_empty)]
 
 
 class PartDrafts(Drafts):
-    """Drafts read without the questions that say nothing; `dropped`: why, of each of those."""
+    """Drafts without the questions that could not be read; `dropped` holds the reason for each."""
 
     dropped: tuple[str, ...]
 
 
 class PartConversation(Conversation):
-    """A conversation read without the rounds that say nothing; `dropped`: why, of each of those."""
+    """A conversation without the rounds that could not be read; `dropped` holds their reasons."""
 
     dropped: tuple[str, ...]
 
@@ -99,13 +100,13 @@ _PARTS = {
 
 
 def readable(schema: type[Drafts] | type[Conversation], given: Any) -> BaseModel:
-    """What can be read of a list of rounds: one that cannot stops none beside it.
+    """Return a list of rounds as `schema`, or as its partial form if some cannot be read.
 
     Args:
-        given: one mapping per round; of a round that was not read, a text that says why.
+        given: one mapping per round, or the reason why a round could not be read.
 
     Raises:
-        ValidationError: `given` is no list, or no round can be read.
+        ValidationError: `given` is not a list, or no round can be read.
     """
     name, part, partly = _PARTS[schema]
     kept, dropped = [], []
@@ -152,7 +153,7 @@ _Stated = create_model(
 
 
 class PartialRating(Rating):
-    """A rating read from plain text, which may leave criteria out: those are None."""
+    """A rating in which missing criteria are None."""
 
     criteria: _Stated
 

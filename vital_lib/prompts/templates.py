@@ -1,4 +1,4 @@
-"""The prompt of each task: policy, layout, schema of the reply, version."""
+"""Build the prompt of each task from its policy, layout and reply schema."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _ANSWERS = "Question: $question\nReference answer: $reference\nAnswer 1: $first\
 
 @dataclass(frozen=True)
 class Prompt:
-    """What one request says.
+    """The content of one request.
 
     Args:
-        name: which prompt this is: draft, generation, rating, chat_score or verdict.
+        name: draft, generation, rating, chat_score or verdict.
         version: content hash of its template and schema.
         messages: ``{"role": "system|user|assistant", "content": [text or FigureImage, ...]}``.
-        schema: what the reply must fit.
+        schema: schema of the reply.
         seed: seed of this request; None leaves it to ``ChatClient.ask``.
     """
 
@@ -50,7 +50,7 @@ class Prompt:
 
 
 def figure_text(figure: Mapping[str, Any]) -> str:
-    """A figure's caption, mentions and modalities as every prompt shows them.
+    """Return a figure's caption, mentions and modalities as every prompt shows them.
 
     Each value is folded into one line, so that no caption can forge a section.
 
@@ -64,12 +64,12 @@ def figure_text(figure: Mapping[str, Any]) -> str:
 
 
 def _one_line(value: Any) -> str:
-    """One line of valid UTF-8: what a damaged file left behind must not stop a request."""
+    """Fold a value into one line of valid UTF-8, since damaged text must not stop a request."""
     return " ".join(str(value).split()).encode(errors="replace").decode()
 
 
 def _policy(name: str) -> str:
-    """The text of a policy's file, with the parts that several share filled in."""
+    """Return the text of a policy file with its shared parts filled in."""
     text = (resources.files(__package__) / "policies" / f"{name}.md").read_text("utf-8").strip()
     shared = [part for part in ("material", "writing", "judging") if f"${part}" in text]
     return Template(text).safe_substitute({part: _policy(part) for part in shared})
@@ -77,7 +77,7 @@ def _policy(name: str) -> str:
 
 @dataclass(frozen=True)
 class PromptTemplate:
-    """A prompt's template: its policy, the layout of the user's message, the reply's schema."""
+    """The template of a prompt: policy, layout of the user's message, schema of the reply."""
 
     name: str
     policy: str
@@ -102,7 +102,11 @@ class PromptTemplate:
 
 @cache
 def with_policy(sheet: PromptTemplate, policy: str | None) -> PromptTemplate:
-    """The sheet under another policy, which must name what its own does."""
+    """Return the template with another policy, or unchanged for None.
+
+    Raises:
+        ValueError: the policy names other variables than the template's own policy.
+    """
     own, named = (Template(text).get_identifiers() for text in (sheet.policy, policy or ""))
     if policy is not None and set(own) != set(named):
         raise ValueError(
@@ -119,7 +123,7 @@ def _hash(*content: Any) -> str:
 POLICIES = {
     name: _policy(name) for name in ("draft", "generation", "rating", "chat_score", "verdict")
 }
-"""The policy of each prompt by its name, as sent, but for the numbers to ask for ($questions)."""
+"""Policy of each prompt by name; sending fills in $questions and $rounds."""
 
 _DRAFT = PromptTemplate("draft", POLICIES["draft"], "$figure", Drafts)
 _GENERATION = PromptTemplate("generation", POLICIES["generation"], "$figure", Conversation)
@@ -131,16 +135,16 @@ _CAPTIONED = PromptTemplate(
 _VERDICT = PromptTemplate("verdict", POLICIES["verdict"], _ANSWERS, Verdict)
 _SHEETS = (_DRAFT, _GENERATION, _RATING, _CHAT_SCORE, _VERDICT)
 VERSIONS = {sheet.name: sheet.version for sheet in _SHEETS}
-"""The version of each prompt by its name: what `Prompt.version` will be; with a caption another."""
+"""`Prompt.version` of each prompt by name; chat_score with a caption has another version."""
 
 
 def draft_prompt(
     figure: Mapping[str, Any], image: FigureImage, questions: int = 4, policy: str | None = None
 ) -> Prompt:
-    """Ask for `questions` instructions about a figure, each with two responses.
+    """Return a prompt for `questions` instructions about a figure, each with two responses.
 
     Args:
-        policy: another text in place of ``POLICIES["draft"]``, with $questions in it.
+        policy: text in place of ``POLICIES["draft"]``; it must contain $questions.
     """
     _positive("questions", questions)
     return with_policy(_DRAFT, policy).fill(image, figure_text(figure), questions=questions)
@@ -153,13 +157,13 @@ def generation_prompt(
     rounds: int = 5,
     policy: str | None = None,
 ) -> Prompt:
-    """Ask for one conversation of `rounds` rounds about a figure.
+    """Return a prompt for one conversation of `rounds` rounds about a figure.
 
     Args:
         figure: with `caption`, `mentions`, `modalities`.
-        demonstrations: rows of the table demonstrations (also with `turns`), in the order in
-            which they are shown, each with its image; None where the image is not at hand.
-        policy: another text in place of ``POLICIES["generation"]``, with $rounds in it.
+        demonstrations: rows of the table demonstrations (as `figure`, with `turns`) in the order
+            in which they are shown, each with its image or, if the image is missing, None.
+        policy: text in place of ``POLICIES["generation"]``; it must contain $rounds.
     """
     _positive("rounds", rounds)
     shown = [message for row, seen in demonstrations for message in _demonstration(row, seen)]
@@ -170,29 +174,29 @@ def generation_prompt(
 def rating_prompt(
     figure: Mapping[str, Any], image: FigureImage, instruction: str, response: str
 ) -> Prompt:
-    """Ask for a rating of one candidate by the policy."""
+    """Return a prompt for a rating of one candidate by the policy."""
     return _RATING.fill(image, figure_text(figure), instruction=instruction, response=response)
 
 
 def chat_score_prompt(
     question: str, image: FigureImage, reference: str, answer: str, caption: str | None = None
 ) -> Prompt:
-    """Ask for scores of the reference answer (first) and a model's answer (second).
+    """Return a prompt for scores of the reference answer (first) and a model's answer (second).
 
     Args:
-        caption: the figure's, as context for the judge, who sees the image as well (LLaVA-Med's
-            own judging shows the caption in its place); None or blank where there is none.
+        caption: the figure's caption, shown to the judge in addition to the image (LLaVA-Med's
+            judge sees the caption instead of the image); None or blank if there is none.
     """
-    said = {"question": question, "reference": reference, "first": reference, "second": answer}
-    if not isinstance(caption, str) or not caption.strip():  # a table's null is no text
-        return _CHAT_SCORE.fill(image, **said)
-    return _CAPTIONED.fill(image, **said, caption=caption)
+    values = {"question": question, "reference": reference, "first": reference, "second": answer}
+    if not isinstance(caption, str) or not caption.strip():  # a table's null may be NaN
+        return _CHAT_SCORE.fill(image, **values)
+    return _CAPTIONED.fill(image, **values, caption=caption)
 
 
 def verdict_prompt(
     question: str, image: FigureImage, reference: str, first: str, second: str
 ) -> Prompt:
-    """Ask which of two answers is better, in the order given."""
+    """Return a prompt for a verdict on which of two answers is better, in the given order."""
     return _VERDICT.fill(image, question=question, reference=reference, first=first, second=second)
 
 
