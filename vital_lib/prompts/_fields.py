@@ -1,4 +1,4 @@
-"""Fit JSON as models write it to a schema, which accepts other names for its fields.
+"""Fit a model's JSON to a schema, whose fields may have other names in the JSON.
 
 Nothing is invented: a missing field becomes None if the schema or its partial form allows it. A
 value that cannot be read as the field's type is passed on unchanged, and the schema rejects it.
@@ -43,18 +43,18 @@ Fields = dict[str, Any]
 
 _ROUNDS = ("rounds", "conversation", "conversations", "turns", "messages", "dialogue", "questions")
 _QUESTIONS = ("questions", "drafts", "items", "rounds")
-_INSTRUCTION_NAMES = ("instruction", "question", "user", "human", "prompt", "q")
-_RESPONSE_NAMES = ("response", "answer", "assistant", "gpt", "ai", "reply", "a")
-_TYPE_NAMES = ("question type", "type", "kind", "category")
+_INSTRUCTION = ("instruction", "question", "user", "human", "prompt", "q")
+_RESPONSE = ("response", "answer", "assistant", "gpt", "ai", "reply", "a")
+_TYPE = ("question type", "type", "kind", "category")
 _BOTH = ("responses", "answers")
 _LETTERS = {"a": ("a", "1", "first"), "b": ("b", "2", "second")}
-_SPEAKER_NAMES, _TEXT_NAMES = ("from", "role", "speaker"), ("value", "content", "text")
+_SPEAKER, _TEXT = ("from", "role", "speaker"), ("value", "content", "text")
 _NAMES: dict[type[BaseModel], tuple[str, ...]] = {
     Rating: (*FINAL, *PLAIN),
     ChatScores: (*sum(SCORE_NAMES.values(), ()), "scores"),
     Verdict: (*WINNER_NAMES, *LOOSE),
-    Conversation: (*_ROUNDS, *_INSTRUCTION_NAMES),
-    Drafts: (*_QUESTIONS, *_INSTRUCTION_NAMES),
+    Conversation: (*_ROUNDS, *_INSTRUCTION),
+    Drafts: (*_QUESTIONS, *_INSTRUCTION),
 }
 _NOTES = ("note", "notes", "comment", "comments", "remark", "disclaimer")
 _CRITERION_NAMES = {"criteria", *CRITERIA.values()}  # a number under these is not an overall rating
@@ -148,10 +148,7 @@ def _holds(schema: type[BaseModel], value: Any) -> bool:
 
 
 def _lists_rounds(value: list[Any]) -> bool:
-    return all(
-        isinstance(one, dict) and ({*_INSTRUCTION_NAMES, *_SPEAKER_NAMES} & one.keys())
-        for one in value
-    )
+    return all(isinstance(one, dict) and ({*_INSTRUCTION, *_SPEAKER} & one.keys()) for one in value)
 
 
 def _first(fields: Fields, names: tuple[str, ...], default: Any = None) -> Any:
@@ -229,7 +226,7 @@ def _conversation(fields: Fields) -> Fields:
     given = _rounds(fields, _ROUNDS)
     if not isinstance(given, list):
         return {"rounds": given}
-    if given and all(_has(one, _SPEAKER_NAMES) for one in given if isinstance(one, dict)):
+    if given and all(_has(one, _SPEAKER) for one in given if isinstance(one, dict)):
         given = _paired(given)
     return {"rounds": _each(given, _round)}
 
@@ -239,11 +236,11 @@ def _rounds(fields: Fields, names: tuple[str, ...]) -> Any:
     given = _first(fields, names)
     if isinstance(given, dict) and _lists_rounds([*given.values()]):
         return [*given.values()]
-    return [fields] if given is None and _has(fields, _INSTRUCTION_NAMES) else given
+    return [fields] if given is None and _has(fields, _INSTRUCTION) else given
 
 
 def _each(given: list[Any], read: Callable[[Fields], Fields]) -> list[Any]:
-    """Read each round; one that breaks off inside a thought becomes the error message."""
+    """Read each round; one that breaks off inside a thought becomes the reason as text."""
     made: list[Any] = []
     for one in given:
         try:
@@ -255,18 +252,18 @@ def _each(given: list[Any], read: Callable[[Fields], Fields]) -> list[Any]:
 
 def _round(fields: Fields) -> Fields:
     return {
-        "instruction": _text(_first(fields, _INSTRUCTION_NAMES)),
-        "response": _text(_first(fields, _RESPONSE_NAMES)),
+        "instruction": _text(_first(fields, _INSTRUCTION)),
+        "response": _text(_first(fields, _RESPONSE)),
         "question_type": _type(fields),
     }
 
 
 def _paired(messages: list[Any]) -> list[Any]:
-    """Return messages by speaker as rounds; a round without exactly one answer becomes a reason."""
+    """Return messages by speaker as rounds; one without exactly one answer becomes text."""
     rounds: list[tuple[Any, list[Any]]] = []
     for message in messages:
-        speaker = str(_first(message, _SPEAKER_NAMES)).lower() if isinstance(message, dict) else ""
-        text = _first(message, _TEXT_NAMES) if speaker else None
+        speaker = str(_first(message, _SPEAKER)).lower() if isinstance(message, dict) else ""
+        text = _first(message, _TEXT) if speaker else None
         if speaker in ("user", "human"):
             rounds.append((text, []))
         elif speaker != "system":
@@ -289,24 +286,19 @@ def _drafts(fields: Fields) -> Fields:
 
 def _question(fields: Fields) -> Fields:
     both = _first(fields, _BOTH)
-    made = {
-        "instruction": _text(_first(fields, _INSTRUCTION_NAMES)),
-        "question_type": _type(fields),
-    }
+    made = {"instruction": _text(_first(fields, _INSTRUCTION)), "question_type": _type(fields)}
     for place, (letter, signs) in enumerate(_LETTERS.items()):
         names = [f"{noun} {sign}" for noun in ("response", "answer") for sign in signs[:2]]
         names += [f"{signs[2]} response", f"{signs[2]} answer", letter]
         listed = both[place] if isinstance(both, list) and len(both) == 2 else None
         value = _first(fields, tuple(names), listed)
-        value = (
-            _first(value, (*_RESPONSE_NAMES, *_TEXT_NAMES)) if isinstance(value, dict) else value
-        )
+        value = _first(value, (*_RESPONSE, *_TEXT)) if isinstance(value, dict) else value
         made[f"response_{letter}"] = _text(value)
     return made
 
 
 def _type(fields: Fields) -> Any:
-    value = _first(fields, _TYPE_NAMES)
+    value = _first(fields, _TYPE)
     return None if isinstance(value, str) and (not value.strip() or is_echo(value)) else value
 
 

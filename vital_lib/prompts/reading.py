@@ -107,9 +107,7 @@ def _read(schema: type[BaseModel], body: str) -> BaseModel:
     if not body:
         raise UnreadableReply("the reply is empty")
     answers, outside = answers_in(body)
-    if (
-        not answers or body[0] == "{" or schema in _TURNS
-    ):  # answers in a conversation may hold such marks
+    if not answers or body[0] == "{" or schema in _TURNS:  # an answer's text may hold such marks
         return _plain(schema, answers[0] if len(answers) == 1 and not outside else body)
     readings = [_marked(schema, answer) for answer in answers]
     with suppress(UnreadableReply, ValidationError):
@@ -163,14 +161,8 @@ def _plain(schema: type[BaseModel], body: str) -> BaseModel:
         raise UnreadableReply("the text before the JSON marks it as an example")
     value = _agreed(values)
     before = "".join(words for words, _ in found)
-    if (
-        refuses(before)
-        or is_taken_back(value, after)
-        or _declares_another(schema, value, before, after)
-    ):
-        raise UnreadableReply(
-            "the text around the JSON is a refusal, retracts it or contradicts it"
-        )
+    if refuses(before) or is_taken_back(value, after) or _disagrees(schema, value, before, after):
+        raise UnreadableReply("the text around the JSON refuses, retracts or contradicts it")
     return value
 
 
@@ -246,14 +238,12 @@ def _agreed(values: list[BaseModel]) -> BaseModel:
 def _contradict(one: BaseModel, other: BaseModel) -> bool:
     """Return whether two readings differ in more than text; missing criteria do not count."""
     left, right = (value.model_dump(exclude={"rationale", "dropped"}) for value in (one, other))
-    first, second = left.pop("criteria", {}), right.pop("criteria", {})
-    both = [
-        (first[name], second[name]) for name in first if None not in (first[name], second[name])
-    ]
+    ours, theirs = left.pop("criteria", {}), right.pop("criteria", {})
+    both = [(ours[name], theirs[name]) for name in ours if None not in (ours[name], theirs[name])]
     return left != right or any(a != b for a, b in both)
 
 
-def _declares_another(schema: type[BaseModel], value: BaseModel, *around: str) -> bool:
+def _disagrees(schema: type[BaseModel], value: BaseModel, *around: str) -> bool:
     """Return whether the text around a JSON object declares another answer."""
     for words in filter(_WORD.search, around):
         with suppress(UnreadableReply, ValidationError):
