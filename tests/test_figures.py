@@ -693,4 +693,4 @@ def test_a_mention_is_read_however_it_is_kept(tmp_path, mentions):
 
 def test_an_address_in_place_of_an_image_is_told_as_one(tmp_path):
     bad = {**record("2_F1"), "image": "https://example.org/a.png"}
-    assert "is an address, and nothing is fetched" in read_one_bad(tmp_path, bad)["reason"]
+    assert "is a URL, and nothing is downloaded" in read_one_bad(tmp_path, bad)["reason"]

@@ -220,11 +220,11 @@ def test_an_empty_file_is_an_error_that_says_so(tmp_path, name, content):
         ("a.xlsx", b"PK\x03\x04abc", "save the sheet as CSV"),
         ("a.jsonl.gz", b"\x1f\x8b\x08abc", "compressed"),
         ("a.json", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS"),
-        ("a.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(30), "is no text"),
-        ("a.parquet", b"PAR1 and no more", "no whole Parquet file"),
+        ("a.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(30), "is not text"),
+        ("a.parquet", b"PAR1 and no more", "is not a valid Parquet file"),
         ("a.py", b"import os\nfs = [os.getcwd()]\n", "no list of literals"),
         ("a.py", b"a = 1\n", "assigns 0 lists"),
-        ("a.json", b"\xff\xfe{\0\"", "no whole utf-16"),
+        ("a.json", b"\xff\xfe{\0\"", "is not valid utf-16"),
     ],
 )  # fmt: skip
 def test_what_is_not_read_is_refused_with_its_name_and_the_way_out(tmp_path, name, content, reason):
@@ -248,7 +248,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path, protoco
             return (open, (str(tmp_path / "run"), "w"))
 
     (tmp_path / "a.pkl").write_bytes(pickle.dumps([Evil()], protocol=protocol))
-    with pytest.raises(UnreadableFile, match="a pickle may run code"):
+    with pytest.raises(UnreadableFile, match="loading a pickle may run code"):
         read(tmp_path / "a.pkl")
     assert not (tmp_path / "run").exists()
 

@@ -648,7 +648,7 @@ def test_a_llava_training_file_is_read(tmp_path):
         ([{"from": "human", "value": "Q"}], "no answer to"),
         (None, "wanted a list of messages, received None"),
         ([{"from": "gpt", "value": "A"}, {"from": "human", "value": "Q"}], "out of order"),
-        ([{"from": "human", "value": "Q"}, {"from": "gpt", "value": 3}], "received 3 of gpt"),
+        ([{"from": "human", "value": "Q"}, {"from": "gpt", "value": 3}], "received 3 from gpt"),
         ([{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "A"}], "<image>"),
     ],
 )

@@ -1,8 +1,8 @@
 """Files of records: one reader for every stage (``reading``), one check of a record (``check``).
 
-Figures, benchmarks, demonstrations and labels are read from JSON, JSON Lines, CSV and Parquet by
-``read_records``; ``checked`` makes a pydantic model of a record, or says which field is wrong. The
-package knows nothing of what the records are about.
+``read_records`` reads figures, benchmarks, demonstrations and labels from JSON, JSON Lines, CSV and
+Parquet. ``checked`` validates a record with a pydantic model, or names the wrong field. The package
+does not depend on the content of the records.
 """
 
 from vital_lib.records.check import (

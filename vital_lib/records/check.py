@@ -1,4 +1,4 @@
-"""One record against what a reader wants of it: a pydantic model, or the field that is wrong."""
+"""Validate one record with a pydantic model, and name the wrong field of an invalid record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 IMAGE_TAG = "<image>"
-"""Stands in LLaVA's texts where the image goes."""
+"""Marks the place of the image in LLaVA's texts."""
 
 
 _BEGINNINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp",
@@ -24,7 +24,7 @@ _WORD = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 
 
 class InvalidRecord(ValueError):
-    """A record that cannot be used: which `field` is wrong, and the `reason`."""
+    """A record that cannot be used: the wrong `field` and the `reason`."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -33,7 +33,7 @@ class InvalidRecord(ValueError):
 
 
 class Record(BaseModel):
-    """What the models of records share: other fields of a record are passed over."""
+    """Base of the record models; other fields of a record are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
@@ -42,17 +42,17 @@ _Checked = TypeVar("_Checked", bound=Record)
 
 
 def shown(value: Any) -> str:
-    """The value received, short enough for a table cell."""
+    """Return a received value as text, short enough for a table cell."""
     text = repr(value)
     return text if len(text) <= 100 else text[:97] + "..."
 
 
 def checked(model: type[_Checked], record: Any) -> _Checked:
-    """`record` as `model`.
+    """Return `record` as an instance of `model`.
 
     Raises:
-        InvalidRecord: it is no object, or a field of it is missing or not of its type; the reason
-            shows the value received. An `InvalidRecord` in place of a record is raised as it is.
+        InvalidRecord: the record is not an object, or a field is missing or has the wrong type; the
+            reason shows the value received. A `record` that is an `InvalidRecord` is raised.
     """
     if isinstance(record, InvalidRecord):
         raise record
@@ -73,23 +73,23 @@ def checked(model: type[_Checked], record: Any) -> _Checked:
 
 
 def rejected_rows(rejected: list[tuple[str, InvalidRecord]]) -> list[dict[str, str]]:
-    """Each as {place, field, reason}, the columns of a table of what could not be read."""
+    """Return rejected records as rows {place, field, reason} of a table."""
     return [{"place": place, "field": w.field, "reason": w.reason} for place, w in rejected]
 
 
 @lru_cache(maxsize=4096)  # a file has few names and many records
 def field_name(column: Any) -> str:
-    """A column's name as fields are called: image_name, of "Image Name" or "imageName" as well."""
+    """Return a column's name as a field name: image_name for "Image Name" or "imageName"."""
     return re.sub(r"[\s_-]+", "_", _WORD.sub("_", str(column).strip())).lower()
 
 
 def without_image_tag(text: str) -> str:
-    """The text without LLaVA's "<image>", stripped: empty where it held nothing else."""
+    """Return the text without LLaVA's "<image>", stripped."""
     return text.replace(IMAGE_TAG, "").strip()
 
 
 def of_cell(value: Any) -> Any:
-    """What a cell holds that was written as a list or an object; other texts as they are."""
+    """Parse a cell that holds a list or an object as text; return other values unchanged."""
     if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
         return value
     for read in (json.loads, ast.literal_eval):
@@ -101,21 +101,21 @@ def of_cell(value: Any) -> Any:
 
 
 def rounds_of(messages: Any) -> list[dict[str, str]]:
-    """Rounds {instruction, response} of LLaVA's messages {from: human or gpt, value: text}.
+    """Return rounds {instruction, response} of LLaVA's messages {from: human or gpt, value: text}.
 
-    Also {role: user or assistant, content: text, or parts of which some are text}. Answers in a row
-    are one response of two paragraphs. What the system says first is passed over.
-    LLaVA's mark of the image is no part of a text.
+    Messages may also be {role: user or assistant, content: text, or parts of which some are text}.
+    Consecutive answers become one response, one per line. System messages and LLaVA's "<image>" are
+    removed.
 
     Raises:
-        InvalidRecord: they are no such messages, out of order, or a text is empty.
+        InvalidRecord: the messages are of another form or out of order, or a text is empty.
     """
     messages = of_cell(messages)
     if not isinstance(messages, list) or not messages:
         raise InvalidRecord(
             "conversations", f"wanted a list of messages, received {shown(messages)}"
         )
-    messages = [one for one in messages if role_of(one) != "system"] or messages
+    messages = [message for message in messages if role_of(message) != "system"] or messages
     rounds: list[dict[str, str]] = []
     answered = True
     for message in messages:
@@ -134,18 +134,18 @@ def rounds_of(messages: Any) -> list[dict[str, str]]:
 
 
 def role_of(message: Any) -> str:
-    """Who says a message, in lower case; "" where it names nobody."""
-    said = message if isinstance(message, Mapping) else {}
-    return str(said.get("from", said.get("role")) or "").strip().lower()
+    """Return a message's speaker in lower case, or "" if it names none."""
+    fields = message if isinstance(message, Mapping) else {}
+    return str(fields.get("from", fields.get("role")) or "").strip().lower()
 
 
 def text_of(message: Any) -> Any:
-    """What a message says; of a list of parts the texts, one a line."""
-    said = message if isinstance(message, Mapping) else {}
-    text = said.get("value", said.get("content"))
+    """Return a message's text; for a list of parts, the text parts, one per line."""
+    fields = message if isinstance(message, Mapping) else {}
+    text = fields.get("value", fields.get("content"))
     if not isinstance(text, list):
         return text
-    parts = [one.get("text") if isinstance(one, Mapping) else one for one in text]
+    parts = [part.get("text") if isinstance(part, Mapping) else part for part in text]
     return "\n".join(part for part in parts if isinstance(part, str))
 
 
@@ -156,7 +156,7 @@ def _message(message: Any) -> tuple[str, str]:
         raise InvalidRecord("conversations", f"{wanted}, received {shown(message)}")
     text = text_of(message)
     if not isinstance(text, str) or not without_image_tag(text):
-        raise InvalidRecord("conversations", f"wanted text, received {shown(text)} of {speaker}")
+        raise InvalidRecord("conversations", f"wanted text, received {shown(text)} from {speaker}")
     return speaker, without_image_tag(text)
 
 
@@ -167,7 +167,7 @@ def _text(value: Any) -> str:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-"""Text that is not blank, stripped."""
+"""Non-blank text, stripped."""
 
 
 def _name(value: Any) -> str:
@@ -177,16 +177,16 @@ def _name(value: Any) -> str:
 
 
 Name = Annotated[str, BeforeValidator(_name)]
-"""Text, or a whole number as text: what a record is called."""
+"""The name of a record: text, or a whole number as text."""
 
 
 def named_image(value: Any) -> Any:
-    """A file's name, with slashes; or {bytes, path} as datasets keep an image in Parquet.
+    """Return an image's file name with forward slashes, or {bytes, path} as stored in Parquet.
 
-    A list of one is that one; all else is left as it is.
+    A list of one item is read as that item. Other values are returned unchanged.
 
     Raises:
-        InvalidRecord: the name is an address.
+        InvalidRecord: the name is a URL.
     """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
@@ -197,16 +197,18 @@ def named_image(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if "://" in value:
-        told = "is an address, and nothing is fetched: save the image in images/"
-        raise InvalidRecord("image", f"{shown(value)} {told}")
+        reason = "is a URL, and nothing is downloaded: save the image in images/"
+        raise InvalidRecord("image", f"{shown(value)} {reason}")
     return value.strip().replace("\\", "/")
 
 
 def stored_image(image: Mapping[str, Any], folder: Path) -> Path:
-    """The image of a Parquet file, {bytes, path}, as a file of `folder` named by its content.
+    """Write an image {bytes, path} of a Parquet file to `folder`, and return the file's path.
+
+    The file is named by the hash of its content.
 
     Raises:
-        InvalidRecord: it holds no bytes.
+        InvalidRecord: the image holds no bytes.
     """
     content = image.get("bytes")
     if not isinstance(content, bytes) or not content:

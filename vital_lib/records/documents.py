@@ -1,4 +1,4 @@
-"""Records in JSON: a list, what wraps it, JSON Lines, and what is left of a document that broke."""
+"""Read records from JSON documents, JSON Lines, and the intact parts of damaged documents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN is a missin
 
 
 def json_records(text: str, name: str, fields: Collection[str]) -> Iterator[tuple[str, Any]]:
-    """The records of a JSON document or of JSON lines, told apart by the content."""
+    """Yield the records of a JSON document or of JSON Lines; the content decides which it is."""
     whole, error = _parsed(text)
     if error is None:
         line = 1 + text[: len(text) - len(text.lstrip())].count("\n")
@@ -39,13 +39,13 @@ def json_records(text: str, name: str, fields: Collection[str]) -> Iterator[tupl
 
 
 def _in_lines(lines: list[str], name: str, error: Exception, listed: bool) -> bool:
-    """Whether a text that is no JSON as a whole is JSON lines, and not a document that broke.
+    """Return whether a text that is not valid JSON is JSON Lines rather than a damaged document.
 
     Args:
-        listed: whether the text begins as a document that holds a list.
+        listed: whether the text begins like a document that holds a list.
     """
     if _values_behind(error):
-        return _parsed(lines[0].removesuffix(","))[1] is None  # else objects over many lines
+        return _parsed(lines[0].removesuffix(","))[1] is None  # otherwise, objects that span lines
     alone = sum(isinstance(_parsed(line)[0], dict) for line in lines)
     if listed:
         return 2 * alone >= len(lines)
@@ -67,11 +67,11 @@ def _parsed(text: str) -> tuple[Any, Exception | None]:
 def unwrapped(
     value: Any, name: str, fields: Collection[str], single: str | None = None
 ) -> Iterator[tuple[str, Any]]:
-    """The records in what a document holds.
+    """Yield the records of a parsed document.
 
-    A list of records; an object of columns; an object of lists, one for each domain; an object with
-    one list, whose other fields tell of the list; an object of records. An object that has one of
-    `fields` is one record.
+    The document is a list of records, an object of columns, an object of lists (one per domain), an
+    object with one list and fields that describe it, or an object of records. An object with one of
+    `fields` is itself a record.
     """
     known = set(fields)
     if isinstance(value, list):
@@ -106,14 +106,14 @@ def _of_wrapper(value: Mapping, name: str, known: set[str]) -> Iterator[tuple[st
 
 
 def _is_record(value: Mapping, known: set[str]) -> bool:
-    """Whether an object is a record itself: one that does not only tell of a list of records."""
+    """Return whether an object is itself a record, rather than the wrapper of a list of records."""
     own = known & set(value)
     inside = [one for key, one in value.items() if key not in known]
     deeper = [one for part in inside if isinstance(part, Mapping) for one in part.values()]
     lists = [one for one in inside + deeper if isinstance(one, list)]
     firsts = [one[0] for one in lists if one and isinstance(one[0], Mapping)]
     if any(len(known & set(first)) > len(own) for first in firsts):
-        return False  # its name and version are words of records, too
+        return False  # a wrapper may share field names, such as name or version, with its records
     return bool(own) or not any(isinstance(one, list | dict) for one in value.values())
 
 
@@ -124,7 +124,7 @@ def _holds_list(value: Any) -> bool:
 
 
 def _columns(value: Mapping, known: set[str]) -> list[dict]:
-    """Rows of an object of columns, as pandas and datasets write a table; none where it is none."""
+    """Return the rows of an object of columns, as pandas and datasets write a table; else []."""
     columns = list(value.values())
     if len(columns) < 2 or not known & set(value):
         return []
@@ -139,12 +139,11 @@ def _columns(value: Mapping, known: set[str]) -> list[dict]:
 def _salvaged(
     text: str, name: str, error: Exception, begins: int | None
 ) -> Iterator[tuple[str, Any]]:
-    """The records of a document that is no JSON as a whole; each error is an `InvalidRecord`.
+    """Yield the records of a document that is not valid JSON; each error is an `InvalidRecord`.
 
-    Its list begins at `begins`; objects may also stand behind one another.
-
-    Records are told apart by the name of their first field: where one cannot be read, the next
-    begins with that name again.
+    The document's list begins at `begins`; its objects may also follow one another without a list.
+    After a damaged record, reading resumes at the next object that begins with the name of the
+    first record's first field.
     """
     line_of = _line_counter(text)
     place = 0 if _values_behind(error) else begins
@@ -179,7 +178,7 @@ def _salvaged(
 
 
 def _list_in(text: str, known: set[str]) -> int | None:
-    """Where the first list of a document begins; None where it is one record, or has no list."""
+    """Return where a document's first list begins; None if it is one record or has no list."""
     start = len(text) - len(text.lstrip("\ufeff \t\r\n"))
     if text[start : start + 1] == "[":
         return start + 1
@@ -189,7 +188,7 @@ def _list_in(text: str, known: set[str]) -> int | None:
 
 
 def _line_counter(text: str) -> Callable[[int], int]:
-    """From a position in `text`, which never goes back, to its line."""
+    """Return a function from a position in `text` to its line; positions must not decrease."""
     state = [0, 1]
 
     def line_of(position: int) -> int:

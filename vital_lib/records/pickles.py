@@ -1,7 +1,7 @@
-"""Plain values in a pickle, read without loading it: no name is looked up and nothing is called.
+"""Read plain values from a pickle without loading it: nothing is imported and nothing is called.
 
-PathVQA is published as pickles of lists of dicts. What loads a pickle runs whatever it asks for;
-this reads its instructions and follows those alone that build lists, dicts, texts and numbers.
+PathVQA is published as pickles of lists of dicts. Loading a pickle runs any code that it names.
+This reader follows only the instructions that build lists, dicts, tuples, texts and numbers.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _MARK = object()
 
 
 def plain_values(content: bytes) -> Any:
-    """What the pickle describes, where that is made of lists, dicts, tuples, texts and numbers.
+    """Return the value of a pickle of lists, dicts, tuples, texts and numbers.
 
     Raises:
-        ValueError: it asks for anything else, or is damaged; the message names the instruction.
+        ValueError: the pickle is damaged or has another instruction, which the message names.
     """
     stack: list[Any] = []
     memo: dict[int, Any] = {}
@@ -60,11 +60,11 @@ def _follow(name: str, argument: Any, stack: list, memo: dict[int, Any], place: 
     elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
         stack.append(tuple(_taken(stack, int(name[-1]))))
     elif name not in _PASSED:
-        raise ValueError(f"its instruction {name} at byte {place} makes more than plain values")
+        raise ValueError(f"instruction {name} at byte {place} makes more than plain values")
 
 
 def _marked(stack: list) -> int:
-    """How many values lie above the last mark, which is taken away."""
+    """Remove the last mark and return the number of values above it."""
     place = max(n for n, value in enumerate(stack) if value is _MARK)
     del stack[place]
     return len(stack) - place

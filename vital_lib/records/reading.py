@@ -1,8 +1,8 @@
-"""Reads a file of records, whatever its format: each record with its place, or why it is none.
+"""Read a file of records in any supported format; yield each record, or its error, with its place.
 
-The format is told by the content: JSON (a list, an object that wraps the list, or an object of
-lists), JSON Lines, CSV or a table with tabs, Parquet, and Python's literals; a name's ending
-decides only where the content does not. One bad record is one `InvalidRecord`; its neighbours are
+The content decides the format: JSON (a list, an object that wraps the list, or an object of lists),
+JSON Lines, CSV, tab-separated cells, Parquet, or Python literals. The file's suffix decides only
+where the content does not. A record that cannot be read is one `InvalidRecord`; its neighbours are
 read.
 """
 
@@ -22,45 +22,44 @@ from vital_lib.records.pickles import plain_values
 from vital_lib.records.tables import table_records
 
 Place = tuple[str, Any]
-"""Where a record stands, and the record or an `InvalidRecord`."""
+"""A record's place, and the record or an `InvalidRecord`."""
 
 _PACKED = {
     b"PK\x03\x04": "a zip archive or an Excel workbook: unpack it, or save the sheet as CSV",
     b"\x1f\x8b": "compressed: unpack it first (gunzip)",
     b"SQLite format 3": "a SQLite database: export the table as CSV",
-    b"version https://git-lfs": "a pointer of Git LFS: fetch the file itself (git lfs pull)",
+    b"version https://git-lfs": "a Git LFS pointer: fetch the file itself (git lfs pull)",
 }
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class UnreadableFile(ValueError):
-    """A file of which no record can be told apart; the message says why and what would do."""
+    """A file that cannot be split into records; the message gives the reason and the way out."""
 
 
 def read_records(
     path: str | Path, *, fields: Collection[str] = (), columns: Collection[str] | None = None
 ) -> Iterator[Place]:
-    """Each record of a file with its place; an `InvalidRecord` stands in for one that cannot be
-    read.
+    """Yield each record of a file with its place; one that cannot be read is an `InvalidRecord`.
 
-    Text is UTF-8, with or without a mark at its start, or UTF-16 or UTF-32. A line, or a record,
-    with bytes that are none of these is an `InvalidRecord`. NaN is a missing value: None.
+    Text is UTF-8, with or without a byte order mark, or UTF-16 or UTF-32. A line or record with
+    other bytes is an `InvalidRecord`. NaN is a missing value: None.
 
     Args:
-        path: the file: JSON, JSON Lines, CSV, tabs, Parquet, a Python file whose one literal list
-            holds the records, or a pickle of plain lists, dicts, texts and numbers, which is read
-            without being loaded.
-        fields: names of which a record has at least one. An object that has none of them wraps the
-            list of records.
-        columns: the names of a table's columns, where its file has no line of names; then tabs
-            separate the cells and a quotation mark is a character like others.
+        path: a file of JSON, JSON Lines, CSV, tab-separated cells or Parquet, a Python file whose
+            one literal list holds the records, or a pickle of plain lists, dicts, texts and
+            numbers, which is read without being loaded.
+        fields: field names of which a record has at least one. An object with none of them wraps
+            the list of records.
+        columns: the column names of a table whose file has no header; then tabs separate the cells
+            and a quotation mark is an ordinary character.
 
     Yields:
-        ("name:line" or "name:list[number]", record): a dict where the file is right.
+        ("name:line" or "name:list[number]", record); a valid record is a dict.
 
     Raises:
-        FileNotFoundError: no such file.
-        UnreadableFile: it is empty, packed, or of a format that is not read.
+        FileNotFoundError: the file does not exist.
+        UnreadableFile: the file is empty, packed or of an unsupported format.
     """
     file = Path(path)
     content = file.read_bytes()
@@ -90,47 +89,47 @@ def _of_text(
 
 
 def _decoded(content: bytes, name: str) -> str:
-    """As text; bytes that are no UTF-8 stay as half characters, which `_unicode` rejects."""
+    """Decode as text; bytes that are not UTF-8 become lone surrogates, which `_unicode` rejects."""
     encoding = json.detect_encoding(content)
     if encoding.startswith("utf-8"):
         start = content[:1024]
         if 20 * sum(byte < 9 for byte in start) > len(start):
-            raise UnreadableFile(f"{name} is no text: it begins with {start[:16]!r}")
+            raise UnreadableFile(f"{name} is not text: it begins with {start[:16]!r}")
         return content.decode("utf-8-sig", errors="surrogateescape")
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         reason = f"{error.reason} at byte {error.start}"
         raise UnreadableFile(
-            f"{name} is no whole {encoding} ({reason}): save it as UTF-8"
+            f"{name} is not valid {encoding} ({reason}): save it as UTF-8"
         ) from None
 
 
 def _unicode(records: Iterator[Place], text: str) -> Iterator[Place]:
-    """Rejects records that hold half characters: bytes of another encoding, or JSON's escapes."""
+    """Reject records that hold lone surrogates: bytes of another encoding, or JSON escapes."""
     try:
         text.encode()
-        suspect = _HALF.search(text) is not None
+        suspect = _SURROGATE.search(text) is not None
     except UnicodeEncodeError:
         suspect = True
     for place, record in records:
-        yield (_told(place), _whole(record)) if suspect else (place, record)
+        yield (_printable(place), _whole(record)) if suspect else (place, record)
 
 
-def _told(text: str) -> str:
-    """Text that can be stored and printed, whatever bytes it was made of."""
+def _printable(text: str) -> str:
+    """Return text that can be stored and printed, whatever bytes it came from."""
     return text.encode(errors="backslashreplace").decode()
 
 
 def _whole(record: Any) -> Any:
     if isinstance(record, InvalidRecord):
-        return InvalidRecord(_told(record.field), _told(record.reason))
+        return InvalidRecord(_printable(record.field), _printable(record.reason))
     try:
         json.dumps(record, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        half, near = ord(error.object[error.start]), error.object[: error.start][-20:]
-        if 0xDC80 <= half <= 0xDCFF:
-            byte = f"not UTF-8: byte 0x{half - 0xDC00:02x} after {shown(near)}"
+        code, near = ord(error.object[error.start]), error.object[: error.start][-20:]
+        if 0xDC80 <= code <= 0xDCFF:
+            byte = f"not UTF-8: byte 0x{code - 0xDC00:02x} after {shown(near)}"
             return InvalidRecord("record", f"{byte}; save the file as UTF-8")
         broken = shown(near + error.object[error.start])
         return InvalidRecord("record", f"not Unicode text ({error.reason}): {broken}")
@@ -151,7 +150,7 @@ def _parquet(file: Path) -> Iterator[Place]:
                 yield f"{file.name}[{number}]", _without_nan(record)
                 number += 1
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableFile(f"{file.name} is no whole Parquet file: {error}") from None
+        raise UnreadableFile(f"{file.name} is not a valid Parquet file: {error}") from None
 
 
 def _without_nan(value: Any) -> Any:
@@ -163,7 +162,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def _literal(text: str, name: str) -> Any:
-    """The one list or dict of literals that a Python file assigns; nothing of the file is run."""
+    """Return the one list or dict of literals that a Python file assigns, without running it."""
     try:
         found = [
             ast.literal_eval(node.value)
@@ -173,7 +172,7 @@ def _literal(text: str, name: str) -> Any:
     except (SyntaxError, ValueError, RecursionError) as error:
         raise UnreadableFile(f"{name} holds no list of literals ({error})") from None
     if len(found) != 1:
-        raise UnreadableFile(f"{name} assigns {len(found)} lists: wanted one, of records")
+        raise UnreadableFile(f"{name} assigns {len(found)} lists: it must assign one, of records")
     return found[0]
 
 
@@ -182,6 +181,6 @@ def _pickled(content: bytes, name: str) -> Any:
         return plain_values(content)
     except ValueError as error:
         raise UnreadableFile(
-            f"{name} is a pickle that is not read ({error}): a pickle may run code when it is "
-            "loaded; write its records as JSON or Parquet where you trust it"
+            f"{name} is a pickle that is not read ({error}): loading a pickle may run code; if you "
+            "trust the file, save its records as JSON or Parquet"
         ) from None

@@ -1,4 +1,4 @@
-"""Records in a table of text: CSV, or cells between tabs or semicolons, with or without names."""
+"""Read records from a text table: cells between commas, tabs or semicolons, header optional."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _LONGEST_CELL = 2**31 - 1
 def table_records(
     text: str, name: str, columns: Collection[str] | None = None
 ) -> Iterator[tuple[str, Any]]:
-    """Each row as a dict of texts, None where a cell is empty or a written NaN.
+    """Yield each row as a dict of texts; an empty cell or a written NaN is None.
 
-    A row with too many or too few cells, or with a quotation that is never closed, is an
-    `InvalidRecord`; reading goes on at the next line.
+    A row with too many or too few cells, or with an unclosed quotation, is an `InvalidRecord`;
+    reading continues at the next line.
     """
     csv.field_size_limit(_LONGEST_CELL)
     lines = list(io.StringIO(text, newline=""))
-    how: dict[str, Any] = {"strict": True}
+    dialect: dict[str, Any] = {"strict": True}
     at = 0
     if columns:
-        how |= {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+        dialect |= {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
         names = list(columns)
     else:
-        while not lines[at].strip() or lines[at].startswith("sep="):  # as Excel writes it
+        while not lines[at].strip() or lines[at].startswith("sep="):  # Excel's separator line
             at += 1
-        how["delimiter"] = max(",;\t", key=lines[at].count)
-        names, used = _row(lines, at, how)
+        dialect["delimiter"] = max(",;\t", key=lines[at].count)
+        names, used = _row(lines, at, dialect)
         if isinstance(names, csv.Error):
-            yield f"{name}:{at + 1}", InvalidRecord("record", f"no line of names ({names})")
+            yield f"{name}:{at + 1}", InvalidRecord("record", f"no header line ({names})")
             return
         names, at = [cell.strip() for cell in names], at + used
     while at < len(lines):
-        cells, used = _row(lines, at, how)
+        cells, used = _row(lines, at, dialect)
         broken = isinstance(cells, csv.Error) or len(cells) != len(names)
         if not isinstance(cells, csv.Error) and not any(map(str.strip, cells)):  # a blank row
             at += used
@@ -65,9 +65,9 @@ def table_records(
         at += used
 
 
-def _row(lines: list[str], at: int, how: dict[str, Any]) -> tuple[list[str] | csv.Error, int]:
-    """The cells of the row that begins in line `at`, or the error, and how many lines it takes."""
-    reader = csv.reader(islice(lines, at, None), **how)
+def _row(lines: list[str], at: int, dialect: dict[str, Any]) -> tuple[list[str] | csv.Error, int]:
+    """Return the cells of the row at line `at`, or the error, and the row's number of lines."""
+    reader = csv.reader(islice(lines, at, None), **dialect)
     try:
         return next(reader), reader.line_num
     except csv.Error as error:
