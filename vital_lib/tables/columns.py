@@ -248,7 +248,7 @@ def document() -> str:
     lines = [
         "# Tables of a run",
         "",
-        "`python -m vital_lib.tables` generates this file from `vital_lib/tables/`. Do not edit it.",
+        "`python -m vital_lib.tables` makes this file from `vital_lib/tables/`. Do not edit it.",
         "",
         "A run is one folder, `data/runs/<run>/`. It contains:",
         "",
