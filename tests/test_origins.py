@@ -310,7 +310,7 @@ def test_the_report_is_written_where_the_figures_are_others_than_those_selected_
     _write(run, "figures", n=2, figures="mine")
     (run.path / "x").unlink()
     page = write_report(run).read_text()
-    assert "figure lost is gone" in page and "A nodule." in page
+    assert "figure lost is no longer in the run" in page and "A nodule." in page
     assert "Stale: older than figures: run 07_select_instructions." in page
 
 

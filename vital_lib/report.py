@@ -273,7 +273,7 @@ def _gallery(run: _Run) -> Any:
 def _examples(run: _Run) -> list[dict[str, Any]]:
     """Return the three best conversations of the selected set, with their images where readable.
 
-    If a figure is no longer in the run, its image and caption are left out.
+    If a figure is no longer in the run, a note replaces its caption and there is no image.
     """
     if not (run.has("selected") and run.has("figures")):
         return []
@@ -281,7 +281,9 @@ def _examples(run: _Run) -> list[dict[str, Any]]:
     best = run.read("selected").nsmallest(3, "rank")
     examples = []
     for row in best.itertuples():
-        figure = figures_of.get(row.figure_id, {"caption": f"figure {row.figure_id} is gone"})
+        figure = figures_of.get(
+            row.figure_id, {"caption": f"figure {row.figure_id} is no longer in the run"}
+        )
         image = _opened(run.workspace, figure["image"]) if "image" in figure else None
         picture = image and _data_uri(image.jpeg(360), "image/jpeg")
         example = {"figure_id": row.figure_id, "caption": figure["caption"], "turns": row.turns}

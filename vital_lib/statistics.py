@@ -250,12 +250,13 @@ def _ticks(preferences: pd.DataFrame, groups: Iterable) -> pd.DataFrame:
         for side in ("left", "right")
     ]
     ticks = pd.concat(sides).dropna(subset="accepted")
-    twice = ticks[ticks.duplicated(["item_id", "candidate_id", "annotator"])]
-    if len(twice):
-        row = twice.iloc[0]
+    duplicates = ticks[ticks.duplicated(["item_id", "candidate_id", "annotator"])]
+    if len(duplicates):
+        row = duplicates.iloc[0]
         raise ValueError(
-            f"{len(twice)} responses judged twice by one annotator, first {row['candidate_id']!r} "
-            f"by {row['annotator']!r}: give the log's preferences(), not its history()"
+            f"{len(duplicates)} responses judged twice by one annotator, first "
+            f"{row['candidate_id']!r} by {row['annotator']!r}: give the log's preferences(), not "
+            "its history()"
         )
     return ticks.assign(accepted=ticks["accepted"].astype(float))
 
@@ -298,7 +299,7 @@ def _quotient(sums: np.ndarray) -> np.ndarray:
 
 
 def _interval(sums: np.ndarray, statistic, *, n: int, seed: int, resamples: int) -> Interval:
-    """Return `statistic` of the sums (G, k) over all groups, with 2.5 and 97.5 % percentiles."""
+    """Return `statistic` of the sums (G, k) over all groups, with its 95 % interval."""
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, not {resamples!r}")
     estimate = float(statistic(sums.sum(axis=0, keepdims=True))[0])

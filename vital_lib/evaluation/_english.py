@@ -79,7 +79,7 @@ GENERAL = _set(
 
 # -- negation, hedges, refusals -----------------------------------------------------------------
 NEGATORS = _set("not no nor neither never none nothing non without")
-DENIALS = _set("absent unlikely improbable")  # negate the whole clause, words before included
+DENIALS = _set("absent unlikely improbable")  # negate their clause, also before them
 BECOMES = tuple(
     (re.compile(pattern), becomes)
     for pattern, becomes in (

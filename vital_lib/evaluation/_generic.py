@@ -1,9 +1,9 @@
 """Detect clauses about medicine in general rather than about this image.
 
 "A fracture is a break in the bone", "Look for a fracture" and "Fractures can be seen on X-rays"
-name a finding without stating that it is present. Their form gives them away: the subject holds the
-finding and has no "the" or "this", and the predicate does not state that or where it is seen. A
-heading claims nothing about the finding either, nor does a "yes" followed by what the image is.
+name a finding without stating that it is present. The form decides: the subject holds the finding
+and has no "the" or "this", and the predicate does not state that or where it is seen. A heading
+claims nothing about the finding either, nor does a "yes" followed by what the image is.
 """
 
 from __future__ import annotations

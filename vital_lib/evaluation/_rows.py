@@ -31,14 +31,14 @@ def with_groups(questions: pd.DataFrame, rows: pd.DataFrame, *, what: str) -> pd
 
 def refuse_twice(rows: pd.DataFrame, key: list[str]) -> None:
     """Raise ValueError if two rows have the same `key`."""
-    twice = rows[rows.duplicated(key)]
-    if len(twice):
-        first = twice[key].to_dict("records")[0]
+    duplicates = rows[rows.duplicated(key)]
+    if len(duplicates):
+        first = duplicates[key].to_dict("records")[0]
         named = ", ".join(f"{name} {value!r}" for name, value in first.items())
         raise ValueError(f"{named} occurs twice: give one model, control and judge at a time")
 
 
 def percent(interval: Interval, stem: str, other: str, usual: str) -> dict[str, float]:
-    """Return the metric ``evaluation.<stem>_<other>_percent``; the `usual` other is not named."""
+    """Return ``evaluation.<stem>_<other>_percent`` with its interval; omit `other` if `usual`."""
     against = "" if other == usual else f"_{other}"
     return interval.metrics(f"evaluation.{stem}{against}_percent")

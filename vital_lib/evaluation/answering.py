@@ -1,4 +1,4 @@
-"""Answer a benchmark with a vision-language model, with each image or with a control.
+"""Generate a vision-language model's answers to a benchmark, with its images or with a control.
 
 Closed questions are decoded greedily. Open and chat questions are sampled, at 0.7 as in
 BioMed-VITAL's published code, because greedy decoding hides faults of style. A control measures
@@ -23,7 +23,7 @@ from vital_lib.tables import empty_frame
 LOG = logging.getLogger(__name__)
 CONTROLS = ("none", "blank", "shuffled")
 _AT_ONCE = 64  # images decoded at a time
-_NEXT_DRAW = 2**32  # between the seeds of two draws: seeds of runs and draws never collide
+_NEXT_DRAW = 2**32  # between the seeds of two draws, so that they never equal another run's
 
 
 class AnswersQuestions(Protocol):
@@ -65,7 +65,7 @@ def answer_questions(
         draws: answers to each open or chat question; a closed question has one greedy answer.
         temperature: sampling temperature of open and chat answers; None decodes them greedily.
         seed: of the sampling and the shuffling.
-        max_new_tokens: the longest answer.
+        max_new_tokens: the maximum length of an answer.
         on_answer: called with the number of questions done so far.
 
     Returns:
@@ -123,7 +123,7 @@ def load_and_answer(
     """Load a model and call `answer_questions`, so that a worker process can do both.
 
     Args:
-        base_model, folder: as in `vital_lib.models.load_model`; no folder for the base model alone.
+        base_model, folder: as in `vital_lib.models.load_model`; None is the base model alone.
         questions: as in `answer_questions`.
         on_step: its `on_answer`, under the name that ``processes.run_calls`` uses.
         options: its other arguments.

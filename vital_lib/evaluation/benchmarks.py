@@ -198,7 +198,7 @@ def image_overlap(
 
     Returns:
         images and questions (of `test`), images_shared, questions_shared (same image, question and
-        reference, whatever their case).
+        reference, ignoring case).
     """
     content = {
         image: hashlib.sha256(Path(resolve(image)).read_bytes()).hexdigest()
@@ -332,8 +332,12 @@ class _Reader:
 
 def _captions(file: Path) -> dict[str, Any]:
     """Return pair_id -> caption from LLaVA-Med's caption file beside its chat questions."""
-    beside = captions_beside(file)
-    rows = () if beside is None else read_records(beside, fields=("pair_id", "fig_caption"))
+    caption_file = captions_beside(file)
+    rows = (
+        ()
+        if caption_file is None
+        else read_records(caption_file, fields=("pair_id", "fig_caption"))
+    )
     records = (record for _, record in rows if isinstance(record, Mapping))
     return {str(row["pair_id"]): row.get("fig_caption") for row in records if row.get("pair_id")}
 
@@ -346,7 +350,7 @@ class _Answers:
         self._found: dict[str, Any] | None = None
 
     def joined(self, question: Any) -> Any:
-        """Return a question that states no reference with the one from the answer file."""
+        """Add the reference from the answer file to a question that states none."""
         if (
             not isinstance(question, Mapping)
             or "reference" in question
@@ -359,8 +363,8 @@ class _Answers:
         return question if answer is None else {"kind": "chat", **question, "reference": answer}
 
     def _answers(self) -> Iterator[tuple[str, Any]]:
-        for beside in answers_beside(self._file):
-            for _, record in read_records(beside, fields=("question_id",)):
+        for answer_file in answers_beside(self._file):
+            for _, record in read_records(answer_file, fields=("question_id",)):
                 if isinstance(record, Mapping):
                     yield str(record.get("question_id")), record.get("text", record.get("answer"))
 

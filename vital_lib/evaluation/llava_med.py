@@ -9,7 +9,7 @@ Written from what its released evaluation computes (version 1.0.0, with its corr
 - **closed** accuracy: a hit if the answer contains the letters "yes" or "no" anywhere ("normal"
   does) and the reference's letters as well ("no" occurs in "nodule"). An answer that names a choice
   ("left") without these letters never hits, and "Yes or no" always does. Before the correction (and
-  still in its script for PathVQA) a wrong yes or no was not counted; this module always counts it.
+  still in its script for PathVQA) a wrong yes or no was not counted; this module has no such mode.
 
 Its table of contractions ("dont" for "don't") is omitted: it has no effect unless a reference
 contains one. Independent of tables and models.
@@ -40,8 +40,8 @@ def challenge_words(text: str) -> list[str]:
     grouped = re.search(r"\d,\d", text) is not None
     bare = text
     for mark in _MARKS:
-        beside = grouped or f"{mark} " in text or f" {mark}" in text
-        bare = bare.replace(mark, "" if beside else " ")
+        removed = grouped or f"{mark} " in text or f" {mark}" in text
+        bare = bare.replace(mark, "" if removed else " ")
     found = [_DIGITS.get(word, word) for word in re.sub(r"\.(?!\d)", "", bare).split()]
     return [word for word in found if word not in _ARTICLES]
 

@@ -82,7 +82,7 @@ def win_values(questions: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     """Points of model_a by open question and draw: the mean over both orders.
 
     A win is 1, a tie 0.5, a loss 0. A win in one order and a loss in the other give 0.5, so the
-    position has no effect; a win and a tie give 0.75.
+    order has no effect; a win and a tie give 0.75.
 
     Args:
         questions: as table ``questions``; verdicts on other than open questions are ignored.
@@ -171,7 +171,7 @@ def difference_metrics(
     ``evaluation.open_recall_<model>_minus_<other>`` and ``..closed_accuracy_<model>_minus_..``.
 
     Raises:
-        ValueError: `answers` has none of `model` without a control; also as `open_recall`.
+        ValueError: `answers` has no rows of `model` without a control; also as `open_recall`.
     """
     with_image = answers[answers["control"] == "none"]
     if model not in set(with_image["model"]):

@@ -141,7 +141,7 @@ def benchmark_name(record: Mapping[str, Any], file: Path) -> str:
 
 
 def says_nothing(name: str) -> bool:
-    """Whether a file name fits any benchmark: `test`, `questions`, ..."""
+    """Whether a file name does not identify a benchmark: `test`, `questions`, ..."""
     return _SAYS_NOTHING.fullmatch(name) is not None
 
 

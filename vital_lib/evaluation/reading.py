@@ -91,10 +91,11 @@ def _affirmed(text: str) -> set[str]:
 
 
 def _distinguishing_words(question: str, wanted: set[str]) -> tuple[set[str], list[set[str]]]:
-    """Return the reference's words that no other choice has, and those words of each other choice.
+    """Return the reference's words in its own choice, and the words that name each other choice.
 
-    The reference's choice is the one that shares most words with it, the word next to "or" first.
-    If none shares any, all words of the reference count and the other choices are unknown.
+    The own choice is the one whose word nearest to "or" is in the reference, else the one with most
+    words in common. If no choice has a word in common, all words of the reference are returned and
+    the other choices are unknown.
     """
     choices = _choices(question)
     ranked = [

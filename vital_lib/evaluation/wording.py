@@ -65,7 +65,7 @@ def folded(text: str) -> str:
 def said(text: str) -> str:
     """Return `folded` text without file names, addresses and tags, with one name per modality.
 
-    Only the first 2,000 characters are used: a closed answer states its answer there.
+    Only the first 2,000 characters are used: a closed answer comes at the start.
     """
     found = _NAMES.sub(" ", folded(text[:_READ]))
     for others, name in _SAME:

@@ -148,7 +148,7 @@ def _begins(echo: list[str], sentence: list[str]) -> bool:
 
 
 def statements(question: str, answer: str) -> str:
-    """Return the statements of an answer in lower case: no questions, file names or refusals."""
+    """Return an answer's statements in lower case: no questions or file names, up to a refusal."""
     asked, kept = read_question(question), []
     for sentence, is_question in _statements(question, answer):
         refused = None if is_question else _refusal(sentence, asked)
@@ -205,23 +205,23 @@ def _plain_words(bare: list[str]) -> Iterator[str]:
 def _ellipsis(fragment: str, asked: Asked) -> str | None:
     """Return the verdict of "it is not", "none seen" or "there is", read with the question."""
     found = words(IN_IMAGE.sub(" ", fragment))
-    spoken = set(found)
-    if not found or not spoken <= ELLIPSIS | {"1"}:
+    used = set(found)
+    if not found or not used <= ELLIPSIS | {"1"}:
         return None
-    first_person = bool(spoken & {"i", "we"}) or found[0] in ("can", "could")
-    sure = spoken & {"any", "1", "afraid", "so"} or found[0] == "not"
-    sure = sure or ("you" in asked.words and not spoken & {"can", "could"})
+    first_person = bool(used & {"i", "we"}) or found[0] in ("can", "could")
+    sure = used & {"any", "1", "afraid", "so"} or found[0] == "not"
+    sure = sure or ("you" in asked.words and not used & {"can", "could"})
     if first_person and not sure:
         return None
-    if spoken & {"not", "unlikely"}:
-        return "no" if found[-1] != "found" or "be" in spoken or "it" in spoken else None
-    if spoken & {"none", "nothing", "neither", "nor", "no", "absent"}:
-        complete = found[-1] not in ("no", "nothing") and not spoken & {"these", "those", "given"}
+    if used & {"not", "unlikely"}:
+        return "no" if found[-1] != "found" or "be" in used or "it" in used else None
+    if used & {"none", "nothing", "neither", "nor", "no", "absent"}:
+        complete = found[-1] not in ("no", "nothing") and not used & {"these", "those", "given"}
         return "no" if asked.exists and complete else None
     if re.search(r"\b(?:an?|the)\s*$", fragment):
         return None  # cut off
-    if spoken & (PRESENT - {"there"}) or spoken & LIKELY:
-        return "yes" if asked.exists or not spoken & PRESENT else None
+    if used & (PRESENT - {"there"}) or used & LIKELY:
+        return "yes" if asked.exists or not used & PRESENT else None
     begins = len(found) > 1 and found[0] in STANDS_FOR
     return "yes" if begins and found[1] == asked.start and len(found) < 4 else None
 
@@ -298,9 +298,9 @@ def _claim(clause: list[str], asked: Asked) -> str | None:
     if heads:
         if any(denied[word] for word in content & asked.topic):
             return "no" if full else None
-        spoken = len(clause) < 9 or bool(set(clause) & (VERBS | PRESENT))
+        states = len(clause) < 9 or bool(set(clause) & (VERBS | PRESENT))
         one_side = "normal" in heads and len(content & _SIDES - asked.topic) == 1
-        return "yes" if ((full and spoken) or (within and affirms)) and not one_side else None
+        return "yes" if ((full and states) or (within and affirms)) and not one_side else None
     for head in asked.heads:
         other = OPPOSITE.get(head)
         if other in content and (
@@ -358,7 +358,7 @@ def _denied(clause: list[str], place: int) -> bool:
 
 
 def _pointed_at(clause: list[str], place: int) -> tuple[list[str], int]:
-    """Return the clause after a negated subject that does not negate it, and the place there.
+    """Return the clause without a negated subject, and the word's place in it.
 
     "The absence of lung markings indicates a pneumothorax" negates the markings alone.
     """

@@ -94,7 +94,7 @@ def bars(
     note: str = "",
     line: tuple[float, str] | None = None,
 ) -> None:
-    """Draw horizontal bars, in per cent, for the metrics of `named` that are present.
+    """Draw horizontal bars, in percent, for the metrics of `named` that are present.
 
     Args:
         axes: where to draw.
@@ -102,9 +102,9 @@ def bars(
         named: metric -> its bar's name and colour.
         title: of the axes.
         label: of the horizontal axis.
-        unit: the factor from a metric to per cent.
+        unit: the factor from a metric to percent.
         note: further text below the axis label.
-        line: a reference value in per cent, and its name.
+        line: a reference value in percent, and its name.
 
     Raises:
         MissingMetric: no metric of `named` is present.

@@ -56,8 +56,8 @@ def evaluation_bars(metrics: Mapping[str, float]) -> Figure:
         for metric in ("closed_accuracy", "open_recall")
     }
     models = max(counts.values())
-    asked = models or any(name.startswith("evaluation.unanswered") for name in metrics)
-    missing = [metric for metric, count in counts.items() if not count and asked]
+    measured = models or any(name.startswith("evaluation.unanswered") for name in metrics)
+    missing = [metric for metric, count in counts.items() if not count and measured]
     figure, (closed, opened) = canvas(11.6, 1.4 + 0.38 * models, 1, 2)
     for axes, metric, title, label in (
         (closed, "closed_accuracy", "Closed questions", "accuracy"),

@@ -30,7 +30,7 @@ def pca_2d(features: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
 
 
 def wilson(percent: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Return (2, n) distances from a share in per cent down and up to its 95 % interval."""
+    """Return (2, n) distances from a share in percent down and up to its 95 % interval."""
     z, share = 1.959964, percent / 100
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
