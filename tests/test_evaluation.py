@@ -884,7 +884,7 @@ def test_vqa_rads_one_file_of_all_its_questions_is_read_by_split(tmp_path):
         questions = read_questions(folder, run=tmp_path, split=split)
         assert questions["question_id"].tolist() == [f"vqarad_{k}" for k in ids]
         assert questions["benchmark"].unique().tolist() == ["VQA-RAD"]
-        assert "2 of 4 records belong to another split" in reading_notes(questions)["what"][1]
+        assert "2 of 4 records are in another split" in reading_notes(questions)["what"][1]
 
 
 def test_a_table_that_states_splits_is_read_by_them_and_a_split_alone_is_read_whole(tmp_path):

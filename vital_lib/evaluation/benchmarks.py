@@ -134,12 +134,9 @@ def reading_notes(questions: pd.DataFrame) -> pd.DataFrame:
     if rejected := attrs.get("rejected", []):
         first = " ".join(rejected[0].values())
         notes.append((f"{len(rejected)} of {records} records are not questions", first))
-    for name, why in (
-        ("languages", "are in another language"),
-        ("splits", "belong to another split"),
-    ):
+    for name, where in (("languages", "in another language"), ("splits", "in another split")):
         if others := attrs.get(f"other_{name}", []):
-            notes.append((f"{len(others)} of {records} records {why}", others[0]))
+            notes.append((f"{len(others)} of {records} records are {where}", others[0]))
     if repeated := attrs.get("repeated", {}):
         some = ", ".join(list(repeated)[:3])
         notes.append((f"{len(repeated)} questions are repeated: each is kept once", some))
@@ -332,12 +329,8 @@ class _Reader:
 
 def _captions(file: Path) -> dict[str, Any]:
     """Return pair_id -> caption from LLaVA-Med's caption file beside its chat questions."""
-    caption_file = captions_beside(file)
-    rows = (
-        ()
-        if caption_file is None
-        else read_records(caption_file, fields=("pair_id", "fig_caption"))
-    )
+    path = captions_beside(file)
+    rows = () if path is None else read_records(path, fields=("pair_id", "fig_caption"))
     records = (record for _, record in rows if isinstance(record, Mapping))
     return {str(row["pair_id"]): row.get("fig_caption") for row in records if row.get("pair_id")}
 
