@@ -119,7 +119,7 @@ def test_selected_sets_are_tables_of_the_run(tmp_path):
 @pytest.mark.parametrize("share", [0, -0.1, 1.01, math.nan])
 def test_a_share_outside_zero_to_one_is_refused(share):
     candidates = candidate_rows()
-    with pytest.raises(ValueError, match=f"above 0 and up to 1, not {share!r}"):
+    with pytest.raises(ValueError, match=f"above 0 and at most 1, not {share!r}"):
         select(candidates, scores_for(candidates), share=share)
 
 
@@ -128,9 +128,9 @@ def test_missing_scores_are_refused_with_their_count():
     scores = scores_for(candidates).drop(["F0-final-r4-a", "F1-final-r4-a"])
     with pytest.raises(ValueError, match="2 of 20 candidates have no score, first 'F0-final-r4-a'"):
         select(candidates, scores, share=0.4)
-    with pytest.raises(ValueError, match="n = 1 with 0 candidates"):
+    with pytest.raises(ValueError, match="n = 1 with 0 eligible candidates"):
         select(candidates.iloc[:0], scores, share=0.4)
-    with pytest.raises(ValueError, match="1 of 21 candidate_ids stand twice"):
+    with pytest.raises(ValueError, match="1 of 21 candidate_ids are duplicates"):
         select(pd.concat([candidates, candidates.iloc[:1]]), scores_for(candidates), n=2)
 
 
@@ -140,7 +140,7 @@ def test_a_null_score_is_never_among_the_best():
     scores.iloc[:5] = np.nan
     kept = top_candidates(candidates, scores, n=15)
     assert set(kept["candidate_id"]) == set(scores.index[5:])
-    with pytest.raises(ValueError, match="n = 16 with 15 candidates with a score"):
+    with pytest.raises(ValueError, match="n = 16 with 15 eligible candidates .scored, "):
         top_candidates(candidates, scores, n=16)
     with pytest.raises(ValueError, match="n = 20 with 15"):
         select(candidates, scores, share=1.0)
@@ -182,7 +182,7 @@ def test_the_control_has_the_same_number_of_candidates_and_no_liking():
 
 
 def test_more_than_there_are_cannot_be_drawn():
-    with pytest.raises(ValueError, match="n = 21 with 20 candidates"):
+    with pytest.raises(ValueError, match="n = 21 with 20 eligible candidates"):
         select_random(candidate_rows(), n=21)
     with pytest.raises(ValueError, match="n = 0"):
         select_random(candidate_rows(), n=0)
@@ -206,14 +206,17 @@ def test_n_keeps_as_many_and_a_threshold_all_that_reach_it():
     [
         ({}, "exactly one of share, n and threshold, not none"),
         ({"share": 0.4, "n": 3}, "exactly one of share, n and threshold, not .*0.4.*3"),
-        ({"n": 21}, "n = 21 with 20 candidates"),
+        ({"n": 21}, "n = 21 with 20 eligible candidates"),
         ({"n": 0}, "n = 0"),
-        ({"threshold": 99.0}, r"no score reaches threshold = 99.0: the scores go from -.* to "),
+        ({"threshold": 99.0}, r"no score reaches threshold = 99.0: scores range from -.* to "),
         ({"threshold": math.nan}, "threshold must be a finite number, not nan"),
-        ({"n": 5, "floor": 99.0}, r"floor = 99.0 leaves nothing: the scores go from "),
+        ({"n": 5, "floor": 99.0}, r"floor = 99.0 leaves no candidate: scores range from "),
         ({"n": 5, "floor": math.inf}, "floor must be a finite number, not inf"),
-        ({"threshold": 0.0, "within": "round"}, "threshold = 0.0 asks the same of every group"),
-        ({"n": 5, "within": "kind"}, "no such column, but candidate_id, conversation_id, "),
+        ({"threshold": 0.0, "within": "round"}, "threshold = 0.0 applies to all groups alike"),
+        (
+            {"n": 5, "within": "kind"},
+            "no such column; .* or columns of candidate_id, conversation_id, ",
+        ),
         ({"n": 5, "within": []}, "no such column"),
         ({"n": 5, "within": {"F0-final-r1-a": "x"}}, "19 of 20 candidates have no group, first "),
     ],
@@ -243,7 +246,7 @@ def test_an_infinite_score_is_refused():
 def test_scores_of_one_candidate_that_stand_twice_are_refused():
     candidates = candidate_rows()
     scores = scores_for(candidates)
-    with pytest.raises(ValueError, match="1 of 21 scores stand twice"):
+    with pytest.raises(ValueError, match="1 of 21 scores have a duplicate id"):
         select(candidates, pd.concat([scores, scores[:1]]), n=5)
 
 
@@ -380,7 +383,7 @@ def test_similarity_is_the_cosine_of_picture_and_answer_whatever_their_lengths()
     answers = np.array([[0.0, 2.0], [5.0, 0.0], [1.0, 0.0]])
     found = similarity_scores(candidates, images, answers)
     assert found.tolist() == pytest.approx([0.0, 1.0, math.sqrt(0.5)])
-    with pytest.raises(ValueError, match="2 wide, responses 1: one encoder"):
+    with pytest.raises(ValueError, match="have width 2, responses 1: encode both with one encoder"):
         similarity_scores(candidates, images, answers[:, :1])
     with pytest.raises(ValueError, match="2 rows of images for 3 candidates"):
         similarity_scores(candidates, images[:2], answers)
@@ -427,7 +430,7 @@ def test_accepted_shares_and_their_difference_are_those_of_the_ticks():
     assert (shares["selected"].estimate, shares["random"].estimate) == (1.0, 0.5)
     ahead = shares["selected_minus_random"]
     assert ahead.estimate == pytest.approx(0.5) and ahead.low > 0.3
-    with pytest.raises(ValueError, match="1 of 12 candidates of 'selected' have no tick"):
+    with pytest.raises(ValueError, match="1 of 12 candidates of 'selected' have no vote"):
         accepted_shares(chosen, ticks[ticks["candidate_id"] != "F3-final-r1-a"], groups)
 
 
@@ -553,7 +556,7 @@ def test_a_round_of_which_only_an_image_tag_is_left_is_left_out_and_counted(expo
     assert export_llava(forged, figures, path, resolve=workspace.resolve) == 1
     (record,) = json.loads(path.read_text())
     assert [said["value"] for said in record["conversations"]] == ["<image>\nWhere?", "Left."]
-    assert "3 rounds held only <image>: left out, 1 of 2 conversations" in caplog.text
+    assert "left out 3 rounds with only <image>, and 1 of 2 conversations" in caplog.text
 
 
 def test_an_export_that_fails_leaves_the_former_file(export):
@@ -582,15 +585,15 @@ def test_an_export_that_fails_leaves_the_former_file(export):
 def test_a_number_that_cannot_be_kept_is_shown_as_it_was_asked_for():
     pool = candidate_rows(2, 2)
     scores = scores_for(pool)
-    with pytest.raises(ValueError, match=r"n = 2\.5 with 4 .* wanted a whole number"):
+    with pytest.raises(ValueError, match=r"n = 2\.5 with 4 .* give a whole number"):
         cut(pool, scores, n=2.5)
-    with pytest.raises(ValueError, match=r"share = 1 of 4 makes n = 4 with 3 candidates with"):
+    with pytest.raises(ValueError, match=r"share = 1 of 4 makes n = 4 with 3 eligible candidates"):
         cut(pool, scores, share=1, duplicates=pool[:1])
 
 
 def test_ratings_of_two_judges_are_not_averaged():
     ratings = pd.DataFrame({"candidate_id": ["a", "a"], "judge": ["j", "k"], "repeat": 0})
-    with pytest.raises(ValueError, match=r"ratings by 2 judges \(j, k\): keep one judge's"):
+    with pytest.raises(ValueError, match=r"ratings by 2 judges \(j, k\): keep one judge's ratings"):
         rating_scores(ratings.assign(overall=[1.0, 9.0]))
 
 
@@ -638,11 +641,13 @@ def test_a_refusal_and_an_echo_are_dropped_before_the_cut_however_they_score():
 def test_all_that_are_answers_can_be_kept_and_no_more():
     candidates = flagged_rows()
     assert rounds_in(select(candidates, scores_for(candidates), share=1.0)) == 18
-    with pytest.raises(ValueError, match="n = 19 with 18 candidates .*, refusals or echoes"):
+    with pytest.raises(
+        ValueError, match="n = 19 with 18 eligible candidates .*, refusals or echoes"
+    ):
         select(candidates, scores_for(candidates), n=19)
     all_refuse = candidates.assign(flags=[["refuses"]] * 20)
     for how in ({"share": 0.4}, {"threshold": 0.0}, {"n": 1}):
-        with pytest.raises(ValueError, match="0 candidates|no candidate has a score"):
+        with pytest.raises(ValueError, match="0 eligible candidates|no candidate has a score"):
             select(all_refuse, scores_for(candidates), **how)
 
 

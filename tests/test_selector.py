@@ -240,7 +240,7 @@ def test_the_label_queue_takes_the_doubt_of_a_score_table(clinic, trained, log):
 
 
 def test_nothing_to_learn_from_is_refused_and_says_where_to_go(clinic):
-    with pytest.raises(ValueError, match="0 ticks and 0 ratings. Label some in .*03_label"):
+    with pytest.raises(ValueError, match="0 ticks and 0 ratings. Label responses in .*03_label"):
         train_selector(clinic.features)
     alike = clinic.ticks().assign(accepted=1.0)
     with pytest.raises(ValueError, match=r"120 ticks \(all alike\) and 0 ratings"):
@@ -303,9 +303,11 @@ def test_a_selector_that_has_heard_people_is_no_prior(clinic, trained):
 
 def test_features_of_another_encoder_or_of_other_blocks_are_refused(clinic, trained):
     other = Features(clinic.ids, clinic.features.blocks, encoder="o" * 64)
-    with pytest.raises(ValueError, match="features of encoder 'oooo.* trained on those of 'eeee"):
+    with pytest.raises(
+        ValueError, match="features of encoder 'oooo.* trained on features of 'eeee"
+    ):
         trained.score(other)
-    with pytest.raises(ValueError, match="this selector reads facts"):
+    with pytest.raises(ValueError, match="this selector needs blocks facts"):
         trained.score(clinic.features.without("style"))
 
 
@@ -349,7 +351,7 @@ def test_a_folder_that_is_missing_older_newer_or_mixed_is_refused(trained, tmp_p
         with pytest.raises(UnsupportedFormat, match=f"format version {version}"):
             Selector.load(folder)
     (folder / "config.json").write_text(json.dumps({**config, "model_sha256": "0"}))
-    with pytest.raises(ValueError, match="not the one that config.json names"):
+    with pytest.raises(ValueError, match="does not match the hash in config.json"):
         Selector.load(folder)
 
 

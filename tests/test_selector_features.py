@@ -140,7 +140,7 @@ def test_candidates_about_figures_that_are_not_given_are_refused(encode):
 
 def test_a_figure_that_stands_twice_is_refused(encode):
     figures = pd.concat([figure_rows(), figure_rows(1).assign(caption="another")])
-    with pytest.raises(ValueError, match="1 of 7 figures stand twice, first 'F0'"):
+    with pytest.raises(ValueError, match="1 of 7 figures are duplicates, first 'F0'"):
         encode(draft_rows(), figures)
 
 
@@ -183,13 +183,13 @@ def test_features_are_looked_up_by_id():
     assert features.rows(["z", "x", "z"]).tolist() == [2, 0, 2]
     with pytest.raises(ValueError, match="2 of 3 candidates have no features, first 'p'"):
         features.rows(["x", "p", "q"])
-    with pytest.raises(ValueError, match="1 of 2 ids stand twice"):
+    with pytest.raises(ValueError, match="1 of 2 ids are duplicates"):
         Features(["x", "x"], {"text": np.eye(2)})
     with pytest.raises(ValueError, match=r"1 ids for block 'text' of shape \(2, 2\)"):
         Features(["x"], {"text": np.eye(2)})
-    with pytest.raises(ValueError, match="no block 'image': there are text"):
+    with pytest.raises(ValueError, match="no block 'image': the blocks are text"):
         features.without("image")
-    with pytest.raises(ValueError, match="3 candidates without a block"):
+    with pytest.raises(ValueError, match="3 candidates without feature blocks"):
         features.without("text")
 
 
@@ -197,7 +197,7 @@ def test_features_are_looked_up_by_id():
 def test_features_that_are_not_finite_are_refused_by_block_and_candidate(make):
     rows = np.eye(3)
     rows[1, 2] = np.nan
-    with pytest.raises(ValueError, match="block 'text' .* in 1 of 3 rows, first that of 'y'"):
+    with pytest.raises(ValueError, match="block 'text' .* in 1 of 3 rows, first for 'y'"):
         Features(["x", "y", "z"], {"text": make(rows)})
 
 
@@ -243,5 +243,7 @@ def test_blocks_are_found_by_name_and_others_are_refused():
     scaling = Scaling.fit(features, np.arange(2))
     turned = Features(["x", "y"], {"b": np.ones((2, 1)), "a": np.eye(2)})
     assert np.array_equal(scaling.apply(turned).dense, scaling.apply(features).dense)
-    with pytest.raises(ValueError, match=r"features of a \(2\): this selector reads a \(2\), b"):
+    with pytest.raises(
+        ValueError, match=r"have blocks a \(2\): this selector needs blocks a \(2\), b"
+    ):
         scaling.apply(features.only("a"))

@@ -157,11 +157,11 @@ def test_scoring_within_training_leaves_dropout_on_for_the_next_epoch():
 
 def test_test_pairs_are_refused_for_training_and_for_every_choice():
     features, draw = world()
-    with pytest.raises(ValueError, match="20 of 20 pairs are of the test split"):
+    with pytest.raises(ValueError, match="20 of 20 rows of pairs are of the test split"):
         train_published(draw(20, "test"), features, w_human=1)
-    with pytest.raises(ValueError, match="5 of 5 validation are of the test split"):
+    with pytest.raises(ValueError, match="5 of 5 rows of validation are of the test split"):
         train_published(draw(20, "train"), features, w_human=1, validation=draw(5, "test"))
-    with pytest.raises(ValueError, match="5 of 5 validation are of the train split"):
+    with pytest.raises(ValueError, match="5 of 5 rows of validation are of the train split"):
         sweep_published(draw(20, "train"), features, validation=draw(5, "train"))
 
 
@@ -218,9 +218,9 @@ def test_the_sweep_keeps_the_selector_of_the_best_validation_agreement():
     assert best.w_human == 200
     assert best.metrics["validation_agreement"] == table["validation_agreement"].max()
     assert table["validation_agreement"].iloc[0] < 0.3
-    with pytest.raises(ValueError, match="there are none"):
+    with pytest.raises(ValueError, match="no validation pairs to choose the weight on"):
         sweep_published(pairs, features, validation=validation.iloc[:0])
-    with pytest.raises(ValueError, match="no weights"):
+    with pytest.raises(ValueError, match="no weights to try"):
         sweep_published(pairs, features, validation=validation, weights=())
 
 
@@ -234,5 +234,5 @@ def test_published_scores_depend_on_a_candidate_alone_and_have_no_dropout():
     names = [f"d{k}" for k in range(40 * len(features))]  # more rows than are scored at once
     many = Features(names, {"text": np.repeat(features.matrix(), 40, axis=0)})
     assert np.allclose(selector.scores(many), np.repeat(whole.to_numpy(), 40), atol=1e-6)
-    with pytest.raises(ValueError, match=r"shape \(2, 5\), this selector reads \(n, 12\)"):
+    with pytest.raises(ValueError, match=r"shape \(2, 5\): this selector needs \(n, 12\)"):
         selector.scores(Features(["a", "b"], {"text": np.zeros((2, 5))}))

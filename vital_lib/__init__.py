@@ -1,13 +1,13 @@
-"""BioMed-VITAL as a notebook workbench: rows in, rows out, one module per stage.
+"""BioMed-VITAL as a notebook workbench: one module per stage, tables in, tables out.
 
-Importing the package imports nothing heavy; each stage module is imported by name
+Importing the package imports no heavy library. Import each stage by name
 (``from vital_lib import figures, selector``).
 """
 
 import os
 
-# Idle OpenMP threads must not spin: on a shared machine that costs many times what it gains. It
-# has to be said before torch is first imported.
+# Idle OpenMP threads must not spin: on a shared machine, spinning costs far more than it gains.
+# The variable must be set before torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"

@@ -1,6 +1,7 @@
-"""Scores into a selected set: the cut within groups, near-duplicates, controls, and the export.
+"""Selection: turns scores into a selected set by a cut within groups.
 
-Method, stage 2, item 11. The package knows nothing of where the scores come from.
+Method, stage 2, item 11. The package also finds near-duplicates, draws controls and exports the
+set. It accepts scores from any source.
 """
 
 from vital_lib.selection.controls import (

@@ -1,14 +1,14 @@
-"""Controls of a selection: other numbers to rank the same candidates by, one plain function each.
+"""Controls of a selection: alternative scores for the same candidates, one plain function each.
 
-Each gives candidate_id -> number for `cut`, so that every control keeps as many rounds as the
-selected set, within the same groups, by the same rule. So each leaves out refusals
-and echoes of the request as the selection does (`flagged` as in `cut`): the flag is read off the
-text, without a score, so a filter on the selected set alone would be counted as the selector's
-merit. Where the arms are drawn from pools of their own, as with and without demonstrations, each
-pool is filtered by the one rule; how often it refuses is then no part of the difference.
+Each function returns candidate_id -> number for `cut`, so every control keeps as many rounds as the
+selected set, within the same groups, by the same rule. A control also leaves out refusals and
+echoes of the request (`flagged` as in `cut`). That filter reads the text and needs no score, so
+applying it to the selected set alone would credit its effect to the selector. If the arms draw from
+separate pools, as with and without demonstrations, each pool gets the same filter, and its refusal
+rate is not part of the difference.
 
-On LLaVA's data random and cluster-typical samples beat ranking by CLIP score (arXiv 2503.07591): a
-selection says little without them.
+On LLaVA's data, random and cluster-typical samples beat ranking by CLIP score (arXiv 2503.07591).
+A selection result therefore needs these controls.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from vital_lib.selection.cut import Grouping, conversations, cut, top_candidates
 
 
 def chance_scores(candidates: pd.DataFrame, *, seed: int = 0) -> pd.Series:
-    """Numbers drawn by chance, whatever order the rows came in."""
+    """Return random scores that do not depend on the order of the rows."""
     ids = np.sort(candidates["candidate_id"].to_numpy(str))
     return pd.Series(np.random.default_rng(seed).random(len(ids)), index=ids)
 
 
 def length_scores(candidates: pd.DataFrame) -> pd.Series:
-    """The words of each response: judges are known to like long ones."""
+    """Return the number of words of each response; judges are known to favour long responses."""
     words = candidates["response"].str.split().str.len().astype(float)
     return pd.Series(words.to_numpy(), index=candidates["candidate_id"])
 
@@ -36,17 +36,17 @@ def length_scores(candidates: pd.DataFrame) -> pd.Series:
 def similarity_scores(
     candidates: pd.DataFrame, images: np.ndarray, responses: np.ndarray
 ) -> pd.Series:
-    """The cosine of each candidate's image (n, d) with its response (n, d), by one encoder.
+    """Return the cosine of each candidate's image (n, d) and response (n, d), from one encoder.
 
     Raises:
-        ValueError: features that do not match the candidates or each other, or that are no numbers.
+        ValueError: features that do not match the candidates or each other, or are not finite.
     """
     pictures = _unit("images", images, candidates)
     texts = _unit("responses", responses, candidates)
     if pictures.shape != texts.shape:
         raise ValueError(
-            f"images are {pictures.shape[1]} wide, responses {texts.shape[1]}: one encoder "
-            "must have made both"
+            f"images have width {pictures.shape[1]}, responses {texts.shape[1]}: encode both "
+            "with one encoder"
         )
     return pd.Series((pictures * texts).sum(axis=1), index=candidates["candidate_id"])
 
@@ -54,16 +54,17 @@ def similarity_scores(
 def typical_scores(
     candidates: pd.DataFrame, features: np.ndarray, *, clusters: int = 12, seed: int = 0
 ) -> pd.Series:
-    """Nearest to the centre of their K-means cluster first, every cluster by the same share.
+    """Rank candidates by distance to the centre of their K-means cluster, nearest first.
 
-    The number is minus the share of the cluster that lies nearer to its centre.
+    The score is minus the candidate's rank by distance, as a share of its cluster. A cut therefore
+    keeps the same share of every cluster.
 
     Args:
-        features: (n, d), rows as in `candidates`; brought to length 1 here.
-        clusters: fewer where there are fewer candidates.
+        features: (n, d), rows as in `candidates`; normalised to length 1 here.
+        clusters: number of clusters, at most the number of candidates.
 
     Raises:
-        ValueError: features that do not match the candidates, or that are no numbers.
+        ValueError: features that do not match the candidates or are not finite.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -79,19 +80,22 @@ def typical_scores(
 
 
 def rating_scores(ratings: pd.DataFrame, *, repeats: int = 1) -> pd.Series:
-    """The mean of the judge's first `repeats` ratings; null where none of them was read.
+    """Return the mean of the judge's first `repeats` ratings; null if none is readable.
 
-    Candidates rated fewer times are left out, so that `cut` refuses to rank them beside others.
+    Candidates with fewer ratings are left out, so `cut` raises an error instead of comparing them
+    with the others.
 
     Args:
-        ratings: columns candidate_id, repeat, overall (null where unread), and judge, of one.
+        ratings: columns candidate_id, repeat, overall (null if unreadable) and, optionally, judge.
 
     Raises:
         ValueError: ratings by several judges.
     """
     judges = sorted(set(ratings.get("judge", ())))
     if len(judges) > 1:
-        raise ValueError(f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's")
+        raise ValueError(
+            f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's ratings"
+        )
     first = ratings[ratings["repeat"] < repeats].groupby("candidate_id")["overall"]
     return first.mean()[first.size() >= repeats]
 
@@ -104,7 +108,7 @@ def random_candidates(
     within: Grouping | None = None,
     flagged: bool = False,
 ) -> pd.DataFrame:
-    """`n` rows of `candidates` drawn by chance; `within`, `flagged` and errors as in `cut`."""
+    """Draw `n` random rows of `candidates`; `within`, `flagged` and errors as in `cut`."""
     numbers = chance_scores(candidates, seed=seed)
     return top_candidates(candidates, numbers, n=n, within=within, flagged=flagged)
 
@@ -117,12 +121,12 @@ def select_random(
     within: Grouping | None = None,
     flagged: bool = False,
 ) -> pd.DataFrame:
-    """The control of a selection: `n` candidates drawn by chance, as conversations.
+    """Draw `n` random candidates as the control of a selection; return them as conversations.
 
-    Columns of table `selected`; `score` is 0 throughout and the rank says nothing, as nothing was
-    scored. `n` counts candidates: the rounds of the selected set that it is compared with. Without
-    `within`, groups come in their proportion on average; with it, exactly. Refusals and echoes
-    are left out as from the selected set, unless `flagged`: give it as there. Errors as in `cut`.
+    Columns of table `selected`; `score` is always 0, so the rank has no meaning. `n` counts
+    candidates: give the number of rounds in the selected set. Without `within`, groups keep their
+    proportions on average; with it, exactly. Give the same `flagged` as for the selected set;
+    refusals and echoes are left out unless it is set. Errors as in `cut`.
     """
     numbers = chance_scores(candidates, seed=seed)
     drawn = cut(candidates, numbers, n=n, within=within, flagged=flagged)
@@ -130,7 +134,7 @@ def select_random(
 
 
 def _unit(name: str, features: np.ndarray, candidates: pd.DataFrame) -> np.ndarray:
-    """`features` (n, d), one row a candidate, each of length 1."""
+    """Return `features` (n, d), one row per candidate, normalised to length 1."""
     rows = np.asarray(features, dtype=np.float32)
     if len(rows) != len(candidates):
         raise ValueError(f"{len(rows)} rows of {name} for {len(candidates)} candidates")

@@ -1,7 +1,6 @@
-"""The cut: which scored rounds are kept, within groups of the pool, and what became of the others.
+"""The cut: selects the scored rounds to keep, within groups, and records why others are left out.
 
-Method, stage 2, item 11. It knows nothing of where the scores come from: a selector, a judge's
-ratings, a control, or anything else that gives a candidate a number.
+Method, stage 2, item 11. Scores can come from any source: a selector, a judge's ratings, a control.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ KEPT, LEFT_OUT, NEAR_DUPLICATE = "kept", "left out", "near-duplicate"
 BELOW_FLOOR, NO_SCORE = "below the floor", "no score"
 NO_ANSWERS = tuple(flags_in_words([name])[0] for name in NOT_TO_LEARN)
 OUTCOMES = (KEPT, LEFT_OUT, BELOW_FLOOR, NEAR_DUPLICATE, NO_SCORE, *NO_ANSWERS)
-"""What a cut can make of a candidate; the last are its flags, in words."""
+"""Outcomes of a cut; the last are the flags that exclude a response, in words."""
 
 Scores = Mapping[str, float] | pd.Series
 Grouping = str | Sequence[str] | Mapping[str, object] | pd.Series
-"""A column of the candidates, several of them, or candidate_id -> group."""
+"""One column of the candidates, several columns, or candidate_id -> group."""
 
 
 def select(
@@ -37,19 +36,20 @@ def select(
     floor: float | None = None,
     flagged: bool = False,
 ) -> pd.DataFrame:
-    """Keep the best-scored `candidates`, as conversations; columns of table `selected`.
+    """Keep the best-scored `candidates` as conversations; return the columns of table `selected`.
 
-    The rounds that `cut` keeps (its arguments and errors are these), as `conversations` puts them.
+    Applies `cut`, with its arguments and errors, and then `conversations`.
 
-    Notebook 07 cuts within question types. On labelled drafts of validation articles, clinic seeds
-    0 to 3, a linear selector's best 40 % were accepted 0.882 when all were ranked against all,
-    0.889 within modalities, 0.871 within question types (minus all against all: -0.010 [-0.026,
-    0.004]) and 0.854 within both; the type kept least had 0.30, 0.38, 0.87 and 0.88 of its part.
-    A type that is not kept is lost to the tuned model, and a point of acceptance is a small price.
+    Notebook 07 cuts within question types. On labelled drafts of validation articles (clinic seeds
+    0 to 3), the best 40 % by a linear selector were accepted at a rate of 0.882 when ranked over
+    all candidates, 0.889 within modalities, 0.871 within question types (difference from ranking
+    over all: -0.010 [-0.026, 0.004]) and 0.854 within both. The question type that was kept least
+    got 0.30, 0.38, 0.87 and 0.88 of its proportional share. The tuned model cannot learn a type
+    that is not kept, and a point of acceptance is a small price for it.
 
     Args:
         candidates: columns candidate_id, conversation_id, figure_id, round, instruction, response,
-            and those that `within` names; flags, where there are any.
+            and those in `within`; optionally flags.
         scores: candidate_id -> score.
     """
     how = {"share": share, "n": n, "threshold": threshold, "within": within, "floor": floor}
@@ -69,63 +69,63 @@ def cut(
     seed: int | None = None,
     flagged: bool = False,
 ) -> pd.DataFrame:
-    """What becomes of every candidate: the best are kept, and of no other is the reason lost.
+    """Return the outcome of every candidate: kept, or the reason for leaving it out.
 
-    Exactly one of `share`, `n` and `threshold` says how many are kept: the best round(share x
-    number of candidates), at least one; the best `n`; or all that score `threshold` or more.
+    Exactly one of `share`, `n` and `threshold` sets how many are kept: the best round(share x
+    number of candidates), at least one; the best `n`; or all with a score of at least `threshold`.
 
-    A response that by its flags refuses or echoes the request is dropped first, however it scores,
-    and is none of those that `share` counts.
+    A response flagged as a refusal or an echo of the request is dropped first, whatever its score,
+    and does not count towards `share`.
 
-    `within` hands that number out to groups in proportion to how many candidates each has (largest
-    remainder; of equal remainders, the group whose next candidate scores higher) and keeps the
-    best of each, so that ranking by one number cannot thin out a group. A round below `floor` is
-    not kept whatever the quota of its group, and no other takes its place.
+    `within` distributes the number over groups in proportion to their size (largest remainder; of
+    equal remainders, the group whose next candidate scores higher) and keeps the best of each, so
+    that ranking by one number cannot thin out a group. A round below `floor` is not kept, whatever
+    the quota of its group, and no other round replaces it.
 
     Args:
-        candidates: column candidate_id, and those that `within` names; flags (lists), if any.
-        scores: candidate_id -> score; null (an unread rating) is never kept.
-        duplicates: as `near_duplicates` gives them: candidates that are left out beforehand.
-        seed: draws among equal scores; without it they go by candidate_id. Ratings are full of
-            ties, and the order of ids is the order of figures.
-        flagged: whether responses that refuse or echo the request may be kept, too.
+        candidates: column candidate_id and those in `within`; optionally flags (lists).
+        scores: candidate_id -> score; a null score (an unreadable rating) is never kept.
+        duplicates: result of `near_duplicates`, the candidates to leave out first.
+        seed: randomises the order of equal scores; without it they are ordered by candidate_id.
+            Ratings have many ties, and ids follow the order of figures.
+        flagged: whether responses that refuse or echo the request may be kept.
 
     Returns:
         candidate_id, group (null without `within`), score and outcome (of `OUTCOMES`), best first.
 
     Raises:
-        ValueError: not exactly one of the three or a value out of range; ids that stand twice;
-            candidates without a score or a group; more to be kept than there are; none kept.
+        ValueError: not exactly one of the three, a value out of range, duplicate ids, candidates
+            without a score or a group, more to keep than there are, or none kept.
     """
     rows = _ranked(candidates, scores, within, seed)
     rows["outcome"] = _beforehand(rows, candidates, duplicates, flagged)
-    standing = rows[rows["outcome"] == LEFT_OUT]
+    eligible = rows[rows["outcome"] == LEFT_OUT]
     answers = int((~rows["outcome"].isin(NO_ANSWERS)).sum())
-    number = _number(standing["score"], answers, share, n, threshold)
+    number = _number(eligible["score"], answers, share, n, threshold)
     if within is not None and threshold is not None:
         raise ValueError(
-            f"threshold = {threshold!r} asks the same of every group: with within, give share or n"
+            f"threshold = {threshold!r} applies to all groups alike: with within, give share or n"
         )
-    kept = standing.index[:number] if within is None else _best_of_each(standing, number)
+    kept = eligible.index[:number] if within is None else _best_of_each(eligible, number)
     rows.loc[kept, "outcome"] = KEPT
     if floor is not None:
-        below = standing.index[standing["score"] < _finite("floor", floor)]
+        below = eligible.index[eligible["score"] < _finite("floor", floor)]
         rows.loc[below, "outcome"] = BELOW_FLOOR
         if not (rows["outcome"] == KEPT).any():
-            raise ValueError(f"floor = {floor!r} leaves nothing: {_range(standing['score'])}")
+            raise ValueError(f"floor = {floor!r} leaves no candidate: {_range(eligible['score'])}")
     return rows
 
 
 def top_candidates(candidates: pd.DataFrame, scores: Scores, **how) -> pd.DataFrame:
-    """The rows of `candidates` that `cut` keeps, best first; arguments and errors as there."""
+    """Return the rows of `candidates` that `cut` keeps, best first; arguments as in `cut`."""
     return _kept_rows(candidates, cut(candidates, scores, **how))
 
 
 def conversations(candidates: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFrame:
-    """The kept rounds of `outcome` (see `cut`) as one row per conversation, best first.
+    """Return the kept rounds of `outcome` (see `cut`) as one row per conversation, best first.
 
-    Columns of table `selected`. Rounds stay in their order; a conversation of which no round is
-    kept is left out. `score` is the mean over the kept rounds, rank 1 the highest.
+    Columns of table `selected`. Rounds keep their order; a conversation without kept rounds is left
+    out. `score` is the mean over the kept rounds, and rank 1 is the highest.
 
     Args:
         candidates: columns candidate_id, conversation_id, figure_id, round, instruction, response.
@@ -143,12 +143,12 @@ def conversations(candidates: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFra
 
 
 def coverage(candidates: pd.DataFrame, outcome: pd.DataFrame, by: Grouping) -> pd.DataFrame:
-    """How the mix of groups changes from the pool to what was kept.
+    """Compare the mix of groups before and after the cut.
 
     Returns:
-        A row per group, largest first: candidates, kept, share_before and share_after (of all
-        candidates, of all kept). Half the summed differences of the two shares is the part of the
-        kept rounds that stands in another group than the pool's mix would have it.
+        One row per group, largest first: candidates, kept, share_before (of all candidates) and
+        share_after (of all kept). Half the sum of the absolute differences between the two shares
+        is the fraction of kept rounds that the pool's mix would put in other groups.
     """
     group = pd.Series(group_of(candidates, by).to_numpy(), candidates["candidate_id"], dtype=object)
     kept = group[outcome.loc[outcome["outcome"] == KEPT, "candidate_id"]].value_counts()
@@ -160,37 +160,37 @@ def coverage(candidates: pd.DataFrame, outcome: pd.DataFrame, by: Grouping) -> p
 
 
 def group_of(candidates: pd.DataFrame, within: Grouping) -> pd.Series:
-    """Each candidate's group, rows as in `candidates`; several columns make groups of tuples.
+    """Return each candidate's group, rows as in `candidates`; several columns give tuples.
 
     Raises:
-        ValueError: a column that is not there, or candidates without a group.
+        ValueError: an unknown column, or candidates without a group.
     """
     if isinstance(within, str):
         within = [within]
     if isinstance(within, Sequence):
-        lost = [name for name in within if name not in candidates]
-        if lost or not len(within):
+        unknown = [name for name in within if name not in candidates]
+        if unknown or not len(within):
             raise ValueError(
-                f"within = {within!r}: the candidates have no such column, but "
-                f"{', '.join(map(str, candidates.columns))}; or give candidate_id -> group"
+                f"within = {within!r}: no such column; give candidate_id -> group, or columns of "
+                f"{', '.join(map(str, candidates.columns))}"
             )
         parts = candidates[list(within)]
         missing = parts.isna().any(axis=1)
-        one = (
+        groups = (
             parts.iloc[:, 0]
             if len(within) == 1
             else pd.Series([*parts.itertuples(index=False, name=None)], candidates.index)
         )
     else:
-        one = candidates["candidate_id"].map(dict(within))
-        missing = one.isna()
+        groups = candidates["candidate_id"].map(dict(within))
+        missing = groups.isna()
     if missing.any():
         first = candidates["candidate_id"][missing].iloc[0]
         raise ValueError(
             f"{missing.sum()} of {len(candidates)} candidates have no group, first {first!r}: give "
-            "them one, such as 'not stated'"
+            "them a group such as 'not stated'"
         )
-    return one
+    return groups
 
 
 def _kept_rows(candidates: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFrame:
@@ -201,16 +201,18 @@ def _kept_rows(candidates: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFrame:
 def _ranked(
     candidates: pd.DataFrame, scores: Scores, within: Grouping | None, seed: int | None
 ) -> pd.DataFrame:
-    """candidate_id, group and score, best first, null scores last."""
+    """Return candidate_id, group and score, best first, null scores last."""
     ids = candidates["candidate_id"]
     twice = ids[ids.duplicated()]
     if len(twice):
         raise ValueError(
-            f"{len(twice)} of {len(ids)} candidate_ids stand twice, first {twice.iloc[0]!r}"
+            f"{len(twice)} of {len(ids)} candidate_ids are duplicates, first {twice.iloc[0]!r}"
         )
     numbers = pd.Series(scores, dtype=float)
     if not numbers.index.is_unique:
-        raise ValueError(f"{numbers.index.duplicated().sum()} of {len(numbers)} scores stand twice")
+        raise ValueError(
+            f"{numbers.index.duplicated().sum()} of {len(numbers)} scores have a duplicate id"
+        )
     lost = ids[~ids.isin(numbers.index)]
     if len(lost):
         raise ValueError(
@@ -232,7 +234,7 @@ def _ranked(
 def _beforehand(
     rows: pd.DataFrame, candidates: pd.DataFrame, duplicates: pd.DataFrame | None, flagged: bool
 ) -> pd.Series:
-    """What has become of `rows` (see `_ranked`) before any is kept: `LEFT_OUT` still stands."""
+    """Return the outcomes that do not depend on the ranking; others are still `LEFT_OUT`."""
     made = pd.DataFrame({"outcome": LEFT_OUT}, rows.index)["outcome"]
     made[rows["score"].isna()] = NO_SCORE
     made[rows["candidate_id"].isin([] if duplicates is None else duplicates["candidate_id"])] = (
@@ -248,7 +250,7 @@ def _beforehand(
 def _number(
     scores: pd.Series, of: int, share: float | None, n: int | None, threshold: float | None
 ) -> int:
-    """How many of the standing `scores` (best first) are to be kept."""
+    """Return how many of the eligible `scores` (best first) to keep."""
     given = {"share": share, "n": n, "threshold": threshold}
     given = {name: value for name, value in given.items() if value is not None}
     if len(given) != 1:
@@ -260,28 +262,28 @@ def _number(
         return number
     if share is not None:
         if not 0 < share <= 1:
-            raise ValueError(f"share must be above 0 and up to 1, not {share!r}")
+            raise ValueError(f"share must be above 0 and at most 1, not {share!r}")
         n = max(1, round(share * of))
-    asked = f"n = {n!r}" if share is None else f"share = {share!r} of {of} makes n = {n}"
+    request = f"n = {n!r}" if share is None else f"share = {share!r} of {of} makes n = {n}"
     if not isinstance(n, Integral) or not 1 <= n <= len(scores):
         raise ValueError(
-            f"{asked} with {len(scores)} candidates with a score that are no near-duplicates, "
-            "refusals or echoes: wanted a whole number from 1 to as many"
+            f"{request} with {len(scores)} eligible candidates (scored, and not near-duplicates, "
+            "refusals or echoes): give a whole number from 1 to that count"
         )
     return int(n)
 
 
-def _best_of_each(standing: pd.DataFrame, n: int) -> pd.Index:
-    """The index of the best of each group, `n` in all by largest remainder."""
-    place = standing.groupby("group", sort=False).cumcount()  # 0 for the best of its group
-    sizes = standing["group"].map(standing["group"].value_counts())
-    fair = n * sizes / len(standing)
+def _best_of_each(eligible: pd.DataFrame, n: int) -> pd.Index:
+    """Return the index of the best of each group, `n` in total by largest remainder."""
+    place = eligible.groupby("group", sort=False).cumcount()  # 0 for the best of its group
+    sizes = eligible["group"].map(eligible["group"].value_counts())
+    fair = n * sizes / len(eligible)
     quota = np.floor(fair + 1e-9).astype(int)
     sure = place < quota
-    # The next of every group, by its remainder; the rows stand best first already.
+    # Each group's next candidate, by remainder; a stable sort keeps equal ones best first.
     following = (fair - quota)[place == quota].round(9)
     more = following.sort_values(ascending=False, kind="stable").index[: n - int(sure.sum())]
-    return standing.index[sure].union(more)
+    return eligible.index[sure].union(more)
 
 
 def _finite(name: str, value: float) -> float:
@@ -293,4 +295,4 @@ def _finite(name: str, value: float) -> float:
 def _range(scores: pd.Series) -> str:
     if scores.empty:
         return "no candidate has a score"
-    return f"the scores go from {scores.min():.3f} to {scores.max():.3f}"
+    return f"scores range from {scores.min():.3f} to {scores.max():.3f}"

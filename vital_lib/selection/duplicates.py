@@ -1,7 +1,7 @@
-"""Near-duplicates in a pool: rounds that say again what a better-scored round says.
+"""Near-duplicates in a pool: rounds that repeat a better-scored round.
 
-Two kinds: the same words about one figure, and a figure whose picture is nearly another's. It
-knows nothing of encoders: features come in as rows.
+There are two kinds: the same words about one figure, and figures whose images are nearly identical.
+Features of images come in as arrays, from any encoder.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ def near_duplicates(
     *,
     flagged: bool = False,
 ) -> pd.DataFrame:
-    """The candidates to leave out as near-duplicates, and of what; the better score stays.
+    """Return the near-duplicates to leave out, and what they repeat; the better score stays.
 
-    "same picture": the figure's picture is nearly that of a figure whose candidates score better on
-    average (`figures.near_identical`). All rounds about it go. "same words": instruction and
-    response, but for case and spaces, are those of a better-scored candidate about the same figure.
-    Equal scores go by id; null is lowest. A response that refuses or echoes the request is not
-    looked at: `cut` does not keep it, so it puts out no other.
+    "same picture": the figure's image is nearly identical to that of a figure whose candidates
+    score better on average (`figures.near_identical`). All its rounds are left out. "same words":
+    instruction and response equal, up to case and whitespace, those of a better-scored candidate
+    about the same figure. Equal scores are ordered by id; null is lowest. A response that refuses
+    or echoes the request is skipped: `cut` does not keep it, so it cannot displace another.
 
     Args:
-        candidates: columns candidate_id, figure_id, instruction, response; flags, if any.
+        candidates: columns candidate_id, figure_id, instruction, response; optionally flags.
         scores: candidate_id -> score.
-        figures: columns figure_id, phash (hexadecimal, or null: then never near-identical).
+        figures: columns figure_id, phash (hexadecimal; with null, never near-identical).
         features: figure_id -> its image's features (d,).
-        flagged: whether they are looked at all the same, as by `cut` with it.
+        flagged: whether to include refusals and echoes; give the same value to `cut`.
 
     Returns:
         candidate_id, figure_id, reason, repeats (the figure or candidate that stays), bits and
-        cosine (null for "same words"); for `cut`.
+        cosine (null for "same words"); an argument of `cut`.
 
     Raises:
-        ValueError: candidates about figures that `figures` or `features` lack, or features that
-            are no numbers.
+        ValueError: candidates about figures that are missing from `figures` or `features`, or
+            features that are not finite.
     """
     if not flagged:
         candidates = candidates[not_to_learn(candidates).isna()]
@@ -67,16 +67,16 @@ def near_duplicates(
 def _same_pictures(
     rows: pd.DataFrame, figures: pd.DataFrame, features: Mapping[str, np.ndarray]
 ) -> pd.DataFrame:
-    """Per repeated figure: figure_id, reason, repeats, bits, cosine."""
+    """Return a row per repeated figure: figure_id, reason, repeats, bits, cosine."""
     best_first = (
         rows.groupby("figure_id")["score"].mean().sort_values(ascending=False, kind="stable").index
     )
     known = dict(zip(figures["figure_id"], figures["phash"], strict=True))
-    lost = [name for name in best_first if name not in known or name not in features]
-    if lost:
+    missing = [name for name in best_first if name not in known or name not in features]
+    if missing:
         raise ValueError(
-            f"{len(lost)} of {len(best_first)} figures of the candidates have no row in figures or "
-            f"no features, first {lost[0]!r}"
+            f"{len(missing)} of {len(best_first)} figures of the candidates have no row in figures "
+            f"or no features, first {missing[0]!r}"
         )
     pictures = np.stack([features[name] for name in best_first])
     hashes = [known[name] for name in best_first]

@@ -1,4 +1,4 @@
-"""The selected set as LLaVA's training JSON, for any trainer that reads it."""
+"""Export of the selected set as LLaVA's training JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vital_lib.tables import write_atomically
 LOG = logging.getLogger(__name__)
 
 IMAGE_TOKEN = IMAGE_TAG
-"""The place of the image in LLaVA's first question."""
+"""Image token in the first question of a LLaVA conversation."""
 
 _PLACED = {None: None, "copy": shutil.copyfile, "link": lambda image, new: new.symlink_to(image)}
 
@@ -36,49 +36,50 @@ def export_llava(
 ) -> int:
     """Write `selected` as LLaVA's training JSON and return the number of conversations.
 
-    A list of {"id", "image", "conversations": [{"from": "human", "value": "<image>\\n..."},
-    {"from": "gpt", "value": "..."}, ...]}; the image stands in the first question only. An
-    "<image>" within a text would call for a second image, and is taken out of it; a round of which
-    nothing is left is left out, a conversation with it that has no other, and the log counts those.
+    The file is a list of {"id", "image", "conversations": [{"from": "human", "value":
+    "<image>\\n..."}, {"from": "gpt", "value": "..."}, ...]}. Only the first question has the image
+    token. "<image>" within a text would refer to a second image, so it is removed. A round with
+    an instruction or response that is then empty is left out, as is a conversation with no other
+    rounds; the log counts both.
 
     Args:
-        selected: columns of table `selected`, in the order to be written.
+        selected: columns of table `selected`, in the order to write.
         figures: columns figure_id, image.
-        path: the file to write; it appears whole or not at all.
-        resolve: the path behind an `image` value, as `Workspace.resolve`.
-        image_folder: image paths are written relative to it (LLaVA's `--image_folder`); without
-            it they are absolute, or, with `images`, relative to `images/` beside the file.
-        images: "copy" or "link" puts the images that lie elsewhere into `image_folder`, each under
-            its figure's name, so that the folder and the file can be given away together (a link
-            leads to the file it was made from). Without it they stay where they are.
+        path: the output file, written atomically.
+        resolve: maps an `image` value to a path, such as `Workspace.resolve`.
+        image_folder: base of relative image paths (LLaVA's `--image_folder`). Without it paths are
+            absolute or, with `images`, relative to `images/` next to the file.
+        images: "copy" or "link" puts images from elsewhere into `image_folder`, named after their
+            figures, so that the folder and the file can be shared together (a link leads to the
+            original file). Without it images stay in place.
 
     Raises:
-        ValueError: figures that are not given, images outside `image_folder` that are not to be
-            copied or linked, or a conversation without rounds.
+        ValueError: figures that are not given, images outside `image_folder` without "copy" or
+            "link", or a conversation without rounds.
     """
     if images not in _PLACED:
-        raise ValueError(f"images={images!r}: give 'copy', 'link', or nothing")
+        raise ValueError(f"images={images!r}: give 'copy', 'link' or None")
     image_of = dict(zip(figures["figure_id"], figures["image"], strict=True))
-    lost = [name for name in selected["figure_id"] if name not in image_of]
-    if lost:
+    missing = [name for name in selected["figure_id"] if name not in image_of]
+    if missing:
         raise ValueError(
-            f"{len(lost)} of {len(selected)} conversations are about figures that are not given, "
-            f"first {lost[0]!r}"
+            f"{len(missing)} of {len(selected)} conversations are about figures that are not "
+            f"given, first {missing[0]!r}"
         )
     folder = image_folder if image_folder is not None or images is None else _beside(Path(path))
     rows = selected.to_dict("records")
     turns = [_llava_turns(row) for row in rows]
-    emptied = sum(len(row["turns"]) for row in rows) - sum(len(said) // 2 for said in turns)
+    emptied = sum(len(row["turns"]) for row in rows) - sum(len(messages) // 2 for messages in turns)
     files = {name: resolve(image_of[name]) for name in selected["figure_id"].unique()}
     paths = _image_paths(files, folder, images)
     records = [
-        {"id": row["conversation_id"], "image": paths[row["figure_id"]], "conversations": said}
-        for row, said in zip(rows, turns, strict=True)
-        if said
+        {"id": row["conversation_id"], "image": paths[row["figure_id"]], "conversations": messages}
+        for row, messages in zip(rows, turns, strict=True)
+        if messages
     ]
     if emptied:
-        gone = f"{len(rows) - len(records)} of {len(rows)} conversations with them"
-        LOG.warning("%s: %d rounds held only %s: left out, %s", path, emptied, IMAGE_TOKEN, gone)
+        gone = f"{len(rows) - len(records)} of {len(rows)} conversations"
+        LOG.warning("%s: left out %d rounds with only %s, and %s", path, emptied, IMAGE_TOKEN, gone)
     text = json.dumps(records, ensure_ascii=False, indent=1) + "\n"
     write_atomically(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return len(records)
@@ -89,15 +90,15 @@ def _beside(path: Path) -> Path:
 
 
 def _llava_turns(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The rounds as LLaVA's messages; none where nothing but image tags was said."""
+    """Return the rounds as LLaVA's messages, or an empty list if they hold only image tags."""
     if not len(conversation["turns"]):
         raise ValueError(f"conversation {conversation['conversation_id']!r} has no rounds")
     turns = []
     for turn in conversation["turns"]:
-        asked, answered = map(without_image_tag, (turn["instruction"], turn["response"]))
-        if asked and answered:
-            turns.append({"from": "human", "value": asked})
-            turns.append({"from": "gpt", "value": answered})
+        instruction, response = map(without_image_tag, (turn["instruction"], turn["response"]))
+        if instruction and response:
+            turns.append({"from": "human", "value": instruction})
+            turns.append({"from": "gpt", "value": response})
     if turns:
         turns[0]["value"] = f"{IMAGE_TOKEN}\n{turns[0]['value']}"
     return turns
@@ -106,7 +107,7 @@ def _llava_turns(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
 def _image_paths(
     files: Mapping[str, Path], folder: str | Path | None, images: str | None
 ) -> dict[str, str]:
-    """What the file writes for each figure: relative to `folder`, where the image is put there."""
+    """Return the path to write for each figure; with `images`, place the image in `folder`."""
     if folder is None:
         return {name: str(_absolute(image)) for name, image in files.items()}
     base = Path(folder).resolve()
@@ -124,19 +125,21 @@ def _image_paths(
 
 
 def _absolute(image: str | Path) -> Path:
-    """The image's path with its own name: in the hub's cache it is a link to a file without one."""
+    """Resolve the folder but not the file: in the hub's cache an image is a link to a file without
+    its name.
+    """
     return Path(image).parent.resolve() / Path(image).name
 
 
 def _placed(figure_id: str, image: Path, base: Path, how: str | None) -> Path:
-    """The image's file in `base`, under its figure's name, made where it is not there yet."""
+    """Return the image's file in `base`, named after its figure; create it if missing."""
     plain = re.sub(r"[^\w.-]+", "_", figure_id).strip(".") or "figure"
     base.mkdir(parents=True, exist_ok=True)
     number = 0
     while True:
         new = base / f"{plain}{f'-{number}' * bool(number)}{image.suffix}"
         if not new.exists():
-            new.unlink(missing_ok=True)  # a link to nothing
+            new.unlink(missing_ok=True)  # a dangling link
             _PLACED[how](image, new)
             return new
         if filecmp.cmp(new, image, shallow=False):

@@ -1,4 +1,4 @@
-"""What people make of the selected set and of its controls: accepted shares, and differences."""
+"""Acceptance of the selected set and of its controls: accepted shares and differences."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ def accepted_shares(
     of: str = "selected",
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """The share of ticks in each chosen set, and how far that of set `of` lies above the others.
+    """Return the accepted share of votes in each set, and its difference from set `of`.
 
-    Intervals are drawn over articles; a difference sees one draw of articles for both sets, so
-    what the sets share cancels.
+    Intervals resample articles. A difference uses the same resample for both sets, so candidates
+    that the sets share cancel.
 
     Args:
-        chosen: name -> rows with candidate_id. One that stands several times counts as often, so
-            that several random draws can stand in one frame.
-        ticks: candidate_id, figure_id, accepted: any number of ticks and crosses of each.
+        chosen: name -> rows with candidate_id. A repeated candidate counts each time, so one frame
+            can hold several random draws.
+        ticks: candidate_id, figure_id, accepted; any number of votes per candidate.
         groups: figure_id -> article or patient.
 
     Returns:
-        `<name>` for every set, and `<of>_minus_<name>` for every other than `of`.
+        `<name>` for every set, and `<of>_minus_<name>` for every set other than `of`.
 
     Raises:
-        ValueError: a set that no one ticked, or a candidate in it.
+        ValueError: an empty set, or candidates in a set without votes.
     """
     group = dict(groups)
     ticked = {name: rows[["candidate_id"]].merge(ticks) for name, rows in chosen.items()}
     for name, rows in chosen.items():
-        lost = set(rows["candidate_id"]) - set(ticks["candidate_id"])
-        if lost or rows.empty:
+        missing = set(rows["candidate_id"]) - set(ticks["candidate_id"])
+        if missing or rows.empty:
             raise ValueError(
-                f"{len(lost)} of {len(rows)} candidates of {name!r} have no tick or cross, first "
-                f"{min(lost, default=None)!r}: have every chosen candidate judged"
+                f"{len(missing)} of {len(rows)} candidates of {name!r} have no vote, first "
+                f"{min(missing, default=None)!r}: label every chosen candidate"
             )
     sides = {
         name: (rows["accepted"].astype(float), rows["figure_id"].map(group))

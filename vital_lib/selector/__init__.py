@@ -1,10 +1,10 @@
-"""The selector: learns which candidate clinicians would rather accept.
+"""Selector: predicts which candidates clinicians will accept.
 
-Method, stage 2: frozen features in named blocks (``features``, ``blocks``, ``scaling``); the
-judge's ratings and every tick of people, one linear score from both (``training``, ``linear``,
-``model``); the published recipe as a control (``pairs``, ``published``); and how well scores agree
-with people (``alignment``). The package knows nothing of prompts, replies or what is done with the
-scores.
+Method, stage 2. ``features``, ``blocks`` and ``scaling`` prepare frozen features in named blocks.
+``training``, ``linear`` and ``model`` learn one linear score from the judge's ratings and the
+annotators' votes. ``pairs`` and ``published`` train the published recipe as a control.
+``alignment`` measures how well scores agree with annotators. The package does not depend on
+prompts, on replies, or on the use of the scores.
 """
 
 from vital_lib.selector.alignment import (

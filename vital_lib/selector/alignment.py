@@ -1,6 +1,6 @@
-"""How well scores agree with pairs: pairwise agreement, AUC, mean rank, average precision.
+"""Agreement of scores with preference pairs: pairwise agreement, AUC, mean rank, average precision.
 
-Method, stage 2, item 10. Scores may come from anywhere: a selector, a judge's ratings, a baseline.
+Method, stage 2, item 10. Scores can come from a selector, a judge's ratings or a baseline.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import pandas as pd
 
 
 def pair_agreement(pairs: pd.DataFrame, scores: Mapping[str, float] | pd.Series) -> np.ndarray:
-    """Per pair (n,): 1.0 where the scores order it as preferred, 0.0 where not, 0.5 where they tie.
+    """Return 1.0 per pair (n,) if the scores order it as preferred, 0.0 if not, 0.5 if they tie.
 
-    The mean is the paper's "alignment rate". A null score (an unread rating) orders nothing and
-    counts as a tie, so that a judge gains nothing by not answering.
+    The mean is the paper's "alignment rate". A null score (an unreadable rating) counts as a tie,
+    so a judge gains nothing by not answering.
 
     Args:
         pairs: columns left_id, right_id, preferred (1 or 0).
         scores: candidate_id -> score.
 
     Raises:
-        ValueError: a pair without a preferred side, or candidates without an entry in `scores`.
+        ValueError: a pair has no preferred side, or a candidate is missing from `scores`.
     """
     better, worse = _ordered(pairs, scores)
     agreement = np.where(better > worse, 1.0, np.where(better < worse, 0.0, 0.5))
@@ -32,17 +32,19 @@ def pair_agreement(pairs: pd.DataFrame, scores: Mapping[str, float] | pd.Series)
 def alignment_metrics(
     pairs: pd.DataFrame, scores: Mapping[str, float] | pd.Series
 ) -> dict[str, float]:
-    """agreement, auc, mean_rank and average_precision over all responses of `pairs`.
+    """Return agreement, auc, mean_rank and average_precision over all responses of `pairs`.
 
-    As the published code computes them: the preferred responses of all pairs against all others.
+    As in the published code, the preferred responses of all pairs are compared with all others.
 
     Raises:
-        ValueError: as `pair_agreement`; also no pairs, or null scores.
+        ValueError: as `pair_agreement`; also if there are no pairs or a score is null.
     """
     better, worse = _ordered(pairs, scores)
     null = int(np.isnan(np.r_[better, worse]).sum())
     if null or not len(better):
-        raise ValueError(f"{null} null scores among {len(better)} pairs: a ranking needs them all")
+        raise ValueError(
+            f"{null} null scores among {len(better)} pairs: give pairs with scored responses"
+        )
     return {
         "agreement": float(pair_agreement(pairs, scores).mean()),
         "auc": auc(better, worse),
@@ -52,16 +54,19 @@ def alignment_metrics(
 
 
 def auc(better: np.ndarray, worse: np.ndarray) -> float:
-    """The chance that a preferred response outscores any other; ties count half. 1 is best."""
+    """Return the probability that a preferred response outscores a rejected response.
+
+    Ties count half. The best value is 1.
+    """
     ranks = pd.Series(np.r_[better, worse]).rank().to_numpy()[: len(better)]
     wins = ranks.sum() - len(better) * (len(better) + 1) / 2
     return float(wins / (len(better) * len(worse)))
 
 
 def mean_rank(better: np.ndarray, worse: np.ndarray) -> float:
-    """Mean rank of the preferred among all, best first, as a share of their number; 0.25 is best.
+    """Return the mean rank of the preferred responses as a share of all responses, best first.
 
-    Equal scores share their mean rank, so that scores that say nothing come to 0.5.
+    The best value is 0.25. Tied scores share their mean rank, so uninformative scores give 0.5.
     """
     scores = pd.Series(np.r_[better, worse])
     ranks = scores.rank(ascending=False).to_numpy()[: len(better)] - 0.5
@@ -69,9 +74,9 @@ def mean_rank(better: np.ndarray, worse: np.ndarray) -> float:
 
 
 def average_precision(better: np.ndarray, worse: np.ndarray) -> float:
-    """Mean over the preferred of the share of preferred among all that score as high. 1 is best.
+    """Return the mean precision at the scores of the preferred responses; the best value is 1.
 
-    Equal scores stand or fall together: their order in the table cannot raise it.
+    Tied scores are counted together, so the order of rows cannot raise the value.
     """
     as_high = np.sort(better)
     hits = len(better) - np.searchsorted(as_high, better, side="left")
@@ -82,19 +87,19 @@ def average_precision(better: np.ndarray, worse: np.ndarray) -> float:
 def _ordered(
     pairs: pd.DataFrame, scores: Mapping[str, float] | pd.Series
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of the preferred and of the other candidate of each pair, both (n,)."""
+    """Return the scores of the preferred and of the other candidate of each pair, both (n,)."""
     undecided = ~pairs["preferred"].isin([0.0, 1.0])
     if undecided.any():
         raise ValueError(
             f"{int(undecided.sum())} of {len(pairs)} pairs prefer neither side "
-            f"(preferred {pairs['preferred'][undecided].iloc[0]!r}): leave ties out"
+            f"(preferred {pairs['preferred'][undecided].iloc[0]!r}): leave out ties"
         )
     found = dict(scores)
     wanted = set(pairs["left_id"]) | set(pairs["right_id"])
-    lost = sorted(wanted - set(found))
-    if lost:
+    missing = sorted(wanted - set(found))
+    if missing:
         raise ValueError(
-            f"{len(lost)} of {len(wanted)} candidates have no score, first {lost[0]!r}"
+            f"{len(missing)} of {len(wanted)} candidates have no score, first {missing[0]!r}"
         )
     left, right = (
         np.array([found[name] for name in pairs[side]], dtype=float)

@@ -1,7 +1,7 @@
-"""Blocks of features that an encoder's vectors alone do not hold: closeness, wording, words.
+"""Feature blocks beyond the encoder's vectors: sentence-level cosines, wording, hashed words.
 
-Each is computed from texts and unit vectors, candidate by candidate. This module knows nothing of
-labels or ratings, nor of how any generator words its answers.
+Each block is computed per candidate from texts and unit vectors. No block uses labels, ratings or
+the typical phrases of a generator.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 HASHED_WORDS = 4096
-"""Columns of the hashed words; two words may share one."""
+"""Columns of the hashed words; different words can share a column."""
 
 BREAK = "\n"
-"""Stands between two texts among the words of a context: no run of words crosses it."""
+"""Separates the texts in a context's list of words; no run of words crosses it."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"[^\W_]+")
@@ -28,33 +28,33 @@ _ENDS = (".", "!", "?", '"', "'", ")")
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of `text`, by their full stops, question and exclamation marks."""
+    """Split `text` into sentences at full stops, question marks and exclamation marks."""
     return [part for part in _SENTENCE_END.split(text.strip()) if part]
 
 
 def words(text: str) -> list[str]:
-    """The words of `text` in lower case, without punctuation."""
+    """Return the words of `text` in lower case, without punctuation."""
     return _WORD.findall(text.lower())
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """The vectors (N, d) of texts' sentences, text after text; `counts` (t,): how many of each."""
+    """Sentence vectors (N, d) of t texts, in text order; `counts` (t,) is the number per text."""
 
     vectors: np.ndarray
     counts: np.ndarray
 
     @property
     def starts(self) -> np.ndarray:
-        """Where each text's first sentence stands, (t,)."""
+        """Row of each text's first sentence, (t,)."""
         return np.cumsum(self.counts) - self.counts
 
     def each(self, reduce: np.ufunc, values: np.ndarray) -> np.ndarray:
-        """`values` (N, ...) of sentences reduced to one of each text, (t, ...)."""
+        """Reduce the sentences' `values` (N, ...) to one value per text, (t, ...)."""
         return reduce.reduceat(values, self.starts) if len(self.counts) else values[:0]
 
     def directions(self) -> np.ndarray:
-        """The mean of each text's sentences, brought to length 1: (t, d)."""
+        """Return the mean sentence vector of each text, normalised to length 1: (t, d)."""
         sums = self.each(np.add, self.vectors)
         return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
 
@@ -67,15 +67,18 @@ def image_closeness(
     told: Sentences,
     of_figure: np.ndarray,
 ) -> np.ndarray:
-    """Cosines (n, 8) of what was said with the image; all vectors are of length 1.
+    """Return cosines (n, 8) between the figure's image and texts; all vectors have length 1.
 
-    Of the response's sentences the highest, lowest, mean and first; of the answer and of the
-    instruction; of the context's sentences the mean and lowest, which say how well it is described.
+    Columns: the highest, lowest, mean and first cosine of the response's sentences; the answer's;
+    the instruction's; the mean and lowest of the context's sentences, which show how well the
+    context describes the image.
 
     Args:
-        image: (m, d); answer, question: (n, d) of each candidate's answer text and instruction.
-        said: of the n responses; told: of the m figures' captions and mentions.
-        of_figure: (n,) the figure's place among the m.
+        image: (m, d), one row per figure.
+        answer, question: (n, d), each candidate's answer text and instruction.
+        said: sentences of the n responses.
+        told: sentences of the captions and mentions of the m figures.
+        of_figure: (n,), the row of each candidate's figure in `image`.
     """
     seen = image[of_figure]  # (n, d)
     own = _cosines(said.vectors, np.repeat(seen, said.counts, axis=0))  # (N,)
@@ -93,11 +96,13 @@ def image_closeness(
 def text_closeness(
     answer: np.ndarray, said: Sentences, told: Sentences, of_figure: np.ndarray
 ) -> np.ndarray:
-    """Cosines (n, 8) of what was said with the context's sentences; arguments as `image_closeness`.
+    """Return cosines (n, 8) between a candidate's texts and the context's sentences.
 
-    Each of the response's sentences has a nearest sentence in the context: the highest, mean and
-    lowest of these tell a response that leaves its text from one that keeps to it. Then the first
-    sentence's highest and lowest, and the answer's highest, lowest and mean.
+    Each sentence of the response has a nearest sentence in the context. The first three columns
+    are the highest, mean and lowest cosine of these nearest sentences. They separate responses that
+    keep to the context from responses that leave it. Then follow the highest and lowest cosine of
+    the first sentence, and the highest, lowest and mean of the answer. Arguments as in
+    `image_closeness`.
     """
     rows = np.concatenate([said.vectors, answer])  # (N + n, d)
     figure = np.concatenate([np.repeat(of_figure, said.counts), of_figure])
@@ -124,25 +129,30 @@ def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def wording(response: str, instruction: Iterable[str], context: Sequence[str]) -> list[float]:
-    """How a response is worded, (8,): log(1 + words), sentences, the longest run of words copied
-    from the context, the shares of its words found in the context and in the instruction, and
-    whether it ends with punctuation, begins with yes, begins with no.
+    """Return eight measures of how a response is worded.
+
+    In order: log(1 + number of words), number of sentences, longest run of words copied from the
+    context, share of words found in the context, share found in the instruction, and whether the
+    response ends with punctuation, begins with "yes", or begins with "no".
 
     Args:
-        instruction: its words.
-        context: the words of caption and mentions, with `BREAK` between the texts.
+        instruction: words of the instruction.
+        context: words of caption and mentions, with `BREAK` between texts.
     """
-    said = words(response)
-    asked, known, count = set(instruction), set(context), max(1, len(said))
+    tokens = words(response)
+    instruction_words, context_words, count = set(instruction), set(context), max(1, len(tokens))
     return [
-        *(np.log1p(len(said)), len(sentences(response)), longest_copy(said, context)),
-        *(sum(word in known for word in said) / count, sum(word in asked for word in said) / count),
-        *(response.rstrip().endswith(_ENDS), said[:1] == ["yes"], said[:1] == ["no"]),
+        *(np.log1p(len(tokens)), len(sentences(response)), longest_copy(tokens, context)),
+        *(
+            sum(word in context_words for word in tokens) / count,
+            sum(word in instruction_words for word in tokens) / count,
+        ),
+        *(response.rstrip().endswith(_ENDS), tokens[:1] == ["yes"], tokens[:1] == ["no"]),
     ]
 
 
 def longest_copy(said: Sequence[str], context: Sequence[str]) -> int:
-    """The length of the longest run of words of `said` that stands in `context`."""
+    """Return the length of the longest run of words of `said` that also occurs in `context`."""
     text, longest = f" {' '.join(context)} ", 0
     for start in range(len(said)):
         while (
@@ -154,10 +164,10 @@ def longest_copy(said: Sequence[str], context: Sequence[str]) -> int:
 
 
 def hashed_words(responses: Sequence[str]) -> csr_array:
-    """Words and pairs of neighbours, hashed to (n, HASHED_WORDS) float32, sparse, rows of length 1.
+    """Hash words and adjacent word pairs to (n, HASHED_WORDS) float32, sparse, rows of length 1.
 
-    Hashing needs no vocabulary (Weinberger et al. 2009, "Feature hashing for large scale multitask
-    learning"), so that a new candidate is read like the first.
+    Feature hashing (Weinberger et al. 2009, "Feature hashing for large scale multitask learning")
+    needs no vocabulary, so new candidates are encoded in the same way.
     """
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import HashingVectorizer

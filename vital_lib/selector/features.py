@@ -1,8 +1,8 @@
 """Frozen features of candidates in named blocks, computed once and looked up by id.
 
-A candidate's image, answer, whole response and context are encoded apart, so that no caption,
-however long, can push the answer out of the text window; cosines of single sentences, scalars of
-wording and hashed words stand beside them. This module knows nothing of preferences or ratings.
+The image, the answer, the full response and the context are encoded separately, so a long caption
+cannot push the answer out of the text window. Cosines of single sentences, measures of wording and
+hashed words complete the features. No feature uses preferences or ratings.
 """
 
 from __future__ import annotations
@@ -31,21 +31,22 @@ if TYPE_CHECKING:
     from vital_lib.encoders import Encoder
 
 IMAGE_BLOCKS = ("image", "image_closeness")
-"""The blocks that are made of the image; without them, what is left has read text only."""
+"""Blocks that use the image; the other blocks use text only."""
 ENCODED_BLOCKS = ("image", "text")
-"""The encoder's own vectors and their products: all that the published recipe reads."""
+"""The encoder's vectors and their products, which are the input of the published recipe."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """Blocks of features, each (n, d) float32, dense or sparse; row i is of candidate `ids[i]`.
+    """Named blocks of features, each (n, d) float32, dense or sparse; row i belongs to `ids[i]`.
 
     Attributes:
-        blocks: block's name -> its rows.
-        encoder: fingerprint of the encoder; a selector refuses the features of another.
+        blocks: block name -> rows.
+        encoder: fingerprint of the encoder; a selector rejects the features of another encoder.
 
     Raises:
-        ValueError: rows and ids differ in number, an id stands twice, or a value is not finite.
+        ValueError: no blocks, a block with another number of rows than ids, a duplicate id, or a
+            value that is not finite.
     """
 
     ids: Sequence[str]
@@ -56,9 +57,9 @@ class Features:
     def __post_init__(self) -> None:
         row_of = {name: row for row, name in enumerate(self.ids)}
         if len(row_of) < len(self.ids):
-            raise ValueError(f"{len(self.ids) - len(row_of)} of {len(self.ids)} ids stand twice")
+            raise ValueError(f"{len(self.ids) - len(row_of)} of {len(self.ids)} ids are duplicates")
         if not self.blocks:
-            raise ValueError(f"{len(self.ids)} candidates without a block of features")
+            raise ValueError(f"{len(self.ids)} candidates without feature blocks")
         for name, block in self.blocks.items():
             _check_block(name, block, self.ids)
         object.__setattr__(self, "_row_of", row_of)
@@ -68,42 +69,42 @@ class Features:
 
     @property
     def widths(self) -> dict[str, int]:
-        """How many columns each block has."""
+        """Number of columns of each block."""
         return {name: block.shape[1] for name, block in self.blocks.items()}
 
     def only(self, *names: str) -> Features:
-        """The same candidates with these blocks alone.
+        """Return the same candidates with only these blocks.
 
         Raises:
-            ValueError: a block that there is not; the message lists those there are.
+            ValueError: an unknown block; the message lists the existing blocks.
         """
-        lost = [name for name in names if name not in self.blocks]
-        if lost:
-            raise ValueError(f"no block {lost[0]!r}: there are {', '.join(self.blocks)}")
+        missing = [name for name in names if name not in self.blocks]
+        if missing:
+            raise ValueError(f"no block {missing[0]!r}: the blocks are {', '.join(self.blocks)}")
         return replace(self, blocks={name: self.blocks[name] for name in names})
 
     def without(self, *names: str) -> Features:
-        """The same candidates less these blocks: `without(*IMAGE_BLOCKS)` has read text only."""
+        """Return the same candidates without these blocks; `without(*IMAGE_BLOCKS)` keeps text."""
         self.only(*names)
         return self.only(*(name for name in self.blocks if name not in names))
 
     def matrix(self) -> np.ndarray:
-        """All dense blocks side by side, unscaled: (n, D) float32."""
+        """Return all dense blocks side by side, unscaled: (n, D) float32."""
         dense = [block for block in self.blocks.values() if not hasattr(block, "tocsr")]
         return np.concatenate(dense, axis=1, dtype=np.float32)
 
     def rows(self, ids: Iterable[str]) -> np.ndarray:
-        """Row numbers (k,) of `ids`.
+        """Return the row numbers (k,) of `ids`.
 
         Raises:
             ValueError: ids without features; the message counts them and shows the first.
         """
         wanted = list(ids)
-        lost = [name for name in wanted if name not in self._row_of]
-        if lost:
+        missing = [name for name in wanted if name not in self._row_of]
+        if missing:
             raise ValueError(
-                f"{len(lost)} of {len(wanted)} candidates have no features, first {lost[0]!r}: "
-                "encode them with candidate_features"
+                f"{len(missing)} of {len(wanted)} candidates have no features, "
+                f"first {missing[0]!r}: encode them with candidate_features"
             )
         return np.array([self._row_of[name] for name in wanted], dtype=np.int64)
 
@@ -116,37 +117,38 @@ def candidate_features(
     resolve: Callable[[str], Path],
     flags: pd.DataFrame | None = None,
 ) -> Features:
-    """Features of `candidates`, row for row; d is the encoder's width.
+    """Compute the features of `candidates`, row for row; d is the encoder's width.
 
     Blocks: `image` (2 d: image, image * answer), `text` (4 d: answer, response, context,
-    context * answer), `image_closeness` (8) and `text_closeness` (8), `wording` (8), `words`
-    (4,096, sparse) and, where given, `flags`. The answer is the instruction and the response's
-    first sentence; the context is caption and mentions. The products let a linear score see
-    whether the answer fits the image and its caption, which the parts side by side do not show it.
+    context * answer), `image_closeness` (8), `text_closeness` (8), `wording` (8), `words` (4,096,
+    sparse) and, if given, `flags`. The answer is the response's first sentence with the
+    instruction; the context is caption and mentions. The products let a linear score measure how
+    well the answer fits the image and its caption, which the separate vectors cannot.
 
     Args:
         candidates: columns candidate_id, figure_id, instruction, response.
         figures: columns figure_id, image, caption, mentions.
-        resolve: the path behind an `image` value, as `Workspace.resolve`.
-        flags: further columns, numbers or booleans, a row for each candidate, such as grounding
-            flags; they are a block of their own.
+        resolve: maps an `image` value to a path, such as `Workspace.resolve`.
+        flags: additional numeric or boolean columns, one row per candidate, such as grounding
+            flags; they form a separate block.
 
     Raises:
-        ValueError: candidates whose figure is not in `figures`, or a figure that stands twice
-            there; flags of another length.
+        ValueError: a candidate's figure is not in `figures` or is there twice, or `flags` has
+            another number of rows.
         UnreadableImage: an image file is missing or damaged.
     """
     about = figures.set_index("figure_id")
     twice = about.index[about.index.duplicated()]
     if len(twice):
         raise ValueError(
-            f"{len(twice)} of {len(about)} figures stand twice, first {twice[0]!r}: give each once"
+            f"{len(twice)} of {len(about)} figures are duplicates, first {twice[0]!r}: "
+            "give each figure once"
         )
-    lost = candidates[~candidates["figure_id"].isin(about.index)]
-    if len(lost):
+    missing = candidates[~candidates["figure_id"].isin(about.index)]
+    if len(missing):
         raise ValueError(
-            f"{len(lost)} of {len(candidates)} candidates are about figures that are not given, "
-            f"first {lost['candidate_id'].iloc[0]!r} about {lost['figure_id'].iloc[0]!r}"
+            f"{len(missing)} of {len(candidates)} candidates are about figures that are not given, "
+            f"first {missing['candidate_id'].iloc[0]!r} about {missing['figure_id'].iloc[0]!r}"
         )
     of_figure, names = pd.factorize(candidates["figure_id"])  # each figure is encoded once
     shown = about.loc[list(names)]
@@ -162,10 +164,10 @@ def candidate_features(
 
 
 def shuffle_images(figures: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """`figures` with each article's images replaced by another article's of the same split.
+    """Replace each article's images with another article's images of the same split.
 
-    What a selector gains from such images, it does not gain by looking. An article alone in its
-    split keeps its own.
+    A selector that gains as much from these images does not use the image content. An article that
+    is alone in its split keeps its images.
 
     Args:
         figures: columns group_id, split, image.
@@ -183,9 +185,9 @@ def shuffle_images(figures: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
 
 
 def answer_text(candidate: Mapping[str, str]) -> str:
-    """The response's first sentence, where the answer stands, and then the instruction.
+    """Return the response's first sentence, which holds the answer, followed by the instruction.
 
-    In this order, as what an encoder cuts off is the end.
+    The answer comes first because encoders truncate the end.
     """
     return "\n".join([*sentences(candidate["response"])[:1], candidate["instruction"]])
 
@@ -197,32 +199,36 @@ def _encoded(
     contexts: Sequence[Sequence[str]],
     encoder: Encoder,
 ) -> dict[str, np.ndarray]:
-    """The blocks that are made of the encoder's vectors.
+    """Compute the blocks that use the encoder's vectors.
 
-    A sentence fits the text window of any encoder, so nothing is cut off; and one that recurs is
-    encoded once, as is an instruction.
+    Single sentences fit the text window of any encoder, so nothing is truncated. Repeated texts
+    are encoded once.
 
     Args:
-        of_figure: (n,) the place of each candidate's figure in `image` (m, d) and `contexts` (m).
+        of_figure: (n,), the row of each candidate's figure in `image` (m, d) and `contexts` (m).
     """
-    said = [sentences(row["response"]) or [""] for row in rows]
-    told = [[one for text in texts for one in sentences(text)] or [""] for texts in contexts]
+    responses = [sentences(row["response"]) or [""] for row in rows]
+    described = [[part for text in texts for part in sentences(text)] or [""] for texts in contexts]
     answers = [answer_text(row) for row in rows]
-    asked = [row["instruction"] for row in rows]
-    known = list(dict.fromkeys(one for own in (*said, *told, answers, asked) for one in own))
-    vectors, place = encoder.texts(known), {one: row for row, one in enumerate(known)}
+    instructions = [row["instruction"] for row in rows]
+    unique = list(
+        dict.fromkeys(
+            text for texts in (*responses, *described, answers, instructions) for text in texts
+        )
+    )
+    vectors, place = encoder.texts(unique), {text: row for row, text in enumerate(unique)}
 
-    def stacked(texts: Sequence[Sequence[str]]) -> Sentences:
-        found = vectors[[place[one] for own in texts for one in own]]
-        return Sentences(found, np.array([len(own) for own in texts], dtype=np.int64))
+    def stacked(lists: Sequence[Sequence[str]]) -> Sentences:
+        found = vectors[[place[text] for texts in lists for text in texts]]
+        return Sentences(found, np.array([len(texts) for texts in lists], dtype=np.int64))
 
-    answer, question = stacked([answers]).vectors, stacked([asked]).vectors  # (n, d)
-    spoken, context = stacked(said), stacked(told)
+    answer, question = stacked([answers]).vectors, stacked([instructions]).vectors  # (n, d)
+    response, context = stacked(responses), stacked(described)
     around, seen = context.directions()[of_figure], image[of_figure]  # (n, d)
-    places = (spoken, context, of_figure)
+    places = (response, context, of_figure)
     return {
         "image": _joined(seen, seen * answer),
-        "text": _joined(answer, spoken.directions(), around, around * answer),
+        "text": _joined(answer, response.directions(), around, around * answer),
         "image_closeness": image_closeness(image, answer, question, *places),
         "text_closeness": text_closeness(answer, *places),
     }
@@ -231,10 +237,10 @@ def _encoded(
 def _wording(
     rows: Sequence[Mapping[str, str]], of_figure: np.ndarray, contexts: Sequence[Sequence[str]]
 ) -> np.ndarray:
-    told = [[one for text in texts for one in (*words(text), BREAK)] for texts in contexts]
-    asked = {text: words(text) for text in {row["instruction"] for row in rows}}
+    context = [[word for text in texts for word in (*words(text), BREAK)] for texts in contexts]
+    instruction = {text: words(text) for text in {row["instruction"] for row in rows}}
     found = [
-        wording(row["response"], asked[row["instruction"]], told[figure])
+        wording(row["response"], instruction[row["instruction"]], context[figure])
         for row, figure in zip(rows, of_figure, strict=True)
     ]
     return np.array(found, np.float32).reshape(len(rows), 8)
@@ -246,13 +252,15 @@ def _joined(*parts: np.ndarray) -> np.ndarray:
 
 def _check_block(name: str, block: Any, ids: Sequence[str]) -> None:
     if block.ndim != 2 or block.shape[0] != len(ids):
-        raise ValueError(f"{len(ids)} ids for block {name!r} of shape {block.shape}")
+        raise ValueError(
+            f"{len(ids)} ids for block {name!r} of shape {block.shape}: give a row per id"
+        )
     if hasattr(block, "tocsr"):
         bad = np.flatnonzero(~np.isfinite(block.tocsr().sum(axis=1)))
     else:
         bad = np.flatnonzero(~np.isfinite(block.sum(axis=1)))
     if len(bad):
         raise ValueError(
-            f"block {name!r} holds values that are not finite in {len(bad)} of {len(ids)} rows, "
-            f"first that of {ids[bad[0]]!r}: encode it again, or leave the candidate out"
+            f"block {name!r} has values that are not finite in {len(bad)} of {len(ids)} rows, "
+            f"first for {ids[bad[0]]!r}: encode it again, or leave the candidate out"
         )

@@ -1,8 +1,7 @@
-"""The two linear fits behind the selector: the judge's prior, and the people's ticks upon it.
+"""The selector's two linear fits: the prior from the judge's ratings, and its correction by votes.
 
-Both are penalised by L2, so that their weights lie in the span of the rows they learn from; where
-these are fewer than the columns, that span is where the sums are done. This module sees scaled
-rows, numbers and groups: it knows nothing of ids, tables or files.
+Both use an L2 penalty, so their weights lie in the span of the training rows. With fewer rows than
+columns, the fit is computed within that span.
 """
 
 from __future__ import annotations
@@ -18,17 +17,18 @@ from scipy.special import expit
 from vital_lib.selector.scaling import Scaled
 
 PENALTIES = (3.0, 10.0, 30.0, 100.0)
-"""Penalties of the ridge that are tried; the second where there is one article alone."""
+"""Ridge penalties to try; the second is used if there is only one article."""
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)
-"""Values of C that are tried for what people correct; the third where there is one article."""
+"""Values of C to try for the correction; the third is used if there is only one article."""
 DIRECTIONS = 512
-"""Directions of the labelled rows that are kept, the widest first."""
+"""Maximum number of directions of the labelled rows, largest first."""
 
 
 def fit_ridge(rows: Scaled, ratings: np.ndarray, groups: Sequence) -> tuple[np.ndarray, float]:
-    """Weights (D + S,) that foretell the `ratings` (n,) of `rows`, and the penalty chosen.
+    """Fit weights (D + S,) that predict the `ratings` (n,) of `rows`; return them and the penalty.
 
-    The penalty is the one of `PENALTIES` with the least squared error on a third of the groups.
+    The penalty is the value of `PENALTIES` with the lowest squared error on a third of the groups,
+    which is held out.
     """
     target = ratings - ratings.mean()
     penalty = PENALTIES[1]
@@ -44,9 +44,9 @@ def fit_ridge(rows: Scaled, ratings: np.ndarray, groups: Sequence) -> tuple[np.n
 
 
 def _ridges(rows: Scaled, target: np.ndarray, penalties: Sequence[float]) -> Iterator[np.ndarray]:
-    """The ridge's weights (D + S,) at each of `penalties`.
+    """Yield the ridge weights (D + S,) at each of `penalties`.
 
-    Solved among rows or among columns, whichever are fewer.
+    The system is solved over rows or over columns, whichever are fewer.
     """
     columns = rows.dense.shape[1] + rows.sparse.shape[1]
     among_rows = len(rows) <= columns
@@ -61,7 +61,7 @@ def _ridges(rows: Scaled, target: np.ndarray, penalties: Sequence[float]) -> Ite
 
 
 def _column_products(rows: Scaled) -> np.ndarray:
-    """Products (D + S, D + S) of every column with every other."""
+    """Return the products (D + S, D + S) of all pairs of columns."""
     across = rows.sparse.T @ rows.dense  # (S, D)
     own = (rows.sparse.T @ rows.sparse).toarray()
     return np.block([[rows.dense.T @ rows.dense, across.T], [across, own]])
@@ -69,13 +69,13 @@ def _column_products(rows: Scaled) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Corrections:
-    """What people's ticks make of the prior.
+    """Correction of the prior, fitted to annotators' votes.
 
     Attributes:
-        basis: (D + S, r) directions of length 1 that the ticked rows span.
-        weights: (r + 2,) of those directions, of the prior (0 without one) and of the constant.
+        basis: (D + S, r), orthonormal directions spanned by the labelled rows.
+        weights: (r + 2,), of the directions, the prior (0 without a prior) and the constant.
         covariance: (r + 2, r + 2) of the weights, by Laplace's approximation.
-        strength: C, also the variance of every direction that no ticked row has.
+        strength: C, also the variance along every direction that no labelled row covers.
     """
 
     basis: np.ndarray
@@ -87,17 +87,17 @@ class Corrections:
 def fit_ticks(
     rows: Scaled, ticks: np.ndarray, accepted: np.ndarray, prior: np.ndarray, groups: Sequence
 ) -> Corrections:
-    """Logistic regression of people's ticks on the `prior` and on the rows themselves.
+    """Fit a logistic regression of annotators' votes on the `prior` and on the rows.
 
-    Every tick counts once. The weight of the prior is drawn to 1 by a single tick's worth, and
-    all others to 0 by the strength C, which is chosen by cross-validation over five folds of the
-    groups: people correct the judge where their ticks say so.
+    Every vote counts once. A penalty of 1 pulls the weight of the prior towards 1. A penalty of
+    1 / C pulls the weights of the directions towards 0. C is chosen by cross-validation over five
+    folds of the groups, so votes override the judge only where they support it.
 
     Args:
-        rows: one row for each ticked response.
-        ticks: (n,) how many judged each; `accepted`: (n,) the share that accepted it.
-        prior: (n,) the judge's prior in standard deviations; all 0 without one.
-        groups: (n,) the article of each.
+        rows: one row per labelled response.
+        ticks: (n,), the number of votes on each response; `accepted`: (n,), the share that accept.
+        prior: (n,), the judge's prior in standard deviations; all 0 without a prior.
+        groups: (n,), the article of each response.
     """
     basis = _basis(rows)
     seen = np.c_[rows.dot(basis), prior, np.ones(len(rows))].astype(float)  # (n, r + 2)
@@ -123,7 +123,7 @@ def fit_ticks(
 
 
 def logistic_loss(scores: np.ndarray, ticks: np.ndarray, accepted: np.ndarray) -> float:
-    """Minus the logarithm of the chance that the `scores` (n,) give to the ticks."""
+    """Return the negative log-likelihood of the votes under the `scores` (n,)."""
     return float((ticks * (np.logaddexp(0, scores) - accepted * scores)).sum())
 
 
@@ -141,19 +141,19 @@ def _logistic(
 
 
 def _penalty(start: np.ndarray, strength: float) -> np.ndarray:
-    """Of each weight, (r + 2,): 1 / C; for the prior 1; for the constant next to none."""
+    """Return the penalty of each weight, (r + 2,): 1 / C; prior 1; constant almost 0."""
     return np.r_[np.full(len(start) - 2, 1 / strength), 1.0, 1e-3]
 
 
 def _basis(rows: Scaled) -> np.ndarray:
-    """Directions (D + S, r) float32 of length 1, at right angles, that the `rows` (n,) span."""
+    """Return orthonormal directions (D + S, r), float32, that span the `rows` (n,)."""
     sizes, vectors = np.linalg.eigh(rows.gram(rows).astype(float))  # ascending
     kept = np.flatnonzero(sizes > 1e-6 * max(sizes[-1], 1e-12))[-DIRECTIONS:]
     return rows.combine(vectors[:, kept] / np.sqrt(sizes[kept])).astype(np.float32)
 
 
 def folds(groups: Sequence, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Up to `most` splits of the rows into (learn, try on), no group on both sides."""
+    """Split rows into (training, held-out) up to `most` times, with no group on both sides."""
     from sklearn.model_selection import GroupKFold
 
     groups = np.asarray(groups)

@@ -1,6 +1,6 @@
-"""The selector: one weight for each scaled feature, how sure each score is, and its folder on disk.
+"""The selector: one weight per scaled feature, the uncertainty of each score, the saved folder.
 
-This module knows nothing of ticks, ratings or how the weights were found.
+The module does not depend on votes, on ratings or on how the weights were fitted.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from vital_lib.selector.scaling import Scaled, Scaling
 from vital_lib.tables import UnsupportedFormat, write_atomically
 
 FORMAT_VERSION = 2
-"""Version of the selector's folder: 1 held an MLP, 2 holds one weight a column."""
+"""Version of the selector's folder: 1 held an MLP, 2 holds one weight per column."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What a selector has learnt, all float32; D dense and S sparse columns, r directions.
+    """Learned weights, all float32; D dense and S sparse columns, r directions.
 
     Attributes:
-        score: (D + S,) of the score; `constant`: (1,) what is added.
-        prior: (D + S,) of the judge's prior, in standard deviations; `shift`: (1,).
-        basis: (D + S, r) directions that people's labels have looked into.
-        covariance: (r + 2, r + 2) of what they said of each, of the prior and of the constant.
+        score: (D + S,), weights of the score; `constant`: (1,), its intercept.
+        prior: (D + S,), weights of the judge's prior, in standard deviations; `shift`: (1,), its
+            intercept.
+        basis: (D + S, r), directions covered by annotators' labels.
+        covariance: (r + 2, r + 2), of the weights of the directions, the prior and the constant.
     """
 
     score: np.ndarray
@@ -44,12 +45,12 @@ class Weights:
 
 
 class Selector:
-    """A score for every candidate: the product of its scaled features with one weight vector.
+    """A linear score of candidates: the product of scaled features with one weight vector.
 
     Attributes:
-        config: how it was trained, as JSON values: `learned_from` ("judge", "people" or "both"),
+        config: training settings as JSON values: `learned_from` ("judge", "people" or "both"),
             `blocks` (name -> width), `encoder` (its fingerprint), `strength`, `penalty`.
-        metrics: how much it learned from.
+        metrics: size of the training data.
     """
 
     def __init__(
@@ -68,23 +69,23 @@ class Selector:
         return f"Selector({columns:,} columns, learned from {self.config['learned_from']})"
 
     def ready(self, features: Features) -> Scaled:
-        """`features` scaled for this selector, to be scored again and again.
+        """Scale `features` for this selector, to score them several times.
 
         Raises:
-            ValueError: features of another encoder, or of other blocks.
+            ValueError: features of another encoder, or with other blocks.
         """
         if features.encoder != self.config["encoder"]:
             raise ValueError(
                 f"features of encoder {features.encoder[:12]!r}: this selector was trained on "
-                f"those of {self.config['encoder'][:12]!r}; encode the candidates with that one, "
-                "or train anew with notebooks/06_train_selector.ipynb"
+                f"features of {self.config['encoder'][:12]!r}; encode the candidates with that "
+                "encoder, or retrain with notebooks/06_train_selector.ipynb"
             )
         return self.scaling.apply(features)
 
     def score(self, features: Features | Scaled) -> np.ndarray:
-        """Scores (n,) float32: higher is better, only order counts.
+        """Return scores (n,) float32; higher is better, and only the order counts.
 
-        With people's labels, a score is the logarithm of the odds that one of them accepts.
+        If the selector learned from votes, a score is the log-odds that an annotator accepts.
 
         Raises:
             ValueError: as `ready`, or scores that are not finite.
@@ -98,11 +99,11 @@ class Selector:
         return scores
 
     def uncertainty(self, features: Features | Scaled) -> np.ndarray:
-        """The standard deviation (n,) of each score, in the score's unit.
+        """Return the standard deviation (n,) of each score, in the score's unit.
 
-        By Laplace's approximation of the logistic regression (MacKay 1992, "The evidence framework
-        applied to classification networks"): large where no labelled response is near. NaN
-        without any label.
+        It uses Laplace's approximation of the logistic regression (MacKay 1992, "The evidence
+        framework applied to classification networks"). It is large where no labelled response is
+        near. It is NaN if the selector learned from no labels.
         """
         rows = features if isinstance(features, Scaled) else self.ready(features)
         if not self.weights.basis.shape[1]:
@@ -117,12 +118,12 @@ class Selector:
         return np.sqrt(known + self.config["strength"] * beyond)
 
     def scores(self, features: Features) -> pd.Series:
-        """Score of every candidate in `features`, by candidate_id."""
+        """Return the score of every candidate in `features`, by candidate_id."""
         index = pd.Index(list(features.ids), name="candidate_id")
         return pd.Series(self.score(features).astype(float), index=index, name="score")
 
     def score_table(self, features: Features, *, name: str = "selector") -> pd.DataFrame:
-        """Columns of table `scores`; `uncertainty` is null where no one has labelled yet."""
+        """Return the columns of table `scores`; `uncertainty` is null before the first label."""
         rows = self.ready(features)
         return pd.DataFrame(
             {
@@ -134,45 +135,46 @@ class Selector:
         )
 
     def save(self, folder: str | Path) -> Path:
-        """Write config.json, model.safetensors and metrics.json, each whole; return the folder."""
+        """Write config.json, model.safetensors and metrics.json atomically; return the folder."""
         folder = Path(folder)
-        # What safetensors writes is the memory as it lies: transposed arrays are laid out first.
+        # safetensors writes raw memory, so transposed arrays must be made contiguous first.
         tensors = {name: np.ascontiguousarray(array) for name, array in self._arrays().items()}
         path = folder / "model.safetensors"
         write_atomically(path, lambda temporary: save_file(tensors, temporary))
         _write_json(folder / "metrics.json", self.metrics)
-        # Last, and with the weights' hash: a save cut short leaves no folder that seems whole.
+        # config.json comes last and holds the hash of the weights, so an interrupted save cannot
+        # pass for a complete one.
         config = {"format_version": FORMAT_VERSION, "model_sha256": _sha256(path), **self.config}
         _write_json(folder / "config.json", config)
         return folder
 
     @classmethod
     def load(cls, folder: str | Path) -> Selector:
-        """Read what `save` wrote; its scores are exactly those of the one saved.
+        """Load a saved selector; its scores are exactly those before saving.
 
         Raises:
             FileNotFoundError: no selector in `folder`.
-            UnsupportedFormat: written in a layout that this release does not read.
-            ValueError: weights that do not belong to the config.
+            UnsupportedFormat: a format version that this release does not read.
+            ValueError: weights that do not match the config.
         """
         folder = Path(folder)
         names = ("config.json", "model.safetensors", "metrics.json")
-        lost = [name for name in names if not (folder / name).is_file()]
-        if lost:
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
             raise FileNotFoundError(
-                f"no selector in {folder} (no {lost[0]}): run notebooks/06_train_selector.ipynb"
+                f"no selector in {folder} (no {missing[0]}): run notebooks/06_train_selector.ipynb"
             )
         config = json.loads((folder / "config.json").read_text())
         found = config.pop("format_version", None)
         if found != FORMAT_VERSION:
             raise UnsupportedFormat(
                 f"{folder} has format version {found!r}, this release reads {FORMAT_VERSION}: "
-                "train the selector anew with notebooks/06_train_selector.ipynb"
+                "retrain the selector with notebooks/06_train_selector.ipynb"
             )
         if config.pop("model_sha256") != _sha256(folder / "model.safetensors"):
             raise ValueError(
-                f"{folder}: model.safetensors is not the one that config.json names: train the "
-                "selector anew with notebooks/06_train_selector.ipynb"
+                f"{folder}: model.safetensors does not match the hash in config.json: retrain the "
+                "selector with notebooks/06_train_selector.ipynb"
             )
         arrays = load_file(folder / "model.safetensors")
         scaling = Scaling(config["blocks"], *(arrays.pop(name) for name in _SCALING))

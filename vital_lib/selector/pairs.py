@@ -1,6 +1,6 @@
-"""What people and the judge said of candidates: ticks, ratings, and pairs made of either.
+"""Votes of annotators, ratings of the judge, and preference pairs made from either.
 
-Method, stage 2, item 8. This module knows nothing of features or training.
+Method, stage 2, item 8.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from vital_lib.tables import TABLES, belonging, empty_frame
 def human_ticks(
     preferences: pd.DataFrame, drafts: pd.DataFrame, figures: pd.DataFrame
 ) -> pd.DataFrame:
-    """Every tick and cross: item_id, annotator, candidate_id, accepted (0.0 or 1.0), group_id,
-    split. Skips make none; of all arms, as what is learned from need not be drawn at random.
+    """Return one row per vote of an annotator on a response.
+
+    Columns item_id, annotator, candidate_id, accepted (0.0 or 1.0), group_id, split. A skip gives
+    no row. Votes of all queue arms are included, because training data need not be a random sample.
 
     Raises:
         ValueError: candidates that are not in `drafts` and `figures`.
@@ -30,10 +32,10 @@ def human_ticks(
 def judge_ratings(
     ratings: pd.DataFrame, candidates: pd.DataFrame, figures: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row a rated candidate: candidate_id, overall (the mean of its repeats), group_id, split.
+    """Return one row per rated candidate: candidate_id, overall, group_id, split.
 
-    Unreadable replies are left out, as are ratings of what is not in `candidates`, counted in the
-    log.
+    `overall` is the mean of the candidate's repeats. Unreadable replies are left out. Ratings of
+    candidates that are not in `candidates` are left out and counted in the log.
 
     Raises:
         ValueError: ratings by several judges, none of them of `candidates`, or candidates without
@@ -50,19 +52,19 @@ def human_pairs(
     *,
     votes: str = "majority",
 ) -> pd.DataFrame:
-    """Pairs from preferences: only where one response was accepted and the other rejected.
+    """Return the pairs in which one response was accepted and the other rejected.
 
-    Both, neither and skip make no pair. Agreement is measured on the pairs outside the training
-    split, so there only preferences of the random arm count. Returns the columns of table `pairs`,
-    weight 1.
+    Both, neither and skip make no pair. Outside the training split only preferences of the random
+    arm count, because agreement is measured there. Returns the columns of table `pairs`, weight 1.
 
     Args:
-        votes: "majority" gives one pair per item, from the majority tick of its annotators for
-            each response (exactly half accepting is no majority, and makes no pair); "each" gives
-            one pair per item and annotator.
+        votes: "majority" gives one pair per item, from the annotators' majority vote on each
+            response (an even split is no majority and makes no pair); "each" gives one pair per
+            item and annotator.
 
     Raises:
-        ValueError: `votes` is neither, or candidates that are not in `drafts` and `figures`.
+        ValueError: an unknown value of `votes`, or candidates that are not in `drafts` and
+            `figures`.
     """
     split_of = _split_of([*preferences["left_id"], *preferences["right_id"]], drafts, figures)
     trains = preferences["left_id"].map(split_of) == "train"
@@ -97,12 +99,12 @@ def judge_pairs(
     split: str = "train",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """`n` different pairs of two candidates, of any two figures of `split`, rated differently.
+    """Draw `n` different pairs of candidates of `split` with different ratings.
 
-    Drawn evenly from all such pairs; all of them where there are fewer than `n`. A candidate's
-    rating is the mean over its repeats, unread replies left out; equal ratings make no pair, and
-    ratings of what is not in `candidates` are not used. Returns the columns of table `pairs`,
-    weight 1.
+    The two candidates may belong to different figures. Pairs are drawn uniformly; all are returned
+    if there are fewer than `n`. A candidate's rating is the mean over its repeats, without
+    unreadable replies. Equal ratings make no pair. Ratings of candidates that are not in
+    `candidates` are ignored. Returns the columns of table `pairs`, weight 1.
 
     Raises:
         ValueError: `n` below 1, or as `judge_ratings`.
@@ -128,9 +130,9 @@ def judge_pairs(
 def pair_groups(
     pairs: pd.DataFrame, candidates: pd.DataFrame, figures: pd.DataFrame, *, side: str = "left"
 ) -> list[str]:
-    """The group_id (article or patient) of each pair's candidate on `side`.
+    """Return the group_id (article or patient) of each pair's candidate on `side`.
 
-    A human pair's two candidates are about one figure, so that either side says the same.
+    The two candidates of a human pair share a figure, so both sides have the same group.
 
     Raises:
         ValueError: candidates that are not in `candidates`, or whose figures are not in `figures`.
@@ -140,29 +142,31 @@ def pair_groups(
 
 
 def _mean_ratings(ratings: pd.DataFrame, candidates: pd.DataFrame) -> pd.Series:
-    """The mean over its repeats of each rated candidate, by candidate_id."""
+    """Return the mean rating of each rated candidate over its repeats, by candidate_id."""
     judges = sorted(ratings["judge"].unique())
     if len(judges) > 1:
-        raise ValueError(f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's")
+        raise ValueError(
+            f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's ratings"
+        )
     ids = candidates["candidate_id"]
     rated = belonging(ratings, "candidate_id", ids, what="ratings", to="candidates")
     return rated.groupby("candidate_id")["overall"].mean().dropna()
 
 
 def _placed(frame: pd.DataFrame, candidates: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
-    """`frame` with the group_id and split of the figure of each candidate_id."""
+    """Add the group_id and split of each candidate's figure to `frame`."""
     ids = frame["candidate_id"]
     places = {name: _of_figure(name, ids, candidates, figures) for name in ("group_id", "split")}
     return frame.assign(**{name: ids.map(value_of) for name, value_of in places.items()})
 
 
 def _draw(ratings: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places (better, worse) of up to `n` different pairs among ascending `ratings` (m,).
+    """Draw the indices (better, worse) of up to `n` different pairs among ascending `ratings` (m,).
 
-    The pairs are numbered, one block for each better candidate, as many as rate below it; `n`
-    numbers are drawn, so that no pair is listed that is not drawn.
+    The pairs are numbered in blocks, one block per better candidate with one number per
+    lower-rated candidate. Only `n` numbers are drawn, so the other pairs are never built.
     """
-    below = np.searchsorted(ratings, ratings, side="left")  # (m,) how many rate lower
+    below = np.searchsorted(ratings, ratings, side="left")  # (m,), the number of lower ratings
     ends = np.cumsum(below)
     total = int(ends[-1]) if len(ends) else 0
     rng = np.random.default_rng(seed)
@@ -180,21 +184,21 @@ def _split_of(
 def _of_figure(
     column: str, ids: Iterable[str], candidates: pd.DataFrame, figures: pd.DataFrame
 ) -> dict[str, str]:
-    """`column` of the figure of each candidate in `ids`."""
+    """Map each candidate in `ids` to `column` of its figure."""
     figure_of = dict(zip(candidates["candidate_id"], candidates["figure_id"], strict=True))
     value_of = dict(zip(figures["figure_id"], figures[column], strict=True))
     wanted = list(dict.fromkeys(ids))
-    lost = [name for name in wanted if figure_of.get(name) not in value_of]
-    if lost:
+    missing = [name for name in wanted if figure_of.get(name) not in value_of]
+    if missing:
         raise ValueError(
-            f"{len(lost)} of {len(wanted)} candidates are not in the given candidates and figures, "
-            f"first {lost[0]!r}: give the tables that they come from"
+            f"{len(missing)} of {len(wanted)} candidates are not in the given candidates and "
+            f"figures, first {missing[0]!r}: give the tables that contain them"
         )
     return {name: value_of[figure_of[name]] for name in wanted}
 
 
 def _pairs(pairs: pd.DataFrame, **constant: object) -> pd.DataFrame:
-    """`pairs` in the columns and types of the table, weight 1, what is `constant` filled in."""
+    """Fill in weight 1 and the `constant` columns; return the columns and types of the table."""
     if pairs.empty:
         return empty_frame("pairs")
     return pairs.assign(weight=1.0, **constant)[TABLES["pairs"].columns].reset_index(drop=True)

@@ -1,7 +1,7 @@
-"""The published recipe, kept as a control: an MLP, the pairwise loss, a swept weight of people.
+"""The published recipe as a control: an MLP, the pairwise loss, a swept weight of human pairs.
 
-Method, stage 2, item 9. Every choice (the epoch, the weight of a human pair) is made on validation
-pairs; test pairs are refused. This module knows nothing of where pairs and features come from.
+Method, stage 2, item 9. The epoch and the weight of a human pair are chosen on validation pairs.
+Test pairs are rejected.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from torch.nn.functional import logsigmoid
 from vital_lib.selector.alignment import pair_agreement
 from vital_lib.selector.features import Features
 
-_ROWS_AT_ONCE = 8192  # keeps the activations of one pass within the processor's cache
+_ROWS_AT_ONCE = 8192  # keeps the activations of one pass in the CPU cache
 
 
 @dataclass(frozen=True)
 class SelectorConfig:
-    """How the published head is trained; six epochs, batches of 64 pairs and Adam are the paper's.
+    """Settings of the published head; six epochs, batches of 64 pairs and Adam follow the paper.
 
     The learning rate is for a head on frozen features; the paper's 1e-5 is for tuning the encoder
-    along with it. Where few pairs are given, an epoch goes through them several times until
-    `steps_at_least` steps are made in all: 50 pairs in batches of 64 are one step an epoch.
+    with the head. With few pairs, an epoch repeats them until training reaches `steps_at_least`
+    steps: 50 pairs in batches of 64 are one step per epoch.
     """
 
     w_human: float
@@ -55,11 +55,11 @@ class SelectorConfig:
 
 
 def build_head(width: int, *, hidden: int, dropout: float) -> nn.Sequential:
-    """The paper's MLP width-512-512-512-1 (`hidden` = 512), with dropout and without a sigmoid.
+    """Build the paper's MLP width-512-512-512-1 (`hidden` = 512), with dropout and no sigmoid.
 
-    The published head ends in a sigmoid, under which two scores differ by less than 1 and the
-    pairwise loss cannot fall below log(1 + 1/e). Dropout stands once, after the first layer: on
-    three layers it cost a third of the training time and agreed with people no better.
+    The published head ends in a sigmoid. Its scores differ by less than 1, so the pairwise loss
+    cannot fall below log(1 + 1/e). Dropout follows only the first layer: on three layers it cost a
+    third of the training time and did not improve agreement with annotators.
     """
     first = [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout)]
     second = [nn.Linear(hidden, hidden), nn.ReLU()]
@@ -73,11 +73,12 @@ def pairwise_loss(
     preferred: torch.Tensor,
     weight: torch.Tensor,
 ) -> torch.Tensor:
-    """The paper's loss, all arguments (b,), result a scalar.
+    """Return the paper's loss as a scalar; all arguments are (b,).
 
-    mean of -w [z log sigma(f_i - f_j) + (1 - z) log sigma(f_j - f_i)], with f_i the left and f_j
-    the right score, z = `preferred` (1 left, 0 right, 0.5 a tie), w = w_human for human pairs and
-    1 for the judge's. The published code defines it and then trains with a hinge.
+    The loss is the mean of -w [z log sigma(f_i - f_j) + (1 - z) log sigma(f_j - f_i)], where f_i is
+    the left and f_j the right score, z = `preferred` (1 left, 0 right, 0.5 a tie), and w is w_human
+    for human pairs and 1 for judge pairs. The published code defines this loss but trains with a
+    hinge loss.
     """
     margin = score_left - score_right
     loss = preferred * logsigmoid(margin) + (1 - preferred) * logsigmoid(-margin)
@@ -85,11 +86,11 @@ def pairwise_loss(
 
 
 class PublishedSelector:
-    """A trained head with the mean and spread of the features that it was trained on.
+    """A trained head, with the mean and standard deviation of its training features.
 
     Attributes:
-        config: how it was built and trained; `width` is the features' D.
-        metrics: what training and validation measured.
+        config: settings of the head and its training; `width` is the features' D.
+        metrics: measurements of training and validation.
         losses: training loss of every step.
     """
 
@@ -108,13 +109,13 @@ class PublishedSelector:
 
     @property
     def w_human(self) -> float:
-        """The weight of a human pair that it was trained with."""
+        """Weight of a human pair in training."""
         return self.config["w_human"]
 
     def scores(self, features: Features) -> pd.Series:
-        """Score of every candidate in `features`, by candidate_id: higher is better.
+        """Return the score of every candidate in `features`, by candidate_id; higher is better.
 
-        Computed without dropout and without gradients; the same features get the same score.
+        Dropout is off, so the same features get the same score.
 
         Raises:
             ValueError: features of another width.
@@ -122,7 +123,7 @@ class PublishedSelector:
         matrix = features.matrix()
         if matrix.shape[1] != len(self._mean):
             raise ValueError(
-                f"features of shape {matrix.shape}, this selector reads (n, {len(self._mean)})"
+                f"features of shape {matrix.shape}: this selector needs (n, {len(self._mean)})"
             )
         parts = [np.zeros(0, np.float32)]
         for start in range(0, len(matrix), _ROWS_AT_ONCE):
@@ -140,22 +141,22 @@ def train_published(
     validation: pd.DataFrame | None = None,
     **recipe: float,
 ) -> PublishedSelector:
-    """Train a head on `pairs` and keep it as it was after the epoch that served `validation` best.
+    """Train a head on `pairs` and keep the epoch with the best result on `validation`.
 
-    w_human = 0 learns from the judge alone, pairs without the judge's from people alone. Best is
-    the highest agreement on the validation pairs, then the lowest loss; without validation pairs
-    the last epoch is kept. The same arguments give the same selector on the same machine.
+    With w_human = 0 only judge pairs count; without judge pairs only human pairs do. The best epoch
+    has the highest agreement on the validation pairs, then the lowest loss. Without validation
+    pairs the last epoch is kept. The same arguments give the same selector on the same machine.
 
     Args:
         pairs: columns of table `pairs`, of the training split.
-        features: of every candidate in `pairs` and `validation`.
-        w_human: weight of a human pair beside 1 for a judge's.
+        features: features of every candidate in `pairs` and `validation`.
+        w_human: weight of a human pair; a judge pair has weight 1.
         validation: human pairs of the validation split.
         recipe: other fields of `SelectorConfig`.
 
     Raises:
-        ValueError: pairs of another split, none that count, candidates without features, or a
-            recipe that cannot be.
+        ValueError: pairs of another split, no pairs with a weight above 0, candidates without
+            features, or settings out of range.
     """
     settings = SelectorConfig(w_human=w_human, **recipe)
     _check_split("pairs", pairs, "train")
@@ -186,30 +187,31 @@ def sweep_published(
     weights: Iterable[float] = (1, 10, 50, 100, 200, 400),
     **recipe: float,
 ) -> tuple[pd.DataFrame, PublishedSelector]:
-    """Train once per weight of a human pair; the selector that served `validation` best is kept.
+    """Train once per weight of a human pair and keep the selector that does best on `validation`.
 
     Returns the table (w_human, validation_agreement, validation_loss, epoch) and that selector.
-    Other arguments and errors as in `train_published`; `validation` may not be empty.
+    Other arguments and errors are as in `train_published`; `validation` must not be empty.
     """
     if validation.empty:
-        raise ValueError("the weight is chosen on validation pairs, and there are none: label more")
+        raise ValueError("no validation pairs to choose the weight on: label more")
     tried = [
         train_published(pairs, features, w_human=weight, validation=validation, **recipe)
         for weight in weights
     ]
     if not tried:
-        raise ValueError("no weights to try")
+        raise ValueError("no weights to try: give at least one")
     columns = ["validation_agreement", "validation_loss", "epoch"]
     rows = [
-        {"w_human": one.w_human, **{name: one.metrics[name] for name in columns}} for one in tried
+        {"w_human": trained.w_human, **{name: trained.metrics[name] for name in columns}}
+        for trained in tried
     ]
-    best = max(tried, key=lambda one: _merit(one.metrics))
+    best = max(tried, key=lambda trained: _merit(trained.metrics))
     return pd.DataFrame(rows), best
 
 
 @dataclass(frozen=True)
 class _Data:
-    """Pairs as tensors: standardised rows (m, D) of their candidates, and places among them."""
+    """Pairs as tensors: standardised rows (m, D) of their candidates, and row numbers."""
 
     rows: torch.Tensor  # (m, D)
     left: torch.Tensor  # (n,)
@@ -226,13 +228,13 @@ class _Data:
     def of(
         cls, pairs: pd.DataFrame, features: Features, w_human: float, like: _Data | None = None
     ) -> _Data:
-        """The `pairs` that count, standardised as `like`, or by their own candidates."""
+        """Convert the `pairs` with a weight above 0, standardised as `like` or by themselves."""
         human = (pairs["source"] == "human").to_numpy()
         weight = pairs["weight"].to_numpy(float) * np.where(human, w_human, 1.0)
         if like is None and not (weight > 0).any():
             raise ValueError(
                 f"nothing to learn from: {len(pairs)} pairs, {int(human.sum())} of them human, "
-                f"at w_human = {w_human:g}"
+                f"at w_human = {w_human:g}; give pairs with a weight above 0"
             )
         used, weight = pairs[weight > 0], weight[weight > 0]
         places = features.rows([*used["left_id"], *used["right_id"]])
@@ -246,14 +248,14 @@ class _Data:
 
 
 def standardise(rows: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-    """Features (b, D) with mean 0 and spread 1 on the training candidates."""
+    """Scale features (b, D) to mean 0 and standard deviation 1 on the training candidates."""
     return (rows - mean) / spread
 
 
 def evaluate(head: nn.Sequential, rows: torch.Tensor) -> torch.Tensor:
-    """Scores (b,) of standardised features (b, D), without dropout or gradients.
+    """Return the scores (b,) of standardised features (b, D), without dropout or gradients.
 
-    A head that was in training is in training again afterwards.
+    The head keeps its training mode.
     """
     was_training = head.training
     head.eval()
@@ -265,7 +267,7 @@ def evaluate(head: nn.Sequential, rows: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread for a head this small: with a busy neighbour, two took twenty times as long."""
+    """Use one thread for this small head: on a busy machine two took twenty times as long."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -275,7 +277,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _moments(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and spread (D,) of features (m, D); a feature that never varies keeps spread 1."""
+    """Return mean and standard deviation (D,) of features (m, D); constant features get 1."""
     spread = rows.std(dim=0, correction=0)
     return rows.mean(dim=0), torch.where(spread > 1e-6, spread, 1.0)
 
@@ -283,7 +285,7 @@ def _moments(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _fit(
     data: _Data, validation: _Data, recipe: SelectorConfig
 ) -> tuple[nn.Sequential, dict[str, float], list[float]]:
-    """The head after its best epoch, what that epoch measured, and the loss of every step."""
+    """Return the head after its best epoch, that epoch's metrics, and the loss of every step."""
     head = build_head(data.rows.shape[1], hidden=recipe.hidden, dropout=recipe.dropout)
     optimiser = torch.optim.Adam(head.parameters(), lr=recipe.lr, fused=True)
     best: tuple[dict[str, float], dict[str, torch.Tensor]] | None = None
@@ -301,7 +303,10 @@ def _fit(
 
 
 def _batches(pairs: int, recipe: SelectorConfig) -> Iterator[torch.Tensor]:
-    """Places of one epoch's batches, each pair as often as any other, in a new order each time."""
+    """Yield the indices of one epoch's batches.
+
+    Every pair occurs equally often; each pass has a new order.
+    """
     steps = math.ceil(pairs / recipe.batch_size)
     for _ in range(math.ceil(recipe.steps_at_least / (recipe.epochs * steps))):
         yield from torch.randperm(pairs).split(recipe.batch_size)
@@ -320,7 +325,7 @@ def _step(
 
 
 def _validate(head: nn.Sequential, data: _Data) -> dict[str, float | None]:
-    """Agreement and loss on the validation pairs; None without any."""
+    """Return agreement and loss on the validation pairs; both are None without pairs."""
     if not len(data):
         return {"validation_agreement": None, "validation_loss": None}
     scores = evaluate(head, data.rows)  # (m,)
@@ -338,9 +343,9 @@ def _merit(measured: dict[str, float]) -> tuple[float, float]:
 
 
 def _check_split(name: str, pairs: pd.DataFrame, split: str) -> None:
-    strangers = pairs["split"][pairs["split"] != split]
-    if len(strangers):
+    outside = pairs["split"][pairs["split"] != split]
+    if len(outside):
         raise ValueError(
-            f"{len(strangers)} of {len(pairs)} {name} are of the {strangers.iloc[0]} split: "
-            f"{name} must be of the {split} split, pairs[pairs['split'] == {split!r}]"
+            f"{len(outside)} of {len(pairs)} rows of {name} are of the {outside.iloc[0]} split: "
+            f"give only the {split} split, pairs[pairs['split'] == {split!r}]"
         )

@@ -1,7 +1,7 @@
-"""Scaled features: every block weighs alike, whatever its width; and their products with weights.
+"""Scaled features with equal weight per block, and their products with weights.
 
-Standardising columns alone lets a block of many noisy columns drown one of few good ones. This
-module knows nothing of what the columns mean, or who said what of a candidate.
+Standardised columns alone would let a block of many noisy columns outweigh a block of a few
+informative columns.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 CLIP = 6.0
-"""Standard deviations beyond which a value counts no further."""
+"""Number of standard deviations at which values are clipped."""
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """Features (n, D + S) ready for products: `dense` (n, D) float32 and `sparse` (n, S)."""
+    """Scaled features (n, D + S) for products: `dense` (n, D) float32 and `sparse` (n, S)."""
 
     dense: np.ndarray
     sparse: csr_array
@@ -33,13 +33,13 @@ class Scaled:
         return len(self.dense)
 
     def take(self, rows: np.ndarray) -> Scaled:
-        """The rows (k,) alone."""
+        """Return only the rows (k,)."""
         return Scaled(self.dense[rows], self.sparse[rows])
 
     def dot(self, weights: np.ndarray) -> np.ndarray:
-        """The product (n,) or (n, r) with `weights` (D + S,) or (D + S, r), in float32.
+        """Return the product (n,) or (n, r) with `weights` (D + S,) or (D + S, r), in float32.
 
-        Both halves are read at once, as reading them is what takes the time.
+        The two parts run in parallel, because reading them takes most of the time.
         """
         weights = np.ascontiguousarray(weights, dtype=np.float32)
         width = self.dense.shape[1]
@@ -51,26 +51,29 @@ class Scaled:
             return np.add(dense, words.result(), out=dense)
 
     def gram(self, other: Scaled) -> np.ndarray:
-        """Products (n, m) float32 of every row with every row of `other`."""
+        """Return the products (n, m), float32, of every row with every row of `other`."""
         words = (self.sparse @ other.sparse.T).toarray()
         return np.add(self.dense @ other.dense.T, words, out=words)
 
     def combine(self, amounts: np.ndarray) -> np.ndarray:
-        """The sum (D + S,) or (D + S, r) of the rows in `amounts` (n,) or (n, r), in float64."""
+        """Return the sum of the rows weighted by `amounts` (n,) or (n, r), in float64.
+
+        The sum has shape (D + S,) or (D + S, r).
+        """
         return np.concatenate([self.dense.T @ amounts, self.sparse.T @ amounts])
 
     def lengths(self) -> np.ndarray:
-        """The squared length (n,) of each row."""
+        """Return the squared length (n,) of each row."""
         words = self.sparse.multiply(self.sparse).sum(axis=1)
         return np.einsum("ij,ij->i", self.dense, self.dense) + np.asarray(words).ravel()
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """How features are scaled: `layout` of the blocks, and `mean` and `factor` (D,) of the dense.
+    """Scaling parameters: block `layout`, and `mean`, `factor` and `limit` (D,) of dense columns.
 
-    A dense column is standardised, clipped at CLIP standard deviations, and divided by the root of
-    its block's width; a constant one becomes 0. A sparse block stays as it is.
+    A dense column is standardised, clipped at CLIP standard deviations, and divided by the square
+    root of its block's width. A constant column becomes 0. A sparse block is not scaled.
     """
 
     layout: Mapping[str, int]  # block's name -> its width, dense blocks first
@@ -80,7 +83,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, features: Features, rows: np.ndarray) -> Scaling:
-        """By the candidates in `rows` (k,) of `features`: those of the training articles."""
+        """Fit to the candidates in `rows` (k,) of `features`, those of the training articles."""
         dense, sparse = _halves(features)
         mean, factor, limit = [], [], []
         for name in dense:
@@ -93,16 +96,17 @@ class Scaling:
         return cls(layout, *(_flat(parts) for parts in (mean, factor, limit)))
 
     def apply(self, features: Features) -> Scaled:
-        """`features` scaled.
+        """Scale `features`.
 
         Raises:
-            ValueError: blocks of other names or widths than this was fitted on.
+            ValueError: blocks with other names or widths than in the fit.
         """
         from scipy import sparse as sparse_arrays
 
         if features.widths != dict(self.layout):
             raise ValueError(
-                f"features of {_told(features.widths)}: this selector reads {_told(self.layout)}"
+                f"features have blocks {_listed(features.widths)}: this selector needs blocks "
+                f"{_listed(self.layout)}"
             )
         features = features.only(*self.layout)  # in the order of the layout
         dense, sparse = _halves(features)
@@ -121,7 +125,7 @@ class Scaling:
 
 
 def _halves(features: Features) -> tuple[list[str], list[str]]:
-    """The names of the dense and of the sparse blocks."""
+    """Return the names of the dense and of the sparse blocks."""
     sparse = [name for name, block in features.blocks.items() if hasattr(block, "tocsr")]
     return [name for name in features.blocks if name not in sparse], sparse
 
@@ -130,5 +134,5 @@ def _flat(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.zeros(0), *parts]).astype(np.float32)
 
 
-def _told(widths: Mapping[str, int]) -> str:
+def _listed(widths: Mapping[str, int]) -> str:
     return ", ".join(f"{name} ({width})" for name, width in widths.items())

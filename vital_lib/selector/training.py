@@ -1,9 +1,8 @@
-"""Training the selector: the judge's ratings as a prior, and every tick of people upon it.
+"""Training of the selector: a prior from the judge's ratings, corrected by annotators' votes.
 
-The ratings are many and noisy, the ticks few and right: a ridge regression of the ratings says
-what the judge would rate a candidate without its noise, and a logistic regression of the ticks
-says where people differ from that. Ticks and ratings of held-out articles are refused. This module
-knows nothing of where ticks, ratings and features come from.
+Ratings are many and noisy; votes are few and reliable. A ridge regression of the ratings predicts
+the judge's rating without its noise. A logistic regression of the votes learns where annotators
+differ from that prediction. Votes and ratings of held-out articles are rejected.
 """
 
 from __future__ import annotations
@@ -29,45 +28,45 @@ def train_selector(
     prior: Selector | None = None,
     scale_on: Sequence[str] | None = None,
 ) -> Selector:
-    """A selector that has learned from people's `ticks`, the judge's `ratings`, or both.
+    """Train a selector on annotators' votes (`ticks`), the judge's `ratings`, or both.
 
-    Ratings alone give the judge's prior, ticks alone a selector that heard people only. Ratings
-    that are all equal, and ticks that are all alike, order nothing: they count as none. The same
-    arguments give the same selector on the same machine.
+    Ratings alone give the judge's prior. Votes alone give a selector without a prior. Ratings that
+    are all equal, and votes that are all equal, imply no order and are ignored. The same arguments
+    give the same selector on the same machine.
 
     Args:
-        features: of every candidate in `ticks` and `ratings`.
+        features: features of every candidate in `ticks` and `ratings`.
         ticks: columns of `human_ticks`, of the training split.
         ratings: columns of `judge_ratings`, of the training split.
-        prior: a selector trained on the ratings before, in place of `ratings`: with it, learning
-            from new ticks takes a fraction of a second.
-        scale_on: candidate_ids whose features are brought to mean 0 and spread 1, such as all of
-            the training articles; by default those in `ticks` and `ratings`.
+        prior: a selector already trained on ratings, in place of `ratings`. Training on new votes
+            then takes a fraction of a second.
+        scale_on: candidate_ids on which features get mean 0 and standard deviation 1, such as all
+            candidates of the training articles; by default those in `ticks` and `ratings`.
 
     Raises:
-        ValueError: neither ticks nor ratings that order anything, ticks or ratings of another
-            split, candidates without features, or a prior of other features.
+        ValueError: neither votes nor ratings imply an order, votes or ratings of another split,
+            candidates without features, or a prior trained on votes or on other features.
     """
     start = time.perf_counter()
-    said, rated = _ordering("ticks", ticks, "accepted"), _ordering("ratings", ratings, "overall")
-    if said is None and rated is None and prior is None:
+    voted, rated = _ordering("ticks", ticks, "accepted"), _ordering("ratings", ratings, "overall")
+    if voted is None and rated is None and prior is None:
         raise ValueError(
-            f"nothing to learn from: {_told(ticks, 'ticks')} and {_told(ratings, 'ratings')}. "
-            "Label some in notebooks/03_label_preferences.ipynb, or have the judge rate in "
+            f"nothing to learn from: {_count(ticks, 'ticks')} and {_count(ratings, 'ratings')}. "
+            "Label responses in notebooks/03_label_preferences.ipynb, or rate them in "
             "notebooks/05_judge_candidates.ipynb"
         )
     if prior is not None and prior.config["learned_from"] != "judge":
         raise ValueError(
-            f"prior learned from {prior.config['learned_from']}: wanted the judge alone"
+            f"prior learned from {prior.config['learned_from']}: give a prior of the judge alone"
         )
-    with threadpool_limits(1):  # two threads for sums this small wait for each other
+    with threadpool_limits(1):  # two threads wait for each other on arrays this small
         if prior is None:
-            learned = [frame["candidate_id"] for frame in (said, rated) if frame is not None]
+            learned = [frame["candidate_id"] for frame in (voted, rated) if frame is not None]
             rows = features.rows(pd.unique(pd.concat(learned)) if scale_on is None else scale_on)
             if not len(rows):
                 raise ValueError(f"scale_on = {scale_on!r} names no candidate: leave it out")
             prior = _judge_alone(features, rated, Scaling.fit(features, rows), rows)
-        selector = prior if said is None else _corrected(prior, features, said)
+        selector = prior if voted is None else _corrected(prior, features, voted)
     selector.metrics["seconds"] = round(time.perf_counter() - start, 3)
     return selector
 
@@ -75,7 +74,7 @@ def train_selector(
 def _judge_alone(
     features: Features, rated: pd.DataFrame | None, scaling: Scaling, scaled_on: np.ndarray
 ) -> Selector:
-    """The judge's prior as a selector: mean 0 and spread 1 on the rows `scaled_on`.
+    """Return the judge's prior as a selector, with mean 0 and standard deviation 1 on `scaled_on`.
 
     Without ratings it scores every candidate 0.
     """
@@ -101,9 +100,9 @@ def _judge_alone(
     return Selector(scaling, found, config=config, metrics=metrics)
 
 
-def _corrected(prior: Selector, features: Features, said: pd.DataFrame) -> Selector:
-    """The `prior` with what people said upon it."""
-    ticked = said.groupby("candidate_id", sort=True).agg(
+def _corrected(prior: Selector, features: Features, voted: pd.DataFrame) -> Selector:
+    """Return the `prior` corrected by annotators' votes."""
+    ticked = voted.groupby("candidate_id", sort=True).agg(
         accepted=("accepted", "mean"), ticks=("accepted", "size"), group=("group_id", "first")
     )
     rows = prior.ready(features).take(features.rows(ticked.index))
@@ -131,20 +130,20 @@ def _corrected(prior: Selector, features: Features, said: pd.DataFrame) -> Selec
 
 
 def _ordering(name: str, frame: pd.DataFrame | None, column: str) -> pd.DataFrame | None:
-    """The rows of `frame` with a value; None where these are all alike, and so order nothing."""
+    """Return the rows of `frame` with a value, or None if all values are equal."""
     if frame is None:
         return None
-    strangers = frame["split"][frame["split"] != "train"]
-    if len(strangers):
+    outside = frame["split"][frame["split"] != "train"]
+    if len(outside):
         raise ValueError(
-            f"{len(strangers)} of {len(frame)} {name} are of the {strangers.iloc[0]} split: what "
-            f"is learned from must be of the train split, {name}[{name}['split'] == 'train']"
+            f"{len(outside)} of {len(frame)} {name} are of the {outside.iloc[0]} split: give only "
+            f"{name} of the train split, {name}[{name}['split'] == 'train']"
         )
     known = frame.dropna(subset=column)
     return known if known[column].nunique() > 1 else None
 
 
-def _told(frame: pd.DataFrame | None, name: str) -> str:
+def _count(frame: pd.DataFrame | None, name: str) -> str:
     return f"{0 if frame is None else len(frame)} {name}" + (
         " (all alike)" if frame is not None and len(frame) else ""
     )
