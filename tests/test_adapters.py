@@ -101,13 +101,13 @@ def test_an_adapter_whose_tensors_do_not_all_land_is_refused(changed, llava_fold
 @pytest.mark.parametrize(
     ("description", "said"),
     [
-        ({"target_modules": ["q_proj", "v_proj", "k_proj"]}, "8 places no tensor"),
-        ({"target_modules": ["q_proj"]}, "8 of its tensors have no place there"),
+        ({"target_modules": ["q_proj", "v_proj", "k_proj"]}, "8 parameters have no tensor"),
+        ({"target_modules": ["q_proj"]}, "8 of its tensors have no parameter"),
         ({"target_modules": ["q_proj", "v_proj", "elsewhere"]}, None),
         ({"target_modules": ["elsewhere"]}, "does not fit (?s:.)*No modules were targeted"),
         ({"r": 8}, "does not fit (?s:.)*size mismatch"),
         ({"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4}, "PROMPT_TUNING, which cannot"),
-        ({"peft_type": "SOMETHING"}, "describes no adapter: .*SOMETHING"),
+        ({"peft_type": "SOMETHING"}, "does not describe an adapter: .*SOMETHING"),
     ],
 )
 def test_an_adapter_that_is_not_as_described_is_refused(changed, llava_folder, description, said):
@@ -127,7 +127,7 @@ def test_an_adapter_made_by_peft_alone_for_another_architecture_is_refused(whole
 def test_an_adapter_for_another_base_of_the_same_shapes_is_said(whole, tmp_path, caplog):
     other = make_tiny_llava(tmp_path / "another", seed=3)
     load_model(other, adapter=whole)
-    assert "says that it was made for" in caplog.text and "another" in caplog.text
+    assert "but is loaded into" in caplog.text and "another" in caplog.text
     caplog.clear()
 
 

@@ -215,7 +215,7 @@ def test_n_keeps_as_many_and_a_threshold_all_that_reach_it():
         ({"threshold": 0.0, "within": "round"}, "threshold = 0.0 applies to all groups alike"),
         (
             {"n": 5, "within": "kind"},
-            "no such column; .* or columns of candidate_id, conversation_id, ",
+            "no such column; .* or columns from candidate_id, conversation_id, ",
         ),
         ({"n": 5, "within": []}, "no such column"),
         ({"n": 5, "within": {"F0-final-r1-a": "x"}}, "19 of 20 candidates have no group, first "),

@@ -174,7 +174,7 @@ def test_a_conversation_without_room_for_one_round_is_dropped_and_counted(vlm, f
 
 def test_when_nothing_fits_nothing_is_tuned(vlm, figures, tmp_path):
     tensors = _tensors(vlm, figures, tmp_path)
-    with pytest.raises(NothingToTune, match="of 2 conversations none has a round that fits 10"):
+    with pytest.raises(NothingToTune, match="none of 2 conversations has a round that fits 10"):
         encode_conversations(vlm, _conversations(2), tensors, 10)
 
 
@@ -360,7 +360,9 @@ def test_no_conversations_say_which_notebook_makes_some(llava_folder, figures, t
 
 
 def test_a_conversation_about_an_unknown_figure_is_refused(llava_folder, figures, tmp_path):
-    with pytest.raises(ValueError, match="no figure 'F1', nor 6 more"):
+    with pytest.raises(
+        ValueError, match="7 figures of the conversations are not given, first 'F1'"
+    ):
         _tune(llava_folder, _conversations(), figures.iloc[:1], tmp_path)
 
 
@@ -452,7 +454,7 @@ def test_a_half_written_language_half_is_refused(llava_folder, figures, tmp_path
     file, metrics = folder / "language.safetensors", folder / "metrics.json"
     whole, kept = load_file(file), metrics.read_bytes()
     metrics.unlink()
-    with pytest.raises(WrongAdapter, match="no metrics.json: its tuning was cut short"):
+    with pytest.raises(WrongAdapter, match="no metrics.json: its tuning was interrupted"):
         load_model(llava_folder, folder)
     metrics.write_bytes(kept)
     save_file(dict(list(whole.items())[1:]), file)
@@ -466,14 +468,14 @@ def test_a_half_written_language_half_is_refused(llava_folder, figures, tmp_path
 def test_a_half_written_adapter_is_refused(llava_folder, figures, tmp_path):
     _tune(llava_folder, _conversations(4), figures, tmp_path)
     (tmp_path / "adapter" / "metrics.json").unlink()
-    with pytest.raises(WrongAdapter, match="no metrics.json: its tuning was cut short"):
+    with pytest.raises(WrongAdapter, match="no metrics.json: its tuning was interrupted"):
         load_model(llava_folder, tmp_path / "adapter")
 
 
 def test_a_mix_of_which_nothing_fits_is_called_the_mix(llava_folder, figures, tmp_path):
     conversations, shown = _mix(figures)
     conversations["turns"] = [[] for _ in range(len(conversations))]
-    with pytest.raises(NothingToTune, match="of 2 mixed conversations none has a round that fits"):
+    with pytest.raises(NothingToTune, match="none of 2 mixed conversations has a round that fits"):
         _tune(llava_folder, _conversations(4), figures, tmp_path, mix=(conversations, shown))
 
 
@@ -599,7 +601,9 @@ def test_a_mix_that_is_empty_or_too_small_is_refused(llava_folder, figures, tmp_
         _tune(
             llava_folder, _conversations(), figures, tmp_path, mix=(conversations.iloc[:0], images)
         )
-    with pytest.raises(ValueError, match=r"wants 16 mixed ones, and there are 8: .*mix_share=1\.0"):
+    with pytest.raises(
+        ValueError, match=r"needs 16 mixed conversations, but the mix has 8: .*mix_share=1\.0"
+    ):
         _tune(
             llava_folder, _conversations(), figures, tmp_path,
             mix=(conversations, images), mix_share=2.0,
@@ -608,13 +612,13 @@ def test_a_mix_that_is_empty_or_too_small_is_refused(llava_folder, figures, tmp_
 
 def test_a_mix_about_unknown_or_confused_figures_is_refused(llava_folder, figures, tmp_path):
     conversations, images = _mix(figures)
-    with pytest.raises(ValueError, match="no figure 'M"):
+    with pytest.raises(ValueError, match="figures of the conversations are not given, first 'M"):
         _tune(
             llava_folder, _conversations(), figures, tmp_path, mix=(conversations, images.iloc[:0])
         )
     confused = images.assign(figure_id=list(figures["figure_id"][::-1]))
     same = conversations.assign(figure_id=figures["figure_id"])
-    with pytest.raises(ValueError, match="mean one image among the figures and another in the mix"):
+    with pytest.raises(ValueError, match="have one image in the figures and another in the mix"):
         _tune(llava_folder, _conversations(), figures, tmp_path, mix=(same, confused), mix_share=1)
 
 
@@ -663,7 +667,7 @@ def test_a_record_that_is_no_conversation_is_one_rejected_row(said, told, name, 
     assert conversations["turns"].tolist() == [[{"instruction": "Q", "response": "A"}]] * 2
     (wrong,) = conversations.attrs["rejected"]
     assert wrong["place"] in ("train.json[1]", "train.jsonl:2") and told in wrong["reason"]
-    assert "1 of 3 records are no conversations" in caplog.text
+    assert "1 of 3 records are not conversations" in caplog.text
 
 
 def test_an_image_that_is_no_path_is_one_rejected_row(tmp_path):

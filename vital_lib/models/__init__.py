@@ -1,8 +1,8 @@
-"""The one seam to vision-language models: load one by name, ask it about images.
+"""Vision-language models: load a model by name, and generate its answers about images.
 
-``"clinic"`` is the embedded tiny LLaVA, a folder is opened as it lies, anything else is a hub id.
-``loading`` opens a model, ``asking`` talks to it, ``adapters`` puts tuned weights into it and
-refuses those that do not fit. Knows nothing of tables, benchmarks or training.
+``"clinic"`` is the embedded tiny LLaVA, a folder is opened in place, and any other name is a hub
+id. ``loading`` opens a model and ``asking`` generates answers. ``adapters`` loads tuned weights and
+rejects weights that do not fit. The package does not depend on tables, benchmarks or training.
 """
 
 from vital_lib.models.adapters import ADAPTER_WEIGHTS, LANGUAGE_WEIGHTS, WrongAdapter

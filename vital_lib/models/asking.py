@@ -1,6 +1,6 @@
-"""A loaded vision-language model: its chat template, its tensors, its answers.
+"""A loaded vision-language model: chat template, input tensors, answers.
 
-Answers are decoded greedily, or drawn with a random generator for every question.
+Answers are decoded greedily, or sampled with a separate random generator per question.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ _LLAVA_TEMPLATE = (
     "{% else %}ASSISTANT: {{ message['content'][0]['text'] }} {% endif %}{% endfor %}"
     "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
-"""LLaVA-1.5's own wording, for a processor that was saved without a chat template."""
+"""Prompt format of LLaVA-1.5, for a processor that was saved without a chat template."""
 
 
 class VisionLanguageModel:
     """A loaded vision-language model with its processor.
 
-    Attributes: `model` (in evaluation mode), `processor`, `name` (as it was asked for), `device`.
+    Attributes: `model` (in evaluation mode), `processor`, `name` (as given to `load_model`),
+    `device`.
     """
 
     def __init__(self, model: torch.nn.Module, processor: Any, name: str) -> None:
@@ -46,7 +47,7 @@ class VisionLanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are: cuda if there is one, else cpu."""
+        """Device of the weights: cuda if available, else cpu."""
         return self.model.device
 
     def answer(
@@ -59,16 +60,16 @@ class VisionLanguageModel:
         temperature: float | None = None,
         seed: int = 0,
     ) -> list[str]:
-        """The model's answers, one per image and question, stripped.
+        """Return the model's answers, stripped, one per image and question.
 
         Args:
-            images: RGB images, as many as questions.
-            questions: each asked about its image by itself, without memory of the others.
-            max_new_tokens: longest answer, in tokens.
-            batch_size: questions answered at once; it changes speed, not meaning.
-            temperature: of sampling; None decodes greedily.
-            seed: of sampling. An answer depends on it, the image and the question, and not on the
-                others it is asked with; two models get the same noise, so that they differ by
+            images: RGB images, one per question.
+            questions: questions, each answered without memory of the others.
+            max_new_tokens: maximum length of an answer, in tokens.
+            batch_size: questions per batch; it affects speed, not meaning.
+            temperature: sampling temperature; None decodes greedily.
+            seed: sampling seed. An answer depends on the seed, its image and its question, not on
+                the other questions. Two models get the same noise, so their answers differ only by
                 what they learned.
 
         Raises:
@@ -78,7 +79,9 @@ class VisionLanguageModel:
         if len(images) != len(questions):
             raise ValueError(f"{len(images)} images for {len(questions)} questions")
         if batch_size < 1 or max_new_tokens < 1:
-            raise ValueError(f"batch_size={batch_size}, max_new_tokens={max_new_tokens}: below 1")
+            raise ValueError(
+                f"batch_size={batch_size}, max_new_tokens={max_new_tokens}: give at least 1"
+            )
         if temperature is not None and not temperature > 0:
             raise ValueError(f"temperature={temperature}: wanted above 0, or None for greedy")
         answers: list[str] = []
@@ -89,36 +92,36 @@ class VisionLanguageModel:
         return answers
 
     def ask(self, image: Image.Image, question: str) -> str:
-        """The model's answer to one question about one image."""
+        """Return the model's answer to one question about one image."""
         return self.answer([image], [question])[0]
 
     def chat(self, turns: Sequence[tuple[str, str | None]]) -> str:
-        """The chat template's text of rounds (instruction, response) about one image.
+        """Render rounds (instruction, response) about one image with the chat template.
 
-        The image stands in the first round. A last response of None is left for the model to
-        give. Control tokens inside an instruction or response (``<image>``, ``</s>``, ...) are
-        taken out: what a person or a model wrote is text, never structure.
+        The image is in the first round. A last response of None is left for the model to generate.
+        Control tokens inside an instruction or response (``<image>``, ``</s>``, ...) are removed,
+        so text cannot change the structure of the prompt.
         """
         messages = []
         for place, (instruction, response) in enumerate(turns):
             image = [{"type": "image"}] if place == 0 else []
-            said = {"type": "text", "text": self._plain(instruction)}
-            messages.append({"role": "user", "content": [*image, said]})
+            part = {"type": "text", "text": self._plain(instruction)}
+            messages.append({"role": "user", "content": [*image, part]})
             if response is not None:
                 reply = [{"type": "text", "text": self._plain(response)}]
                 messages.append({"role": "assistant", "content": reply})
-        asking = turns[-1][1] is None
+        open_ended = turns[-1][1] is None
         text = self.processor.apply_chat_template(
-            messages, chat_template=self._template, add_generation_prompt=asking, tokenize=False
+            messages, chat_template=self._template, add_generation_prompt=open_ended, tokenize=False
         )
-        # In most vocabularies a word's first token holds the space before it: a prompt that ends
-        # with that space asks for a token that no training text has.
-        return text.rstrip(" ") if asking else text
+        # In most vocabularies a word's first token includes the space before it. After a prompt
+        # that ends with a space, the model would need a first token that training never used.
+        return text.rstrip(" ") if open_ended else text
 
     def tensors(
         self, texts: Sequence[str], images: Sequence[Image.Image], **options: Any
     ) -> dict[str, torch.Tensor]:
-        """The processor's tensors of `texts` (n,) from `chat`, each with its one image (n,)."""
+        """Return the processor's tensors of `texts` (n,) from `chat`, each with its image (n,)."""
         first = self.processor.tokenizer.bos_token
         return self.processor(
             text=list(texts),
@@ -137,7 +140,7 @@ class VisionLanguageModel:
         drawn: LogitsProcessorList,
     ) -> list[str]:
         texts = [self.chat([(question, None)]) for question in questions]
-        # Left padding: every answer starts where its own question ends.
+        # Left padding makes every answer start directly after its question.
         batch = self.tensors(texts, images, padding=True, padding_side="left")
         batch = batch.to(self.device, dtype=self.model.dtype)
         tokens = self.model.generate(  # (B, L + new)
@@ -160,10 +163,10 @@ class VisionLanguageModel:
 
 
 class _Draws(LogitsProcessor):
-    """Turns greedy decoding into sampling, with a random generator for every question.
+    """Sampling by greedy decoding of noisy logits, with a separate random generator per question.
 
-    The largest of logits / temperature + Gumbel noise is a draw from their softmax (the Gumbel-max
-    trick). transformers' own sampling shares one generator among a batch's rows.
+    The argmax of logits / temperature + Gumbel noise is a sample from their softmax (the Gumbel-max
+    trick). The sampling in transformers shares one generator across a batch.
     """
 
     def __init__(
@@ -188,7 +191,7 @@ class _Draws(LogitsProcessor):
 
 
 def _control_tokens(processor: Any) -> re.Pattern[str]:
-    """Matches every token that steers the model rather than speaks to it."""
+    """Return a pattern that matches every special, image and video token."""
     added = processor.tokenizer.added_tokens_decoder.values()
     found = {token.content for token in added if token.special}
     found |= set(processor.tokenizer.all_special_tokens)

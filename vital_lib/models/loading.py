@@ -1,7 +1,7 @@
-"""Opens a vision-language model by its name.
+"""Loading of a vision-language model by name.
 
-Safetensors only, no code from the hub. Images always go through the PIL image processor, so that
-pixels do not depend on whether torchvision is installed.
+Only safetensors are read, and no code from the hub is run. Images always go through the PIL image
+processor, so pixels do not depend on whether torchvision is installed.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from vital_lib.models.weights import quiet
 def load_model(
     base_model: str | Path = "clinic", adapter: str | Path | None = None
 ) -> VisionLanguageModel:
-    """Open a vision-language model, with tuned weights put into it where they are given.
+    """Load a vision-language model and, if given, its tuned weights.
 
     Args:
         base_model: ``"clinic"``, a folder, or a hub id. bf16 on cuda, fp32 on the CPU.
-        adapter: a folder that `vital_lib.tuning.tune` (or peft) wrote for this base model: an
-            adapter, which is merged, or a tuned language half, which takes the base's place.
+        adapter: a folder that `vital_lib.tuning.tune` (or peft) wrote for this base model. It holds
+            an adapter, which is merged, or a tuned language model, which replaces the base model's.
 
     Raises:
-        FileNotFoundError: a path that is no folder.
+        FileNotFoundError: a path that is not a folder.
         OSError: weights that are not safetensors, or a hub id that cannot be reached.
-        ValueError: a model of another kind, such as an encoder.
-        WrongAdapter: no tuned weights there, not all of them, or those of another base model.
+        ValueError: a model of another kind, such as an encoder, or one that lacks weights.
+        WrongAdapter: tuned weights that are missing, incomplete, or of another base model.
     """
     source = str(_locate(base_model))
     cuda = torch.cuda.is_available()
@@ -71,15 +71,15 @@ def _load_weights(source: str, dtype: torch.dtype) -> torch.nn.Module:
     try:
         model, loaded = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, **how)
     except ValueError as error:
-        # transformers goes on to list every class that it knows
+        # only the first line: transformers goes on to list every known class
         raise ValueError(
             f"base_model {source!r}: {str(error).splitlines()[0]} Give a vision-language model, "
             "such as a LLaVA or a Qwen-VL"
         ) from error
-    if lost := sorted(loaded["missing_keys"]):
+    if missing := sorted(loaded["missing_keys"]):
         raise ValueError(
-            f"base_model {source!r} lacks {len(lost)} of the weights of {type(model).__name__}, "
-            f"first {lost[0]!r}, which would be random: give a whole model"
+            f"base_model {source!r} lacks {len(missing)} of the weights of {type(model).__name__}, "
+            f"first {missing[0]!r}, which would be random: give a complete model"
         )
     return model
 
@@ -93,7 +93,7 @@ def _load_processor(source: str) -> Any:
 
 
 def _still_processor(kind: type, source: str) -> Any:
-    """A processor such as Qwen-VL's without its video half, which would need torchvision."""
+    """Return a processor such as Qwen-VL's without its video part, which needs torchvision."""
 
     class StillProcessor(kind):
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Weights told from others by their values; transformers kept quiet while it reads them."""
+"""Fingerprint of model weights, and a context that silences transformers while it loads."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from transformers.utils import logging as transformers_logging
 
 
 def weights_fingerprint(model: torch.nn.Module) -> str:
-    """SHA-256 over every parameter's name, shape and first 64 values, rounded to bf16.
+    """Return the SHA-256 of every parameter's name, shape and first 64 values, rounded to bf16.
 
-    The rounding makes it the same on a GPU (bf16) and a CPU (fp32); the sampling makes it cheap.
+    Rounding makes it equal on a GPU (bf16) and a CPU (fp32). Sampling makes it cheap.
     """
     digest = hashlib.sha256()
     for name, weights in sorted(model.state_dict().items()):
@@ -27,7 +27,7 @@ def weights_fingerprint(model: torch.nn.Module) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back transformers' progress bars, and one warning of what peft has yet to rename."""
+    """Suppress transformers' progress bars, and a warning about a name that peft still uses."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:

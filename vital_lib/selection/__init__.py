@@ -1,4 +1,4 @@
-"""Selection: turns scores into a selected set by a cut within groups.
+"""Selection: turn scores into a selected set by a cut within groups.
 
 Method, stage 2, item 11. The package also finds near-duplicates, draws controls and exports the
 set. It accepts scores from any source.

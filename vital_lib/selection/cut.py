@@ -1,4 +1,4 @@
-"""The cut: selects the scored rounds to keep, within groups, and records why others are left out.
+"""The cut: choose the scored rounds to keep, within groups, and record why others are left out.
 
 Method, stage 2, item 11. Scores can come from any source: a selector, a judge's ratings, a control.
 """
@@ -171,7 +171,7 @@ def group_of(candidates: pd.DataFrame, within: Grouping) -> pd.Series:
         unknown = [name for name in within if name not in candidates]
         if unknown or not len(within):
             raise ValueError(
-                f"within = {within!r}: no such column; give candidate_id -> group, or columns of "
+                f"within = {within!r}: no such column; give candidate_id -> group, or columns from "
                 f"{', '.join(map(str, candidates.columns))}"
             )
         parts = candidates[list(within)]

@@ -1,4 +1,4 @@
-"""Selector: predicts which candidates clinicians will accept.
+"""The selector: predict which candidates clinicians will accept.
 
 Method, stage 2. ``features``, ``blocks`` and ``scaling`` prepare frozen features in named blocks.
 ``training``, ``linear`` and ``model`` learn one linear score from the judge's ratings and the

@@ -1,8 +1,8 @@
-"""Instruction tuning: conversations in, a folder with a model's tuned weights out.
+"""Instruction tuning: conversations in, a folder of tuned weights out.
 
-``settings`` says how, ``mixing`` brings in other instruction data, ``sequences`` makes token
-sequences of conversations, ``weights`` finds what to train, ``training`` trains. The package knows
-nothing of how the conversations were selected, or of benchmarks.
+``settings`` holds the settings, ``mixing`` adds other instruction data, and ``sequences`` turns
+conversations into token sequences. ``weights`` selects what to train, and ``training`` trains it.
+The package does not depend on benchmarks or on how the conversations were selected.
 """
 
 from vital_lib.tuning.mixing import MixedBatches, draw_mix, read_llava

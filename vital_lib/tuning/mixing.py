@@ -1,7 +1,7 @@
-"""Other instruction data beside one's own: read, drawn, and put into the same batches.
+"""Mixing of other instruction data into training: reading, drawing, batching.
 
-A model tuned on a narrow set alone forgets what the set does not ask; what it was made from, mixed
-in, keeps it (the paper's 150K and 210K sets hold LLaVA-Med's data). Knows nothing of models.
+A model tuned only on a narrow set forgets what the set does not cover. Mixing in data the model was
+made from prevents this (the paper's 150K and 210K sets contain LLaVA-Med's data).
 """
 
 from __future__ import annotations
@@ -32,46 +32,46 @@ LOG = logging.getLogger(__name__)
 Mix = tuple[pd.DataFrame, pd.DataFrame]
 """Conversations (conversation_id, figure_id, turns) and their figures (figure_id, image)."""
 
-_GROUPED = 50  # batches' worth of conversations among which like lengths come together
+_GROUPED = 50  # number of batches within which examples are sorted by length
 
 
 def draw_mix(mix: pd.DataFrame, own: int, share: float, seed: int) -> pd.DataFrame:
-    """round(share x own) conversations of `mix`, without repeats, in an order that `seed` draws.
+    """Draw round(share x own) conversations of `mix`, without repeats, in an order set by `seed`.
 
-    Training sets of different sizes get the same first ones.
+    Smaller draws are the first conversations of larger draws.
 
     Raises:
         NothingToTune: an empty mix.
-        ValueError: a mix of too few conversations for that share.
+        ValueError: too few conversations in the mix for that share.
     """
     if not len(mix):
         raise NothingToTune("the mix holds no conversations: give some, or mix=None")
     wanted = max(1, round(share * own))
     if wanted > len(mix):
         raise ValueError(
-            f"mix_share={share} beside {own} conversations wants {wanted} mixed ones, and there "
-            f"are {len(mix)}: give more, or mix_share={np.floor(1000 * len(mix) / own) / 1000}"
+            f"mix_share={share} of {own} conversations needs {wanted} mixed conversations, but the "
+            f"mix has {len(mix)}: give more, or mix_share={np.floor(1000 * len(mix) / own) / 1000}"
         )
     order = np.random.default_rng(seed).permutation(len(mix))
     return mix.iloc[order[:wanted]].reset_index(drop=True)
 
 
 def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
-    """Conversations and figures of a LLaVA training file, such as LLaVA-Med's.
+    """Read conversations and figures from a LLaVA training file, such as LLaVA-Med's.
 
     Records of {"id", "image", "conversations": [{"from": "human", "value"}, {"from": "gpt",
     "value"}, ...]}, in JSON, JSON Lines or Parquet. Records without an image are left out.
 
     Args:
-        image_folder: where relative image paths start; without it, beside the file.
+        image_folder: base of relative image paths; by default the file's folder.
 
     Returns:
         conversations (conversation_id, figure_id, turns) and figures (figure_id, image: absolute).
-        The conversations' ``.attrs``: ``records`` (how many there were), ``without_image``,
-        ``rejected`` (place, field, reason of each that is no conversation). The log counts them.
+        The conversations' ``.attrs``: ``records`` (number of records), ``without_image``,
+        ``rejected`` (place, field, reason of each invalid record). The log counts them.
 
     Raises:
-        ValueError: not one record is a conversation about an image; the message says why.
+        ValueError: no record is a conversation about an image; the message says why.
     """
     path = Path(path)
     folder = Path(image_folder) if image_folder is not None else path.parent
@@ -82,7 +82,7 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
         try:
             found = checked(_Conversation, record)
             if found.image is not None and "\0" in found.image:
-                raise InvalidRecord("image", f"{found.image!r} is no usable path")
+                raise InvalidRecord("image", f"{found.image!r} is not a usable path")
         except InvalidRecord as wrong:
             rejected.append((place, wrong))
             continue
@@ -90,12 +90,12 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
             without_image += 1
         else:
             rows.append((f"{path.stem}-{number}", found.image, found.conversations))
-    told = f"{len(rejected)} of {number + 1} records are no conversations"
+    count = f"{len(rejected)} of {number + 1} records are not conversations"
     first = "; ".join(f"{place}: {wrong}" for place, wrong in rejected[:3])
     if not rows:
-        raise ValueError(f"{path.name}: {told}, {without_image} are without an image; {first}")
+        raise ValueError(f"{path.name}: {count}, {without_image} have no image; {first}")
     if rejected or without_image:
-        LOG.warning("%s: %s, %d without an image; %s", path.name, told, without_image, first)
+        LOG.warning("%s: %s, %d have no image; %s", path.name, count, without_image, first)
     conversations = pd.DataFrame(rows, columns=["conversation_id", "figure_id", "turns"])
     conversations.attrs = {
         "records": number + 1,
@@ -108,7 +108,7 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
 
 
 class _Conversation(Record):
-    """A record of LLaVA's training file."""
+    """A record of a LLaVA training file."""
 
     image: Text | None = None
     conversations: Annotated[list[dict[str, str]], BeforeValidator(rounds_of)] = Field(
@@ -117,13 +117,14 @@ class _Conversation(Record):
 
 
 class MixedBatches(Sampler[list[int]]):
-    """Batches of `size` own examples, each with its even part of the mixed ones beside them.
+    """Batches of `size` own examples, each with a proportional part of the mixed examples.
 
-    Every batch has the same share of both, and examples of like length, to pad less. An example is
-    named by its place: the own ones first, then the mixed ones. Each pass draws a new order.
+    Every batch has the same mixing ratio. Examples of similar length share a batch, to reduce
+    padding. An example is identified by its index: own examples first, then mixed examples. Each
+    pass draws a new order.
 
     Args:
-        own, mixed: the examples' lengths, in tokens.
+        own, mixed: lengths of the examples, in tokens.
     """
 
     def __init__(self, own: Sequence[int], mixed: Sequence[int], size: int, seed: int) -> None:
@@ -140,15 +141,15 @@ class MixedBatches(Sampler[list[int]]):
         batches, step = [], _GROUPED * self._size
         for start in range(0, self._own, step):
             end = min(start + step, self._own)
-            beside = mixed[self._mixed * start // self._own : self._mixed * end // self._own]
-            batches += self._grouped(own[start:end], beside)
+            part = mixed[self._mixed * start // self._own : self._mixed * end // self._own]
+            batches += self._grouped(own[start:end], part)
         for place in self._rng.permutation(len(batches)):
             yield batches[place]
 
     def _grouped(self, own: np.ndarray, mixed: np.ndarray) -> list[list[int]]:
-        """Both from short to long, cut into as many parts as the own ones fill batches."""
+        """Sort both by length, and cut them into as many parts as the own examples fill."""
         own, mixed = (part[np.argsort(self._lengths[part], kind="stable")] for part in (own, mixed))
         count = -(-len(own) // self._size)
-        mine = [own[k * self._size : (k + 1) * self._size] for k in range(count)]
-        beside = np.array_split(mixed, count)
-        return [[*map(int, a), *map(int, b)] for a, b in zip(mine, beside, strict=True)]
+        own_parts = [own[k * self._size : (k + 1) * self._size] for k in range(count)]
+        mixed_parts = np.array_split(mixed, count)
+        return [[*map(int, a), *map(int, b)] for a, b in zip(own_parts, mixed_parts, strict=True)]

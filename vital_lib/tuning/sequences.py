@@ -1,7 +1,8 @@
-"""Conversations into token sequences: labels on the responses alone, images kept apart.
+"""Token sequences of conversations: labels on the responses only, images kept separately.
 
-A sequence never loses an image token: one that is too long loses whole last rounds, and they are
-counted. Knows nothing of training, and of an architecture only what its processor makes.
+A sequence never loses an image token. A sequence that is too long loses whole last rounds, which
+are counted. The module does not depend on training, and on an architecture only through its
+processor.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from vital_lib.figures import open_image
 from vital_lib.models import VisionLanguageModel
 
 IMAGE_CACHE_BYTES = 512 * 2**20
-"""Preprocessed images kept in memory; those beyond it are preprocessed anew for every batch."""
+"""Memory for preprocessed images; images beyond it are preprocessed again for every batch."""
 
 IGNORED = -100
-"""The label of a token that the loss leaves out."""
+"""Label of a token that the loss ignores."""
 
 
 class NothingToTune(ValueError):
-    """Conversations or a model that leave nothing to train; the message says which and why."""
+    """Raised if conversations or a model leave nothing to train; the message says why."""
 
 
 class FigureTensors:
-    """Each figure's preprocessed image: kept in memory up to `room` bytes, else made anew.
+    """Preprocessed images of figures, cached in memory up to `room` bytes.
 
     Args:
         files: figure_id -> image file.
@@ -43,11 +44,11 @@ class FigureTensors:
         self._kept: dict[str, dict[str, torch.Tensor]] = {}
 
     def open(self, figure_id: str) -> Image.Image:
-        """The figure's pixels, RGB."""
+        """Return the figure's pixels, RGB."""
         return open_image(self._files[figure_id]).pixels()
 
     def keep(self, figure_id: str, tensors: dict[str, torch.Tensor]) -> None:
-        """Remember what the processor made of the figure's image, while there is room."""
+        """Cache the processor's tensors of the figure's image, if there is room."""
         size = sum(tensor.nbytes for tensor in tensors.values())
         if figure_id not in self._kept and size <= self._room:
             self._kept[figure_id] = tensors
@@ -61,10 +62,10 @@ class FigureTensors:
 
 
 def token_limit(vlm: VisionLanguageModel) -> int:
-    """The longest sequence that the model was made for, in tokens, its image's included."""
-    made_for = getattr(vlm.model.config.get_text_config(), "max_position_embeddings", None)
+    """Return the model's longest sequence in tokens, including image tokens."""
+    positions = getattr(vlm.model.config.get_text_config(), "max_position_embeddings", None)
     stated = vlm.processor.tokenizer.model_max_length
-    return min(made_for or stated, stated)
+    return min(positions or stated, stated)
 
 
 def encode_conversations(
@@ -75,16 +76,16 @@ def encode_conversations(
     *,
     called: str = "conversations",
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Token sequences with labels on the responses, and what was dropped to fit `limit` tokens.
+    """Return token sequences with labels on the responses, and counts of what fits `limit` tokens.
 
     Args:
         conversations: columns figure_id and turns (list of instruction and response).
-        called: what an error calls them.
+        called: name of the conversations in error messages.
 
     Returns:
-        One mapping a conversation (figure_id, input_ids, labels, and whatever else the processor
-        makes for each token), and the counts: conversations, conversations_dropped, rounds,
-        rounds_dropped, tokens.
+        One mapping per conversation (figure_id, input_ids, labels, and the processor's other values
+        per token), and the counts: conversations, conversations_dropped, rounds, rounds_dropped,
+        tokens.
 
     Raises:
         NothingToTune: no conversation fits.
@@ -99,7 +100,7 @@ def encode_conversations(
             kept += used
     if not examples:
         raise NothingToTune(
-            f"of {len(conversations)} {called} none has a round that fits {limit} tokens"
+            f"none of {len(conversations)} {called} has a round that fits {limit} tokens"
         )
     return examples, {
         "conversations": len(examples),
@@ -113,30 +114,30 @@ def encode_conversations(
 def encode_rounds(
     vlm: VisionLanguageModel, turns: Sequence[tuple[str, str]], image: Image.Image
 ) -> tuple[dict[str, list[int]], dict[str, torch.Tensor]]:
-    """One conversation's tokens with labels (each list L long), and its image's tensors.
+    """Return one conversation's tokens with labels (each list L long), and its image's tensors.
 
-    Labels are the tokens of the responses and of the end-of-answer token after each; the rest is
+    The labels are the tokens of each response and of its end-of-answer token; all others are
     `IGNORED`.
     """
     text, spans = _rendered(vlm, turns)
     batch = vlm.tensors([text], [image], return_offsets_mapping=True)
     offsets = batch.pop("offset_mapping")[0].tolist()  # (L, 2)
     tokens, picture = _split(batch)
-    # The processor turns the image's one token into many. They all stand before the first
-    # response, so a place counted from the end of the text is the same before and after.
+    # The processor expands the image token into many tokens, all before the first response.
+    # Positions counted from the end of the text therefore stay the same.
     grown = max(end for _, end in offsets) - len(text)
-    spoken = [(start + grown, end + grown) for start, end in spans]
+    responses = [(start + grown, end + grown) for start, end in spans]
     tokens["labels"] = [
-        token if any(a < end and start < b for a, b in spoken) else IGNORED
+        token if any(a < end and start < b for a, b in responses) else IGNORED
         for token, (start, end) in zip(tokens["input_ids"], offsets, strict=True)
     ]
     return tokens, picture
 
 
 def learned_pieces(vlm: VisionLanguageModel, turns: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    """One conversation's text as the model is shown it, piece by piece: text, learned.
+    """Return one conversation's text, as the model sees it, in pieces: text, learned.
 
-    `learned` is True for the responses, which are graded; the rest is given.
+    `learned` is True for the responses, which count in the loss, and False for the rest.
     """
     text, spans = _rendered(vlm, [(turn["instruction"], turn["response"]) for turn in turns])
     pieces, read = [], 0
@@ -149,9 +150,10 @@ def learned_pieces(vlm: VisionLanguageModel, turns: Sequence[Mapping[str, str]])
 def collate(
     examples: Sequence[Mapping[str, Any]], pictures: Sequence[Mapping[str, torch.Tensor]], pad: int
 ) -> dict[str, torch.Tensor]:
-    """One right-padded batch: token tensors (B, L), image tensors joined along their first axis.
+    """Return one right-padded batch of token tensors (B, L) and image tensors.
 
-    Nothing is cut: `pad` is the id that fills the shorter sequences.
+    Image tensors are joined along their first axis. `pad` is the id that fills shorter sequences.
+    Nothing is truncated.
     """
     length = max(len(example["input_ids"]) for example in examples)
     fill = {"input_ids": pad, "labels": IGNORED}
@@ -174,7 +176,7 @@ def _longest_that_fits(
     figures: FigureTensors,
     limit: int,
 ) -> tuple[dict[str, Any] | None, int]:
-    """The example of the most first rounds within `limit` tokens, and how many they are."""
+    """Return the example of the most first rounds within `limit` tokens, and their number."""
     image = figures.open(figure_id)
     for rounds in range(len(turns), 0, -1):
         tokens, picture = encode_rounds(vlm, turns[:rounds], image)
@@ -187,17 +189,17 @@ def _longest_that_fits(
 def _rendered(
     vlm: VisionLanguageModel, turns: Sequence[tuple[str, str]]
 ) -> tuple[str, list[tuple[int, int]]]:
-    """The conversation's text, ending with its last answer, and where the answers lie in it."""
+    """Return the conversation's text up to its last response, and the span of each response."""
     text, read, spans = "", 0, []
     for place, (instruction, _) in enumerate(turns):
-        asked = vlm.chat([*turns[:place], (instruction, None)])
-        answered = vlm.chat(turns[: place + 1])
-        # Some templates open an answer in more words when asking for one than when quoting one.
-        start = len(os.path.commonprefix([asked, answered]))
+        prompt = vlm.chat([*turns[:place], (instruction, None)])
+        complete = vlm.chat(turns[: place + 1])
+        # Some templates open a response with more text in a prompt than in a past round.
+        start = len(os.path.commonprefix([prompt, complete]))
         if start <= read:
             raise NothingToTune(f"the chat template of {vlm.name!r} rewrites its earlier rounds")
-        text += answered[read:start]
-        answer, length = _closed(vlm, answered[start:])
+        text += complete[read:start]
+        answer, length = _closed(vlm, complete[start:])
         spans.append((len(text), len(text) + len(answer)))
         text += answer
         read = start + length
@@ -205,10 +207,10 @@ def _rendered(
 
 
 def _closed(vlm: VisionLanguageModel, answer: str) -> tuple[str, int]:
-    """`answer` up to the end of its end-of-answer token, and how much of `answer` that uses up.
+    """Return `answer` up to its end-of-answer token, and the length of `answer` that it covers.
 
-    Where the template writes no such token (LLaVA-1.5's does not), it is added: a model that
-    never sees one never stops.
+    If the template writes no such token (LLaVA-1.5's does not), the token is added: a model that
+    never sees it never stops.
     """
     ends = [answer.find(token) + len(token) for token in _end_tokens(vlm) if token in answer]
     if ends:
@@ -217,7 +219,7 @@ def _closed(vlm: VisionLanguageModel, answer: str) -> tuple[str, int]:
 
 
 def _end_tokens(vlm: VisionLanguageModel) -> set[str]:
-    """Every token at which generation stops, as text."""
+    """Return the text of every token at which generation stops."""
     ids = vlm.model.generation_config.eos_token_id
     ids = [] if ids is None else ids if isinstance(ids, list) else [ids]
     tokenizer = vlm.processor.tokenizer
@@ -227,14 +229,14 @@ def _end_tokens(vlm: VisionLanguageModel) -> set[str]:
 def _split(
     batch: Mapping[str, torch.Tensor],
 ) -> tuple[dict[str, list[int]], dict[str, torch.Tensor]]:
-    """A processor's batch of one: what goes with tokens (as lists), what goes with the image."""
+    """Split a processor's batch of one example into lists per token and tensors of the image."""
     shape = batch["input_ids"].shape  # (1, L)
     tokens = {name: value[0].tolist() for name, value in batch.items() if value.shape == shape}
     return tokens, {name: value for name, value in batch.items() if name not in tokens}
 
 
 def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Tensors along their first axis, other axes padded with zeros to the largest."""
+    """Join tensors along their first axis; other axes are padded with zeros to the largest."""
     largest = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
     padded = []
     for part in parts:

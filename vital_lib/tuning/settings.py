@@ -1,4 +1,4 @@
-"""The settings of one tuning run, checked when they are made."""
+"""Settings of one tuning run, validated when created."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from dataclasses import dataclass
 from numbers import Integral
 
 USUAL_RATES = {"lora": 2e-4, "language": 2e-5}
-"""What is trained -> the learning rate that is usual for models of billions of weights."""
+"""`train` -> the usual learning rate for models with billions of weights."""
 
 
 @dataclass(frozen=True)
 class TuningConfig:
-    """The settings of one tuning run.
+    """Settings of one tuning run.
 
-    `train` is ``"lora"`` (small matrices on the language half, the projector whole) or
-    ``"language"`` (the whole language half and the projector, as in LLaVA-Med's stage 2); the
-    vision tower is never trained. LLaVA-Med's stage 2 takes 2e-5, 3 epochs, batch 128; LoRA starts
-    few weights from zero and wants ten times that rate. Those are the defaults of `learning_rate`.
-    The clinic's tiny model wants 2e-3 and batch 4, by its answers about phantoms held out.
+    `train` is ``"lora"`` (small matrices on the language model, and the full projector) or
+    ``"language"`` (the full language model and projector, as in LLaVA-Med's stage 2). The vision
+    tower is never trained. LLaVA-Med's stage 2 uses a rate of 2e-5, 3 epochs and batch 128. LoRA
+    starts few weights from zero and needs ten times that rate. Those rates are the defaults of
+    `learning_rate`. The clinic's tiny model needs 2e-3 and batch 4, chosen by its answers about
+    held-out phantoms.
 
-    `batch_size` counts own conversations a step, `micro_batch_size` splits it where memory is
-    short. `mix_share` is how many mixed conversations there are for each own one. `max_tokens`
-    None means the model's own limit.
+    `batch_size` counts own conversations per step; `micro_batch_size` splits it to save memory.
+    `mix_share` is the number of mixed conversations per own conversation. `max_tokens` None means
+    the model's own limit.
 
-    `interpolation` is how far the saved weights go from the base model's (0) to those that training
-    ended with (1): a point between often knows more than both ends (WiSE-FT, Wortsman et al. 2022).
+    `interpolation` places the saved weights between the base model's (0) and the final weights of
+    training (1). An intermediate model often knows more than both ends (WiSE-FT, Wortsman et al.
+    2022).
     """
 
     train: str = "lora"
@@ -36,8 +38,8 @@ class TuningConfig:
     mix_share: float = 0.5
     lora_rank: int = 8
     lora_alpha: int = 16  # twice the rank
-    lora_dropout: float = 0.0  # as in peft; its masks cost a third of a tiny model's step
-    warmup_share: float = 0.03  # LLaVA's recipe, with a cosine after it
+    lora_dropout: float = 0.0  # as in peft; dropout costs a third of a tiny model's step
+    warmup_share: float = 0.03  # LLaVA's recipe, followed by a cosine schedule
     interpolation: float = 1.0
     max_tokens: int | None = None
     activation_checkpointing: bool = False
@@ -53,7 +55,7 @@ class TuningConfig:
             self._check(name, whole, "a whole number, at least 1")
         self._check("learning_rate", 0 < self.learning_rate <= 1, "above 0, at most 1")
         share = 0 < self.mix_share < math.inf
-        self._check("mix_share", share, "a number above 0 (without a mix it is not used)")
+        self._check("mix_share", share, "a number above 0 (unused without a mix)")
         between = 0 < self.interpolation <= 1
         self._check("interpolation", between, "above 0 (the base model), at most 1")
         self._check("lora_dropout", 0 <= self.lora_dropout < 1, "from 0 to below 1")

@@ -1,7 +1,7 @@
-"""Tuning a vision-language model on conversations: LoRA, or the language half as a whole.
+"""Tuning of a vision-language model on conversations: LoRA, or the full language model.
 
-A sequence of steps by transformers' Trainer over what ``sequences`` made, on the weights that
-``weights`` names; a folder out. Knows nothing of chat templates or tokens.
+The Trainer of transformers runs on the examples of ``sequences`` and trains the weights that
+``weights`` selects. The result is a folder. The module does not depend on chat templates or tokens.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from vital_lib.tuning.settings import TuningConfig
 from vital_lib.tuning.weights import interpolated, make_trainable, save_folder
 
 OnStep = Callable[[int, int, float], bool | None]
-"""Called after a step with (step, total, loss); False stops the training there."""
+"""Called after each step with (step, total, loss); returning False stops training."""
 
 _MIXED = "mixed conversations"
 Examples = list[dict[str, Any]]
@@ -54,28 +54,28 @@ def tune(
     on_step: OnStep | None = None,
     **settings: Any,
 ) -> dict[str, float]:
-    """Tune `base_model` on conversations and write what was trained to `folder`.
+    """Tune `base_model` on conversations and write the trained weights to `folder`.
 
     Args:
-        base_model: as in `vital_lib.models.load_model`, which opens the tuned model as well.
+        base_model: as in `vital_lib.models.load_model`, which also opens the tuned model.
         conversations: conversation_id, figure_id, turns (as table ``selected``).
-        figures: figure_id, image (as table ``figures``), a row for every figure spoken of.
+        figures: figure_id, image (as table ``figures``), a row for every figure used.
         folder: gets the trained weights, ``config.json`` (settings, fingerprints of base model,
-            conversations and mix, what was trained, versions) and, when the model is complete,
-            ``metrics.json`` (what is returned, and the loss of every step).
-        resolve: the file behind an ``image`` value, such as `Workspace.resolve`.
-        mix: other conversations and their figures, such as the base model's own; ``mix_share`` of
-            them beside each of `conversations`, drawn with ``seed``, in every batch.
-        on_step: called after each step; returning False stops there and keeps what was learned.
+            conversations and mix, trained modules, versions) and, once the model is complete,
+            ``metrics.json`` (the returned values and the loss of every step).
+        resolve: maps an ``image`` value to a file, such as `Workspace.resolve`.
+        mix: other conversations and their figures, such as the base model's own. Every batch gets
+            ``mix_share`` of them per own conversation, drawn with ``seed``.
+        on_step: called after each step; returning False stops training and keeps the weights.
         settings: fields of `TuningConfig`.
 
     Returns:
         seconds, steps, steps_planned, loss_first and loss_last (means over the first and last
         tenth of the steps), conversations, conversations_dropped, rounds, rounds_dropped, tokens,
-        and the last five of the mix, as mix_conversations and so on.
+        and the last five for the mix, as mix_conversations and so on.
 
     Raises:
-        NothingToTune: no conversations, none that fits, or a model without a language half.
+        NothingToTune: no conversations, none that fits, or a model without a language model.
         ValueError: a setting out of range, an unknown figure, or a mix that is too small.
         UnreadableImage: a figure's image cannot be opened.
     """
@@ -92,12 +92,12 @@ def tune(
     }
     tensors, limit = FigureTensors(vlm, files), described["token_limit"]
     own, counts = encode_conversations(vlm, conversations, tensors, limit)
-    beside, mix_counts = [], dict.fromkeys(counts, 0)
+    mix_examples, mix_counts = [], dict.fromkeys(counts, 0)
     if len(mixed):
-        beside, mix_counts = encode_conversations(vlm, mixed, tensors, limit, called=_MIXED)
+        mix_examples, mix_counts = encode_conversations(vlm, mixed, tensors, limit, called=_MIXED)
     set_seed(config.seed)
     model, trained = make_trainable(vlm.model, config)
-    losses, planned = _train(model, vlm, own, beside, tensors, config, on_step)
+    losses, planned = _train(model, vlm, own, mix_examples, tensors, config, on_step)
     metrics = {**_summary(losses, planned), **counts, "seconds": time.perf_counter() - start}
     metrics |= {f"mix_{name}": count for name, count in mix_counts.items()}
     described |= {**trained, "stopped": len(losses) < planned, "versions": _versions()}
@@ -106,7 +106,7 @@ def tune(
 
 
 def fingerprint(conversations: pd.DataFrame) -> str:
-    """SHA-256 of what is learned: conversation_id, figure_id and turns, row by row in order."""
+    """Return the SHA-256 of each row's conversation_id, figure_id and turns, in order."""
     digest = hashlib.sha256()
     for row in conversations.itertuples():
         turns = [[turn["instruction"], turn["response"]] for turn in row.turns]
@@ -115,26 +115,26 @@ def fingerprint(conversations: pd.DataFrame) -> str:
 
 
 def count_steps(conversations: pd.DataFrame, **settings: Any) -> int:
-    """Steps that `tune` will make of these conversations, if none of them is too long."""
+    """Return the number of steps that `tune` makes if no conversation is too long."""
     return _steps(len(conversations), TuningConfig(**settings))
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """What `tune` wrote of how a model was tuned.
+    """Return the config.json that `tune` wrote.
 
     Raises:
-        FileNotFoundError: nothing was tuned there; the message names the notebook.
+        FileNotFoundError: no tuned model in `folder`; the message names the notebook.
     """
     return _read(Path(folder), "config.json")
 
 
 def read_losses(folder: str | Path) -> list[float]:
-    """The loss of every step of a tuned model's training; raises as `read_config`."""
+    """Return the loss of every step of a tuned model's training; raises as `read_config`."""
     return _read(Path(folder), "metrics.json")["losses"]
 
 
 class _Progress(TrainerCallback):
-    """Collects the loss of every step, and passes it on."""
+    """Collect the loss of every step, and pass it to `on_step`."""
 
     def __init__(self, on_step: OnStep | None) -> None:
         self.losses: list[float] = []
@@ -145,12 +145,12 @@ class _Progress(TrainerCallback):
             return
         self.losses.append(logs["loss"])
         if self._on_step is not None:
-            go_on = self._on_step(state.global_step, state.max_steps, logs["loss"])
-            control.should_training_stop = control.should_training_stop or go_on is False
+            proceed = self._on_step(state.global_step, state.max_steps, logs["loss"])
+            control.should_training_stop = control.should_training_stop or proceed is False
 
 
 class _Trainer(Trainer):
-    """A Trainer whose batches are those of `batches`."""
+    """A Trainer that takes its batches from `batches`."""
 
     def __init__(self, batches: MixedBatches, **settings: Any) -> None:
         super().__init__(**settings)
@@ -175,7 +175,7 @@ def _train(
     config: TuningConfig,
     on_step: OnStep | None,
 ) -> tuple[list[float], int]:
-    """Run the Trainer: the loss of every step made, and the number of steps planned."""
+    """Run the Trainer; return the loss of every step made, and the number of steps planned."""
     progress = _Progress(on_step)
     pad = vlm.processor.tokenizer.pad_token_id
     short = _can_leave_out_logits(vlm.model)
@@ -203,23 +203,26 @@ def _train(
 
 
 def _can_leave_out_logits(model: torch.nn.Module) -> bool:
-    """Whether `model` may be asked for the logits of some places only.
+    """Return whether `model` can compute the logits of selected positions only.
 
-    Most places of a sequence (image, questions) are not graded: leaving them out saves a fifth of
-    a tiny model's step, and gigabytes where the vocabulary is large. Several GPUs split all inputs
-    by examples, which a list of places is not.
+    Most positions of a sequence (image, questions) do not count in the loss. Leaving them out saves
+    a fifth of a tiny model's step, and gigabytes of memory with a large vocabulary. Several GPUs
+    split all inputs by example, which is wrong for a list of positions.
     """
     takes = "logits_to_keep" in inspect.signature(model.forward).parameters
     return takes and torch.cuda.device_count() <= 1
 
 
 def _graded(labels: torch.Tensor) -> torch.Tensor:
-    """The places, of labels (B, L), behind which a graded token follows in any row: (K,)."""
+    """Return the positions (K,) of labels (B, L) whose next token counts in the loss in any row."""
     return (labels[:, 1:] != IGNORED).any(0).nonzero()[:, 0]
 
 
 def _loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
-    """The mean cross-entropy of a step's graded tokens; `outputs` has their places' logits only."""
+    """Return the mean cross-entropy of a step's labelled tokens.
+
+    `outputs` holds the logits of their positions only.
+    """
     targets = labels[:, 1:][:, _graded(labels)]  # (B, K)
     graded = targets != IGNORED
     logits = outputs.logits[graded].float()  # (graded tokens, vocabulary)
@@ -230,7 +233,10 @@ def _loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) 
 def _arguments(
     config: TuningConfig, examples: int, device: torch.device, scratch: str
 ) -> TrainingArguments:
-    """AdamW without decay, a cosine after the warm-up, gradients cut at length 1; none saved."""
+    """Return the Trainer's arguments; it saves no checkpoints.
+
+    AdamW without weight decay, a cosine schedule after warm-up, gradients clipped at norm 1.
+    """
     micro = config.micro_batch_size or config.batch_size
     return TrainingArguments(
         output_dir=scratch,
@@ -247,7 +253,7 @@ def _arguments(
         bf16=device.type == "cuda",
         use_cpu=device.type == "cpu",
         logging_steps=1,
-        logging_nan_inf_filter=False,  # a diverging loss is shown as it is
+        logging_nan_inf_filter=False,  # show a diverging loss unchanged
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
@@ -267,7 +273,7 @@ def _draw_and_find(
     config: TuningConfig,
     resolve: Callable[[str], Path],
 ) -> tuple[pd.DataFrame, dict[str, Path]]:
-    """The mixed conversations (none without a mix), and figure_id -> file for them and the own."""
+    """Return the mixed conversations (none without a mix), and figure_id -> file for both."""
     if not len(conversations):
         raise NothingToTune("no conversations: select some in notebooks/07_select_instructions")
     files = _image_files(conversations, figures, resolve)
@@ -280,22 +286,22 @@ def _draw_and_find(
 def _image_files(
     conversations: pd.DataFrame, figures: pd.DataFrame, resolve: Callable[[str], Path]
 ) -> dict[str, Path]:
-    """figure_id -> file, for the figures spoken of."""
+    """Map figure_id -> file for the figures of `conversations`."""
     known = dict(zip(figures["figure_id"], figures["image"], strict=True))
-    spoken_of = set(conversations["figure_id"])
-    unknown = sorted(spoken_of - set(known))
+    used = set(conversations["figure_id"])
+    unknown = sorted(used - set(known))
     if unknown:
         raise ValueError(
-            f"no figure {unknown[0]!r}, nor {len(unknown) - 1} more that are spoken of"
+            f"{len(unknown)} figures of the conversations are not given, first {unknown[0]!r}"
         )
-    return {figure_id: Path(resolve(known[figure_id])) for figure_id in spoken_of}
+    return {figure_id: Path(resolve(known[figure_id])) for figure_id in used}
 
 
 def _joined_files(own: dict[str, Path], mixed: dict[str, Path]) -> dict[str, Path]:
     twice = sorted(name for name in own.keys() & mixed.keys() if own[name] != mixed[name])
     if twice:
         raise ValueError(
-            f"figure_id {twice[0]!r} and {len(twice) - 1} more mean one image among the figures "
+            f"figure_id {twice[0]!r} and {len(twice) - 1} more have one image in the figures "
             "and another in the mix: rename those of the mix"
         )
     return own | mixed

@@ -1,6 +1,6 @@
-"""Which weights are trained, found by the modules' names, and the folder that they are kept in.
+"""Selection of the weights to train, by module name, and the folder that stores them.
 
-Knows nothing of conversations or of the steps in between.
+The module does not depend on conversations or on training steps.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ _PROJECTOR = re.compile(r"(?:.*\.)?(?:multi_modal_projector|mm_projector|connect
 def make_trainable(
     model: torch.nn.Module, config: TuningConfig
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """`model` with all weights frozen but those that `config.train` names, and their description.
+    """Freeze all weights of `model` except those that `config.train` selects.
 
-    The description: lora_targets (a regex, or None), trained_whole (modules trained as a whole).
+    Returns the model and a description: lora_targets (a regex, or None), trained_whole (modules
+    trained in full).
 
     Raises:
-        NothingToTune: a model without a language half.
+        NothingToTune: a model without a language model.
     """
     if config.train == "lora":
         targets, whole = lora_targets(model)
@@ -46,19 +47,19 @@ def make_trainable(
     for name in whole:
         for weights in model.get_submodule(name).parameters():
             weights.requires_grad_(True)
-            # In half precision most updates at such rates would be rounded away.
+            # In half precision, rounding would discard most updates at these learning rates.
             weights.data = weights.data.float()
     return model, {"lora_targets": None, "trained_whole": whole}
 
 
 def lora_targets(model: torch.nn.Module) -> tuple[str, list[str]]:
-    """What LoRA trains: a regex for its own layers, and the projectors, which are trained whole.
+    """Return a regex for the LoRA layers, and the projectors, which are trained in full.
 
-    LoRA goes on the linear layers of the language half only; a plain list of names would hit the
-    vision tower as well, whose layers are called the same.
+    LoRA applies only to linear layers of the language model. A plain list of names would also match
+    the vision tower, whose layers have the same names.
 
     Raises:
-        NothingToTune: no linear layer lies below a `language_model` or `text_model`.
+        NothingToTune: no linear layer below a `language_model` or `text_model`.
     """
     language = _language_layers(model)
     roots = sorted({name[: match.end()] for name, match in language.items()})
@@ -68,10 +69,10 @@ def lora_targets(model: torch.nn.Module) -> tuple[str, list[str]]:
 
 
 def language_modules(model: torch.nn.Module) -> list[str]:
-    """The modules that make up the language half (its head included), and the projectors.
+    """Return the modules of the language model (including its head) and the projectors.
 
     Raises:
-        NothingToTune: no linear layer lies below a `language_model` or `text_model`.
+        NothingToTune: no linear layer below a `language_model` or `text_model`.
     """
     roots = {name[: match.end()] for name, match in _language_layers(model).items()}
     head = model.get_output_embeddings()
@@ -82,9 +83,9 @@ def language_modules(model: torch.nn.Module) -> list[str]:
 
 @contextmanager
 def interpolated(model: torch.nn.Module, share: float) -> Iterator[None]:
-    """Trains inside; at its end all trained weights go back to `share` of their way (WiSE-FT).
+    """Train inside; on exit, move the trained weights back to `share` of their way (WiSE-FT).
 
-    LoRA adds B A to a layer's weights, B beginning at 0: its B alone goes back, which is the same.
+    LoRA adds B A to a layer's weights, and B starts at 0. Moving B alone has the same effect.
     """
     trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
     moved = {name: weights for name, weights in trained.items() if ".lora_A." not in name}
@@ -102,11 +103,11 @@ def save_folder(
     config: Mapping[str, Any],
     metrics: Mapping[str, Any],
 ) -> None:
-    """Write the trained weights, then their description, then the metrics that say it is whole."""
+    """Write the trained weights, then config.json, then metrics.json, which marks it complete."""
     for name in ("metrics.json", ADAPTER_WEIGHTS, "adapter_config.json", LANGUAGE_WEIGHTS):
         (folder / name).unlink(missing_ok=True)
     if isinstance(model, PeftModel):
-        # Left to itself, peft asks the hub whether the vocabulary was resized.
+        # By default, peft queries the hub for whether the vocabulary was resized.
         model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)
     else:
@@ -119,7 +120,7 @@ def save_folder(
 
 
 def _language_layers(model: torch.nn.Module) -> dict[str, re.Match[str]]:
-    """Linear layers of the language half: name -> where the name of the half ends in it."""
+    """Map the language model's linear layers: name -> match of the model's prefix in it."""
     linear = {name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
     found = {name: match for name in linear if (match := _LANGUAGE.search(name))}
     found = {name: match for name, match in found.items() if not _VISION.search(name)}
