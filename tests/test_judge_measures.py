@@ -69,7 +69,7 @@ def test_what_has_no_case_is_left_out():
 
 
 def test_an_answer_without_a_group_is_refused():
-    with pytest.raises(ValueError, match="1 of 2 have no group, first 'c1'"):
+    with pytest.raises(ValueError, match="1 of 2 ids have no group, first 'c1'"):
         judging.null_rate(ratings(9, 8), {"c0": "g0"})
 
 

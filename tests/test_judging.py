@@ -279,13 +279,15 @@ def test_the_judge_sees_image_figure_instruction_and_response(run):
 
 
 def test_a_candidate_without_its_figure_is_refused(run):
-    with pytest.raises(ValueError, match=r"figure 'gone' of a candidate is not in figures \(2 so"):
+    with pytest.raises(
+        ValueError, match=r"figure 'gone' of a candidate is not in figures \(2 such\)"
+    ):
         rate(run, candidates("x", "y", figure_id="gone"), lambda said: rating(5))
 
 
 def test_a_candidate_that_stands_twice_is_refused(run):
     twice = pd.concat([candidates("x"), candidates("x")])
-    with pytest.raises(ValueError, match="candidate_id 'c0' stands twice"):
+    with pytest.raises(ValueError, match="candidate_id 'c0' occurs twice"):
         rate(run, twice, lambda said: rating(5))
 
 
@@ -422,7 +424,7 @@ def test_a_missing_answer_is_refused(run, frame):
 
 
 def test_an_answer_given_twice_is_refused(run):
-    with pytest.raises(ValueError, match="question_id 'q0' stands twice"):
+    with pytest.raises(ValueError, match="question_id 'q0' occurs twice"):
         score_answers(
             questions(),
             pd.concat([answers("new"), answers("new")]),

@@ -402,7 +402,7 @@ def test_the_probes_are_drawn_beside_what_falls_untouched():
     assert _bar_widths(axes) == [62, 40]
     assert [line.get_xdata()[0] for line in axes.lines if line.get_label()[:1] == "u"] == [39]
     del (alone := dict(PROBES))["judge.probe_drop_rate_control"]
-    assert "untouched" not in _texts(plots.judge_probes(alone))
+    assert "unchanged" not in _texts(plots.judge_probes(alone))
 
 
 def test_a_benchmark_of_one_kind_of_question_has_an_empty_panel_that_says_so():

@@ -1,7 +1,7 @@
-"""Judges: what they are asked, and how far they can be believed.
+"""Judges: their ratings, scores and verdicts, and how reliable they are.
 
-Ratings, scores and verdicts (``asking``), answers with an error put in (``probes``), and the judge
-measured beside people (``measures``). The package knows nothing of the selector.
+``asking`` requests ratings, scores and verdicts. ``probes`` puts errors into answers and blanks
+images. ``measures`` compares a judge with annotators. The package does not depend on the selector.
 """
 
 from vital_lib.judging.asking import (

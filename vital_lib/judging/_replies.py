@@ -1,7 +1,7 @@
-"""From requests to rows: sends them, and makes a row of each reply as it comes.
+"""Send requests to a judge and make a row of each reply.
 
-A row says what the reply does, or why it says nothing. This module knows nothing of candidates,
-questions, or of what a row is for.
+A row holds what the reply states, or the reason why it could not be read. This module does not
+depend on candidates, on questions or on the use of a row.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Resolve = Callable[[str], Path]
 Row = dict[str, Any]
 
 NULL = {"overall": "candidate_id", "model_score": "question_id", "winner": "question_id"}
-"""What a row says, null where the reply was unread, and what it says it of."""
+"""The value column of each kind of row, null for an unread reply, and the row's id column."""
 
 
 class RatingTask(NamedTuple):
-    """What a row begins with, an `image`, the prompt made with it, and the how-manieth asking."""
+    """A row's first columns, its image, a function from the image to the prompt, and the repeat."""
 
     row: Row
     image: str
@@ -37,22 +37,23 @@ def ask_rows(
     requests: list[RatingTask],
     client: ChatClient,
     resolve: Resolve,
-    said: Callable[[Reply], Row],
+    columns_of: Callable[[Reply], Row],
     *,
     seed: int = 0,
     unread_again: bool = False,
     control: Control | None = None,
     **options: Any,
 ) -> list[Row]:
-    """The requests' rows, each with its judge and with what is `said` in its reply.
+    """Return a row per request: its first columns, the judge and the columns of the reply.
 
     Args:
-        unread_again: ask once more for what came back unread.
+        columns_of: from a reply to its columns.
+        unread_again: send requests with unread replies once more.
         options: further arguments of ``ChatClient.ask``.
     """
     unsent: dict[int, Row] = {}
 
-    @lru_cache(maxsize=64)  # a figure's candidates follow one another
+    @lru_cache(maxsize=64)  # consecutive candidates share a figure
     def opened(image: str) -> FigureImage:
         return open_image(resolve(image))
 
@@ -63,28 +64,28 @@ def ask_rows(
             try:
                 prompt = prompt_with(opened(image))
             except UnreadableImage as error:
-                unsent[place] = said(_unsent(f"not sent: {error}"))
+                unsent[place] = columns_of(_unsent(f"not sent: {error}"))
             else:
                 yield replace(prompt, seed=_seed(seed, repeat))
 
-    told = iter(client.ask(prompts(), into=said, control=control, **options))
-    after_stop = said(_unsent(UNSENT))
-    made = [
-        {**one.row, "judge": client.model, **(unsent.get(place) or next(told, after_stop))}
-        for place, one in enumerate(requests)
+    replies = iter(client.ask(prompts(), into=columns_of, control=control, **options))
+    after_stop = columns_of(_unsent(UNSENT))
+    rows = [
+        {**task.row, "judge": client.model, **(unsent.get(place) or next(replies, after_stop))}
+        for place, task in enumerate(requests)
     ]
-    null = [n for n, row in enumerate(made) if any(row.get(name, "") is None for name in NULL)]
+    null = [n for n, row in enumerate(rows) if any(row.get(name, "") is None for name in NULL)]
     if unread_again and null:
-        anew = {**options, "seed": seed, "control": control, "again": True, "on_reply": None}
-        some = ask_rows([requests[n] for n in null], client, resolve, said, **anew)
-        made = [*{**dict(enumerate(made)), **dict(zip(null, some, strict=True))}.values()]
-    return made
+        retry = {**options, "seed": seed, "control": control, "again": True, "on_reply": None}
+        retried = ask_rows([requests[n] for n in null], client, resolve, columns_of, **retry)
+        rows = [*{**dict(enumerate(rows)), **dict(zip(null, retried, strict=True))}.values()]
+    return rows
 
 
 def _seed(seed: int, repeat: int) -> int:
-    """The seed itself, and another one for every repeat."""
-    told = f"{seed}/{repeat}".encode()
-    return int(hashlib.sha256(told).hexdigest()[:8], 16) >> 1 if repeat else seed
+    """Return the seed itself for repeat 0, and another one for every further repeat."""
+    text = f"{seed}/{repeat}".encode()
+    return int(hashlib.sha256(text).hexdigest()[:8], 16) >> 1 if repeat else seed
 
 
 def _unsent(why: str) -> Reply:
@@ -92,7 +93,7 @@ def _unsent(why: str) -> Reply:
 
 
 def rating(reply: Reply) -> Row:
-    """What the table ratings keeps of a reply."""
+    """Return the columns of the table ratings that come from a reply."""
     value, criteria = reply.value, []
     if value is not None:
         named = value.criteria.model_dump().items()
@@ -101,14 +102,14 @@ def rating(reply: Reply) -> Row:
     return {
         "overall": None if value is None else value.overall,
         "criteria": criteria,
-        "rationale": _words(reply),
+        "rationale": _rationale(reply),
         "prompt_version": VERSIONS["rating"],
         "reply_id": reply.reply_id,
     }
 
 
 def scores(reply: Reply) -> Row:
-    """What the table chat_scores keeps of a reply."""
+    """Return the columns of the table chat_scores that come from a reply."""
     value = reply.value
     return {
         "reference_score": None if value is None else value.first,
@@ -118,13 +119,13 @@ def scores(reply: Reply) -> Row:
 
 
 def verdict(reply: Reply) -> Row:
-    """What the table verdicts keeps of a reply, but with a place for a winner: first or second."""
+    """Return the columns of the table verdicts that come from a reply; `winner` is a position."""
     winner = None if reply.value is None else reply.value.winner
-    return {"winner": winner, "rationale": _words(reply), "reply_id": reply.reply_id}
+    return {"winner": winner, "rationale": _rationale(reply), "reply_id": reply.reply_id}
 
 
-def _words(reply: Reply) -> str:
-    """The judge's words; where they were not read, why, and the raw reply."""
+def _rationale(reply: Reply) -> str:
+    """Return the judge's rationale; for an unread reply, the reason and the raw reply."""
     if reply.value is not None:
         return reply.value.rationale
     return f"[{reply.reason}] {reply.text}".strip()

@@ -1,8 +1,8 @@
-"""What a judge is asked: ratings of candidates, scores of answers, verdicts between two answers.
+"""Request ratings of candidates, scores of answers and verdicts between two answers from a judge.
 
-BioMed-VITAL's rating policy (paper section 3.2) and its evaluation by a judge (section 4). Rows
-are joined by their ids, never by their place. What a judge did not say is null, with the reason and
-the raw reply in place of the rationale: this module averages nothing, and knows nothing of people.
+BioMed-VITAL's rating policy (paper section 3.2) and its evaluation by a judge (section 4). Rows are
+joined by their ids, never by their position. A missing value is null, with the reason and the raw
+reply in place of the rationale. This module averages nothing and does not depend on annotators.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from vital_lib.prompts import chat_score_prompt, figure_text, rating_prompt, ver
 from vital_lib.tables import empty_frame, refuse_strays
 
 RESPONSES = ("first response", "second response")
-"""What `compare_drafts` calls the two responses to one instruction."""
+"""Names of the two responses to one instruction in `compare_drafts`."""
 
 NULL_COLUMNS = ("asked", "id", "why", "sent")
-"""Columns of `nulls`: under which name it was asked, of what, why it is null, and whether sent."""
+"""Columns of `nulls`: the name of the rows, an id, the reason, and whether it was sent."""
 
 
 def rate_candidates(
@@ -47,31 +47,31 @@ def rate_candidates(
 
     Args:
         candidates: rows of the table candidates or drafts.
-        figures: rows of the table figures, among them every candidate's.
+        figures: rows of the table figures, including every candidate's figure.
         resolve: from an `image` to its file (``Workspace.resolve``).
-        repeats: how often each candidate is rated, under another seed each time, or how often by
-            candidate_id (once where there is none); the column `repeat` counts them from 0.
-        options: `unread_again` (ask once more for what came back unread, now or in an earlier
-            run: another attempt, and another price), and arguments of ``ChatClient.ask``: seed,
-            on_reply, control, again.
+        repeats: number of ratings per candidate, each with another seed, or a mapping from
+            candidate_id to that number (1 for missing ids). The column `repeat` counts from 0.
+        options: `unread_again` (send requests with unread replies once more, including those of
+            earlier runs; each is a new attempt at its own price), and arguments of
+            ``ChatClient.ask``: seed, on_reply, control, again.
 
     Returns:
-        Rows of the table ratings, in the order of the candidates. Where the reply was unread,
-        `overall` is null, `criteria` empty, and `rationale` says why, with the raw reply; where
-        nothing was sent (the image is unreadable, the run was stopped), `reply_id` is empty, too.
+        Rows of the table ratings, in the order of the candidates. For an unread reply, `overall` is
+        null, `criteria` is empty and `rationale` holds the reason and the raw reply. For a request
+        that was not sent (unreadable image, stopped run), `reply_id` is also empty.
 
     Raises:
-        ValueError: a candidate stands twice, or its figure is not in `figures`.
+        ValueError: a candidate occurs twice, or its figure is not in `figures`.
     """
     own, known = _by_id(candidates, "candidate_id"), _by_id(figures, "figure_id")
     lost = [row["figure_id"] for row in own.values() if row["figure_id"] not in known]
     if lost:
-        raise ValueError(f"figure {lost[0]!r} of a candidate is not in figures ({len(lost)} so)")
-    often = repeats if isinstance(repeats, Mapping) else dict.fromkeys(own, repeats)
+        raise ValueError(f"figure {lost[0]!r} of a candidate is not in figures ({len(lost)} such)")
+    counts = repeats if isinstance(repeats, Mapping) else dict.fromkeys(own, repeats)
     requests = [
         _rating_request(row, known[row["figure_id"]], repeat)
         for name, row in own.items()
-        for repeat in range(often.get(name, 1))  # innermost: each image is opened and encoded once
+        for repeat in range(counts.get(name, 1))  # innermost: an image is opened once
     ]
     return _frame(ask_rows(requests, client, resolve, rating, **options), "ratings")
 
@@ -85,25 +85,25 @@ def score_answers(
     captions: Mapping[str, str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Have a judge score the reference answer and each model's answer, 1 to 10 each.
+    """Have a judge score the reference answer and each model's answer from 1 to 10.
 
-    LLaVA-Med's open visual chat: the reference stands first, the model's answer second. Where a
-    caption is known of a question's image, the judge is shown it as well.
+    As in LLaVA-Med's open visual chat, the reference comes first and the model's answer second. The
+    judge is also shown the caption of the question's image if it is known.
 
     Args:
-        questions: rows of the table questions; a column `caption` is read where there is one.
-        answers: rows of the table answers. Those to other questions, and those of the blank and
-            shuffled controls, are left out.
-        captions: image -> caption; None for those that ``evaluation.read_questions`` has found
+        questions: rows of the table questions, with an optional column `caption`.
+        answers: rows of the table answers. Answers to other questions and those of the blank and
+            shuffled controls are left out.
+        captions: image -> caption; None for the captions that ``evaluation.read_questions`` found
             (``questions.attrs["captions"]``).
         options: as for `rate_candidates`.
 
     Returns:
-        Rows of the table chat_scores, one per model and question; null where unread. `draw` is 0:
-        give the answers of one draw at a time (``evaluation.each_draw``).
+        Rows of the table chat_scores, one per model and question; scores of unread replies are
+        null. `draw` is 0: pass the answers of one draw at a time (``evaluation.each_draw``).
 
     Raises:
-        ValueError: a model answered one of the questions twice, or not at all.
+        ValueError: a model has two answers to a question, or none.
     """
     known = questions.attrs.get("captions", {}) if captions is None else captions
     asked = {
@@ -129,7 +129,7 @@ def compare_answers(
     resolve: Resolve,
     **options: Any,
 ) -> pd.DataFrame:
-    """Have a judge compare two models' answers, each question once in either order.
+    """Have a judge compare two models' answers to each question, once in either order.
 
     Args:
         questions, answers: as for `score_answers`.
@@ -137,27 +137,27 @@ def compare_answers(
         options: as for `rate_candidates`.
 
     Returns:
-        Rows of the table verdicts, two per question: order ab (a stood first) and ba. `winner` is
-        the model's letter, not its place; null where unread.
+        Rows of the table verdicts, two per question: order ab (a comes first) and ba. `winner` is
+        the model's letter (a or b) or tie; it is null if the reply is unread.
 
     Raises:
-        ValueError: the models are one, or one answered a question twice or not at all.
+        ValueError: the models are the same, or a model has two answers to a question, or none.
     """
     if model_a == model_b:
         raise ValueError(f"model_a and model_b are both {model_a!r}; compare two models")
     asked = _by_id(questions, "question_id")
     real = answers[answers["control"] == "none"]
-    said = {"a": _answers_of(model_a, real, asked), "b": _answers_of(model_b, real, asked)}
+    texts = {"a": _answers_of(model_a, real, asked), "b": _answers_of(model_b, real, asked)}
     models = {"model_a": model_a, "model_b": model_b}
     requests = [
-        _verdict_request(models, question, order, *(said[name][question_id] for name in order))
+        _verdict_request(models, question, order, *(texts[name][question_id] for name in order))
         for question_id, question in asked.items()
         for order in ("ab", "ba")
     ]
     verdicts = ask_rows(requests, client, resolve, verdict, **options)
     for row in verdicts:
-        stood = dict(zip(("first", "second"), row["order"], strict=True))
-        row["winner"] = stood.get(row["winner"], row["winner"])
+        letters = dict(zip(("first", "second"), row["order"], strict=True))
+        row["winner"] = letters.get(row["winner"], row["winner"])
     return _frame(verdicts, "verdicts")
 
 
@@ -169,18 +169,18 @@ def compare_drafts(
     resolve: Resolve,
     **options: Any,
 ) -> pd.DataFrame:
-    """Have a judge compare the two responses of each drafted instruction, in either order.
+    """Have a judge compare the two responses to each drafted instruction, once in either order.
 
-    The reference is the figure's text, since nobody has answered these questions before.
+    The reference is the figure's text, since these questions have no reference answer.
 
     Args:
-        drafts: rows of the table drafts; instructions with other than two responses are left out.
-        figures: rows of the table figures, among them every draft's.
+        drafts: rows of the table drafts; only instructions with exactly two responses are used.
+        figures: rows of the table figures, including every draft's figure.
         options: as for `compare_answers`.
 
     Returns:
-        Rows of the table verdicts, two per instruction: `question_id` is its id, `model_a` and
-        `model_b` stand for its first and second response in the order of `drafts`.
+        Rows of the table verdicts, two per instruction: `question_id` is the instruction's id;
+        `model_a` and `model_b` name its first and second response in the order of `drafts`.
 
     Raises:
         ValueError: a draft's figure is not in `figures`.
@@ -210,15 +210,15 @@ def compare_drafts(
 
 
 def nulls(**asked: pd.DataFrame) -> pd.DataFrame:
-    """What the judge did not say, to be looked at; ``unread_again`` asks for it once more.
+    """Return the rows without a value, for inspection; ``unread_again`` requests them once more.
 
     Args:
-        asked: rows of the tables ratings, verdicts or chat_scores, each under a name of its own,
-            as in ``nulls(ratings=ratings, blanked=unseen)``.
+        asked: rows of the tables ratings, verdicts or chat_scores, each under its own name, as in
+            ``nulls(ratings=ratings, blanked=unseen)``.
 
     Returns:
-        `NULL_COLUMNS`; `id` is a candidate_id or question_id. `sent` is false where nothing was
-        asked, since the image was unreadable or the run stopped: such rows are no bad replies.
+        A table of `NULL_COLUMNS`; `id` is a candidate_id or question_id. `sent` is false if the
+        request was not sent, because the image was unreadable or the run stopped.
     """
     found = [pd.DataFrame(columns=list(NULL_COLUMNS))]
     for name, frame in asked.items():
@@ -237,12 +237,12 @@ def _rating_request(candidate: Row, figure: Row, repeat: int) -> RatingTask:
 def _score_request(model: str, question: Row, answer: str) -> RatingTask:
     words = {"reference": question["reference"], "answer": answer}
     row = {"question_id": question["question_id"], "model": model, "draw": 0}
-    asked = partial(chat_score_prompt, question["question"], **words, caption=question["caption"])
-    return RatingTask(row, question["image"], asked)
+    prompt = partial(chat_score_prompt, question["question"], **words, caption=question["caption"])
+    return RatingTask(row, question["image"], prompt)
 
 
 def _text_of(value: Any) -> str:
-    """A cell's text; empty for a null, which a frame may spell NaN."""
+    """Return a cell's text, or "" for a null, which a frame may store as NaN."""
     return value if isinstance(value, str) else ""
 
 
@@ -257,21 +257,21 @@ def _verdict_request(models: Row, question: Row, order: str, first: str, second:
 def _by_id(frame: pd.DataFrame, name: str) -> dict[str, Row]:
     twice = frame[name][frame[name].duplicated()]
     if len(twice):
-        raise ValueError(f"{name} {twice.iloc[0]!r} stands twice")
+        raise ValueError(f"{name} {twice.iloc[0]!r} occurs twice: keep one row of it")
     return {row[name]: row for row in frame.to_dict("records")}
 
 
 def _answers_of(model: str, answers: pd.DataFrame, asked: dict[str, Any]) -> dict[str, str]:
-    """A model's answers by question_id, in the order of the questions."""
+    """Return a model's answers by question_id, in the order of the questions."""
     own = answers[(answers["model"] == model) & answers["question_id"].isin(list(asked))]
-    said = {key: row["answer"] for key, row in _by_id(own, "question_id").items()}
-    lost = [question_id for question_id in asked if question_id not in said]
-    if lost:
+    texts = {key: row["answer"] for key, row in _by_id(own, "question_id").items()}
+    missing = [question_id for question_id in asked if question_id not in texts]
+    if missing:
         raise ValueError(
-            f"model {model!r} has no answer to question {lost[0]!r} ({len(lost)} such): "
+            f"model {model!r} has no answer to question {missing[0]!r} ({len(missing)} such): "
             "run notebooks/09_evaluate_model.ipynb to answer them, or leave the questions out"
         )
-    return {question_id: said[question_id] for question_id in asked}
+    return {question_id: texts[question_id] for question_id in asked}
 
 
 def _frame(made: list[Row], table: str) -> pd.DataFrame:

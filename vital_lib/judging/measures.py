@@ -1,9 +1,9 @@
-"""The judge measured: how it errs, beside what people said of the same answers.
+"""Measure a judge: its errors, and its agreement with annotators on the same answers.
 
-Every function takes rows and gives rows of `COLUMNS`, one per measure, with 95 % intervals drawn
-over groups (articles or patients); a measure of which there is no case is left out. They are put
-together with ``pandas.concat`` and flattened for metrics.json by `metrics_of`. This module asks
-nobody: ratings, verdicts and probes are made elsewhere.
+Every function takes rows and returns rows of `COLUMNS`, one per measure, with 95 % intervals
+resampled over groups (articles or patients). A measure without cases is left out. Join the rows
+with ``pandas.concat`` and flatten them for metrics.json with `metrics_of`. This module sends no
+requests: ratings, verdicts and probes are made elsewhere.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from vital_lib.statistics import Interval, difference_interval, mean_interval, r
 from vital_lib.tables import refuse_strays
 
 COLUMNS = ("measure", "value", "low", "high", "n", "meaning")
-"""Columns of what every function here returns; n counts what the measure was taken on."""
+"""Columns of the rows that every function returns; n is the number of cases."""
 
 MEANINGS = {
-    "agreement": "pairs ordered as the annotators do (a tie counts half; chance 0.5)",
+    "agreement": "pairs ordered as by the annotators (a tie counts half; chance is 0.5)",
     "null_share": "replies without a rating",
     "position_flip_rate": "comparisons whose verdict changes with the order",
-    "position_bias": "wins of the answer shown first, beyond one half",
+    "position_bias": "win rate of the answer shown first, minus one half",
     "longer_judge": "pairs where the judge rates the longer response higher",
-    "longer_people": "pairs where the annotators accept the longer response more",
-    "length_bias": "the judge's share for the longer response, less the annotators'",
-    "repeat_difference": "points between two ratings of the same answer",
-    "consistency": "share of a rating's variance that another rating repeats (ICC)",
-    "calibration_error_raw": "rating / 10 against the share accepted, mean distance",
-    "calibration_error": "the same after a line fitted on other articles",
-    "probe_drop_rate_control": "ratings below another one of the same, untouched answer",
+    "longer_people": "pairs where more annotators accept the longer response",
+    "length_bias": "the judge's share for the longer response, minus the annotators' share",
+    "repeat_difference": "mean difference in points between two ratings of the same answer",
+    "consistency": "intraclass correlation of single ratings, ICC(1)",
+    "calibration_error_raw": "mean distance between rating / 10 and the share accepted",
+    "calibration_error": "the same, with ratings mapped by a line fitted on other articles",
+    "probe_drop_rate_control": "repeated ratings of an unchanged answer that are lower",
     "blank_drop_rate": "ratings that fall when the image is blanked",
     "blank_points": "points lost when the image is blanked",
 }
-"""What each measure says, in a few words; those of probes are made by kind."""
+"""The meaning of each measure; `_meaning` adds those of the probes."""
 
 
 def metrics_of(measures: pd.DataFrame) -> dict[str, float]:
-    """Rows of `COLUMNS` as the flat `judge.<measure>`, `_low` and `_high` of metrics.json."""
+    """Flatten rows of `COLUMNS` to `judge.<measure>`, `_low` and `_high` for metrics.json."""
     flat: dict[str, float] = {}
     for row in measures.itertuples():
         interval = Interval(row.value, row.low, row.high, row.n)
@@ -48,20 +48,20 @@ def metrics_of(measures: pd.DataFrame) -> dict[str, float]:
 
 
 def measured(**intervals: Interval) -> pd.DataFrame:
-    """Intervals by the name of their measure as rows of `COLUMNS`."""
+    """Return intervals, each under the name of its measure, as rows of `COLUMNS`."""
     rows = [
-        (name, one.estimate, one.low, one.high, one.n, _meaning(name))
-        for name, one in intervals.items()
+        (name, found.estimate, found.low, found.high, found.n, _meaning(name))
+        for name, found in intervals.items()
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def null_rate(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Measure null_share: replies that held no rating; what was not sent is none of them.
+    """Measure null_share: the share of replies without a rating; unsent requests do not count.
 
     Args:
         ratings: columns candidate_id, overall, reply_id (empty where nothing was sent).
-        groups: candidate_id -> group_id, of all that are rated; as in every function here.
+        groups: candidate_id -> group_id of every rated candidate, as in the other functions.
     """
     ratings = ratings[ratings["reply_id"] != ""]
     if ratings.empty:
@@ -71,13 +71,13 @@ def null_rate(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
 
 
 def position_bias(verdicts: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Measures position_flip_rate and position_bias: how far the place of an answer decides.
+    """Measure position_flip_rate and position_bias: how far an answer's position decides.
 
-    Each pair is asked in both orders, so that a judge without a preference for a place lets the
-    first win half of the verdicts, however unlike the answers are.
+    Each pair is judged in both orders. A judge without position bias therefore gives the first
+    answer half of the wins, however different the answers are.
 
     Args:
-        verdicts: rows of the table verdicts of orders ab and ba; pairs with a null are left out.
+        verdicts: rows of the table verdicts, orders ab and ba; pairs with a null are left out.
         groups: question_id -> group_id.
     """
     names = ["question_id", "model_a", "model_b", "judge"]
@@ -101,12 +101,12 @@ def length_bias(
     candidates: pd.DataFrame,
     groups: Mapping[str, str],
 ) -> pd.DataFrame:
-    """Measures longer_judge, longer_people and length_bias, over two responses to one instruction.
+    """Measure longer_judge, longer_people and length_bias, over two responses to one instruction.
 
-    The share of pairs in which the one with more words is preferred, by the mean rating and by the
-    share of people who accepted; ties count half. People may well prefer the longer one: only
-    what the judge does beyond that is bias, be it for length itself or for what comes with it,
-    such as copied text that people mind more.
+    The share of pairs in which the response with more words is preferred, by the mean rating and by
+    the share of annotators who accepted it; ties count half. Annotators may prefer the longer
+    response, so only the difference is bias: for length itself, or for what comes with it, such as
+    copied text that annotators mind more.
 
     Args:
         ratings: columns candidate_id, overall; repeats are averaged.
@@ -142,10 +142,10 @@ def length_bias(
 
 
 def consistency(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Measures repeat_difference, consistency and probe_drop_rate_control, over repeated ratings.
+    """Measure repeat_difference, consistency and probe_drop_rate_control, over repeated ratings.
 
     The consistency is the intraclass correlation of single ratings, ICC(1) of Shrout and Fleiss
-    (1979), taken as 1 less the variance within answers over the variance of all ratings.
+    (1979), computed as 1 minus the variance within answers over the variance of all ratings.
     """
     read = ratings.dropna(subset="overall")
     repeated = read[read.groupby("candidate_id")["overall"].transform("size") > 1]
@@ -156,24 +156,24 @@ def consistency(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFram
         (name, *_within(part.to_numpy(float), grand))
         for name, part in repeated.sort_values("repeat").groupby("candidate_id")["overall"]
     ]
-    ids, apart, within, total, falls = (list(column) for column in zip(*parts, strict=True))
+    ids, differences, within, total, drops = (list(column) for column in zip(*parts, strict=True))
     of = _of(ids, groups)
-    found = {"repeat_difference": mean_interval(apart, of)}
+    found = {"repeat_difference": mean_interval(differences, of)}
     if sum(total):
         noise = ratio_interval(within, total, of)
         found["consistency"] = Interval(1 - noise.estimate, 1 - noise.high, 1 - noise.low, noise.n)
-    return measured(**found, probe_drop_rate_control=mean_interval(falls, of))
+    return measured(**found, probe_drop_rate_control=mean_interval(drops, of))
 
 
 def calibration(
     ratings: pd.DataFrame, accepted: pd.DataFrame, groups: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Measures calibration_error_raw and calibration_error, of the first rating of each answer.
+    """Measure calibration_error_raw and calibration_error, of the first rating of each answer.
 
     The expected calibration error (Naeini et al. 2015) over bins of one point: the mean distance
-    between what the rating promises and the share that people accept. Raw, it promises a tenth of
-    itself; else what a line promises that was fitted on the other half of the groups. Intervals
-    keep each bin's sign.
+    between the predicted and the observed share of acceptance. The raw prediction is a tenth of the
+    rating; the other comes from a line fitted on the other half of the groups. Intervals keep each
+    bin's sign.
 
     Args:
         ratings: columns candidate_id, repeat, overall.
@@ -199,27 +199,26 @@ def probe_drop_rate(
     ratings: pd.DataFrame,
     groups: Mapping[str, str],
 ) -> pd.DataFrame:
-    """Measures probe_drop_rate_<kind> and probe_points_<kind>: what an error put into an answer
-    costs.
+    """Measure probe_drop_rate_<kind> and probe_points_<kind>: the cost of an error in an answer.
 
-    The share of probes rated below the untouched answer (at the same repeat), and the points lost.
-    Ratings waver: compare the share with probe_drop_rate_control, of `consistency`.
+    The share of probes rated below the unchanged answer (at the same repeat), and the points lost.
+    Ratings vary by chance: compare the share with probe_drop_rate_control of `consistency`.
 
     Args:
-        probes: of `corrupt_answers`.
+        probes: rows of `corrupt_answers`.
         probe_ratings, ratings: columns candidate_id, repeat, overall, of the probes and of the
-            untouched answers.
-        groups: candidate_id -> group_id, of the untouched answers.
+            unchanged answers.
+        groups: candidate_id -> group_id of the unchanged answers.
 
     Raises:
-        ValueError: a rating of what is no probe, or a probe whose untouched answer has no rating.
+        ValueError: a rating is not of a probe, or a probe's unchanged answer has no rating.
     """
     ids = probes["candidate_id"]
     refuse_strays(probe_ratings, "candidate_id", ids, what="ratings", to="probes")
-    told = probe_ratings.merge(probes[["candidate_id", "probe_of", "kind"]], on="candidate_id")
-    told["candidate_id"] = told["probe_of"]
+    rated = probe_ratings.merge(probes[["candidate_id", "probe_of", "kind"]], on="candidate_id")
+    rated["candidate_id"] = rated["probe_of"]
     found = {}
-    for kind, part in told.groupby("kind", sort=False):
+    for kind, part in rated.groupby("kind", sort=False):
         found |= _falls("probe", f"_{kind}", part, ratings, groups)
     return measured(**found)
 
@@ -227,10 +226,10 @@ def probe_drop_rate(
 def blank_drop_rate(
     blank_ratings: pd.DataFrame, ratings: pd.DataFrame, groups: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Measures blank_drop_rate and blank_points: what it costs an answer that its image is blanked.
+    """Measure blank_drop_rate and blank_points: the cost of blanking an answer's image.
 
-    A judge that looks at images should not trust an answer about a grey one. `blank_ratings` are
-    of the same candidates as `ratings`, with `blanked` images; else as `probe_drop_rate`.
+    A judge that looks at images should not trust an answer about a grey one. `blank_ratings` rate
+    the candidates of `ratings` with `blanked` images; otherwise as `probe_drop_rate`.
     """
     return measured(**_falls("blank", "", blank_ratings, ratings, groups))
 
@@ -240,59 +239,60 @@ def _falls(
 ) -> dict[str, Interval]:
     names = ["candidate_id", "repeat", "overall"]
     ids = before["candidate_id"]
-    refuse_strays(after, "candidate_id", ids, what=f"{what} ratings", to="untouched answers")
+    refuse_strays(after, "candidate_id", ids, what=f"{what} ratings", to="unchanged answers")
     both = before[names].merge(after[names], on=names[:2], suffixes=("", "_after")).dropna()
     if both.empty:
         return {}
     both["lost"] = (both["overall"] - both["overall_after"]).astype(float)
-    both["falls"] = (both["lost"] > 0).astype(float)
-    means = both.groupby("candidate_id")[["falls", "lost"]].mean()  # over repeats
+    both["drops"] = (both["lost"] > 0).astype(float)
+    means = both.groupby("candidate_id")[["drops", "lost"]].mean()  # over repeats
     of = _of(means.index, groups)
     return {
-        f"{what}_drop_rate{end}": mean_interval(means["falls"], of),
+        f"{what}_drop_rate{end}": mean_interval(means["drops"], of),
         f"{what}_points{end}": mean_interval(means["lost"], of),
     }
 
 
 def _meaning(name: str) -> str:
     for start, words in (
-        ("probe_drop_rate_", "probes rated below"),
+        ("probe_drop_rate_", "probes rated lower"),
         ("probe_points_", "points lost"),
     ):
         if name.startswith(start) and name not in MEANINGS:
-            return f"{words}, {name.removeprefix(start)} turned wrong"
+            return f"{words}, error in the {name.removeprefix(start)}"
     return MEANINGS.get(name, name.replace("_", " "))
 
 
 def _of(ids, groups: Mapping[str, str]) -> list[str]:
     known, ids = dict(groups), list(ids)
-    lost = [name for name in ids if name not in known]
-    if lost:
-        raise ValueError(f"{len(lost)} of {len(ids)} have no group, first {lost[0]!r}")
+    missing = [name for name in ids if name not in known]
+    if missing:
+        raise ValueError(f"{len(missing)} of {len(ids)} ids have no group, first {missing[0]!r}")
     return [known[name] for name in ids]
 
 
 def _within(values: np.ndarray, grand: float) -> tuple[float, float, float, float]:
-    """Of one answer's ratings (k,): mean distance of two, variance within, mean squared deviation
-    from the `grand` mean, and how often a later one lies below an earlier one."""
+    """Return four statistics of one answer's ratings (k,): the mean absolute difference of pairs,
+    the variance, the mean squared deviation from the `grand` mean, and the share of pairs whose
+    later rating is lower."""
     gaps = (values[:, None] - values[None, :])[np.triu_indices(len(values), 1)]
     squares = float(((values - grand) ** 2).mean())
     return float(np.abs(gaps).mean()), float(values.var(ddof=1)), squares, float((gaps > 0).mean())
 
 
 def _fitted_elsewhere(rating: np.ndarray, share: np.ndarray, of: list[str]) -> np.ndarray | None:
-    """What a line fitted on the other half of the groups promises; None with too few of them."""
+    """Predict each half of the groups by a line fitted on the other; None if ratings do not vary."""
     codes = pd.factorize(pd.Series(of))[0] % 2
-    promised = np.empty(len(rating))
+    predicted = np.empty(len(rating))
     for half in (0, 1):
-        there = codes != half
-        if len(np.unique(rating[there])) < 2:
+        fit = codes != half
+        if len(np.unique(rating[fit])) < 2:
             return None
-        promised[~there] = np.polyval(np.polyfit(rating[there], share[there], 1), rating[~there])
-    return promised.clip(0, 1)
+        predicted[~fit] = np.polyval(np.polyfit(rating[fit], share[fit], 1), rating[~fit])
+    return predicted.clip(0, 1)
 
 
-def _distances(promised: np.ndarray, share: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """(n,) whose mean is the expected calibration error: each row's gap, with its bin's sign."""
-    gaps = pd.Series(promised - share)
+def _distances(predicted: np.ndarray, share: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    """Return each gap with its bin's sign, (n,); their mean is the expected calibration error."""
+    gaps = pd.Series(predicted - share)
     return (gaps * np.sign(gaps.groupby(bins).transform("mean"))).to_numpy()

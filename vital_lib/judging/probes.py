@@ -1,9 +1,9 @@
-"""Answers with an error put in, and images blanked: does the judge notice?
+"""Corrupt answers and blank images, to test whether a judge notices.
 
-A probe is an answer that people accepted with one thing in it turned wrong: the side, the kind of
-image, a number, or a negation. Words alone are read, by the few lists below, so that probes can be
-made of any answer in English; an answer that says nothing of the kind makes no probe. A blanked
-image is the same request about a grey picture. This module knows nothing of measures.
+A probe is an accepted answer with one kind of error put in: a wrong side, modality or count, or a
+flipped negation. It is made with the short word lists below, so any answer in English can become a
+probe; an answer without such words makes none. Blanking sends the same request with a grey image.
+This module does not depend on measures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vital_lib.figures import blank, open_image
 from vital_lib.tables import write_atomically
 
 KINDS = ("side", "modality", "count", "negation")
-"""What a probe turns wrong."""
+"""What a probe corrupts."""
 
 _SIDES = {"left": "right", "right": "left"}
 _SIDE = re.compile(r"\b(left|right)\b", re.I)
@@ -41,10 +41,10 @@ _COUNT = re.compile(
     rf"(?<![\w.,/-])({'|'.join(_NEXT)})(?![\w/%-]|[.,]\d){_UNITS}(?=\s+[a-z])", re.I
 )
 _AMOUNT = "(?:an? |the |one |two |three |four |several |[0-9]+ )?"
-# (what is found, what it becomes): the first that is found is turned, once.
+# (pattern, replacement): only the first pattern found is replaced, once.
 _NEGATIONS = tuple(
-    (re.compile(found, re.I), turned)
-    for found, turned in (
+    (re.compile(found, re.I), replacement)
+    for found, replacement in (
         (r"\bno (?:evidence|sign) of\b", "clear evidence of"),
         (r"\b(is|are|was|were|does|do|can)(?: not|n't) ", r"\1 "),
         (r"\bwithout (?=an?\b|any\b|\w)", "with "),
@@ -61,19 +61,19 @@ _LEAD = re.compile(r"(yes|no)(?=[,.;:]|$)", re.I)
 
 
 def corrupt_answers(candidates: pd.DataFrame) -> pd.DataFrame:
-    """Every probe that can be made of `candidates`, to be rated as they are.
-
-    Returns:
-        Rows as `candidates`, with candidate_id `<its own>-probe-<kind>`, the response turned, and
-        two columns more: probe_of (the candidate's own id) and kind (of `KINDS`).
+    """Return every probe that can be made of `candidates`.
 
     Args:
-        candidates: rows of the table candidates or drafts, best such as people accepted.
+        candidates: rows of the table candidates or drafts, preferably accepted ones.
+
+    Returns:
+        Rows as `candidates`, with candidate_id `<its own>-probe-<kind>`, the corrupted response,
+        and two more columns: probe_of (the candidate's own id) and kind (of `KINDS`).
     """
     rows = []
     for row in candidates.to_dict("records"):
-        for kind, plant in _PLANTERS.items():
-            response = plant(row["response"])
+        for kind, corrupt in _CORRUPTERS.items():
+            response = corrupt(row["response"])
             if response is not None:
                 own = {"candidate_id": f"{row['candidate_id']}-probe-{kind}", "response": response}
                 rows.append({**row, **own, "probe_of": row["candidate_id"], "kind": kind})
@@ -81,10 +81,10 @@ def corrupt_answers(candidates: pd.DataFrame) -> pd.DataFrame:
 
 
 def blanked(resolve: Callable[[str], Path], folder: Path) -> Callable[[str], Path]:
-    """A `resolve` for `rate_candidates` under which every image is grey, kept in `folder`.
+    """Return a `resolve` for `rate_candidates` that replaces images by grey ones in `folder`.
 
-    The grey is each image's own mean (``figures.blank``), and its file's name the image's hash.
-    It raises UnreadableImage, as opening the image itself does.
+    The grey is each image's mean (``figures.blank``), and the file is named by the image's hash.
+    The returned function raises UnreadableImage if the image cannot be opened.
     """
 
     def resolve_blank(image: str) -> Path:
@@ -98,12 +98,12 @@ def blanked(resolve: Callable[[str], Path], folder: Path) -> Callable[[str], Pat
 
 
 def _other_side(text: str) -> str | None:
-    """Every left a right, and the reverse."""
-    return _turned(_SIDE.sub(lambda found: _cased(found[0], _SIDES[found[0].lower()]), text), text)
+    """Swap left and right."""
+    return _changed(_SIDE.sub(lambda found: _cased(found[0], _SIDES[found[0].lower()]), text), text)
 
 
 def _other_modality(text: str) -> str | None:
-    return _turned(_MODALITY.sub(_in_other_modality, text), text)
+    return _changed(_MODALITY.sub(_in_other_modality, text), text)
 
 
 def _in_other_modality(found: re.Match[str]) -> str:
@@ -116,33 +116,33 @@ def _in_other_modality(found: re.Match[str]) -> str:
 
 
 def _other_count(text: str) -> str | None:
-    """Every number of things another one; one and none are left to the negation."""
-    return _turned(_COUNT.sub(lambda found: _cased(found[0], _NEXT[found[0].lower()]), text), text)
+    """Change every count; "one" and "none" are left to the negation."""
+    return _changed(_COUNT.sub(lambda found: _cased(found[0], _NEXT[found[0].lower()]), text), text)
 
 
 def _negated(text: str) -> str | None:
-    """The opposite of the first sentence; a leading yes or no is turned with it."""
+    """Negate the first sentence, or undo its negation, and flip a leading yes or no."""
     lead = _LEAD.match(text)
     head = _cased(lead[0], _LEADS[lead[0].lower()]) if lead else ""
     first, stop, others = re.split(r"([.!?](?=\s)|$)", text[len(head and lead[0]) :], maxsplit=1)
-    for found, turned in _NEGATIONS:
-        if found.search(first):
-            first = found.sub(lambda seen, to=turned: _cased(seen[0], seen.expand(to)), first, 1)
+    for pattern, replacement in _NEGATIONS:
+        if pattern.search(first):
+            first = pattern.sub(lambda m, to=replacement: _cased(m[0], m.expand(to)), first, 1)
             break
-    return _turned(head + first + stop + others, text)
+    return _changed(head + first + stop + others, text)
 
 
-_PLANTERS: dict[str, Callable[[str], str | None]] = dict(
+_CORRUPTERS: dict[str, Callable[[str], str | None]] = dict(
     zip(KINDS, (_other_side, _other_modality, _other_count, _negated), strict=True)
 )
 
 
-def _turned(text: str, before: str) -> str | None:
+def _changed(text: str, before: str) -> str | None:
     return None if text == before else text
 
 
 def _cased(like: str, word: str) -> str:
-    """`word` in capitals where `like` is."""
+    """Return `word` with the capitals of `like`."""
     if len(like) > 1 and like.isupper():
         return word.upper()
     return word.capitalize() if like[:1].isupper() else word

@@ -1,4 +1,4 @@
-"""What the judge notices, drawn as bars: how often its rating falls when an answer is spoilt."""
+"""Bar chart of the errors that a judge notices: how often a corrupted answer is rated lower."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ from vital_lib.plots._canvas import BLUE, ORANGE, bars, below, canvas, styled, v
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SPOILT = {
-    "judge.probe_drop_rate_modality": ("kind of image turned wrong", BLUE),
-    "judge.probe_drop_rate_negation": ("negation turned", BLUE),
-    "judge.probe_drop_rate_count": ("number turned wrong", BLUE),
-    "judge.probe_drop_rate_side": ("side turned wrong", BLUE),
-    "judge.blank_drop_rate": ("image blanked", ORANGE),
+_ERRORS = {
+    "judge.probe_drop_rate_modality": ("wrong modality", BLUE),
+    "judge.probe_drop_rate_negation": ("flipped negation", BLUE),
+    "judge.probe_drop_rate_count": ("wrong count", BLUE),
+    "judge.probe_drop_rate_side": ("wrong side", BLUE),
+    "judge.blank_drop_rate": ("blanked image", ORANGE),
 }
 
 
 @styled
 def judge_probes(metrics: Mapping[str, float]) -> Figure:
-    """Share of accepted answers whose rating falls when one thing in them is turned wrong.
+    """Draw the share of accepted answers that are rated lower with one error put in.
 
-    The dashed line is the share that falls when the same answer is rated again: a judge that
-    notices nothing stays there.
+    The dashed line is the share of unchanged answers that are rated lower when they are rated
+    again. The bars of a judge that notices no errors end there.
     """
-    rows = sum(name in metrics for name in _SPOILT)
+    rows = sum(name in metrics for name in _ERRORS)
     control = 100 * value_of(metrics, "judge.probe_drop_rate_control")
-    line = None if control != control else (control, "untouched, rated again")
+    line = None if control != control else (control, "unchanged answer rated again")
     votes = votes_behind(metrics, "judge.probe_drop_rate_control")
-    note = f"\nof answers accepted by {who(votes)}{below(votes)}"
+    note = f"\nof those accepted by {who(votes)}{below(votes)}"
     figure, axes = canvas(7.6, 1.6 + 0.38 * rows + 0.22 * bool(line))
-    bars(
-        axes, metrics, _SPOILT, "What the judge notices", "ratings that fall", note=note, line=line
-    )
+    title, label = "Errors that the judge notices", "answers rated lower"
+    bars(axes, metrics, _ERRORS, title, label, note=note, line=line)
     return figure
