@@ -281,7 +281,7 @@ def _within(values: np.ndarray, grand: float) -> tuple[float, float, float, floa
 
 
 def _fitted_elsewhere(rating: np.ndarray, share: np.ndarray, of: list[str]) -> np.ndarray | None:
-    """Predict each half of the groups by a line fitted on the other; None if ratings do not vary."""
+    """Predict each half of the groups by a line fitted on the other; None if ratings are equal."""
     codes = pd.factorize(pd.Series(of))[0] % 2
     predicted = np.empty(len(rating))
     for half in (0, 1):
