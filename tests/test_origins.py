@@ -223,7 +223,7 @@ def test_figures_of_another_notebook_are_stale_when_the_judge_changes(run):
 
 def test_an_input_that_is_gone_is_said(run):
     (run.path / "drafts.parquet").unlink()
-    assert "drafts, which is gone" in _stale_tables(run)["preferences"]
+    assert "drafts, which is missing" in _stale_tables(run)["preferences"]
 
 
 def test_what_was_asked_of_a_tuned_model_is_stale_once_its_training_set_is(tmp_path):

@@ -124,11 +124,11 @@ def test_missing_and_unknown_columns_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("column", "value", "shown"),
     [
-        ("score", "high", "'high' is not a number"),
-        ("candidate_id", 7, "7 is not a text"),
-        ("candidate_id", None, "it has no value"),
-        ("score", float("nan"), "it has no value"),
-        ("candidate_id", ["c"], r"\['c'\] is not a text"),
+        ("score", "high", "'high' is not of type number"),
+        ("candidate_id", 7, "7 is not of type text"),
+        ("candidate_id", None, "the value is missing"),
+        ("score", float("nan"), "the value is missing"),
+        ("candidate_id", ["c"], r"\['c'\] is not of type text"),
     ],
 )
 def test_a_wrong_value_is_shown_with_column_and_row(tmp_path, column, value, shown):
@@ -141,14 +141,16 @@ def test_a_wrong_value_is_shown_with_column_and_row(tmp_path, column, value, sho
 def test_a_half_is_no_whole_number(tmp_path):
     frame = make_sampled().astype(object)
     frame.at[0, "cluster"] = 0.5
-    with pytest.raises(SchemaError, match=r"column 'cluster', row 0: 0\.5 is not a whole number"):
+    with pytest.raises(
+        SchemaError, match=r"column 'cluster', row 0: 0\.5 is not of type whole number"
+    ):
         Workspace(tmp_path).write("figures_sampled", frame)
 
 
 def test_a_yes_is_no_number(tmp_path):
     frame = make_scores().astype(object)
     frame.at[2, "score"] = True
-    with pytest.raises(SchemaError, match="column 'score', row 2: True is not a number"):
+    with pytest.raises(SchemaError, match="column 'score', row 2: True is not of type number"):
         Workspace(tmp_path).write("scores", frame)
 
 

@@ -194,7 +194,8 @@ def test_no_password_is_kept_and_a_log_that_cannot_be_opened_is_said(workspace):
     assert "s3cret" not in kept and "hush" not in kept and "ann@127.0.0.1:1/none" in kept
     _write(workspace, "preferences", "drafts", read)
     why = _old(workspace)["preferences"]
-    assert why.startswith("older than votes on drafts, or not: the label log cannot be opened")
+    told = "older than votes on drafts, which cannot be checked: the label log cannot be opened"
+    assert why.startswith(told)
     assert "PGPASSWORD" in why and why.endswith(f": run {LABELLING}")
 
 

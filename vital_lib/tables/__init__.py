@@ -1,9 +1,8 @@
-"""The tables of a run: columns (``columns``), checked frames (``frames``), folder (``workspace``),
-metrics (``measured``), what each was made from (``origins``), rows joined by id (``matching``),
-flags and their words (``flags``).
+"""The tables of a run: columns (``columns``), frame checks (``frames``), folder (``workspace``),
+metrics (``measured``), origins (``origins``), matching by id (``matching``), flags (``flags``).
 
-A table is one Parquet file, written whole, that remembers what it was made from. The package knows
-nothing of figures, models or labels.
+A table is one Parquet file, written atomically, that records what it was made from. The package
+does not depend on figures, models or labels.
 """
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document

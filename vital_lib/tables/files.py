@@ -1,4 +1,4 @@
-"""Writes a file whole or not at all; opens SQLite files that several use at once."""
+"""Atomic file writes, and write-ahead logging for SQLite files with concurrent users."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tenacity
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write(temporary_path)` beside `path`, flush to disk, and rename over `path`."""
+    """Call `write` on a temporary file next to `path`, flush it, and rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     os.close(handle)
@@ -32,7 +32,7 @@ def _is_locked(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
-# While others open a new file, SQLite refuses this change at once, whatever its timeout.
+# While another connection opens a new file, SQLite refuses this at once, without its timeout.
 @tenacity.retry(
     retry=tenacity.retry_if_exception(_is_locked),
     wait=tenacity.wait_random(0, 0.05),
@@ -40,5 +40,5 @@ def _is_locked(error: BaseException) -> bool:
     reraise=True,
 )
 def log_ahead(connection: Any) -> str:
-    """Ask SQLite for a write-ahead log; the journal's mode as it is then ("wal" if it could)."""
+    """Switch SQLite to a write-ahead log and return the resulting journal mode, "wal" if it can."""
     return connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]

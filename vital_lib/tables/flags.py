@@ -1,4 +1,4 @@
-"""The flags of candidates that are no answer, and how flags are worded wherever they are shown."""
+"""Flags of candidates that are not answers, and the display text of flags."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable
 import pandas as pd
 
 NO_ANSWER = ("said_twice", "echoes_the_request", "refuses")
-"""Flags of a response that is no answer, whatever its figure shows."""
+"""Flags of a response that is not an answer, whatever its figure shows."""
 
 NOT_TO_LEARN = ("refuses", "echoes_the_request")
-"""Those of which nothing is learned: what is said twice is still an answer, once."""
+"""Flags that exclude a response from training. A repeated response is still an answer, once."""
 
 
 def not_to_learn(candidates: pd.DataFrame) -> pd.Series:
-    """Why nothing is learned from a response: "refuses" or "echoes the request", else null.
+    """Return why each response is excluded from training: "refuses" or "echoes the request".
 
-    Of both, the first. Rows and index as in `candidates`, whose column flags holds lists; without
-    the column, and where it is null, nothing is said against a response.
+    "refuses" takes precedence. The value is null if no such flag is set, or if `candidates` has no
+    column flags (lists) or a null in it. The index is that of `candidates`.
     """
     if "flags" not in candidates:
         return pd.Series(None, candidates.index, dtype=object)
@@ -30,5 +30,5 @@ def not_to_learn(candidates: pd.DataFrame) -> pd.Series:
 
 
 def flags_in_words(flags: Iterable[str]) -> list[str]:
-    """Each flag once, in plain words and in the order of the alphabet."""
+    """Return the distinct flags as display text, in alphabetical order."""
     return sorted({str(flag).replace("_", " ") for flag in flags})

@@ -1,4 +1,4 @@
-"""Between DataFrames and arrow tables: what does not fit is named with its column and value."""
+"""Converts between DataFrames and arrow tables; an error names the column and the value."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from vital_lib.tables.columns import TABLES, declared, type_name
 
 
 class SchemaError(ValueError):
-    """A frame that does not fit its table's declaration; the message shows column and value."""
+    """A frame that does not match its table's declaration; the message has column and value."""
 
 
 def empty_frame(name: str) -> pd.DataFrame:
-    """A frame with the declared columns of table `name` and no rows."""
+    """Return a frame with the declared columns of table `name` and no rows."""
     return to_frame(declared(name).schema.empty_table())
 
 
 def conform(name: str, frame: pd.DataFrame) -> pa.Table:
-    """`frame` as an arrow table of the declared schema, or SchemaError naming column and value."""
+    """Convert `frame` to an arrow table with the declared schema of table `name`.
+
+    Raises:
+        SchemaError: a column is missing or unknown, or a value has another type.
+    """
     schema = TABLES[name].schema
     missing = [column for column in schema.names if column not in frame.columns]
     unknown = [column for column in frame.columns if column not in schema.names]
@@ -33,18 +37,18 @@ def conform(name: str, frame: pd.DataFrame) -> pa.Table:
 def _array(name: str, field: pa.Field, values: list) -> pa.Array:
     if not field.nullable and any(value is None for value in values):
         row = next(i for i, value in enumerate(values) if value is None)
-        raise SchemaError(f"table {name!r}, column {field.name!r}, row {row}: it has no value")
+        raise SchemaError(f"table {name!r}, column {field.name!r}, row {row}: the value is missing")
     for row, value in enumerate(values):
         if value is not None and not _fits(value, field.type):
             raise SchemaError(
                 f"table {name!r}, column {field.name!r}, row {row}: {value!r} "
-                f"is not a {type_name(field.type)}"
+                f"is not of type {type_name(field.type)}"
             )
     return pa.array(values, type=field.type)
 
 
 def _fits(value: Any, kind: pa.DataType) -> bool:
-    """Whether `value` is of that type itself; arrow would cut 0.5 to 0 and drop unknown keys."""
+    """Return whether `value` has exactly this type; arrow would cut 0.5 to 0 and drop keys."""
     if pa.types.is_list(kind):
         return isinstance(value, list) and all(_fits(item, kind.value_type) for item in value)
     if pa.types.is_struct(kind):
@@ -54,12 +58,12 @@ def _fits(value: Any, kind: pa.DataType) -> bool:
         return all(value[key] is None or _fits(value[key], fields[key]) for key in fields)
     if pa.types.is_boolean(kind):
         return isinstance(value, bool)
-    wanted = {"string": str, "int64": int, "double": int | float}[str(kind)]
-    return isinstance(value, wanted) and not isinstance(value, bool)
+    accepted = {"string": str, "int64": int, "double": int | float}[str(kind)]
+    return isinstance(value, accepted) and not isinstance(value, bool)
 
 
 def _plain(value: Any) -> Any:
-    """A pandas or numpy cell as the Python value that arrow checks strictly; NaN and NA as None."""
+    """Return a pandas or numpy cell as a plain Python value, with None for NaN and NA."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
@@ -68,7 +72,7 @@ def _plain(value: Any) -> Any:
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """An arrow table as a DataFrame whose list columns hold Python lists, flags or null."""
+    """Convert an arrow table to a DataFrame; list columns hold Python lists, bool is nullable."""
     columns = {}
     for field in table.schema:
         values = table.column(field.name)

@@ -1,4 +1,4 @@
-"""Rows of one table that belong to rows of another, by id: what belongs to none is never silent."""
+"""Matches the rows of one table to those of another by id; unmatched rows are always reported."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ LOG = logging.getLogger(__name__)
 def belonging(
     rows: pd.DataFrame, key: str, known: Iterable[str], *, what: str, to: str
 ) -> pd.DataFrame:
-    """The `rows` whose `key` is one of `known`; how many are not is said in the log.
+    """Return the `rows` whose `key` is in `known`; the log counts the others.
 
     Args:
-        what, to: what the rows and the known ids are called, such as "ratings", "candidates".
+        what, to: names of the rows and of the known ids, such as "ratings" and "candidates".
 
     Raises:
-        ValueError: not one row belongs: the two tables are of different runs.
+        ValueError: no row matches: the two tables are from different runs.
     """
     fits, first = _fits(rows, key, known)
     if first is not None and not fits.any():
         raise ValueError(
             f"none of the {len(rows)} {what} belongs to the given {to}, first {first!r}: give the "
-            f"{to} that they are of"
+            f"{to} of these {what}"
         )
     if first is not None:
         LOG.warning(
@@ -38,16 +38,16 @@ def belonging(
 def refuse_strays(
     rows: pd.DataFrame, key: str, known: Iterable[str], *, what: str, to: str
 ) -> None:
-    """Raise where a row belongs to none of `known`; arguments as in `belonging`.
+    """Raise an error if the `key` of a row is not in `known`; arguments as in `belonging`.
 
     Raises:
-        ValueError: how many rows do not belong, the first of them, and the way out.
+        ValueError: some rows do not match; the message has their number and the first of them.
     """
     fits, first = _fits(rows, key, known)
     if first is not None:
         raise ValueError(
             f"{(~fits).sum()} of {len(rows)} {what} belong to none of the given {to}, first "
-            f"{first!r}: give the {to} that they are of, or leave these {what} out"
+            f"{first!r}: give the {to} of these {what}, or leave them out"
         )
 
 

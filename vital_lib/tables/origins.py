@@ -1,7 +1,7 @@
-"""What tables, models and metrics were made from, and whether that still lies in the run.
+"""The origins of tables, models and metrics, and whether their inputs have changed since.
 
-An **origin** holds the fingerprints of the inputs, the parameters, and the settings that say what
-was measured: an artefact's own and those of its inputs. Opens no files.
+An **origin** holds the fingerprints of an artefact's inputs, its parameters, and its settings: the
+parameters, its own and its inputs', that identify what was measured. This module opens no files.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import Any
 
 Origin = Mapping[str, Any]
 """Keys written_by, made_from (input -> fingerprint), parameters, settings (name -> values), votes
-(input -> `VotesRead.how`, of those inputs that are votes of a label log)."""
+(input -> `VotesRead.how`, for inputs that are votes in a label log)."""
 
 SETTINGS = (
     *("figures", "annotators", "generator", "encoder", "judge"),
     *("base_model", "benchmark", "second_judge"),
 )
-"""The parameters that say what was measured. They pass from an input to what is made from it."""
+"""Parameters that identify what was measured. An artefact inherits them from its inputs."""
 
 _OLDER = "older than "
-UNKNOWN = "not known what it was measured on; run its notebook again"
+UNKNOWN = "origin not known; run its notebook again"
 
 
 class NotReadable(RuntimeError):
-    """What an input is now cannot be told from here; the message says why."""
+    """The present state of an input cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)
 class VotesRead:
-    """The votes of a label log that something was made from: an input that is no table.
+    """Votes read from a label log: an input of an artefact that is not a table.
 
     Attributes:
-        on: what was voted on, "drafts" or "pairs".
-        fingerprint: of those that were read.
-        annotators: whose count, "clinic" or "people".
-        label_log: URL of the log, without its password; None is the run's own.
-        items: ids of what could be voted on; None: the instructions of the table `on`.
+        on: the items of the votes, "drafts" or "pairs".
+        fingerprint: fingerprint of the votes that were read.
+        annotators: the annotators whose votes count, "clinic" or "people".
+        label_log: URL of the log without its password; None for the run's own.
+        items: ids of the items; None for the instructions of the table `on`.
     """
 
     on: str
@@ -50,19 +50,19 @@ class VotesRead:
 
     @property
     def name(self) -> str:
-        """What the input is called, such as "votes on drafts"."""
+        """Name of the input, such as "votes on drafts"."""
         return f"votes on {self.on}"
 
     @property
     def how(self) -> dict[str, Any]:
-        """How to read them again, as JSON values."""
+        """The arguments for reading the votes again, as JSON values."""
         kept = asdict(self)
         del kept["fingerprint"]
         return kept
 
 
 def settings_of(parameters: Mapping[str, Any], inputs: Iterable[Origin]) -> dict[str, list[str]]:
-    """The settings behind an artefact: its own `parameters`, else all that its `inputs` had."""
+    """Return an artefact's settings: its own `parameters`, and for the others those of `inputs`."""
     found: dict[str, dict[str, None]] = {}
     for origin in inputs:
         for name, values in origin.get("settings", {}).items():
@@ -72,7 +72,7 @@ def settings_of(parameters: Mapping[str, Any], inputs: Iterable[Origin]) -> dict
 
 
 def in_words(settings: Mapping[str, Iterable[str]]) -> str:
-    """Settings as text, such as "figures clinic, judge clinic"; a path is cut to its end."""
+    """Return settings as text, such as "figures clinic, judge clinic", with shortened paths."""
     return ", ".join(
         f"{name.replace('_', ' ')} {' and '.join(map(_end_of_path, settings[name]))}"
         for name in SETTINGS
@@ -81,7 +81,7 @@ def in_words(settings: Mapping[str, Iterable[str]]) -> str:
 
 
 def contradicts(old: Origin, new: Origin) -> bool:
-    """Whether an input, a parameter or a setting that both name is another one in `new`."""
+    """Return whether `new` has another value for an input, parameter or setting of `old`."""
     return any(
         value != old.get(part, {}).get(name, value)
         for part in ("made_from", "parameters", "settings")
@@ -90,12 +90,12 @@ def contradicts(old: Origin, new: Origin) -> bool:
 
 
 class Standing:
-    """Says which artefacts are older than their inputs, or were made from such.
+    """Finds artefacts that are older than their inputs, directly or through another artefact.
 
     Args:
-        fingerprint: of an artefact now, by its name and, of votes, how to read them; None where it
-            is gone. May raise `NotReadable`.
-        origin: of an artefact; empty where none was kept.
+        fingerprint: returns the present fingerprint of an artefact by its name and, for votes,
+            their `VotesRead.how`; None if it no longer exists. May raise `NotReadable`.
+        origin: returns the origin of an artefact; empty if none is stored.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ class Standing:
         self._found: dict[str, list[tuple[str, str]]] = {}
 
     def stale(self, origin: Origin) -> str | None:
-        """Why what has this origin is out of date, and the notebook to run; None where it is not.
+        """Return why an artefact with this origin is stale and which notebook to run, or None.
 
-        Of several reasons those that the first notebook to run does away with; where that is the
-        artefact's own notebook, the artefact's own reason.
+        If several notebooks must run, only the reasons for the first one are given. If the first is
+        the artefact's own notebook, only the artefact's own reason is given.
         """
         found = self._of(origin, "")
         if not found:
@@ -123,11 +123,15 @@ class Standing:
         return f"{'; '.join(own or reasons)}: run {first}{then}"
 
     def _of(self, origin: Origin, name: str) -> list[tuple[str, str]]:
-        """(notebook to run, reason) of artefact `name` ("" is the one asked for) and its inputs."""
+        """Return (notebook to run, reason) for an artefact and its inputs.
+
+        Args:
+            name: the artefact in the reasons, "" for the one that `stale` received.
+        """
         made_from, votes = origin.get("made_from", {}), origin.get("votes", {})
         made = [source for source in made_from if source not in votes]
-        found = [one for source in made for one in self._of_input(source)]
-        changed = [self._changed(*one, votes.get(one[0])) for one in made_from.items()]
+        found = [entry for source in made for entry in self._of_input(source)]
+        changed = [self._changed(*entry, votes.get(entry[0])) for entry in made_from.items()]
         if changed := list(filter(None, changed)):
             why = f"{_OLDER}{', '.join(changed)}"
             notebook = origin.get("written_by") or "its notebook"
@@ -136,7 +140,7 @@ class Standing:
 
     def _of_input(self, source: str) -> list[tuple[str, str]]:
         if source not in self._found:
-            self._found[source] = []  # a circle ends here
+            self._found[source] = []  # ends a cycle
             self._found[source] = self._of(self._origin(source), source)
         return self._found[source]
 
@@ -144,16 +148,16 @@ class Standing:
         key = source if how is None else json.dumps(how, sort_keys=True)
         if key not in self._prints:
             self._prints[key] = self._print_of(source, how)
-        now, told = self._prints[key]
-        return None if now == kept else f"{source}{told}"
+        now, remark = self._prints[key]
+        return None if now == kept else f"{source}{remark}"
 
     def _print_of(self, source: str, how: Mapping[str, Any] | None) -> tuple[str | None, str]:
-        """The fingerprint now, and what is said of an input that has none."""
+        """Return the present fingerprint, and a remark for an input without one."""
         try:
             now = self._fingerprint(source, how)
         except NotReadable as error:
-            return None, f", or not: {error}"
-        return now, "" if now else ", which is gone"
+            return None, f", which cannot be checked: {error}"
+        return now, "" if now else ", which is missing"
 
 
 def _end_of_path(value: str) -> str:

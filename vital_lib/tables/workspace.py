@@ -1,4 +1,4 @@
-"""``Workspace``: the only reader and writer of a run's tables and metrics."""
+"""``Workspace``: reads and writes all tables and metrics of a run."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from vital_lib.tables.measured import add_metrics, checked, read_metrics, read_o
 from vital_lib.tables.origins import UNKNOWN, Origin, Standing, VotesRead, in_words, settings_of
 
 _MODELS = "models/"
-"""What an input's name begins with where it is a model, such as models/selected, and no table."""
+"""Prefix of an input's name if it is a model, such as models/selected, not a table."""
 _END_BYTES = 2**20
-"""How much of either end of a model's weights tells them from others."""
+"""Number of bytes at each end of a weights file that are part of its fingerprint."""
 
 
 class MissingTable(FileNotFoundError):
@@ -34,13 +34,13 @@ class UnsupportedFormat(RuntimeError):
 
 
 class Workspace:
-    """One run's folder: tables, metrics, and the places of its logs, models and images.
+    """The folder of a run: its tables and metrics, and the paths of its logs, models and images.
 
     Args:
-        path: the run's folder, made if it is not there.
+        path: the run's folder, created if it does not exist.
 
     Raises:
-        UnsupportedFormat: the folder was written by a release with another format version.
+        UnsupportedFormat: the folder has the format version of another release.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -72,19 +72,19 @@ class Workspace:
         return self.path / "models" / name
 
     def resolve(self, image: str) -> Path:
-        """The file behind an `image` column: relative to the run folder, or absolute."""
+        """Path of a value in an `image` column, which is relative to the run folder or absolute."""
         return self.path / image
 
     def has(self, name: str) -> bool:
-        """Whether table `name`, or the model "models/<name>", has been written."""
+        """Whether the table `name`, or the model "models/<name>", exists."""
         return self._file(name).exists()
 
     def read(self, name: str) -> pd.DataFrame:
-        """Table `name` as a DataFrame; list columns hold Python lists.
+        """Read table `name` as a DataFrame; list columns hold Python lists.
 
         Raises:
-            MissingTable: it has not been written; the message names the notebook that writes it.
-            UnsupportedFormat: another release wrote it, with other columns.
+            MissingTable: the table does not exist; the message names the notebook that writes it.
+            UnsupportedFormat: another release wrote the table with other columns.
         """
         table = declared(name)
         if not self.has(name):
@@ -108,17 +108,17 @@ class Workspace:
         made_from: Iterable[str | VotesRead] = (),
         parameters: Mapping[str, Any] | None = None,
     ) -> int:
-        """Write table `name` whole (temporary file, then rename) and return its number of rows.
+        """Write table `name` atomically and return its number of rows.
 
         Args:
             frame: exactly the declared columns, in any order.
-            made_from: names of the tables, and models as "models/<name>", that it was made from;
-                their fingerprints are kept. Votes of the label log as `labels.votes_read`.
-            parameters: what else decided its content, as JSON values; a path becomes a text.
+            made_from: the inputs, whose fingerprints are stored: names of tables, models as
+                "models/<name>", votes of the label log as `labels.votes_read`.
+            parameters: the parameters that decide the content, as JSON values; paths become text.
 
         Raises:
-            SchemaError: a column is missing, unknown, or holds a value of another type.
-            MissingTable: an input that has not been written.
+            SchemaError: a column is missing or unknown, or holds a value of another type.
+            MissingTable: an input does not exist.
         """
         rows = conform(name, frame)
         origin = {"table": name, **self._made(declared(name).written_by, made_from, parameters)}
@@ -136,15 +136,15 @@ class Workspace:
         made_from: Iterable[str] = (),
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write beside a trained model, which another module has saved, what it was made from.
+        """Store the origin of a trained model, which another module saved, in the model's folder.
 
         Args:
-            model: its name, as in `Workspace.model`.
+            model: the model's name, as in `Workspace.model`.
             written_by: the notebook that trains it, such as "08_tune_model".
             made_from, parameters: as in `write`.
 
         Raises:
-            MissingTable: the model or one of its inputs is not there.
+            MissingTable: the model or one of its inputs does not exist.
         """
         made = self._made(written_by, made_from, parameters)
         origin = {"model": model, "fingerprint": self.fingerprint(_MODELS + model), **made}
@@ -153,12 +153,12 @@ class Workspace:
         )
 
     def origin(self, name: str) -> dict[str, Any]:
-        """What table `name` or model "models/<name>" was made from.
+        """Return the origin of the table `name` or the model "models/<name>".
 
-        Keys made_from (input -> fingerprint), parameters, settings (those parameters, its own and
-        its inputs', that say what was measured), written_by, versions, and votes (how to read
-        those among the inputs). Empty for a model that has been trained again since its origin
-        was kept.
+        Keys: made_from (input -> fingerprint), parameters, settings (the parameters, its own and
+        its inputs', that identify what was measured), written_by, versions, and votes (how to read
+        the votes among the inputs again). Empty for a model that was trained again after its origin
+        was stored.
         """
         self._need(name)
         if name.startswith(_MODELS):
@@ -166,14 +166,14 @@ class Workspace:
             found = json.loads(file.read_text()) if file.is_file() else {}
             return found if found.get("fingerprint") == self.fingerprint(name) else {}
         found = json.loads(pq.read_schema(self._file(name)).metadata[b"vital"])
-        # An earlier release kept neither of these.
+        # An earlier release stored neither of these.
         settings = settings_of(found["parameters"], ())
         return {"settings": settings, "written_by": declared(name).written_by, **found}
 
     def fingerprint(self, name: str) -> str:
-        """SHA-256 of table `name`'s file; the same rows made the same way give the same one.
+        """Return the SHA-256 of a table's file; equal rows with an equal origin have the same.
 
-        Of a model, "models/<name>": of its description and of its weights' sizes and ends.
+        For a model, "models/<name>", it covers the config and the sizes and ends of the weights.
         """
         self._need(name)
         file = self._file(name)
@@ -181,17 +181,17 @@ class Workspace:
         if name.startswith(_MODELS):
             for weights in sorted(file.parent.glob("*.safetensors")):
                 digest.update(f"{weights.name} {weights.stat().st_size}".encode())
-                with open(weights, "rb") as opened:  # billions of weights take minutes to read
+                with open(weights, "rb") as opened:  # reading billions of weights takes minutes
                     digest.update(opened.read(_END_BYTES))
                     opened.seek(max(0, weights.stat().st_size - _END_BYTES))
                     digest.update(opened.read())
         return digest.hexdigest()
 
     def state(self) -> pd.DataFrame:
-        """One row per table: table, rows (null where not yet written), written_by, stale.
+        """Return one row per table: table, rows (null before it is written), written_by, stale.
 
-        `stale` says of which input the table is older, and which notebook to run; empty where the
-        table is up to date.
+        `stale` names the input that is newer than the table, and the notebook to run. It is empty
+        if the table is up to date.
         """
         standing = self._standing()
         rows = [
@@ -208,21 +208,22 @@ class Workspace:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The flat `metrics.json`, `stage.figure: number`; empty before the first is recorded."""
+        """The flat `metrics.json` of `stage.figure: number`; empty before the first is recorded."""
         return read_metrics(self.path)
 
     def metric_origins(self) -> pd.DataFrame:
-        """One row per metric: metric, written_by, measured_on, stale, in the order of `metrics`.
+        """Return one row per metric: metric, written_by, measured_on, stale; in order of `metrics`.
 
-        `measured_on` names the figure set, models, judges and benchmark behind it; `stale` is as
-        in `state`. Where an origin was not kept, `stale` says so.
+        `measured_on` names the figure set, models, judges and benchmark of the metric. `stale` is
+        as in `state`; it also reports a metric without a stored origin.
         """
         standing = self._standing()
-        told: dict[str, tuple[str, str, str]] = {}
-        for one in read_origins(self.path):
-            words = one["written_by"], in_words(one["settings"]), standing.stale(one) or ""
-            told |= dict.fromkeys(one["metrics"], words)
-        rows = [(name, *told.get(name, ("", "", UNKNOWN))) for name in self.metrics]
+        by_metric: dict[str, tuple[str, str, str]] = {}
+        for origin in read_origins(self.path):
+            stale = standing.stale(origin) or ""
+            values = origin["written_by"], in_words(origin["settings"]), stale
+            by_metric |= dict.fromkeys(origin["metrics"], values)
+        rows = [(name, *by_metric.get(name, ("", "", UNKNOWN))) for name in self.metrics]
         return pd.DataFrame(rows, columns=["metric", "written_by", "measured_on", "stale"])
 
     def record(
@@ -235,21 +236,20 @@ class Workspace:
     ) -> dict[str, float]:
         """Add `metrics` to `metrics.json` and return what was added.
 
-        What the same notebook recorded before is left out: all of it at its first call on this
-        `Workspace`, which each notebook opens as it begins; later, what it measured on another
-        input or under another parameter. So no figure of an earlier setting stands beside a new
-        one, and several cells of one notebook may record.
+        The notebook's earlier metrics are deleted: all of them at its first call on this
+        `Workspace`, later those measured on another input or with another parameter. Metrics of
+        different settings are therefore never mixed, and several cells of a notebook may record.
 
         Args:
-            written_by: the notebook that measured them, such as "09_evaluate_model". Without it
-                they are added, and shown as of unknown origin.
-            made_from: tables, models as "models/<name>", and votes as `labels.votes_read`, that
+            written_by: the notebook that measured them, such as "09_evaluate_model". Without it,
+                their origin is shown as unknown.
+            made_from: the tables, models ("models/<name>") and votes (`labels.votes_read`) that
                 they were measured on.
-            parameters: what else decided them, as JSON values.
+            parameters: the parameters of the measurement, as JSON values.
 
         Raises:
-            ValueError: a name without a stage, or a value that is not a number.
-            MissingTable: an input that has not been written.
+            ValueError: a name has no stage, or a value is not a finite number.
+            MissingTable: an input does not exist.
         """
         added, origin = checked(metrics), self._made(written_by, made_from, parameters)
         add_metrics(self.path, added, origin, first=written_by not in self._recorded_by)
@@ -262,18 +262,18 @@ class Workspace:
         made_from: Iterable[str | VotesRead],
         parameters: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
-        """The origin of what is made from these inputs as they are now, votes as they were read."""
+        """Return an origin with the present fingerprints of the inputs; votes keep their own."""
         given, own = list(made_from), json.loads(json.dumps(parameters or {}, default=str))
-        votes = [one for one in given if isinstance(one, VotesRead)]
+        votes = [item for item in given if isinstance(item, VotesRead)]
         inputs = [name for name in given if not isinstance(name, VotesRead)]
         made = {name: self.fingerprint(name) for name in inputs}
         return {
             "format_version": FORMAT_VERSION,
-            "made_from": made | {one.name: one.fingerprint for one in votes},
+            "made_from": made | {read.name: read.fingerprint for read in votes},
             "parameters": own,
             "settings": settings_of(own, map(self.origin, inputs)),
             "versions": _versions(),
-            "votes": {one.name: json.loads(_as_json(one.how)) for one in votes},
+            "votes": {read.name: json.loads(_as_json(read.how)) for read in votes},
             "written_by": written_by,
         }
 
@@ -289,8 +289,8 @@ class Workspace:
         return Standing(fingerprint, origin)
 
     def _votes_now(self, how: Mapping[str, Any]) -> str | None:
-        """The fingerprint of such votes as they stand in the label log; None without the items."""
-        from vital_lib.labels.reading import votes_now  # which stands above this package
+        """Return the fingerprint of the votes now in the label log; None without their items."""
+        from vital_lib.labels.reading import votes_now  # a package above this one
 
         url, items = how["label_log"] or self.label_url, how["items"]
         if items is None:
@@ -307,7 +307,7 @@ class Workspace:
         self.read(name)
 
     def _file(self, name: str) -> Path:
-        """The file that says that table or model `name` is there."""
+        """Return the file whose existence shows that the table or model `name` exists."""
         if name.startswith(_MODELS):
             return self.path / name / "config.json"
         declared(name)
