@@ -176,31 +176,31 @@ def test_a_file_of_lines_names_its_format_and_every_column(open_log, tmp_path):
 )
 def test_lines_of_another_format_or_version_are_refused(first, open_log, tmp_path):
     (tmp_path / "labels.jsonl").write_text(first + "\n{}\n")
-    with pytest.raises(UnsupportedFormat, match="give a file of export_jsonl"):
+    with pytest.raises(UnsupportedFormat, match="give a file written by export_jsonl"):
         import_jsonl(tmp_path / "labels.jsonl", open_log())
 
 
 WRONG = {
     "not JSON": "{",
-    "wanted an event, received '3'": "3",
+    "expected an event, received '3'": "3",
     "item_id is missing": {"item_id": ...},
-    "item_id must be a text that is not empty": {"item_id": " "},
+    "item_id must be a non-empty string": {"item_id": " "},
     "left_accepted '1' is not of the right type": {"left_accepted": 1},
     "cannot_judge 'no' is not of the right type": {"cannot_judge": "no"},
     "each response needs True or False": {"left_accepted": None},
     "reasons 'depth' is not of the right type": {"reasons": "depth"},
-    "are not all texts": {"reasons": [1]},
+    "reasons [1]: give a list of strings": {"reasons": [1]},
     "note 'None' is not of the right type": {"note": None},
     "seconds 'True' is not of the right type": {"seconds": True},
     "seconds -1": {"seconds": -(10**10)},
     "seconds 1000": {"seconds": 10**400},
-    "queue_arm 'best' is none of": {"queue_arm": "best"},
+    "queue_arm 'best': give one of": {"queue_arm": "best"},
     "corrects 'nothing' is not the event_id": {"corrects": "nothing"},
     "left_id and right_id are both": {"right_id": "i1-a"},
     "Invalid isoformat string: 'today'": {"at": "today"},
     "has no time zone": {"at": "2026-01-01T00:00:00"},
     "surrogates not allowed": {"note": "\ud800"},
-    "already holds another judgement": {"event_id": "first"},
+    "is already used for another judgement": {"event_id": "first"},
 }
 
 
@@ -453,7 +453,7 @@ def test_the_pairwise_choice_counts_where_it_alone_was_changed(exported, open_lo
     path.write_text(json.dumps(back))
     found = import_label_studio(path, log)
     assert choices(log)["i0", "ann"] == "right"
-    assert "the pairwise choice is right, and only the other" in found.rejected["reason"].item()
+    assert "the pairwise choice is right, but only the other" in found.rejected["reason"].item()
 
 
 def test_an_edit_by_another_person_is_told_and_not_taken(exported):
@@ -465,7 +465,7 @@ def test_an_edit_by_another_person_is_told_and_not_taken(exported):
     annotation["updated_by"] = 1
     path.write_text(json.dumps(back))
     found = import_label_studio(path, log, people=MEMBERS)
-    reason = "edited by user 'admin@clinic.example', not by 'ben@clinic.example' who judged"
+    reason = "edited by user 'admin@clinic.example', not by the annotator 'ben@clinic.example'"
     assert found.rejected["reason"].tolist() == [reason]
     annotation["updated_by"] = 2
     path.write_text(json.dumps(back))
@@ -486,7 +486,10 @@ def test_an_edit_of_what_was_revised_or_undone_here_since_is_told_and_not_taken(
     ticks_of_part(back[0]["annotations"][1], "rejected", "rejected")
     path.write_text(json.dumps(back))
     found = import_label_studio(path, log)
-    assert "revised or taken back here since" in found.rejected["reason"].item()
+    assert (
+        "revised or undone in the log since: the log's version is kept"
+        in found.rejected["reason"].item()
+    )
     pd.testing.assert_frame_equal(log.preferences(), before)
 
 
@@ -564,7 +567,7 @@ def test_a_plain_pairwise_choice_accepts_one_and_rejects_the_other(open_log, tmp
     (tmp_path / "tasks.json").write_text(json.dumps(tasks))
     log = open_log()
     found = import_label_studio(tmp_path / "tasks.json", log)
-    assert "user 4: say who that is by people={4: ...}" in found.rejected["reason"][0]
+    assert "unknown user 4: give the annotator by people={4: ...}" in found.rejected["reason"][0]
     import_label_studio(tmp_path / "tasks.json", log, people={4: "eve"})
     assert choices(log) == {("i0", "eve"): "right"}
 
@@ -788,7 +791,9 @@ def test_new_names_that_differ_by_case_or_blanks_are_asked_about_once(
     exported, open_log, makers, people, told
 ):
     path, log = made_by(exported, *makers), open_log("empty")
-    with pytest.raises(ValueError, match=f"{re.escape(f'({told})')}: say who each is") as asked:
+    with pytest.raises(
+        ValueError, match=f"{re.escape(f'({told})')}: map each to its annotator"
+    ) as asked:
         import_label_studio(path, log, people=people)
     assert log.history().empty
     one, another = re.findall(r"people=(\{.*?\})", str(asked.value))

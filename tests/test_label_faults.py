@@ -140,7 +140,9 @@ def test_8_processes_complete_every_item_with_exactly_two_annotators(url):
 def fill(log: LabelLog) -> list[str]:
     """Label until nothing more is saved; the event_ids that were acknowledged."""
     acknowledged = []
-    with pytest.raises(LabelsNotSaved, match="cannot be reached or written for now.*full.*room"):
+    with pytest.raises(
+        LabelsNotSaved, match="cannot be reached or written at the moment.*full.*space"
+    ):
         for n in range(100_000):
             log.record(**judged(f"i{n}", note="x" * 500, event_id=f"e{n}"))
             acknowledged.append(f"e{n}")
@@ -203,9 +205,9 @@ def test_a_read_only_folder_is_said_and_the_log_opens_once_it_may_be_written(sha
         (folder / "labels.sqlite").chmod(0o444)
         folder.chmod(0o555)
         for path in (folder / "labels.sqlite", folder / "new.sqlite", folder / "in" / "new.sqlite"):
-            with pytest.raises(LabelsNotSaved, match="its folder may be written to"):
+            with pytest.raises(LabelsNotSaved, match="its folder is writable"):
                 opened(path).record(**judged("i2", event_id="e2"))
-        with pytest.raises(LabelsNotSaved, match="its folder may be written to"):
+        with pytest.raises(LabelsNotSaved, match="its folder is writable"):
             log.record(**judged("i2", event_id="e2"))  # its connections were given back
         folder.chmod(0o755)
         (folder / "labels.sqlite").chmod(0o644)
@@ -269,7 +271,7 @@ def test_labels_are_not_written_into_another_file_put_in_the_place_of_theirs(tmp
     other.record(**judged("i9"))
     other.close()
     (tmp_path / "other.sqlite").replace(tmp_path / "labels.sqlite")
-    with pytest.raises(LabelsNotSaved, match="open the label log anew to go on with what lies"):
+    with pytest.raises(LabelsNotSaved, match="reopen the label log to continue with what is"):
         log.record(**judged("i2"))
 
 
@@ -294,7 +296,7 @@ def test_a_stopped_postgresql_is_said_and_the_same_event_is_saved_when_it_is_bac
     own_server.stop()
     try:
         for _ in range(3):
-            with pytest.raises(LabelsNotSaved, match="see that it runs"):
+            with pytest.raises(LabelsNotSaved, match="check that it is running"):
                 log.record(**judged("i2", event_id="e2"))
             with pytest.raises(LabelsNotSaved):
                 queue.take()
@@ -378,14 +380,14 @@ def test_an_empty_file_beside_labels_not_yet_moved_into_it_is_refused(tmp_path):
     assert start(code, f"sqlite:///{path}").wait() == -signal.SIGKILL
     path.write_bytes(b"")
     assert "labels.sqlite-wal" in contents(tmp_path)
-    expect_refused(path, "it is empty, yet labels.sqlite-wal holds labels")
+    expect_refused(path, "it is empty, but labels.sqlite-wal holds labels")
 
 
 @pytest.mark.parametrize("text", [b"item,left,right\n", b"\x00" * 5_000, b"{}"])
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path, text):
     path = tmp_path / "labels.sqlite"
     path.write_bytes(text)
-    with pytest.raises(UnsupportedFormat, match="is no label log.*Give another path"):
+    with pytest.raises(UnsupportedFormat, match="is not a label log.*Give another path"):
         opened(path)
     assert contents(tmp_path) == {"labels.sqlite": text}
 
@@ -393,7 +395,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path, text)
 def test_another_database_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "ledger.sqlite"
     execute(path, "CREATE TABLE replies (text)")
-    expect_refused(path, "holds something else than labels: give the log another")
+    expect_refused(path, "holds something other than labels: give the log another")
 
 
 def test_a_newer_log_is_left_as_it_is(tmp_path):

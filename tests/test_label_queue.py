@@ -128,16 +128,16 @@ def test_those_who_share_places_work_along_one_order(log):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"annotator": " "}, "annotator must be a text"),
+        ({"annotator": " "}, "annotator must be a non-empty string"),
         ({"wanted": 0}, "wanted 0: give 1 or more"),
         ({"random_share": 0.1}, "random_share 0.1: agreement is measured on the random arm"),
         ({"repeats": -0.1}, "repeats -0.1: give a share"),
         ({"lease": 0}, "lease 0: give seconds"),
-        ({"strategy": "newest"}, "strategy 'newest' is none of random, cluster, uncertainty"),
+        ({"strategy": "newest"}, "strategy 'newest': give one of random, cluster, uncertainty"),
         ({"drafts": drafts().drop(index=1)}, r"'F0-r1' has the responses \['F0-r1-a'\]"),
         (
             {"strategy": "cluster", "drafts": drafts().drop(columns="cluster")},
-            "'cluster' needs the drafts to have a column cluster",
+            "'cluster' needs a column cluster in the drafts",
         ),
         (
             {"strategy": "uncertainty", "drafts": drafts().replace({"uncertainty": {0: np.nan}})},

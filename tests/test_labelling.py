@@ -94,9 +94,9 @@ def test_only_loopback_counts_as_this_machine_alone(tmp_path, host, alone):
     ("wrong", "told"),
     [
         ({"annotators": ()}, "--annotators ann,bob"),
-        ({"annotators": ("ann", "ann")}, "each name once"),
+        ({"annotators": ("ann", "ann")}, "give each name once"),
         ({"port": 0}, "port 0"),
-        ({"url": "host.example"}, "give it whole"),
+        ({"url": "host.example"}, "give the full URL"),
         ({"idle_seconds": 0}, "idle_seconds 0"),
     ],
 )

@@ -99,11 +99,11 @@ def test_an_event_id_used_for_another_judgement_is_refused(log):
     skip = {"ticks": (None, None), "cannot_judge": True}
     log.record(**judged(event_id="e2", **skip))
     for other in (judged("i2", event_id="e1"), judged(event_id="e1", unsafe=True)):
-        with pytest.raises(ValueError, match="'e1' already holds another judgement"):
+        with pytest.raises(ValueError, match="'e1' is already used for another judgement"):
             log.record(**other)
     log.undo("ann")
     undo = log.history()["event_id"].iloc[-1]
-    with pytest.raises(ValueError, match="already holds another judgement"):
+    with pytest.raises(ValueError, match="is already used for another judgement"):
         log.record(**judged(event_id=undo, **skip))  # an undo has no ticks either
     assert len(log.history()) == 3
 
@@ -267,29 +267,29 @@ def test_a_reference_must_be_to_ones_own_judgement_of_the_item(log, name):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"annotator": ""}, "annotator must be a text that is not empty, not ''"),
+        ({"annotator": ""}, "annotator must be a non-empty string, not ''"),
         ({"annotator": "  "}, "annotator must be"),
-        ({"event_id": ""}, "event_id must be a text that is not empty, not ''"),
+        ({"event_id": ""}, "event_id must be a non-empty string, not ''"),
         ({"event_id": " "}, "event_id must be"),
-        ({"item_id": None}, "item_id must be a text that is not empty, not None"),
-        ({"right_id": "i1-a"}, "left_id and right_id are both 'i1-a'"),
+        ({"item_id": None}, "item_id must be a non-empty string, not None"),
+        ({"right_id": "i1-a"}, "left_id and right_id are both 'i1-a': give two"),
         ({"left_accepted": None}, r"ticks \[None, False\]"),
         ({"left_accepted": 1}, r"ticks \[1, False\]"),
-        ({"cannot_judge": True}, r"has no ticks, but came with \[True, False\]"),
+        ({"cannot_judge": True}, r"ticks \[True, False\] with cannot_judge=True: give None"),
         ({"reasons": "vague"}, "reasons 'vague': give a list"),
         ({"reasons": 5}, "reasons 5: give a list"),
-        ({"reasons": [1, 2]}, r"reasons \[1, 2\]: give a list of texts"),
+        ({"reasons": [1, 2]}, r"reasons \[1, 2\]: give a list of strings"),
         ({"note": 5}, "note must be of type str, not 5"),
         ({"seconds": "12"}, "seconds must be of type int or float, not '12'"),
         ({"seconds": True}, "seconds must be of type int or float, not True"),
-        ({"seconds": -5}, "seconds -5 is no time that someone took"),
-        ({"seconds": float("inf")}, "seconds inf is no time"),
-        ({"seconds": float("nan")}, "seconds nan is no time"),
+        ({"seconds": -5}, "seconds -5 is out of range: give 0 or more"),
+        ({"seconds": float("inf")}, "seconds inf is out of range"),
+        ({"seconds": float("nan")}, "seconds nan is out of range"),
         ({"unsafe": "no"}, "unsafe must be of type bool, not 'no'"),
         ({"cannot_judge": 1}, "cannot_judge must be of type bool, not 1"),
         ({"corrects": float("nan")}, "corrects must be of type str, not nan"),
         ({"repeat_of": 7}, "repeat_of must be of type str, not 7"),
-        ({"queue_arm": "border"}, "queue_arm 'border' is none of random, cluster, uncertainty"),
+        ({"queue_arm": "border"}, "queue_arm 'border': give one of random, cluster, uncertainty"),
         ({"left_id": "i9-a"}, "left_id 'i9-a' is not a candidate"),
         ({"right_id": "i9-a"}, "right_id 'i9-a' is not a candidate"),
     ],
@@ -479,7 +479,7 @@ def test_what_is_no_address_of_a_log_is_told_without_a_password(url, told):
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
 def test_a_log_in_memory_is_refused(url):
-    with pytest.raises(ValueError, match="would be lost with the process"):
+    with pytest.raises(ValueError, match="would be lost when the process ends"):
         LabelLog(url)
 
 

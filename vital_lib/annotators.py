@@ -1,8 +1,8 @@
-"""Whose votes they are: people's, or those of the clinic's programs that stand in for people.
+"""Annotators and their votes: people, or the clinic's simulated clinicians.
 
-What rests on votes is recorded with how many there were and how many of them were simulated, so
-that every plot, table row and report line can say so, whoever made the figures. This module knows
-nothing of logs, figures or models.
+Every result that rests on votes is recorded with the number of votes and of simulated votes, so
+that each plot, table row and report line can state both. This module does not depend on logs,
+figures or models.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Self
 import pandas as pd
 
 ALLOWED = ("clinic", "people")
-"""What `annotators` may be in a notebook: with "people", simulated votes count nowhere."""
+"""The values of `annotators` in a notebook; with "people", simulated votes do not count."""
 
 _MARK = "(simulated)"
-_EARLIER = ("strict", "moderate", "lenient")  # as they signed at first
+_EARLIER = ("strict", "moderate", "lenient")  # their names in the earliest logs
 _NOT_RECORDED = "annotators (simulated or not: not recorded)"
 
 _RESTS = {
@@ -29,43 +29,43 @@ _RESTS = {
     "selection": ("accepted_share_",),
     "evaluation": ("win_rate_clinicians",),
 }
-"""By stage, how the names of those metrics begin that rest on votes."""
+"""By stage, the prefixes of the metrics that rest on votes."""
 _OWN = ("judge.ratings", "judge.nulls", "selector.judge_pairs", "selector.rated")
-"""Those among them that are of the judge alone."""
+"""The metrics among them that rest on the judge alone."""
 
 
 def signed(name: str) -> str:
-    """The name by which a simulated clinician signs, in the log and wherever it goes."""
+    """Return the name of a simulated clinician in the log and in all outputs."""
     return f"{name} {_MARK}"
 
 
 def is_simulated(annotator: str) -> bool:
-    """Whether `annotator` is one of the clinic's programs."""
+    """Whether `annotator` is a simulated clinician."""
     return annotator.endswith(_MARK) or annotator in _EARLIER
 
 
 def check_person(annotator: str) -> None:
-    """Refuse that a person signs as a simulated clinician does.
+    """Refuse a person who uses the name of a simulated clinician.
 
     Raises:
-        ValueError: so it is.
+        ValueError: `annotator` is the name of a simulated clinician.
     """
     if is_simulated(annotator):
         raise ValueError(
-            f"annotator {annotator!r} is the name of a simulated clinician: sign with your own"
+            f"annotator {annotator!r} is the name of a simulated clinician: use your own name"
         )
 
 
 def votes_of(rows: pd.DataFrame, annotators: str) -> pd.DataFrame:
-    """Those of `rows` that may count: all with "clinic", those of people alone with "people".
+    """Return the `rows` that count: all rows with "clinic", only those of people with "people".
 
     Args:
-        rows: column annotator, or annotators (lists); of a list one person is enough, and what
-            names nobody, such as a published demonstration, is kept.
-        annotators: one of `ALLOWED`, as the notebook was told.
+        rows: column annotator, or annotators (lists). A list counts if it holds at least one
+            person, or if it is empty, as for a published demonstration.
+        annotators: one of `ALLOWED`.
 
     Raises:
-        ValueError: `annotators` is neither.
+        ValueError: `annotators` is not one of `ALLOWED`.
     """
     if annotators not in ALLOWED:
         raise ValueError(
@@ -82,13 +82,13 @@ def votes_of(rows: pd.DataFrame, annotators: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Votes:
-    """How many votes something rests on, and whose they are.
+    """The number of votes behind a result, and how many of them were simulated.
 
     Attributes:
-        n: all of them.
-        simulated: those of simulated clinicians.
-        without_truth: those of them that were judged from caption and mentions alone, since
-            nobody knows what the figure truly shows.
+        n: all votes.
+        simulated: votes of simulated clinicians.
+        without_truth: simulated votes that were judged from caption and mentions alone, because
+            it is not known what the figure shows.
     """
 
     n: int = 0
@@ -106,7 +106,7 @@ class Votes:
 
     @property
     def who(self) -> str:
-        """Whose votes, as a plot or a sentence names them."""
+        """The kind of annotators, in words for a plot or a sentence."""
         if not self.n:
             return "nobody"
         if not self.simulated:
@@ -117,7 +117,7 @@ class Votes:
 
     @property
     def note(self) -> str:
-        """What is to be said beside `who`, a comma first; empty where there is nothing."""
+        """The text that follows `who`, with a leading comma; empty if there is nothing to add."""
         parts = []
         if self.simulated and not self._all(self.simulated):
             parts.append(f"{self.simulated:,} of {self.n:,} votes simulated")
@@ -130,7 +130,7 @@ class Votes:
 
     @property
     def kind(self) -> str:
-        """Whose votes, in the few words of a table's cell."""
+        """The kind of votes, in short for a table cell."""
         if not self.n:
             return "none"
         if self.simulated and not self._all(self.simulated):
@@ -141,22 +141,22 @@ class Votes:
         return count == self.n
 
     def metrics(self, stage: str) -> dict[str, int]:
-        """``<stage>.votes``, ``_simulated`` and ``_without_truth`` for metrics.json."""
+        """Return ``<stage>.votes``, ``_simulated`` and ``_without_truth`` for metrics.json."""
         counts = {"": self.n, "_simulated": self.simulated, "_without_truth": self.without_truth}
         return {f"{stage}.votes{end}": count for end, count in counts.items()}
 
     @classmethod
     def recorded(cls, metrics: Mapping[str, Any], stage: str) -> Self | None:
-        """What `metrics` say of the votes behind a stage; None where they say nothing."""
+        """Return the votes behind a stage as recorded in `metrics`; None if not recorded."""
         counts = [metrics.get(name) for name in cls().metrics(stage)]
         return None if counts[0] is None else cls(*(int(count or 0) for count in counts))
 
 
 def votes_behind(metrics: Mapping[str, Any], name: str) -> Votes | None:
-    """The votes that metric `name` rests on; None where it rests on none, or none are recorded.
+    """Return the votes behind metric `name`; None if it rests on none or none are recorded.
 
-    The judge's agreement with held-out votes is measured again with the selector's, by the same
-    votes.
+    The judge's agreement with held-out votes uses the selector's votes where they are recorded,
+    because it is measured again together with the selector's.
     """
     if not rests_on_votes(name):
         return None
@@ -167,28 +167,28 @@ def votes_behind(metrics: Mapping[str, Any], name: str) -> Votes | None:
 
 
 def rests_on_votes(name: str) -> bool:
-    """Whether a metric of that name is measured on votes, or counts them."""
+    """Whether metric `name` is measured on votes, or counts votes."""
     stage, _, what = name.partition(".")
     starts = (*_RESTS.get(stage, ()), *(("votes",) if stage in _RESTS else ()))
     return what.startswith(starts) and name not in _OWN
 
 
 def only_says_whose(name: str) -> bool:
-    """Whether a metric of that name is but a part of what `kind_of` says of the others."""
+    """Whether metric `name` only repeats a part of what `kind_of` states for other metrics."""
     return name.endswith((".votes_simulated", ".votes_without_truth"))
 
 
 def kind_of(metrics: Mapping[str, Any], name: str) -> str:
-    """Whose votes metric `name` rests on, for a table's cell; empty where it rests on none."""
+    """Return the kind of votes behind metric `name`, for a table cell; empty if none."""
     votes = votes_behind(metrics, name)
     return votes.kind if votes is not None else "not recorded" if rests_on_votes(name) else ""
 
 
 def who(votes: Votes | None) -> str:
-    """Whose votes, also where nothing is recorded of them."""
+    """Return the kind of annotators in words, also if no votes are recorded."""
     return _NOT_RECORDED if votes is None else votes.who
 
 
 def beside(votes: Votes | None) -> str:
-    """What is to be said beside `who`, in brackets and with a blank before; mostly nothing."""
+    """Return the note on `votes` in brackets, with a leading blank; empty if there is none."""
     return f" ({votes.note[2:]})" if votes and votes.note else ""

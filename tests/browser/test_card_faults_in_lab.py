@@ -89,7 +89,7 @@ def test_a_database_gone_for_ten_seconds_costs_no_choice(page, lab, own_server):
     expect(status(page)).to_contain_text("✓ Saved")
     own_server.stop()
     try:
-        _judge_three_that_are_kept(page, "see that it runs")
+        _judge_three_that_are_kept(page, "check that it is running")
         page.wait_for_timeout(10_000)  # time itself: what is sent again meanwhile fails, too
         expect(page.locator(".vital .going")).to_contain_text("3 not saved yet")
     finally:

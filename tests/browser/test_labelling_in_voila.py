@@ -117,7 +117,7 @@ def test_without_a_link_the_page_says_so_and_no_kernel_starts(page, service):
     before = service.kernels()
     for path in ("/", "/?token=wrong", "/?annotator=ann"):
         assert page.goto(service.url(path)).status == 403
-        expect(page.locator("h1")).to_have_text("This page opens by your own link only")
+        expect(page.locator("h1")).to_have_text("This page opens only with your own link")
     assert service.kernels() <= before
 
 
@@ -134,7 +134,7 @@ def test_of_two_tabs_the_last_one_opened_labels_and_the_other_says_so(page, serv
     other.bring_to_front()
     _judge(other, 2, "2")
     page.bring_to_front()
-    page.get_by_role("button", name="Go on here").click()
+    page.get_by_role("button", name="Continue here").click()
     _expect_number(page, 3)
     expect(other.locator("#note")).to_contain_text("opened in another tab")
     _judge(page, 3, "3")
@@ -151,8 +151,8 @@ def test_a_page_whose_kernel_was_killed_says_so_and_goes_on_by_one_press(page, s
     _saved(run, "eve", 1)
     (kernel,) = service.kernels() - before
     os.kill(kernel, signal.SIGKILL)
-    expect(page.locator("#note")).to_contain_text("This page has ended", timeout=30_000)
-    page.get_by_role("button", name="Go on here").click()
+    expect(page.locator("#note")).to_contain_text("This session has ended", timeout=30_000)
+    page.get_by_role("button", name="Continue here").click()
     _expect_number(page, 2)
     _judge(page, 2, "2")
     _saved(run, "eve", 2)

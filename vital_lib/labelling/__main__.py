@@ -19,7 +19,7 @@ _ALL = "*"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check the run, print the links, and serve until told to end; 2 where it cannot start."""
+    """Check the run, print the links and serve until stopped; return 2 if it cannot start."""
     given = _parser().parse_args(arguments)
     try:
         service = _service(given)
@@ -40,17 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vital_lib.labelling", description=__doc__)
     parser.add_argument("--run", type=Path, default=Path("data/runs/demo"), help="the run's folder")
-    parser.add_argument("--annotators", required=True, help="names in the log, as in ann,bob")
+    parser.add_argument("--annotators", required=True, help="names in the log, e.g. ann,bob")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen; default: loopback")
     parser.add_argument("--port", type=int, default=8866)
     parser.add_argument(
         "--url",
-        help="the address by which people reach it through a proxy, as in "
-        "https://host.example/label/ (paths passed on unchanged, websockets too)",
+        help="the address of the page behind a proxy, e.g. https://host.example/label/ (the proxy "
+        "must pass on paths unchanged, and websockets)",
     )
     parser.add_argument(
         "--labels",
-        help="SQLAlchemy URL of the label log; default: the run's own. Leave a password to "
+        help="SQLAlchemy URL of the label log; default: the run's own. Give a password by "
         "PGPASSWORD or ~/.pgpass",
     )
     parser.add_argument("--wanted", type=int, help="annotators per item; default: everyone")
@@ -58,42 +58,42 @@ def _parser() -> argparse.ArgumentParser:
         "--strategy",
         choices=VOTES,
         default="random",
-        help="what comes first beside the random arm; default: random alone",
+        help="order of the items outside the random arm; default: random",
     )
     parser.add_argument(
         "--calibrate",
         type=_count,
         default=10,
         metavar="ITEMS",
-        help="the round before a person's first label, on items that others agreed on; 0: none",
+        help="items in the calibration round before an annotator's first label; 0: no round",
     )
     parser.add_argument(
         "--flagged",
         action="store_true",
-        help="ask about pairs that are no choice, too: two same answers, an echo, a refusal",
+        help="also show pairs with two equal responses, an echo of the request or a refusal",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the queue's order and sides")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the queue's order and sides")
     parser.add_argument(
         "--new-links",
         nargs="?",
         const=_ALL,
         default="",
         metavar="NAMES",
-        help="make the earlier links invalid: all of them, or those of ann,bob",
+        help="replace the earlier links: all of them, or those of the given names, e.g. ann,bob",
     )
     parser.add_argument(
         "--idle",
         type=int,
         default=600,
         metavar="SECONDS",
-        help="a closed page's kernel is ended after so long",
+        help="time after which the kernel of a closed page is stopped",
     )
     return parser
 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 up")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     return int(text)
 
 
@@ -121,9 +121,11 @@ def _service(given: argparse.Namespace) -> Service:
 
 
 def _check_run(service: Service) -> str:
-    """How many pairs are left out; fails here, where somebody reads it, not on a person's page."""
+    """Describe the pairs left out; errors are raised here, not on an annotator's page."""
     if not service.run.is_dir():
-        raise MissingTable(f"there is no run folder {service.run}: run notebooks 01 and 02 first")
+        raise MissingTable(
+            f"run folder {service.run} does not exist: run notebooks 01 and 02 first"
+        )
     workspace = Workspace(service.run)
     workspace.read("figures")
     given = {name: value for name, value in service.card.items() if name != "calibrate"}
@@ -135,19 +137,19 @@ def _check_run(service: Service) -> str:
 
 
 def _announce(service: Service, links: dict[str, str | None], left_out: str) -> None:
-    print(f"The preference card of {service.run}, one link per annotator; keep each to its owner.")
+    print(f"The preference card of {service.run}, one link per annotator. Keep links private.")
     for name, secret in links.items():
         print(f"  {name}: {service.link(secret) if secret else 'the earlier link stays valid'}")
-    print(f"Only their hashes are kept, in {service.run / FILE}. --new-links makes new ones.")
+    print(f"Only their hashes are stored, in {service.run / FILE}. --new-links makes new ones.")
     print(f"{left_out}.")
     if not service.on_loopback:
         print(
             f"WARNING: listening on {service.host}, so others on the network can connect, and "
-            "links and labels travel unencrypted. Put a proxy with TLS before it, and give its "
-            "address with --url.",
+            "links and labels travel unencrypted. Put a proxy with TLS in front of it and give the "
+            "proxy's address with --url.",
             file=sys.stderr,
         )
-    print("Ctrl-C ends it.", flush=True)
+    print("Press Ctrl-C to stop.", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Opens one annotator's work on a run: what a page's kernel does, and all it does.
+"""The page of one annotator on a run, as opened by the page's kernel.
 
-Who the annotator is, the kernel is told by the service that started it, never by the page. This
-module knows nothing of links and servers.
+The service that starts the kernel gives it the annotator's name; the page cannot. This module does
+not depend on links or the server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vital_lib.panels import PreferenceCard
 
 ANNOTATOR = "VITAL_ANNOTATOR"
-"""Environment variable of a page's kernel: the annotator to whom the page's link was given."""
+"""Environment variable of a page's kernel: the annotator who owns the page's link."""
 
 CARD = "VITAL_CARD"
 """Environment variable of a page's kernel: JSON of the other arguments of `open_page`."""
@@ -39,21 +39,21 @@ def open_card(
     seed: int = 0,
     flagged: bool = False,
 ) -> PreferenceCard:
-    """The preference card of `annotator` on the drafts of `run`, where she left off.
+    """Open the preference card of `annotator` on the drafts of `run`, where they left off.
 
     Args:
-        label_log: SQLAlchemy URL of the label log; without it the run's own.
-        wanted: how many annotators each item is for; without it everyone.
+        label_log: SQLAlchemy URL of the label log; default: the run's own.
+        wanted: number of annotators per item; default: everyone.
         strategy: "random", "cluster" (of the sampled figures), or "uncertainty" (of the
             selector's scores).
-        seed: of the queue's order and sides.
-        flagged: whether pairs that are no choice by their flags are shown, too.
+        seed: seed of the queue's order and sides.
+        flagged: whether to show the pairs that are otherwise left out for their flags.
 
     Raises:
-        MissingTable: the run has no figures or drafts yet, or none of what the strategy goes by;
-            the message names the notebook.
+        MissingTable: the run has no figures or drafts yet, or no table for the strategy; the
+            message names the notebook that makes it.
         UnsupportedFormat: the run or its log was written by another release.
-        ValueError: the strategy is unknown, or scores leave drafts out.
+        ValueError: the strategy is unknown, or some drafts have no score.
     """
     workspace = Workspace(run)
     queue, drafts, log = open_queue(
@@ -71,10 +71,10 @@ def open_queue(
     seed: int,
     flagged: bool = False,
 ) -> tuple[labels.Queue, pd.DataFrame, labels.LabelLog]:
-    """What `open_card` takes items from, the drafts, and the log; nothing is claimed yet.
+    """Return the queue of `open_card`, the drafts and the log; no item is leased yet.
 
     Raises:
-        MissingTable, UnsupportedFormat, ValueError: as `open_card`.
+        MissingTable, UnsupportedFormat, ValueError: as for `open_card`.
     """
     drafts, log = _drafts(workspace, label_log)
     if strategy == "cluster":
@@ -97,21 +97,21 @@ def open_calibration(
     seed: int = 0,
     then: Callable[[], None] | None = None,
 ) -> PreferenceCard | None:
-    """The calibration round of `annotator`: up to `n` items on which other people agreed.
+    """Open the calibration round of `annotator`: up to `n` items on which other people agreed.
 
-    None where there is nothing to calibrate on or nothing left of it, and once she has voted: the
-    round comes before labelling.
+    Return None if there are no such items, if the round is finished, or if the annotator has
+    already voted, because the round comes before labelling.
 
     Args:
         label_log, seed: as for `open_card`.
-        then: called when she goes on from the round's end.
+        then: called when the annotator continues from the end of the round.
 
     Raises:
-        MissingTable, UnsupportedFormat: as `open_card`.
+        MissingTable, UnsupportedFormat: as for `open_card`.
     """
     workspace = Workspace(run)
     drafts, log = _drafts(workspace, label_log)
-    votes = votes_of(log.preferences(), "people")  # no reference for a person are programs
+    votes = votes_of(log.preferences(), "people")  # simulated votes are no reference for people
     votes = votes[votes["item_id"].isin(drafts["instruction_id"])]
     if (votes["annotator"] == annotator).any():
         return None
@@ -119,8 +119,8 @@ def open_calibration(
     rows = labels.calibration_rows(votes, drafts, annotator, n, seed, calibrated=done)
     if rows["item_id"].isin(done).all():
         return None
-    said = votes_of(log.history(), "people")
-    reference = labels.calibration_reference(votes, said, annotator)
+    events = votes_of(log.history(), "people")
+    reference = labels.calibration_reference(votes, events, annotator)
     queue = labels.FixedQueue(rows, annotator, log)
     return _card(workspace, queue, drafts, log, reference=reference, then=then)
 
@@ -134,14 +134,14 @@ def open_page(
     seed: int = 0,
     **given: Any,
 ) -> ipywidgets.VBox:
-    """All that `annotator` sees: the calibration round first, where there is one, then the card.
+    """Open the page of `annotator`: first the calibration round, if there is one, then the card.
 
     Args:
-        calibrate: at most so many items in the round; 0 for none.
+        calibrate: largest number of items in the round; 0 for no round.
         label_log, seed, given: the other arguments of `open_card`.
 
     Raises:
-        MissingTable, UnsupportedFormat, ValueError: as `open_card`.
+        MissingTable, UnsupportedFormat, ValueError: as for `open_card`.
     """
     import ipywidgets
 
@@ -162,14 +162,14 @@ def open_page(
 
 
 def card_for_link(environment: Mapping[str, str] = os.environ) -> Any:
-    """The widget to show on the page of a link: `card.ipynb` calls it and nothing else.
+    """Return the widget for the page of a link, as called by `card.ipynb`.
 
     Raises:
         RuntimeError: the kernel was not started by the labelling service.
     """
     if ANNOTATOR not in environment:
         raise RuntimeError(
-            "card.ipynb is opened by a link of `make label`; in JupyterLab, label in "
+            "card.ipynb only opens from a link of `make label`; to label in JupyterLab, use "
             "notebooks/03_label_preferences.ipynb"
         )
     return open_page(annotator=environment[ANNOTATOR], **json.loads(environment[CARD]))

@@ -1,8 +1,8 @@
-"""One secret link per annotator: made, renewed, recognised.
+"""Secret links, one per annotator: created, renewed and recognised.
 
-Only the SHA-256 of a link's secret is kept, in a file that its owner alone may read, so a link can
-be shown once: when it is made. It stays valid over restarts until it is renewed. This module knows
-nothing of servers.
+Only the SHA-256 of a link's secret is stored, in a file that only its owner can read, so a link is
+shown only when it is created. It stays valid across restarts until it is renewed. This module does
+not depend on the server.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 FILE = "label_links.json"
-"""The links' hashes, in the run folder."""
+"""File of the links' hashes in the run folder."""
 
 _FORMAT_VERSION = 1
 
 
 class UnreadableLinks(RuntimeError):
-    """The file of links is damaged or of another format; the message says what to do."""
+    """The file of links is damaged or has another format; the message gives the way out."""
 
 
 def issue(
     run: Path, annotators: Sequence[str], *, renew: Collection[str] = ()
 ) -> dict[str, str | None]:
-    """Give a link to each annotator who has none, and a new one to those in `renew`.
+    """Create a link for each annotator who has none, and a new link for those in `renew`.
 
-    Returns annotator -> the secret of her new link, or None where her earlier link stays valid:
-    that one cannot be shown again.
+    Returns annotator -> secret of the new link, or None if the earlier link stays valid, which
+    cannot be shown again.
 
     Raises:
-        UnreadableLinks: the file is not one that this release wrote.
+        UnreadableLinks: this release cannot read the file of links.
     """
     kept = _read(run)
     made = {name: secrets.token_urlsafe(32) for name in annotators if name in renew}
@@ -48,12 +48,12 @@ def issue(
 
 
 def annotators_by_hash(run: Path, annotators: Collection[str]) -> dict[str, str]:
-    """SHA-256 of a link's secret -> its annotator, for these `annotators` and nobody else."""
+    """Return SHA-256 of a link's secret -> annotator, for these `annotators` only."""
     return {row["sha256"]: name for name, row in _read(run).items() if name in annotators}
 
 
 def fingerprint(secret: str) -> str:
-    """SHA-256 of `secret` in hexadecimal; with 256 random bits it needs neither salt nor delay."""
+    """Return SHA-256 of `secret` in hexadecimal; its 256 random bits need no salt or delay."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -71,14 +71,14 @@ def _read(run: Path) -> dict[str, dict[str, str]]:
         usable = False
     if not usable:
         raise UnreadableLinks(
-            f"{path} is damaged or of another release: move it away, start again, and hand out "
-            "the new links"
+            f"{path} is damaged or was written by another release: move it away, restart, and hand "
+            "out the new links"
         )
     return links
 
 
 def _write(run: Path, links: dict[str, dict[str, str]]) -> None:
-    """Write the file whole, readable by its owner alone from the first byte on."""
+    """Write the file atomically; from the start only its owner can read it."""
     handle, temporary = tempfile.mkstemp(dir=run, prefix=f".{FILE}-")  # its mode is 600
     try:
         with os.fdopen(handle, "w") as file:

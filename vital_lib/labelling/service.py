@@ -1,10 +1,10 @@
-"""Voila, told who may open the card: by a secret link, and by nothing else.
+"""The Voila server of the preference card, which opens only by secret link.
 
-Three of Jupyter's own hooks do it. The *identity provider* turns the secret that comes with every
-request (page, kernel, websocket) into an annotator, or refuses; no cookie is involved, so two
-people can use one browser. The *kernel manager* tells a kernel whose it is and keeps the secret
-out of it. The *template* draws the page without anything from another server. This module knows
-nothing of items and labels.
+It uses three hooks of Jupyter. The *identity provider* maps the secret in each request (page,
+kernel, websocket) to an annotator, or refuses the request. It uses no cookie, so two annotators
+can share a browser. The *kernel manager* gives each kernel its annotator's name and withholds the
+secret. The *template* renders the page without resources from other servers. This module does not
+handle items or labels.
 """
 
 from __future__ import annotations
@@ -36,37 +36,37 @@ from vital_lib.labelling.card import ANNOTATOR, CARD
 from vital_lib.labelling.links import annotators_by_hash, fingerprint
 
 _FOLDER = Path(__file__).parent
-_NAMES_THE_LINK = {"QUERY_STRING", "VOILA_REQUEST_URL"}  # set by Voila, secret and all
+_NAMES_THE_LINK = {"QUERY_STRING", "VOILA_REQUEST_URL"}  # set by Voila; they contain the secret
 _WIDGETS = [
     "@voila-dashboards/widgets-manager8",
     "@jupyter-widgets/jupyterlab-manager",
     "anywidget",
 ]
 _HEADERS = {
-    # Nothing is fetched from, or sent to, another server, whatever a caption may hold.
+    # The page exchanges nothing with other servers, whatever a caption contains.
     "Content-Security-Policy": "default-src 'self' data: blob:; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",  # the page's address is the secret
+    "Referrer-Policy": "no-referrer",  # the page's address contains the secret
     "X-Content-Type-Options": "nosniff",
 }
 
 
 @dataclass(frozen=True)
 class Service:
-    """Where the card is served, of which run, and to whom.
+    """Settings of the service: the run, the annotators, and the address.
 
     Args:
         run: the run's folder.
-        annotators: whose links are accepted.
-        url: the address by which people reach the service, where a proxy stands before it; the
-            proxy passes paths on unchanged, and websockets too.
+        annotators: names of the annotators whose links are accepted.
+        url: the public address if the service is behind a proxy. The proxy must pass on paths
+            unchanged, and websockets.
         card: further arguments of `open_page`.
-        idle_seconds: after so long without a sign of life a closed page's kernel is ended.
+        idle_seconds: time without activity after which the kernel of a closed page is stopped.
 
     Raises:
-        ValueError: no annotator, one twice or named as a simulated one, or a port or address
-            that cannot be.
+        ValueError: no annotators, a repeated name, the name of a simulated clinician, or an
+            invalid port, URL or idle time.
     """
 
     run: Path
@@ -78,24 +78,28 @@ class Service:
     idle_seconds: int = 600
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be served."""
+        """Check the settings."""
         names = self.annotators
         if not names or not all(name.strip() == name and name for name in names):
-            raise ValueError(f"annotators {names!r}: give names, as in --annotators ann,bob")
+            raise ValueError(
+                f"annotators {names!r}: give names without outer blanks, as in --annotators ann,bob"
+            )
         if len(set(names)) < len(names):
-            raise ValueError(f"annotators {names!r}: each name once")
+            raise ValueError(f"annotators {names!r}: give each name once")
         for name in names:
             check_person(name)
         if not 0 < self.port < 65536:
             raise ValueError(f"port {self.port}: give one from 1 to 65535")
         if self.url is not None and urlsplit(self.url).scheme not in ("http", "https"):
-            raise ValueError(f"url {self.url!r}: give it whole, as in https://host.example/label/")
+            raise ValueError(
+                f"url {self.url!r}: give the full URL, e.g. https://host.example/label/"
+            )
         if self.idle_seconds < 1:
-            raise ValueError(f"idle_seconds {self.idle_seconds}: at least 1")
+            raise ValueError(f"idle_seconds {self.idle_seconds}: give at least 1")
 
     @property
     def base_url(self) -> str:
-        """The path under which everything is served, with a slash at both ends."""
+        """The path of the service, with a slash at both ends."""
         path = urlsplit(self.url).path.strip("/") if self.url else ""
         return f"/{path}/" if path else "/"
 
@@ -110,13 +114,13 @@ class Service:
             return False
 
     def link(self, secret: str) -> str:
-        """The address to hand to the annotator to whom `secret` was given."""
+        """Return the link with `secret`, to hand to its annotator."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         place = self.url.rstrip("/") if self.url else f"http://{host}:{self.port}"
         return f"{place}/?token={secret}"
 
     def check_port(self) -> None:
-        """Raise OSError, saying what to do, where the port cannot be had."""
+        """Raise OSError if the port is not available."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -125,36 +129,36 @@ class Service:
             except OSError as error:
                 raise OSError(
                     f"cannot listen on {self.host}:{self.port} ({error.strerror}): give another "
-                    "with PORT= (--port) or HOST= (--host)"
+                    "port with PORT= (--port) or host with HOST= (--host)"
                 ) from error
 
 
 class LinkIdentity(IdentityProvider):
-    """Who sends a request: the annotator whose secret comes with it, or nobody."""
+    """Identifies the sender of a request by its secret: an annotator, or no one."""
 
     annotators = Dict(help="SHA-256 of a link's secret -> its annotator").tag(config=True)
 
     def get_user(self, handler: RequestHandler) -> User | None:
-        """The annotator; None (answered with 403) for anybody else and for another's kernel."""
+        """Return the annotator; None (status 403) for others and for another's kernel."""
         name = self.annotators.get(fingerprint(self.get_token(handler) or ""))
         if name and handler.kernel_manager.may_use(name, handler.request.path):
             return User(username=name)
-        if isinstance(handler, VoilaHandler):  # Jupyter would send a page's visitor to a login
+        if isinstance(handler, VoilaHandler):  # Jupyter would redirect to a login page
             handler.current_user = handler._jupyter_current_user = None
             raise HTTPError(403)
         return None
 
     def is_token_authenticated(self, handler: RequestHandler) -> bool:
-        """Every request that is let in: another site cannot forge what it does not know."""
+        """Whether the request has an annotator; other sites cannot forge a secret."""
         return handler.current_user is not None
 
     def get_handlers(self) -> list[tuple[str, object]]:
-        """No login, no logout: there are only links."""
+        """Return no handlers: there is no login or logout."""
         return []
 
 
 class CardKernels(AsyncMappingKernelManager):
-    """The kernels of opened pages, each of them its annotator's own."""
+    """The kernels of open pages, each owned by one annotator."""
 
     environment = Dict(help="environment variables of every kernel").tag(config=True)
 
@@ -163,7 +167,7 @@ class CardKernels(AsyncMappingKernelManager):
         self._owners: dict[str, str] = {}
 
     async def start_kernel(self, *, env: Mapping[str, str], **kwargs: Any) -> str:
-        """Start a kernel for whoever sent the request at hand, and return its id."""
+        """Start a kernel for the sender of the current request, and return its id."""
         annotator = CallContext.get(CallContext.JUPYTER_HANDLER).current_user.username
         kept = {name: value for name, value in env.items() if name not in _NAMES_THE_LINK}
         env = {**kept, **self.environment, ANNOTATOR: annotator}
@@ -177,12 +181,12 @@ class CardKernels(AsyncMappingKernelManager):
         return super().remove_kernel(kernel_id)
 
     def may_use(self, annotator: str, path: str) -> bool:
-        """Whether a request's `path` names no kernel but the annotator's own."""
+        """Whether a request's `path` contains no kernel of another annotator."""
         return all(owner == annotator for id, owner in self._owners.items() if id in path)
 
 
 class _WithoutSecrets(logging.Filter):
-    """Takes the links' secrets out of what tornado writes about failed requests."""
+    """Removes the links' secrets from tornado's log messages."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg = re.sub(r"(token=)[^&\s]+", r"\1[secret]", record.getMessage())
@@ -191,14 +195,14 @@ class _WithoutSecrets(logging.Filter):
 
 
 def serve(service: Service) -> None:
-    """Serve the card until the process is told to end (Ctrl-C, SIGTERM); its kernels end too."""
-    os.environ["JUPYTER_PATH"] = str(_FOLDER)  # where Voila looks for templates first
+    """Serve the card until the process is stopped (Ctrl-C, SIGTERM), then stop its kernels."""
+    os.environ["JUPYTER_PATH"] = str(_FOLDER)  # Voila looks for templates here first
     for name in ("tornado.general", "tornado.application", "tornado.access"):
         logging.getLogger(name).addFilter(_WithoutSecrets())
     Voila.launch_instance(
         argv=[str(_FOLDER / "card.ipynb")],
         config=_config(service),
-        config_file_paths=[],  # nobody's voila.json may open what is closed here
+        config_file_paths=[],  # no voila.json may loosen these settings
     )
 
 
@@ -223,7 +227,7 @@ def _config(service: Service) -> Config:
         extension_allowlist=_WIDGETS,
         extension_denylist=[],
         multi_kernel_manager_class=CardKernels,
-        prelaunch_hook=_tell_the_template,
+        prelaunch_hook=_fill_template,
     )
     config.LinkIdentity.annotators = annotators_by_hash(service.run, service.annotators)
     config.CardKernels = Config(
@@ -231,14 +235,14 @@ def _config(service: Service) -> Config:
         cull_idle_timeout=service.idle_seconds,
         cull_interval=min(60, service.idle_seconds),
     )
-    # A kernel that died has lost its card: started anew it would be a kernel without one.
+    # Do not restart a kernel that died: it would have no card.
     config.KernelRestarter.restart_limit = 0
-    # Meant for printing loops; here it would drop the images of a brisk annotator.
+    # The rate limit is meant for printing loops; here it would drop a fast annotator's images.
     config.ZMQChannelsWebsocketConnection.limit_rate = False
     return config
 
 
-def _tell_the_template(handler: RequestHandler, notebook: Any, cwd: str) -> None:
-    """Whose page it is, and the secret that its requests carry: for the template alone."""
+def _fill_template(handler: RequestHandler, notebook: Any, cwd: str) -> None:
+    """Give the template the page's annotator and the secret for its requests."""
     secret = handler.identity_provider.get_token(handler)
     notebook.metadata["vital"] = {"annotator": handler.current_user.username, "token": secret}

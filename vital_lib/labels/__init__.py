@@ -1,10 +1,10 @@
-"""Labels: what people said (``log``), who judges what next (``queue``), and what it amounts to.
+"""Labels: the log of judgements (``log``), the queue of items (``queue``), and what follows.
 
-``votes`` counts votes, ``reading`` keeps what was read of them, ``agreement`` says how far people
-agree, ``calibration`` is the round before labelling, ``exchange`` and ``label_studio`` are files
-for other tools.
+``votes`` counts votes, ``reading`` fingerprints the votes that a stage has read, ``agreement``
+measures agreement between annotators, and ``calibration`` is the round before labelling.
+``exchange`` and ``label_studio`` write files for other tools and read them back.
 
-The package knows nothing of widgets, images or models.
+The package does not depend on widgets, images or models.
 """
 
 from vital_lib.labels.agreement import adjudication_rows, agreement, disagreements

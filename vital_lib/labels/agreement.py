@@ -1,7 +1,7 @@
-"""How far annotators agree, and what they disagree on.
+"""Agreement between annotators, and the responses on which they disagree.
 
-Plain frames in and out: votes are counted and never merged, and what is done with a disagreement is
-decided elsewhere. The log is not opened here; the statistics are those of ``vital_lib.statistics``.
+The functions take and return plain frames and do not open the log. Votes are counted, never
+merged. The statistics come from ``vital_lib.statistics``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vital_lib.labels.votes import groups_of, votes_long
 from vital_lib.statistics import RESAMPLES, Interval, alpha_interval, ratio_interval
 
 LEAST_GROUPS = 10
-"""An interval drawn from fewer groups says less than it seems to, and is not given."""
+"""Smallest number of groups for which an interval is given; with fewer it would mislead."""
 _UNKNOWN = Interval(math.nan, math.nan, math.nan, 0)
 _ADJUDICATED = ["item_id", "left_id", "right_id", "queue_arm", "repeat_of", "figure_id"]
 
@@ -32,44 +32,48 @@ def agreement(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
-    """Krippendorff's alpha and raw agreement over single ticks, from the random arm alone.
+    """Krippendorff's alpha and raw agreement over single ticks, from the random arm only.
 
-    Rows, by `kind`: "overall" (scope "all"), "modality" (a figure with several counts under each),
-    "pair" ("A and B") and "self" ("self: A", hidden repeats against the judgement they repeat, as
-    it was made). Columns scope, kind, items (judged at least twice), and alpha and raw, each with
-    _low and _high, 95 % by bootstrap over groups. Raw agreement is the share of pairs of ticks of
-    one response that are alike. Skips are no ticks. A scope in which nothing was judged twice, or
-    too little to say, has NaN there; so have _low and _high where what was judged twice is of
-    fewer than `LEAST_GROUPS` groups, or where they would be one number: that is no interval.
+    Rows, by `kind`: "overall" (scope "all"), "modality" (a figure with several modalities counts
+    in each), "pair" ("A and B") and "self" ("self: A": hidden repeats against the judgement that
+    they repeat, before any revision of it). Columns scope, kind, items (judged at least twice),
+    and alpha and raw, each with _low and _high, the 95 % bootstrap interval over groups. Raw
+    agreement is the share of equal pairs among all pairs of ticks on one response. A skip has no
+    ticks.
+
+    alpha and raw are NaN in a scope without an item judged twice; alpha is also NaN if all ticks
+    are equal. _low and _high are also NaN if the items judged twice come from fewer than
+    `LEAST_GROUPS` groups, or if both ends are equal.
 
     Args:
         preferences: `LabelLog.preferences()`.
-        events: `LabelLog.history()`; the hidden repeats are taken from it, those of items that are
-            not among the drafts are left out.
+        events: `LabelLog.history()`, the source of the hidden repeats. Items that are not among
+            the drafts are left out.
         drafts: columns figure_id, instruction_id.
         figures: columns figure_id, group_id, modalities.
 
     Raises:
-        ValueError: preferences of items that are not among the drafts, or drafts without a figure.
+        ValueError: a preference on an item that is not among the drafts, or a draft without a
+            figure.
     """
     events = events[events["item_id"].isin(drafts["instruction_id"])]
     votes = preferences[preferences["queue_arm"] == "random"]
-    people = sorted(set(votes["annotator"]))
-    votes, again = (
+    annotators = sorted(set(votes["annotator"]))
+    votes, repeats = (
         rows.assign(group=groups_of(rows, drafts, figures)) for rows in (votes, _repeats(events))
     )
     flags = dict(zip(figures["figure_id"], figures["modalities"], strict=True))
     figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
-    stated = [list(flags[figure_of[item]]) or ["not_stated"] for item in votes["item_id"]]
+    modalities = [list(flags[figure_of[item]]) or ["not_stated"] for item in votes["item_id"]]
     scopes = [("all", "overall", votes)]
-    for name in sorted({name for names in stated for name in names}):
-        scopes.append((name, "modality", votes[[name in names for names in stated]]))
-    for pair in combinations(people, 2):
+    for name in sorted({name for names in modalities for name in names}):
+        scopes.append((name, "modality", votes[[name in names for names in modalities]]))
+    for pair in combinations(annotators, 2):
         scopes.append((" and ".join(pair), "pair", votes[votes["annotator"].isin(pair)]))
-    for person in people:
-        rows = again[again["person"] == person]
-        rows = rows.assign(item_id=rows["repeat"])  # two repeats of an item are two occasions
-        scopes.append((f"self: {person}", "self", rows))
+    for annotator in annotators:
+        rows = repeats[repeats["person"] == annotator]
+        rows = rows.assign(item_id=rows["repeat"])  # several repeats of one item are separate units
+        scopes.append((f"self: {annotator}", "self", rows))
     options = {"seed": seed, "resamples": resamples}
     return pd.DataFrame(
         {"scope": scope, "kind": kind, **_measured(rows, **options)} for scope, kind, rows in scopes
@@ -77,16 +81,21 @@ def agreement(
 
 
 def standing(events: pd.DataFrame) -> pd.DataFrame:
-    """The judgements among `events` (of `LabelLog.history()`) neither undone nor replaced."""
+    """Return the current judgements in `events`: those neither undone nor replaced.
+
+    Args:
+        events: `LabelLog.history()`.
+    """
     kept = _never_undone(events)
     return kept[~kept["event_id"].isin(set(kept["corrects"].dropna()))]
 
 
 def disagreements(preferences: pd.DataFrame, drafts: pd.DataFrame) -> pd.DataFrame:
-    """One row per response that some accepted and others rejected, the most divided first.
+    """Return the responses that some annotators accepted and others rejected, most divided first.
 
-    Columns item_id, candidate_id, accepted_by and rejected_by (lists of annotators), share (of
-    those who accepted, 0 to 1), and what `drafts` has of figure_id, instruction, response.
+    One row per response. Columns item_id, candidate_id, accepted_by and rejected_by (lists of
+    annotators), share (of annotators who accepted it, 0 to 1), and those of figure_id, instruction
+    and response that `drafts` has.
 
     Args:
         preferences: `LabelLog.preferences()`, all arms.
@@ -110,16 +119,16 @@ def disagreements(preferences: pd.DataFrame, drafts: pd.DataFrame) -> pd.DataFra
 def adjudication_rows(
     disagreements: pd.DataFrame, drafts: pd.DataFrame, annotator: str, seed: int = 0
 ) -> pd.DataFrame:
-    """The items of `disagreements` as rows of a fixed queue, in its order, arm "adjudication".
+    """Return the items of `disagreements`, in order, as rows of a fixed queue.
 
-    Columns item_id, left_id, right_id, queue_arm, repeat_of (none), figure_id; which response
-    stands left is a coin per item and annotator.
+    Columns item_id, left_id, right_id, queue_arm ("adjudication"), repeat_of (None), figure_id. The
+    left response is drawn by a hash of seed, annotator and item.
 
     Args:
         drafts: columns figure_id, instruction_id, candidate_id.
 
     Raises:
-        ValueError: an item without exactly two responses among the drafts.
+        ValueError: an item that does not have exactly two responses in the drafts.
     """
     items = list(dict.fromkeys(disagreements["item_id"]))
     return rows_to_judge(items, drafts, annotator, "adjudication", seed)
@@ -128,7 +137,7 @@ def adjudication_rows(
 def rows_to_judge(
     items: Iterable[str], drafts: pd.DataFrame, annotator: str, arm: str, seed: int
 ) -> pd.DataFrame:
-    """`items` as rows of a fixed queue, in their order; columns as of `adjudication_rows`."""
+    """Return `items`, in order, as rows of a fixed queue; columns as in `adjudication_rows`."""
     items = list(items)
     shown = drafts[drafts["instruction_id"].isin(items)].groupby("instruction_id")
     sides = {item: sorted(ids) for item, ids in shown["candidate_id"]}
@@ -136,7 +145,7 @@ def rows_to_judge(
     for item in items:
         ids = sides.get(item, [])
         if len(ids) != 2 or ids[0] == ids[1]:
-            raise ValueError(f"instruction {item!r} has the responses {ids}: two are compared")
+            raise ValueError(f"instruction {item!r} has the responses {ids}: give exactly two")
         coin = hashlib.sha256(f"{seed}\x1f{annotator}\x1f{item}".encode(errors="replace")).digest()
         rows.append((item, *(ids if coin[0] % 2 else ids[::-1]), arm, None))
     figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
@@ -150,9 +159,10 @@ def _never_undone(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def _repeats(events: pd.DataFrame) -> pd.DataFrame:
-    """Each standing hidden repeat and what it repeats: two rows, annotator "first" and "again".
+    """Return each current hidden repeat and the judgement that it repeats, as two rows.
 
-    Also `person`, who judged, and `repeat`, which sets the two rows apart from other repeats.
+    Their `annotator` is "first" or "again". `person` holds the real annotator. `repeat` holds the
+    event_id of the repeat, which keeps several repeats of one item apart.
     """
     firsts = _never_undone(events).set_index("event_id")
     repeats = standing(events)
@@ -173,22 +183,22 @@ def _repeats(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def _measured(rows: pd.DataFrame, **options: int) -> dict:
-    """The columns items to raw_high of one scope's `rows`."""
+    """Return the columns items to raw_high for the `rows` of one scope."""
     units = votes_long(rows).groupby(["item_id", "candidate_id"])["accepted"].agg(["sum", "size"])
     units = units[units["size"] > 1].reset_index()
     alpha = raw = _UNKNOWN
     if len(units):
-        ticked, crossed = units["sum"], units["size"] - units["sum"]
-        alike = ticked * (ticked - 1) + crossed * (crossed - 1)
+        accepted, rejected = units["sum"], units["size"] - units["sum"]
+        alike = accepted * (accepted - 1) + rejected * (rejected - 1)
         pairs = units["size"] * (units["size"] - 1)
         group_of = dict(zip(rows["item_id"], rows["group"], strict=True))
         alpha = alpha_interval(rows, rows["group"], **options)
         groups = units["item_id"].map(group_of)
         raw = ratio_interval(alike, pairs, groups, **options)
         if groups.nunique() < LEAST_GROUPS:
-            alpha, raw = (replace(one, low=math.nan, high=math.nan) for one in (alpha, raw))
-    shown = {"items": units["item_id"].nunique()}
-    for name, one in (("alpha", alpha), ("raw", raw)):
-        ends = (one.low, one.high) if one.low < one.high else (math.nan, math.nan)
-        shown |= {name: one.estimate, f"{name}_low": ends[0], f"{name}_high": ends[1]}
-    return shown
+            alpha, raw = (replace(found, low=math.nan, high=math.nan) for found in (alpha, raw))
+    measures = {"items": units["item_id"].nunique()}
+    for name, found in (("alpha", alpha), ("raw", raw)):
+        ends = (found.low, found.high) if found.low < found.high else (math.nan, math.nan)
+        measures |= {name: found.estimate, f"{name}_low": ends[0], f"{name}_high": ends[1]}
+    return measures

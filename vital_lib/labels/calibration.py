@@ -1,7 +1,7 @@
-"""The calibration round: items on which all agreed, judged again by who begins, with feedback.
+"""The calibration round: a new annotator judges items on which others agreed, with feedback.
 
-Plain frames in and out; the card shows the feedback, the log keeps the answers (arm "calibration").
-The one-page guideline, shown with the same card, is handed out here.
+The functions take and return plain frames. The preference card shows the feedback, and the log
+keeps the judgements in arm "calibration". `guideline` is the one-page guideline on the same card.
 """
 
 from __future__ import annotations
@@ -22,44 +22,46 @@ from vital_lib.labels.votes import accepted_share, votes_long
 
 
 def guideline() -> str:
-    """The one-page guideline for clinicians, as plain text."""
+    """Return the one-page guideline for clinicians as Markdown text."""
     return resources.files("vital_lib.labels").joinpath("guideline.md").read_text("utf-8")
 
 
 def calibration_reference(
     preferences: pd.DataFrame, events: pd.DataFrame | None = None, annotator: str | None = None
 ) -> dict[str, bool]:
-    """candidate_id -> accepted, of the responses that two or more judged and all judged alike.
+    """Return candidate_id -> accepted for responses with two or more ticks, all equal.
 
-    With `events` and `annotator`, of an item that she has calibrated on the votes count that stood
-    when she did, so that her result does not change by what is said, revised or undone later.
+    With `events` and `annotator`, an item that this annotator has calibrated on is referenced by
+    the votes at that time. Later votes, revisions and undos then do not change the result.
 
     Args:
         preferences: `LabelLog.preferences()`.
         events: `LabelLog.history()`.
     """
     if events is not None:
-        preferences = _as_it_was(preferences, events, annotator)
+        preferences = _at_calibration(preferences, events, annotator)
     shares = accepted_share(preferences)
     alike = shares[(shares["annotators"] > 1) & shares["accepted"].isin([0, 1])]
     return {row.candidate_id: bool(row.accepted) for row in alike.itertuples()}
 
 
-def _as_it_was(
+def _at_calibration(
     preferences: pd.DataFrame, events: pd.DataFrame, annotator: str | None
 ) -> pd.DataFrame:
-    """`preferences`, of the items that `annotator` has calibrated on as they stood then."""
+    """Return `preferences`, with past votes for the items that `annotator` has calibrated on."""
     times = enumerate(map(datetime.fromisoformat, events["at"]))
     events = events.assign(at=[(time, place) for place, time in times])
-    hers = standing(events[events["annotator"] == annotator])
-    hers = hers[hers["queue_arm"] == "calibration"]
-    when = dict(zip(hers["item_id"], hers["at"], strict=True))
+    own = standing(events[events["annotator"] == annotator])
+    own = own[own["queue_arm"] == "calibration"]
+    calibrated_at = dict(zip(own["item_id"], own["at"], strict=True))
     acts = zip(events["item_id"], events["at"], strict=True)
-    till_then = np.array([item in when and at <= when[item] for item, at in acts], dtype=bool)
-    votes = standing(events[till_then])
+    before = np.array(
+        [item in calibrated_at and at <= calibrated_at[item] for item, at in acts], dtype=bool
+    )
+    votes = standing(events[before])
     votes = votes[votes["queue_arm"].isin(VOTES) & votes["repeat_of"].isna()].sort_values("at")
     votes = votes.drop_duplicates(["item_id", "annotator"], keep="last")
-    others = preferences[~preferences["item_id"].isin(when)]
+    others = preferences[~preferences["item_id"].isin(calibrated_at)]
     return pd.concat([others, votes[votes.columns.intersection(others.columns)]])
 
 
@@ -71,53 +73,54 @@ def calibration_rows(
     seed: int = 0,
     calibrated: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Up to `n` items with a reference for both responses, as rows of a fixed queue.
+    """Return up to `n` items with a reference for both responses, as rows of a fixed queue.
 
-    Accepted and rejected responses are kept in balance and figures are repeated as late as can be;
-    items that `annotator` has judged are left out, and pairs that are no choice (`left_out`). Fewer
-    rows, or none, where the others have agreed on fewer items. Columns item_id, left_id, right_id,
-    queue_arm ("calibration"), repeat_of (none), figure_id.
+    Accepted and rejected responses are balanced, and figures repeat as late as possible. Items
+    that `annotator` has judged and the pairs of `left_out` are not used. There are fewer rows, or
+    none, if others have agreed on fewer items. Columns item_id, left_id, right_id, queue_arm
+    ("calibration"), repeat_of (None), figure_id.
 
     Args:
         preferences: `LabelLog.preferences()`.
-        drafts: columns figure_id, instruction_id, candidate_id; flags, where there are any.
-        calibrated: ids of the items that `annotator` has calibrated on; they come first, whatever
-            was said of them since, so that a round begun goes on and a finished one stays finished.
+        drafts: columns figure_id, instruction_id, candidate_id; optionally flags.
+        calibrated: ids of the items that `annotator` has calibrated on. They come first, whatever
+            votes were added since, so that a started round continues and a finished one stays
+            finished.
     """
     reference = calibration_reference(preferences)
-    seen = set(preferences["item_id"][preferences["annotator"] == annotator])
-    seen |= set(left_out(drafts)["instruction_id"])
+    excluded = set(preferences["item_id"][preferences["annotator"] == annotator])
+    excluded |= set(left_out(drafts)["instruction_id"])
     calibrated = set(calibrated)
-    begun, lean = [], {}  # item -> 1 both accepted, 0 one of them, -1 neither
+    started, lean = [], {}  # item -> 1 if both are accepted, 0 if one is, -1 if none is
     for item, ids in drafts.groupby("instruction_id", sort=True)["candidate_id"]:
         if item in calibrated:
-            begun.append(item)
-        if item not in seen and all(name in reference for name in ids):
+            started.append(item)
+        if item not in excluded and all(name in reference for name in ids):
             lean[item] = sum(reference[name] for name in ids) - 1
-    # By a number of the item's own: what is judged in between does not shuffle the rest.
-    left = sorted(lean.keys() - calibrated, key=lambda item: number(seed, item, "calibration"))
+    # Sort by a hash of each item, so that new judgements do not reorder the other items.
+    remaining = sorted(lean.keys() - calibrated, key=lambda item: number(seed, item, "calibration"))
     figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
-    chosen = begun[:n]
+    chosen = started[:n]
     shown = Counter(figure_of[item] for item in chosen)
-    while left and len(chosen) < n:
-        tilt = sum(lean.get(item, 0) for item in chosen)
-        item = min(left, key=lambda item: (shown[figure_of[item]], abs(tilt + lean[item])))
-        left.remove(item)
+    while remaining and len(chosen) < n:
+        balance = sum(lean.get(item, 0) for item in chosen)
+        item = min(remaining, key=lambda item: (shown[figure_of[item]], abs(balance + lean[item])))
+        remaining.remove(item)
         chosen.append(item)
         shown[figure_of[item]] += 1
     return rows_to_judge(chosen, drafts, annotator, "calibration", seed)
 
 
 def calibration_result(calibrations: pd.DataFrame, reference: Mapping[str, bool]) -> dict:
-    """How one person's calibration round went: items, agreed, share (agreed / items, 0 to 1).
+    """Return the result of one annotator's calibration round: items, agreed, share.
 
-    An item is agreed on when both ticks are the reference's, so one that was skipped is not. The
-    share of no items is None.
+    An item is agreed if both ticks equal the reference; a skipped item is not. `share` is agreed /
+    items, 0 to 1, or None without items.
 
     Args:
-        calibrations: that person's rows of `LabelLog.calibrations()`.
-        reference: from `calibration_reference`, with that person's events where the result is to
-            stay what it was; items without one are not counted.
+        calibrations: the annotator's rows of `LabelLog.calibrations()`.
+        reference: from `calibration_reference`; with events and annotator, later votes do not
+            change the result. Items without a reference are not counted.
     """
     known = calibrations["left_id"].isin(reference) & calibrations["right_id"].isin(reference)
     ticks = votes_long(calibrations[known])

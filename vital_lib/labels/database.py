@@ -1,8 +1,8 @@
-"""The database of a label log: its tables, how it is opened, and what is said when it fails.
+"""The database of a label log: its tables, how it is opened, and its error messages.
 
-SQLite (write-ahead log, flushed at every commit) or PostgreSQL by URL, safe from several threads
-and processes. A file that is not a whole log of this format is refused before anything is written.
-This module knows tables and transactions, and nothing of what a judgement means.
+SQLite (write-ahead log, flushed at every commit) or PostgreSQL by URL, safe for several threads
+and processes. A file that is not a complete log of this format is refused before anything is
+written. This module handles tables and transactions, not the meaning of a judgement.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqlalchemy.pool import QueuePool
 from vital_lib.tables import UnsupportedFormat, log_ahead
 
 FORMAT_VERSION = 1
-"""Version of the log's layout, kept in the log; another one is refused."""
+"""Version of the log's layout, stored in the log; other versions are refused."""
 
 _NETWORK_FILE_SYSTEMS = {
     *["nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afpfs", "9p", "lustre", "gpfs"],
@@ -59,7 +59,7 @@ label_events = sa.Table(
     sa.Column("corrects", sa.Text, index=True),
     sa.Column("seconds", sa.Float),
     sa.Column("at", sa.Text, nullable=False),
-    sa.Index("ix_label_events_annotator_item", "annotator", "item_id"),  # looked up at every label
+    sa.Index("ix_label_events_annotator_item", "annotator", "item_id"),  # looked up for every label
 )
 label_claims = sa.Table(
     "label_claims",
@@ -67,36 +67,37 @@ label_claims = sa.Table(
     sa.Column("place", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("item_id", sa.Text, nullable=False),
     sa.Column("annotator", sa.Text, nullable=False),
-    sa.Column("until", sa.Float, nullable=False),  # seconds since 1970; the latest row counts
+    sa.Column("until", sa.Float, nullable=False),  # end of lease, s since 1970; the last row counts
 )
 
 
 class LabelsNotSaved(RuntimeError):
-    """The labels' database cannot be reached, read or written for now.
+    """The label database cannot be reached, read or written at the moment.
 
-    What was asked for may be asked again: a judgement sent with the same event_id is stored once.
-    The database's own error is the cause.
+    The operation can be retried: a judgement sent again with the same event_id is stored once. The
+    database's own error is the cause.
     """
 
 
 class Database:
-    """The tables of a label log behind an SQLAlchemy URL, made where they are not there.
+    """The tables of a label log behind an SQLAlchemy URL; missing tables are created.
 
     Args:
         url: `sqlite:///path` or `postgresql+psycopg://...`.
 
     Raises:
-        UnsupportedFormat: a file that is no label log or is damaged, or a layout that this release
-            does not read; nothing of it is changed.
-        LabelsNotSaved: the database cannot be reached, read or written for now.
-        ValueError: a log in memory, or on a disk where SQLite cannot keep its write-ahead log.
+        UnsupportedFormat: the file is not a label log or is damaged, or this release does not read
+            its layout. The file is left unchanged.
+        LabelsNotSaved: the database cannot be reached, read or written at the moment.
+        ValueError: an invalid URL, an in-memory database, or a disk on which SQLite cannot keep a
+            write-ahead log.
 
     Attributes:
         identity: a random name of this log, the same for everyone who opens it.
     """
 
     def __init__(self, url: str) -> None:
-        self._lock = threading.Lock()  # SQLite lets waiting writers starve; a lock does not
+        self._lock = threading.Lock()  # SQLite can starve waiting writers; a lock does not
         with _explained():
             self._engine = _open(url)
         name = self._engine.url.database if self._engine.dialect.name == "sqlite" else None
@@ -107,7 +108,7 @@ class Database:
             self.identity = _check_format(connection)
             _metadata.create_all(connection)
             for index in label_events.indexes:
-                index.create(connection, checkfirst=True)  # an older log lacks some
+                index.create(connection, checkfirst=True)  # older logs lack some indexes
             _forbid_changes(connection)
         self._file = self._found()
 
@@ -115,12 +116,12 @@ class Database:
         return self._engine.url.render_as_string(hide_password=True)
 
     def close(self) -> None:
-        """Give back the connections; the database may be used again afterwards."""
+        """Close the pooled connections; the database can still be used afterwards."""
         self._engine.dispose()
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection to read by; raises LabelsNotSaved where the database fails."""
+        """Yield a connection for reading; raise LabelsNotSaved if the database fails."""
         with _explained():
             self._check_file()
             with self._engine.connect() as connection:
@@ -128,30 +129,30 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that no other writer shares, on disk at the end; raises LabelsNotSaved."""
+        """Yield an exclusive transaction, on disk at its end; raise LabelsNotSaved if it fails."""
         with self._lock, _explained():
             self._check_file()
             with self._writer.begin() as connection:
                 if connection.dialect.name == "postgresql":
-                    # One writer at a time, as in SQLite: places then follow the order of commits.
+                    # One writer at a time, as in SQLite, so that `place` follows the commit order.
                     connection.exec_driver_sql(_LOCK)
                 yield connection
 
     def _check_file(self) -> None:
-        """Refuse to go on where SQLite's file is gone: it would write to what nobody finds again.
+        """Raise LabelsNotSaved if SQLite's file is gone or replaced; new labels would be lost.
 
-        Nor is a new, empty file made in its place, or another one written to.
+        No new file is created in its place, and no other file is written to.
         """
         if self._file is None or self._found() == self._file:
             return
         self._engine.dispose()
         raise LabelsNotSaved(
-            f"the labels' file {self._path} was removed, renamed or replaced while it was open: "
-            "put it back and try again, or open the label log anew to go on with what lies there"
+            f"the label file {self._path} was removed, renamed or replaced while it was open: put "
+            "it back and try again, or reopen the label log to continue with what is there now"
         )
 
     def _found(self) -> tuple[int, int] | None:
-        """Which file lies at SQLite's path now; None without one."""
+        """Return device and inode of the file at SQLite's path; None without a file."""
         try:
             found = os.stat(self._path) if self._path else None
         except (FileNotFoundError, NotADirectoryError):
@@ -161,7 +162,7 @@ class Database:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn the database's failures into LabelsNotSaved; a program's mistakes stay what they are."""
+    """Turn database failures into LabelsNotSaved; pass programming errors on unchanged."""
     try:
         yield
     except _MISTAKES:
@@ -169,8 +170,8 @@ def _explained() -> Iterator[None]:
     except (sa.exc.DBAPIError, sa.exc.TimeoutError, sqlite3.OperationalError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
         raise LabelsNotSaved(
-            f"the labels' database cannot be reached or written for now ({reason}): see that it "
-            "runs, that its disk has room and that its folder may be written to, then try again"
+            f"the label database cannot be reached or written at the moment ({reason}): check that "
+            "it is running, its disk has space and its folder is writable, then try again"
         ) from error
 
 
@@ -178,16 +179,16 @@ def _open(url: str) -> sa.Engine:
     try:
         address = sa.make_url(url)
     except sa.exc.ArgumentError:
-        given = "an address" if "@" in url else repr(url)  # which may hold a password
+        given = "an address" if "@" in url else repr(url)  # the URL may hold a password
         raise ValueError(
-            f"the label log at {given}, which is no database's address: give sqlite:/// and the "
-            "file's path, or postgresql+psycopg://user@host/name"
+            f"cannot open the label log at {given}, which is not a database URL: give sqlite:/// "
+            "and the file's path, or postgresql+psycopg://user@host/name"
         ) from None
     if address.get_backend_name() != "sqlite":
-        waiting = {"connect_timeout": "10", **address.query}  # seconds; else minutes
-        return sa.create_engine(address.update_query_dict(waiting), pool_pre_ping=True)
+        query = {"connect_timeout": "10", **address.query}  # seconds; the default is minutes
+        return sa.create_engine(address.update_query_dict(query), pool_pre_ping=True)
     if not address.database or address.database == ":memory:":
-        raise ValueError(f"labels at {url!r} would be lost with the process: give a file's path")
+        raise ValueError(f"labels at {url!r} would be lost when the process ends: give a file path")
     path = Path(address.database)
     path.parent.mkdir(parents=True, exist_ok=True)
     _warn_of_network_share(path)
@@ -201,18 +202,18 @@ def _open(url: str) -> sa.Engine:
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Refuse a file that is not a whole label log of this format, without changing a byte of it."""
-    beside = path.with_name(f"{path.name}-wal")
-    size, ahead = (file.stat().st_size if file.exists() else 0 for file in (path, beside))
+    """Refuse a file that is not a complete label log of this format; leave it unchanged."""
+    wal = path.with_name(f"{path.name}-wal")
+    size, wal_size = (file.stat().st_size if file.exists() else 0 for file in (path, wal))
     if not size:
-        if ahead:  # SQLite would throw these labels away
-            raise _damaged(path, f"it is empty, yet {beside.name} holds labels")
+        if wal_size:  # SQLite would discard these labels
+            raise _damaged(path, f"it is empty, but {wal.name} holds labels")
         return
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", 60, uri=True)) as file:
             fault = file.execute("PRAGMA quick_check(1)").fetchone()[0]
             page = file.execute("PRAGMA page_size").fetchone()[0]
-            if size % page and not ahead:  # SQLite reads what is missing of a page as zeros
+            if size % page and not wal_size:  # SQLite reads the missing part as zeros
                 fault = "its last page is cut short"
             tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
             ours = "label_format" in tables
@@ -225,7 +226,7 @@ def _refuse_other_files(path: Path) -> None:
         raise _damaged(path, fault)
     if tables and not ours:
         raise UnsupportedFormat(
-            f"{path} holds something else than labels: give the log another path"
+            f"{path} holds something other than labels: give the log another path"
         )
     if found:
         _check_version(found[0])
@@ -233,13 +234,13 @@ def _refuse_other_files(path: Path) -> None:
 
 def _damaged(path: Path, fault: str) -> UnsupportedFormat:
     return UnsupportedFormat(
-        f"{path} is no label log, or a damaged or truncated one ({fault}); it was left as it is. "
-        "Give another path, put back a copy, or save what can be read by sqlite3's .recover"
+        f"{path} is not a label log, or is damaged or truncated ({fault}); it was left unchanged. "
+        "Give another path, restore a copy, or recover what is readable with sqlite3's .recover"
     )
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver's own BEGIN comes too late to lock: see below
+    connection.isolation_level = None  # the driver's BEGIN comes too late: see below
     mode = log_ahead(connection)
     if mode != "wal":
         raise ValueError(
@@ -250,7 +251,7 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # A writer takes the lock before it reads, or it may find that what it read has changed.
+    # A writer takes the lock before it reads; otherwise what it read may change before it writes.
     connection.exec_driver_sql(connection.get_execution_options().get("vital_begin", "BEGIN"))
 
 
@@ -266,7 +267,7 @@ def _forbid_changes(connection: sa.Connection) -> None:
 
 
 def _check_format(connection: sa.Connection) -> str:
-    """Refuse another version; the log's identity, which it is given here if it has none."""
+    """Refuse another version; return the log's identity, which is created if missing."""
     _format.create(connection, checkfirst=True)
     found = connection.scalar(sa.select(_format.c.version))
     if found is None:
@@ -294,12 +295,12 @@ def _check_version(found: int) -> None:
 def _warn_of_network_share(path: Path) -> None:
     mounts = Path("/proc/mounts")
     lines = mounts.read_text().splitlines() if mounts.exists() else []
-    places = [[part.replace(r"\040", " ") for part in line.split()[1:3]] for line in lines]
-    over = {place: kind for place, kind in places if path.resolve().is_relative_to(place)}
-    kind = over.get(max(over, key=len, default=""))
+    mounted = [[part.replace(r"\040", " ") for part in line.split()[1:3]] for line in lines]
+    containing = {place: kind for place, kind in mounted if path.resolve().is_relative_to(place)}
+    kind = containing.get(max(containing, key=len, default=""))
     if kind in _NETWORK_FILE_SYSTEMS:
         warnings.warn(
-            f"{path} lies on a network share ({kind}), where SQLite may lose labels: use a local "
+            f"{path} is on a network share ({kind}), where SQLite may lose labels: use a local "
             "disk or a PostgreSQL URL",
             stacklevel=5,
         )

@@ -1,8 +1,8 @@
-"""Labels out of and into a log: events as JSON lines, and what every import shares.
+"""Export and import of labels as JSON lines, and the checks that all imports share.
 
-An export carries every column of every event, undone and replaced ones too: read into an empty log
-it gives the same history, and read twice it is stored once. What cannot be read is told with its
-place, and the rest goes on. Label Studio's format lies in ``label_studio``.
+An export holds every column of every event, including undone and replaced ones. Imported into an
+empty log it gives the same history; imported twice it is stored once. An import reports each event
+that it cannot read, with its place, and continues. ``label_studio`` has Label Studio's format.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from vital_lib.tables import UnsupportedFormat, write_atomically
 
 EXCHANGE_FORMAT = "vital label events"
 EXCHANGE_VERSION = 1
-"""Version of both files, written into them; another one is refused."""
+"""Version of both file formats, written into the files; other versions are refused."""
 
 
 class _Event(BaseModel):
-    """A row of label_events as JSON holds it, every column of its own type."""
+    """A row of label_events in JSON, with a strict type for each column."""
 
     model_config = ConfigDict(strict=True)
 
@@ -53,9 +53,9 @@ class _Event(BaseModel):
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import found: `read` of `total` events could be read, `stored` of them were new.
+    """The result of an import: `read` of `total` events were valid, `stored` of them were new.
 
-    `rejected` says why of the others: place (in the file), reason.
+    `rejected` lists the other events: columns place (in the file), reason.
     """
 
     total: int
@@ -74,8 +74,8 @@ class Imported:
 def export_jsonl(events: pd.DataFrame, path: str | Path) -> int:
     """Write `LabelLog.history()` as JSON lines and return the number of events.
 
-    The first line names format, version and number of events; then one event a line, in order, with
-    every column of label_events. The file appears whole or not at all.
+    The first line gives format, version and number of events. Each further line is one event, in
+    order, with every column of label_events. The file is written atomically.
     """
     rows = plain_events(events)
     header = {"format": EXCHANGE_FORMAT, "version": EXCHANGE_VERSION, "events": len(rows)}
@@ -85,21 +85,23 @@ def export_jsonl(events: pd.DataFrame, path: str | Path) -> int:
 
 
 def import_jsonl(path: str | Path, log: LabelLog) -> Imported:
-    """Append the events of a file of `export_jsonl` to `log`, as they were, times included.
+    """Append the events of an `export_jsonl` file to `log`, with their original ids and times.
 
     Raises:
-        UnsupportedFormat: the first line is not this format's, or of another version.
+        UnsupportedFormat: the file is unreadable or empty, or its first line gives another format
+            or version.
     """
     try:
         (_, header), *rest = read_records(path, fields=(*EVENT_COLUMNS, "format"))
     except (UnreadableFile, ValueError) as error:
-        told = error if isinstance(error, UnreadableFile) else f"{path} holds nothing"
-        raise UnsupportedFormat(f"{told}: give a file of export_jsonl") from None
-    known = isinstance(header, dict) and header.get("format") == EXCHANGE_FORMAT
-    if not known or header.get("version") != EXCHANGE_VERSION:
+        reason = error if isinstance(error, UnreadableFile) else f"{path} contains no records"
+        raise UnsupportedFormat(f"{reason}: give a file written by export_jsonl") from None
+    recognised = isinstance(header, dict) and header.get("format") == EXCHANGE_FORMAT
+    if not recognised or header.get("version") != EXCHANGE_VERSION:
         raise UnsupportedFormat(
             f"{path} begins with {str(header)[:80]!r}, not with format {EXCHANGE_FORMAT!r} of "
-            f"version {EXCHANGE_VERSION}: give a file of export_jsonl, or the release that wrote it"
+            f"version {EXCHANGE_VERSION}: give a file written by export_jsonl, or use the release "
+            "that wrote it"
         )
     found = [(f"line {place.rpartition(':')[2]}", event) for place, event in rest]
     total = header["events"] if isinstance(header.get("events"), int) else 0
@@ -109,7 +111,7 @@ def import_jsonl(path: str | Path, log: LabelLog) -> Imported:
 
 
 def store(log: LabelLog, found: Sequence[tuple[str, Any]], total: int) -> Imported:
-    """Append what was found, (place, event or error), to the log in one commit."""
+    """Append events, given as (place, event or error), to the log in one commit."""
     rejected, rows, places = [], [], []
     for place, event in found:
         try:
@@ -124,10 +126,10 @@ def store(log: LabelLog, found: Sequence[tuple[str, Any]], total: int) -> Import
 
 
 def _append(log: LabelLog, rows: list[dict]) -> tuple[int, dict[int, str]]:
-    """How many rows were new, and why others were refused, by their number in `rows`."""
+    """Return the number of new rows, and the reason of each refused row by index in `rows`."""
     with log.database.writing() as connection:
 
-        def kept(part: list[dict]) -> int:
+        def inserted(part: list[dict]) -> int:
             with connection.begin_nested():
                 new = unstored(connection, part)
                 if new:
@@ -135,36 +137,36 @@ def _append(log: LabelLog, rows: list[dict]) -> tuple[int, dict[int, str]]:
             return len(new)
 
         try:
-            return kept(rows), {}
+            return inserted(rows), {}
         except (ValueError, sa.exc.DataError):
-            stored, refused = 0, {}  # some of them cannot be stored: one by one, to learn which
+            stored, refused = 0, {}  # insert singly, to find the rows that cannot be stored
         for n, row in enumerate(rows):
             try:
-                stored += kept([row])
+                stored += inserted([row])
             except (ValueError, sa.exc.DataError) as error:
                 refused[n] = str(getattr(error, "orig", error))
         return stored, refused
 
 
 def _row(log: LabelLog, event: Any) -> dict[str, Any]:
-    """A whole row of label_events from what a file holds; raises ValueError for anything else."""
+    """Return a full row of label_events; raise ValueError if `event` is not a valid event."""
     check_event(event)
     given = {name: event[name] for name in EVENT_COLUMNS if name != "at"}
-    silent = event["left_accepted"] is None is event["right_accepted"]
-    undo = silent and event["corrects"] and not event["cannot_judge"]
+    without_ticks = event["left_accepted"] is None is event["right_accepted"]
+    undo = without_ticks and event["corrects"] and not event["cannot_judge"]
     row = event_row(given) if undo else log.checked(**given)
     return {**row, "at": event["at"]}
 
 
 def check_event(event: Any) -> None:
-    """Refuse what does not have every column of label_events, each of its type."""
+    """Raise ValueError unless `event` has every column of label_events, each of its type."""
     if isinstance(event, ValueError):
         raise event
     if not isinstance(event, dict):
-        raise ValueError(f"wanted an event, received {str(event)[:60]!r}")
+        raise ValueError(f"expected an event, received {str(event)[:60]!r}")
     for text in (event.get(name) for name in EVENT_COLUMNS):
         if isinstance(text, str):
-            text.encode()  # half a character cannot be stored: a ValueError says which
+            text.encode()  # raises ValueError for a lone surrogate, which cannot be stored
     try:
         _Event.model_validate(event)
     except ValidationError as error:
@@ -178,7 +180,7 @@ def check_event(event: Any) -> None:
     if cause := first.get("ctx", {}).get("error"):
         raise ValueError(str(cause))
     if inside:
-        raise ValueError(f"{name} {received} are not all texts")
+        raise ValueError(f"{name} {received}: give a list of strings")
     raise ValueError(f"{name} {received!r} is not of the right type")
 
 
@@ -186,7 +188,7 @@ def _seconds(value: Any) -> Any:
     if type(value) not in (int, float, type(None)):
         raise ValueError(f"seconds {str(value)[:60]!r} is not of the right type")
     if value is not None and not abs(value) < 1e9:
-        raise ValueError(f"seconds {value!r} is no time that someone took")
+        raise ValueError(f"seconds {value!r} is out of range: give 0 or more and less than 1e9")
     return value
 
 
@@ -197,13 +199,13 @@ def _time_zoned(value: str) -> str:
 
 
 def plain_events(events: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of label_events as JSON knows them: None for what is missing."""
+    """Return rows of label_events as dicts for JSON, with None for missing values."""
     frame = events[EVENT_COLUMNS].astype(object)
     return frame.where(frame.notna(), None).to_dict("records")
 
 
 def read_json(text: bytes) -> Any:
-    """What the JSON says, NaN as missing; a ValueError as a value where it is none."""
+    """Return the parsed JSON, with None for NaN; return a ValueError if it is not JSON."""
     try:
         return json.loads(text.decode("utf-8-sig"), parse_constant=lambda name: None)
     except (ValueError, RecursionError) as error:

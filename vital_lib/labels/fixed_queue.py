@@ -1,6 +1,6 @@
-"""Rows that one annotator judges in their own order: a calibration round, an adjudication.
+"""A queue with a fixed order for one annotator: a calibration round or an adjudication.
 
-This module claims nothing: these rows are for one annotator alone.
+It takes no leases, because no other annotator judges its rows.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from vital_lib.labels.log import LabelLog, check_text
 
 
 class FixedQueue:
-    """Rows handed out in their own order: a calibration round, an adjudication.
+    """Rows handed out in the given order.
 
     Args:
-        rows: columns item_id, left_id, right_id and, where they matter, queue_arm, figure_id.
-        log: where given, rows that `annotator` has judged in their arm are left out.
+        rows: columns item_id, left_id, right_id; optionally queue_arm, repeat_of, figure_id.
+        log: if given, rows that `annotator` has judged in their arm are left out.
     """
 
     def __init__(self, rows: pd.DataFrame, annotator: str, log: LabelLog | None = None) -> None:
@@ -26,40 +26,40 @@ class FixedQueue:
         self.annotator, self._log = annotator, log
         plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
         self._rows = [{"queue_arm": "random", "repeat_of": None, **row} for row in plain]
-        self._handed: set[int] = set()
+        self._handed_out: set[int] = set()
 
     @property
     def progress(self) -> tuple[int, int]:
-        """How many rows are judged (without a log: handed out), and how many there are."""
-        return len(self._handed if self._log is None else self._judged()), len(self._rows)
+        """Number of rows judged (without a log: handed out), and number of all rows."""
+        return len(self._handed_out if self._log is None else self._judged()), len(self._rows)
 
     def take(self, n: int = 1) -> list[dict[str, Any]]:
-        """The next `n` rows, fewer at the end; with a log, none that the annotator has judged."""
-        passed = self._handed | self._judged()
-        places = [place for place in range(len(self._rows)) if place not in passed][:n]
-        self._handed.update(places)
+        """Return the next `n` rows, fewer at the end; with a log, only rows not judged yet."""
+        skipped = self._handed_out | self._judged()
+        places = [place for place in range(len(self._rows)) if place not in skipped][:n]
+        self._handed_out.update(places)
         return [dict(self._rows[place]) for place in places]
 
     def hold(self, row: dict[str, Any]) -> None:
-        """Nothing: these rows are claimed by nobody else."""
+        """Do nothing: these rows need no lease."""
 
     def still_open(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those of `rows` that are not judged in their arm; without a log, all."""
+        """Return the `rows` not judged in their arm yet; without a log, all of them."""
         done = self._done()
         return [row for row in rows if (row["item_id"], row["queue_arm"]) not in done]
 
     def release(self) -> None:
-        """Let the rows handed out be handed out again; with a log, those not judged."""
-        self._handed.clear()
+        """Make the handed-out rows available again; with a log, only those not judged yet."""
+        self._handed_out.clear()
 
     def _judged(self) -> set[int]:
         done = self._done()
         return {n for n, row in enumerate(self._rows) if (row["item_id"], row["queue_arm"]) in done}
 
     def _done(self) -> set[tuple[str, str]]:
-        """The item and arm of everything judged."""
+        """Return item and arm of each judgement of the annotator in these arms."""
         if self._log is None:
             return set()
         arms = {row["queue_arm"] for row in self._rows}
-        said = self._log.standing(self.annotator, arms=arms)
-        return set(zip(said["item_id"], said["queue_arm"], strict=True))
+        judged = self._log.standing(self.annotator, arms=arms)
+        return set(zip(judged["item_id"], judged["queue_arm"], strict=True))

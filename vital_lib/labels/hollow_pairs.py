@@ -1,6 +1,6 @@
-"""Which drafted pairs are kept from people, who would learn nothing from judging them.
+"""Drafted pairs that annotators do not judge, because their flags leave nothing to choose.
 
-This module reads the flags that drafts carry; it knows no log, and flags nothing itself.
+This module reads the flags of the drafts. It opens no log and sets no flags.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from vital_lib.tables import NO_ANSWER, flags_in_words
 
 
 def left_out(drafts: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of `drafts` that people are not asked about: columns instruction_id, why.
+    """Return the pairs of `drafts` that annotators do not judge: columns instruction_id, why.
 
-    So is a pair of which both responses are flagged as said twice (they are the same text, or an
-    earlier round of their conversation has both), and one of which either echoes the request or
-    refuses. Other flags are hints about an answer, which people are to judge. `why` is in the words
-    that the candidate viewer and the preference card use.
+    A pair is left out if both responses have the flag "said twice" (they are the same text, or an
+    earlier round of their conversation has both), or if a response echoes the request or refuses.
+    Other flags are only hints for the annotator. `why` has the wording of the candidate viewer and
+    the preference card.
 
     Args:
-        drafts: column instruction_id, and flags (lists); without flags no pair is left out.
+        drafts: columns instruction_id and flags (lists); without flags no pair is left out.
     """
     if "flags" not in drafts:
         return pd.DataFrame(columns=["instruction_id", "why"])
@@ -28,23 +28,23 @@ def left_out(drafts: pd.DataFrame) -> pd.DataFrame:
     flags = flags[flags.map(len, na_action="ignore") > 0].explode()
     flags = flags[flags.isin(NO_ANSWER)]
     found = pd.DataFrame({"instruction_id": ids.reindex(flags.index), "flag": flags})
-    found = found.reset_index().drop_duplicates()  # a response, a flag
+    found = found.reset_index().drop_duplicates()  # one row per response and flag
     count = found.groupby(["instruction_id", "flag"])["flag"].transform("size")
     sizes = ids[ids.isin(found["instruction_id"])].value_counts()
     whole = count == found["instruction_id"].map(sizes)
     found = found[whole | (found["flag"] != NO_ANSWER[0])]
     why = found.groupby("instruction_id", sort=False)["flag"].agg(
-        lambda own: " and ".join(flags_in_words(own))
+        lambda names: " and ".join(flags_in_words(names))
     )
     return why.rename("why").reset_index()
 
 
 def left_out_in_words(found: pd.DataFrame, drafts: pd.DataFrame, *, flagged: bool) -> str:
-    """How many pairs are left out, and why, as in "3 of 90 pairs left out: refuses (3)".
+    """Describe how many pairs are left out and why, as in "3 of 90 pairs left out: refuses (3)".
 
     Args:
-        found: what `left_out` says of `drafts`.
-        flagged: whether people are asked about all the same.
+        found: the result of `left_out` for `drafts`.
+        flagged: whether annotators judge the flagged pairs all the same.
     """
     pairs = drafts["instruction_id"].nunique()
     if "flags" not in drafts:

@@ -1,9 +1,9 @@
-"""Labels back from Label Studio's JSON of annotated tasks: what left, what was edited, what is new.
+"""Import of labels from Label Studio's JSON of annotated tasks: unchanged, edited and new ones.
 
-Label Studio gives an imported annotation an id of its own, keeps ours as `import_id`, and says who
-made and who changed it by the numbers of its users. What it says now is compared with what the log
-says, so that a file may be read any number of times, an older one included. This module reads one
-file and writes to the log.
+Label Studio assigns its own id to an imported annotation, keeps ours as `import_id`, and gives the
+annotation's creator and editor as user numbers. The import compares each annotation with the log,
+so a file can be imported any number of times, even an older one. This module reads one file and
+writes to the log.
 """
 
 from __future__ import annotations
@@ -37,28 +37,29 @@ def import_label_studio(
     queue_arm: str = "random",
     people: Mapping[int | str, str] | None = None,
 ) -> Imported:
-    """Append the labels of Label Studio's JSON (of ours, or exported by it again) to `log`.
+    """Append the labels of Label Studio's JSON to `log`.
 
-    Events that left with `export_label_studio` come back as they were. An annotation edited since,
-    by whoever made it, corrects its judgement; a new one becomes a judgement of its own. One that
-    was deleted there changes nothing here. Of a pairwise choice without ticks, or changed where the
-    ticks were not, that response is accepted and the other rejected.
+    The file is one of `export_label_studio`, or Label Studio's export of its tasks. The events of
+    `export_label_studio` are imported unchanged. An annotation that its annotator has edited since
+    corrects the judgement; a new annotation becomes a new judgement. An annotation deleted in
+    Label Studio changes nothing in the log. A pairwise choice without ticks, or one changed without
+    its ticks, accepts that response and rejects the other.
 
-    Label Studio leaves out tasks without annotations unless it exports with
-    `download_all_tasks=true`: where annotations were deleted there, export so.
+    Label Studio omits tasks without annotations unless it exports with `download_all_tasks=true`.
+    Use this option if annotations were deleted in Label Studio.
 
     Args:
         queue_arm: the arm of annotations made in Label Studio; "random" only if its tasks were a
             random sample.
-        people: Label Studio's number (or e-mail address) of a user -> the annotator. Its plain
-            export names users by number alone; one made with the serialization option
-            `annotations__completed_by: {"only_id": false}` names them by e-mail address, whose case
-            means nothing.
+        people: Label Studio's user number (or e-mail address) -> annotator. Its plain export gives
+            users by number only. With the serialization option
+            `annotations__completed_by: {"only_id": false}` it gives e-mail addresses, whose case
+            is ignored.
 
     Raises:
-        ValueError: the file is not a JSON list of tasks, or users whose names differ from
-            annotators of the log, or from one another, by case or blanks alone: who they are is
-            asked once, for all of them, before anything is stored.
+        ValueError: the file is not a JSON list of tasks, or names of users differ from annotators
+            of the log, or from one another, only by case or blanks. One error lists all such names
+            before anything is stored.
     """
     tasks = _tasks(Path(path))
     known: list[tuple[str, Any]] = []
@@ -79,7 +80,7 @@ def import_label_studio(
     made = []
     for place, annotation, task, events in given:
         try:
-            event = _made(annotation, task, events, chains, queue_arm, users)
+            event = _event_made(annotation, task, events, chains, queue_arm, users)
         except ValueError as error:
             event = error
         made += [(place, event)] if event else []
@@ -99,22 +100,26 @@ def _tasks(path: Path) -> list[Any]:
 
 
 def _users(events: list[Any], given: list[tuple], people: Mapping) -> LabelStudioUsers:
-    """Who the file's users are; asks once about all whose names are nearly those of others."""
+    """Return the file's users; raise ValueError for names that nearly equal other names."""
     known = {event["annotator"] for event in events if _has_annotator(event)}
     annotations = [annotation for _, annotation, _, _ in given if isinstance(annotation, dict)]
-    named = [one.get(name) for one in annotations for name in ("completed_by", "updated_by")]
+    named = [
+        annotation.get(name)
+        for annotation in annotations
+        for name in ("completed_by", "updated_by")
+    ]
     users = LabelStudioUsers(people, known, named)
     if unclear := users.unclear(named):
-        told = "; ".join(
-            f"{one.name!r}, {'log' if one.known else 'file, too'}: "
-            f"{', '.join(map(repr, one.known or one.here))}"
-            for one in unclear
+        listed = "; ".join(
+            f"{item.name!r}, {'log' if item.known else 'file, too'}: "
+            f"{', '.join(map(repr, item.known or item.here))}"
+            for item in unclear
         )
         name, key, others = unclear[0].name, unclear[0].key, unclear[0].known or unclear[0].here
         raise ValueError(
-            f"{len(unclear)} names of Label Studio are, but for case or blanks, the log's or "
-            f"another of the file ({told}): say who each is by "
-            f"people={{{key!r}: {others[0]!r}}}, or by people={{{name!r}: {name!r}}} where it is "
+            f"{len(unclear)} names in Label Studio differ only by case or blanks from names in the "
+            f"log or the file ({listed}): map each to its annotator with "
+            f"people={{{key!r}: {others[0]!r}}}, or with people={{{name!r}: {name!r}}} if it is "
             "another person"
         )
     return users
@@ -125,10 +130,10 @@ def _has_annotator(event: Any) -> bool:
 
 
 class _Chains:
-    """Which judgement an annotation has come to: the first, then each edit that was read since.
+    """Chains of events per annotation: the first judgement, then each imported edit of it.
 
-    An edit's event_id is a hash of the one before it and of what it says: so the edits that were
-    read are found again, and going back to an earlier answer is an edit, too.
+    An edit's event_id is a hash of the previous event_id and the edit's content. The import thus
+    recognises edits that it has read before, and a return to an earlier answer is a new edit.
     """
 
     def __init__(self, events: Iterable[Any]) -> None:
@@ -138,12 +143,12 @@ class _Chains:
             try:
                 check_event(event)
             except ValueError:
-                continue  # told where it is stored
+                continue  # `store` reports it
             self._events[event["event_id"]] = event
             self._corrections.setdefault(event["corrects"], []).append(event)
 
     def latest(self, event_id: str) -> Mapping[str, Any] | None:
-        """The last edit read of the judgement `event_id`, or itself; None where it is not known."""
+        """Return the last imported edit of a judgement, or itself; None for an unknown event_id."""
         found = self._events.get(event_id)
         while found:
             here = found["event_id"]
@@ -154,22 +159,23 @@ class _Chains:
         return found
 
     def check_unchanged(self, event: Mapping[str, Any]) -> None:
-        """Refuse to correct what was revised or taken back where it was judged."""
+        """Raise ValueError if the judgement was revised or undone in the log."""
         if self._corrections.get(event["event_id"]):
             raise ValueError(
-                f"edited there, but the judgement {event['event_id']!r} of {event['annotator']!r} "
-                "was revised or taken back here since: what stands here is kept"
+                f"edited in Label Studio, but the judgement {event['event_id']!r} of "
+                f"{event['annotator']!r} was revised or undone in the log since: the log's version "
+                "is kept"
             )
 
 
 def _is_edit(event: Mapping[str, Any], of: str) -> bool:
     undo = event["left_accepted"] is None and not event["cannot_judge"]
-    return not undo and event["event_id"] == _id(of, _said_of(event))
+    return not undo and event["event_id"] == _id(of, _content_of(event))
 
 
-def _said_of(event: Mapping[str, Any]) -> dict[str, Any]:
-    """What a judgement says, as an annotation that was made of it would be read."""
-    return _said(as_annotation(event))
+def _content_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a judgement, as it is read from its annotation."""
+    return _content(as_annotation(event))
 
 
 def _id(*parts: Any) -> str:
@@ -177,11 +183,11 @@ def _id(*parts: Any) -> str:
 
 
 def _task_events(task: Any) -> list[Any]:
-    """The events that lie in a task's meta; none where the task is not of our making."""
+    """Return the events in a task's meta; none if the task was not exported by this library."""
     if isinstance(task, InvalidRecord):
         raise task
     if not isinstance(task, dict):
-        raise ValueError(f"wanted a task, received {str(task)[:60]!r}")
+        raise ValueError(f"expected a task, received {str(task)[:60]!r}")
     meta = task.get("meta")
     if not isinstance(meta, dict) or meta.get("format") != EXCHANGE_FORMAT:
         return []
@@ -195,7 +201,9 @@ def _task_events(task: Any) -> list[Any]:
 
 def _annotations(task: Mapping[str, Any]) -> list[Any]:
     if "annotations" not in task:
-        raise ValueError("a task without annotations: export as JSON (JSON-MIN says too little)")
+        raise ValueError(
+            "a task without annotations: export as JSON (JSON-MIN omits what is needed)"
+        )
     return _listed(task, "annotations")
 
 
@@ -211,7 +219,7 @@ def _place(event: Any) -> float:
     return place if isinstance(place, int) else float("inf")
 
 
-def _made(
+def _event_made(
     annotation: Any,
     task: Mapping[str, Any],
     events: list,
@@ -219,35 +227,37 @@ def _made(
     queue_arm: str,
     users: LabelStudioUsers,
 ) -> dict[str, Any] | None:
-    """The event that an annotation made or edited in Label Studio amounts to; None if neither."""
+    """Return the event of an annotation that is new or edited in Label Studio, otherwise None."""
     if not isinstance(annotation, dict):
-        raise ValueError(f"wanted an annotation, received {str(annotation)[:60]!r}")
-    # Label Studio gives new ids and keeps ours as import_id, empty for those made there.
+        raise ValueError(f"expected an annotation, received {str(annotation)[:60]!r}")
+    # Label Studio assigns new ids and keeps ours as import_id, which is empty for new annotations.
     place = annotation.get("import_id", annotation.get("id"))
-    mine = next((one for one in events if place is not None and _place(one) == place), None)
-    if mine is not None:
-        check_event(mine)
-        first, said = mine["event_id"], _said(annotation, before=as_annotation(mine))
+    exported = next(
+        (event for event in events if place is not None and _place(event) == place), None
+    )
+    if exported is not None:
+        check_event(exported)
+        first, content = exported["event_id"], _content(annotation, before=as_annotation(exported))
     else:
-        first, said = _id("made there", _own_id(annotation), _ids(task)), _said(annotation)
+        first, content = _id("made there", _own_id(annotation), _ids(task)), _content(annotation)
     before = chains.latest(first)
-    if before and said == _said_of(before):
+    if before and content == _content_of(before):
         return None
     if before:
         chains.check_unchanged(before)
         _check_editor(annotation, before["annotator"], users)
-        about = {**before, "corrects": before["event_id"]}
-        event_id = _id(before["event_id"], said)
+        event = {**before, "corrects": before["event_id"]}
+        event_id = _id(before["event_id"], content)
     else:
         data = task.get("data")
-        about = {**(data if isinstance(data, dict) else {}), "queue_arm": queue_arm}
-        maker = _maker(annotation, users)
-        _check_editor(annotation, maker, users)
-        about |= {"annotator": maker, "repeat_of": None, "corrects": None}
+        event = {**(data if isinstance(data, dict) else {}), "queue_arm": queue_arm}
+        annotator = _maker(annotation, users)
+        _check_editor(annotation, annotator, users)
+        event |= {"annotator": annotator, "repeat_of": None, "corrects": None}
         event_id = first
     seconds = annotation.get("lead_time")
     seconds = seconds if isinstance(seconds, (int, float)) else None
-    return {**about, **said, "seconds": seconds, "at": _time(annotation), "event_id": event_id}
+    return {**event, **content, "seconds": seconds, "at": _time(annotation), "event_id": event_id}
 
 
 def _own_id(annotation: Mapping[str, Any]) -> Any:
@@ -259,8 +269,8 @@ def _ids(task: Mapping[str, Any]) -> list[Any]:
     return [data.get(name) if isinstance(data, dict) else None for name in ("left_id", "right_id")]
 
 
-def _said(annotation: Mapping[str, Any], before: Mapping | None = None) -> dict[str, Any]:
-    """Ticks, flags, reasons and note of an annotation; `before`: what it was when it left."""
+def _content(annotation: Mapping[str, Any], before: Mapping | None = None) -> dict[str, Any]:
+    """Return ticks, flags, reasons and note of an annotation; `before` is it as exported."""
     given = _values(annotation)
     if before and not before["was_cancelled"]:
         former = _values(before)
@@ -279,11 +289,11 @@ def _said(annotation: Mapping[str, Any], before: Mapping | None = None) -> dict[
 
 
 def _values(annotation: Mapping[str, Any]) -> dict[str, Any]:
-    """What an annotation's results hold, by the name of their control."""
+    """Return the values of an annotation's results, by name of their control."""
     given: dict[str, Any] = {}
     for part in _listed(annotation, "result"):
         kind = part.get("type") if isinstance(part, dict) else None
-        if kind not in list(HELD):  # a region drawn on the image, say
+        if kind not in list(HELD):  # such as a region drawn on the image
             continue
         held = part["value"].get(HELD[kind]) if isinstance(part.get("value"), dict) else None
         if not isinstance(held, (str, list)):
@@ -293,7 +303,7 @@ def _values(annotation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ticks(given: Mapping[str, Any], edited: bool) -> list[bool]:
-    """Whether each side is accepted; of one `edited` there, ticks outweigh the pairwise choice."""
+    """Return whether each side is accepted; if `edited`, ticks override the pairwise choice."""
     ticks = [given.get(f"{side}_tick") for side in SIDES]
     chosen = given.get("pairwise") if given.get("pairwise") in SIDES else None
     if chosen and not any(ticks):
@@ -303,30 +313,32 @@ def _ticks(given: Mapping[str, Any], edited: bool) -> list[bool]:
             raise ValueError(f"the {side} response is neither accepted nor rejected: {tick!r}")
     accepted = [tick == TICKS[True] for tick in ticks]
     if chosen and not edited and accepted == [side != chosen for side in SIDES]:
-        raise ValueError(f"the pairwise choice is {chosen}, and only the other one is accepted")
+        raise ValueError(
+            f"the pairwise choice is {chosen}, but only the other response is accepted"
+        )
     return accepted
 
 
 def _maker(annotation: Mapping[str, Any], users: LabelStudioUsers) -> str:
-    person = annotation.get("completed_by")
-    if person is None:
-        raise ValueError("completed_by does not say whose annotation this is")
-    name = users.name(person)
+    user = annotation.get("completed_by")
+    if user is None:
+        raise ValueError("completed_by is missing: the annotation has no annotator")
+    name = users.name(user)
     if name is None:
         raise ValueError(
-            f"completed_by is user {person!r}: say who that is by people={{{person!r}: ...}}"
+            f"completed_by is unknown user {user!r}: give the annotator by people={{{user!r}: ...}}"
         )
     return name
 
 
 def _check_editor(annotation: Mapping[str, Any], annotator: str, users: LabelStudioUsers) -> None:
-    """Refuse an edit by another person: nobody's judgement is put into somebody else's mouth."""
+    """Raise ValueError for an edit by anyone but the annotator of the judgement."""
     maker, editor = (annotation.get(name) for name in ("completed_by", "updated_by"))
     if editor is None or users.same(maker, editor):
         return
     name = users.name(editor)
     if name != annotator:
-        raise ValueError(f"edited by user {name or editor!r}, not by {annotator!r} who judged")
+        raise ValueError(f"edited by user {name or editor!r}, not by the annotator {annotator!r}")
 
 
 def _time(annotation: Mapping[str, Any]) -> str:

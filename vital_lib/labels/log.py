@@ -1,7 +1,7 @@
-"""The label log: what people said of two responses, kept as events that are never changed.
+"""The label log: judgements of pairs of responses, kept as events that are never changed.
 
-An event is on disk before ``record`` returns; undoing and revising append, and ``preferences``
-works out what stands. This module knows nothing of widgets, images or models.
+An event is on disk before ``record`` returns. Undo and revision append events, and ``preferences``
+derives the current votes. This module does not depend on widgets, images or models.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from vital_lib.labels.database import label_events as _events
 from vital_lib.tables import TABLES
 
 VOTES = ("random", "cluster", "uncertainty")
-"""The arms whose judgements are votes: how the item came to the annotator."""
+"""The arms whose judgements are votes; an arm is the way in which an item was chosen."""
 QUEUE_ARMS = (*VOTES, "calibration", "adjudication")
-"""Every arm; calibration and adjudication are kept apart from the votes."""
+"""All arms; judgements in calibration and adjudication are not votes."""
 
-LOOK_UP_AT_ONCE = 500  # ids in one IN (...): far below every database's limit
+LOOK_UP_AT_ONCE = 500  # ids per IN (...), far below any database's limit
 
 EVENT_COLUMNS = [column.name for column in _events.columns if column.name != "place"]
 _KINDS = {
@@ -46,14 +46,14 @@ class LabelLog:
     """The append-only log of judgements behind an SQLAlchemy URL.
 
     Args:
-        url: `sqlite:///path` (made if it is not there) or `postgresql+psycopg://...`.
-        known: ids of the candidates that may be judged; without it any id is taken.
+        url: `sqlite:///path` (created if missing) or `postgresql+psycopg://...`.
+        known: ids of the candidates that may be judged; without it any id is accepted.
 
     Raises:
-        UnsupportedFormat, LabelsNotSaved, ValueError: as `Database`, from this and every method.
+        UnsupportedFormat, LabelsNotSaved, ValueError: as for `Database`, from any method.
 
     Attributes:
-        database: where the events lie; the queue keeps its claims there too.
+        database: the database of the events, and of the queue's leases.
     """
 
     def __init__(self, url: str, *, known: Collection[str] | None = None) -> None:
@@ -65,11 +65,11 @@ class LabelLog:
 
     @property
     def identity(self) -> str:
-        """A random name of this log, given once and the same for everyone who opens it."""
+        """A random name of this log, the same for everyone who opens it."""
         return self.database.identity
 
     def close(self) -> None:
-        """Give back the connections; the log may be used again afterwards."""
+        """Close the pooled connections; the log can still be used afterwards."""
         self.database.close()
 
     def record(
@@ -93,29 +93,30 @@ class LabelLog:
     ) -> str:
         """Append one judgement and return its event_id once it is on disk.
 
-        The same event_id sent twice (a double click, a retry) is stored once.
+        An event_id sent twice (a double click, a retry) is stored once.
 
         Args:
-            left_accepted, right_accepted: tick or cross; both None exactly if `cannot_judge`.
+            left_accepted, right_accepted: whether each response is accepted; both are None if and
+                only if `cannot_judge`.
             queue_arm: one of `QUEUE_ARMS`.
-            repeat_of: event_id of the judgement of which this is a hidden repeat.
-            corrects: event_id of the annotator's judgement of this item that this one replaces;
-                it keeps that one's queue_arm and repeat_of.
+            repeat_of: event_id of the judgement that this hidden repeat repeats.
+            corrects: event_id of the judgement that this one replaces, by the same annotator, on
+                the same item and with the same queue_arm and repeat_of.
 
         Raises:
-            LabelsNotSaved: the database fails for now; a retry with the same event_id is safe.
+            LabelsNotSaved: the database fails at the moment; a retry with the same event_id is
+                safe.
             ValueError: an empty or unknown id, a missing tick, a value of another type, a reference
-                to no such event, or an event_id already used for another judgement; the message
-                shows the value.
+                to an event that does not exist or does not fit, or an event_id already used for
+                another judgement. The message shows the value.
         """
         values = {name: value for name, value in locals().items() if name != "self"}
         return self.record_many([values])[0]
 
     def record_many(self, events: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Append many judgements in one commit and return their event_ids: all are kept or none.
+        """Append judgements in one commit, all or none, and return their event_ids.
 
-        For simulated and imported labels. Each mapping holds the arguments of `record`, and raises
-        as `record` does.
+        Each mapping holds the arguments of `record`. Raises the same errors as `record`.
         """
         rows = [self.checked(**event) for event in events]
         with self.database.writing() as connection:
@@ -125,10 +126,10 @@ class LabelLog:
         return [row["event_id"] for row in rows]
 
     def undo(self, annotator: str, arms: Collection[str] | None = None) -> str | None:
-        """Take back `annotator`'s latest standing judgement by an event that corrects it.
+        """Undo `annotator`'s latest current judgement by appending an event that corrects it.
 
-        With `arms` the latest made in one of those. Returns the event_id that no longer stands, or
-        None where nothing was left to undo. What the judgement had replaced stands again.
+        With `arms`, undo the latest judgement in these arms. Returns the event_id of the undone
+        judgement, or None if there is none. The judgement that it replaced is current again.
         """
         latest = _standing_of(annotator, arms).order_by(_events.c.place.desc()).limit(1)
         with self.database.writing() as connection:
@@ -141,7 +142,7 @@ class LabelLog:
             return found["event_id"]
 
     def history(self) -> pd.DataFrame:
-        """Every event in the order it was stored, undos included; columns of label_events."""
+        """Return every event in storage order, undos included; columns of label_events."""
         return self._frame(sa.select(_events).order_by(_events.c.place))
 
     def standing(
@@ -151,30 +152,30 @@ class LabelLog:
         arms: Collection[str] | None = None,
         limit: int | None = None,
     ) -> pd.DataFrame:
-        """What stands of `annotator`'s judgements, by their latest act; columns of label_events.
+        """Return `annotator`'s current judgements in storage order; columns of label_events.
 
-        With `item_id` those of that item alone, with `arms` those made in one of these, with
-        `limit` the latest so many.
+        `item_id` selects the judgements of one item, `arms` those in the given arms, and `limit`
+        the latest ones up to that number.
         """
-        mine = _standing_of(annotator, arms)
+        own = _standing_of(annotator, arms)
         if item_id is not None:
-            mine = mine.where(_events.c.item_id == item_id)
-        latest_first = mine.order_by(_events.c.place.desc()).limit(limit)
+            own = own.where(_events.c.item_id == item_id)
+        latest_first = own.order_by(_events.c.place.desc()).limit(limit)
         return self._frame(latest_first).iloc[::-1].reset_index(drop=True)
 
     def preferences(self) -> pd.DataFrame:
-        """The votes: one row per item and annotator, columns of table `preferences`.
+        """Return the votes: one row per item and annotator, columns of table `preferences`.
 
-        Of several standing judgements of an item by one annotator the latest by time counts, which
-        need not be the one stored last: older ones may have been imported since. Hidden repeats,
-        calibration and adjudication are no votes.
+        If an annotator has several current judgements of an item, the latest by time counts. It is
+        not always the last one stored, because older judgements may be imported later. Hidden
+        repeats, calibration and adjudication are not votes.
         """
         return self._current(VOTES)
 
     def latest(self) -> tuple[int, str] | None:
-        """Place and event_id of the event stored last; None in an empty log.
+        """Return place and event_id of the last stored event; None in an empty log.
 
-        As events are only ever appended, as long as this is the same all views are.
+        Events are only appended, so the log is unchanged as long as this value is.
         """
         last = sa.select(_events.c.place, _events.c.event_id).order_by(_events.c.place.desc())
         with self.database.reading() as connection:
@@ -182,20 +183,20 @@ class LabelLog:
         return found and (found.place, found.event_id)
 
     def annotators(self) -> set[str]:
-        """Everyone who has judged, or taken a judgement back."""
+        """Return the names of all annotators with an event in the log."""
         with self.database.reading() as connection:
             return set(connection.execute(sa.select(_events.c.annotator).distinct()).scalars())
 
     def calibrations(self) -> pd.DataFrame:
-        """The judgements made in calibration rounds, in the columns of `preferences`."""
+        """Return the judgements of calibration rounds; columns of `preferences`."""
         return self._current(["calibration"])
 
     def adjudications(self) -> pd.DataFrame:
-        """The judgements that settle disagreements, in the columns of `preferences`."""
+        """Return the judgements that settle disagreements; columns of `preferences`."""
         return self._current(["adjudication"])
 
     def checked(self, **event: Any) -> dict[str, Any]:
-        """One checked row of label_events, from the arguments of `record`."""
+        """Return a checked row of label_events from the arguments of `record`."""
         unknown = set(event) - (set(EVENT_COLUMNS) - {"at"})
         if unknown:
             raise ValueError(f"an event has no field called {', '.join(sorted(unknown))}")
@@ -213,23 +214,27 @@ class LabelLog:
             if self._known is not None and event[name] not in self._known:
                 raise ValueError(f"{name} {event[name]!r} is not a candidate of this queue")
         if event.get("queue_arm", "random") not in QUEUE_ARMS:
-            raise ValueError(f"queue_arm {event['queue_arm']!r} is none of {', '.join(QUEUE_ARMS)}")
+            raise ValueError(
+                f"queue_arm {event['queue_arm']!r}: give one of {', '.join(QUEUE_ARMS)}"
+            )
         if event["left_id"] == event["right_id"]:
-            raise ValueError(f"left_id and right_id are both {event['left_id']!r}")
+            raise ValueError(
+                f"left_id and right_id are both {event['left_id']!r}: give two candidates"
+            )
         _check_types(event)
         _check_ticks(event)
 
     def _current(self, arms: Collection[str]) -> pd.DataFrame:
-        """One row per item and annotator of what stands in `arms`, hidden repeats left out."""
-        asked = standing_events().where(
+        """Return the latest current judgement per item and annotator, without hidden repeats."""
+        query = standing_events().where(
             _events.c.repeat_of.is_(None), _events.c.queue_arm.in_(arms)
         )
-        rows = self._frame(asked.order_by(_events.c.place))
+        rows = self._frame(query.order_by(_events.c.place))
         times = [datetime.fromisoformat(at) for at in rows["at"]]
         by_time = rows.iloc[sorted(range(len(times)), key=times.__getitem__)]
         rows = by_time.drop_duplicates(["item_id", "annotator"], keep="last").sort_index()
-        said = rows[["cannot_judge", "left_accepted", "right_accepted"]].itertuples(index=False)
-        choices = ["skip" if skip else _CHOICES[left, right] for skip, left, right in said]
+        ticks = rows[["cannot_judge", "left_accepted", "right_accepted"]].itertuples(index=False)
+        choices = ["skip" if skip else _CHOICES[left, right] for skip, left, right in ticks]
         columns = TABLES["preferences"].columns
         return rows.assign(choice=choices)[columns].reset_index(drop=True)
 
@@ -241,30 +246,32 @@ class LabelLog:
 
 
 def check_text(name: str, value: Any) -> None:
-    """Refuse what is not a text with something in it."""
+    """Raise ValueError unless `value` is a string with more than blanks."""
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} must be a text that is not empty, not {value!r}")
+        raise ValueError(f"{name} must be a non-empty string, not {value!r}")
 
 
 def _check_types(event: Mapping[str, Any]) -> None:
-    """Refuse a value that is given and is not what its column holds."""
+    """Raise ValueError for a given value that is not of its column's type."""
     for name, kinds in _TYPES.items():
         if event.get(name) is not None and type(event[name]) not in kinds:
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise ValueError(f"{name} must be of type {wanted}, not {event[name]!r}")
     if not 0 <= (event.get("seconds") or 0) < 1e9:
-        raise ValueError(f"seconds {event['seconds']!r} is no time that someone took")
+        raise ValueError(
+            f"seconds {event['seconds']!r} is out of range: give 0 or more and less than 1e9"
+        )
     given = () if event.get("reasons") is None else event["reasons"]
-    several = isinstance(given, Collection) and not isinstance(given, str)
-    if not several or not all(isinstance(reason, str) for reason in given):
-        raise ValueError(f"reasons {given!r}: give a list of texts")
+    is_list = isinstance(given, Collection) and not isinstance(given, str)
+    if not is_list or not all(isinstance(reason, str) for reason in given):
+        raise ValueError(f"reasons {given!r}: give a list of strings")
 
 
 def _check_ticks(event: Mapping[str, Any]) -> None:
     ticks = [event.get("left_accepted"), event.get("right_accepted")]
     if event.get("cannot_judge"):
         if ticks != [None, None]:
-            raise ValueError(f"a judgement that cannot be made has no ticks, but came with {ticks}")
+            raise ValueError(f"ticks {ticks} with cannot_judge=True: give None for both responses")
     elif not all(isinstance(tick, bool) for tick in ticks):
         raise ValueError(
             f"ticks {ticks}: each response needs True or False, or set cannot_judge=True"
@@ -272,7 +279,7 @@ def _check_ticks(event: Mapping[str, Any]) -> None:
 
 
 def event_row(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole row of label_events, what `values` lacks filled in."""
+    """Return a full row of label_events, with defaults for columns that `values` lacks."""
     if values.get("event_id") is not None:
         check_text("event_id", values["event_id"])
     given = {name: value for name, value in values.items() if value is not None}
@@ -287,15 +294,15 @@ def event_row(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_undo(event: sa.FromClause) -> sa.ColumnElement[bool]:
-    """An undo corrects an event and says nothing in its place."""
+    """Return the condition for an undo: a correction with neither ticks nor cannot_judge."""
     return event.c.left_accepted.is_(None) & ~event.c.cannot_judge
 
 
 @cache
 def standing_events(*columns: str) -> sa.Select:
-    """The judgements that are neither undone nor replaced by one that is not undone itself.
+    """Select the current judgements: not undone, and not replaced by one that is not undone.
 
-    With `columns` these alone.
+    `columns` limits the columns; by default all are selected.
     """
     undo, newer, undo_newer = (_events.alias(name) for name in ("undo", "newer", "undo_newer"))
     undone = sa.exists().where(undo.c.corrects == _events.c.event_id, _is_undo(undo))
@@ -311,12 +318,12 @@ def standing_events(*columns: str) -> sa.Select:
 
 def _standing_of(annotator: str, arms: Collection[str] | None) -> sa.Select:
     check_text("annotator", annotator)
-    mine = standing_events().where(_events.c.annotator == annotator)
-    return mine if arms is None else mine.where(_events.c.queue_arm.in_(arms))
+    own = standing_events().where(_events.c.annotator == annotator)
+    return own if arms is None else own.where(_events.c.queue_arm.in_(arms))
 
 
 def unstored(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The `rows` that the log does not hold yet, their references checked."""
+    """Return the `rows` that the log does not hold yet, after checking their references."""
     wanted = {row[name] for row in rows for name in ("event_id", "corrects", "repeat_of")} - {None}
     held = _held(connection, sorted(wanted))
     new = []
@@ -328,8 +335,8 @@ def unstored(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[dict
             held[row["event_id"]] = row
         elif any(same[name] != row[name] for name in _JUDGEMENT):
             raise ValueError(
-                f"event_id {row['event_id']!r} already holds another judgement, of "
-                f"{same['item_id']!r} by {same['annotator']!r}: give every event an id of its own"
+                f"event_id {row['event_id']!r} is already used for another judgement, of "
+                f"{same['item_id']!r} by {same['annotator']!r}: give each event its own id"
             )
     return new
 
@@ -357,6 +364,6 @@ def _check_references(row: Mapping[str, Any], held: Mapping[str, Mapping[str, An
         if name == "corrects" and any(other[k] != row[k] for k in ("queue_arm", "repeat_of")):
             raise ValueError(
                 f"a revision keeps the queue_arm {other['queue_arm']!r} and the repeat_of "
-                f"{other['repeat_of']!r} of what it corrects, not {row['queue_arm']!r} and "
-                f"{row['repeat_of']!r}"
+                f"{other['repeat_of']!r} of the judgement that it corrects, not "
+                f"{row['queue_arm']!r} and {row['repeat_of']!r}"
             )

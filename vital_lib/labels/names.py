@@ -1,7 +1,7 @@
-"""Whose name is whose: annotators' names as people type them and as Label Studio keeps them.
+"""Annotators' names: spellings that differ by case or blanks, and Label Studio's users.
 
-Label Studio writes e-mail addresses in small letters and names its users by number, or by a record
-of number and address. This module compares names and opens nothing.
+Label Studio writes e-mail addresses in lower case and gives a user as a number, or as a record of
+number and address. This module only compares names; it opens no file and no log.
 """
 
 from __future__ import annotations
@@ -11,53 +11,53 @@ from typing import Any, NamedTuple
 
 
 def folded(name: str) -> str:
-    """A name without what people type one way today and another tomorrow: case and blanks."""
+    """Return `name` for comparison: case-folded, with single blanks."""
     return " ".join(name.split()).casefold()
 
 
 def alike(name: str, known: Iterable[str]) -> list[str]:
-    """Names of `known` that differ from `name` by case or blanks alone; none where it is known."""
+    """Return `known` names that differ from `name` only by case or blanks; none if it is known."""
     known = set(known)
-    return [] if name in known else sorted(one for one in known if folded(one) == folded(name))
+    return [] if name in known else sorted(k for k in known if folded(k) == folded(name))
 
 
 def check_names(names: Collection[str], known: Iterable[str]) -> None:
-    """Ask, before anything is judged, about names that differ from others by case or blanks alone.
+    """Refuse names that differ from other names only by case or blanks.
 
     Args:
-        names: the annotators who are about to judge.
-        known: those who have judged.
+        names: annotators who are about to judge.
+        known: annotators who have judged.
 
     Raises:
-        ValueError: names each of which may be a person who is known, or another of `names`.
+        ValueError: a name may be another spelling of a known name or of another name in `names`.
     """
     known = set(known)
-    asked = [(name, alike(name, {*known, *list(names)[:n]})) for n, name in enumerate(names)]
-    if unclear := [f"{name!r} is not {others[0]!r}" for name, others in asked if others]:
+    found = [(name, alike(name, {*known, *list(names)[:n]})) for n, name in enumerate(names)]
+    if unclear := [f"{name!r} is not {others[0]!r}" for name, others in found if others]:
         raise ValueError(
-            f"the same person, or another? {', '.join(unclear)}: write a name as it stands in the "
-            "log, or give another person a name that differs by more than case or blanks"
+            f"the same person, or another? {', '.join(unclear)}: use the spelling in the log, or "
+            "give another person a name that differs by more than case or blanks"
         )
 
 
 class Unclear(NamedTuple):
-    """A name of Label Studio that may be another's but for case or blanks."""
+    """A name in Label Studio that differs from other names only by case or blanks."""
 
     name: str
-    key: int | str  # of `people`, by which to say whose it is
-    known: list[str]  # how the log and `people` spell it
-    here: list[str]  # how else the file does, where they do not have it
+    key: int | str  # key of `people` that maps the user to an annotator
+    known: list[str]  # spellings in the log and in `people`
+    here: list[str]  # other spellings in the file, if `known` is empty
 
 
 class LabelStudioUsers:
-    """Who the users are that a file of Label Studio names.
+    """The users in a Label Studio file, mapped to annotators.
 
     Args:
-        people: user's number or name -> annotator, as the importer was given it; a name as the
-            file writes it goes before one of other case. A name given as its own
-            (`{"ann ": "ann "}`) is that of another person than "Ann".
-        known: the annotators of the log, and of the events in the file.
-        users: every user as the file gives her: a number, an address, or a record of both.
+        people: user number or name -> annotator, as given to the importer. The file's spelling of
+            a name takes precedence over one in another case. A name mapped to itself
+            (`{"ann ": "ann "}`) is another person than "Ann".
+        known: the annotators in the log and in the events of the file.
+        users: the users as the file gives them: a number, an address, or a record of both.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LabelStudioUsers:
         self._written = {user: name for user, name in people.items() if isinstance(user, str)}
         given: dict[Any, set[str]] = {}
         for user, name in people.items():
-            if user != name or "@" in name:  # "ann" said to be "ann" says nothing of "Ann"
+            if user != name or "@" in name:  # mapping "ann" to "ann" does not map "Ann"
                 given.setdefault(_key(user), set()).add(name)
         self._people = {key: next(iter(names)) for key, names in given.items() if len(names) == 1}
         self._judged = set(known)
@@ -78,35 +78,35 @@ class LabelStudioUsers:
                 self._addresses[number] = address
 
     def name(self, user: Any) -> str | None:
-        """The annotator who is that user, as the log spells her; None where no one says."""
+        """Return the annotator of a user, in the log's spelling; None if unknown."""
         found = self._named(user)
         if found is None or found in self._known:
             return found
         same = self._same(found)
         if not same:
-            self._known.add(found)  # the first way in which a file writes an address
+            self._known.add(found)  # keep the file's first spelling of an address
         return same[0] if same else found
 
     def same(self, one: Any, other: Any) -> bool:
-        """Whether two fields mean one user: by number, by address, or by who she is."""
+        """Whether two fields give the same user: by number, by address, or by annotator."""
         pairs = [(part(one), part(other)) for part in (_number, self._address_of, self.name)]
         return any(first is not None and first == second for first, second in pairs)
 
     def unclear(self, users: Iterable[Any]) -> list[Unclear]:
-        """Names that may be those of the log's annotators, or of others whom the file names."""
-        keys: dict[str, int | str] = {}  # name: by what `people` says whose it is
+        """Return names that may be other spellings of an annotator or of another user."""
+        keys: dict[str, int | str] = {}  # name -> key of `people`
         for user in users:
             if (name := self._named(user)) is not None:
                 number = _number(user)
                 keys.setdefault(name, name if number is None else number)
-        asked, found = [name for name in sorted(keys) if name not in self._known], []
-        for n, name in enumerate(asked):
+        unknown, found = [name for name in sorted(keys) if name not in self._known], []
+        for n, name in enumerate(unknown):
             same = len(self._same(name))
             if same == 1:
                 continue
-            # What `people` alone names is said to be of other persons than all that is alike.
+            # A name that only `people` has is declared to be another person than all similar names.
             others = alike(name, self._known) if same or alike(name, self._judged) else []
-            here = [] if others or "@" in name else alike(name, asked[:n])
+            here = [] if others or "@" in name else alike(name, unknown[:n])
             if others or here:
                 found.append(Unclear(name, keys[name], others, here))
         return found
@@ -117,8 +117,8 @@ class LabelStudioUsers:
         return found or self._people.get(_key(written)) or written
 
     def _same(self, name: str) -> list[str]:
-        """How the log spells an e-mail address, whose case and outer blanks mean nothing."""
-        return [one for one in self._known if "@" in name and folded(one) == folded(name)]
+        """Return the log's spellings of an e-mail address; case and outer blanks are ignored."""
+        return [known for known in self._known if "@" in name and folded(known) == folded(name)]
 
     def _address_of(self, user: Any, as_written: bool = False) -> str | None:
         address = _address(user) or self._addresses.get(_number(user))
@@ -145,7 +145,7 @@ def _address(user: Any) -> str | None:
 
 
 def _key(user: Any) -> Any:
-    """A user's number as a number, whatever wrote it, and an address in small letters."""
+    """Return a user's number as int, or an address in lower case."""
     if isinstance(user, bool) or user is None:
         return None
     if isinstance(user, str):

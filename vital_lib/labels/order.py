@@ -1,7 +1,7 @@
-"""In what order one annotator judges the drafts, which response stands left, and in which arm.
+"""The order in which one annotator judges the drafts, with the sides and the arm of each item.
 
-Drawn by hashes of ids and a seed: the same everywhere and every time. This module knows nothing of
-what has been judged.
+Order, sides and arms are drawn by hashes of ids and a seed, so they are always reproducible. This
+module does not read any judgements.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ import pandas as pd
 from vital_lib.labels.log import VOTES
 
 COLUMNS = ["figure_id", "item_id", "left_id", "right_id", "queue_arm"]
-"""The columns of an order."""
+"""Columns of an order."""
 LEAST_RANDOM_SHARE = 0.2
-"""Agreement and alignment are measured on the random arm, which must not dry up."""
+"""Smallest share of the random arm, on which agreement and alignment are measured."""
 
 
 def in_order(
     drafts: pd.DataFrame, annotator: str, strategy: str, random_share: float, seed: int, who: str
 ) -> pd.DataFrame:
-    """The drafted items in the order in which they are handed out; columns `COLUMNS`.
+    """Return the drafted items in the order in which they are handed out; columns `COLUMNS`.
 
     Args:
         drafts, strategy, random_share, seed: as in `Queue`.
-        annotator: for whom the sides are drawn.
-        who: whose order it is: the annotator's own, or "" for the one that all share.
+        annotator: the annotator for whom the sides are drawn.
+        who: the annotator for an individual order, or "" for the order that all share.
 
     Raises:
-        ValueError: an instruction without exactly two responses, an unknown strategy or one whose
-            column is missing or incomplete, a random arm that is too small.
+        ValueError: an instruction without exactly two responses, an unknown strategy, a strategy
+            whose column is missing or incomplete, or a `random_share` out of range.
     """
     if not LEAST_RANDOM_SHARE <= random_share <= 1:
         raise ValueError(
-            f"random_share {random_share}: agreement is measured on the random arm, give "
-            f"{LEAST_RANDOM_SHARE} to 1"
+            f"random_share {random_share}: agreement is measured on the random arm, so "
+            f"give {LEAST_RANDOM_SHARE} to 1"
         )
     if strategy not in VOTES:
-        raise ValueError(f"strategy {strategy!r} is none of {', '.join(VOTES)}")
+        raise ValueError(f"strategy {strategy!r}: give one of {', '.join(VOTES)}")
     pairs = _pairs(drafts, seed, annotator)
     if strategy == "random":
         order = np.argsort(_hashes(pairs["figure_id"], seed, who, "order"), kind="stable")
@@ -52,16 +52,19 @@ def in_order(
         cut = int(np.ceil(random_share * len(pairs)))
         drawn, rest = drawn[:cut], drawn[cut:]
         drawn = drawn[np.argsort(shuffle[drawn], kind="stable")]
-        by = _most_uncertain if strategy == "uncertainty" else _round_robin
-        order, is_random = _interleaved(drawn, by(values, shuffle, drawn, rest))
+        rank = _most_uncertain if strategy == "uncertainty" else _round_robin
+        order, is_random = _interleaved(drawn, rank(values, shuffle, drawn, rest))
         arms = np.where(is_random, "random", strategy)
     ordered = pairs.iloc[order].assign(queue_arm=arms)
     return ordered[COLUMNS].reset_index(drop=True)
 
 
 def _pairs(drafts: pd.DataFrame, seed: int, annotator: str) -> pd.DataFrame:
-    """One row per instruction, in the order of `drafts`: `COLUMNS` less queue_arm, and `first`,
-    `second`: the places of its two responses in `drafts`."""
+    """Return one row per instruction, in the order of `drafts`.
+
+    Columns: `COLUMNS` without queue_arm, and `first` and `second`, the places of its two responses
+    in `drafts`.
+    """
     codes, items = pd.factorize(drafts["instruction_id"])
     by_item = np.argsort(codes, kind="stable")
     counts = np.bincount(codes, minlength=len(items))
@@ -75,7 +78,7 @@ def _pairs(drafts: pd.DataFrame, seed: int, annotator: str) -> pd.DataFrame:
         at = int(np.flatnonzero(a == b)[0])
         raise _not_two(items[at], [a[at], b[at]])
     heads = _hashes(items, seed, annotator, "sides") % 2 == 1
-    left_is_a = (a < b) == heads  # by id: the order of the rows draws no side
+    left_is_a = (a < b) == heads  # by id, so that the row order does not affect the sides
     return pd.DataFrame(
         {
             "figure_id": drafts["figure_id"].to_numpy(object)[places[:, 0]],
@@ -90,18 +93,18 @@ def _pairs(drafts: pd.DataFrame, seed: int, annotator: str) -> pd.DataFrame:
 
 def _not_two(item: str, responses: Any) -> ValueError:
     return ValueError(
-        f"instruction {item!r} has the responses {sorted(responses)}: two are compared"
+        f"instruction {item!r} has the responses {sorted(responses)}: give exactly two"
     )
 
 
 def _values(strategy: str, drafts: pd.DataFrame) -> np.ndarray:
-    """The column that the strategy goes by, one value a draft; clusters as numbers from 0."""
+    """Return the strategy's column, one value per draft; clusters are numbered from 0."""
     if strategy not in drafts:
-        raise ValueError(f"strategy {strategy!r} needs the drafts to have a column {strategy}")
+        raise ValueError(f"strategy {strategy!r} needs a column {strategy} in the drafts")
     empty = int(drafts[strategy].isna().sum())
     if empty:
         raise ValueError(
-            f"{empty} of {len(drafts)} drafts have no {strategy}: give each one, or leave them out"
+            f"{empty} of {len(drafts)} drafts have no {strategy}: give them one, or leave them out"
         )
     if strategy == "cluster":
         return pd.factorize(drafts[strategy])[0]
@@ -111,14 +114,14 @@ def _values(strategy: str, drafts: pd.DataFrame) -> np.ndarray:
 def _most_uncertain(
     values: np.ndarray, shuffle: np.ndarray, drawn: np.ndarray, rest: np.ndarray
 ) -> np.ndarray:
-    """`rest`, the most uncertain first: by the larger value of an item's two responses."""
+    """Return `rest` by falling uncertainty, the larger value of an item's two responses."""
     return rest[np.lexsort([shuffle[rest], -values.max(axis=1)[rest]])]
 
 
 def _round_robin(
     values: np.ndarray, shuffle: np.ndarray, drawn: np.ndarray, rest: np.ndarray
 ) -> np.ndarray:
-    """`rest`, one of each cluster in turn; of a round first what the random arm reaches least."""
+    """Return `rest` in rounds of one item per cluster, those least in the random arm first."""
     rest = rest[np.argsort(shuffle[rest], kind="stable")]
     clusters = values[:, 0]
     reached = np.bincount(clusters[drawn], minlength=clusters.max(initial=0) + 1)
@@ -127,8 +130,10 @@ def _round_robin(
 
 
 def _interleaved(drawn: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both spread evenly over one order, and which of it are `drawn`; at equal places these lead,
-    so that wherever one stops they have their share."""
+    """Spread `drawn` and `rest` evenly over one order; also return which entries are `drawn`.
+
+    On ties `drawn` comes first, so it has its share of the order at any stopping point.
+    """
     places = [
         np.arange(len(drawn)) / max(len(drawn), 1),
         np.arange(1, len(rest) + 1) / max(len(rest), 1),
@@ -138,12 +143,12 @@ def _interleaved(drawn: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _hashes(values: Any, *parts: Any) -> np.ndarray:
-    """A number of 64 bits for each text, which depends on it and on `parts` alone."""
+    """Return a 64-bit hash of each value, which depends only on the value and on `parts`."""
     key = f"{number(*parts):016x}"
     return pd.util.hash_array(np.asarray(values, dtype=object), hash_key=key, categorize=False)
 
 
 def number(*parts: Any) -> int:
-    """A number of 64 bits that depends on `parts` alone."""
+    """Return a 64-bit hash of `parts`."""
     text = "\x1f".join(map(str, parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -1,7 +1,7 @@
-"""What was read of a label log, and what stands there now: by it stages know of newer votes.
+"""Fingerprints of the votes that a stage has read, to detect newer votes in the label log.
 
-Only votes on the items in question count, and with "people" only people's: what is said of other
-items, in calibration rounds or to settle a question makes nothing old.
+Only votes on the stage's items count, and with "people" only votes of people. Votes on other
+items, calibration rounds and adjudications do not make a stage out of date.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from vital_lib.labels.log import LabelLog
 from vital_lib.tables import TABLES, NotReadable, UnsupportedFormat, VotesRead
 
 _SECRETS = ("password", "sslpassword")
-_CLOSED = "the label log cannot be opened from here (its password is kept nowhere: set PGPASSWORD)"
+_CLOSED = "the label log cannot be opened from here (no password is stored: set PGPASSWORD)"
 
 _LAST_READ: dict[tuple[int, str] | None, pd.DataFrame] = {}
-"""The votes as of `LabelLog.latest`: a page asks for them several times over."""
+"""The votes last read, by `LabelLog.latest`; one page needs them several times."""
 
 
 def votes_read(
@@ -33,15 +33,15 @@ def votes_read(
     *,
     items: Iterable[str] | None = None,
 ) -> VotesRead:
-    """What is kept, as one of `made_from`, of the votes that a table or a metric rests on.
+    """Return the record, for `made_from`, of the votes on which a table or metric rests.
 
     Args:
-        votes: `LabelLog.preferences()` as it was read; columns of table `preferences`. Rows of
-            other items, or of people who do not count, are left out.
-        annotators: "clinic" or "people": whose votes count, as for `votes_of`.
-        label_log: the log's URL; None is the run's own. A password in it is not kept.
-        items: ids of the items that could have been voted on; None: all instructions of `drafts`,
-            `votes` being of these alone.
+        votes: `LabelLog.preferences()` as read; columns of table `preferences`. Rows of other
+            items, and of annotators who do not count, are left out.
+        annotators: "clinic" or "people", as for `votes_of`.
+        label_log: the log's URL; None for the run's own log. A password in it is not stored.
+        items: ids of the items that could have votes. None stands for all instructions of
+            `drafts`; `votes` must then hold no others.
     """
     items = None if items is None else tuple(sorted(set(items)))
     url = None if label_log is None else _without_password(label_log)
@@ -50,7 +50,7 @@ def votes_read(
 
 
 def votes_now(url: str, annotators: str, items: Collection[str]) -> str:
-    """The fingerprint that `votes_read` would give today; of a log that is not there that of none.
+    """Return the fingerprint of the votes now; a missing log counts as one without votes.
 
     Raises:
         NotReadable: the log cannot be opened from here.

@@ -1,6 +1,6 @@
-"""What the judgements amount to: votes, shares, groups.
+"""Counts of votes: acceptance shares, majorities, and the group of each vote.
 
-Plain frames in and out; the log itself is not opened here.
+The functions take and return plain frames and do not open the log.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import pandas as pd
 
 
 def accepted_share(preferences: pd.DataFrame) -> pd.DataFrame:
-    """How much of its annotators accepted each response: candidate_id, accepted, annotators.
+    """Return the acceptance share of each response: candidate_id, accepted, annotators.
 
-    `accepted` is a share from 0 to 1, `annotators` how many judged; skips are left out.
+    `accepted` is the share of annotators who accepted it, 0 to 1, and `annotators` is their number.
+    Skips do not count.
 
     Args:
         preferences: columns of table `preferences`.
@@ -22,20 +23,20 @@ def accepted_share(preferences: pd.DataFrame) -> pd.DataFrame:
 
 
 def majority_ticks(preferences: pd.DataFrame) -> pd.DataFrame:
-    """The tick or cross of each response by the majority of its annotators, one row per item.
+    """Return the majority vote on each response, one row per item.
 
-    Columns item_id, first_id, second_id (its two responses, by id), first_accepted,
-    second_accepted: True or False, or null where exactly half of the annotators accepted it.
+    Columns item_id, first_id, second_id (its two responses, sorted by id), first_accepted,
+    second_accepted: True or False, or null if exactly half of the annotators accepted it.
 
     Raises:
-        ValueError: an item whose rows name other than two responses.
+        ValueError: an item with votes on more or fewer than two responses.
     """
     ticks = votes_long(preferences)
     shares = ticks.groupby(["item_id", "candidate_id"])["accepted"].mean().reset_index()
     sizes = shares.groupby("item_id").size()
     if (sizes != 2).any():
         item = sizes[sizes != 2].index[0]
-        raise ValueError(f"item {item!r} was judged on {sizes[item]} responses: two are compared")
+        raise ValueError(f"item {item!r} was judged on {sizes[item]} responses: give exactly two")
     shares["tick"] = (shares["accepted"] > 0.5).astype("boolean").mask(shares["accepted"] == 0.5)
     first, second = (shares.iloc[place::2].reset_index(drop=True) for place in (0, 1))
     return pd.DataFrame(
@@ -50,22 +51,23 @@ def majority_ticks(preferences: pd.DataFrame) -> pd.DataFrame:
 
 
 def decided_items(preferences: pd.DataFrame) -> list[str]:
-    """Ids of the items of which the majority accepted one response and rejected the other."""
+    """Return ids of items whose majority accepted one response and rejected the other."""
     votes = majority_ticks(preferences)
     decided = (votes["first_accepted"] != votes["second_accepted"]).fillna(False)
     return list(votes["item_id"][decided.astype(bool)])
 
 
 def check_same_texts(preferences: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame) -> None:
-    """Refuse drafts that put another text under the id of a response that was judged.
+    """Refuse drafts that change the text of a response that was judged.
 
     Args:
-        preferences: columns left_id, right_id: the votes so far.
-        before, after: the drafts as they are and as they would be; columns candidate_id,
-            instruction, response.
+        preferences: the votes so far; columns left_id, right_id.
+        before, after: the present drafts and the new ones; columns candidate_id, instruction,
+            response.
 
     Raises:
-        ValueError: how many judged responses would change, the first of them, and the way out.
+        ValueError: the text of a judged response would change. The message gives the number of
+            such responses and the first of them.
     """
     judged = set(preferences["left_id"]) | set(preferences["right_id"])
     texts = ["candidate_id", "instruction", "response"]
@@ -77,17 +79,17 @@ def check_same_texts(preferences: pd.DataFrame, before: pd.DataFrame, after: pd.
     if not same.all():
         raise ValueError(
             f"{(~same).sum():,} of {len(both):,} judged responses would get another text, first "
-            f"{both['candidate_id'][~same].iloc[0]!r}: a label belongs to the text that was read. "
-            "Copy the run folder without its labels.sqlite and draft there: what was paid for is "
-            "in its ledger and not asked again"
+            f"{both['candidate_id'][~same].iloc[0]!r}: a label belongs to the text judged. "
+            "Copy the run folder without its labels.sqlite and draft in the copy: paid replies are "
+            "in its ledger and are not requested again"
         )
 
 
 def groups_of(preferences: pd.DataFrame, drafts: pd.DataFrame, figures: pd.DataFrame) -> list[str]:
-    """The group_id (article or patient) of each row of `preferences`, through drafts and figures.
+    """Return the group_id (article or patient) of each row of `preferences`.
 
     Raises:
-        ValueError: items that are not in `drafts`, or whose figures are not in `figures`.
+        ValueError: an item that is not in `drafts`, or whose figure is not in `figures`.
     """
     figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
     group_of = dict(zip(figures["figure_id"], figures["group_id"], strict=True))
@@ -96,13 +98,13 @@ def groups_of(preferences: pd.DataFrame, drafts: pd.DataFrame, figures: pd.DataF
     if lost:
         raise ValueError(
             f"{len(lost)} of {len(groups)} judgements are of items without a figure, first "
-            f"{lost[0]!r}: keep those whose item_id is among the drafts' instruction_id"
+            f"{lost[0]!r}: keep those whose item_id is an instruction_id of the drafts"
         )
     return groups
 
 
 def votes_long(preferences: pd.DataFrame) -> pd.DataFrame:
-    """One row per tick or cross: item_id, annotator, candidate_id, accepted (0.0 or 1.0)."""
+    """Return one row per tick: item_id, annotator, candidate_id, accepted (0.0 or 1.0)."""
     sides = [
         preferences[["item_id", "annotator", f"{side}_id", f"{side}_accepted"]].set_axis(
             ["item_id", "annotator", "candidate_id", "accepted"], axis=1

@@ -10,11 +10,11 @@
     note.hidden = !words;
     button.hidden = !stop;
     ended = stop;
-    card.inert = stop;  // no key or press may reach a card that cannot save
+    card.inert = stop;  // a card that cannot save must get no input
     if (stop) button.focus();
   }
 
-  // The last tab opened is the one to label in: two would show the same item twice.
+  // Only the tab opened last is active: two tabs would show the same item twice.
   const tabs = new BroadcastChannel(`vital ${config.baseUrl} ${config.annotator}`);
   tabs.onmessage = () => say("Your card was opened in another tab.", { stop: true });
   tabs.postMessage("opened");
@@ -26,15 +26,15 @@
         { headers: { Authorization: `token ${config.token}` }, cache: "no-store" });
       if (reply.ok) say("");
       else if (reply.status < 500) say(
-        "This page has ended. All that was shown as saved is saved.", { stop: true });
+        "This session has ended. Everything shown as saved is saved.", { stop: true });
     } catch {
-      say("No connection to the labelling service. All that was shown as saved is saved.");
+      say("No connection to the labelling service. Everything shown as saved is saved.");
     }
   }
-  // The card is alone here: its keys work wherever one has clicked.
+  // The card is alone on the page, so its keys work wherever the annotator clicked.
   const focus = () => { if (document.activeElement === document.body)
     card.querySelector(".vital")?.focus(); };
-  let shown = null;  // the calibration round, and then the card of the labels
+  let shown = null;  // first the calibration round, then the labelling card
   new MutationObserver(() => {
     const now = card.querySelector(".vital");
     if (now !== shown) { shown = now; focus(); }
