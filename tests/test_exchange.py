@@ -818,7 +818,7 @@ def test_addresses_in_two_spellings_said_to_be_two_are_two(exported, open_log):
 def test_names_of_new_annotators_are_compared_with_the_logs():
     check_names(["ann", "Bob"], ["ann", "Ann"])
     for names in (["Ann "], ["x", "X"], ["anne", "  ANN"]):
-        with pytest.raises(ValueError, match="the same person, or another"):
+        with pytest.raises(ValueError, match="differ only by case or blanks: use the spelling"):
             check_names(names, ["ann"])
 
 

@@ -114,7 +114,7 @@ def test_a_name_that_nearly_is_one_of_the_logs_is_asked_about_at_the_start(tmp_p
     log.close()
     for names in ("ann", "bob,ANN", "cat,Cat"):
         assert main([f"--run={tmp_path}", f"--annotators={names}"]) == 2
-        assert "the same person, or another?" in capsys.readouterr().err
+        assert "differ only by case or blanks: use the spelling" in capsys.readouterr().err
     assert not (tmp_path / FILE).exists()
 
 

@@ -139,7 +139,7 @@ class LinkIdentity(IdentityProvider):
     annotators = Dict(help="SHA-256 of a link's secret -> its annotator").tag(config=True)
 
     def get_user(self, handler: RequestHandler) -> User | None:
-        """Return the annotator; None (status 403) for others and for another's kernel."""
+        """Return the annotator, or None (status 403) if link or kernel is not theirs."""
         name = self.annotators.get(fingerprint(self.get_token(handler) or ""))
         if name and handler.kernel_manager.may_use(name, handler.request.path):
             return User(username=name)

@@ -100,7 +100,7 @@ def _tasks(path: Path) -> list[Any]:
 
 
 def _users(events: list[Any], given: list[tuple], people: Mapping) -> LabelStudioUsers:
-    """Return the file's users; raise ValueError for names that nearly equal other names."""
+    """Return the file's users; raise ValueError if names differ only by case or blanks."""
     known = {event["annotator"] for event in events if _has_annotator(event)}
     annotations = [annotation for _, annotation, _, _ in given if isinstance(annotation, dict)]
     named = [
@@ -270,7 +270,7 @@ def _ids(task: Mapping[str, Any]) -> list[Any]:
 
 
 def _content(annotation: Mapping[str, Any], before: Mapping | None = None) -> dict[str, Any]:
-    """Return ticks, flags, reasons and note of an annotation; `before` is it as exported."""
+    """Return ticks, flags, reasons and note of an annotation; `before`: as exported."""
     given = _values(annotation)
     if before and not before["was_cancelled"]:
         former = _values(before)

@@ -219,7 +219,7 @@ class LabelLog:
             )
         if event["left_id"] == event["right_id"]:
             raise ValueError(
-                f"left_id and right_id are both {event['left_id']!r}: give two candidates"
+                f"left_id and right_id are both {event['left_id']!r}: give two different ones"
             )
         _check_types(event)
         _check_ticks(event)

@@ -16,7 +16,10 @@ def folded(name: str) -> str:
 
 
 def alike(name: str, known: Iterable[str]) -> list[str]:
-    """Return `known` names that differ from `name` only by case or blanks; none if it is known."""
+    """Return the names in `known` that differ from `name` only by case or blanks.
+
+    Return none if `name` itself is in `known`.
+    """
     known = set(known)
     return [] if name in known else sorted(k for k in known if folded(k) == folded(name))
 
@@ -33,10 +36,10 @@ def check_names(names: Collection[str], known: Iterable[str]) -> None:
     """
     known = set(known)
     found = [(name, alike(name, {*known, *list(names)[:n]})) for n, name in enumerate(names)]
-    if unclear := [f"{name!r} is not {others[0]!r}" for name, others in found if others]:
+    if unclear := [f"{name!r} and {others[0]!r}" for name, others in found if others]:
         raise ValueError(
-            f"the same person, or another? {', '.join(unclear)}: use the spelling in the log, or "
-            "give another person a name that differs by more than case or blanks"
+            f"annotators {', '.join(unclear)} differ only by case or blanks: use the spelling in "
+            "the log, or give another person a name that differs more"
         )
 
 
