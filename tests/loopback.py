@@ -1,6 +1,6 @@
-"""A real OpenAI-compatible server on 127.0.0.1, with programmed replies and faults, for tests.
+"""An OpenAI-compatible test server on 127.0.0.1, with programmed replies and faults.
 
-Also the same without a network (`in_process`), and images to ask about (`save_image`).
+`in_process` does the same without a network; `save_image` writes test images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def said(
     refusal: str | None = None,
     tokens: tuple[int, int] = (100, 20),
 ) -> Answer:
-    """A chat completion with this content."""
+    """Return a chat completion with this content."""
     message = {"role": "assistant", "content": content, "refusal": refusal}
     body = {
         "id": "chatcmpl-loopback",
@@ -43,14 +43,14 @@ def said(
 
 
 def fault(status: int, message: str = "a fault", *, code: str | None = None, **headers: str):
-    """An error as the API words it; headers with `_` for `-`, such as ``retry_after="1"``."""
+    """Return an API error; header names have `_` for `-`, such as ``retry_after="1"``."""
     body = json.dumps({"error": {"message": message, "type": "fault", "code": code}}).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return status, {"content-type": "application/json", **named}, body
 
 
 def in_process(answer: Callable[[dict[str, Any], int], Answer]) -> httpx2.MockTransport:
-    """A transport without a network; `answer` as for Loopback."""
+    """Return a transport without a network; `answer` as in `Loopback`."""
     places = iter(range(10**9))
 
     async def handle(request: httpx2.Request) -> httpx2.Response:
@@ -61,17 +61,17 @@ def in_process(answer: Callable[[dict[str, Any], int], Answer]) -> httpx2.MockTr
 
 
 def save_image(path: Path, seed: int, side: int = 48) -> Path:
-    """Write a PNG of noise; another `seed` gives another image."""
+    """Write a PNG of noise; each `seed` gives a different image."""
     pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     return path
 
 
 class Loopback:
-    """The server, as a context manager.
+    """A server as a context manager.
 
     Args:
-        answer: called with a request's JSON body and its place from 0; gives the response.
+        answer: called with a request's JSON body and its index from 0; returns the response.
     """
 
     def __init__(self, answer: Callable[[dict[str, Any], int], Answer]) -> None:
@@ -107,7 +107,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 256
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up, as an interrupted run does, is no fault of the server's."""
+        """Ignore errors of clients that hang up, as an interrupted run does."""
 
 
 def _handler_of(loopback: Loopback) -> type[BaseHTTPRequestHandler]:

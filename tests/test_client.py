@@ -1,4 +1,4 @@
-"""Claims about sending prompts: order, faults, the ledger, keys, cost. All on this machine."""
+"""Tests of sending prompts: order, faults, the ledger, keys and cost. All run on this machine."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def image(tmp_path):
 
 
 def verdicts(image, count, start=0):
-    """Prompts that carry their own number, so that a reply can be told from another's."""
+    """Yield prompts that contain their number, so that each reply can be identified."""
     for number in range(start, start + count):
         yield verdict_prompt(f"number {number}", image, "r", "x", "y")
 
 
 def echo(body, place=0):
-    """A verdict whose rationale is the question's number."""
+    """Return a verdict whose rationale is the question's number."""
     question = body["messages"][-1]["content"][1]["text"].splitlines()[0]
     return said(json.dumps({"rationale": question.split()[-1], "winner": "tie"}))
 
@@ -75,7 +75,7 @@ def local(server, **options):
     return ChatClient("judge", base_url=server.base_url, **{"local": True, **options})
 
 
-def test_replies_come_in_the_order_of_the_prompts(image):
+def test_replies_are_in_the_order_of_the_prompts(image):
     def slow_first(body, place):
         time.sleep(0.02 if place % 3 == 0 else 0)
         return echo(body)
@@ -87,7 +87,7 @@ def test_replies_come_in_the_order_of_the_prompts(image):
     assert {(reply.tokens_in, reply.tokens_out) for reply in replies} == {(100, 20)}
 
 
-def test_a_request_carries_policy_image_schema_and_seed(image):
+def test_a_request_contains_policy_image_schema_and_seed(image):
     with Loopback(echo) as server:
         local(server).ask(verdicts(image, 1), seed=7)
     [body] = server.bodies
@@ -103,7 +103,7 @@ def test_a_request_carries_policy_image_schema_and_seed(image):
     assert wanted["schema"]["additionalProperties"] is False
 
 
-def test_a_large_image_is_sent_small(tmp_path):
+def test_a_large_image_is_scaled_down_before_it_is_sent(tmp_path):
     large = open_image(save_image(tmp_path / "large.png", seed=1, side=1600))
     with Loopback(echo) as server:
         local(server).ask(verdicts(large, 1))
@@ -120,7 +120,7 @@ def test_only_checked_images_are_sent(part, tmp_path):
     assert server.bodies == []
 
 
-def test_an_image_that_changed_since_it_was_opened_is_one_reply_without_a_value(image, tmp_path):
+def test_an_image_changed_after_opening_gives_one_reply_without_a_value(image, tmp_path):
     with Loopback(echo) as server:
         other = open_image(save_image(tmp_path / "other.png", seed=3))
         save_image(tmp_path / "other.png", seed=4)
@@ -140,40 +140,40 @@ def test_an_answered_request_is_not_sent_again(image, tmp_path):
     assert again[:5] == first
 
 
-def test_known_replies_need_neither_key_nor_server(image, tmp_path):
+def test_replies_in_the_ledger_need_no_key_and_no_server(image, tmp_path):
     with Loopback(echo) as server:
         first = local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3))
     assert local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 3)) == first
 
 
-def test_a_model_of_the_same_name_on_another_server_is_another_model(image, tmp_path):
+def test_the_same_model_name_on_another_server_is_a_different_model(image, tmp_path):
     with Loopback(echo) as one, Loopback(echo) as other:
         for server in (one, other, one):
             local(server, ledger=tmp_path / "l.sqlite").ask(verdicts(image, 2))
     assert len(one.bodies) == len(other.bodies) == 2
 
 
-def test_the_clinic_at_other_rates_is_another_model(monkeypatch):
+def test_the_clinic_with_different_rates_is_a_different_model(monkeypatch):
     before = ChatClient().endpoint
     monkeypatch.setattr("vital_lib.clinic.rates.rates_fingerprint", lambda rates: "f" * 64)
     assert ChatClient().endpoint == "clinic/ffffffffffff" != before
 
 
-def test_asking_anew_is_another_attempt_and_its_answer_counts_from_then_on(image, tmp_path):
+def test_again_makes_a_new_attempt_whose_answer_replaces_the_old_answer(image, tmp_path):
     def answer(body, place):
         return PROSE if place == 0 else echo(body)
 
     with Loopback(answer) as server:
         client = local(server, ledger=tmp_path / "l.sqlite")
         [first] = client.ask(verdicts(image, 1))
-        [anew, twin] = client.ask([*verdicts(image, 1), *verdicts(image, 1)], again=True)
+        [new, twin] = client.ask([*verdicts(image, 1), *verdicts(image, 1)], again=True)
         [known] = client.ask(verdicts(image, 1))
         [third] = client.ask(verdicts(image, 1), again=True)
-    assert first.value is None and anew.value.rationale == "0" and known == anew == twin
-    assert [reply.reply_id for reply in (anew, third)] == [f"{first.reply_id}-{n}" for n in (1, 2)]
+    assert first.value is None and new.value.rationale == "0" and known == new == twin
+    assert [reply.reply_id for reply in (new, third)] == [f"{first.reply_id}-{n}" for n in (1, 2)]
     assert len({body["seed"] for body in server.bodies}) == len(server.bodies) == 3
     assert client.ledger.trace(first.reply_id)["text"] == first.text
-    assert client.ledger.trace(anew.reply_id)["text"] == anew.text
+    assert client.ledger.trace(new.reply_id)["text"] == new.text
 
 
 def test_exported_replies_are_replayed_without_ledger_or_network(image, tmp_path):
@@ -193,8 +193,8 @@ def test_exported_replies_are_replayed_without_ledger_or_network(image, tmp_path
         ChatClient("judge", replay=tmp_path / "replies.jsonl")
 
 
-def test_replies_are_found_again_whatever_is_paid_for_the_model(tmp_path, prices):
-    """Replayed, too: the price table also says how an image is scaled, but no key is made of it."""
+def test_replies_are_found_in_the_ledger_at_any_price_of_the_model(tmp_path, prices):
+    """Also in a replay: the price table sets the image rule, which is not part of the key."""
     large = open_image(save_image(tmp_path / "large.png", seed=1, side=1600))
     with Loopback(echo) as server:
         options = {"base_url": server.base_url, "ledger": tmp_path / "l.sqlite"}
@@ -210,11 +210,11 @@ def test_replies_are_found_again_whatever_is_paid_for_the_model(tmp_path, prices
     assert traced["messages"][-1]["content"][0] == {"image": large.sha256, "size": [1600, 1600]}
 
 
-def test_parameters_are_sent_and_kept_and_make_another_request(image):
+def test_parameters_are_sent_and_stored_and_are_part_of_the_key(image):
     [prompt] = verdicts(image, 1)
-    images, asked = Images(ImageRule.read("low 85")), {"seed": 0, "repeat": 0}
+    images, options = Images(ImageRule.read("low 85")), {"seed": 0, "repeat": 0}
     plain, none, warm, hot = (
-        make_request("judge", prompt, images.rule, **asked, **more)
+        make_request("judge", prompt, images.rule, **options, **more)
         for more in (
             {},
             {"parameters": {}},
@@ -233,7 +233,7 @@ def test_parameters_are_sent_and_kept_and_make_another_request(image):
 
 
 @pytest.mark.parametrize("place", ["folder", "no_ledger.txt", "no_ledger.txt/l.sqlite"])
-def test_a_ledger_that_cannot_be_opened_is_one_line_with_path_and_way_out(tmp_path, place):
+def test_a_ledger_that_cannot_be_opened_is_a_one_line_error_with_path_and_fix(tmp_path, place):
     (tmp_path / "folder").mkdir()
     (tmp_path / "no_ledger.txt").write_text("a diary, not a data base\n" * 100)
     with pytest.raises(LedgerUnwritable, match="or move the run") as caught:
@@ -241,7 +241,7 @@ def test_a_ledger_that_cannot_be_opened_is_one_line_with_path_and_way_out(tmp_pa
     assert str(tmp_path / place) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_new_ledger_on_a_full_disk_says_so(tmp_path, monkeypatch):
+def test_a_new_ledger_on_a_full_disk_names_the_cause(tmp_path, monkeypatch):
     def full(path, *args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
@@ -250,7 +250,7 @@ def test_a_new_ledger_on_a_full_disk_says_so(tmp_path, monkeypatch):
         Ledger(tmp_path / "new" / "l.sqlite")
 
 
-def test_model_text_image_seed_repeat_and_version_each_make_another_request(image, tmp_path):
+def test_model_text_image_seed_repeat_and_version_are_each_part_of_the_key(image, tmp_path):
     other = open_image(save_image(tmp_path / "other.png", seed=9))
     [plain] = verdicts(image, 1)
     newer = Prompt(plain.name, "another-version", plain.messages, plain.schema)
@@ -270,7 +270,7 @@ def test_model_text_image_seed_repeat_and_version_each_make_another_request(imag
     assert len(server.bodies) == len({reply.reply_id for reply in replies}) == 7
 
 
-def test_the_same_image_under_another_name_is_the_same_request(image, tmp_path):
+def test_a_copy_of_an_image_makes_the_same_request(image, tmp_path):
     (tmp_path / "copy.png").write_bytes(image.path.read_bytes())
     with Loopback(echo) as server:
         client = local(server)
@@ -297,20 +297,20 @@ def test_a_prompts_own_seed_is_sent(image):
     assert server.bodies[0]["seed"] == 11
 
 
-def test_a_prompt_that_stands_twice_is_sent_once(image):
+def test_a_duplicate_prompt_is_sent_once(image):
     with Loopback(echo) as server:
         replies = local(server).ask([*verdicts(image, 3), *verdicts(image, 3)])
     assert len(server.bodies) == 3
     assert replies[:3] == replies[3:]
 
 
-def test_threads_that_ask_the_same_pay_once(image, tmp_path):
+def test_threads_with_the_same_prompts_pay_once(image, tmp_path):
     with Loopback(echo) as server, ThreadPoolExecutor(4) as threads:
         client = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
-        asked = [threads.submit(client.ask, list(verdicts(image, 30))) for _ in range(4)]
-        replies = [future.result() for future in asked]
+        futures = [threads.submit(client.ask, list(verdicts(image, 30))) for _ in range(4)]
+        replies = [future.result() for future in futures]
     assert len(server.bodies) == 30
-    assert all(one == replies[0] for one in replies)
+    assert all(reply == replies[0] for reply in replies)
     assert client.spent()["requests"] == 30
 
 
@@ -342,14 +342,14 @@ client.ask(verdicts(open_image(folder / "figure.png"), 200),
 """
 
 
-def test_a_killed_process_loses_nothing_that_was_counted(image, tmp_path):
+def test_a_killed_process_loses_no_counted_reply(image, tmp_path):
     folders, temporary = [str(Path(__file__).parent), str(tmp_path)], tmp_path / "temporary"
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary)}
     command = [sys.executable, "-c", KILLED, *folders]
     done = subprocess.run(command, capture_output=True, env=environment)
     assert done.returncode == 9, done.stderr
-    assert not list(temporary.iterdir())  # nor does it leave anything
+    assert not list(temporary.iterdir())  # no temporary file is left
     kept = len(Ledger(tmp_path / "l.sqlite").history())
     assert kept >= 60
     sent = []
@@ -375,7 +375,7 @@ def test_the_ledger_cannot_be_rewritten(image, tmp_path):
                 other.execute(act)
 
 
-def test_a_reply_leads_back_to_what_was_asked(image):
+def test_a_reply_id_finds_its_request(image):
     with Loopback(echo) as server:
         client = local(server)
         [reply] = client.ask(verdicts(image, 1), seed=3)
@@ -426,7 +426,7 @@ def test_an_answer_without_a_value_has_a_reason_and_is_not_paid_for_again(
 
 
 @pytest.mark.parametrize("empty", [None, "", "  \n"])
-def test_an_empty_reply_is_asked_once_more_by_itself(image, empty):
+def test_an_empty_reply_is_requested_once_more(image, empty):
     with Loopback(lambda body, place: said(empty) if place == 0 else echo(body)) as server:
         client = local(server)
         [reply], [again] = client.ask(verdicts(image, 1)), client.ask(verdicts(image, 1))
@@ -436,7 +436,7 @@ def test_an_empty_reply_is_asked_once_more_by_itself(image, empty):
     assert second["answered"] and second["reply_id"] == first["reply_id"] == reply.reply_id
 
 
-def test_an_unread_reply_never_takes_over_the_one_before(image):
+def test_an_unreadable_reply_never_takes_the_previous_value(image):
     criteria = dict.fromkeys(RatingCriteria.model_fields, 9)
     good = said(json.dumps({"rationale": "", "criteria": criteria, "overall": 9}))
     prompts = [rating_prompt(FIGURE, image, f"q{n}", "a") for n in range(3)]
@@ -446,7 +446,7 @@ def test_an_unread_reply_never_takes_over_the_one_before(image):
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_a_request_the_api_refuses_is_one_reply_and_may_be_asked_again(image, status):
+def test_a_request_the_api_refuses_gives_one_reply_and_can_be_sent_again(image, status):
     def answer(body, place):
         return fault(status, "image too odd") if place == 0 else echo(body)
 
@@ -462,7 +462,7 @@ def test_a_request_the_api_refuses_is_one_reply_and_may_be_asked_again(image, st
 @pytest.mark.parametrize(
     "body", [b"<html>welcome</html>", b"{}", b'{"choices": []}', b'{"choices": [{"message": 1}]}']
 )
-def test_what_is_no_chat_completion_is_a_reply_without_a_value(image, body):
+def test_a_body_without_a_chat_completion_gives_a_reply_without_a_value(image, body):
     answer = 200, {"content-type": "application/json"}, body
     with Loopback(lambda _, place: answer) as server:
         [reply] = local(server).ask(verdicts(image, 1))
@@ -470,7 +470,7 @@ def test_what_is_no_chat_completion_is_a_reply_without_a_value(image, body):
     assert reply.text == body.decode()
 
 
-def test_a_reply_without_usage_or_other_trimmings_is_read(image):
+def test_a_reply_without_usage_or_optional_fields_is_read(image):
     content = json.dumps({"rationale": "", "winner": "first"})
     answer = 200, {}, json.dumps({"choices": [{"message": {"content": content}}]}).encode()
     with Loopback(lambda _, place: answer) as server:
@@ -488,23 +488,23 @@ def test_a_reply_without_usage_or_other_trimmings_is_read(image):
         '{"prompt_tokens": true, "completion_tokens": "twenty"}',
     ],
 )
-def test_tokens_that_cannot_be_so_spoil_no_reply_and_are_counted_by_length(image, prices, usage):
+def test_invalid_token_counts_are_estimated_by_length_and_the_reply_is_read(image, prices, usage):
     content = json.dumps({"rationale": "it lies left " * 10, "winner": "first"})
     choices = json.dumps([{"message": {"content": content}}])
     answer = 200, {}, f'{{"choices": {choices}, "usage": {usage}}}'.encode()
     with Loopback(lambda _, place: answer) as server:
         client = local(server, prices=prices, local=False)
-        thought = client.estimate(verdicts(image, 1))["tokens_in"]
+        estimated = client.estimate(verdicts(image, 1))["tokens_in"]
         [reply] = client.ask(verdicts(image, 1))
     assert reply.value.winner == "first"
-    assert (reply.tokens_in, reply.tokens_out) == (thought, len(content) // 4)
-    assert client.spent()["usd"] == reply.usd == client.price.usd(thought, len(content) // 4) > 0
+    assert (reply.tokens_in, reply.tokens_out) == (estimated, len(content) // 4)
+    assert client.spent()["usd"] == reply.usd == client.price.usd(estimated, len(content) // 4) > 0
 
 
 # ------------------------------------------------------------------ faults
 
 
-def test_a_reply_after_a_server_error_is_kept(image):
+def test_a_reply_after_a_server_error_is_returned(image):
     def answer(body, place):
         return fault(500, retry_after_ms="1") if place == 0 else echo(body)
 
@@ -513,7 +513,7 @@ def test_a_reply_after_a_server_error_is_kept(image):
     assert reply.value.rationale == "0" and len(server.bodies) == 2
 
 
-def test_scattered_faults_lose_nothing(image):
+def test_scattered_faults_lose_no_reply(image):
     faults = [fault(429, retry_after_ms="5"), fault(500), fault(503, retry_after="0.01")]
 
     def answer(body, place):
@@ -535,7 +535,7 @@ def test_retry_after_is_honoured(image):
     assert 0.3 <= second - first < 1.5
 
 
-def test_one_that_waits_leaves_its_place_to_the_next(image):
+def test_a_prompt_waiting_for_a_retry_frees_its_slot(image):
     def answer(body, place):
         return fault(503, retry_after="0.3") if place == 0 else echo(body)
 
@@ -546,7 +546,7 @@ def test_one_that_waits_leaves_its_place_to_the_next(image):
     assert all(reply.value for reply in replies)
 
 
-def test_a_dropped_connection_is_tried_again(image):
+def test_a_dropped_connection_is_retried(image):
     calls = []
 
     async def handle(request):
@@ -562,7 +562,7 @@ def test_a_dropped_connection_is_tried_again(image):
     assert reply.value.rationale == "0"
 
 
-def test_a_prompt_that_always_fails_is_one_reply_without_a_value(image, monkeypatch):
+def test_a_prompt_that_always_fails_gives_one_reply_without_a_value(image, monkeypatch):
     monkeypatch.setattr(faults, "_spread", lambda state: 0.001)
 
     def answer(body, place):
@@ -576,7 +576,7 @@ def test_a_prompt_that_always_fails_is_one_reply_without_a_value(image, monkeypa
     assert "cannot digest this image" in replies[1].reason
 
 
-def test_an_endpoint_that_fails_everything_ends_the_run(image, monkeypatch):
+def test_an_endpoint_that_fails_every_request_ends_the_run(image, monkeypatch):
     monkeypatch.setattr(faults, "_spread", lambda state: 0.001)
     with Loopback(lambda body, place: fault(500)) as server:
         client = local(server)
@@ -594,7 +594,7 @@ def test_an_endpoint_that_fails_everything_ends_the_run(image, monkeypatch):
         (fault(429, "No credit", code="insufficient_quota"), "rate limit or quota"),
     ],
 )
-def test_what_concerns_every_prompt_is_one_clear_error_without_the_key(
+def test_a_fault_of_all_prompts_is_one_clear_error_without_the_key(
     image, tmp_path, monkeypatch, answer, words
 ):
     monkeypatch.setenv("VITAL_API_KEY", KEY)
@@ -621,7 +621,7 @@ def test_an_address_without_a_scheme_is_one_clear_error(image):
         ChatClient("judge", local=True, base_url="localhost:1/v1").ask(verdicts(image, 3))
 
 
-def test_what_was_under_way_when_the_run_ended_is_kept(image, tmp_path):
+def test_requests_in_flight_when_the_run_ends_are_stored(image, tmp_path):
     arrived = threading.Event()
 
     def answer(body, place):
@@ -657,19 +657,21 @@ def test_the_key_is_sent_and_appears_nowhere_else(image, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("before", ["", "u", "me", "you"])
-def test_a_masked_or_encoded_key_is_taken_out_and_plain_words_are_not(monkeypatch, before):
+def test_masked_and_encoded_keys_are_removed_but_plain_words_are_not(monkeypatch, before):
     monkeypatch.setenv("VITAL_API_KEY", KEY)
     encoded = base64.b64encode((before + KEY).encode()).decode()
     for form in (KEY, KEY[:8], f"{KEY[:11]}********{KEY[-4:]}", f"{KEY[:9]}...", encoded):
         shown = without_key(f"refused {form} there")
         assert shown.startswith("refused ") and shown.endswith("[VITAL_API_KEY] there")
-        assert len(shown) <= len("refused [VITAL_API_KEY] there") + 4  # of what stood before it
+        assert (
+            len(shown) <= len("refused [VITAL_API_KEY] there") + 4
+        )  # a rest of the text before the key
     assert without_key(KEY[:7]) == KEY[:7]
     monkeypatch.setenv("VITAL_API_KEY", "clinical-secret")
     assert without_key("a clinical view, clinical-secret") == "a clinical view, [VITAL_API_KEY]"
 
 
-def test_openais_key_goes_to_openai_alone(image, monkeypatch):
+def test_the_openai_key_is_sent_only_to_openai(image, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.invalid/v1")
     seen = []
@@ -687,7 +689,7 @@ def test_openais_key_goes_to_openai_alone(image, monkeypatch):
     assert seen == [("api.openai.com", f"Bearer {KEY}"), ("127.0.0.1", "Bearer none")]
 
 
-def test_a_missing_key_says_which_to_set(image):
+def test_a_missing_key_error_names_the_variable_to_set(image):
     with pytest.raises(ModelUnavailable, match="no key; set OPENAI_API_KEY"):
         ChatClient("gpt-4o").ask(verdicts(image, 1))
 
@@ -708,7 +710,7 @@ def test_a_key_in_the_address_is_refused():
 # ------------------------------------------------------------------ concurrency
 
 
-def test_never_more_requests_under_way_than_asked_for_and_no_fewer(image):
+def test_requests_in_flight_reach_the_concurrency_and_never_exceed_it(image):
     under_way, most = 0, 0
 
     async def handle(request):
@@ -726,7 +728,7 @@ def test_never_more_requests_under_way_than_asked_for_and_no_fewer(image):
     assert most == 7
 
 
-def test_prompts_are_taken_as_there_is_room(image):
+def test_prompts_are_consumed_only_as_fast_as_they_are_sent(image):
     taken, ahead = 0, []
 
     def prompts():
@@ -743,18 +745,18 @@ def test_prompts_are_taken_as_there_is_room(image):
     assert len(ahead) == 200 and max(ahead) <= 8 + 4
 
 
-def test_asking_works_inside_a_running_event_loop(image):
+def test_ask_works_inside_a_running_event_loop(image):
     async def cell():
         return ChatClient("judge", local=True, transport=in_process(echo)).ask(verdicts(image, 2))
 
     assert [reply.value.rationale for reply in asyncio.run(cell())] == ["0", "1"]
 
 
-def test_asking_nothing_gives_nothing():
+def test_ask_without_prompts_returns_an_empty_list():
     assert ChatClient("judge", local=True).ask([]) == []
 
 
-def test_a_raising_on_reply_ends_the_run_and_keeps_what_came(image, tmp_path):
+def test_an_error_in_on_reply_ends_the_run_and_replies_are_stored(image, tmp_path):
     def stop(count):
         if count == 10:
             raise StopAsyncIteration("enough")
@@ -768,7 +770,7 @@ def test_a_raising_on_reply_ends_the_run_and_keeps_what_came(image, tmp_path):
     assert len(client.ask(verdicts(image, 500))) == 500
 
 
-def test_an_interrupt_ends_the_run_and_keeps_what_came(image, tmp_path):
+def test_an_interrupt_ends_the_run_and_replies_are_stored(image, tmp_path):
     main = threading.main_thread().ident
 
     def interrupt(count):
@@ -781,11 +783,11 @@ def test_an_interrupt_ends_the_run_and_keeps_what_came(image, tmp_path):
             client.ask(verdicts(image, 5000), on_reply=interrupt)
         kept = len(client.ledger.history())
         assert 10 <= kept < 5000
-        assert len(client.ledger.history()) == kept  # nothing goes on behind the interrupt
-        assert len(client.ask(verdicts(image, kept))) == kept  # and it can be asked again
+        assert len(client.ledger.history()) == kept  # nothing continues after the interrupt
+        assert len(client.ask(verdicts(image, kept))) == kept  # and the run can be started again
 
 
-def test_an_error_in_the_prompts_is_raised_as_it_is(image):
+def test_an_error_in_the_prompts_is_raised_unchanged(image):
     def prompts():
         yield from verdicts(image, 3)
         raise LookupError("figure 4 is gone")
@@ -800,7 +802,7 @@ def test_a_concurrency_below_one_is_refused(concurrency):
         ChatClient(concurrency=concurrency)
 
 
-def test_the_embedded_model_goes_through_the_same_client(image, monkeypatch):
+def test_the_embedded_model_uses_the_same_client(image, monkeypatch):
     from vital_lib import clinic
 
     opened = []
@@ -830,7 +832,7 @@ def prices(tmp_path):
     return table
 
 
-def test_cost_is_estimated_before_and_counted_after(image, tmp_path, prices):
+def test_cost_is_estimated_before_and_counted_after_sending(image, tmp_path, prices):
     with Loopback(echo) as server:
         options = {"ledger": tmp_path / "l", "prices": prices, "local": False}
         client = local(server, **options)
@@ -848,7 +850,7 @@ def test_cost_is_estimated_before_and_counted_after(image, tmp_path, prices):
     assert client.price.as_of == "2026-01-01"
 
 
-def test_a_reply_keeps_the_price_of_its_day(image, tmp_path, prices):
+def test_a_reply_keeps_the_price_at_its_time(image, tmp_path, prices):
     with Loopback(echo) as server:
         options = {"ledger": tmp_path / "l", "prices": prices, "local": False}
         local(server, **options).ask(verdicts(image, 10))
@@ -859,26 +861,26 @@ def test_a_reply_keeps_the_price_of_its_day(image, tmp_path, prices):
     assert dearer.spent()["usd"] == pytest.approx(0.008)
 
 
-def test_a_ledger_bills_one_model_or_all_of_them(image, tmp_path, prices):
+def test_a_ledger_bills_one_model_or_all_models(image, tmp_path, prices):
     ledger = tmp_path / "l"
     with Loopback(echo) as server:
-        for model, asked in (("judge", 10), ("judge-2026-01-01", 5)):
+        for model, count in (("judge", 10), ("judge-2026-01-01", 5)):
             ChatClient(model, base_url=server.base_url, ledger=ledger, prices=prices).ask(
-                verdicts(image, asked)
+                verdicts(image, count)
             )
-    one, all_of_them = Ledger(ledger).bill("judge"), Ledger(ledger).bill()
-    assert (one["requests"], all_of_them["requests"]) == (10, 15)
-    assert all_of_them["usd"] == pytest.approx(1.5 * one["usd"]) and one["usd"] > 0
-    assert Ledger(ledger).bill("never asked")["usd"] == 0
+    judge, total = Ledger(ledger).bill("judge"), Ledger(ledger).bill()
+    assert (judge["requests"], total["requests"]) == (10, 15)
+    assert total["usd"] == pytest.approx(1.5 * judge["usd"]) and judge["usd"] > 0
+    assert Ledger(ledger).bill("never used")["usd"] == 0
 
 
-def test_what_is_left_of_the_items_carries_the_whole_cost():
+def test_cost_per_item_divides_the_whole_bill():
     bill = {"requests": 10, "tokens_in": 1, "tokens_out": 1, "usd": 6.0}
     found = cost_per(bill, accepted=12, selected=3, tuned=0)
     assert found == {"usd_per_accepted": 0.5, "usd_per_selected": 2.0, "usd_per_tuned": None}
 
 
-def test_a_model_without_a_price_is_an_error_that_shows_the_line_to_add(prices):
+def test_a_missing_price_is_an_error_that_shows_the_line_to_add(prices):
     with pytest.raises(UnknownPrice, match=r"Add a line to .*prices\.csv") as caught:
         ChatClient("other", prices=prices)
     line = next(line for line in str(caught.value).splitlines() if line.startswith("other,"))
@@ -887,7 +889,7 @@ def test_a_model_without_a_price_is_an_error_that_shows_the_line_to_add(prices):
     assert ChatClient("other", local=True).price.usd(1e6, 1e6) == 0.0
 
 
-def test_a_dated_snapshot_has_its_models_price_unless_it_has_its_own():
+def test_a_dated_snapshot_has_its_own_price_or_that_of_its_base_model():
     assert ChatClient("gpt-4.1-2025-04-14").price.model == "gpt-4.1"
     assert ChatClient("gpt-4o-2024-05-13").price.usd_per_million_in == 5.0
     assert all(price.as_of for price in map(price_of, ("gpt-5", "gpt-4.1-mini", "o3")))
@@ -901,7 +903,7 @@ def test_a_dated_snapshot_has_its_models_price_unless_it_has_its_own():
         *("judge,1,1,patches -1 1536,", "judge,inf,1,low 85,"),
     ],
 )
-def test_a_line_of_prices_that_cannot_be_read_is_named(prices, line):
+def test_an_invalid_line_of_prices_is_named(prices, line):
     prices.write_text(f"{PRICES}{line}\n")
     with pytest.raises(ValueError, match=r"prices\.csv, line 2"):
         ChatClient("judge", prices=prices)
@@ -920,15 +922,13 @@ def test_a_line_of_prices_that_cannot_be_read_is_named(prices, line):
         ("side 768 85", (1600, 800), (768, 384), 85),
     ],
 )
-def test_an_image_is_sent_as_the_provider_would_scale_it_and_counts_as_it_would(
-    rule, size, sent, tokens
-):
+def test_an_image_is_scaled_and_counted_by_the_providers_rule(rule, size, sent, tokens):
     read = ImageRule.read(rule)
     assert read.fit(*size) == sent and read.tokens(*size) == tokens
     assert read.tokens(*sent) == tokens
 
 
-def test_how_an_image_is_sent_can_be_looked_at(tmp_path):
+def test_images_sent_lists_size_and_tokens_of_each_image(tmp_path):
     figure = open_image(save_image(tmp_path / "large.png", seed=1, side=1000))
     client = ChatClient("gpt-4o")
     [row] = client.images_sent(verdicts(figure, 3)).to_dict("records")
@@ -942,9 +942,7 @@ def test_how_an_image_is_sent_can_be_looked_at(tmp_path):
     assert row["bytes"] == len(base64.b64decode(data))
 
 
-def test_an_image_is_encoded_once_and_kept_on_disk_while_nobody_holds_it(
-    image, tmp_path, monkeypatch
-):
+def test_an_image_is_encoded_once_and_cached_on_disk_when_unused(image, tmp_path, monkeypatch):
     other = open_image(save_image(tmp_path / "other.png", seed=9))
     encoded = []
     encode = Images._encode
@@ -967,7 +965,7 @@ def test_an_image_is_encoded_once_and_kept_on_disk_while_nobody_holds_it(
 
 
 @pytest.mark.parametrize("trouble", ["nearly full", "full"])
-def test_an_image_that_cannot_be_kept_on_disk_is_sent_all_the_same(image, monkeypatch, trouble):
+def test_an_image_is_sent_even_if_the_disk_cache_fails(image, monkeypatch, trouble):
     with Loopback(echo) as server, Path("/dev/full").open("r+b", buffering=0) as full:
         client = local(server)
         if trouble == "full":
@@ -980,24 +978,24 @@ def test_an_image_that_cannot_be_kept_on_disk_is_sent_all_the_same(image, monkey
 
 
 @pytest.mark.parametrize("side", [1200, 2400])
-def test_a_picture_scaled_for_sending_looks_as_when_scaled_slowly(tmp_path, side):
-    """What a JPEG loses anyway hides the difference: of histology, which is full of detail."""
+def test_fast_scaling_is_as_close_as_slow_scaling(tmp_path, side):
+    """The JPEG loss hides the difference, even for histology, which is rich in detail."""
     Image.fromarray(immunohistochemistry()).resize((side, side)).save(tmp_path / "large.png")
     images, figure = Images(ImageRule.read("side 768 85")), open_image(tmp_path / "large.png")
     best = figure.pixels().resize((768, 768), Image.Resampling.LANCZOS)
-    slowly = io.BytesIO()
-    best.save(slowly, "JPEG", quality=90)
+    slow = io.BytesIO()
+    best.save(slow, "JPEG", quality=90)
 
-    def away(data):
+    def error(data):
         seen = np.asarray(Image.open(io.BytesIO(data))).astype(float)  # (768, 768, 3)
         return ((seen - np.asarray(best)) ** 2).mean()
 
     sent = base64.b64decode(images.encoded(figure).result().split(",")[1])
-    assert away(sent) < 1.1 * away(slowly.getvalue())
+    assert error(sent) < 1.1 * error(slow.getvalue())
 
 
 def by_word(model):
-    """A tokenizer as `tiktoken` has them, to which a word is a token."""
+    """Return a tokenizer with the interface of `tiktoken` that counts words."""
     return SimpleNamespace(encode_ordinary=str.split)
 
 
@@ -1007,7 +1005,7 @@ def unable(*args):
 
 @pytest.fixture
 def tiktoken(monkeypatch):
-    """A stand-in for the package, with tokenizers that no other test has loaded."""
+    """A replacement for the package, with an empty tokenizer cache."""
     module = SimpleNamespace(encoding_for_model=by_word)
     monkeypatch.setitem(sys.modules, "tiktoken", module)
     cost._counter.cache_clear()
@@ -1016,12 +1014,12 @@ def tiktoken(monkeypatch):
 
 
 def texts_of(prompt):
-    """All text that is sent, the form of the reply included."""
+    """Return all texts that are sent, including the reply schema."""
     texts = [part for m in prompt.messages for part in m["content"] if isinstance(part, str)]
     return [*texts, json.dumps(prompt.schema.model_json_schema())]
 
 
-def test_text_is_counted_by_the_tokenizer_which_is_loaded_before_anything_is_asked(image, tiktoken):
+def test_text_is_counted_by_a_tokenizer_loaded_when_the_client_is_made(image, tiktoken):
     [prompt] = verdicts(image, 1)
     words = sum(len(text.split()) for text in texts_of(prompt))
     client = ChatClient("gpt-4o-2024-08-06", max_usd=1.0)
@@ -1030,7 +1028,9 @@ def test_text_is_counted_by_the_tokenizer_which_is_loaded_before_anything_is_ask
     assert client.cost.reserve(prompt) > 0
 
 
-def test_without_its_tokenizer_text_is_counted_by_length_and_that_is_said(image, tiktoken, caplog):
+def test_without_a_tokenizer_text_is_counted_by_length_and_a_warning_is_logged(
+    image, tiktoken, caplog
+):
     [prompt] = verdicts(image, 1)
     tiktoken.encoding_for_model = unable
     tokens = ChatClient("gpt-4o").estimate([prompt])["tokens_in"]
@@ -1038,7 +1038,7 @@ def test_without_its_tokenizer_text_is_counted_by_length_and_that_is_said(image,
     assert "'gpt-4o': tokens are counted by length" in caplog.text
 
 
-def test_the_ceiling_is_kept_and_the_run_goes_on_when_it_is_raised(image, tmp_path, prices):
+def test_the_ceiling_is_kept_and_the_run_continues_when_it_is_raised(image, tmp_path, prices):
     prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")  # 0.02 each
     with Loopback(echo) as server:
         options = {"ledger": tmp_path / "l", "prices": prices, "local": False}
@@ -1054,8 +1054,8 @@ def test_the_ceiling_is_kept_and_the_run_goes_on_when_it_is_raised(image, tmp_pa
     assert len(done) == 100 == len(server.bodies)
 
 
-def test_a_ceiling_is_passed_by_no_more_than_what_is_in_flight(image, tmp_path, prices):
-    """Even where every reply costs a hundred times what was thought."""
+def test_the_ceiling_is_exceeded_at_most_by_requests_in_flight(image, tmp_path, prices):
+    """Also when every reply costs a hundred times its estimate."""
     prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")
     dear = said(json.dumps({"rationale": "", "winner": "tie"}), tokens=(0, 8000))  # 8 USD each
     with Loopback(lambda body, place: dear) as server:
@@ -1065,13 +1065,13 @@ def test_a_ceiling_is_passed_by_no_more_than_what_is_in_flight(image, tmp_path, 
     assert client.spent()["usd"] <= 20.0 + 2 * 3 * 8.0
 
 
-def asked_of(model, number, prompt="verdict"):
-    """A request of its own, of about 1,000 tokens."""
-    said = json.dumps({"role": "user", "content": [f"number {number}"]})
-    return Request(model, prompt, "v", 0, 0, (said,), "schema", tokens_in=1000)
+def numbered_request(model, number, prompt="verdict"):
+    """Return a distinct request of about 1,000 tokens."""
+    message = json.dumps({"role": "user", "content": [f"number {number}"]})
+    return Request(model, prompt, "v", 0, 0, (message,), "schema", tokens_in=1000)
 
 
-def test_a_ceiling_holds_for_all_who_use_the_ledger(image, tmp_path, prices):
+def test_a_ceiling_holds_for_all_clients_of_a_ledger(image, tmp_path, prices):
     prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")  # 0.02 each
     options = {"ledger": tmp_path / "l", "prices": prices, "local": False, "concurrency": 2}
     with Loopback(echo) as server:
@@ -1086,20 +1086,20 @@ def test_a_ceiling_holds_for_all_who_use_the_ledger(image, tmp_path, prices):
     )
 
 
-def test_what_another_process_spends_meanwhile_counts(image, tmp_path, prices):
+def test_spending_of_another_process_counts(image, tmp_path, prices):
     [prompt] = verdicts(image, 1)
     client = ChatClient("judge", ledger=tmp_path / "l", prices=prices, max_usd=1.0)
     client.cost.reserve(prompt)
     other = Ledger(tmp_path / "l")
-    other.append([(asked_of("judge-2", 1), Entry(answered=True, usd=5.0))])
-    client.cost.reserve(prompt)  # another model's spending is another ceiling's
-    other.append([(asked_of("judge", 1), Entry(answered=True, usd=0.9999))])
+    other.append([(numbered_request("judge-2", 1), Entry(answered=True, usd=5.0))])
+    client.cost.reserve(prompt)  # another model's spending has its own ceiling
+    other.append([(numbered_request("judge", 1), Entry(answered=True, usd=0.9999))])
     with pytest.raises(CostCeiling, match=r"1\.00\d\d USD are spent"):
         client.cost.reserve(prompt)
 
 
-def test_what_may_have_been_charged_without_a_reply_stays_claimed(image, prices):
-    prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")  # guessed: 0.08 each
+def test_a_possible_charge_without_a_reply_stays_reserved(image, prices):
+    prices.write_text(f"{PRICES}judge,0,1000,side 768 85,2026-01-01\n")  # estimated: 0.08 each
     [prompt] = verdicts(image, 1)
     for entry, left in ((None, 9), (Entry(False, error="cut off", usd=None), 9), (Entry(True), 10)):
         kept = ChatClient("judge", prices=prices, max_usd=0.805).cost
@@ -1118,11 +1118,11 @@ def times_until_the_ceiling(cost, prompt):
             return times
 
 
-def test_what_a_kill_or_a_fault_cut_off_counts_at_its_estimate(image, tmp_path, prices):
+def test_requests_cut_off_by_a_kill_or_fault_count_at_their_estimate(image, tmp_path, prices):
     prices.write_text(f"{PRICES}judge,100,1000,side 768 85,2026-01-01\n")  # 0.10 + 0.08 each
     ledger = Ledger(tmp_path / "l")
-    lost, failed, refused, answered = (asked_of("judge", number) for number in range(4))
-    ledger.append([], [lost, failed, refused, answered, lost, asked_of("judge-2", 9)])
+    lost, failed, refused, answered = (numbered_request("judge", number) for number in range(4))
+    ledger.append([], [lost, failed, refused, answered, lost, numbered_request("judge-2", 9)])
     ledger.append(
         [
             (failed, Entry(False, error="connection lost", usd=None)),
@@ -1143,17 +1143,16 @@ def test_what_a_kill_or_a_fault_cut_off_counts_at_its_estimate(image, tmp_path, 
     assert ChatClient("judge", max_usd=0.86 + each + 1e-9, **options).cost.reserve(prompt) > 0
 
 
-def test_what_is_set_aside_follows_the_replies_as_they_arrive(image, prices):
+def test_reservations_follow_the_mean_of_the_replies(image, prices):
     [prompt] = verdicts(image, 1)
     client = ChatClient("judge", prices=prices, max_usd=10.0)
-    guessed = client.cost.reserve(prompt)
-    client.ledger.append([(asked_of("judge", 1), Entry(answered=True, tokens_out=2080, usd=0.0))])
-    assert client.cost.reserve(prompt) == pytest.approx(guessed + 2000 * 10 / 1e6)
+    before = client.cost.reserve(prompt)
+    client.ledger.append(
+        [(numbered_request("judge", 1), Entry(answered=True, tokens_out=2080, usd=0.0))]
+    )
+    assert client.cost.reserve(prompt) == pytest.approx(before + 2000 * 10 / 1e6)
 
 
 def test_a_ceiling_below_zero_is_refused():
     with pytest.raises(ValueError, match="max_usd is -1"):
         ChatClient("clinic", max_usd=-1)
-
-
-# ------------------------------------------------------------------ speed

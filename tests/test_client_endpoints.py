@@ -1,4 +1,4 @@
-"""Claims about endpoints with ways of their own: what is paid for, errors, refusals."""
+"""Tests of endpoints with unusual behaviour: billed unusable replies, errors and refusals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def prices(tmp_path):
 
 
 def body(value):
-    """A response of status 200 with this in it."""
+    """Return a response of status 200 with this content."""
     text = value if isinstance(value, str) else json.dumps(value)
     return 200, {"content-type": "application/json"}, text.encode()
 
@@ -53,9 +53,9 @@ def calling(**message):
     return completion({"content": None, "tool_calls": [call], **message}, "tool_calls")
 
 
-# ------------------------------------------------------------------ what is paid for
+# ------------------------------------------------------------------ billed unusable replies
 
-USELESS = [
+UNUSABLE = [
     (calling(), r"a tool call \(zoom\) instead of text"),
     (completion({"content": "", "function_call": {"name": "zoom"}}), r"a tool call \(zoom\)"),
     ({"choices": [], "usage": USAGE}, "an empty list of choices"),
@@ -79,8 +79,8 @@ USELESS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("answer", "reason"), USELESS)
-def test_a_useless_reply_is_paid_for_asked_once_more_and_kept(
+@pytest.mark.parametrize(("answer", "reason"), UNUSABLE)
+def test_an_unusable_reply_is_billed_requested_once_more_and_stored(
     image, tmp_path, prices, answer, reason
 ):
     options = {"ledger": tmp_path / "l.sqlite", "prices": prices, "local": False}
@@ -93,15 +93,15 @@ def test_a_useless_reply_is_paid_for_asked_once_more_and_kept(
         assert client.spent() == bill == local(server, **options).spent()
         with pytest.raises(CostCeiling, match=r"0\.4000 USD are spent"):
             local(server, max_usd=0.5, **options).ask(verdicts(image, 1, start=1))
-        [anew] = client.ask(verdicts(image, 1), again=True)
-        assert len(server.bodies) == 4 and anew.reply_id == f"{reply.reply_id}-1"
+        [second] = client.ask(verdicts(image, 1), again=True)
+        assert len(server.bodies) == 4 and second.reply_id == f"{reply.reply_id}-1"
     assert reply.value is None
     assert re.search(reason, reply.reason)
     assert reply.text == body(answer)[2].decode()
     assert client.ledger.unanswered().empty
 
 
-def test_a_useless_reply_gives_way_to_a_good_one(image):
+def test_a_good_second_reply_replaces_an_unusable_reply(image):
     with Loopback(lambda sent, place: body(calling()) if place == 0 else echo(sent)) as server:
         client = local(server)
         [reply] = client.ask(verdicts(image, 1))
@@ -110,8 +110,8 @@ def test_a_useless_reply_gives_way_to_a_good_one(image):
     assert client.spent()["requests"] == 2
 
 
-def test_what_a_run_before_paid_for_in_vain_is_asked_once_more_and_no_more(image, tmp_path):
-    """As where it was killed between the two."""
+def test_an_unusable_reply_of_an_earlier_run_is_requested_exactly_once_more(image, tmp_path):
+    """As if the run was killed between the two requests."""
     [prompt] = verdicts(image, 1)
     with Loopback(lambda sent, place: body(calling())) as server:
         client = local(server, ledger=tmp_path / "l.sqlite")
@@ -124,7 +124,9 @@ def test_what_a_run_before_paid_for_in_vain_is_asked_once_more_and_no_more(image
     assert replies[0] == replies[1] == replies[2] and len(server.bodies) == 1
 
 
-def test_a_run_that_is_stopped_between_the_two_leaves_the_second_to_the_next(image, tmp_path):
+def test_a_run_stopped_after_an_unusable_reply_leaves_the_second_request_to_the_next_run(
+    image, tmp_path
+):
     control = Control()
 
     def answer(sent, place):
@@ -140,28 +142,28 @@ def test_a_run_that_is_stopped_between_the_two_leaves_the_second_to_the_next(ima
         assert len(server.bodies) == 2
 
 
-def test_a_second_time_that_was_cut_off_may_have_been_charged_for(image):
-    """Of what was paid for in vain the cost is known, of what was under way at a kill it is not."""
+def test_a_second_request_that_was_cut_off_may_have_been_charged_for(image):
+    """The cost of an unusable reply is known; that of a request in flight at a kill is not."""
     [prompt], ledger = verdicts(image, 1), Ledger()
-    useless = Entry(False, "{}", error="a tool call", tokens_in=100, tokens_out=20, usd=0.2)
+    unusable = Entry(False, "{}", error="a tool call", tokens_in=100, tokens_out=20, usd=0.2)
     request = wire.make_request("judge", prompt, ImageRule.read("low 85"), seed=0, repeat=0)
     ledger.append([], [request])
     assert len(ledger.unanswered()) == 1
-    ledger.append([(request, useless)])
+    ledger.append([(request, unusable)])
     assert ledger.unanswered().empty
     until(lambda: ledger.append([], [request]) or len(ledger.unanswered()) == 1)  # a moment later
     ledger.append([(request, Entry(True, error="a tool call", tokens_in=100, usd=0.2))])
     assert ledger.unanswered().empty and ledger.bill("judge")["usd"] == pytest.approx(0.4)
 
 
-def test_an_endpoint_that_only_writes_what_is_of_no_use_ends_the_run(image):
+def test_an_endpoint_with_only_unusable_replies_ends_the_run(image):
     server = Loopback(lambda sent, place: body(calling()))
     with server, pytest.raises(ModelUnavailable, match="a tool call"):
         local(server, concurrency=8).ask(verdicts(image, 1000))
     assert len(server.bodies) < 2 * (100 + 16)
 
 
-def test_an_image_that_is_sent_back_is_not_kept(image):
+def test_an_echoed_image_is_not_stored(image):
     def answer(sent, place):
         return body({"echo": sent, "usage": USAGE})
 
@@ -172,7 +174,7 @@ def test_an_image_that_is_sent_back_is_not_kept(image):
 
 
 @pytest.mark.parametrize("status", [400, 500, 502])
-def test_an_error_that_states_tokens_is_paid_for_and_not_waited_out(image, prices, status):
+def test_an_error_that_states_tokens_is_billed_and_not_retried(image, prices, status):
     answer = status, {}, json.dumps({"error": {"message": "died late"}, "usage": USAGE}).encode()
     with Loopback(lambda sent, place: answer) as server:
         client = local(server, prices=prices, local=False)
@@ -181,7 +183,7 @@ def test_an_error_that_states_tokens_is_paid_for_and_not_waited_out(image, price
     assert client.spent() == {"requests": 2, "tokens_in": 200, "tokens_out": 40, "usd": 0.4}
 
 
-def test_a_reply_cut_off_while_the_model_thought_is_not_bought_again(image):
+def test_a_reply_cut_off_during_reasoning_is_not_requested_again(image):
     answer = completion({"content": "", "reasoning": "first I"}, "length")
     with Loopback(lambda sent, place: body(answer)) as server:
         client = local(server)
@@ -205,7 +207,7 @@ def test_a_reply_cut_off_while_the_model_thought_is_not_bought_again(image):
         ("many", (None, None)),
     ],
 )
-def test_tokens_are_read_as_they_are_stated(usage, tokens):
+def test_stated_tokens_are_read_in_every_form(usage, tokens):
     read = read_body(json.dumps(completion({"content": TIE}, usage=usage)).encode())
     assert (read.tokens_in, read.tokens_out) == tokens and read.text == TIE
 
@@ -243,7 +245,7 @@ PARTS = [{"type": "text", "text": half} for half in HALVES]
         completion({"content": TIE}, error=None),
     ],
 )
-def test_a_reply_is_read_in_whatever_form_it_comes(image, answer):
+def test_a_reply_is_read_in_every_form(image, answer):
     with Loopback(lambda sent, place: body(answer)) as server:
         client = local(server)
         [reply] = client.ask(verdicts(image, 1))
@@ -259,7 +261,7 @@ def test_a_reply_is_read_in_whatever_form_it_comes(image, answer):
         {"content": "", "refusal": ["I cannot ", "help."]},
     ],
 )
-def test_a_refusal_is_named_as_one_and_final(image, message):
+def test_a_refusal_is_reported_and_final(image, message):
     with Loopback(lambda sent, place: body(completion(message))) as server:
         client = local(server)
         [reply] = client.ask(verdicts(image, 1))
@@ -267,7 +269,7 @@ def test_a_refusal_is_named_as_one_and_final(image, message):
     assert reply.reason == "refused: I cannot help." and len(server.bodies) == 1
 
 
-def test_a_lone_surrogate_spoils_no_run(image, tmp_path):
+def test_a_lone_surrogate_in_a_reply_is_replaced(image, tmp_path):
     text = json.dumps(completion({"content": TIE.replace('""', r'"\ud83d cut"')}))
     text = text.replace("\\\\ud83d", "\\ud83d")
     with Loopback(lambda sent, place: body(text)) as server:
@@ -276,9 +278,9 @@ def test_a_lone_surrogate_spoils_no_run(image, tmp_path):
     assert "cut" in reply.text and len(server.bodies) == 1
 
 
-# ------------------------------------------------------------------ the endpoint's own words
+# ------------------------------------------------------------------ the endpoint's error messages
 
-TOLD = [
+MESSAGES = [
     ({"error": {"message": "too odd an image", "code": None}}, "too odd an image"),
     ({"error": {"message": None, "msg": "too odd an image"}}, "too odd an image"),
     ({"error": "too odd an image"}, "too odd an image"),
@@ -305,31 +307,33 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "words"), TOLD)
+@pytest.mark.parametrize(("answer", "words"), MESSAGES)
 @pytest.mark.parametrize("status", [400, 422])
-def test_an_error_is_told_in_the_endpoints_words(image, status, answer, words):
+def test_an_error_is_reported_with_the_endpoints_message(image, status, answer, words):
     with Loopback(lambda sent, place: (status, {}, body(answer)[2])) as server:
         [reply] = local(server).ask(verdicts(image, 1))
     assert words in reply.reason and reply.value is None and len(server.bodies) == 1
     assert "'error'" not in reply.reason and '"seed"' not in reply.reason
 
 
-@pytest.mark.parametrize(("answer", "words"), [one for one in TOLD if "image" not in one[0]])
-def test_so_it_is_in_a_body_of_status_200(image, monkeypatch, answer, words):
+@pytest.mark.parametrize(("answer", "words"), [pair for pair in MESSAGES if "image" not in pair[0]])
+def test_an_error_with_status_200_is_reported_with_the_endpoints_message(
+    image, monkeypatch, answer, words
+):
     monkeypatch.setattr(faults, "_spread", lambda state: 0.001)
     with Loopback(lambda sent, place: body(answer)) as server:
         [reply] = local(server).ask(verdicts(image, 1))
     assert words in reply.reason and reply.value is None and len(server.bodies) <= 5
 
 
-def test_what_says_nothing_is_told_by_its_status():
+def test_an_empty_error_body_has_an_empty_message():
     assert error_words(b"") == "" == error_words(b"  \n")
 
 
-def test_what_a_key_may_not_do_is_told(image):
+def test_a_forbidden_key_error_has_the_endpoints_message(image):
     server = Loopback(lambda sent, place: fault(403, "verify your organization first"))
-    told = r"refused \(403\).*verify your organization first"
-    with server, pytest.raises(ModelUnavailable, match=told):
+    why = r"refused \(403\).*verify your organization first"
+    with server, pytest.raises(ModelUnavailable, match=why):
         local(server).ask(verdicts(image, 1))
 
 
@@ -346,14 +350,14 @@ def test_what_a_key_may_not_do_is_told(image):
         ({"code": 402, "message": "no credit"}, "requires payment first .no credit"),
     ],
 )
-def test_an_error_about_all_requests_ends_the_run_whatever_the_status(image, error, words):
+def test_an_error_about_all_requests_ends_the_run_at_any_status(image, error, words):
     server = Loopback(lambda sent, place: body({"error": error}))
     with server, pytest.raises(ModelUnavailable, match=words):
         local(server, concurrency=2).ask(verdicts(image, 50))
     assert len(server.bodies) <= 4
 
 
-def test_a_rate_limit_in_a_body_of_status_200_is_waited_out(image):
+def test_a_rate_limit_with_status_200_is_waited_out(image):
     limited = {"error": {"code": 429, "message": "slow down"}}
     answer = 200, {"retry-after": "0.2"}, json.dumps(limited).encode()
     with Loopback(lambda sent, place: answer if place == 0 else echo(sent)) as server:
@@ -361,7 +365,7 @@ def test_a_rate_limit_in_a_body_of_status_200_is_waited_out(image):
     assert reply.value and server.times[1] - server.times[0] >= 0.2
 
 
-def test_the_key_is_not_in_what_an_endpoint_says_in_odd_places(image, tmp_path, monkeypatch):
+def test_the_key_is_removed_from_unusual_error_and_reply_fields(image, tmp_path, monkeypatch):
     monkeypatch.setenv("VITAL_API_KEY", KEY)
     kinds = [
         {"detail": [{"loc": ["body"], "msg": f"bad {KEY}"}]},
@@ -377,9 +381,9 @@ def test_the_key_is_not_in_what_an_endpoint_says_in_odd_places(image, tmp_path, 
     assert b"you are" in files and KEY.encode() not in files and KEY not in repr(replies)
 
 
-# ------------------------------------------------------------------ a schema that cannot be done
+# ------------------------------------------------------------------ unsupported schemas
 
-CANNOT = [
+UNSUPPORTED = [
     "Failed to compile grammar: unsupported feature in JSON schema",
     "guided decoding is not enabled on this server",
     "xgrammar: minItems is not implemented",
@@ -396,9 +400,9 @@ CANNOT = [
 ]
 
 
-@pytest.mark.parametrize("words", CANNOT)
+@pytest.mark.parametrize("words", UNSUPPORTED)
 @pytest.mark.parametrize("status", [200, 400, 422, 500, 501])
-def test_a_schema_that_cannot_be_done_is_asked_for_in_words_for_the_run(image, status, words):
+def test_an_unsupported_schema_is_stated_in_a_message_from_then_on(image, status, words):
     def answer(sent, place):
         if "response_format" in sent:
             return (status, {}, json.dumps({"detail": [{"loc": ["body"], "msg": words}]}).encode())
@@ -412,7 +416,7 @@ def test_a_schema_that_cannot_be_done_is_asked_for_in_words_for_the_run(image, s
     assert "fits this schema" in server.bodies[-1]["messages"][-1]["content"]
 
 
-def test_an_endpoint_that_implements_no_schema_need_not_say_so(image):
+def test_status_501_without_a_message_is_taken_as_an_unsupported_schema(image):
     def answer(sent, place):
         return (501, {}, b"Not Implemented") if "response_format" in sent else said(TIE)
 
@@ -422,10 +426,10 @@ def test_an_endpoint_that_implements_no_schema_need_not_say_so(image):
 
 
 @pytest.mark.parametrize("status", [400, 422, 500, 501])
-def test_what_fails_without_the_schema_too_is_asked_twice_and_the_schema_stays(image, status):
+def test_a_prompt_that_also_fails_without_the_schema_leaves_the_schema_in_use(image, status):
     def answer(sent, place):
-        poor = "number 0" in str(sent)
-        return fault(status, "xgrammar: out of memory") if poor else echo(sent)
+        fails = "number 0" in str(sent)
+        return fault(status, "xgrammar: out of memory") if fails else echo(sent)
 
     with Loopback(answer) as server:
         client = local(server, concurrency=1)
@@ -435,7 +439,7 @@ def test_what_fails_without_the_schema_too_is_asked_twice_and_the_schema_stays(i
     assert all("response_format" in sent for sent in server.bodies[2:]) and not client.refused
 
 
-def test_a_fault_that_passes_between_does_not_bring_the_schema_back(image):
+def test_a_transient_fault_does_not_restore_the_schema(image):
     def answer(sent, place):
         if "response_format" in sent:
             return fault(500, "guided_json failed")
@@ -450,7 +454,7 @@ def test_a_fault_that_passes_between_does_not_bring_the_schema_back(image):
     ]
 
 
-def test_a_paid_error_about_the_schema_is_asked_once_more_without_it(image):
+def test_a_billed_error_about_the_schema_is_retried_once_without_it(image):
     def answer(sent, place):
         wrong = {"error": {"message": "grammar failed"}, "usage": USAGE}
         return body(wrong) if "response_format" in sent else said(TIE)
@@ -477,7 +481,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("status", [200, 400, 422])
-def test_a_seed_that_is_refused_is_left_out_from_then_on(image, caplog, status, refusal):
+def test_a_rejected_seed_is_omitted_from_then_on(image, caplog, status, refusal):
     def answer(sent, place):
         return (status, {}, body(refusal("seed"))[2]) if "seed" in sent else echo(sent)
 
@@ -491,10 +495,8 @@ def test_a_seed_that_is_refused_is_left_out_from_then_on(image, caplog, status, 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("status", [200, 400, 422])
-def test_a_parameter_of_the_users_that_is_refused_is_one_clear_error(
-    image, monkeypatch, status, refusal
-):
-    """It is not left out: the ledger says that it was sent, and the user wanted it."""
+def test_a_rejected_user_parameter_is_one_clear_error(image, monkeypatch, status, refusal):
+    """It is not omitted, because the user set it and the ledger records it as sent."""
     monkeypatch.setattr(faults, "_spread", lambda state: 0.001)
 
     def answer(sent, place):
@@ -526,7 +528,9 @@ def test_a_parameter_of_the_users_that_is_refused_is_one_clear_error(
         ),
     ],
 )
-def test_the_limit_of_tokens_goes_by_the_name_that_the_endpoint_knows(image, given, taken, words):
+def test_the_token_limit_is_sent_under_the_name_that_the_endpoint_accepts(
+    image, given, taken, words
+):
     with Loopback(lambda sent, place: fault(400, words) if given in sent else echo(sent)) as server:
         client = local(server, concurrency=2, parameters={given: 300})
         replies = client.ask(verdicts(image, 10))
@@ -534,7 +538,7 @@ def test_the_limit_of_tokens_goes_by_the_name_that_the_endpoint_knows(image, giv
     assert server.bodies[-1][taken] == 300 and given not in server.bodies[-1]
 
 
-def test_a_limit_of_tokens_that_is_known_by_no_name_is_one_clear_error(image):
+def test_a_token_limit_rejected_under_both_names_is_one_clear_error(image):
     def answer(sent, place):
         name = next(name for name in ("max_tokens", "max_completion_tokens") if name in sent)
         both = "max_tokens and max_completion_tokens are not supported, certainly not"
@@ -553,7 +557,7 @@ def test_a_limit_of_tokens_that_is_known_by_no_name_is_one_clear_error(image):
         "image_url: unexpected field `detail`",
     ],
 )
-def test_an_images_detail_that_is_refused_is_left_out(image, prices, words):
+def test_a_rejected_image_detail_is_omitted(image, prices, words):
     def answer(sent, place):
         return fault(400, words) if '"detail"' in json.dumps(sent) else echo(sent)
 
@@ -563,8 +567,8 @@ def test_an_images_detail_that_is_refused_is_left_out(image, prices, words):
     assert all(reply.value for reply in replies) and len(server.bodies) == 5
 
 
-def test_words_that_only_tell_what_was_sent_refuse_nothing(image):
-    """A validation error repeats the request: it is about the messages."""
+def test_an_echoed_request_is_not_read_as_a_rejection(image):
+    """This validation error concerns the messages and repeats the request's other fields."""
     sent_back = {"seed": 0, "response_format": {"type": "json_schema"}}
     detail = [{"loc": ["body", "messages"], "msg": "Field required", "input": sent_back}]
     answer = 422, {}, json.dumps({"detail": detail}).encode()
@@ -573,12 +577,14 @@ def test_words_that_only_tell_what_was_sent_refuse_nothing(image):
     assert "body.messages: Field required" in reply.reason and len(server.bodies) == 1
 
 
-def test_a_lone_surrogate_in_a_prompt_is_sent_as_a_mark(image):
-    def asked(text):
+def test_a_lone_surrogate_in_a_prompt_is_sent_as_a_question_mark(image):
+    def messages(text):
         return [{"role": "user", "content": [image, text]}]
 
     [prompt] = verdicts(image, 1)
-    odd, plain = (replace(prompt, messages=tuple(asked(text))) for text in ("a \ud83d b", "a ? b"))
+    odd, plain = (
+        replace(prompt, messages=tuple(messages(text))) for text in ("a \ud83d b", "a ? b")
+    )
     with Loopback(lambda sent, place: said(TIE)) as server:
         client = local(server)
         assert client.ask([odd]) == client.ask([plain])
@@ -595,11 +601,11 @@ def test_a_lone_surrogate_in_a_prompt_is_sent_as_a_mark(image):
         ({"Message": "User is not authorized"}, "not authorized"),
     ],
 )
-def test_errors_of_gateways_are_told_in_their_words(value, words):
+def test_gateway_errors_are_reported_with_their_message(value, words):
     assert words in read_body(json.dumps(value).encode()).error
 
 
-def test_a_reply_in_another_apis_form_is_not_called_an_error():
+def test_a_reply_in_another_apis_format_is_not_an_error():
     value = {"message": {"role": "assistant", "content": TIE}, "eval_count": 4}
     read = read_body(json.dumps(value).encode())
     assert read.paid and read.error == "" and read.fault.startswith("a body without choices: ")
@@ -671,7 +677,9 @@ OTHER_APIS = [
 
 
 @pytest.mark.parametrize(("answer", "reason"), OTHER_APIS)
-def test_a_paid_reply_of_another_api_is_named_with_the_way_out(image, tmp_path, answer, reason):
+def test_a_billed_reply_of_another_api_is_named_with_the_base_url_to_use(
+    image, tmp_path, answer, reason
+):
     with Loopback(lambda sent, place: body(answer)) as server:
         client = local(server, ledger=tmp_path / "l.sqlite")
         [reply] = client.ask(verdicts(image, 1))
@@ -680,7 +688,7 @@ def test_a_paid_reply_of_another_api_is_named_with_the_way_out(image, tmp_path, 
     assert (spent["tokens_in"], spent["tokens_out"]) == (200, 40) and len(server.bodies) == 2
 
 
-def test_a_stream_of_another_api_and_one_without_usage_are_named_too():
+def test_streams_of_other_apis_and_replies_without_usage_are_named():
     chunks = [{"candidates": [{"content": {"parts": [{"text": part}]}}]} for part in "ab"]
     read = read_body(json.dumps(chunks).encode())
     assert read.paid and "Gemini's" in read.fault
@@ -691,7 +699,7 @@ def test_a_stream_of_another_api_and_one_without_usage_are_named_too():
     assert read.fault == "a body without choices" and not read.paid
 
 
-def test_a_part_without_a_type_is_text_and_a_second_choice_is_not_mixed_in():
+def test_a_part_without_a_type_is_text_and_a_second_choice_is_ignored():
     assert read_body(json.dumps(completion({"content": [{"text": TIE}]})).encode()).text == TIE
     chunks = [
         {"choices": [{"index": place, "delta": {"content": text}}]}
@@ -710,5 +718,5 @@ def test_a_part_without_a_type_is_text_and_a_second_choice_is_not_mixed_in():
         "output_config.format: Extra inputs are not permitted",
     ],
 )
-def test_more_words_that_refuse_a_schema(words):
+def test_further_messages_that_reject_a_schema(words):
     assert faults.named_field(words, ["seed", "response_format"]) == "response_format"

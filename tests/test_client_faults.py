@@ -1,4 +1,4 @@
-"""Claims about what happens when things go wrong: bursts, long waits, kills, full disks, keys."""
+"""Tests of fault handling: bursts, long waits, kills, full disks and keys."""
 
 from __future__ import annotations
 
@@ -42,36 +42,36 @@ def image(tmp_path):
     return open_image(save_image(tmp_path / "figure.png", seed=0))
 
 
-# ------------------------------------------------------------------ pace
+# ------------------------------------------------------------------ concurrency limit
 
 
-def test_a_burst_of_refusals_cuts_the_pace_once_and_it_recovers_in_a_few_rounds():
-    pace = AdaptiveLimit(64)
-    cuts = [pace.note(0, refused=True) for _ in range(200)]  # all sent before the first cut
-    assert sum(cuts) == 1 and pace.limit == 32
+def test_a_burst_of_refusals_cuts_the_limit_once_and_it_recovers_in_a_few_rounds():
+    limit = AdaptiveLimit(64)
+    cuts = [limit.note(0, refused=True) for _ in range(200)]  # all admitted before the first cut
+    assert sum(cuts) == 1 and limit.limit == 32
     rounds = 0
-    while pace.limit < 64:
-        for _ in range(pace.limit):
-            pace.note(1, refused=False)
+    while limit.limit < 64:
+        for _ in range(limit.limit):
+            limit.note(1, refused=False)
         rounds += 1
     assert rounds <= 4
 
 
-def test_a_background_of_scattered_refusals_never_cuts_the_pace():
-    chance, pace = random.Random(0), AdaptiveLimit(64)
-    assert not any(pace.note(0, refused=chance.random() < 0.1) for _ in range(100_000))
-    assert pace.limit == 64
+def test_scattered_refusals_never_cut_the_limit():
+    chance, limit = random.Random(0), AdaptiveLimit(64)
+    assert not any(limit.note(0, refused=chance.random() < 0.1) for _ in range(100_000))
+    assert limit.limit == 64
 
 
-def test_a_pace_is_never_cut_to_nothing():
-    pace = AdaptiveLimit(2)
+def test_the_limit_never_falls_below_one():
+    limit = AdaptiveLimit(2)
     for cut in range(10):
         for _ in range(100):
-            pace.note(cut, refused=True)
-    assert pace.limit == 1
+            limit.note(cut, refused=True)
+    assert limit.limit == 1
 
 
-def test_a_real_limit_is_found_and_few_requests_are_wasted_on_it(image):
+def test_a_servers_limit_is_found_with_few_wasted_requests(image):
     control = Control()
     with running(Dials(latency=0.05, at_once=16, reply="fixed")) as server:
         client = ChatClient(base_url=server.url, local=True, concurrency=64)
@@ -81,24 +81,24 @@ def test_a_real_limit_is_found_and_few_requests_are_wasted_on_it(image):
     assert control.tally.rate_limited == stats["faults"]["limit"] < 2 * 600
 
 
-def test_a_long_retry_after_holds_the_whole_run_and_is_said_once(image, caplog):
+def test_a_long_retry_after_holds_the_whole_run_and_is_logged_once(image, caplog):
     def answer(body, place):
         return fault(429, "slow down", retry_after="400") if place < 2 else echo(body)
 
     control = Control()
     with Loopback(answer) as server:
         client = local(server, concurrency=2)
-        asked = _in_background(client.ask, list(verdicts(image, 20)), control=control)
+        result = _in_background(client.ask, list(verdicts(image, 20)), control=control)
         until(lambda: len(server.bodies) == 2 and "asks to wait 400 s" in control.tally.notice)
         time.sleep(0.3)
-        assert len(server.bodies) == 2  # nobody else was sent
+        assert len(server.bodies) == 2  # no other request was sent
         control.stop()
-        replies = asked()
+        replies = result()
     assert [reply.reason for reply in replies] == [UNSENT] * 20
     assert sum("asks to wait 400 s" in record.message for record in caplog.records) == 1
 
 
-def test_a_retry_after_beyond_all_patience_is_obeyed(image, monkeypatch):
+def test_a_retry_after_beyond_the_patience_is_obeyed(image, monkeypatch):
     monkeypatch.setattr(faults, "_PATIENCE_SECONDS", 0.3)
     monkeypatch.setattr(faults, "_spread", lambda state: 0.0)
 
@@ -110,19 +110,19 @@ def test_a_retry_after_beyond_all_patience_is_obeyed(image, monkeypatch):
     assert reply.value and server.times[3] - server.times[0] >= 0.6
 
 
-def test_errors_that_stay_many_end_a_run_and_ones_that_pass_do_not():
+def test_a_high_failure_rate_ends_a_run_only_if_it_persists():
     clock = iter(range(10_000))
-    health = CircuitBreaker(lambda: next(clock))  # a second each
-    assert not any(health.note("500" if n % 10 < 6 else None) for n in range(500))
-    said_why = [why for n in range(200) if (why := health.note("500" if n % 10 < 9 else None))]
-    assert "of the last 100 requests failed" in said_why[0] and "mostly with: 500" in said_why[0]
+    breaker = CircuitBreaker(lambda: next(clock))  # one second per request
+    assert not any(breaker.note("500" if n % 10 < 6 else None) for n in range(500))
+    reasons = [why for n in range(200) if (why := breaker.note("500" if n % 10 < 9 else None))]
+    assert "of the last 100 requests failed" in reasons[0] and "mostly with: 500" in reasons[0]
     clock = iter(range(10_000))
-    health = CircuitBreaker(lambda: next(clock) / 100)
-    assert not any(health.note("500") for _ in range(1000))  # ten seconds of outage
-    assert not any(health.note(None) for _ in range(1000))
+    breaker = CircuitBreaker(lambda: next(clock) / 100)
+    assert not any(breaker.note("500") for _ in range(1000))  # ten seconds of outage
+    assert not any(breaker.note(None) for _ in range(1000))
 
 
-def test_a_run_whose_errors_stay_many_ends_with_one_clear_error(image, monkeypatch):
+def test_a_persistent_failure_rate_ends_a_run_with_one_clear_error(image, monkeypatch):
     monkeypatch.setattr(limits, "_HIGH_SECONDS", 0.2)
     control = Control()
     with running(Dials(faults={"server_error": 0.9}, reply="fixed")) as server:
@@ -140,7 +140,7 @@ def test_a_paused_run_sends_nothing_until_it_is_resumed(image):
     control = Control()
     with Loopback(lambda body, place: time.sleep(0.02) or echo(body)) as server:
         client = local(server, concurrency=2)
-        asked = _in_background(client.ask, verdicts(image, 60), control=control)
+        result = _in_background(client.ask, verdicts(image, 60), control=control)
         until(lambda: len(server.bodies) >= 5)
         control.pause()
         time.sleep(0.2)
@@ -148,12 +148,12 @@ def test_a_paused_run_sends_nothing_until_it_is_resumed(image):
         time.sleep(0.3)
         assert len(server.bodies) == held < 60 and control.state == "paused"
         control.resume()
-        replies = asked()
+        replies = result()
     assert all(reply.value for reply in replies) and len(server.bodies) == 60
     assert (control.tally.done, control.tally.failed, control.tally.in_flight) == (60, 0, 0)
 
 
-def test_a_stopped_run_keeps_its_successes_and_can_be_asked_again(image, tmp_path):
+def test_a_stopped_run_keeps_its_replies_and_can_be_started_again(image, tmp_path):
     control = Control()
     with Loopback(lambda body, place: time.sleep(0.01) or echo(body)) as server:
         client = local(server, concurrency=2, ledger=tmp_path / "l.sqlite")
@@ -172,7 +172,7 @@ def test_a_stopped_run_keeps_its_successes_and_can_be_asked_again(image, tmp_pat
     assert len(server.bodies) == 100
 
 
-# ------------------------------------------------------------------ one clear line each
+# ------------------------------------------------------------------ one-line errors
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_stopped_run_keeps_its_successes_and_can_be_asked_again(image, tmp_pat
         ("other", KEY, "no such model at this address"),
     ],
 )
-def test_a_wrong_key_and_an_unknown_model_are_one_line_and_the_ledger_stands(
+def test_a_wrong_key_and_an_unknown_model_are_one_line_errors_and_the_ledger_stays_intact(
     image, tmp_path, monkeypatch, model, key, words
 ):
     with running(Dials(key=KEY, reply="fixed" if model == "clinic" else "simulated")) as server:
@@ -197,7 +197,7 @@ def test_a_wrong_key_and_an_unknown_model_are_one_line_and_the_ledger_stands(
     assert good.ask(verdicts(image, 3)) == first and len(good.ledger.history()) == 3
 
 
-def test_a_full_disk_is_one_clear_error_and_the_ledger_stands(image, tmp_path):
+def test_a_full_disk_is_one_clear_error_and_the_ledger_stays_intact(image, tmp_path):
     with Loopback(echo) as server:
         client = local(server, ledger=tmp_path / "l.sqlite", concurrency=4)
         first = client.ask(verdicts(image, 3))
@@ -214,7 +214,7 @@ def test_a_full_disk_is_one_clear_error_and_the_ledger_stands(image, tmp_path):
         assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_server_that_takes_no_schema_is_told_the_form_in_words(image):
+def test_a_server_without_schema_support_gets_the_schema_in_a_message(image):
     def answer(body, place):
         if "response_format" in body:
             return fault(400, "Unknown parameter: 'response_format'.")
@@ -230,8 +230,8 @@ def test_a_server_that_takes_no_schema_is_told_the_form_in_words(image):
 
 
 @pytest.mark.parametrize("name", KEY_NAMES)
-def test_a_planted_key_is_in_nothing_that_is_written(image, tmp_path, monkeypatch, caplog, name):
-    """Ledger, export, log at its most talkative, replies and errors, whatever the endpoint says."""
+def test_a_planted_key_is_in_no_output(image, tmp_path, monkeypatch, caplog, name):
+    """Neither ledger, export, debug log, replies nor errors contain a key the endpoint repeats."""
     url = {
         "OPENAI_API_KEY": None,
         "AZURE_OPENAI_API_KEY": "https://mine.openai.azure.com/openai/v1/",
@@ -276,7 +276,7 @@ MIXED = {
 
 
 @pytest.mark.slow
-def test_all_finish_where_thirty_percent_of_requests_fail_in_mixed_ways(image, capsys):
+def test_all_prompts_finish_when_thirty_percent_of_requests_fail_in_mixed_ways(image, capsys):
     control = Control()
     with running(Dials(latency=0.02, retry_after=0.2, faults=MIXED, reply="fixed")) as server:
         client = ChatClient(base_url=server.url, local=True, timeout_seconds=1.0)
@@ -291,7 +291,7 @@ def test_all_finish_where_thirty_percent_of_requests_fail_in_mixed_ways(image, c
         assert {re.split(r"[ :]", reply.reason)[0] for reply in null} <= {
             "refused", "empty", "Verdict",
         }  # fmt: skip
-        for _ in range(10):  # what was refused, empty or of another form is asked anew
+        for _ in range(10):  # retry refused, empty and unreadable replies
             replies = [
                 reply if reply.value else client.ask([prompt], again=True)[0]
                 for reply, prompt in zip(replies, verdicts(image, 1000), strict=True)
@@ -317,9 +317,7 @@ print(len(made), len(unread), flush=True)
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_lose_nothing_and_pay_twice_only_for_what_was_under_way(
-    image, tmp_path
-):
+def test_random_kills_lose_nothing_and_repeat_only_requests_in_flight(image, tmp_path):
     figures = pd.DataFrame(
         {
             "figure_id": f"f{number}",
@@ -338,7 +336,7 @@ def test_kills_at_random_moments_lose_nothing_and_pay_twice_only_for_what_was_un
             started = datetime.now(UTC).isoformat(timespec="milliseconds")
             child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert child.stdout.readline() == "ready\n"
-            # A moment of the run, not of the clock: on a fast machine all would be done too soon.
+            # A point in the run, not in time, because a fast machine could finish before the kill.
             moment = server.stats()["answered"] + chance.randrange(40)
             until(lambda moment=moment: server.stats()["answered"] >= moment)
             child.send_signal(signal.SIGKILL)
@@ -361,7 +359,7 @@ def test_kills_at_random_moments_lose_nothing_and_pay_twice_only_for_what_was_un
 
 
 def _in_background(work, *args, **options):
-    """Start `work`; gives what waits for its result."""
+    """Start `work` in a thread; return a function that waits for its result."""
     found = []
     thread = threading.Thread(target=lambda: found.append(work(*args, **options)))
     thread.start()

@@ -1,4 +1,4 @@
-"""Claims about a run's edges: interrupts, stops, two runs on one ledger, silence, odd servers."""
+"""Tests of a run's edge cases: interrupts, stops, shared ledgers, timeouts and odd servers."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def image(tmp_path):
 
 @pytest.fixture
 def held():
-    """An event that is set when the test ends, whatever happens."""
+    """An event that is set when the test ends, also after a failure."""
     event = threading.Event()
     yield event
     event.set()
 
 
-def background(work, *given, **named):
-    """The future of what `work` brings; if it hangs, the test fails and nothing waits for it."""
+def background(work, *args, **options):
+    """Run `work` in a daemon thread, so that a hang fails the test; return the result's future."""
     future = Future()
 
     def run():
         try:
-            future.set_result(work(*given, **named))
+            future.set_result(work(*args, **options))
         except Exception as error:  # noqa: BLE001 - raised by `result`
             future.set_exception(error)
 
@@ -76,7 +76,7 @@ def status_error(status, **headers):
 
 
 def state(error, sleep=0.0, attempt=1):
-    """What tenacity tells after an attempt; it began long ago."""
+    """Return a tenacity state after an attempt that began long ago."""
     outcome = SimpleNamespace(exception=lambda: error)
     return SimpleNamespace(
         outcome=outcome, upcoming_sleep=sleep, attempt_number=attempt, seconds_since_start=10**6
@@ -84,7 +84,7 @@ def state(error, sleep=0.0, attempt=1):
 
 
 def request_of(number):
-    """A request of its own."""
+    """Return a distinct request."""
     return wire.make_request(
         "judge", without_image(number), ImageRule.read("low 85"), seed=0, repeat=0
     )
@@ -93,7 +93,7 @@ def request_of(number):
 # ------------------------------------------------------------------ the ledger and the run
 
 
-def test_whatever_the_ledger_raises_ends_the_run(image, monkeypatch):
+def test_any_error_of_the_ledger_ends_the_run(image, monkeypatch):
     def too_large(*entries):
         raise OverflowError("Python int too large to convert to SQLite INTEGER")
 
@@ -103,14 +103,16 @@ def test_whatever_the_ledger_raises_ends_the_run(image, monkeypatch):
         background(client.ask, verdicts(image, 3)).result(20)
 
 
-@pytest.mark.parametrize("asked", [{"seed": 2**63}, {"seed": -1}, {"repeat": 2**64}])
-def test_a_seed_or_repeat_that_no_ledger_can_hold_is_refused(image, asked):
-    [(name, value)] = asked.items()
+@pytest.mark.parametrize("options", [{"seed": 2**63}, {"seed": -1}, {"repeat": 2**64}])
+def test_a_seed_or_repeat_outside_the_ledgers_range_is_refused(image, options):
+    [(name, value)] = options.items()
     with pytest.raises(ValueError, match=f"{name} is {value}"):
-        ChatClient("judge", local=True, transport=in_process(echo)).ask(verdicts(image, 1), **asked)
+        ChatClient("judge", local=True, transport=in_process(echo)).ask(
+            verdicts(image, 1), **options
+        )
 
 
-def test_so_is_a_prompts_own_seed_before_it_is_sent(image):
+def test_a_prompts_own_seed_outside_the_range_is_refused_before_sending(image):
     bodies = []
     client = ChatClient(
         "judge", local=True, transport=in_process(lambda body, place: bodies.append(body))
@@ -120,37 +122,37 @@ def test_so_is_a_prompts_own_seed_before_it_is_sent(image):
     assert bodies == []
 
 
-def test_two_objects_on_one_ledger_pay_once(image, tmp_path, monkeypatch):
-    """By whatever path they name it."""
+def test_clients_of_one_ledger_file_pay_once(image, tmp_path, monkeypatch):
+    """Also when they name the file by different paths."""
     monkeypatch.chdir(tmp_path)
     paths = [tmp_path / "l.sqlite", "l.sqlite", tmp_path / "." / "x" / ".." / "l.sqlite"]
     (tmp_path / "x").mkdir()
     with Loopback(lambda body, place: time.sleep(0.01) or echo(body)) as server:
-        asked = [
+        futures = [
             background(local(server, ledger=path, concurrency=4).ask, list(verdicts(image, 30)))
             for path in paths
         ]
-        replies = [future.result(20) for future in asked]
+        replies = [future.result(20) for future in futures]
     assert len(server.bodies) == 30
     assert replies[0] == replies[1] == replies[2]
 
 
-def test_ledgers_in_memory_know_nothing_of_each_other(image):
+def test_ledgers_in_memory_are_independent(image):
     with Loopback(echo) as server:
         for _ in range(2):
             local(server).ask(verdicts(image, 3))
     assert len(server.bodies) == 6
 
 
-def test_what_another_process_asked_meanwhile_is_not_sent(image, tmp_path, monkeypatch):
-    """While a prompt waits for room, its answer comes into the ledger from elsewhere."""
-    # What came less than a few milliseconds ago may be missed; how long is not what is tested.
+def test_a_request_answered_by_another_process_meanwhile_is_not_sent(image, tmp_path, monkeypatch):
+    """While a prompt waits for a slot, another process stores its answer in the ledger."""
+    # The default misses answers of the last few milliseconds, which this test does not cover.
     monkeypatch.setattr(run_module, "_STALE_SECONDS", 0.0)
     first, second = verdicts(image, 2)
 
     def answer(body, place):
         if place == 0:
-            until(lambda: len(client.in_flight._under_way) == 2)  # looked up, and waiting for room
+            until(lambda: len(client.in_flight._under_way) == 2)  # looked up and waiting for a slot
             request = wire.make_request(
                 "judge", second, client.images.rule, seed=0, repeat=0, endpoint=client.endpoint
             )
@@ -167,10 +169,10 @@ def test_what_another_process_asked_meanwhile_is_not_sent(image, tmp_path, monke
         again = client.ask([second], again=True)
     assert [reply.value.rationale for reply in replies] == ["0", "from elsewhere"]
     assert control.tally.known == 1 and len(client.ledger.history()) == 3
-    assert again[0].value.rationale == "1" and len(server.bodies) == 2  # that is another attempt
+    assert again[0].value.rationale == "1" and len(server.bodies) == 2  # a new attempt
 
 
-def test_a_look_into_the_ledger_may_be_a_little_old_but_misses_nothing_of_its_own(tmp_path):
+def test_a_stale_view_of_the_ledger_misses_only_other_processes_replies(tmp_path):
     requests = [request_of(number) for number in range(4)]
     own, other = Ledger(tmp_path / "l.sqlite"), Ledger(tmp_path / "l.sqlite")
 
@@ -178,23 +180,23 @@ def test_a_look_into_the_ledger_may_be_a_little_old_but_misses_nothing_of_its_ow
         ledger.append([(requests[place], Entry(answered=True, text=str(place)))])
 
     for place, ledger in enumerate((own, other, own)):
-        assert own.find(requests[3].key, 3600) is None  # it has looked just now
+        assert own.find(requests[3].key, 3600) is None  # the view is now fresh
         keep(ledger, place)
         found = own.find(requests[place].key, 3600)
         assert (found is None) == (ledger is other)
-    assert own.find(requests[1].key, 3600).text == "1"  # its own brought it
+    assert own.find(requests[1].key, 3600).text == "1"  # indexed with its own last reply
     keep(other, 3)
-    assert own.bill()["requests"] == 4  # what is spent is never old
+    assert own.bill()["requests"] == 4  # the bill is never stale
     assert own.find(requests[3].key).text == "3"
 
 
-def test_a_run_that_waits_for_anothers_request_can_be_stopped(image, tmp_path, held):
+def test_a_run_that_waits_for_another_runs_request_can_be_stopped(image, tmp_path, held):
     with Loopback(lambda body, place: held.wait(20) and echo(body)) as server:
         one, other = (local(server, ledger=tmp_path / "l.sqlite") for _ in range(2))
         first = background(one.ask, list(verdicts(image, 1)))
         until(lambda: server.bodies)
         control, looked = Control(), threading.Event()
-        other.ledger.find = lambda key: looked.set()  # not reached: it waits before
+        other.ledger.find = lambda key: looked.set()  # not reached: it waits for the other request
         second = background(other.ask, list(verdicts(image, 1)), control=control)
         until(lambda: control.tally.limit)
         control.stop()
@@ -208,7 +210,7 @@ def test_a_run_that_waits_for_anothers_request_can_be_stopped(image, tmp_path, h
 # ------------------------------------------------------------------ interrupts
 
 
-def test_an_interrupted_run_keeps_what_was_under_way(image, tmp_path, caplog):
+def test_an_interrupted_run_stores_the_requests_in_flight(image, tmp_path, caplog):
     main = threading.main_thread().ident
 
     def answer(body, place):
@@ -225,7 +227,7 @@ def test_an_interrupted_run_keeps_what_was_under_way(image, tmp_path, caplog):
     assert client.ledger.history()["answered"].all() and client.ledger.unanswered().empty
 
 
-def test_a_second_interrupt_waits_for_nothing(image, caplog, held):
+def test_a_second_interrupt_ends_the_run_at_once(image, caplog, held):
     main = threading.main_thread().ident
 
     def answer(body, place):
@@ -252,64 +254,64 @@ def test_a_second_interrupt_waits_for_nothing(image, caplog, held):
         *((words, None) for words in ("inf", "-inf", "1e400", "nan", "soon", "")),
     ],
 )
-def test_a_retry_after_is_read_as_seconds_of_a_day_at_most_or_not_at_all(words, seconds):
+def test_a_retry_after_is_read_as_at_most_a_day_or_ignored(words, seconds):
     assert faults.asked_seconds(status_error(429, retry_after=words)) == seconds
     assert faults.asked_seconds(status_error(503, retry_after=words)) == seconds
 
 
-def test_milliseconds_that_make_no_sense_leave_the_seconds():
+def test_invalid_retry_after_milliseconds_fall_back_to_seconds():
     assert faults.asked_seconds(status_error(429, retry_after_ms="250", retry_after="9")) == 0.25
     assert faults.asked_seconds(status_error(429, retry_after_ms="nan", retry_after="9")) == 9
 
 
 @pytest.mark.parametrize("words", ["0", "-5", "0.001", "inf", "nan", formatdate(0)])
-def test_an_endpoint_that_asks_for_no_wait_is_not_hammered(words, monkeypatch):
+def test_a_zero_or_invalid_retry_after_still_backs_off(words, monkeypatch):
     monkeypatch.setattr(faults, "_spread", lambda state: 7.0)
     assert faults.wait_seconds(state(status_error(429, retry_after=words))) == 7.0
 
 
 @pytest.mark.parametrize("headers", [{}, {"retry_after": "0"}, {"retry_after": "0.1"}])
-def test_endless_refusals_are_waited_out_for_so_long_and_no_longer(headers):
-    patience, error = faults.RetryPolicy(lambda: True), status_error(429, **headers)
-    overs = [patience.is_over(state(error, sleep=20.0)) for _ in range(100)]
-    assert overs.index(True) == 30  # of 20 s each
+def test_endless_refusals_are_retried_until_the_patience_ends(headers):
+    policy, error = faults.RetryPolicy(lambda: True), status_error(429, **headers)
+    overs = [policy.is_over(state(error, sleep=20.0)) for _ in range(100)]
+    assert overs.index(True) == 30  # waits of 20 s each
 
 
-def test_time_that_was_asked_for_or_paused_is_no_part_of_the_patience():
-    patience, long = faults.RetryPolicy(lambda: True), status_error(429, retry_after="3600")
-    assert not any(patience.is_over(state(long, sleep=3605.0)) for _ in range(24))
-    assert not patience.is_over(state(status_error(429), sleep=20.0))
+def test_waits_requested_by_the_endpoint_do_not_use_up_the_patience():
+    policy, long = faults.RetryPolicy(lambda: True), status_error(429, retry_after="3600")
+    assert not any(policy.is_over(state(long, sleep=3605.0)) for _ in range(24))
+    assert not policy.is_over(state(status_error(429), sleep=20.0))
 
 
-def test_a_server_that_is_away_for_long_holds_the_run_and_says_so(image):
+def test_a_long_maintenance_holds_the_run_and_shows_a_notice(image):
     def answer(body, place):
         return fault(503, "maintenance", retry_after="400") if place < 2 else echo(body)
 
     control = Control()
     with Loopback(answer) as server:
         client = local(server, concurrency=2)
-        asked = background(client.ask, list(verdicts(image, 20)), control=control)
+        future = background(client.ask, list(verdicts(image, 20)), control=control)
         until(lambda: "asks to wait 400 s" in control.tally.notice)
         until(lambda: control.tally.in_flight == 0)
         control.stop()
-        assert {reply.reason for reply in asked.result(20)} == {UNSENT}
+        assert {reply.reason for reply in future.result(20)} == {UNSENT}
     assert len(server.bodies) == 2
 
 
-# ------------------------------------------------------------------ silence
+# ------------------------------------------------------------------ timeouts
 
 
-def test_the_first_silence_ends_a_run_that_nothing_has_answered_yet(image):
+def test_a_timeout_before_any_answer_ends_the_run(image):
     with running(Dials(faults={"hang": 1.0})) as server:
         client = ChatClient(base_url=server.url, local=True, concurrency=4, timeout_seconds=1.0)
         why = "no reply in time; is the server running"
         with pytest.raises(ModelUnavailable, match=why) as caught:
             client.ask(verdicts(image, 100))
-        assert server.stats()["requests"] == 4  # none twice, and no second batch
+        assert server.stats()["requests"] == 4  # no retry and no second batch
     assert "\n" not in str(caught.value)
 
 
-def test_silence_after_an_answer_is_a_fault_that_passes(image, held):
+def test_a_timeout_after_an_answer_is_a_transient_fault(image, held):
     def answer(body, place):
         return held.wait(20) and echo(body) if place == 1 else echo(body)
 
@@ -319,18 +321,18 @@ def test_silence_after_an_answer_is_a_fault_that_passes(image, held):
     assert len(server.bodies) == 4
 
 
-def test_it_is_said_that_nothing_has_answered_yet(image, held, monkeypatch):
+def test_a_notice_shows_that_nothing_has_answered_yet(image, held, monkeypatch):
     monkeypatch.setattr(run_module, "_SILENT_SECONDS", 0.1)
     control = Control()
     with Loopback(lambda body, place: held.wait(20) and echo(body)) as server:
-        asked = background(local(server).ask, list(verdicts(image, 2)), control=control)
+        future = background(local(server).ask, list(verdicts(image, 2)), control=control)
         until(lambda: "no answer yet after 0 s; the run ends after 120 s" in control.tally.notice)
         held.set()
-        assert all(reply.value for reply in asked.result(20))
+        assert all(reply.value for reply in future.result(20))
     assert control.tally.notice == ""
 
 
-def test_a_timeout_is_of_the_whole_request_however_it_drips(image):
+def test_the_timeout_covers_the_whole_request_even_if_bytes_keep_arriving(image):
     class Drip(httpx2.AsyncByteStream):
         async def __aiter__(self):
             while True:
@@ -346,23 +348,23 @@ def test_a_timeout_is_of_the_whole_request_however_it_drips(image):
         background(client.ask, verdicts(image, 1)).result(20)
 
 
-# ------------------------------------------------------------------ pause, stop, rows in place
+# ------------------------------------------------------------------ pause, stop, into
 
 
-def test_a_control_that_was_paused_before_lets_nothing_through():
+def test_a_control_paused_before_the_run_sends_nothing():
     control, prompts = Control(), [without_image(number) for number in range(40)]
     control.pause()
     with Loopback(lambda body, place: TIE) as server:
         client = local(server, concurrency=16)
-        asked = background(client.ask, prompts, control=control)
-        until(lambda: len(client.in_flight._under_way) == 32)  # all that are taken wait for room
-        threading.Event().wait(0.2)  # time itself: nothing comes
+        future = background(client.ask, prompts, control=control)
+        until(lambda: len(client.in_flight._under_way) == 32)  # the whole window waits for slots
+        threading.Event().wait(0.2)  # real time, in which nothing may arrive
         assert server.bodies == []
         control.resume()
-        assert all(reply.value for reply in asked.result(20))
+        assert all(reply.value for reply in future.result(20))
 
 
-def test_a_control_that_was_stopped_before_lets_nothing_through():
+def test_a_control_stopped_before_the_run_sends_nothing():
     control, bodies = Control(), []
     control.stop()
     client = ChatClient(
@@ -373,7 +375,7 @@ def test_a_control_that_was_stopped_before_lets_nothing_through():
     assert bodies == [] and control.tally.done == 0
 
 
-def test_after_a_stop_the_rest_is_only_counted(image, monkeypatch):
+def test_after_a_stop_the_remaining_prompts_are_only_counted(image, monkeypatch):
     control, made = Control(), []
     monkeypatch.setattr(
         wire, "make_request", lambda *args, make=wire.make_request, **options: made.append(1)
@@ -390,7 +392,7 @@ def test_after_a_stop_the_rest_is_only_counted(image, monkeypatch):
     assert all(reply.value for reply in sent)
 
 
-def test_a_generator_may_end_when_it_finds_its_control_stopped(image):
+def test_a_generator_may_end_when_its_control_is_stopped(image):
     control = Control()
 
     def prompts():
@@ -407,7 +409,7 @@ def test_a_generator_may_end_when_it_finds_its_control_stopped(image):
     assert len(client.ledger.history()) == sum(reply.reason != UNSENT for reply in replies)
 
 
-def test_what_is_made_of_replies_comes_in_the_order_of_the_prompts(image):
+def test_results_of_into_are_in_the_order_of_the_prompts(image):
     def slow_first(body, place):
         time.sleep(0.02 if place % 3 == 0 else 0)
         return echo(body)
@@ -419,7 +421,7 @@ def test_what_is_made_of_replies_comes_in_the_order_of_the_prompts(image):
     assert rows == [(str(number), 20) for number in range(40)]
 
 
-def test_replies_are_not_held_where_something_is_made_of_them(image):
+def test_replies_are_not_held_in_memory_with_into(image):
     seen, alive = [], []
 
     def keep_little(reply):
@@ -427,14 +429,14 @@ def test_replies_are_not_held_where_something_is_made_of_them(image):
         return reply.reply_id
 
     def count(done):
-        alive.append(sum(one() is not None for one in seen))
+        alive.append(sum(reference() is not None for reference in seen))
 
     client = ChatClient("judge", local=True, concurrency=2, transport=in_process(echo))
     made = client.ask(verdicts(image, 60), into=keep_little, on_reply=count)
     assert len(set(made)) == 60 == len(alive) and max(alive) <= 4
 
 
-def test_something_is_made_of_unsent_replies_too(image):
+def test_into_is_called_for_unsent_replies_too(image):
     control = Control()
     control.stop()
     client = ChatClient("judge", local=True, transport=in_process(echo))
@@ -442,63 +444,64 @@ def test_something_is_made_of_unsent_replies_too(image):
     assert made == [UNSENT] * 3
 
 
-# ------------------------------------------------------------------ what a failure may have cost
+# ------------------------------------------------------------------ cost of failures
 
 
 class Recorder:
-    """Stands for `Cost`, to see what is told to it."""
+    """Replaces `Cost` and records the calls."""
 
     def __init__(self):
-        self.told = []
+        self.calls = []
 
     def reserve(self, prompt):
-        self.told.append("reserved")
+        self.calls.append("reserved")
         return 5.0
 
     def settle(self, reserved, entry):
         assert reserved == 5.0
-        self.told.append("unknown" if entry is None else entry.usd)
+        self.calls.append("unknown" if entry is None else entry.usd)
 
     def release(self, reserved):
         assert reserved == 5.0
-        self.told.append("released")
+        self.calls.append("released")
 
 
-def told(client, prompts):
+def settlements(client, prompts):
+    """Send prompts and return how their reservations ended."""
     client.cost = Recorder()
     with contextlib.suppress(ModelUnavailable):
         client.ask(prompts)
-    reserved, ended = client.cost.told[::2], client.cost.told[1::2]
+    reserved, ended = client.cost.calls[::2], client.cost.calls[1::2]
     assert set(reserved) == {"reserved"} and len(reserved) == len(ended)
     return set(ended)
 
 
 @pytest.mark.parametrize("kind", ["reset", "truncated", "hang", "malformed"])
-def test_an_attempt_that_was_sent_and_not_refused_may_have_cost(image, kind):
+def test_an_attempt_sent_without_an_error_response_may_have_cost(image, kind):
     with running(Dials(faults={kind: 1.0})) as server:
         client = ChatClient(base_url=server.url, local=True, concurrency=1, timeout_seconds=0.5)
-        assert told(client, verdicts(image, 1)) == {"unknown"}
+        assert settlements(client, verdicts(image, 1)) == {"unknown"}
 
 
 @pytest.mark.parametrize("status", [400, 401, 404])
-def test_an_attempt_that_was_refused_has_cost_nothing(image, status):
+def test_a_refused_attempt_costs_nothing(image, status):
     with Loopback(lambda body, place: fault(status)) as server:
-        assert told(local(server, concurrency=1), verdicts(image, 1)) == {"released"}
+        assert settlements(local(server, concurrency=1), verdicts(image, 1)) == {"released"}
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{}/v1", "localhost:{}/v1"])
-def test_an_attempt_that_never_left_has_cost_nothing(image, url):
+def test_an_attempt_that_was_not_sent_costs_nothing(image, url):
     client = ChatClient("judge", local=True, base_url=url.format(free_port()), concurrency=1)
-    assert told(client, verdicts(image, 1)) == {"released"}
+    assert settlements(client, verdicts(image, 1)) == {"released"}
 
 
-def test_an_attempt_that_was_answered_costs_what_it_did_once_it_is_kept(image):
+def test_an_answered_attempt_is_settled_at_its_actual_cost(image):
     with Loopback(lambda body, place: fault(500) if place == 0 else echo(body)) as server:
         client = local(server, concurrency=1)
-        assert told(client, verdicts(image, 1)) == {"released", 0.0}
+        assert settlements(client, verdicts(image, 1)) == {"released", 0.0}
 
 
-def test_a_failed_row_says_whether_its_cost_is_known(image):
+def test_a_failed_row_shows_whether_its_cost_is_known(image):
     def answer(body, place):
         return (200, {}, b"<html>") if "number 0" in str(body) else fault(400)
 
@@ -514,7 +517,7 @@ def test_a_failed_row_says_whether_its_cost_is_known(image):
 
 
 def sends(client, image, status=404):
-    """The one request that a model sends, and the error that it gets."""
+    """Return the request that a client sends and the error that it raises."""
     seen = []
 
     async def handle(request):
@@ -528,7 +531,7 @@ def sends(client, image, status=404):
 
 
 @pytest.mark.parametrize("url", [None, OPENAI, OPENAI + "/", "https://API.OpenAI.com/v1/"])
-def test_openai_is_openai_however_its_address_is_written(image, monkeypatch, url):
+def test_openais_address_is_recognised_in_every_spelling(image, monkeypatch, url):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     client = ChatClient("gpt-4o", base_url=url)
     request, _ = sends(client, image)
@@ -537,7 +540,7 @@ def test_openai_is_openai_however_its_address_is_written(image, monkeypatch, url
 
 
 @pytest.mark.parametrize("url", ["https://api.openai.com.evil.example/v1", "http://api.openai.com"])
-def test_nobody_else_is_taken_for_openai(image, monkeypatch, url):
+def test_other_addresses_are_not_taken_for_openai(image, monkeypatch, url):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     client = ChatClient("gpt-4o", base_url=url)
     assert client.endpoint != "" and KEY not in str(sends(client, image)[0].headers)
@@ -551,7 +554,7 @@ def test_nobody_else_is_taken_for_openai(image, monkeypatch, url):
         ("http://127.0.0.1:9/v1", "VITAL_API_KEY"),
     ],
 )
-def test_a_refused_key_names_the_one_that_applies(image, url, name):
+def test_a_refused_key_error_names_the_applicable_variable(image, url, name):
     client = ChatClient("judge", local=True, base_url=url)
     assert f"the key was refused (401); set {name}. " in sends(client, image, 401)[1]
 
@@ -565,13 +568,13 @@ def test_a_refused_key_names_the_one_that_applies(image, url, name):
         "https://127.0.0.1/v1#{}",
     ],
 )
-def test_an_address_with_more_than_an_address_is_refused_and_not_repeated(url):
+def test_an_address_with_credentials_query_or_fragment_is_refused_and_not_repeated(url):
     with pytest.raises(ValueError, match="set VITAL_API_KEY") as caught:
         ChatClient("judge", local=True, base_url=url.format(KEY))
     assert KEY not in str(caught.value)
 
 
-def test_what_the_environment_holds_for_openai_goes_to_openai_alone(image, monkeypatch):
+def test_openai_settings_in_the_environment_are_sent_only_to_openai(image, monkeypatch):
     monkeypatch.setenv("OPENAI_ORG_ID", "org-mine")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-mine")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Mine: header-mine\nAuthorization: Bearer mine")
@@ -594,7 +597,7 @@ def test_what_the_environment_holds_for_openai_goes_to_openai_alone(image, monke
         (422, "json_schema is not supported", "response_format"),
     ],
 )
-def test_a_field_that_the_server_refuses_is_left_out_from_then_on(image, status, words, field):
+def test_a_rejected_field_is_omitted_from_then_on(image, status, words, field):
     def answer(body, place):
         return fault(status, words) if field in body else TIE
 
@@ -605,7 +608,7 @@ def test_a_field_that_the_server_refuses_is_left_out_from_then_on(image, status,
     assert kept <= set(server.bodies[-1])
 
 
-def test_a_server_that_refuses_both_fields_gets_neither(image):
+def test_two_rejected_fields_are_both_omitted(image):
     def answer(body, place):
         refused = [name for name in ("seed", "response_format") if name in body]
         return fault(400, f"unknown: {refused}") if refused else TIE
@@ -615,13 +618,13 @@ def test_a_server_that_refuses_both_fields_gets_neither(image):
     assert reply.value and len(server.bodies) == 3
 
 
-def test_what_the_server_refuses_for_another_reason_is_asked_once(image):
+def test_a_request_refused_for_another_reason_is_sent_once(image):
     with Loopback(lambda body, place: fault(400, "the image is too large")) as server:
         [reply] = local(server).ask(verdicts(image, 1))
     assert "the image is too large" in reply.reason and len(server.bodies) == 1
 
 
-def test_parameters_are_sent_and_make_another_request(image, tmp_path):
+def test_parameters_are_sent_and_make_a_new_request(image, tmp_path):
     given = {"temperature": 0.2, "max_completion_tokens": 300}
     with Loopback(echo) as server:
         plain = local(server, ledger=tmp_path / "l.sqlite")
@@ -636,12 +639,12 @@ def test_parameters_are_sent_and_make_another_request(image, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["model", "messages", "seed", "response_format", "stream"])
-def test_parameters_that_are_set_with_each_request_are_refused(name):
+def test_parameters_that_each_request_sets_are_refused(name):
     with pytest.raises(ValueError, match=f"parameters has '{name}'"):
         ChatClient(parameters={"temperature": 1, name: 1})
 
 
 @pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}])
-def test_parameters_that_are_no_json_are_refused(value):
+def test_parameters_that_are_not_json_are_refused(value):
     with pytest.raises((ValueError, TypeError), match="JSON"):
         ChatClient(parameters={"temperature": value})

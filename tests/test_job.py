@@ -1,4 +1,4 @@
-"""Claims about work beside the notebook: it waits, goes on, is braked, and says how it stands."""
+"""Tests of background jobs: start, wait, pause, stop and state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def image(tmp_path):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands still until it is told."""
+    """A clock that advances only when the test sets it."""
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(job_module.time, "monotonic", lambda: clock.now)
     return clock
@@ -33,7 +33,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def held():
-    """A job whose work waits for `release`, and may be told what it has done."""
+    """A job whose work waits for `release`; tests may set its tally."""
     release = threading.Event()
     job = Job(lambda control: release.wait(30), 100)
     job.release = release
@@ -51,7 +51,7 @@ def test_the_result_is_what_the_work_returned():
     assert job.state()["status"] == "finished"
 
 
-def test_waiting_for_the_result_raises_what_the_work_raised():
+def test_result_raises_the_error_of_the_work():
     def work(control):
         raise ValueError("no such arm")
 
@@ -62,7 +62,7 @@ def test_waiting_for_the_result_raises_what_the_work_raised():
     assert (job.state()["status"], job.state()["error"]) == ("failed", "ValueError: no such arm")
 
 
-def test_a_job_is_started_once_and_asked_for_its_result_only_then():
+def test_a_job_starts_once_and_has_no_result_before():
     runs = []
     job = Job(lambda control: runs.append(control), 1)
     assert job.state()["status"] == "waiting"
@@ -78,14 +78,14 @@ def test_a_negative_total_is_refused():
         Job(print, -1)
 
 
-def test_waiting_ends_at_the_timeout_and_the_work_goes_on(held):
+def test_result_times_out_and_the_work_goes_on(held):
     held.start()
     with pytest.raises(TimeoutError, match="goes on"):
         held.result(timeout=0.01)
     assert held.state()["status"] == "running"
 
 
-def test_an_interrupted_wait_leaves_the_work_going_and_says_so(held):
+def test_an_interrupted_wait_does_not_stop_the_work(held):
     held.start()
     main = threading.main_thread().ident
     threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
@@ -96,7 +96,7 @@ def test_an_interrupted_wait_leaves_the_work_going_and_says_so(held):
     assert held.result() is True
 
 
-def test_the_status_follows_the_brakes(held):
+def test_the_status_follows_pause_resume_and_stop(held):
     seen = [held.state()["status"]]
     for act in (held.start, held.pause, held.resume, held.stop, held.resume):
         act()
@@ -107,7 +107,7 @@ def test_the_status_follows_the_brakes(held):
     assert held.state()["status"] == "stopped"
 
 
-def test_rate_and_time_left_are_of_the_last_half_minute(held, clock):
+def test_rate_and_time_left_use_the_last_half_minute(held, clock):
     held.start()
     tally = held.control.tally
     assert (held.state()["per_second"], held.state()["seconds_left"]) == (0, None)
@@ -120,7 +120,7 @@ def test_rate_and_time_left_are_of_the_last_half_minute(held, clock):
     assert state["seconds"] == 40
 
 
-def test_replies_out_of_the_ledger_do_not_count_as_speed(held, clock):
+def test_the_rate_excludes_replies_from_the_ledger(held, clock):
     held.start()
     held.control.tally.done, held.control.tally.known = 60, 50
     clock.now += 5
@@ -128,7 +128,7 @@ def test_replies_out_of_the_ledger_do_not_count_as_speed(held, clock):
     assert held.state()["seconds_left"] == 20
 
 
-def test_a_pause_is_no_part_of_the_rate(held, clock):
+def test_the_rate_excludes_a_pause(held, clock):
     held.start()
     held.control.tally.done = 10
     clock.now += 5
@@ -142,7 +142,7 @@ def test_a_pause_is_no_part_of_the_rate(held, clock):
     assert held.state()["per_second"] == 2
 
 
-def test_time_stands_still_once_it_has_ended(clock):
+def test_seconds_stop_when_the_job_ends(clock):
     job = Job(lambda control: None, 1).start()
     job.result()
     clock.now += 60
@@ -162,7 +162,7 @@ def test_several_calls_are_counted_together(image):
     assert state["tokens_in"] == client.spent()["tokens_in"] > 0
 
 
-def test_a_pause_stops_the_servers_count_and_a_stop_keeps_what_was_done(image):
+def test_a_pause_stops_requests_and_a_stop_keeps_the_replies(image):
     with running(Dials(latency=0.05, reply="fixed")) as server:
         client = ChatClient("clinic", base_url=server.url, local=True, concurrency=4)
         prompts = verdicts(image, 2000)
@@ -170,22 +170,22 @@ def test_a_pause_stops_the_servers_count_and_a_stop_keeps_what_was_done(image):
         until(lambda: job.state()["done"] >= 20)
         job.pause()
         until(lambda: server.stats()["in_flight"] == 0 == job.state()["in_flight"])
-        asked = server.stats()["requests"]
-        threading.Event().wait(0.5)  # time itself, ten times the latency: nothing more comes
-        assert server.stats()["requests"] == asked
+        sent = server.stats()["requests"]
+        threading.Event().wait(0.5)  # ten times the latency, in which nothing more may arrive
+        assert server.stats()["requests"] == sent
         assert job.state()["status"] == "paused"
 
         job.resume()
-        until(lambda: job.state()["done"] >= asked + 20)
+        until(lambda: job.state()["done"] >= sent + 20)
         job.stop()
         replies = job.result(60)
         kept = [reply for reply in replies if reply.reason != UNSENT]
         state = job.state()
         assert state["status"] == "stopped"
-        assert asked + 20 <= len(kept) == state["done"] == server.stats()["answered"] < 2000
+        assert sent + 20 <= len(kept) == state["done"] == server.stats()["answered"] < 2000
         assert state["failed"] == 0
 
-        # Asked again, only the rest is sent.
+        # A second job sends only the remaining prompts.
         again = Job(
             lambda control: client.ask(prompts[: len(kept) + 5], control=control), 0
         ).start()
@@ -194,16 +194,16 @@ def test_a_pause_stops_the_servers_count_and_a_stop_keeps_what_was_done(image):
         assert server.stats()["repeated"] == 0
 
 
-def test_a_cell_that_awaits_leaves_the_kernel_free_and_gets_the_result(held):
+def test_an_awaiting_cell_leaves_the_kernel_free_and_gets_the_result(held):
     async def cell():
         waiting = asyncio.ensure_future(_awaited(held.start()))
-        held.release.set()  # by what else the loop does meanwhile: a waiting result() would not
+        held.release.set()  # runs while the cell awaits; result() would block the loop
         return await waiting
 
     assert asyncio.run(cell()) is True
 
 
-def test_an_interrupted_await_leaves_the_work_going(held):
+def test_an_interrupted_await_does_not_stop_the_work(held):
     async def cell():
         waiting = asyncio.ensure_future(_awaited(held.start()))
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Claims about the closing study: what it pools, and what it refuses to pool."""
+"""Tests of the closing study: what it pools and what it refuses to pool."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_four_runs_halve_the_width_of_an_interval():
     assert found[f"{RECALL}_high"] == pytest.approx(0.07)
 
 
-def test_the_pooled_interval_is_that_of_a_bootstrap_within_every_run():
+def test_the_pooled_interval_matches_a_bootstrap_within_every_run():
     rng = np.random.default_rng(0)
     runs = [rng.normal(0.1, 1, 400) for _ in range(3)]
     own = [mean_interval(values, range(400)).metrics(RECALL) for values in runs]
@@ -53,12 +53,12 @@ def test_the_pooled_interval_is_that_of_a_bootstrap_within_every_run():
     assert found[f"{RECALL}_high"] == pytest.approx(high, abs=0.01)
 
 
-def test_a_run_without_an_interval_leaves_the_pooled_one_without():
+def test_a_run_without_an_interval_gives_a_pooled_claim_without_one():
     found = study.pooled([_metrics(0.02), {RECALL: 0.04}])
     assert found == {RECALL: pytest.approx(0.03)}
 
 
-def test_each_run_stands_beside_the_pooled_claim(tmp_path):
+def test_each_run_has_a_column_next_to_the_pooled_claim(tmp_path):
     runs = [
         _run(tmp_path / "seed0", _metrics(0.05) | {WINS: 55.0}),
         _run(tmp_path / "seed1", _metrics(-0.01)),
@@ -78,7 +78,7 @@ def test_runs_that_share_articles_are_not_pooled(tmp_path):
         study.pool(runs)
 
 
-def test_one_run_alone_or_one_twice_is_not_pooled(tmp_path):
+def test_a_single_run_or_a_repeated_run_is_not_pooled(tmp_path):
     run = _run(tmp_path / "seed0", _metrics(0.05))
     for runs in ([run], [run, run]):
         with pytest.raises(ValueError, match="give two or more, each once"):
@@ -91,7 +91,7 @@ def test_runs_without_any_claim_are_not_pooled(tmp_path):
         study.pool(runs)
 
 
-def test_one_seed_alone_or_one_twice_is_refused_before_it_is_run(tmp_path, monkeypatch, capsys):
+def test_a_single_or_repeated_seed_is_refused_before_it_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(study, "run_seed", lambda *_: pytest.fail("ran"))
     for seeds in (["3"], ["3", "3"]):
         assert study.main(["run", "--folder", str(tmp_path), "--seeds", *seeds]) == 1
@@ -103,33 +103,33 @@ def test_a_folder_without_metrics_is_named(tmp_path, capsys):
     assert "no metrics.json in" in capsys.readouterr().err
 
 
-def test_pooling_by_the_command_line_prints_every_run_and_writes_table_and_plot(tmp_path, capsys):
+def test_the_pool_command_prints_every_run_and_writes_table_and_plot(tmp_path, capsys):
     runs = [_run(tmp_path / f"seed{k}", _metrics(0.05 + k / 100)) for k in range(2)]
     assert study.main(["pool", *map(str, runs), "--out", str(tmp_path / "out")]) == 0
-    told = capsys.readouterr().out
-    assert "+5.0" in told and "+6.0" in told and "2 of 2" in told
-    assert "better than the base model: +5.5 points" in told
+    out = capsys.readouterr().out
+    assert "+5.0" in out and "+6.0" in out and "2 of 2" in out
+    assert "better than the base model: +5.5 points" in out
     assert pd.read_csv(tmp_path / "out" / "claims.csv")["seed1"].tolist() == [pytest.approx(6.0)]
     assert (tmp_path / "out" / "claims.png").stat().st_size > 1000
 
 
-def test_a_seed_that_is_done_is_not_run_again(tmp_path, monkeypatch):
-    asked = []
+def test_a_finished_seed_is_not_run_again(tmp_path, monkeypatch):
+    used = []
 
     def walk(folder, *, settings):
-        asked.append(settings)
+        used.append(settings)
         Workspace(folder).record(_metrics(0.05))
         yield folder / "00_start_here.ipynb", 1.0
 
     monkeypatch.setattr(walkthrough, "run_notebooks", walk)
     for _ in range(2):
         study.run_seed(tmp_path / "seed7", 7)
-    assert [settings["seed"] for settings in asked] == [7]
-    assert asked[0]["draws"] == 3 and "oracle" in asked[0]["arms"]
+    assert [settings["seed"] for settings in used] == [7]
+    assert used[0]["draws"] == 3 and "oracle" in used[0]["arms"]
     assert Workspace(tmp_path / "seed7").metrics["demo.seconds"] == 1.0
 
 
-def test_pooled_claims_name_simulated_clinicians_where_any_run_had_them(tmp_path):
+def test_pooled_claims_name_simulated_clinicians_if_any_run_had_them(tmp_path):
     name = "selection.accepted_share_selected_minus_random"
     own = Interval(0.05, 0.03, 0.07, 300).metrics(name)
     some = [
@@ -141,7 +141,7 @@ def test_pooled_claims_name_simulated_clinicians_where_any_run_had_them(tmp_path
     assert measured.endswith("clinicians (some simulated) (20 of 40 votes simulated)")
 
 
-def test_pooled_claims_name_no_clinicians_where_a_run_has_not_recorded_whose_votes(tmp_path):
+def test_pooled_claims_name_no_clinicians_if_a_run_has_no_vote_counts(tmp_path):
     name = "selection.accepted_share_selected_minus_random"
     own = Interval(0.05, 0.03, 0.07, 300).metrics(name)
     some = [own, own | Votes(10).metrics("selection")]

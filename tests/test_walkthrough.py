@@ -1,4 +1,4 @@
-"""Claims about running notebooks unattended, on small notebooks made here."""
+"""Tests of running notebooks unattended, with small notebooks made here."""
 
 from __future__ import annotations
 
@@ -46,17 +46,19 @@ def test_each_notebook_receives_the_parameters_it_declares(small_notebooks, tmp_
     assert (tmp_path / "run" / "executed" / "01_second.ipynb").exists()
 
 
-def test_the_walk_can_be_called_inside_an_event_loop_as_in_a_notebook(small_notebooks, tmp_path):
+def test_the_walkthrough_runs_inside_an_event_loop(small_notebooks, tmp_path):
     small_notebooks("00_first", "run = None\nseed = 0", RECORD)
     small_notebooks("01_second", "run = None", "run")
 
-    async def walk():
+    async def cell():
         return list(walkthrough.run_notebooks(tmp_path / "run", settings={"seed": 7}))
 
-    assert len(asyncio.run(walk())) == 2
+    assert len(asyncio.run(cell())) == 2
 
 
-def test_a_failing_cell_names_the_notebook_and_stops_the_walk(small_notebooks, tmp_path, capsys):
+def test_a_failing_cell_stops_the_walkthrough_and_the_error_names_the_notebook(
+    small_notebooks, tmp_path, capsys
+):
     small_notebooks("00_first", "run = None\nseed = 0", "raise RuntimeError('no figures')")
     small_notebooks("01_second", "run = None\nseed = 0", RECORD)
     code = walkthrough.main(["--run", str(tmp_path / "run")])
@@ -84,13 +86,13 @@ def _run_labelled_by(folder, annotator):
 
 
 @pytest.mark.parametrize("annotator", [CLINICIANS[0], signed(CLINICIANS[0])])
-def test_a_fresh_start_deletes_a_run_that_only_simulated_people_labelled(tmp_path, annotator):
+def test_a_fresh_start_deletes_a_run_with_only_simulated_labels(tmp_path, annotator):
     _run_labelled_by(tmp_path / "run", annotator)
     assert walkthrough.set_aside(tmp_path / "run") is None
     assert not (tmp_path / "run").exists()
 
 
-def test_a_fresh_start_keeps_a_run_that_a_person_labelled(tmp_path):
+def test_a_fresh_start_keeps_a_run_with_a_persons_labels(tmp_path):
     _run_labelled_by(tmp_path / "run", "dr-somebody")
     kept = walkthrough.set_aside(tmp_path / "run")
     log = LabelLog(Workspace(kept).label_url)
@@ -98,29 +100,29 @@ def test_a_fresh_start_keeps_a_run_that_a_person_labelled(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_summary_shows_each_measure_once_with_its_interval():
+def test_the_summary_shows_each_metric_once_with_its_interval():
     text = walkthrough.summary(
         {"a.n": 1200, "b.share": 0.5, "b.share_low": 0.4, "b.share_high": 0.6}
     )
     assert text.splitlines() == ["a.n      1,200", "b.share  0.500  [0.400, 0.600]"]
 
 
-def test_the_summary_says_whose_votes_a_measure_rests_on():
+def test_the_summary_shows_whose_votes_are_behind_a_metric():
     votes = Votes(4, simulated=4)
     lines = walkthrough.summary({"arms.a_win_rate": 0.5, "b.n": 2, **votes.metrics("arms")})
-    told = {line.split()[0]: line for line in lines.splitlines()}
-    assert told["arms.votes"].split() == ["arms.votes", "4", "votes:", "simulated"]
-    assert "arms.votes_simulated" not in told
-    assert told["arms.a_win_rate"].endswith("votes: simulated")
-    assert "votes:" not in told["b.n"]
+    by_metric = {line.split()[0]: line for line in lines.splitlines()}
+    assert by_metric["arms.votes"].split() == ["arms.votes", "4", "votes:", "simulated"]
+    assert "arms.votes_simulated" not in by_metric
+    assert by_metric["arms.a_win_rate"].endswith("votes: simulated")
+    assert "votes:" not in by_metric["b.n"]
 
 
-@pytest.mark.parametrize(("said", "meant"), [("3", "03"), ("03", "03"), ("10", "10")])
-def test_a_notebooks_number_may_be_said_with_one_figure(said, meant):
-    assert walkthrough._parser().parse_args(["--last", said]).last == meant
+@pytest.mark.parametrize(("given", "number"), [("3", "03"), ("03", "03"), ("10", "10")])
+def test_a_notebook_number_may_have_one_digit(given, number):
+    assert walkthrough._parser().parse_args(["--last", given]).last == number
 
 
-def test_what_is_no_notebooks_number_is_refused(capsys):
+def test_an_invalid_notebook_number_is_refused(capsys):
     with pytest.raises(SystemExit):
         walkthrough.main(["--first", "select"])
     assert "'select' is not a notebook number" in capsys.readouterr().err

@@ -70,10 +70,10 @@ def run_calls(
         workers: maximum number of processes, limited to the number of calls; None means one per
             core. The cores are divided among the workers as OpenMP threads. With one worker, the
             calls run in this process, one after another.
-        on_step: if given, each call gets a keyword argument ``on_step``. Its arguments are passed
-            to `on_step` in this thread, after the call's name. If `on_step` returns False, the
-            call's ``on_step`` returns False at a later step. A mapping has a function per call
-            name, for example that of a progress bar; it gets the arguments without the name.
+        on_step: if given, each call gets a keyword argument ``on_step`` to report its steps. Each
+            report is passed to `on_step` in this thread, after the call's name. If `on_step`
+            returns False, the call's ``on_step`` returns False at a later step. A mapping has a
+            function for each call name, such as a progress bar's, which gets the report alone.
 
     Raises:
         CallsFailed: a call raised or lost its process; raised after all calls have ended.
@@ -113,7 +113,7 @@ class _Worker:
         self.connection, remote = context.Pipe()
         arguments = remote, threads, dict(os.environ)
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
-        with _interrupts_held_back():
+        with _sigint_blocked():
             self.process.start()
         remote.close()
         self.name, self._stop_sent = "", False
@@ -326,7 +326,7 @@ def _portable(error: Exception) -> Exception:
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
+def _sigint_blocked() -> Iterator[None]:
     """Block SIGINT while a process starts, until the process can ignore it itself."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

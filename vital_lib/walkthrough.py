@@ -1,8 +1,8 @@
 """Run the ten notebooks in order, unattended, into one run folder (``make demo``).
 
-Each notebook receives the parameters that it declares. The executed copies are stored in
-``<run>/executed/``, followed by the report and a summary table. This module does not depend on the
-stages; their code is in the notebooks.
+Each notebook receives the parameters that it declares. This module stores the executed copies in
+``<run>/executed/`` and ends with the report and a summary table. It does not depend on the stages,
+whose code is in the notebooks.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def summary(metrics: Mapping[str, float], origins: pd.DataFrame | None = None) -
 
     Args:
         origins: as returned by `Workspace.metric_origins`. Stale metrics are marked in their lines.
-            Below the table, each notebook's data and the reasons for stale metrics are listed.
+            The lines below the table list each notebook's data and the reasons for stale metrics.
     """
     by_metric = {} if origins is None else origins.set_index("metric").to_dict("index")
     rows = []

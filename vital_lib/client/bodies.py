@@ -64,8 +64,8 @@ class Said:
     Args:
         text: the reply, its parts joined; empty if there is none.
         refusal: the content of the refusal field.
-        fault: why the body has no reply; None if it has one, or a refusal, or if the endpoint cut
-            the reply off or filtered it.
+        fault: why the body has no reply; None if it has a reply or a refusal, or if the
+            endpoint cut the reply off or filtered it.
         error: the endpoint's error message; empty if there is no error.
         status: the HTTP status stated by an error in the body.
         code: the error code, if it is a known word.
@@ -215,8 +215,8 @@ def _joined(chunks: list[Any]) -> Any:
 
 
 def _first(choices: Any) -> dict[str, Any]:
-    one = choices[0] if isinstance(choices, list) and choices else None
-    return one if isinstance(one, dict) else {}
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return choice if isinstance(choice, dict) else {}
 
 
 def _message_of(choice: dict[str, Any]) -> dict[str, Any]:
@@ -267,9 +267,9 @@ def _status_of(body: dict[str, Any]) -> tuple[int | None, str | None]:
     """Return the HTTP status and the code word that an error states."""
     error = body["error"] if isinstance(body.get("error"), dict) else body
     named = [error.get(name) for name in ("status_code", "status", "code", "type")]
-    words = [one.lower() for one in named if isinstance(one, str) and one.lower() in _STATUSES]
+    words = [text.lower() for text in named if isinstance(text, str) and text.lower() in _STATUSES]
     numbers = [*map(_number, named), *map(_STATUSES.get, words)]
-    status = next((one for one in numbers if one is not None and 400 <= one < 600), None)
+    status = next((n for n in numbers if n is not None and 400 <= n < 600), None)
     return status, words[0] if words else None
 
 
@@ -282,8 +282,10 @@ def _emptiness(value: dict[str, Any], choice: dict[str, Any], message: dict[str,
         return "a choice without a message"
     if calls := message.get("tool_calls") or message.get("function_call"):
         call = _first(calls) if isinstance(calls, list) else calls
-        names = [one.get("name") for one in (call, call.get("function")) if isinstance(one, dict)]
-        name = next((f" ({clean(one)[:80]})" for one in names if isinstance(one, str)), "")
+        names = [
+            item.get("name") for item in (call, call.get("function")) if isinstance(item, dict)
+        ]
+        name = next((f" ({clean(name)[:80]})" for name in names if isinstance(name, str)), "")
         return f"a tool call{name} instead of text"
     ended = choice.get("finish_reason")
     why = "" if ended in (None, "stop") else f", finish_reason {clean(str(ended))[:80]!r}"
@@ -320,7 +322,7 @@ def _usage_in(value: Any, depth: int = 0) -> dict[str, Any]:
     if isinstance(value, dict) and any(map(_number, map(value.get, _TOKENS & value.keys()))):
         return value
     inner = value if isinstance(value, list) else [value.get("usage"), *value.values()]
-    return next((found for one in inner if (found := _usage_in(one, depth + 1))), {})
+    return next((found for item in inner if (found := _usage_in(item, depth + 1))), {})
 
 
 def _number(value: Any) -> int | None:

@@ -197,9 +197,11 @@ class ChatClient:
 
     def images_sent(self, prompts: Iterable[Prompt]) -> pd.DataFrame:
         """List the images as they are sent, one row each: image, width, height, bytes, tokens."""
-        figures = {one.sha256: one for prompt in prompts for one in figures_of(prompt)}
+        figures = {figure.sha256: figure for prompt in prompts for figure in figures_of(prompt)}
         columns = ["image", "width", "height", "bytes", "tokens"]
-        return pd.DataFrame([self.images.sent(one) for one in figures.values()], columns=columns)
+        return pd.DataFrame(
+            [self.images.sent(figure) for figure in figures.values()], columns=columns
+        )
 
     def open_client(self) -> openai.AsyncOpenAI:
         """Open an OpenAI client for one event loop, with the environment's key and no retries."""

@@ -39,7 +39,7 @@ class Tally:
 
 
 class Control:
-    """Pauses, resumes or stops a run; pass it to ``ChatClient.ask`` and call it from any thread.
+    """Pauses, resumes or stops the run of the ``ChatClient.ask`` it is passed to, from any thread.
 
     A paused run sends nothing until it is resumed; requests in flight still arrive and are stored.
     A stopped run returns the replies it has; each unsent prompt gets a reply without a value, with

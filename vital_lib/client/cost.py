@@ -46,8 +46,8 @@ class Cost:
     Args:
         max_usd: cost ceiling for this model in this ledger, or None. Three amounts count: the
             ledger's bill from all processes, the estimates of this object's requests in flight,
-            and the estimates of requests without a known cost. Those were in flight when a process
-            was killed, or failed after they were sent.
+            and the estimates of requests without a known cost. Such requests were in flight when a
+            process was killed, or failed after they were sent.
     """
 
     def __init__(self, price: Price, model: str, ledger: Ledger, max_usd: float | None) -> None:

@@ -24,7 +24,7 @@ import tenacity
 
 from vital_lib.client.bodies import Said, as_text, error_words, read_body
 
-_ATTEMPTS = 12  # loses 1 prompt in 10**12 at 10 % random faults, 2 in a million at 30 %
+_ATTEMPTS = 12  # loses 1 prompt in 10**12 at 10 % random faults, 1 in 2 million at 30 %
 _ATTEMPTS_UNREACHED = 3  # before any answer, so that a wrong address shows soon
 _ATTEMPTS_SLOW = 4  # each is slow and may be charged for
 _ATTEMPTS_SPOILT = 5  # each has been charged for
@@ -145,7 +145,7 @@ def may_cost(error: BaseException) -> bool:
 
 
 def fault_of(response: httpx2.Response, said: Said) -> openai.APIStatusError | NoCompletion:
-    """Return the fault described by the body of a response with a successful status."""
+    """Return the fault that the body of a response with status 200 describes."""
     if said.status is None:
         where = "the endpoint answered with no chat completion"
         is_error = said.error and said.error != said.fault

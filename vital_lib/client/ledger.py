@@ -3,8 +3,8 @@
 The `sent` table has a row per request sent, the `replies` table a row per result. Requests are
 looked up by key, so that no reply is paid for twice. A row holds the request's last message; the
 earlier messages (policy and demonstrations) are stored once for all requests, and images only as
-content hashes. The rows of each reply are indexed in memory, so a lookup costs the same in a large
-ledger. This module does not depend on networks, policies or API keys.
+content hashes. An index of the rows is held in memory, so a lookup costs no more in a large ledger
+than in a small ledger. This module does not depend on networks, policies or API keys.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Request:
     Args:
         messages: each message as JSON text, with images as content hash and size.
         schema: hash of the JSON schema that the reply must fit.
-        endpoint: identifies the server, since two servers may use a name for different models.
+        endpoint: identifies the server, since servers may use the same name for different models.
         parameters: further request fields, such as a temperature; JSON values.
         attempt: 0 for the first request, plus 1 for each new attempt; not part of the key.
         image_rule: how images are scaled (see `prices`); not part of the key, so that a change of
@@ -224,7 +224,7 @@ class Ledger:
         with self._transaction() as connection:
             connection.executemany(_INSERT_MESSAGE, messages)
             connection.executemany(_INSERT, [_row(at, *entry) for entry in entries])
-            rows = [(at, one.reply_id, one.model, one.prompt, one.tokens_in) for one in sent]
+            rows = [(at, r.reply_id, r.model, r.prompt, r.tokens_in) for r in sent]
             connection.executemany("INSERT INTO sent VALUES (?, ?, ?, ?, ?)", rows)
         if entries:
             self._read_at = -math.inf

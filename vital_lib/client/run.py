@@ -348,7 +348,8 @@ class Run:
         self._tally.attempts += 1
         self._writer.sent(request)
         try:
-            async with asyncio.timeout(client.timeout_seconds):  # the client's own limits only gaps
+            # The OpenAI client's own timeout limits only the gap between two bytes.
+            async with asyncio.timeout(client.timeout_seconds):
                 response = await self._openai.post(
                     "/chat/completions", content=to_json(body), cast_to=httpx2.Response
                 )

@@ -80,7 +80,7 @@ def count_tokens(prompt: Prompt, rule: ImageRule, count: Callable[[str], int] = 
     """Estimate a prompt's tokens: its texts, the reply schema, and its images by the rule."""
     parts = [part for message in prompt.messages for part in message["content"]]
     texts = [schema_text(prompt.schema), *(part for part in parts if isinstance(part, str))]
-    images = (rule.tokens(one.width, one.height) for one in figures_of(prompt))
+    images = (rule.tokens(figure.width, figure.height) for figure in figures_of(prompt))
     return sum(map(count, texts)) + sum(images)
 
 
