@@ -70,7 +70,7 @@ def with_tuned(model: torch.nn.Module, folder: Path, base_model: str | Path) -> 
 
 
 def _warn_other_base(folder: Path, base_model: str | Path) -> None:
-    """Warn if peft names another base model; only the shapes of its weights are known."""
+    """Warn if peft names another base model; its weights cannot be compared."""
     made_for = _description(folder / "adapter_config.json").get("base_model_name_or_path")
     if made_for and Path(made_for).name != Path(base_model).name:
         LOG.warning(

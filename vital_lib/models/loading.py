@@ -37,7 +37,7 @@ def load_model(
     Raises:
         FileNotFoundError: a path that is not a folder.
         OSError: weights that are not safetensors, or a hub id that cannot be reached.
-        ValueError: a model of another kind, such as an encoder, or one that lacks weights.
+        ValueError: a model of another kind, such as an encoder, or a model that lacks weights.
         WrongAdapter: tuned weights that are missing, incomplete, or of another base model.
     """
     source = str(_locate(base_model))

@@ -54,7 +54,7 @@ def similarity_scores(
 def typical_scores(
     candidates: pd.DataFrame, features: np.ndarray, *, clusters: int = 12, seed: int = 0
 ) -> pd.Series:
-    """Rank candidates by distance to the centre of their K-means cluster, nearest first.
+    """Score candidates by closeness to the centre of their K-means cluster.
 
     The score is minus the candidate's rank by distance, as a share of its cluster. A cut therefore
     keeps the same share of every cluster.

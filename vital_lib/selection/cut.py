@@ -45,7 +45,7 @@ def select(
     all candidates, 0.889 within modalities, 0.871 within question types (difference from ranking
     over all: -0.010 [-0.026, 0.004]) and 0.854 within both. The question type that was kept least
     got 0.30, 0.38, 0.87 and 0.88 of its proportional share. The tuned model cannot learn a type
-    that is not kept, and a point of acceptance is a small price for it.
+    that is not kept, so a point of acceptance is a small price.
 
     Args:
         candidates: columns candidate_id, conversation_id, figure_id, round, instruction, response,
@@ -94,8 +94,8 @@ def cut(
         candidate_id, group (null without `within`), score and outcome (of `OUTCOMES`), best first.
 
     Raises:
-        ValueError: not exactly one of the three, a value out of range, duplicate ids, candidates
-            without a score or a group, more to keep than there are, or none kept.
+        ValueError: not exactly one of share, n and threshold; a value out of range; duplicate ids;
+            candidates without a score or a group; more to keep than there are; none kept.
     """
     rows = _ranked(candidates, scores, within, seed)
     rows["outcome"] = _beforehand(rows, candidates, duplicates, flagged)
@@ -280,7 +280,7 @@ def _best_of_each(eligible: pd.DataFrame, n: int) -> pd.Index:
     fair = n * sizes / len(eligible)
     quota = np.floor(fair + 1e-9).astype(int)
     sure = place < quota
-    # Each group's next candidate, by remainder; a stable sort keeps equal ones best first.
+    # Each group's next candidate, by remainder; a stable sort keeps ties best first.
     following = (fair - quota)[place == quota].round(9)
     more = following.sort_values(ascending=False, kind="stable").index[: n - int(sure.sum())]
     return eligible.index[sure].union(more)

@@ -29,8 +29,8 @@ def near_duplicates(
 
     "same picture": the figure's image is nearly identical to that of a figure whose candidates
     score better on average (`figures.near_identical`). All its rounds are left out. "same words":
-    instruction and response equal, up to case and whitespace, those of a better-scored candidate
-    about the same figure. Equal scores are ordered by id; null is lowest. A response that refuses
+    instruction and response match those of a better-scored candidate about the same figure, up to
+    case and whitespace. Equal scores are ordered by id; null is lowest. A response that refuses
     or echoes the request is skipped: `cut` does not keep it, so it cannot displace another.
 
     Args:

@@ -125,8 +125,9 @@ def _image_paths(
 
 
 def _absolute(image: str | Path) -> Path:
-    """Resolve the folder but not the file: in the hub's cache an image is a link to a file without
-    its name.
+    """Return the absolute path with the image's own name.
+
+    In the hub's cache the image is a link to a file with another name.
     """
     return Path(image).parent.resolve() / Path(image).name
 

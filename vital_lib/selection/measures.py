@@ -19,8 +19,8 @@ def accepted_shares(
 ) -> dict[str, Interval]:
     """Return the accepted share of votes in each set, and its difference from set `of`.
 
-    Intervals resample articles. A difference uses the same resample for both sets, so candidates
-    that the sets share cancel.
+    Intervals resample articles. A difference uses the same resample for both sets, so shared
+    candidates cancel out.
 
     Args:
         chosen: name -> rows with candidate_id. A repeated candidate counts each time, so one frame

@@ -54,7 +54,7 @@ def alignment_metrics(
 
 
 def auc(better: np.ndarray, worse: np.ndarray) -> float:
-    """Return the probability that a preferred response outscores a rejected response.
+    """Return the probability that a preferred response outscores a non-preferred response.
 
     Ties count half. The best value is 1.
     """

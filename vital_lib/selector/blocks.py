@@ -69,9 +69,9 @@ def image_closeness(
 ) -> np.ndarray:
     """Return cosines (n, 8) between the figure's image and texts; all vectors have length 1.
 
-    Columns: the highest, lowest, mean and first cosine of the response's sentences; the answer's;
-    the instruction's; the mean and lowest of the context's sentences, which show how well the
-    context describes the image.
+    Columns: highest, lowest, mean and first cosine of the response's sentences; cosine of the
+    answer; cosine of the instruction; mean and lowest cosine of the context's sentences. The last
+    two show how well the context describes the image.
 
     Args:
         image: (m, d), one row per figure.

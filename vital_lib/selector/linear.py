@@ -27,8 +27,8 @@ DIRECTIONS = 512
 def fit_ridge(rows: Scaled, ratings: np.ndarray, groups: Sequence) -> tuple[np.ndarray, float]:
     """Fit weights (D + S,) that predict the `ratings` (n,) of `rows`; return them and the penalty.
 
-    The penalty is the value of `PENALTIES` with the lowest squared error on a third of the groups,
-    which is held out.
+    The penalty is the value of `PENALTIES` with the lowest squared error on a held-out third of
+    the groups.
     """
     target = ratings - ratings.mean()
     penalty = PENALTIES[1]

@@ -50,7 +50,7 @@ class Selector:
     Attributes:
         config: training settings as JSON values: `learned_from` ("judge", "people" or "both"),
             `blocks` (name -> width), `encoder` (its fingerprint), `strength`, `penalty`.
-        metrics: size of the training data.
+        metrics: size of the training data, and the training time in seconds.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Selector:
         return pd.Series(self.score(features).astype(float), index=index, name="score")
 
     def score_table(self, features: Features, *, name: str = "selector") -> pd.DataFrame:
-        """Return the columns of table `scores`; `uncertainty` is null before the first label."""
+        """Return the columns of table `scores`; `uncertainty` is null without labels."""
         rows = self.ready(features)
         return pd.DataFrame(
             {
@@ -142,15 +142,15 @@ class Selector:
         path = folder / "model.safetensors"
         write_atomically(path, lambda temporary: save_file(tensors, temporary))
         _write_json(folder / "metrics.json", self.metrics)
-        # config.json comes last and holds the hash of the weights, so an interrupted save cannot
-        # pass for a complete one.
+        # config.json comes last and holds the hash of the weights, so an interrupted save does not
+        # look complete.
         config = {"format_version": FORMAT_VERSION, "model_sha256": _sha256(path), **self.config}
         _write_json(folder / "config.json", config)
         return folder
 
     @classmethod
     def load(cls, folder: str | Path) -> Selector:
-        """Load a saved selector; its scores are exactly those before saving.
+        """Load a saved selector, which gives exactly the same scores.
 
         Raises:
             FileNotFoundError: no selector in `folder`.

@@ -38,8 +38,8 @@ def judge_ratings(
     candidates that are not in `candidates` are left out and counted in the log.
 
     Raises:
-        ValueError: ratings by several judges, none of them of `candidates`, or candidates without
-            a figure.
+        ValueError: ratings by several judges, no rating of any of `candidates`, or candidates
+            without a figure.
     """
     means = _mean_ratings(ratings, candidates).rename("overall").reset_index()
     return _placed(means, candidates, figures)

@@ -38,7 +38,7 @@ _GROUPED = 50  # number of batches within which examples are sorted by length
 def draw_mix(mix: pd.DataFrame, own: int, share: float, seed: int) -> pd.DataFrame:
     """Draw round(share x own) conversations of `mix`, without repeats, in an order set by `seed`.
 
-    Smaller draws are the first conversations of larger draws.
+    With the same seed, a smaller draw is the start of a larger draw.
 
     Raises:
         NothingToTune: an empty mix.
@@ -147,7 +147,7 @@ class MixedBatches(Sampler[list[int]]):
             yield batches[place]
 
     def _grouped(self, own: np.ndarray, mixed: np.ndarray) -> list[list[int]]:
-        """Sort both by length, and cut them into as many parts as the own examples fill."""
+        """Sort both by length, and cut each into one part per batch."""
         own, mixed = (part[np.argsort(self._lengths[part], kind="stable")] for part in (own, mixed))
         count = -(-len(own) // self._size)
         own_parts = [own[k * self._size : (k + 1) * self._size] for k in range(count)]

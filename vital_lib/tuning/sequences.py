@@ -1,7 +1,7 @@
 """Token sequences of conversations: labels on the responses only, images kept separately.
 
 A sequence never loses an image token. A sequence that is too long loses whole last rounds, which
-are counted. The module does not depend on training, and on an architecture only through its
+are counted. The module does not depend on training. It depends on an architecture only through its
 processor.
 """
 
@@ -62,7 +62,7 @@ class FigureTensors:
 
 
 def token_limit(vlm: VisionLanguageModel) -> int:
-    """Return the model's longest sequence in tokens, including image tokens."""
+    """Return the longest sequence that the model supports, in tokens, including image tokens."""
     positions = getattr(vlm.model.config.get_text_config(), "max_position_embeddings", None)
     stated = vlm.processor.tokenizer.model_max_length
     return min(positions or stated, stated)

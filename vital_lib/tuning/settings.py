@@ -14,8 +14,8 @@ USUAL_RATES = {"lora": 2e-4, "language": 2e-5}
 class TuningConfig:
     """Settings of one tuning run.
 
-    `train` is ``"lora"`` (small matrices on the language model, and the full projector) or
-    ``"language"`` (the full language model and projector, as in LLaVA-Med's stage 2). The vision
+    `train` is ``"lora"`` (low-rank matrices on the language model, and the full projector)
+    or ``"language"`` (the full language model and projector, as in LLaVA-Med's stage 2). The vision
     tower is never trained. LLaVA-Med's stage 2 uses a rate of 2e-5, 3 epochs and batch 128. LoRA
     starts few weights from zero and needs ten times that rate. Those rates are the defaults of
     `learning_rate`. The clinic's tiny model needs 2e-3 and batch 4, chosen by its answers about
@@ -26,7 +26,7 @@ class TuningConfig:
     the model's own limit.
 
     `interpolation` places the saved weights between the base model's (0) and the final weights of
-    training (1). An intermediate model often knows more than both ends (WiSE-FT, Wortsman et al.
+    training (1). An intermediate model often does better than both ends (WiSE-FT, Wortsman et al.
     2022).
     """
 

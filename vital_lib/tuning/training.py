@@ -75,7 +75,7 @@ def tune(
         and the last five for the mix, as mix_conversations and so on.
 
     Raises:
-        NothingToTune: no conversations, none that fits, or a model without a language model.
+        NothingToTune: no conversations, none that fits, or no language model to train.
         ValueError: a setting out of range, an unknown figure, or a mix that is too small.
         UnreadableImage: a figure's image cannot be opened.
     """
@@ -207,7 +207,7 @@ def _can_leave_out_logits(model: torch.nn.Module) -> bool:
 
     Most positions of a sequence (image, questions) do not count in the loss. Leaving them out saves
     a fifth of a tiny model's step, and gigabytes of memory with a large vocabulary. Several GPUs
-    split all inputs by example, which is wrong for a list of positions.
+    split all inputs by example, which does not work for a list of positions.
     """
     takes = "logits_to_keep" in inspect.signature(model.forward).parameters
     return takes and torch.cuda.device_count() <= 1

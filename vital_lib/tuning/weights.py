@@ -35,7 +35,7 @@ def make_trainable(
     trained in full).
 
     Raises:
-        NothingToTune: a model without a language model.
+        NothingToTune: `model` has no language model.
     """
     if config.train == "lora":
         targets, whole = lora_targets(model)
@@ -83,9 +83,9 @@ def language_modules(model: torch.nn.Module) -> list[str]:
 
 @contextmanager
 def interpolated(model: torch.nn.Module, share: float) -> Iterator[None]:
-    """Train inside; on exit, move the trained weights back to `share` of their way (WiSE-FT).
+    """On exit, set the trained weights to `share` of the way from their start (WiSE-FT).
 
-    LoRA adds B A to a layer's weights, and B starts at 0. Moving B alone has the same effect.
+    LoRA adds B A to a layer's weights, and B starts at 0. It is enough to interpolate B.
     """
     trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
     moved = {name: weights for name, weights in trained.items() if ".lora_A." not in name}
@@ -120,7 +120,7 @@ def save_folder(
 
 
 def _language_layers(model: torch.nn.Module) -> dict[str, re.Match[str]]:
-    """Map the language model's linear layers: name -> match of the model's prefix in it."""
+    """Return the language model's linear layers: name -> match of the language model's prefix."""
     linear = {name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
     found = {name: match for name in linear if (match := _LANGUAGE.search(name))}
     found = {name: match for name, match in found.items() if not _VISION.search(name)}
