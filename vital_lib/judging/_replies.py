@@ -21,11 +21,11 @@ Resolve = Callable[[str], Path]
 Row = dict[str, Any]
 
 NULL = {"overall": "candidate_id", "model_score": "question_id", "winner": "question_id"}
-"""The value column of each kind of row, null for an unread reply, and the row's id column."""
+"""From the value column of a table, null for an unread reply, to its id column."""
 
 
 class RatingTask(NamedTuple):
-    """A row's first columns, its image, a function from the image to the prompt, and the repeat."""
+    """A row's first columns, its image, a function from image to prompt, and its repeat number."""
 
     row: Row
     image: str
@@ -47,7 +47,7 @@ def ask_rows(
     """Return a row per request: its first columns, the judge and the columns of the reply.
 
     Args:
-        columns_of: from a reply to its columns.
+        columns_of: returns the columns of a reply.
         unread_again: send requests with unread replies once more.
         options: further arguments of ``ChatClient.ask``.
     """
@@ -83,7 +83,7 @@ def ask_rows(
 
 
 def _seed(seed: int, repeat: int) -> int:
-    """Return the seed itself for repeat 0, and another one for every further repeat."""
+    """Return `seed` for repeat 0 and a derived seed for every other repeat."""
     text = f"{seed}/{repeat}".encode()
     return int(hashlib.sha256(text).hexdigest()[:8], 16) >> 1 if repeat else seed
 

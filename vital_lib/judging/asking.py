@@ -1,8 +1,9 @@
-"""Request ratings of candidates, scores of answers and verdicts between two answers from a judge.
+"""Requests to a judge: ratings of candidates, scores of answers, verdicts on pairs of answers.
 
-BioMed-VITAL's rating policy (paper section 3.2) and its evaluation by a judge (section 4). Rows are
-joined by their ids, never by their position. A missing value is null, with the reason and the raw
-reply in place of the rationale. This module averages nothing and does not depend on annotators.
+They follow BioMed-VITAL's rating policy (paper section 3.2) and its evaluation by a judge (section
+4). Rows are joined by their ids, never by their position. A missing value is null, with the reason
+and the raw reply in place of the rationale. This module averages nothing and does not depend on
+annotators.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ RESPONSES = ("first response", "second response")
 """Names of the two responses to one instruction in `compare_drafts`."""
 
 NULL_COLUMNS = ("asked", "id", "why", "sent")
-"""Columns of `nulls`: the name of the rows, an id, the reason, and whether it was sent."""
+"""Columns of `nulls`: the name of the rows, an id, the reason, and whether a request was sent."""
 
 
 def rate_candidates(
@@ -48,11 +49,11 @@ def rate_candidates(
     Args:
         candidates: rows of the table candidates or drafts.
         figures: rows of the table figures, including every candidate's figure.
-        resolve: from an `image` to its file (``Workspace.resolve``).
+        resolve: function from an `image` to its file (``Workspace.resolve``).
         repeats: number of ratings per candidate, each with another seed, or a mapping from
             candidate_id to that number (1 for missing ids). The column `repeat` counts from 0.
         options: `unread_again` (send requests with unread replies once more, including those of
-            earlier runs; each is a new attempt at its own price), and arguments of
+            earlier runs; each is a new attempt and is charged again), and arguments of
             ``ChatClient.ask``: seed, on_reply, control, again.
 
     Returns:

@@ -71,7 +71,7 @@ def null_rate(ratings: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
 
 
 def position_bias(verdicts: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Measure position_flip_rate and position_bias: how far an answer's position decides.
+    """Measure position_flip_rate and position_bias: the effect of an answer's position.
 
     Each pair is judged in both orders. A judge without position bias therefore gives the first
     answer half of the wins, however different the answers are.
@@ -105,7 +105,7 @@ def length_bias(
 
     The share of pairs in which the response with more words is preferred, by the mean rating and by
     the share of annotators who accepted it; ties count half. Annotators may prefer the longer
-    response, so only the difference is bias: for length itself, or for what comes with it, such as
+    response, so only the difference is bias: towards length, or towards what comes with it, such as
     copied text that annotators mind more.
 
     Args:
@@ -229,7 +229,7 @@ def blank_drop_rate(
     """Measure blank_drop_rate and blank_points: the cost of blanking an answer's image.
 
     A judge that looks at images should not trust an answer about a grey one. `blank_ratings` rate
-    the candidates of `ratings` with `blanked` images; otherwise as `probe_drop_rate`.
+    the candidates of `ratings` with `blanked` images; the rest is as in `probe_drop_rate`.
     """
     return measured(**_falls("blank", "", blank_ratings, ratings, groups))
 

@@ -1,9 +1,9 @@
 """Corrupt answers and blank images, to test whether a judge notices.
 
 A probe is an accepted answer with one kind of error put in: a wrong side, modality or count, or a
-flipped negation. It is made with the short word lists below, so any answer in English can become a
-probe; an answer without such words makes none. Blanking sends the same request with a grey image.
-This module does not depend on measures.
+flipped negation. Probes are made from the English text alone, with the word lists below; an answer
+without such words gives no probe. Blanking sends the same request with a grey image. This module
+does not depend on measures.
 """
 
 from __future__ import annotations

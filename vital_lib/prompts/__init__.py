@@ -1,4 +1,4 @@
-"""Every prompt and the parser of its reply: policy, layout, reply schema, version.
+"""Prompts and the parser of their replies: policies, layouts, reply schemas, versions.
 
 A ``Prompt`` holds the messages of one request (text and figure images) and the pydantic schema
 that the reply must fit (``schemas``). The policies are the text files in ``policies``:

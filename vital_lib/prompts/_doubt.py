@@ -110,7 +110,7 @@ def is_example(before: str) -> bool:
 
 
 def ends_by_taking_back(body: str) -> bool:
-    """Return whether the last line retracts the lines before it and holds no answer in "[["."""
+    """Return whether the last line retracts the lines before it and holds no "[[answer]]"."""
     *before, last = body.strip().splitlines() or [""]
     return bool(before and _BACK_IN_WORDS.match(last)) and "[[" not in last
 

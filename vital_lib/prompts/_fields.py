@@ -1,4 +1,4 @@
-"""Fit a model's JSON to a schema, whose fields may have other names in the JSON.
+"""Fit a model's JSON, whose fields may have other names, to a schema.
 
 Nothing is invented: a missing field becomes None if the schema or its partial form allows it. A
 value that cannot be read as the field's type is passed on unchanged, and the schema rejects it.
@@ -104,11 +104,11 @@ def fitted(schema: type[BaseModel], fields: Fields) -> BaseModel:
 
     Raises:
         ValidationError: the fields do not fit.
-        UnreadableReply: a note among them marks them as a template.
+        UnreadableReply: a note in them says that they are a template.
     """
     notes = [fields[name] for name in _NOTES if isinstance(fields.get(name), str)]
     if schema not in (Conversation, Drafts) and any(map(is_template, notes)):
-        raise UnreadableReply(f"a note marks the reply as a template: {notes[0]!r}")
+        raise UnreadableReply(f"a note in the reply marks it as a template: {notes[0]!r}")
     made = _MAKERS[schema](fields)
     if schema is Rating and None in made["criteria"].values():
         return PartialRating.model_validate(made)
@@ -143,7 +143,7 @@ def _decoded(value: Any) -> Any:
 
 
 def _holds(schema: type[BaseModel], value: Any) -> bool:
-    """Return whether a value is itself an object of the schema, nested under one of its names."""
+    """Return whether a value under one of the schema's names is itself an object of the schema."""
     return isinstance(value, dict) and len(schema.model_fields.keys() & value.keys()) > 1
 
 
@@ -240,7 +240,7 @@ def _rounds(fields: Fields, names: tuple[str, ...]) -> Any:
 
 
 def _each(given: list[Any], read: Callable[[Fields], Fields]) -> list[Any]:
-    """Read each round; one that breaks off inside a thought becomes the reason as text."""
+    """Read each round; a round that breaks off inside a thought becomes the reason as text."""
     made: list[Any] = []
     for one in given:
         try:
@@ -259,7 +259,7 @@ def _round(fields: Fields) -> Fields:
 
 
 def _paired(messages: list[Any]) -> list[Any]:
-    """Return messages by speaker as rounds; one without exactly one answer becomes text."""
+    """Return messages as rounds; a round without exactly one answer becomes the reason as text."""
     rounds: list[tuple[Any, list[Any]]] = []
     for message in messages:
         speaker = str(_first(message, _SPEAKER)).lower() if isinstance(message, dict) else ""

@@ -77,7 +77,7 @@ _BRACKETED = re.compile(r"\[/?(?:think|final|answer)", re.I)
 
 
 def has_marks(text: str) -> bool:
-    """Return False only if a text holds no marks of thoughts or answers."""
+    """Return whether a text may hold marks of thoughts or answers."""
     return any(sign in text for sign in _SIGNS) or bool(_BRACKETED.search(text))
 
 

@@ -18,7 +18,7 @@ from vital_lib.prompts._objects import key_name
 from vital_lib.prompts.schemas import ChatScores, PartialRating, RatingCriteria, Verdict
 
 CRITERIA = {name: name.replace("_", " ") for name in RatingCriteria.model_fields}
-"""The name in words of each criterion's field."""
+"""From each criterion's field to its name in words."""
 
 FINAL = ("overall", "overall rating", "overall score", "final rating", "final score")
 PLAIN = ("rating", "score")
@@ -145,7 +145,7 @@ def number_in(value: Any) -> Any:
 
 
 def winner_in(value: Any) -> Any:
-    """Return first, second or tie if a value names one ("First", "Answer 1", "[[B]]"); else it."""
+    """Return first, second or tie if a value names one ("Answer 1", "[[B]]"); else the value."""
     if isinstance(value, list) and len(value) == 1:
         return winner_in(value[0])
     text = str(value) if type(value) is int else value
@@ -369,7 +369,7 @@ def _edges(body: str, form: re.Pattern[str]) -> list[re.Match[str]]:
 
 
 def _two_lines(body: str) -> set[tuple[float, ...]]:
-    """Return the numbers on the first two lines, unless the third line is a number, too."""
+    """Return the numbers on the first two lines if each holds one and the third line holds none."""
     lines = [_LINE_OF_ONE.fullmatch(_bare(line)) for line in body.split("\n", 6) if line.strip()]
     two = len(lines) > 1 and all(lines[:2]) and not any(lines[2:3])
     return {tuple(float(found["number"]) for found in lines[:2])} if two else set()

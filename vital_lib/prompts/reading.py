@@ -58,7 +58,7 @@ def parse(prompt: Prompt, text: str) -> BaseModel:
 
     JSON may be the whole reply, stand in a code fence, or follow text at a line's start or after a
     colon. It is unread if the text around it marks it as an example, retracts it, or claims another
-    answer. Keys may be spelled in any case and under common other names; numbers and winners may be
+    answer. Keys may be spelled in any case and under other common names; numbers and winners may be
     text ("8/10", "First"); a question's type, criteria and a rationale may be missing. A rating
     with missing criteria is a `PartialRating`. Rounds or drafts that cannot be read are dropped,
     which gives a `PartConversation` or `PartDrafts`. Courtesies at the end of the last answer ("Let
@@ -72,8 +72,8 @@ def parse(prompt: Prompt, text: str) -> BaseModel:
     may be the whole first or last line.
 
     Raises:
-        UnreadableReply: the reply is neither, does not fit the schema, contradicts itself, refuses,
-            echoes the schema, or breaks off.
+        UnreadableReply: the reply is neither JSON nor such text, does not fit the schema,
+            contradicts itself, refuses, echoes the schema, or breaks off.
     """
     try:
         return _without_courtesy(_read(prompt.schema, cleaned(text)))

@@ -103,7 +103,7 @@ def readable(schema: type[Drafts] | type[Conversation], given: Any) -> BaseModel
     """Return a list of rounds as `schema`, or as its partial form if some cannot be read.
 
     Args:
-        given: one mapping per round, or the reason why a round could not be read.
+        given: for each round a mapping, or as text the reason why it could not be read.
 
     Raises:
         ValidationError: `given` is not a list, or no round can be read.
