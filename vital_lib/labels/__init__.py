@@ -1,4 +1,4 @@
-"""Labels: the log of judgements (``log``), the queue of items (``queue``), and what follows.
+"""Labels: the log of judgements (``log``) and the queue of items to judge (``queue``).
 
 ``votes`` counts votes, ``reading`` fingerprints the votes that a stage has read, ``agreement``
 measures agreement between annotators, and ``calibration`` is the round before labelling.

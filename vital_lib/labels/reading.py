@@ -23,7 +23,7 @@ _SECRETS = ("password", "sslpassword")
 _CLOSED = "the label log cannot be opened from here (no password is stored: set PGPASSWORD)"
 
 _LAST_READ: dict[tuple[int, str] | None, pd.DataFrame] = {}
-"""The votes last read, by `LabelLog.latest`; one page needs them several times."""
+"""The votes read last, keyed by `LabelLog.latest`, because a page needs them several times."""
 
 
 def votes_read(
