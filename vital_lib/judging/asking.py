@@ -107,15 +107,15 @@ def score_answers(
         ValueError: a model has two answers to a question, or none.
     """
     known = questions.attrs.get("captions", {}) if captions is None else captions
-    asked = {
+    by_id = {
         question_id: {**row, "caption": _text_of(row.get("caption")) or known.get(row["image"])}
         for question_id, row in _by_id(questions, "question_id").items()
     }
     real = answers[answers["control"] == "none"]
     requests = [
-        _score_request(model, asked[question_id], answer)
+        _score_request(model, by_id[question_id], answer)
         for model in real["model"].unique()
-        for question_id, answer in _answers_of(model, real, asked).items()
+        for question_id, answer in _answers_of(model, real, by_id).items()
     ]
     return _frame(ask_rows(requests, client, resolve, scores, **options), "chat_scores")
 
@@ -146,13 +146,13 @@ def compare_answers(
     """
     if model_a == model_b:
         raise ValueError(f"model_a and model_b are both {model_a!r}; compare two models")
-    asked = _by_id(questions, "question_id")
+    by_id = _by_id(questions, "question_id")
     real = answers[answers["control"] == "none"]
-    texts = {"a": _answers_of(model_a, real, asked), "b": _answers_of(model_b, real, asked)}
+    texts = {"a": _answers_of(model_a, real, by_id), "b": _answers_of(model_b, real, by_id)}
     models = {"model_a": model_a, "model_b": model_b}
     requests = [
         _verdict_request(models, question, order, *(texts[name][question_id] for name in order))
-        for question_id, question in asked.items()
+        for question_id, question in by_id.items()
         for order in ("ab", "ba")
     ]
     verdicts = ask_rows(requests, client, resolve, verdict, **options)
@@ -262,17 +262,17 @@ def _by_id(frame: pd.DataFrame, name: str) -> dict[str, Row]:
     return {row[name]: row for row in frame.to_dict("records")}
 
 
-def _answers_of(model: str, answers: pd.DataFrame, asked: dict[str, Any]) -> dict[str, str]:
+def _answers_of(model: str, answers: pd.DataFrame, by_id: dict[str, Any]) -> dict[str, str]:
     """Return a model's answers by question_id, in the order of the questions."""
-    own = answers[(answers["model"] == model) & answers["question_id"].isin(list(asked))]
+    own = answers[(answers["model"] == model) & answers["question_id"].isin(list(by_id))]
     texts = {key: row["answer"] for key, row in _by_id(own, "question_id").items()}
-    missing = [question_id for question_id in asked if question_id not in texts]
+    missing = [question_id for question_id in by_id if question_id not in texts]
     if missing:
         raise ValueError(
             f"model {model!r} has no answer to question {missing[0]!r} ({len(missing)} such): "
             "run notebooks/09_evaluate_model.ipynb to answer them, or leave the questions out"
         )
-    return {question_id: texts[question_id] for question_id in asked}
+    return {question_id: texts[question_id] for question_id in by_id}
 
 
 def _frame(made: list[Row], table: str) -> pd.DataFrame:
