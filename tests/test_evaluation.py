@@ -118,6 +118,32 @@ def test_a_word_is_not_found_inside_another_word():
     assert token_recall("male", "A female patient.") == 0.0
 
 
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("Nodule", "There are two nodules."),
+        ("nodules", "A nodule on the left."),
+        ("calcification", "The lesion is calcified."),
+        ("metastasis", "Several metastases."),
+        ("chest radiograph", "It is a chest X-ray."),
+        ("granuloma", "Granulomatous tissue."),
+        ("MRI", "Magnetic resonance imaging."),
+        ("oedema", "edema"),
+    ],
+)
+def test_a_word_of_the_same_root_and_another_name_of_a_modality_are_recalled(reference, answer):
+    assert token_recall(reference, answer) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [("male", "female"), ("left", "right"), ("2", "12"), ("ileum", "ilium"), ("CT", "MRI"),
+     ("hypertension", "hypotension"), ("cyst", "cystitis"), ("tumour", "humour")],
+)  # fmt: skip
+def test_another_root_is_not_recalled(reference, answer):
+    assert token_recall(reference, answer) == 0.0
+
+
 def test_an_answer_is_matched_by_its_id_and_never_by_its_place():
     """The published code zips questions and answers: one missing answer shifts all others."""
     questions = _questions(("open", "?", "left"), ("open", "?", "right"), ("open", "?", "both"))

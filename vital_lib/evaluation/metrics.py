@@ -41,9 +41,10 @@ def open_recall(
 ) -> pd.DataFrame:
     """Token recall of the reference in the answer, for the open questions.
 
-    Our recall differs from LLaVA-Med's: a repeated answer word counts at most as often as it occurs
-    in the reference, all punctuation is ignored, and "none" stays a word instead of becoming 0. Use
-    LLaVA-Med's for a comparison with a published number.
+    Our recall differs from LLaVA-Med's: words match by their root ("nodules" and "nodule"), a
+    modality matches by any of its names ("radiograph" and "X-ray"), a repeated answer word counts
+    at most as often as it occurs in the reference, all punctuation is ignored, and "none" stays a
+    word instead of becoming 0. Use LLaVA-Med's for a comparison with a published number.
 
     Args:
         questions: as table ``questions``; other kinds are ignored.

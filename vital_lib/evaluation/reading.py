@@ -11,7 +11,7 @@ import re
 from collections import Counter
 
 from vital_lib.evaluation._asked import telling
-from vital_lib.evaluation.wording import said, words
+from vital_lib.evaluation.wording import roots, said, words
 from vital_lib.evaluation.yes_no import read_yes_no, statements
 
 
@@ -32,11 +32,12 @@ _NO_CONTENT = _set(
 def token_recall(reference: str, answer: str) -> float:
     """Share of the reference's words that occur in the answer, 0 to 1 (open questions).
 
-    LLaVA-Med's recall with one difference: a repeated answer word counts at most as often as it
-    occurs in the reference (``llava_med.llava_med_recall`` is the original).
+    LLaVA-Med's recall with two differences (``llava_med.llava_med_recall`` is the original): words
+    match by their root and a modality by any of its names, as "nodules" answers "nodule"; and a
+    repeated answer word counts at most as often as it occurs in the reference.
     """
-    wanted = Counter(words(reference))
-    found = wanted & Counter(words(answer))
+    wanted = Counter(roots(reference))
+    found = wanted & Counter(roots(answer))
     return found.total() / wanted.total() if wanted else 0.0
 
 

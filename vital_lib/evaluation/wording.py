@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from vital_lib.evaluation._roots import stem
+
 _WORD = re.compile(r"[^\W_]+(?:\.\d+)*")
 _ARTICLES = frozenset(("a", "an", "the"))
 _DIGITS = {
@@ -67,7 +69,18 @@ def said(text: str) -> str:
 
     Only the first 2,000 characters are used: a closed answer comes at the start.
     """
-    found = _NAMES.sub(" ", folded(text[:_READ]))
+    return _one_name(_NAMES.sub(" ", folded(text[:_READ])))
+
+
+def roots(text: str) -> list[str]:
+    """Return the root of each of the `words`, with one name per modality.
+
+    "Nodules" and "nodule" have one root, as have "chest radiograph" and "chest X-ray".
+    """
+    return [stem(word) for word in words(_one_name(folded(text)))]
+
+
+def _one_name(text: str) -> str:
     for others, name in _SAME:
-        found = others.sub(name, found)
-    return found
+        text = others.sub(name, text)
+    return text
