@@ -250,7 +250,7 @@ def test_a_new_ledger_on_a_full_disk_names_the_cause(tmp_path, monkeypatch):
         Ledger(tmp_path / "new" / "l.sqlite")
 
 
-def test_model_text_image_seed_repeat_and_version_are_each_part_of_the_key(image, tmp_path):
+def test_model_text_image_seed_and_version_are_each_part_of_the_key(image, tmp_path):
     other = open_image(save_image(tmp_path / "other.png", seed=9))
     [plain] = verdicts(image, 1)
     newer = Prompt(plain.name, "another-version", plain.messages, plain.schema)
@@ -259,7 +259,6 @@ def test_model_text_image_seed_repeat_and_version_are_each_part_of_the_key(image
         replies = [
             *client.ask([plain]),
             *client.ask([plain], seed=1),
-            *client.ask([plain], repeat=1),
             *client.ask(verdicts(other, 1)),
             *client.ask(verdicts(image, 1, start=1)),
             *client.ask([newer]),
@@ -267,7 +266,7 @@ def test_model_text_image_seed_repeat_and_version_are_each_part_of_the_key(image
                 "x", local=True, base_url=server.base_url, ledger=tmp_path / "l.sqlite"
             ).ask([plain]),
         ]
-    assert len(server.bodies) == len({reply.reply_id for reply in replies}) == 7
+    assert len(server.bodies) == len({reply.reply_id for reply in replies}) == 6
 
 
 def test_a_copy_of_an_image_makes_the_same_request(image, tmp_path):
@@ -278,15 +277,6 @@ def test_a_copy_of_an_image_makes_the_same_request(image, tmp_path):
             verdicts(open_image(tmp_path / "copy.png"), 1)
         )
     assert len(server.bodies) == 1
-
-
-def test_a_repeat_is_sent_with_another_seed(image):
-    with Loopback(echo) as server:
-        client = local(server)
-        for repeat in (0, 1, 2):
-            client.ask(verdicts(image, 1), seed=5, repeat=repeat)
-    seeds = [body["seed"] for body in server.bodies]
-    assert seeds[0] == 5 and len(set(seeds)) == 3
 
 
 def test_a_prompts_own_seed_is_sent(image):
@@ -926,20 +916,6 @@ def test_an_image_is_scaled_and_counted_by_the_providers_rule(rule, size, sent, 
     read = ImageRule.read(rule)
     assert read.fit(*size) == sent and read.tokens(*size) == tokens
     assert read.tokens(*sent) == tokens
-
-
-def test_images_sent_lists_size_and_tokens_of_each_image(tmp_path):
-    figure = open_image(save_image(tmp_path / "large.png", seed=1, side=1000))
-    client = ChatClient("gpt-4o")
-    [row] = client.images_sent(verdicts(figure, 3)).to_dict("records")
-    assert (row["image"], row["width"], row["height"], row["tokens"]) == (
-        "large.png",
-        768,
-        768,
-        765,
-    )
-    data = client.images.encoded(figure).result().split(",")[1]
-    assert row["bytes"] == len(base64.b64decode(data))
 
 
 def test_an_image_is_encoded_once_and_cached_on_disk_when_unused(image, tmp_path, monkeypatch):

@@ -528,14 +528,6 @@ def test_a_share_outside_its_range_is_refused(share):
         CutPanel(SCORES, CANDIDATES, FIGURES, _picture).set_share(share)
 
 
-def test_the_cut_tells_its_callback_after_every_move():
-    told = []
-    panel = CutPanel(SCORES, CANDIDATES, FIGURES, _picture, told.append)
-    assert told == []
-    _press(panel, "set_share", 0.25)
-    assert told == [0.25]
-
-
 def test_borderline_cases_stand_next_to_the_cut():
     panel = CutPanel(SCORES, CANDIDATES, FIGURES, _picture, share=0.5)
     state = panel.widget.state

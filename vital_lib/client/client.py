@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import httpx2
 import openai
-import pandas as pd
 
 from vital_lib.client.control import Control
 from vital_lib.client.cost import Cost
@@ -25,7 +24,7 @@ from vital_lib.client.in_flight import InFlight
 from vital_lib.client.ledger import Bill, Ledger
 from vital_lib.client.prices import nothing, price_of
 from vital_lib.client.run import Run
-from vital_lib.client.wire import Reply, figures_of
+from vital_lib.client.wire import Reply
 from vital_lib.prompts import Prompt
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -135,7 +134,6 @@ class ChatClient:
         prompts: Iterable[Prompt],
         *,
         seed: int = 0,
-        repeat: int = 0,
         again: bool = False,
         on_reply: Callable[[int], None] | None = None,
         into: Callable[[Reply], Any] | None = None,
@@ -157,7 +155,6 @@ class ChatClient:
                 all. After `control` is stopped, the remaining prompts are only counted; a slow
                 generator should check `control.state` and end.
             seed: the seed of prompts that have no seed of their own.
-            repeat: number of the repeat; each repeat is a new request with a different seed.
             again: send answered requests again, as a new attempt with a different seed. The new
                 answer replaces the old answer in later calls.
             on_reply: called in another thread with the number of prompts done so far. If it raises,
@@ -173,14 +170,14 @@ class ChatClient:
             A `Reply` for each prompt, or the return value of `into`.
 
         Raises:
-            ValueError: a seed or `repeat` is below 0 or above 2**63 - 1.
+            ValueError: a seed is below 0 or above 2**63 - 1.
             ModelUnavailable: wrong key, unknown model, unreachable endpoint or exhausted quota.
             CostCeiling: the ceiling is reached.
             LedgerUnwritable: the ledger cannot be written, for example because the disk is full.
             TypeError: a message holds anything but text and images from `figures.open_image`.
         """
 
-        run = Run(self, seed, repeat, again, on_reply, into, control)
+        run = Run(self, seed, again, on_reply, into, control)
         return _in_thread(run.replies(prompts), run.interrupt)
 
     def estimate(self, prompts: Iterable[Prompt]) -> Bill:
@@ -194,14 +191,6 @@ class ChatClient:
     def spent(self) -> Bill:
         """Return this model's totals in the ledger: requests, tokens_in, tokens_out, usd."""
         return self.cost.spent()
-
-    def images_sent(self, prompts: Iterable[Prompt]) -> pd.DataFrame:
-        """List the images as they are sent, one row each: image, width, height, bytes, tokens."""
-        figures = {figure.sha256: figure for prompt in prompts for figure in figures_of(prompt)}
-        columns = ["image", "width", "height", "bytes", "tokens"]
-        return pd.DataFrame(
-            [self.images.sent(figure) for figure in figures.values()], columns=columns
-        )
 
     def open_client(self) -> openai.AsyncOpenAI:
         """Open an OpenAI client for one event loop, with the environment's key and no retries."""

@@ -3,8 +3,8 @@
 The `sent` table has a row per request sent, the `replies` table a row per result. Requests are
 looked up by key, so that no reply is paid for twice. A row holds the request's last message; the
 earlier messages (policy and demonstrations) are stored once for all requests, and images only as
-content hashes. An index of the rows is held in memory, so a lookup costs no more in a large ledger
-than in a small ledger. This module does not depend on networks, policies or API keys.
+content hashes. An index in memory makes lookups independent of the ledger's size. This module does
+not depend on networks, policies or API keys.
 """
 
 from __future__ import annotations

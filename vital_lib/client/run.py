@@ -2,8 +2,7 @@
 
 Prompts are consumed, and their images encoded, only as fast as they can be sent. Transient faults
 are retried while other requests continue. A permanent fault of one prompt becomes a reply without a
-value. A fault that concerns all prompts ends the run with one error, after the requests in flight
-are stored.
+value. A fault of all prompts ends the run with one error, after storing the requests in flight.
 """
 
 from __future__ import annotations
@@ -57,13 +56,12 @@ class Run:
         self,
         client: ChatClient,
         seed: int,
-        repeat: int,
         again: bool,
         on_reply: Callable[[int], None] | None,
         into: Callable[[Reply], Any] | None,
         control: Control | None,
     ) -> None:
-        self._client, self._seed, self._repeat, self._again = client, seed, repeat, again
+        self._client, self._seed, self._again = client, seed, again
         self._on_reply, self._into, self._control = on_reply, into, control or Control()
         self._tally = self._control.tally
         self._openai: openai.AsyncOpenAI | None = None
@@ -165,12 +163,11 @@ class Run:
     async def _reply(self, prompt: Prompt) -> Reply:
         client, seed = self._client, self._seed if prompt.seed is None else prompt.seed
         request = wire.make_request(
-            client.model, prompt, client.images.rule, seed=seed,
-            repeat=self._repeat, endpoint=client.endpoint, parameters=client.parameters,
+            client.model, prompt, client.images.rule, seed=seed, repeat=0,
+            endpoint=client.endpoint, parameters=client.parameters,
         )  # fmt: skip
-        for name in ("seed", "repeat"):
-            if not 0 <= getattr(request, name) < 2**63:  # the ledger's integer range
-                raise ValueError(f"{name} is {getattr(request, name)!r}; give 0 to 2**63 - 1")
+        if not 0 <= request.seed < 2**63:  # the ledger's integer range
+            raise ValueError(f"seed is {request.seed!r}; give 0 to 2**63 - 1")
         while (under_way := client.in_flight.claim(request.key)) is not None:
             # The same request is in flight, here or in another thread, and serves both.
             entry = await self._await_duplicate(under_way)

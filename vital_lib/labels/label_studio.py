@@ -91,8 +91,8 @@ def export_label_studio(
     Label Studio keeps a task's `meta`, so `meta` holds the complete events. Its own export omits
     tasks without annotations; the first task with annotations holds their events.
 
-    Label Studio attributes annotations to its members by e-mail address, and refuses a file with an
-    unknown address. Other names are only in `meta`, and edits of their annotations count as theirs.
+    Label Studio attributes annotations to members by e-mail address and refuses unknown addresses.
+    Other names are only in `meta`, and edits of their annotations count as theirs.
 
     Args:
         events: `LabelLog.history()`.

@@ -33,7 +33,6 @@ class CutPanel(Panel):
             `flagged`, as are candidates without a score; the panel shows how many.
         figures: columns figure_id, modalities.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
-        on_cut: called with the share after every change.
         share: the share kept at the start.
         within, floor, flagged: as for `selection.cut`; if `within` is given, coverage is shown by
             its groups.
@@ -48,7 +47,6 @@ class CutPanel(Panel):
         candidates: pd.DataFrame,
         figures: pd.DataFrame,
         image_of: Callable[[str], Any],
-        on_cut: Callable[[float], Any] | None = None,
         *,
         share: float = 0.4,
         within: Grouping | None = None,
@@ -56,7 +54,6 @@ class CutPanel(Panel):
         flagged: bool = False,
     ) -> None:
         super().__init__(image_of)
-        self._on_cut = on_cut
         self._within, self._floor, self._flagged = within, floor, flagged
         answers = candidates[flagged | not_to_learn(candidates).isna()]
         self._no_answer = len(candidates) - len(answers)
@@ -81,15 +78,13 @@ class CutPanel(Panel):
         return list(self._rows["candidate_id"][self._is_kept])
 
     def set_share(self, share: float) -> None:
-        """Keep the best-scored `share` of candidates and call `on_cut` with it.
+        """Keep the best-scored `share` of candidates.
 
         Raises:
             ValueError: `share` is not above 0 and at most 1.
         """
         with self._lock:
             self._set(share)
-            if self._on_cut is not None:
-                self._on_cut(self.share)
 
     def _set(self, share: float) -> None:
         if not 0 < share <= 1:

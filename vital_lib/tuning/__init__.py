@@ -13,7 +13,6 @@ from vital_lib.tuning.sequences import (
     collate,
     encode_conversations,
     encode_rounds,
-    learned_pieces,
     token_limit,
 )
 from vital_lib.tuning.settings import TuningConfig

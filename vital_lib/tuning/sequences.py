@@ -134,19 +134,6 @@ def encode_rounds(
     return tokens, picture
 
 
-def learned_pieces(vlm: VisionLanguageModel, turns: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    """Return one conversation's text, as the model sees it, in pieces: text, learned.
-
-    `learned` is True for the responses, which count in the loss, and False for the rest.
-    """
-    text, spans = _rendered(vlm, [(turn["instruction"], turn["response"]) for turn in turns])
-    pieces, read = [], 0
-    for start, end in spans:
-        pieces += [(text[read:start], False), (text[start:end], True)]
-        read = end
-    return pd.DataFrame(pieces, columns=["text", "learned"])
-
-
 def collate(
     examples: Sequence[Mapping[str, Any]], pictures: Sequence[Mapping[str, torch.Tensor]], pad: int
 ) -> dict[str, torch.Tensor]:
