@@ -28,7 +28,7 @@ BATCH_SIZE = 32
 TEXT_BATCH_SIZE = 128
 """Number of texts in a batch; texts of similar length share a batch to save padding."""
 
-_WAY = 1  # version of image and text preparation; a new version invalidates cached features
+_PREPARATION = 1  # version of image and text preparation; a new version invalidates the cache
 
 
 class Encoder:
@@ -253,7 +253,7 @@ def _load_transformers(source: str) -> tuple[Any, Any, Any]:
 
 
 def _stable_config(config: Any) -> str:
-    """Return the config that decides how weights are used, without version and path of the file."""
+    """Return the config that decides how weights are used, without the file's version and path."""
     changing = {"transformers_version", "_name_or_path"}
 
     def stable(value: Any) -> Any:
@@ -328,7 +328,7 @@ def _fingerprint(model: torch.nn.Module, *preparation: str) -> str:
     """Return the SHA-256 of all weights by name, and of the text and image preparation."""
     import torch
 
-    digest = hashlib.sha256(json.dumps([_WAY, *preparation]).encode())
+    digest = hashlib.sha256(json.dumps([_PREPARATION, *preparation]).encode())
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
         content = weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8)

@@ -127,8 +127,7 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
     Returns:
         Table `demonstrations`: origin is the file name, and annotators are empty. ``.attrs`` has
         ``records`` (number of records), ``rejected`` (place, field and reason of each unusable
-        record) and ``not_for_training`` (figure ids that were left out). The log counts the last
-        two.
+        record) and ``not_for_training`` (figure ids left out). The log counts the last two.
 
     Raises:
         ValueError: no record is usable; the message gives the first reasons.
@@ -221,13 +220,13 @@ def _conversations(
     rows = []
     for conversation_id, turns in chosen.groupby("conversation_id", sort=True):
         figure_id = turns["figure_id"].iloc[0]
-        who = set().union(*(ticks.get(name, set()) for name in turns["candidate_id"]))
+        annotators = set().union(*(ticks.get(name, set()) for name in turns["candidate_id"]))
         row = {
             "demonstration_id": f"{conversation_id}-{kind}",
             "figure_id": figure_id,
             **described.loc[figure_id].to_dict(),
             "turns": turns[["instruction", "response"]].to_dict("records"),
-            "annotators": sorted(who),
+            "annotators": sorted(annotators),
             "origin": origin,
         }
         rows.append(row)

@@ -1,6 +1,6 @@
 """Samples figures by K-means over image and text features, for labelling or within a budget.
 
-`random_sample` draws the control for both. The features are given: this module encodes nothing,
+`random_sample` draws the control for both. The features are arguments: this module encodes nothing,
 sends nothing, and has no prompts or models.
 """
 
@@ -53,7 +53,7 @@ def diverse_sample(
         Table `figures_sampled` with chosen_by "cluster", in the order chosen.
 
     Raises:
-        ValueError: the rows do not match, or `clusters` is below 1 or above `n` or the figures.
+        ValueError: the rows do not match, or `n` and `clusters` do not fit the figures.
     """
     _check_numbers(figures, features, n, clusters)
     cluster, distance = _clustered(features, clusters, seed)
@@ -73,8 +73,8 @@ def choose_figures(
     Each K-means cluster receives a quota in proportion to its size, at least one figure. K-means
     divides the cluster into as many parts as its quota, and each part gives its most central
     figure. A near-identical picture (`NEAR_IDENTICAL_BITS`, or `ALIKE_COSINE` within its cluster)
-    is skipped for the next one. In arXiv 2503.07591, cluster-typical images kept 96.8 % of full
-    performance at 15 % of the data, and random images 95.7 %. The control is `random_sample`.
+    is skipped. In arXiv 2503.07591, cluster-typical images kept 96.8 % of full performance at 15 %
+    of the data, and random images 95.7 %. The control is `random_sample`.
 
     Args:
         figures: table `figures`.
@@ -85,7 +85,7 @@ def choose_figures(
         Table `figures_sampled` with chosen_by "cluster", cluster by cluster.
 
     Raises:
-        ValueError: the rows do not match, or `clusters` is below 1 or above `n` or the figures.
+        ValueError: the rows do not match, or `n` and `clusters` do not fit the figures.
     """
     _check_numbers(figures, features, n, clusters)
     cluster, distance = _clustered(features, clusters, seed)
@@ -109,24 +109,22 @@ def choice_metrics(
 ) -> dict[str, float]:
     """Measure how well the chosen figures cover all figures, compared with random ones.
 
-    A figure is *covered* if a chosen figure lies within the median nearest-neighbour distance
-    of all figures, measured on unit-length features. The suffix ``_random`` marks the control, a
-    random sample of the same size: its expected value, or the mean of a few draws.
+    A figure is *covered* if a chosen one lies within the median nearest-neighbour distance of all
+    figures, on unit-length features. The suffix ``_random`` marks the control, a random sample of
+    the same size: its expected value, or the mean of a few draws.
 
     Args:
         figures, features: as for `choose_figures`.
         chosen: figure_ids.
-        usd_per_figure: price of one figure's prompts over all arms (``ChatClient.estimate``), if
-            known.
+        usd_per_figure: price of one figure's prompts over all arms (``ChatClient.estimate``).
 
     Returns:
-        ``choice.figures`` (number chosen), ``choice.covered`` (share), ``choice.distance`` (mean
-        distance to the nearest chosen figure), ``choice.modality_gap`` (half the summed differences
-        between the modality shares of chosen and all figures), ``choice.near_identical`` (chosen
-        pictures that repeat another), ``choice.share_<modality>`` and
-        ``choice.share_<modality>_all``. ``choice.random_for_same`` is the number of random figures
-        with the same coverage, ``choice.saved`` the number of figures saved against it, and
-        ``choice.usd_saved`` their price.
+        ``choice.figures`` (number), ``choice.covered`` (share), ``choice.distance`` (mean, to the
+        nearest chosen figure), ``choice.modality_gap`` (half the summed differences between the
+        modality shares of chosen and all figures), ``choice.near_identical`` (chosen pictures that
+        repeat another), ``choice.share_<modality>`` and ``choice.share_<modality>_all``.
+        ``choice.random_for_same`` is the number of random figures with the same coverage,
+        ``choice.saved`` how many fewer were chosen, and ``choice.usd_saved`` their price.
 
     Raises:
         ValueError: a chosen figure is not in `figures`, or none is chosen.
@@ -135,8 +133,7 @@ def choice_metrics(
     if not len(places) or places.min() < 0:
         raise ValueError(f"{(places < 0).sum()} of {len(places)} chosen figures are not in figures")
     unit, n = _unit(features), len(places)
-    # The seed differs from those of `_random_places`, so that the draws stay independent.
-    seen = np.random.default_rng((seed, 1)).permutation(len(unit))[:_MEASURED]
+    seen = np.random.default_rng((seed, 1)).permutation(len(unit))[:_MEASURED]  # its own stream
     reach, within = _reach(unit, seen)
     covered, distance = _coverage(unit, seen, places, reach)
     stated, phashes = figures["modalities"], figures["phash"]
@@ -172,7 +169,7 @@ def _random_places(figures: pd.DataFrame, n: int, seed: int) -> list[np.ndarray]
 
 
 def _reach(unit: np.ndarray, seen: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the median nearest-neighbour cosine of `seen`, and each one's neighbours within it."""
+    """Return the median cosine of `seen` to their nearest rows, and counts of rows within it."""
     nearest = np.empty(len(seen), dtype=np.float32)
     for rows, cosines in _cosines(unit, seen, unit):
         cosines[np.arange(len(cosines)), seen[rows]] = -1.0  # itself

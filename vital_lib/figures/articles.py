@@ -27,7 +27,7 @@ _PLACES = (
     *("image", "image_path", "file_name", "path", "text_path"),
 )
 _DOCUMENTS = ("article_id", "paper_id", "pdf_hash")
-_LOOKED_AT = (*_ADDRESSES, *_DOCUMENTS, *_PLACES)
+_SEARCHED = (*_ADDRESSES, *_DOCUMENTS, *_PLACES)
 # Characters of a text that are searched: a field may hold a whole image instead of its path.
 _LONGEST = 2_000
 
@@ -134,7 +134,7 @@ def article_of(record: Mapping[str, Any], figure_id: str) -> Article:
     found: dict[str, str] = {}
     for name in _NAMED.keys() & own.keys():
         found |= _named(name, _plain(own[name]))
-    for text in (figure_id, *(own[name] for name in _LOOKED_AT if name in own)):
+    for text in (figure_id, *(own[name] for name in _SEARCHED if name in own)):
         if isinstance(text, str):
             found = article_ids(text) | found
     ids = [found[kind] for kind in ("pmid", "pmcid", "doi") if kind in found]

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin
 
 PERCENTILES = (1.0, 99.0)
-"""Percentiles between which greys of more than 8 bits are stretched if the extremes lie far out."""
+"""Greys of more than 8 bits are stretched between these percentiles if the extremes lie far out."""
 
 GREYS = "greys"
 """First word of the note that reports how greys were stretched."""
@@ -22,7 +22,7 @@ _ENOUGH = 1_000_000  # evenly spaced pixels from which percentiles are computed
 _PHOTOMETRIC = 262  # TIFF tag PhotometricInterpretation: 0 means that white is zero
 
 for _key, _modes in tuple(TiffImagePlugin.OPEN_INFO.items()):
-    # Pillow reads some greys only if black is zero. These are read alike and inverted below.
+    # Pillow reads some grey formats only with black as zero. Read the others alike and invert them.
     if _key[1] == 1 and _modes[0][0] in "IF":
         TiffImagePlugin.OPEN_INFO.setdefault((_key[0], 0, *_key[2:]), _modes)
 
@@ -34,8 +34,8 @@ def upright_rgb(
 
     Greys of more than 8 bits are stretched from minimum to maximum. The 1st or the 99th percentile
     replaces an extreme that lies far beyond it. The percentiles leave out a value that most pixels
-    share, and values that are not finite. Of 16-bit colours the upper 8 bits are kept; if nearly
-    all of these are 0, the colours are stretched like greys.
+    share, and values that are not finite. 16-bit colours keep their upper 8 bits; if nearly all of
+    these are below 16, the colours are stretched like greys.
 
     Args:
         again: opens the same image once more.
@@ -63,7 +63,7 @@ def upright_rgb(
         return _stretched(values, opaque, white_is_zero, notes)
     if ";16" in raw and raw.startswith(("RGB", "CMYK")):
         if raw[:-1] in ("RGB;16", "RGBA;16") and _dark(upper := np.asarray(upright)):
-            lower = np.asarray(ImageOps.exif_transpose(_other_bytes(again(), raw)))
+            lower = np.asarray(ImageOps.exif_transpose(_lower_bytes(again(), raw)))
             values = upper[..., :3] * np.uint16(256) + lower[..., :3]  # (H, W, 3)
             opaque = upper[..., 3:] / 255.0 if upper.shape[2] == 4 else None
             return _stretched(values, opaque, False, notes)
@@ -76,7 +76,7 @@ def _dark(upper: np.ndarray) -> bool:
     return bool(np.percentile(upper[::4, ::4, :3], 99) < 16)
 
 
-def _other_bytes(image: Image.Image, raw: str) -> Image.Image:
+def _lower_bytes(image: Image.Image, raw: str) -> Image.Image:
     """Load the lower 8 bits of 16-bit colours, by naming the opposite byte order to Pillow."""
     upper = {"L": "little", "B": "big", "N": sys.byteorder}[raw[-1]]
     other = raw[:-1] + ("B" if upper == "little" else "L")

@@ -41,21 +41,21 @@ def split_of(group_id: str) -> str:
 
 
 def group_names(articles: Sequence[Article]) -> list[str]:
-    """Return the group of each record: stated, or its article's identifier, or its URL.
+    """Return the group of each record: `stated`, else an article identifier, else `otherwise`.
 
     Two identifiers of different kinds, such as a PMCID and a DOI, name one article if some record
     has both and neither occurs with a second identifier of the other's kind. A DOI that occurs with
     several PMCIDs belongs to a collection. The article takes its PMID as its name, else its PMCID.
     """
-    beside: dict[tuple[str, int], set[str]] = defaultdict(set)
+    partners: dict[tuple[str, int], set[str]] = defaultdict(set)
     for article in articles:
         for one in article.ids:
             for other in article.ids:
-                beside[one, _kind(other)].add(other)
-    same = _Same()
-    for (one, kind), others in beside.items():
+                partners[one, _kind(other)].add(other)
+    same = _UnionFind()
+    for (one, kind), others in partners.items():
         for other in others if len(others) == 1 else ():
-            if len(beside[other, _kind(one)]) == 1 and kind != _kind(one):
+            if len(partners[other, _kind(one)]) == 1 and kind != _kind(one):
                 same.join(one, other)
     return [
         article.stated or (same.name(article.ids[0]) if article.ids else article.otherwise)
@@ -211,7 +211,7 @@ def _is_large(count: int, of: int) -> bool:
 def _joined(figures: pd.DataFrame, pairs: Iterable[Sequence[str]], reason: str) -> pd.DataFrame:
     """Join the groups of each pair of figures, and note each renamed group in ``attrs``."""
     group_of = dict(zip(figures["figure_id"], figures["group_id"], strict=True))
-    same, links = _Same(), {}
+    same, links = _UnionFind(), {}
     for one, other in pairs:
         a, b = group_of[one], group_of[other]
         links.setdefault(a, (other, one))
@@ -248,8 +248,8 @@ def _kind(identifier: str) -> int:
     return rank(identifier)[0]
 
 
-class _Same:
-    """Sets of equivalent names (union-find); the name that ranks first represents its set."""
+class _UnionFind:
+    """Sets of equivalent names; the name that ranks first represents its set."""
 
     def __init__(self) -> None:
         self._better: dict[str, str] = {}

@@ -59,12 +59,14 @@ def read_figures(
             within it, or within the repository folder of the Hugging Face cache, always are. A
             record's own path may never leave its folder.
 
-    The `group_id` of a figure is, in this order:
-    the record's `group_id` or `patient_id`;
-    the PMID, PMCID or DOI in its ids, URLs or paths (`article_of`, `group_names`);
-    the article's URL in `source.url`, unless that is the URL of one image file;
-    the document in `source.text_path`, if there is no URL;
-    the part of `pair_id` before `_F1` or `_fig1`.
+    The `group_id` of a figure is the first of these that its record has:
+    - its `group_id` or `patient_id`;
+    - a PMID, PMCID or DOI in its ids, URLs or paths (`article_of`, `group_names`);
+    - its `article_id`, `paper_id` or `pdf_hash`;
+    - the article's URL in `source.url`, unless that is the URL of one image file;
+    - the document in `source.text_path`, if there is no URL;
+    - the part of `pair_id` before `_F1` or `_fig1`.
+
     Groups that hold the same image file are joined and may change their split (`joined_groups`).
     A warning is logged for each joined group and each group with more than `LARGE_GROUP` of the
     figures.

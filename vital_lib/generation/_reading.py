@@ -1,7 +1,7 @@
 """Extracts the statements of a text about a figure: sides, numbers, modalities, negations.
 
 It works with a few dozen words and regular expressions. A negation extends to the end of its
-clause. Captions and answers are read alike. This module does not depend on flags, images or truth.
+clause. Captions and answers are read alike. This module uses no flags, images or ground truth.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Statements:
 
 
 def is_finding(words: frozenset[str]) -> bool:
-    """Return whether `words` name a finding, or nothing, as "they" does."""
+    """Return whether `words` name a finding or are empty, as for "they"."""
     return not words or any(FINDING.match(word) for word in words)
 
 

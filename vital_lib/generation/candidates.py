@@ -180,7 +180,7 @@ def generation_prompts(
 
 
 class _Request(NamedTuple):
-    """The columns of one figure's request, without its image and messages to save memory."""
+    """The columns of one figure's request; its image and messages are dropped to save memory."""
 
     figure_id: str
     seed: int
@@ -269,7 +269,7 @@ def _ask(
     repeated = figures["figure_id"][figures["figure_id"].duplicated()]
     if len(repeated):
         raise ValueError(
-            f"figure {repeated.iloc[0]!r} occurs twice: its candidates would have the same ids"
+            f"figure {repeated.iloc[0]!r} occurs twice, so that ids would clash: give it once"
         )
     sent: list[_Request] = []
     unreadable: dict[str, str] = {}
@@ -304,7 +304,7 @@ def _frame(
         return empty
     frame = pd.DataFrame(rows, columns=[*_Request._fields, "reply_id", *_COLUMNS])
     frame = frame.assign(stage=stage, arm=arm, generator=client.model)
-    frame["conversation_id"] = frame["figure_id"] + f"-{stage}-{arm}" + _of_policy(frame)
+    frame["conversation_id"] = frame["figure_id"] + f"-{stage}-{arm}" + _policy_suffix(frame)
     frame["instruction_id"] = frame["conversation_id"] + "-r" + frame["round"].astype(str)
     frame["candidate_id"] = frame["instruction_id"] + "-" + frame["letter"]
     fewer = frame.groupby("figure_id")["round"].transform("max") < wanted
@@ -315,7 +315,7 @@ def _frame(
     return frame[list(empty)]
 
 
-def _of_policy(frame: pd.DataFrame) -> pd.Series:
+def _policy_suffix(frame: pd.DataFrame) -> pd.Series:
     """Return the suffix of ids made under a policy other than the built-in ones."""
     versions = frame["prompt_version"]
     return ("-" + versions.str[:6]).where(~versions.isin(VERSIONS.values()), "")

@@ -133,7 +133,9 @@ def grounding_flags(candidates: pd.DataFrame, figures: pd.DataFrame) -> pd.Serie
     columns = ["figure_id", "instruction", "response"]
     for figure_id, instruction, response in candidates[columns].itertuples(index=False):
         if figure_id not in rows:
-            raise ValueError(f"figure {figure_id!r} of a candidate is not in figures")
+            raise ValueError(
+                f"figure {figure_id!r} of a candidate is not in figures: give all figures"
+            )
         if figure_id not in texts:
             texts[figure_id] = _text_of(rows[figure_id])
         found.append(_flags(texts[figure_id], instruction, response))
@@ -177,14 +179,14 @@ def _other_side(text: _Text, answer: Statements) -> bool:
 
 
 def _other_modality(text: _Text, question: str, own: str, yes: bool) -> bool:
-    asked = bool(_ASKS_MODALITY.search(question))
+    asks_modality = bool(_ASKS_MODALITY.search(question))
     claimed = set()
     for sentence in SENTENCE.split(f"{question}. {own}" if yes else own):
-        if HEDGE.search(sentence) and not (asked or yes):
+        if HEDGE.search(sentence) and not (asks_modality or yes):
             continue
         for found in MODALITY_WORDS.finditer(sentence):
             before = sentence[: found.start()]
-            if (asked or _GIVEN.search(before)) and not _NOT_THIS.search(before):
+            if (asks_modality or _GIVEN.search(before)) and not _NOT_THIS.search(before):
                 claimed.add(found.lastgroup)
     return bool(claimed and text.modalities) and claimed.isdisjoint(text.modalities)
 

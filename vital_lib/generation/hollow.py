@@ -18,11 +18,12 @@ HOLLOW = (*NO_ANSWER, "ends_in_courtesy")
 def hollow_flags(candidates: pd.DataFrame) -> pd.Series:
     """Return the `HOLLOW` flags of each response.
 
-    A response is said_twice if another response to its instruction is the same except for case,
-    spaces and final punctuation, or if an earlier round of its conversation has the same
-    instruction and response. It echoes_the_request if it equals its instruction, or if one of the
-    two is a schema word or a placeholder ("string", "..."). It refuses if one of its sentences
-    begins with a refusal. It ends_in_courtesy if its last sentence offers further help.
+    said_twice: another response to the instruction is the same except for case, spaces and final
+    punctuation, or an earlier round of the conversation has the same instruction and response.
+    echoes_the_request: the response equals its instruction, or one of the two is a schema word or
+    a placeholder ("string", "...").
+    refuses: a sentence of the response begins with a refusal.
+    ends_in_courtesy: the last sentence offers further help.
 
     Args:
         candidates: columns conversation_id, instruction_id, instruction, response.

@@ -105,7 +105,9 @@ def compare_arms(
     own = preferences[preferences["item_id"].isin(key["instruction_id"])]
     judged = own.dropna(subset=["left_accepted", "right_accepted"])
     if judged.empty:
-        raise ValueError(f"none of {len(preferences)} labels is for a pair in the key")
+        raise ValueError(
+            f"none of {len(preferences)} labels is for a pair in the key: give their key"
+        )
     side_of = key.set_index("candidate_id")["side"]
     for side in ("left_id", "right_id"):  # labels may be older than the arms
         refuse_strays(judged, side, side_of.index, what="labels", to="pairs")
@@ -126,7 +128,7 @@ def compare_arms(
 
 
 def ticks_of_pairs(preferences: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
-    """Convert the labels of pairs to accepted or rejected marks of the original candidates.
+    """Convert the labels of pairs to ticks and crosses of the original candidates.
 
     Args:
         preferences, key: as in `compare_arms`.

@@ -1,7 +1,8 @@
 """The origins of tables, models and metrics, and whether their inputs have changed since.
 
-An **origin** holds the fingerprints of an artefact's inputs, its parameters, and its settings: the
-parameters, its own and its inputs', that identify what was measured. This module opens no files.
+An **origin** holds an artefact's parameters, the fingerprints of its inputs, and its settings. The
+settings are those parameters of the artefact and of its inputs that identify what was measured.
+This module opens no files.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class VotesRead:
 
 
 def settings_of(parameters: Mapping[str, Any], inputs: Iterable[Origin]) -> dict[str, list[str]]:
-    """Return an artefact's settings: its own `parameters`, and for the others those of `inputs`."""
+    """Return each setting of an artefact from its own `parameters`, else from its `inputs`."""
     found: dict[str, dict[str, None]] = {}
     for origin in inputs:
         for name, values in origin.get("settings", {}).items():
@@ -104,7 +105,7 @@ class Standing:
         origin: Callable[[str], Origin],
     ) -> None:
         self._fingerprint, self._origin = fingerprint, origin
-        self._prints: dict[str, tuple[str | None, str]] = {}
+        self._present: dict[str, tuple[str | None, str]] = {}
         self._found: dict[str, list[tuple[str, str]]] = {}
 
     def stale(self, origin: Origin) -> str | None:
@@ -146,12 +147,14 @@ class Standing:
 
     def _changed(self, source: str, kept: str, how: Mapping[str, Any] | None) -> str | None:
         key = source if how is None else json.dumps(how, sort_keys=True)
-        if key not in self._prints:
-            self._prints[key] = self._print_of(source, how)
-        now, remark = self._prints[key]
+        if key not in self._present:
+            self._present[key] = self._present_fingerprint(source, how)
+        now, remark = self._present[key]
         return None if now == kept else f"{source}{remark}"
 
-    def _print_of(self, source: str, how: Mapping[str, Any] | None) -> tuple[str | None, str]:
+    def _present_fingerprint(
+        self, source: str, how: Mapping[str, Any] | None
+    ) -> tuple[str | None, str]:
         """Return the present fingerprint, and a remark for an input without one."""
         try:
             now = self._fingerprint(source, how)

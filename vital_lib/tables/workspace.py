@@ -155,8 +155,8 @@ class Workspace:
     def origin(self, name: str) -> dict[str, Any]:
         """Return the origin of the table `name` or the model "models/<name>".
 
-        Keys: made_from (input -> fingerprint), parameters, settings (the parameters, its own and
-        its inputs', that identify what was measured), written_by, versions, and votes (how to read
+        Keys: made_from (input -> fingerprint), parameters, settings (its parameters and those of
+        its inputs that identify what was measured), written_by, versions, and votes (how to read
         the votes among the inputs again). Empty for a model that was trained again after its origin
         was stored.
         """
@@ -237,8 +237,8 @@ class Workspace:
         """Add `metrics` to `metrics.json` and return what was added.
 
         The notebook's earlier metrics are deleted: all of them at its first call on this
-        `Workspace`, later those measured on another input or with another parameter. Metrics of
-        different settings are therefore never mixed, and several cells of a notebook may record.
+        `Workspace`, later those measured on another input or with another parameter. Several cells
+        of a notebook may therefore record, and metrics of different settings are never mixed.
 
         Args:
             written_by: the notebook that measured them, such as "09_evaluate_model". Without it,
