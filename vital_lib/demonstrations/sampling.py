@@ -18,7 +18,7 @@ NEAR_IDENTICAL_BITS = 4
 """Most bits, of 64, in which the perceptual hashes of near-identical pictures may differ."""
 
 ALIKE_COSINE = 0.995
-"""Least cosine between the features of figures that also count as near-identical."""
+"""Least cosine of their features at which two figures count as near-identical too."""
 
 _PARTS_AT_ONCE = 32
 _MINI_BATCHES_FROM = 20_000  # rows from which K-means runs in mini-batches
