@@ -9,7 +9,8 @@ import pytest
 from label_rows import drafts
 
 from vital_lib.labels import LabelLog
-from vital_lib.labels.agreement import adjudication_rows, agreement, disagreements, standing
+from vital_lib.labels.agreement import adjudication_rows, agreement, disagreements
+from vital_lib.labels.log import standing
 
 FIGURES = pd.DataFrame(
     {

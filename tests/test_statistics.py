@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vital_lib.labels.alpha import alpha_interval
 from vital_lib.statistics import (
     Interval,
-    alpha_interval,
     claim_difference,
     difference_interval,
     interval_of,

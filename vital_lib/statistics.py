@@ -1,4 +1,4 @@
-"""Intervals, agreement, and differences in words, for every stage that reports a number.
+"""Intervals, and differences in words, for every stage that reports a number.
 
 All intervals are 95 % percentile bootstraps over *groups* (articles or patients). Answers about one
 article are correlated, so the bootstrap draws whole groups, never rows. This module sees only
@@ -8,7 +8,7 @@ numbers and their groups; it is independent of figures, models and notebooks.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,7 +114,7 @@ def mean_interval(
             counts them.
     """
     numbers = _numbers("values", values)
-    sums = _sums_by_group(_groups(groups, len(numbers)), numbers, np.ones(len(numbers)))
+    sums = _sums_by_group(check_groups(groups, len(numbers)), numbers, np.ones(len(numbers)))
     return _interval(sums, _quotient, n=len(numbers), seed=seed, resamples=resamples)
 
 
@@ -157,7 +157,7 @@ def ratio_interval(
         raise ValueError(f"{len(above)} numerators but {len(below)} denominators")
     if below.sum() == 0:
         raise ValueError(f"the {len(below)} denominators sum to 0: there is no ratio to report")
-    sums = _sums_by_group(_groups(groups, len(above)), above, below)
+    sums = _sums_by_group(check_groups(groups, len(above)), above, below)
     return _interval(sums, _quotient, n=len(above), seed=seed, resamples=resamples)
 
 
@@ -179,7 +179,7 @@ def share_difference_interval(
     first, second = _numbers("a", a), _numbers("b", b)
     in_a = np.r_[np.ones(len(first)), np.zeros(len(second))]
     numbers = np.r_[first, second]
-    both = [*_groups(a_groups, len(first)), *_groups(b_groups, len(second))]
+    both = [*check_groups(a_groups, len(first)), *check_groups(b_groups, len(second))]
     sums = _sums_by_group(both, numbers * in_a, in_a, numbers * (1 - in_a), 1 - in_a)
     return _interval(
         sums,
@@ -190,75 +190,26 @@ def share_difference_interval(
     )
 
 
-def alpha_interval(
-    preferences: pd.DataFrame,
+def sums_interval(
     groups: Iterable,
+    columns: Iterable[np.ndarray],
+    statistic: Callable[[np.ndarray], np.ndarray],
     *,
+    n: int,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """Krippendorff's alpha (nominal) of the annotators' ticks and crosses.
-
-    A unit is one response (the candidate, on either side), the annotators are its coders, and a
-    skip is a missing value. `n` is the number of responses that two or more annotators judged.
-    Alpha is NaN if all ticks are the same.
+    """A statistic of sums over rows, with its bootstrap interval over groups.
 
     Args:
-        preferences: item_id, annotator, left_id, right_id, left_accepted, right_accepted.
-        groups: the group of each row of `preferences`.
-
-    Raises:
-        ValueError: no rows, a missing group, a response judged twice by one annotator, or no
-            response judged by two annotators.
+        groups: the group of each row (n,).
+        columns: k arrays (n,), summed over the rows of a resample.
+        statistic: sums (R, k) -> values (R,); a value that is not finite is left out.
+        n: the number of observations to report.
     """
-    ticks = _ticks(preferences, groups)
-    units = ticks.groupby(["group", "item_id", "candidate_id"], sort=False)["accepted"]
-    units = units.agg(["sum", "size"]).reset_index()
-    units = units[units["size"] > 1]  # a response judged once has no agreement
-    if units.empty:
-        raise ValueError(
-            f"agreement needs responses that two annotators judged: {len(ticks)} ticks by "
-            f"{ticks['annotator'].nunique()} annotators share none"
-        )
-    ticked = units["sum"].to_numpy(float)
-    crossed = units["size"].to_numpy(float) - ticked
-    mismatches = ticked * crossed / (ticked + crossed - 1)
-    sums = _sums_by_group(units["group"], mismatches, ticked, crossed)
-    return _interval(sums, _alpha, n=len(units), seed=seed, resamples=resamples)
-
-
-def _alpha(sums: np.ndarray) -> np.ndarray:
-    """Nominal alpha of two values from sums (R, 3): mismatches, ticks, crosses.
-
-    1 - (n - 1) o_01 / (n_0 n_1), Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability".
-    """
-    mismatches, ticked, crossed = sums.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        alpha = 1 - (ticked + crossed - 1) * mismatches / (ticked * crossed)
-    return np.where(ticked * crossed > 0, alpha, np.nan)
-
-
-def _ticks(preferences: pd.DataFrame, groups: Iterable) -> pd.DataFrame:
-    """One row per tick or cross: group, item_id, annotator, candidate_id, accepted (0 or 1)."""
-    if not len(preferences):
-        raise ValueError("no preferences: label some in notebooks/03_label_preferences.ipynb")
-    rows = preferences.assign(group=_groups(groups, len(preferences)))
-    sides = [
-        rows[["group", "item_id", "annotator", f"{side}_id", f"{side}_accepted"]].set_axis(
-            ["group", "item_id", "annotator", "candidate_id", "accepted"], axis=1
-        )
-        for side in ("left", "right")
-    ]
-    ticks = pd.concat(sides).dropna(subset="accepted")
-    duplicates = ticks[ticks.duplicated(["item_id", "candidate_id", "annotator"])]
-    if len(duplicates):
-        row = duplicates.iloc[0]
-        raise ValueError(
-            f"{len(duplicates)} responses judged twice by one annotator, first "
-            f"{row['candidate_id']!r} by {row['annotator']!r}: give the log's preferences(), not "
-            "its history()"
-        )
-    return ticks.assign(accepted=ticks["accepted"].astype(float))
+    return _interval(
+        _sums_by_group(groups, *columns), statistic, n=n, seed=seed, resamples=resamples
+    )
 
 
 def _numbers(name: str, values: Iterable[float]) -> np.ndarray:
@@ -276,7 +227,8 @@ def _numbers(name: str, values: Iterable[float]) -> np.ndarray:
     return numbers
 
 
-def _groups(groups: Iterable, length: int) -> list:
+def check_groups(groups: Iterable, length: int) -> list:
+    """Return `groups` as a list; refuse another number than `length`, and missing values."""
     found = list(groups)
     if len(found) != length:
         raise ValueError(f"{len(found)} groups for {length} values: every value needs a group")

@@ -12,11 +12,11 @@ from vital_lib.labels.calibration import (
     calibration_reference,
     calibration_result,
     calibration_rows,
-    guideline,
 )
 from vital_lib.labels.database import FORMAT_VERSION, LabelsNotSaved
 from vital_lib.labels.exchange import Imported, export_jsonl, import_jsonl
 from vital_lib.labels.fixed_queue import FixedQueue
+from vital_lib.labels.guideline import guideline
 from vital_lib.labels.hollow_pairs import left_out
 from vital_lib.labels.label_studio import export_label_studio, label_studio_config
 from vital_lib.labels.label_studio_import import import_label_studio

@@ -6,21 +6,21 @@ merged. The statistics come from ``vital_lib.statistics``.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 
 import pandas as pd
 
+from vital_lib.labels.alpha import alpha_interval
+from vital_lib.labels.log import standing, without_undone
+from vital_lib.labels.order import rows_to_judge
 from vital_lib.labels.votes import groups_of, votes_long
-from vital_lib.statistics import RESAMPLES, Interval, alpha_interval, ratio_interval
+from vital_lib.statistics import RESAMPLES, Interval, ratio_interval
 
 LEAST_GROUPS = 10
 """Smallest number of groups for which an interval is given; with fewer it would mislead."""
 _UNKNOWN = Interval(math.nan, math.nan, math.nan, 0)
-_ADJUDICATED = ["item_id", "left_id", "right_id", "queue_arm", "repeat_of", "figure_id"]
 
 
 def agreement(
@@ -80,16 +80,6 @@ def agreement(
     )
 
 
-def standing(events: pd.DataFrame) -> pd.DataFrame:
-    """Return the current judgements in `events`: those neither undone nor replaced.
-
-    Args:
-        events: `LabelLog.history()`.
-    """
-    kept = _never_undone(events)
-    return kept[~kept["event_id"].isin(set(kept["corrects"].dropna()))]
-
-
 def disagreements(preferences: pd.DataFrame, drafts: pd.DataFrame) -> pd.DataFrame:
     """Return the responses that some annotators accepted and others rejected, most divided first.
 
@@ -134,37 +124,13 @@ def adjudication_rows(
     return rows_to_judge(items, drafts, annotator, "adjudication", seed)
 
 
-def rows_to_judge(
-    items: Iterable[str], drafts: pd.DataFrame, annotator: str, arm: str, seed: int
-) -> pd.DataFrame:
-    """Return `items`, in order, as rows of a fixed queue; columns as in `adjudication_rows`."""
-    items = list(items)
-    shown = drafts[drafts["instruction_id"].isin(items)].groupby("instruction_id")
-    sides = {item: sorted(ids) for item, ids in shown["candidate_id"]}
-    rows = []
-    for item in items:
-        ids = sides.get(item, [])
-        if len(ids) != 2 or ids[0] == ids[1]:
-            raise ValueError(f"instruction {item!r} has the responses {ids}: give exactly two")
-        coin = hashlib.sha256(f"{seed}\x1f{annotator}\x1f{item}".encode(errors="replace")).digest()
-        rows.append((item, *(ids if coin[0] % 2 else ids[::-1]), arm, None))
-    figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
-    frame = pd.DataFrame(rows, columns=_ADJUDICATED[:-1])
-    return frame.assign(figure_id=[figure_of[item] for item in items])
-
-
-def _never_undone(events: pd.DataFrame) -> pd.DataFrame:
-    undo = events["left_accepted"].isna() & ~events["cannot_judge"].astype(bool)
-    return events[~undo & ~events["event_id"].isin(set(events["corrects"][undo].dropna()))]
-
-
 def _repeats(events: pd.DataFrame) -> pd.DataFrame:
     """Return each current hidden repeat and the judgement that it repeats, as two rows.
 
     Their `annotator` is "first" or "again". `person` holds the real annotator. `repeat` holds the
     event_id of the repeat, which keeps several repeats of one item apart.
     """
-    firsts = _never_undone(events).set_index("event_id")
+    firsts = without_undone(events).set_index("event_id")
     repeats = standing(events)
     repeats = repeats[repeats["repeat_of"].isin(firsts.index) & (repeats["queue_arm"] == "random")]
     firsts = firsts.loc[repeats["repeat_of"]]

@@ -1,7 +1,7 @@
 """The calibration round: a new annotator judges items on which others agreed, with feedback.
 
 The functions take and return plain frames. The preference card shows the feedback, and the log
-keeps the judgements in arm "calibration". `guideline` is the one-page guideline on the same card.
+keeps the judgements in arm "calibration".
 """
 
 from __future__ import annotations
@@ -9,21 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from importlib import resources
 
 import numpy as np
 import pandas as pd
 
-from vital_lib.labels.agreement import rows_to_judge, standing
 from vital_lib.labels.hollow_pairs import left_out
-from vital_lib.labels.log import VOTES
-from vital_lib.labels.order import number
+from vital_lib.labels.log import VOTES, standing
+from vital_lib.labels.order import number, rows_to_judge
 from vital_lib.labels.votes import accepted_share, votes_long
-
-
-def guideline() -> str:
-    """Return the one-page guideline for clinicians as Markdown text."""
-    return resources.files("vital_lib.labels").joinpath("guideline.md").read_text("utf-8")
 
 
 def calibration_reference(

@@ -16,8 +16,8 @@ from xml.sax.saxutils import quoteattr
 
 import pandas as pd
 
-from vital_lib.labels.agreement import standing
 from vital_lib.labels.exchange import EXCHANGE_FORMAT, EXCHANGE_VERSION, plain_events
+from vital_lib.labels.log import standing
 from vital_lib.tables import write_atomically
 
 SIDES = ("left", "right")

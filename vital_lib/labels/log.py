@@ -367,3 +367,19 @@ def _check_references(row: Mapping[str, Any], held: Mapping[str, Mapping[str, An
                 f"{other['repeat_of']!r} of the judgement that it corrects, not "
                 f"{row['queue_arm']!r} and {row['repeat_of']!r}"
             )
+
+
+def standing(events: pd.DataFrame) -> pd.DataFrame:
+    """Return the current judgements in `events`: those neither undone nor replaced.
+
+    Args:
+        events: `LabelLog.history()`.
+    """
+    kept = without_undone(events)
+    return kept[~kept["event_id"].isin(set(kept["corrects"].dropna()))]
+
+
+def without_undone(events: pd.DataFrame) -> pd.DataFrame:
+    """Return `events` without undos and without the judgements that they undo."""
+    undo = events["left_accepted"].isna() & ~events["cannot_judge"].astype(bool)
+    return events[~undo & ~events["event_id"].isin(set(events["corrects"][undo].dropna()))]

@@ -7,6 +7,7 @@ module does not read any judgements.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -152,3 +153,22 @@ def number(*parts: Any) -> int:
     """Return a 64-bit hash of `parts`."""
     text = "\x1f".join(map(str, parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def rows_to_judge(
+    items: Iterable[str], drafts: pd.DataFrame, annotator: str, arm: str, seed: int
+) -> pd.DataFrame:
+    """Return `items`, in order, as rows of a fixed queue; columns as in `adjudication_rows`."""
+    items = list(items)
+    shown = drafts[drafts["instruction_id"].isin(items)].groupby("instruction_id")
+    sides = {item: sorted(ids) for item, ids in shown["candidate_id"]}
+    rows = []
+    for item in items:
+        ids = sides.get(item, [])
+        if len(ids) != 2 or ids[0] == ids[1]:
+            raise ValueError(f"instruction {item!r} has the responses {ids}: give exactly two")
+        coin = hashlib.sha256(f"{seed}\x1f{annotator}\x1f{item}".encode(errors="replace")).digest()
+        rows.append((item, *(ids if coin[0] % 2 else ids[::-1]), arm, None))
+    figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
+    frame = pd.DataFrame(rows, columns=["item_id", "left_id", "right_id", "queue_arm", "repeat_of"])
+    return frame.assign(figure_id=[figure_of[item] for item in items])

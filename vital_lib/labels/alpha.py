@@ -1,0 +1,81 @@
+"""Krippendorff's alpha of the annotators' votes, with its bootstrap interval over groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.labels.votes import votes_long
+from vital_lib.statistics import RESAMPLES, Interval, check_groups, sums_interval
+
+
+def alpha_interval(
+    preferences: pd.DataFrame,
+    groups: Iterable,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Krippendorff's alpha (nominal) of the annotators' ticks and crosses.
+
+    A unit is one response (the candidate, on either side), the annotators are its coders, and a
+    skip is a missing value. `n` is the number of responses that two or more annotators judged.
+    Alpha is NaN if all ticks are the same.
+
+    Args:
+        preferences: item_id, annotator, left_id, right_id, left_accepted, right_accepted.
+        groups: the group of each row of `preferences`.
+
+    Raises:
+        ValueError: no rows, a missing group, a response judged twice by one annotator, or no
+            response judged by two annotators.
+    """
+    ticks = _ticks(preferences, groups)
+    units = ticks.groupby(["group", "item_id", "candidate_id"], sort=False)["accepted"]
+    units = units.agg(["sum", "size"]).reset_index()
+    units = units[units["size"] > 1]  # a response judged once has no agreement
+    if units.empty:
+        raise ValueError(
+            f"agreement needs responses that two annotators judged: {len(ticks)} ticks by "
+            f"{ticks['annotator'].nunique()} annotators share none"
+        )
+    ticked = units["sum"].to_numpy(float)
+    crossed = units["size"].to_numpy(float) - ticked
+    mismatches = ticked * crossed / (ticked + crossed - 1)
+    columns = (mismatches, ticked, crossed)
+    return sums_interval(
+        units["group"], columns, _alpha, n=len(units), seed=seed, resamples=resamples
+    )
+
+
+def _alpha(sums: np.ndarray) -> np.ndarray:
+    """Nominal alpha of two values from sums (R, 3): mismatches, ticks, crosses.
+
+    1 - (n - 1) o_01 / (n_0 n_1), Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability".
+    """
+    mismatches, ticked, crossed = sums.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        alpha = 1 - (ticked + crossed - 1) * mismatches / (ticked * crossed)
+    return np.where(ticked * crossed > 0, alpha, np.nan)
+
+
+def _ticks(preferences: pd.DataFrame, groups: Iterable) -> pd.DataFrame:
+    """One row per tick or cross: group, item_id, annotator, candidate_id, accepted (0 or 1)."""
+    if not len(preferences):
+        raise ValueError("no preferences: label some in notebooks/03_label_preferences.ipynb")
+    group_of = dict(
+        zip(preferences["item_id"], check_groups(groups, len(preferences)), strict=True)
+    )
+    ticks = votes_long(preferences)
+    ticks["group"] = ticks["item_id"].map(group_of)
+    duplicates = ticks[ticks.duplicated(["item_id", "candidate_id", "annotator"])]
+    if len(duplicates):
+        row = duplicates.iloc[0]
+        raise ValueError(
+            f"{len(duplicates)} responses judged twice by one annotator, first "
+            f"{row['candidate_id']!r} by {row['annotator']!r}: give the log's preferences(), not "
+            "its history()"
+        )
+    return ticks.assign(accepted=ticks["accepted"].astype(float))
