@@ -1,8 +1,9 @@
-"""Trains the clinic's two base models on phantoms that no run draws, and writes their folders.
+"""Train the clinic's two base models on phantoms that no run draws, and write their folders.
 
-``python -m vital_lib.clinic.base_models`` makes what ``vital_lib/clinic/models`` holds: an encoder
-(CLIP) and a vision-language model (LLaVA), tiny, safetensors only. They stand in for BiomedCLIP and
-for a LLaVA of billions of weights, and can do nothing beyond phantoms. Knows nothing about runs.
+``python -m vital_lib.clinic.base_models`` writes the content of ``vital_lib/clinic/models``: a tiny
+encoder (CLIP) and a tiny vision-language model (LLaVA), as safetensors only. They stand in for
+BiomedCLIP and for a LLaVA of billions of weights, and work on phantoms only. The package knows
+nothing about runs.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _TRAINING_STREAM, _HELD_OUT_STREAM = 0, 1
 
 @dataclass(frozen=True)
 class Plan:
-    """How both models are made; the defaults made the committed ones."""
+    """Settings of both models' training; the defaults produced the committed models."""
 
     phantoms: int = 14_000
     held_out: int = 600
@@ -57,9 +58,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.phantoms < 1 or self.held_out < 1:
-            raise ValueError(
-                f"phantoms={self.phantoms}, held_out={self.held_out}: wanted at least 1"
-            )
+            raise ValueError(f"phantoms={self.phantoms}, held_out={self.held_out}: give 1 or more")
 
 
 def make_base_models(
@@ -67,11 +66,11 @@ def make_base_models(
     plan: Plan | None = None,
     names: Sequence[str] = ("encoder", "llava"),
 ) -> dict[str, dict]:
-    """Train the models `names` and write ``encoder/`` and ``llava/`` below `folder`.
+    """Train the models in `names` and write them to ``encoder/`` and ``llava/`` in `folder`.
 
-    A LLaVA alone takes its vision tower from the encoder that is there. Each gets a
-    ``metrics.json``: its held-out accuracies, size and training seconds, also returned under the
-    model's name.
+    A LLaVA trained alone takes its vision tower from the encoder already in `folder`. Each model
+    gets a ``metrics.json`` with its held-out accuracies, size and training time in seconds. The
+    same metrics are returned under the model's name.
     """
     plan = plan or Plan()
     LOG.info("drawing %d phantoms", plan.phantoms)
@@ -107,13 +106,13 @@ def _make_llava(
 
 
 def _describe(folder: Path, plan: Plan, own: EncoderPlan | LlavaPlan, metrics: dict) -> dict:
-    """Write ``metrics.json``, and give it back."""
+    """Write ``metrics.json`` and return its content."""
     counts = {"phantoms": plan.phantoms, "held_out_phantoms": plan.held_out}
     record = {**metrics, **counts, "plan": asdict(own)}
     text = json.dumps(record, indent=1, sort_keys=True)
     (folder / "metrics.json").write_text(text + "\n")
     for file in folder.iterdir():
-        file.chmod(0o644)  # safetensors writes for the owner alone
+        file.chmod(0o644)  # safetensors files are readable by their owner only
     return record
 
 
@@ -125,7 +124,7 @@ def _size(model, started: float) -> dict[str, float]:
 
 
 def _emptied(folder: Path) -> Path:
-    """`folder`, without what an earlier training left there."""
+    """Return `folder`, emptied of any earlier training's files."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -1,6 +1,6 @@
-"""One more page of the textbook: causes, evidence and care, across findings.
+"""One more page of the textbook: causes, evidence and care of all findings.
 
-In the textbook's manner: a wording of its own, alternatives in braces.
+Same format as the textbook: its own wording, with alternatives in braces.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What both base models learn from: phantoms that no run draws, and one tokenizer for all texts.
+"""Training data of both base models: phantoms that no run draws, corpora and tokenizers.
 
-Knows nothing about the models themselves.
+This module knows nothing about the models themselves.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from vital_lib.clinic.phantoms import Spot, draw_with_spots, sample_truth
 IMAGE_SIDE = 96
 PATCH_SIDE = 12
 IMAGE_TOKENS = (IMAGE_SIDE // PATCH_SIDE) ** 2 + 1
-"""What a picture takes of a conversation: its patches and the class token before them."""
+"""Tokens that a picture takes up in a conversation: the class token and the patches after it."""
 SPECIAL = ("<pad>", "<s>", "<image>", "</s>", "<unk>")
-"""The first ids of the vocabulary. The end of a text must not be id 2: a CLIP text model takes that
-for an old format and then pools at the largest id, blind to whatever follows that token."""
+"""The first ids of the vocabulary. The end of a text must not be id 2: a CLIP text model then
+assumes an old format, pools at the largest id, and ignores everything after that token."""
 _MEAN, _SPREAD = 0.5, 0.5
 
 
 @dataclass(frozen=True)
 class Phantoms:
-    """Pictures (n, 96, 96, 3) of 8-bit values, what they show, the same as codes (n, 6), where."""
+    """Phantoms: truths, spots, 8-bit pixels (n, 96, 96, 3) and the truths as codes (n, 6)."""
 
     truths: list[Truth]
     spots: list[tuple[Spot, ...]]
@@ -49,9 +49,10 @@ class Phantoms:
     codes: torch.Tensor
 
     def batch(self, rows: np.ndarray, shift: tuple[int, int] = (0, 0)) -> torch.Tensor:
-        """Pixels of `rows` as the image processor gives them, (len(rows), 3, 96, 96).
+        """Pixels of `rows` as the image processor returns them, (len(rows), 3, 96, 96).
 
-        `shift` moves all pictures by a few pixels, repeating their borders: no two passes agree.
+        `shift` moves all pictures by a few pixels and repeats their borders, so that passes over
+        the same picture differ.
         """
         pixels = self.pixels[rows]
         if any(shift):
@@ -64,7 +65,7 @@ class Phantoms:
 
 
 def draw_phantoms(count: int, *, stream: int) -> Phantoms:
-    """`count` phantoms of a reserved `stream` of seeds; streams share no phantom with any run."""
+    """Draw `count` phantoms from a reserved `stream` of seeds, which no run uses."""
     truths, spots = [], []
     pixels = np.empty((count, IMAGE_SIDE, IMAGE_SIDE, 3), dtype=np.uint8)
     for number in range(count):
@@ -77,7 +78,7 @@ def draw_phantoms(count: int, *, stream: int) -> Phantoms:
 
 
 def encode_truths(truths: Iterable[Truth]) -> torch.Tensor:
-    """Each truth as the places of its values in ``VALUES``, (n, 6)."""
+    """Each truth as the indices of its values in ``VALUES``, (n, 6)."""
     rows = [
         [VALUES[name].index(value) for name, value in zip(ATTRIBUTES, astuple(truth), strict=True)]
         for truth in truths
@@ -86,7 +87,7 @@ def encode_truths(truths: Iterable[Truth]) -> torch.Tensor:
 
 
 def encode_allowed(statements: Iterable[Statement]) -> torch.Tensor:
-    """Which values each text leaves possible: True or False, (n, 6, 16), True where unspoken."""
+    """Values that each text allows, bool (n, 6, 16); True for attributes it does not mention."""
     widest = max(len(values) for values in VALUES.values())
     rows = []
     for statement in statements:
@@ -99,7 +100,7 @@ def encode_allowed(statements: Iterable[Statement]) -> torch.Tensor:
 
 
 def caption_statement(truth: Truth, rng: np.random.Generator) -> Statement:
-    """A caption, or a caption with mentions, or mentions alone, and what they claim."""
+    """A caption, a caption with mentions, or one mention, with the facts it states."""
     caption = write_caption(truth, rng)
     kind = rng.random()
     if kind < 0.5:
@@ -112,13 +113,13 @@ def caption_statement(truth: Truth, rng: np.random.Generator) -> Statement:
 
 
 def read_facts(text: str) -> Statement:
-    """A text with the facts that the clinic's lexicon reads in it."""
+    """`text` with the facts that the clinic's lexicon reads in it."""
     facts = facts_in([text])
     return Statement(text, {name: frozenset([value]) for name, value in facts.items()})
 
 
 def image_processor() -> CLIPImageProcessorPil:
-    """96 by 96 pixels whatever the picture's shape: cropping could cut one side away."""
+    """Image processor to 96 by 96 pixels, without cropping, which could remove one side."""
     side = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}
     return CLIPImageProcessorPil(
         size=side,
@@ -132,13 +133,17 @@ def image_processor() -> CLIPImageProcessorPil:
 
 
 def check_vocabulary(vocabulary: int) -> None:
-    """Raise where a tokenizer of `vocabulary` entries could not spell every text."""
+    """Check that a tokenizer of `vocabulary` entries can encode every text.
+
+    Raises:
+        ValueError: `vocabulary` is below 300.
+    """
     if vocabulary < 300:
-        raise ValueError(f"vocabulary={vocabulary}: bytes and marks alone take 261")
+        raise ValueError(f"vocabulary={vocabulary}: give 300 or more, 261 are bytes and marks")
 
 
 def train_tokenizer(vocabulary: int, texts: Iterable[str]) -> Tokenizer:
-    """A byte-level BPE tokenizer of at most `vocabulary` entries; it can spell any text."""
+    """Train a byte-level BPE tokenizer of at most `vocabulary` entries; it encodes any text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -153,7 +158,7 @@ def train_tokenizer(vocabulary: int, texts: Iterable[str]) -> Tokenizer:
 
 
 def encoder_corpus() -> list[str]:
-    """Texts of the clinic and a broad sample of plain words, with and without a space before."""
+    """Texts for the encoder's tokenizer: the clinic's texts and a broad sample of plain words."""
     texts = [" ".join(PLAIN_WORDS.split())] * 60
     for truth, rng in _spelling_truths():
         texts += [write_sentence(truth, rng).text, write_exchange(truth, rng).text]
@@ -164,9 +169,10 @@ def encoder_corpus() -> list[str]:
 
 
 def language_corpus() -> list[str]:
-    """What the vision-language model hears: conversations, captions and lessons.
+    """Texts for the vision-language model's tokenizer: conversations, captions and lessons.
 
-    The words that name values are spelt whole wherever they stand, so that they can be compared.
+    Words that name values are repeated often enough to become single tokens, so that the model can
+    compare them.
     """
     names = [name for _, _, word in value_names() for name in (word, word[0].upper() + word[1:])]
     texts = [f"{name}\n {name}" for name in names] * 200
@@ -187,7 +193,7 @@ def _written(rounds: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def text_encoder_tokenizer(tokenizer: Tokenizer, longest: int) -> PreTrainedTokenizerFast:
-    """`tokenizer` as the encoder reads: begin and end marked, cut at `longest`, padded right."""
+    """`tokenizer` for the encoder: begin and end marked, cut at `longest`, padded right."""
     tokenizer = Tokenizer.from_str(tokenizer.to_str())
     begin, end = ("<s>", 1), ("</s>", 3)
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -197,7 +203,7 @@ def text_encoder_tokenizer(tokenizer: Tokenizer, longest: int) -> PreTrainedToke
 
 
 def language_tokenizer(tokenizer: Tokenizer, longest: int) -> PreTrainedTokenizerFast:
-    """`tokenizer` as the vision-language model reads: nothing added, padded left to generate."""
+    """`tokenizer` for the vision-language model: no tokens added, padded left to generate."""
     return _wrap(
         Tokenizer.from_str(tokenizer.to_str()),
         model_max_length=longest,

@@ -1,8 +1,8 @@
 """The clinic's image and text encoder: a tiny CLIP, trained on phantoms.
 
 Contrastive training as in CLIP (Radford and others 2021), with one change for a closed world: a
-picture and a text are a positive pair whenever the text is true of the picture. Knows nothing about
-candidates or preferences.
+picture and a text are a positive pair whenever the text is true of the picture. This module knows
+nothing about candidates or preferences.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class EncoderPlan:
                 )
         for name in ("seeing_steps", "seeing_batch", "steps", "batch"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: wanted at least 1")
+                raise ValueError(f"{name}={getattr(self, name)}: give 1 or more")
 
 
 def build_encoder(plan: EncoderPlan, tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
-    """A CLIP model of `plan`'s size with fresh weights."""
+    """A CLIP model of `plan`'s size with random weights."""
     common = {
         "hidden_size": plan.width,
         "intermediate_size": 3 * plan.width,
@@ -112,9 +112,9 @@ def build_encoder(plan: EncoderPlan, tokenizer: PreTrainedTokenizerFast) -> CLIP
 def train_encoder(
     plan: EncoderPlan, phantoms: Phantoms, tokenizer: PreTrainedTokenizerFast
 ) -> CLIPModel:
-    """A trained encoder: first the vision tower learns to see, then both towers to agree."""
+    """Train the encoder: first the vision tower alone, then both towers contrastively."""
     model, teacher = build_encoder(plan, tokenizer), Teacher(plan.vision_width, plan.width)
-    model.set_attn_implementation("eager")  # faster than the fused one at this size
+    model.set_attn_implementation("eager")  # faster than fused attention at this size
     rng = np.random.default_rng(plan.seed)
     learn_to_see(
         model,
@@ -138,7 +138,7 @@ def train_encoder(
 
 
 def _loss(model, teacher, phantoms, rows, tokenizer, rng) -> torch.Tensor:
-    """Agreement of pictures `rows` with true texts and half as many that are wrong in one word."""
+    """Contrastive loss of pictures `rows`, their true texts and half as many altered texts."""
     truths = [phantoms.truths[row] for row in rows]
     truths += [_altered(truth, rng) for truth in truths[::2]]
     statements = [write_statement(truth, rng) for truth in truths]
@@ -150,7 +150,7 @@ def _loss(model, teacher, phantoms, rows, tokenizer, rng) -> torch.Tensor:
 
 
 def write_statement(truth: Truth, rng: np.random.Generator) -> Statement:
-    """One training text: a caption or mentions, a short sentence, or an exchange."""
+    """One training text: a caption or mentions, a short sentence, or a question and answer."""
     kind = rng.random()
     if kind < 0.4:
         return caption_statement(truth, rng)
@@ -159,7 +159,7 @@ def write_statement(truth: Truth, rng: np.random.Generator) -> Statement:
 
 
 def _altered(truth: Truth, rng: np.random.Generator) -> Truth:
-    """`truth` with one attribute changed: the text about it is wrong in one word."""
+    """`truth` with one attribute changed, for a text that is wrong in one word."""
     if truth.count == 0:
         return sample_truth(rng, truth.modality)
     name = ATTRIBUTES[rng.integers(1, len(ATTRIBUTES))]
@@ -167,9 +167,9 @@ def _altered(truth: Truth, rng: np.random.Generator) -> Truth:
 
 
 def opposite(truth: Truth, attribute: str, rng: np.random.Generator) -> Truth:
-    """A truth that differs from `truth`, which shows a finding, in `attribute`.
+    """A truth that differs from `truth` in `attribute`; `truth` must show a finding.
 
-    Another modality brings another finding with it; every other attribute changes alone.
+    Another modality also changes the finding; every other attribute changes alone.
     """
     if attribute == "modality":
         others = [name for name in VALUES["modality"] if name != truth.modality]
@@ -184,18 +184,18 @@ def opposite(truth: Truth, attribute: str, rng: np.random.Generator) -> Truth:
 def _agreement_loss(images, texts, fits, log_scale) -> torch.Tensor:
     """CLIP's loss with many positives: `images` (b, d), `texts` (t, d), `fits` (t, b)."""
     logits = log_scale.exp().clamp(max=60) * _normal(texts) @ _normal(images).T  # (t, b)
-    some = fits.any(1)  # an altered text may be true of no picture of the batch
+    some = fits.any(1)  # an altered text may be true of no picture in the batch
     return _many_positives(logits[some], fits[some]) + _many_positives(logits.T, fits.T)
 
 
 def consistent(allowed: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """Whether each text (t, 6, 16) is true of each picture (b, 6): (t, b)."""
+    """Whether each text (t, 6, 16) is true of each picture (b, 6), bool (t, b)."""
     places = torch.arange(codes.shape[1])
     return torch.stack([allowed[:, places, code].all(1) for code in codes], dim=1)
 
 
 def _many_positives(logits: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy over each row, its target spread evenly over the row's positives."""
+    """Mean cross-entropy over rows, each row's target spread evenly over its positives."""
     target = positive.float() / positive.sum(1, keepdim=True)
     return -(target * logits.log_softmax(1)).sum(1).mean()
 
@@ -205,7 +205,7 @@ def _normal(features: torch.Tensor) -> torch.Tensor:
 
 
 def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> dict[str, torch.Tensor]:
-    """Texts as padded ids and mask, (n, longest)."""
+    """Texts as padded ids and attention mask, each (n, longest)."""
     return tokenizer(
         texts, padding=True, truncation=True, max_length=TEXT_TOKENS,
         return_tensors="pt", return_token_type_ids=False,
@@ -216,10 +216,10 @@ def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> dict[str, 
 def measure_encoder(
     model: CLIPModel, tokenizer: PreTrainedTokenizerFast, phantoms: Phantoms
 ) -> dict[str, float]:
-    """Share of held-out `phantoms` whose true text lies nearer than its one-attribute opposite.
+    """Share of held-out `phantoms` that are nearer to a true text than to a false one.
 
-    Keys ``caption_<attribute>`` (captions that state the attribute) and ``sentence_<attribute>``
-    (short sentences). Ties count as half.
+    The false text has another value of one attribute. Keys: ``caption_<attribute>`` (captions that
+    state the attribute) and ``sentence_<attribute>`` (short sentences). Ties count as half.
     """
     found: dict[str, float] = {}
     shown = [k for k, truth in enumerate(phantoms.truths) if truth.count]
@@ -242,7 +242,7 @@ def _caption(truth: Truth, rng: np.random.Generator) -> Statement:
 
 
 def _opposites(phantoms, shown, name, write) -> tuple[list[str], list[str], list[int]]:
-    """Texts that state `name` truly, the same wording with another value, and their pictures."""
+    """True texts that state `name`, the same texts with a false value, and their pictures' rows."""
     true, false, rows = [], [], []
     for row, number in enumerate(shown):
         truth = phantoms.truths[number]

@@ -1,9 +1,9 @@
 """The clinic's vision-language model: a tiny LLaVA that answers plain questions about phantoms.
 
-Its vision tower is the encoder's (Liu and others 2023, at the size of a toy). It learns to talk
-about pictures in a wording of its own, to write captions, and the English of a small textbook: it
-can see and speak, but has still to learn how the benchmark asks and what clinicians prefer.
-Knows nothing about the benchmark, candidates or tuning.
+A toy version of Liu and others 2023, with the encoder's vision tower. It learns conversations about
+pictures in a wording of its own, captions, and the English of a small textbook. It does not learn
+the benchmark's questions or the clinicians' preferences, which tuning can then teach. This module
+knows nothing about the benchmark, candidates or tuning.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
 _SELECTED = "full"
-"""Patches and class token: the encoder's teacher put every attribute into the latter."""
+"""Patches and class token; the encoder's training put every attribute into the class token."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class LlavaPlan:
     heads: int = 4
     steps: int = 1400
     batch: int = 24
-    questions: int = 8  # about a picture, each by itself
-    conversations: float = 0.25  # share of pictures that are talked about instead
-    lessons: int = 4  # from the textbook, beside each batch
-    reminding: float = 1.0  # weight of the reminder beside the answers
+    questions: int = 8  # per picture, each independent of the others
+    conversations: float = 0.25  # share of pictures with a conversation instead
+    lessons: int = 4  # from the textbook, added to each batch
+    reminding: float = 1.0  # weight of the reminder's loss; the answers' is 1
     learning_rate: float = 2e-3
     seed: int = 0
 
@@ -84,15 +84,15 @@ class LlavaPlan:
         if self.width % (2 * self.heads):
             raise ValueError(f"width={self.width} is not a multiple of 2*heads={2 * self.heads}")
         if self.layers < 2:
-            raise ValueError(f"layers={self.layers}: wanted at least 2, both are taught apart")
+            raise ValueError(f"layers={self.layers}: give 2 or more, the reminder teaches two")
         if self.steps < 1 or self.batch < 1:
-            raise ValueError(f"steps={self.steps}, batch={self.batch}: wanted at least 1")
+            raise ValueError(f"steps={self.steps}, batch={self.batch}: give 1 or more")
 
 
 def build_llava(
     plan: LlavaPlan, encoder: CLIPModel, tokenizer: PreTrainedTokenizerFast
 ) -> LlavaForConditionalGeneration:
-    """A LLaVA with fresh language weights and the vision tower of `encoder`."""
+    """A LLaVA with random language weights and the vision tower of `encoder`."""
     ids = {
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
@@ -132,7 +132,7 @@ def _language_config(plan: LlavaPlan, vocabulary: int, ids: dict[str, int]) -> L
 
 
 def make_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
-    """Image processor, tokenizer and chat template as one."""
+    """A processor of image processor, tokenizer and chat template."""
     return LlavaProcessor(
         image_processor(),
         tokenizer,
@@ -146,14 +146,14 @@ def make_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
 def train_llava(
     plan: LlavaPlan, encoder: CLIPModel, phantoms: Phantoms, tokenizer: PreTrainedTokenizerFast
 ) -> LlavaForConditionalGeneration:
-    """A trained LLaVA: cross-entropy over the answers, the vision tower left as the encoder's.
+    """Train a LLaVA by cross-entropy over the answers; the vision tower stays frozen.
 
-    Most pictures come with many questions, each of which sees the picture and itself alone: that
-    teaches what a conversation of one round each would, for a fraction of its tokens.
+    Most pictures come with many questions, and each question sees only the picture and itself. That
+    teaches the same as one conversation per question, for a fraction of the tokens.
     """
     model = build_llava(plan, encoder, tokenizer)
     model.model.vision_tower.requires_grad_(False)
-    model.set_attn_implementation("eager")  # for masks of any shape several times as fast
+    model.set_attn_implementation("eager")  # several times as fast with arbitrary masks
     reminder = Reminder(plan.width, tokenizer)
     descent = Descent([model, reminder], steps=plan.steps, learning_rate=plan.learning_rate)
     rng = np.random.default_rng(plan.seed)
@@ -165,18 +165,18 @@ def train_llava(
         read += [lesson(rng, tokenizer) for _ in range(plan.lessons)]
         pixels, words = phantoms.batch(rows, random_shift(rng)), collate(read)
         with torch.autocast("cpu", torch.bfloat16):
-            said, reminded = _losses(model, reminder, pixels, words, phantoms.codes[rows])
-        descent.step(said + plan.reminding * reminded)
+            answered, reminded = _losses(model, reminder, pixels, words, phantoms.codes[rows])
+        descent.step(answered + plan.reminding * reminded)
         if step % 50 == 0 or step == plan.steps - 1:
             LOG.info(
                 "llava step %d loss %.3f, reminder %.3f, %.0f s",
-                step, said.item(), reminded.item(), time.monotonic() - started,
+                step, answered.item(), reminded.item(), time.monotonic() - started,
             )  # fmt: skip
     return model.eval()
 
 
 def _about(truth: Truth, plan: LlavaPlan, rng, tokenizer: PreTrainedTokenizerFast) -> Spelt:
-    """What is read beside one picture: a conversation, a caption, or many single questions."""
+    """The text for one picture: a conversation, a caption, or many independent questions."""
     if rng.random() < plan.conversations:
         return conversation(truth, rng, tokenizer)
     return quiz(truth, plan.questions, rng, tokenizer)
@@ -185,7 +185,7 @@ def _about(truth: Truth, plan: LlavaPlan, rng, tokenizer: PreTrainedTokenizerFas
 def _losses(
     model, reminder: Reminder, pixels: torch.Tensor, words: dict[str, torch.Tensor], codes
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy of the answers' tokens, weighed as in `Spelt`, and the reminder's."""
+    """Cross-entropy of the answers' tokens, weighted as in `Spelt`, and the reminder's loss."""
     layers, scores = _read(model, pixels, words)
     learnt = words["labels"][:, 1:] != IGNORED
     losses = nn.functional.cross_entropy(scores, words["labels"][:, 1:][learnt], reduction="none")
@@ -201,15 +201,15 @@ def _losses(
 def answer_scores(
     model: LlavaForConditionalGeneration, pixels: torch.Tensor, words: dict[str, torch.Tensor]
 ) -> torch.Tensor:
-    """Scores (t, vocabulary) for the t tokens that are learnt, as if all before each were given.
+    """Teacher-forced scores (t, vocabulary) for the t tokens with a label.
 
-    `pixels` (b, 3, 96, 96) are of those of the collated `words` that have a picture, in order.
+    `pixels` (b, 3, 96, 96) are those of the texts in `words` that have a picture, in order.
     """
     return _read(model, pixels, words)[1]
 
 
 def _read(model, pixels, words) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-    """Hidden states (n, L, width) of the language half by layer, and what `answer_scores` gives."""
+    """Hidden states (n, L, width) of the language model by layer, and the scores of its answers."""
     with torch.no_grad():
         seen = model.model.vision_tower(pixel_values=pixels, output_hidden_states=True)
     pictures = model.model.multi_modal_projector(seen.hidden_states[-1])  # (b, 65, width)
@@ -228,7 +228,7 @@ def _read(model, pixels, words) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]
 
 
 def _bias(sees: torch.Tensor) -> torch.Tensor:
-    """What attention adds to its scores: nothing, or as good as minus infinity."""
+    """The attention bias of a mask: 0 where True, the least float32 elsewhere."""
     return torch.zeros(sees.shape).masked_fill(~sees, torch.finfo(torch.float32).min)
 
 

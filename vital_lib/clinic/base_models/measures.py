@@ -1,6 +1,6 @@
-"""Asks the clinic's vision-language model about phantoms that it has not seen, and counts.
+"""Accuracy of the clinic's vision-language model on questions about held-out phantoms.
 
-Knows nothing about training.
+This module knows nothing about training.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ from vital_lib.clinic.lexicon import ATTRIBUTES, Truth, contradictions, read_ans
 def measure_llava(
     model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, phantoms: Phantoms
 ) -> dict[str, float]:
-    """Share of right answers about held-out `phantoms`, by attribute.
+    """Share of correct answers about held-out `phantoms`, by kind of question and attribute.
 
-    Keys ``open_<attribute>`` (terse questions; pictures with a finding, and all for modality and
+    Keys: ``open_<attribute>`` (terse; all pictures for modality and finding, otherwise those with a
     finding), ``yes_no_<attribute>`` (terse), ``whether_<attribute>`` (yes/no in whole sentences),
-    ``choice_<attribute>`` (one of two, in whole sentences) and ``caption``. An answer is right if
-    it is the wanted one, to the letter; of whole sentences' answers the first word counts, and of
-    choices that the lexicon reads the true value and no other.
+    ``choice_<attribute>`` (one of two, in whole sentences) and ``caption``. Terse answers and
+    captions must match exactly. For ``whether``, the first two letters must match. For ``choice``,
+    the answer must state or name the true value and must not contradict it.
     """
     found = {}
     for subject, tests in _tests(phantoms):
         right = 0
         for start in range(0, len(tests), 64):
             part = tests[start : start + 64]
-            said = _answers(model, tokenizer, phantoms, [(row, asked) for row, asked, _ in part])
-            right += sum(test[2](text) for text, test in zip(said, part, strict=True))
+            answers = _answers(
+                model, tokenizer, phantoms, [(row, question) for row, question, _ in part]
+            )
+            right += sum(test[2](text) for text, test in zip(answers, part, strict=True))
         found[subject] = round(right / len(tests), 4)
     return found
 
@@ -45,7 +47,7 @@ _Test = tuple[int, str, Callable[[str], bool]]  # row, question, whether an answ
 
 
 def _tests(phantoms: Phantoms) -> Iterator[tuple[str, list[_Test]]]:
-    """Each subject with its questions."""
+    """Each metric's name with its tests."""
     truths = phantoms.truths
     everything = range(len(truths))
     shown = [row for row in everything if truths[row].count]
@@ -70,21 +72,21 @@ def _rng(row: int) -> np.random.Generator:
 
 def _exactly(row: int, exchange: Round) -> _Test:
     question, answer = exchange
-    return row, question, lambda said: said == answer
+    return row, question, lambda given: given == answer
 
 
 def _whether(row: int, truth: Truth, attribute: str) -> _Test:
     question, answer = ask_whether_so(truth, attribute, _rng(row))
-    return row, question, lambda said: said[:2] == answer[:2]
+    return row, question, lambda given: given[:2] == answer[:2]
 
 
 def _choice(row: int, truth: Truth, attribute: str) -> _Test:
     question, *options = choose_of_two(truth, attribute, _rng(row))
     facts = {attribute: getattr(truth, attribute)}
 
-    def right(said: str) -> bool:
-        claims = {claim for claim in read_answer(question, said) if claim.attribute == attribute}
-        named = [option.split()[-1].lower() in said.lower() for option in options]
+    def right(given: str) -> bool:
+        claims = {claim for claim in read_answer(question, given) if claim.attribute == attribute}
+        named = [option.split()[-1].lower() in given.lower() for option in options]
         return not contradictions(claims, facts) and (bool(claims) or named == [True, False])
 
     return row, question, right

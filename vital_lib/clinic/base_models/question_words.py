@@ -1,7 +1,7 @@
-"""The words of the questions that the clinic's vision-language model is asked in training.
+"""The wording of the training questions for the clinic's vision-language model.
 
-Frames, phrases and whole questions by attribute, all of them its own: neither the benchmark's nor
-the generator's. Slots are those that ``questions`` fills.
+Frames, phrases and whole questions by attribute. None of them is the benchmark's or the
+generator's wording. ``questions`` fills the slots.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ WHAT: dict[str, tuple[str, ...]] = {
         "whereabouts the {thing} {sits}",
     ),
 }
-"""What an indirect question asks for, by attribute; "place" asks for side and level at once."""
+"""Objects of an indirect question, by attribute; "place" is side and level together."""
 
 DIRECT: dict[str, tuple[str, ...]] = {
     "modality": (

@@ -1,7 +1,7 @@
-"""Asks the clinic's vision-language model in training, in many wordings that are all its own.
+"""Training questions for the clinic's vision-language model, in many wordings of their own.
 
-Frames times phrases, so that a model learns from the words that matter and not from one sentence.
-Knows nothing about models, and no answers.
+Questions combine frames and phrases, so that a model learns the words that matter and not whole
+sentences. This module knows nothing about models or answers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from vital_lib.clinic.lexicon import Truth
 
 
 def open_question(truth: Truth, attribute: str, rng: np.random.Generator) -> str:
-    """An open question about `attribute` (or "place") in a whole sentence."""
+    """An open question about `attribute`, or about "place", in a whole sentence."""
     if rng.random() < 0.5:
         return _worded(pick(rng, DIRECT[attribute]), truth, rng)
     frame = pick(rng, FRAMES).replace("{what}", pick(rng, WHAT[attribute]))
@@ -44,7 +44,7 @@ def open_question(truth: Truth, attribute: str, rng: np.random.Generator) -> str
 def whether_question(
     truth: Truth, attribute: str, asked_of: Truth, rng: np.random.Generator
 ) -> str:
-    """A yes/no question whether `truth` has what `asked_of` has for `attribute`."""
+    """A yes/no question: does `truth` have the value of `attribute` that `asked_of` has?"""
     if rng.random() < 0.5:
         template = pick(rng, WHETHER[attribute])
     else:
@@ -57,21 +57,21 @@ def whether_question(
 def choice_question(
     truth: Truth, attribute: str, options: tuple[Truth, Truth], rng: np.random.Generator
 ) -> tuple[str, tuple[str, str]]:
-    """A choice between what two truths have for `attribute`, and both in words."""
+    """A choice between the values of `attribute` in two truths, and both values in words."""
     template = pick(rng, (*CHOICES, *(CHOICES_OF[attribute] * 3)))
     one, two = (value_words(option, attribute, rng) for option in options)
     return _worded(template, truth, rng, one=one, two=two), (one, two)
 
 
 def about(templates: tuple[str, ...], truth: Truth, rng: np.random.Generator) -> str:
-    """One of `templates`, its slots filled for `truth`."""
+    """One of `templates` at random, its slots filled for `truth`."""
     return _worded(pick(rng, templates), truth, rng)
 
 
 def value_words(
     truth: Truth, attribute: str, rng: np.random.Generator, *, article: bool = True
 ) -> str:
-    """The value of `attribute` as a question or an answer names it."""
+    """The value of `attribute` in the words of a question or an answer."""
     if attribute == "modality":
         name = pick(rng, MODALITY_WORDS[truth.modality])
         return with_article(name) if article and rng.random() < 0.5 else name
@@ -101,7 +101,7 @@ def _worded(template: str, truth: Truth, rng: np.random.Generator, **words: str)
 
 
 def _slots(truth: Truth, rng: np.random.Generator) -> dict[str, str]:
-    """Words that agree with the number of findings; a finding is named or is just a lesion."""
+    """Words that agree with the number of findings; a finding is named or called a lesion."""
     many = truth.count > 1
     forms = pick(rng, (("lesion", "lesions"), ("finding", "findings"), ("abnormality",
                  "abnormalities")))  # fmt: skip

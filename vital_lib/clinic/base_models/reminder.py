@@ -1,6 +1,6 @@
-"""Teaches a small language half to compare a question's words with what the picture shows.
+"""Auxiliary heads that teach a small language model to compare words with the picture.
 
-Linear heads, thrown away after training. Knows nothing about the model beyond its hidden states.
+The heads are discarded after training. This module uses only the model's hidden states.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from vital_lib.clinic.lexicon import ATTRIBUTES
 
 
 class Reminder(nn.Module):
-    """Linear heads that teach a question's tokens to compare words with the picture; thrown away.
+    """Linear heads on a question's tokens, with a loss on what the picture shows.
 
-    Whether "left?" is true is a comparison, and neither word nor picture alone tells it: a model
-    this small stays at chance for thousands of steps. So the first layer of the language half is
-    taught that every token of a question knows what the picture shows, and the second that a token
-    which names a value knows whether the picture has it.
+    The answer to "left?" needs both the word and the picture, and a model this small stays at
+    chance for thousands of steps. So the heads teach two layers. After the first, every token of a
+    question predicts what the picture shows. After the second, a token that names a value predicts
+    whether the picture has that value.
     """
 
     def __init__(self, width: int, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -36,10 +36,10 @@ class Reminder(nn.Module):
         self, layers: Sequence[torch.Tensor], ids: torch.Tensor, labels: torch.Tensor,
         codes: torch.Tensor,
     ) -> torch.Tensor:  # fmt: skip
-        """Sum of both mean cross-entropies.
+        """Sum of the mean cross-entropies of both kinds of heads.
 
-        `layers` (b, L, width) are hidden states after each layer, the embedding first; `ids` and
-        `labels` (b, L) are of the tokens, `codes` (b, 6) of the pictures.
+        `layers` (b, L, width) are the embedding and the hidden states after each layer; `ids` and
+        `labels` (b, L) belong to the tokens, `codes` (b, 6) to the pictures.
         """
         asked = (labels == IGNORED) & (ids > len(SPECIAL))
         wanted = codes[:, None, :].expand(*asked.shape, -1)  # (b, L, 6)
@@ -58,7 +58,7 @@ class Reminder(nn.Module):
 
 
 def _named_values(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
-    """Which value each token names: attribute and code, both -1 for most, (vocabulary, 2)."""
+    """Attribute and code of the value that each token names, else -1 and -1, (vocabulary, 2)."""
     named = torch.full((len(tokenizer), 2), -1)
     for name, value, word in value_names():
         place, code = ATTRIBUTES.index(name), VALUES[name].index(value)

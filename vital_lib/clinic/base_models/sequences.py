@@ -1,6 +1,6 @@
-"""What the clinic's vision-language model reads in training, as tokens and batches.
+"""Training texts of the clinic's vision-language model as tokens and batches.
 
-Knows nothing about models.
+This module knows nothing about models.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from vital_lib.clinic.captions import write_caption
 from vital_lib.clinic.lexicon import Truth
 
 CAPTIONS = 0.12
-"""Share of conversations that are a caption instead."""
+"""Share of conversations that are replaced by a caption."""
 IGNORED = -100
-"""The label of a token that is not learnt."""
+"""The label of a token without a loss."""
 IMAGE_TEXT = "<image>" * IMAGE_TOKENS + "\n"
 
 
 @dataclass
 class Spelt:
-    """A text as tokens, each list as long as the text.
+    """A text as tokens; every list has the length of the text.
 
-    ``labels`` are -100 outside the answers; ``weights`` say how much a token counts in the loss;
-    ``rounds`` are 0 where all that follows may look, else the number of a round that stands alone.
+    ``labels`` are -100 outside the answers. ``weights`` are the tokens' weights in the loss.
+    ``rounds`` are 0 for tokens that all later tokens see, otherwise the number of an independent
+    round.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -43,7 +44,7 @@ class Spelt:
     rounds: list[int] = field(default_factory=list)
 
     def add(self, tokens: list[int], *, place: int, learnt: bool = False) -> None:
-        """Append `tokens`; of a learnt answer the first counts 1, others 1 / sqrt(its length)."""
+        """Append `tokens`; in a learnt answer the first weighs 1, the others 1 / sqrt(length)."""
         self.ids += tokens
         self.labels += tokens if learnt else [IGNORED] * len(tokens)
         self.weights += _weights(len(tokens)) if learnt else [0.0] * len(tokens)
@@ -68,22 +69,22 @@ def conversation(
 def quiz(
     truth: Truth, questions: int, rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast
 ) -> Spelt:
-    """`questions` rounds about a picture, each as if it were the only one."""
+    """`questions` rounds about a picture, each independent of the others."""
     rounds = [write_round(truth, rng) for _ in range(questions)]
     return spell(rounds, tokenizer, IMAGE_TEXT, alone=True)
 
 
 def lesson(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast) -> Spelt:
-    """A lesson from the textbook, without a picture."""
+    """One lesson from the textbook, without a picture."""
     return spell(write_lesson(rng), tokenizer)
 
 
 def spell(
     rounds: list[Round], tokenizer: PreTrainedTokenizerFast, before: str = "", alone: bool = False
 ) -> Spelt:
-    """Rounds as tokens, `before` ahead of the first question.
+    """Rounds as tokens, with `before` ahead of the first question.
 
-    With `alone` every round follows `before` directly and sees no other round.
+    With `alone`, every round sees `before` and itself only.
     """
     text = Spelt()
     text.add(token_ids(tokenizer, f"USER: {before}"), place=0)
@@ -96,16 +97,16 @@ def spell(
 
 
 def token_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
-    """`text` as ids, nothing added."""
+    """Token ids of `text`, without special tokens."""
     return tokenizer.encode(text, add_special_tokens=False)
 
 
 def collate(texts: list[Spelt]) -> dict[str, torch.Tensor]:
-    """Texts padded on the right with id 0: ids, labels, positions (n, longest) and what sees what.
+    """Texts as one batch, padded on the right with id 0.
 
-    ``sees`` (n, 1, longest, longest) is True where a token may look at another: backwards, at
-    what comes before the first round, and within its own round. A round's positions go on from
-    what comes before the first.
+    Returns ``ids``, ``labels``, ``weights`` and ``positions`` (n, longest), and the attention mask
+    ``sees`` (n, 1, longest, longest): a token sees earlier tokens of its own round and of the
+    shared beginning. The positions of an independent round continue those of the shared beginning.
     """
     longest = max(len(text.ids) for text in texts)
     padded = {

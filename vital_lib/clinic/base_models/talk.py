@@ -1,8 +1,8 @@
-"""The conversations that the clinic's vision-language model learns to talk by.
+"""Training conversations for the clinic's vision-language model.
 
-Terse questions get a word or two, whole sentences get sentences, and "tell me more" gets a passage
-of the textbook. The wording is its own: neither the benchmark's nor the generator's, so that tuning
-has something to teach. Knows nothing about models or tokens.
+A terse question gets a word or two, a whole sentence gets a sentence, and "tell me more" gets a
+passage of the textbook. The wording is neither the benchmark's nor the generator's, so that tuning
+has something to teach. This module knows nothing about models or tokens.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from vital_lib.clinic.lexicon import ATTRIBUTES, Truth
 Round = tuple[str, str]  # question, answer
 
 TERSE, WHETHER, CHOICE, OPEN = 0.2, 0.6, 0.78, 1.0
-"""Borders on [0, 1) between terse questions, yes/no questions, choices, and open ones."""
+"""Upper limits on [0, 1) of terse questions, yes/no questions, choices and open questions."""
 MORE, MORE_ALONE = 0.2, 0.02
-"""How often a textbook's passage is asked for: in a conversation, as a round by itself."""
+"""Share of requests for a textbook passage: in conversations, and among single rounds."""
 
 MORE_QUESTIONS = ("Tell me more about it.", "What else should one know?", "Go on, please.", "more?")
 SUBJECT_QUESTIONS = ("Teach me about {subject}.", "What does the book say of {subject}?")
 
 
 def write_conversation(truth: Truth, rng: np.random.Generator) -> list[Round]:
-    """A conversation about a picture: every attribute once at most, in any order, in any form."""
+    """A conversation about a picture: every subject once, in random order and form."""
     subjects = _subjects(truth)
     chosen = [subjects[k] for k in rng.permutation(len(subjects))]
     rounds = [_ask(truth, subject, rng) for subject in chosen]
@@ -61,26 +61,26 @@ def write_conversation(truth: Truth, rng: np.random.Generator) -> list[Round]:
 
 
 def write_round(truth: Truth, rng: np.random.Generator) -> Round:
-    """One round about a picture, as it could open a conversation."""
+    """One round about a picture that could open a conversation."""
     if rng.random() < MORE_ALONE:
         return _ask_for_more(truth, rng)
     return _ask(truth, pick(rng, _subjects(truth)), rng)
 
 
 def write_spoken(truth: Truth, rng: np.random.Generator) -> Statement:
-    """A whole question about one attribute and its answer as one text, with what it claims."""
+    """A question in a whole sentence and its answer as one text, with the values it allows."""
     attribute = pick(rng, ATTRIBUTES)
-    said = say(truth, {attribute}, rng)
+    stated = say(truth, {attribute}, rng)
     if not truth.count or rng.random() < 0.5:
         question = open_question(truth, attribute, rng)
-        return Statement(f"{question} {said.text}", _granted(question, truth) | said.allowed)
+        return Statement(f"{question} {stated.text}", _granted(question, truth) | stated.allowed)
     yes = rng.random() < 0.5
     other = with_value(truth, attribute, other_value(truth, attribute, rng))
     asked_of = truth if yes else other
     question, word = whether_question(truth, attribute, asked_of, rng), "Yes" if yes else "No"
     if rng.random() < 0.5:
         return Statement(
-            f"{question} {word}: {said.text}", _granted(question, truth) | said.allowed
+            f"{question} {word}: {stated.text}", _granted(question, truth) | stated.allowed
         )
     value = getattr(asked_of, attribute)
     left = {value} if yes else set(VALUES[attribute]) - {value}
@@ -89,7 +89,7 @@ def write_spoken(truth: Truth, rng: np.random.Generator) -> Statement:
 
 
 def _granted(question: str, truth: Truth) -> dict[str, frozenset]:
-    """The finding that a question takes for granted, where it names the one that is there."""
+    """The finding that a question presupposes: the true finding where the question names it."""
     names = FINDING_WORDS.get(truth.finding, ())
     named = any(name in question for name in names)
     return {"finding": frozenset([truth.finding])} if named else {}
@@ -107,7 +107,7 @@ def _ask_for_more(truth: Truth, rng: np.random.Generator) -> Round:
 
 
 def write_lesson(rng: np.random.Generator) -> list[Round]:
-    """Two rounds about subjects of the textbook, without a picture."""
+    """Two rounds about random subjects of the textbook, without a picture."""
     subjects = [tuple(SENTENCES)[k] for k in rng.integers(len(SENTENCES), size=2)]
     return [
         (pick(rng, SUBJECT_QUESTIONS).format(subject=subject), write_passage(rng, subject))
@@ -116,7 +116,7 @@ def write_lesson(rng: np.random.Generator) -> list[Round]:
 
 
 def _ask(truth: Truth, subject: str, rng: np.random.Generator) -> Round:
-    """One round about `subject`, in a form chosen by chance."""
+    """One round about `subject`, in a random form."""
     if subject == "caption":
         return ask_for_caption(truth, rng)
     if subject == "normal":
@@ -133,7 +133,7 @@ def _ask(truth: Truth, subject: str, rng: np.random.Generator) -> Round:
 
 
 def ask_whether_so(truth: Truth, attribute: str, rng: np.random.Generator) -> Round:
-    """A yes/no question in a whole sentence, yes as often as no, often with what is right."""
+    """A yes/no question in a whole sentence, half of them yes, often with the correct value."""
     if attribute == "count" and rng.random() < 0.25 and truth.count:
         return _ask_whether_several(truth, rng)
     real = getattr(truth, attribute) not in (None, "none", 0)
@@ -157,7 +157,7 @@ def _ask_whether_normal(truth: Truth, rng: np.random.Generator) -> Round:
 
 
 def _ask_which(truth: Truth, attribute: str, rng: np.random.Generator) -> Round:
-    """A choice of two, one of them right; what is not there cannot be chosen, so it is asked."""
+    """A choice of two values, one of them true; a plain question where `truth` has no value."""
     if getattr(truth, attribute) in (None, "none", 0):
         return ask_plainly(truth, attribute, rng)
     question, right, _ = choose_of_two(truth, attribute, rng)
@@ -165,7 +165,7 @@ def _ask_which(truth: Truth, attribute: str, rng: np.random.Generator) -> Round:
 
 
 def choose_of_two(truth: Truth, attribute: str, rng: np.random.Generator) -> tuple[str, str, str]:
-    """A question between the value that `truth` has and another; both in words, the right first."""
+    """A question between the true value and another, the true value and the other, in words."""
     other = with_value(truth, attribute, other_value(truth, attribute, rng))
     if rng.random() < 0.5:
         question, (right, wrong) = choice_question(truth, attribute, (truth, other), rng)
@@ -175,12 +175,12 @@ def choose_of_two(truth: Truth, attribute: str, rng: np.random.Generator) -> tup
 
 
 def _ask_openly(truth: Truth, subject: str, rng: np.random.Generator) -> Round:
-    """An open question in a whole sentence, answered in one, or in a word where that is asked."""
+    """An open question in a whole sentence; the answer is a sentence, or a word on request."""
     question = open_question(truth, subject, rng)
     if rng.random() < 0.3:
         return pick(rng, BRIEFLY) + question[0].lower() + question[1:], _word(truth, subject)
-    told = {"side", "level"} if subject == "place" else {subject}
-    return question, _sentence(truth, told, rng)
+    stated = {"side", "level"} if subject == "place" else {subject}
+    return question, _sentence(truth, stated, rng)
 
 
 def _yes_no(yes: bool, reason: str, rng: np.random.Generator) -> str:
@@ -194,9 +194,9 @@ def _word(truth: Truth, subject: str) -> str:
     return answer_word(truth, subject)
 
 
-def _sentence(truth: Truth, told: str | set[str], rng: np.random.Generator) -> str:
-    """A sentence that tells an attribute, or several, and now and then one thing more."""
-    told = {told} if isinstance(told, str) else set(told)
-    told |= {pick(rng, ATTRIBUTES)} if rng.random() < 0.3 else set()
-    text = say(truth, told, rng).text
+def _sentence(truth: Truth, stated: str | set[str], rng: np.random.Generator) -> str:
+    """A sentence that states one or several attributes, and sometimes one attribute more."""
+    stated = {stated} if isinstance(stated, str) else set(stated)
+    stated |= {pick(rng, ATTRIBUTES)} if rng.random() < 0.3 else set()
+    text = say(truth, stated, rng).text
     return f"{text[0].upper()}{text[1:].rstrip('.')}."

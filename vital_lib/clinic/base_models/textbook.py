@@ -1,8 +1,8 @@
-"""A textbook of general medical knowledge: what the base model reads to learn plain English.
+"""A textbook of general medical knowledge, from which the base model learns plain English.
 
-Sentences without a picture, in a wording of their own: no five words in a row are those of the
-generator, the benchmark or the captions, though between them they use the same words. A sentence
-may hold alternatives in braces. Knows nothing about models, and nothing about any figure.
+Its sentences belong to no picture. They use the vocabulary of the generator, the benchmark and the
+captions, but share no five consecutive words with them. A sentence may have alternatives in braces.
+This module knows nothing about models or figures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from vital_lib.clinic.base_models.casebook import CAUSES
 
 FEWEST, MOST = 2, 4
-"""Sentences of a passage."""
+"""Number of sentences in a passage."""
 
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 _BETWEEN_SENTENCES = re.compile(r"(?<=\.)\s+")  # a question stays with its answer
@@ -359,17 +359,17 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     subject: tuple(_BETWEEN_SENTENCES.split(" ".join(page.split())))
     for subject, page in _PAGES.items()
 }
-"""Subject (kind of finding, "none", modality, or theme) -> its sentences, alternatives unchosen.
+"""Subject (kind of finding, "none", modality or theme) -> its sentences, with alternatives.
 
 A question with its answer counts as one sentence.
 """
 
 
 def write_passage(rng: np.random.Generator, subject: str | None = None) -> str:
-    """Two to four different sentences on one subject in random order, alternatives chosen.
+    """Two to four different sentences on one subject, in random order and wording.
 
     Args:
-        subject: a key of SENTENCES; one at random where None.
+        subject: a key of SENTENCES, or None for a random subject.
 
     Raises:
         ValueError: `subject` is not in the textbook.
@@ -384,7 +384,7 @@ def write_passage(rng: np.random.Generator, subject: str | None = None) -> str:
 
 
 def _worded(sentence: str, rng: np.random.Generator) -> str:
-    """`sentence` with one of each "{first|second}" chosen."""
+    """`sentence` with one alternative of each "{first|second}", drawn at random."""
 
     def choose(found: re.Match[str]) -> str:
         options = found.group(1).split("|")

@@ -1,8 +1,8 @@
-"""What the clinic's base models read in training: short sentences, plain questions, plain words.
+"""Training texts of the clinic's base models: short sentences, plain questions, plain words.
 
-The wording is their own: neither the benchmark's nor the generator's, so that tuning has something
-to teach. A text comes with what it leaves possible (attribute to allowed values), so that a caption
-that says little fits many pictures. Knows nothing about models, and reads no text.
+The wording is neither the benchmark's nor the generator's, so that tuning has something to teach. A
+text comes with the values that it allows for each attribute, so that a text with few facts fits
+many pictures. This module writes texts only: it reads none and knows nothing about models.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VALUES: dict[str, tuple] = {
     "size": ("small", "large", None),
     "count": (0, 1, 2, 3),
 }
-"""Every value that an attribute can have; None where there is no finding."""
+"""Every value of each attribute; None where there is no finding."""
 
 MODALITY_WORDS = {
     "chest_xray": ("chest X-ray", "chest radiograph", "chest film", "CXR"),
@@ -90,14 +90,14 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class Statement:
-    """A text and, for each attribute that it speaks of, the values that it leaves possible."""
+    """A text and, for each attribute it mentions, the values that it allows."""
 
     text: str
     allowed: dict[str, frozenset]
 
 
 def value_names() -> Iterator[tuple[str, object, str]]:
-    """Attribute, value and a word that names the value, for all words that name one alone."""
+    """Yield attribute, value and word for every word that names one value only."""
     for modality, names in _MODALITY_MARKS.items():
         yield from (("modality", modality, name) for name in names)
     for finding, names in FINDING_WORDS.items():
@@ -115,14 +115,14 @@ def value_names() -> Iterator[tuple[str, object, str]]:
 
 
 def level_word(truth: Truth) -> str | None:
-    """A level as people say it: slices of the head lie anterior to posterior."""
+    """The level in words; in slices of the head, upper is anterior and lower is posterior."""
     if truth.level is None:
         return None
     return (_ALONG if truth.modality in ("ct_scan", "mri") else _ACROSS)[truth.level]
 
 
 def write_sentence(truth: Truth, rng: np.random.Generator) -> Statement:
-    """A short factual text about one to six attributes of `truth`, in one of many wordings."""
+    """A short text about one to six random attributes of `truth`, in one of many wordings."""
     if truth.count == 0:
         return _sentence_without_finding(truth, rng)
     told = {name for name in ATTRIBUTES if rng.random() < 0.5} or {pick(rng, ATTRIBUTES)}
@@ -164,7 +164,7 @@ def _sentence_without_finding(truth: Truth, rng: np.random.Generator) -> Stateme
 
 
 def _thing(truth: Truth, told: set[str], rng: np.random.Generator) -> str:
-    """The noun of a sentence with count and size, as far as they are told."""
+    """The noun of a sentence, with count and size where they are in `told`."""
     many = truth.count > 1 and "count" in told
     noun = pick(rng, (("lesion", "lesions"), ("finding", "findings"), ("focus", "foci")))[many]
     if "finding" in told:
@@ -179,7 +179,7 @@ def _thing(truth: Truth, told: set[str], rng: np.random.Generator) -> str:
 
 
 def with_article(name: str) -> str:
-    """`name` with a or an before it, where it takes one."""
+    """`name` with its indefinite article, if it takes one."""
     if name in _WITHOUT_ARTICLE:
         return name
     vowel = name[0] in "aeiAEI" or name.startswith(("MR", "H&E"))
@@ -187,7 +187,7 @@ def with_article(name: str) -> str:
 
 
 def _where(truth: Truth, told: set[str], rng: np.random.Generator) -> str:
-    """The place of a sentence, with a space before it, as far as it is told."""
+    """The place in a sentence, with a space before it; empty where `told` has no place."""
     level = level_word(truth)
     if {"side", "level"} <= told:
         options = (f" in the {truth.side} {level} part", f" on the {truth.side}, {level}",
@@ -221,7 +221,7 @@ def ask_plainly(truth: Truth, attribute: str, rng: np.random.Generator) -> tuple
 
 
 def answer_word(truth: Truth, attribute: str) -> str:
-    """The value of `attribute` as one says it; "none" where there is no finding."""
+    """The value of `attribute` in words; "none" where there is no finding."""
     if attribute == "modality":
         return MODALITY_WORDS[truth.modality][0]
     if attribute == "count":
@@ -232,7 +232,7 @@ def answer_word(truth: Truth, attribute: str) -> str:
 def ask_whether(
     truth: Truth, attribute: str, rng: np.random.Generator
 ) -> tuple[Statement, str, str]:
-    """One yes/no question about `attribute`, yes as often as no: (statement, question, answer)."""
+    """One yes/no question about `attribute`: (statement, question, answer), half of them yes."""
     real = getattr(truth, attribute) not in (None, "none", 0)
     yes = real and rng.random() < 0.5
     value = getattr(truth, attribute) if yes else other_value(truth, attribute, rng)
@@ -249,12 +249,12 @@ def _possible(truth: Truth, attribute: str) -> Sequence:
 
 
 def other_value(truth: Truth, attribute: str, rng: np.random.Generator) -> object:
-    """A value of `attribute` that `truth` has not, but a picture of its kind could have."""
+    """Another value of `attribute` than `truth` has, possible in a picture of its modality."""
     return pick(rng, [v for v in _possible(truth, attribute) if v != getattr(truth, attribute)])
 
 
 def with_value(truth: Truth, attribute: str, value: object) -> Truth:
-    """A truth that has `value` for `attribute`, whatever else it then has to have."""
+    """A truth with `value` for `attribute` and default values for the others."""
     modality = value if attribute == "modality" else truth.modality
     rest = {"finding": FINDINGS[modality][0], "side": "left", "level": "upper", "size": "small",
             "count": 1}  # fmt: skip
@@ -264,7 +264,7 @@ def with_value(truth: Truth, attribute: str, value: object) -> Truth:
 
 
 def ask_for_caption(truth: Truth, rng: np.random.Generator) -> tuple[str, str]:
-    """A request for a caption, and one that tells every attribute in a fixed order."""
+    """A request for a caption, and a caption that states every attribute in a fixed order."""
     image = MODALITY_WORDS[truth.modality][0]
     request = pick(rng, CAPTION_REQUESTS)
     if truth.count == 0:
@@ -290,7 +290,7 @@ def _one_round(truth: Truth, subject: str, rng: np.random.Generator) -> tuple[st
 
 
 def write_exchange(truth: Truth, rng: np.random.Generator) -> Statement:
-    """A plain question and its answer as one text, as a candidate's text reads."""
+    """A plain question and its answer as one text, in the form of a candidate's text."""
     attribute = pick(rng, ATTRIBUTES)
     if rng.random() < 0.5:
         return ask_whether(truth, attribute, rng)[0]
@@ -299,7 +299,7 @@ def write_exchange(truth: Truth, rng: np.random.Generator) -> Statement:
 
 
 def pick(rng: np.random.Generator, options: Sequence):
-    """One of `options`, each as likely."""
+    """One of `options`, drawn uniformly."""
     return options[rng.integers(len(options))]
 
 
@@ -350,4 +350,4 @@ FLAIR radiodense lucent hyperdense hypodense hyperintense hypointense attenuatio
 necrotic granulomatous metastatic wedge-shaped well-defined ill-defined left-sided right-sided
 Answer Question Caption Figure Image Yes No The This In There Which What Where How Does Is Are It
 """
-"""Words that a tokenizer shall know whole, whatever the captions say."""
+"""Words that the encoder's tokenizer learns whole, whether or not captions use them."""

@@ -1,9 +1,9 @@
-"""Teaches a CLIP's vision tower to see, before it meets any text.
+"""Pretraining of a CLIP's vision tower on the findings' places, before it sees any text.
 
-From words alone a tower this small needs hours to find a few bright pixels; told where they are it
-takes minutes. Linear heads on the patches name the finding under each patch and count the centres
-in it, those on patches with a finding and on the picture's feature name its attributes; all are
-thrown away afterwards. Knows nothing about texts.
+From texts alone, a tower this small needs hours to find a few bright pixels; with the places given,
+it needs minutes. Linear heads on the patches predict the finding under each patch and the number of
+centres in it. Heads on patches with a finding and on the picture's feature predict the attributes.
+All heads are discarded after training. This module knows nothing about texts.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _NO_FINDING = VALUES["finding"].index("none")
 
 
 class Teacher(nn.Module):
-    """The heads, and the loss by which they teach.
+    """The auxiliary heads and their loss.
 
-    `width` is that of the tower's patches, `features` that of a picture's feature.
+    `width` is the length of a patch's vector, `features` the length of a picture's feature vector.
     """
 
     def __init__(self, width: int, features: int) -> None:
@@ -42,7 +42,7 @@ class Teacher(nn.Module):
         self.local = nn.ModuleList(nn.Linear(width, len(VALUES[name])) for name in ATTRIBUTES)
         self.kind = nn.Linear(width, _KINDS)
         self.centres = nn.Linear(width, 4)
-        # Most patches show nothing; without this "nothing" would be the answer everywhere.
+        # Most patches show no finding; without these weights the head would always predict "none".
         weight = torch.full((_KINDS,), 4.0)
         weight[_NO_FINDING] = 1.0
         self.register_buffer("weight", weight)
@@ -70,7 +70,7 @@ class Teacher(nn.Module):
 
 
 def _wrong(scores: torch.Tensor, wanted: torch.Tensor, weight=None) -> torch.Tensor:
-    """Cross-entropy, in float32 whatever the scores are."""
+    """Cross-entropy, computed in float32."""
     weight = None if weight is None else weight.float()
     return nn.functional.cross_entropy(scores.float(), wanted, weight)
 
@@ -78,7 +78,7 @@ def _wrong(scores: torch.Tensor, wanted: torch.Tensor, weight=None) -> torch.Ten
 def patch_targets(
     phantoms: Phantoms, rows: np.ndarray, shift: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Per patch the finding under it (b, 64) and the number of findings centred in it (b, 64)."""
+    """The finding under each patch (b, 64) and the number of findings centred in it (b, 64)."""
     x, y, radius = np.moveaxis(_in_pixels(phantoms, rows), 2, 0)  # each (b, 3), nan where no spot
     x, y = x - shift[1], y - shift[0]
     middle = (np.arange(_PATCHES) + 0.5) * PATCH_SIDE
@@ -97,7 +97,7 @@ def patch_targets(
 
 
 def _in_pixels(phantoms: Phantoms, rows: np.ndarray) -> np.ndarray:
-    """Centre x, centre y and radius of up to three spots a picture, (b, 3, 3), nan beyond."""
+    """Centre x, centre y and radius of up to three spots per picture, (b, 3, 3), padded by nan."""
     places = np.full((len(rows), 3, 3), np.nan)
     for place, row in enumerate(rows):
         for number, spot in enumerate(phantoms.spots[row]):
@@ -108,7 +108,7 @@ def _in_pixels(phantoms: Phantoms, rows: np.ndarray) -> np.ndarray:
 def look(
     model: CLIPModel, teacher: Teacher, phantoms: Phantoms, rows: np.ndarray, shift: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The pictures' features (b, d), and the teacher's loss on them."""
+    """The pictures' features (b, d) and the teacher's loss on them."""
     seen = model.vision_model(pixel_values=phantoms.batch(rows, shift))
     features = model.visual_projection(seen.pooler_output)
     patches = seen.last_hidden_state[:, 1:]  # (b, 64, width), without the class token
@@ -126,7 +126,8 @@ def learn_to_see(
     rng: np.random.Generator,
 ) -> None:
     """Train the vision tower and the teacher's heads, in place."""
-    # CLIP's own start leaves places a tenth as loud as pixels: sides and levels came late.
+    # CLIP initialises positions at a tenth of the pixels' scale; the tower then learned sides and
+    # levels late.
     nn.init.normal_(model.vision_model.embeddings.position_embedding.weight, std=0.15)
     seeing = [model.vision_model, model.visual_projection, teacher]
     descent = Descent(seeing, steps=steps, learning_rate=learning_rate)
@@ -142,15 +143,15 @@ def learn_to_see(
 
 
 def random_shift(rng: np.random.Generator) -> tuple[int, int]:
-    """Down and right by up to two pixels either way."""
+    """A random shift (down, right) of -2 to 2 pixels each."""
     return tuple(rng.integers(-2, 3, 2).tolist())
 
 
 class Descent:
-    """Trains modules: Muon on the matrices of transformer layers, AdamW on all that is left.
+    """Optimizer of modules: Muon on the matrices of transformer layers, AdamW on the rest.
 
-    Muon (Jordan 2024) needs about half of AdamW's steps here. Both follow a short warm-up and a
-    cosine down to a hundredth; gradients are of length 1 at most.
+    Muon (Jordan 2024) needs about half of AdamW's steps here. Both have a short warm-up and a
+    cosine decay to a hundredth of the learning rate. Gradients are clipped to norm 1.
     """
 
     def __init__(
@@ -168,7 +169,7 @@ class Descent:
         self._schedules = [_cosine_schedule(one, steps) for one in self._optimizers]
 
     def step(self, loss: torch.Tensor) -> None:
-        """One step down."""
+        """Take one optimizer step on `loss`."""
         for one in self._optimizers:
             one.zero_grad()
         loss.backward()
@@ -178,7 +179,7 @@ class Descent:
 
 
 def _cosine_schedule(optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    """A short warm-up, then a cosine down to a hundredth."""
+    """A short warm-up, then a cosine decay to a hundredth of the learning rate."""
     warm = max(1, min(100, steps // 10))
 
     def factor(step: int) -> float:

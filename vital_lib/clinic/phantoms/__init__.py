@@ -1,8 +1,8 @@
-"""Phantom figures: pictures with known findings, drawn by arithmetic from a seed.
+"""Phantom figures: synthetic pictures with known findings, drawn from a seed.
 
-A phantom names its modality at a glance and shows one kind of finding on one side and level. It is
-a drawing, not a model of disease: nothing learned from it says anything about patients. Knows
-nothing about captions, questions or models.
+A phantom has a recognisable modality and shows one kind of finding on one side and level. It is a
+drawing, not a model of disease: no result on phantoms holds for patients. The package knows nothing
+about captions, questions or models.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _PAINTERS = {
 
 
 def sample_truth(rng: np.random.Generator, modality: str | None = None) -> Truth:
-    """What one phantom shall show, every value drawn evenly; `modality` fixes the first of them.
+    """Draw the content of one phantom, every value uniformly; `modality` fixes its modality.
 
     Raises:
-        ValueError: a modality that no phantom is drawn in.
+        ValueError: `modality` is unknown.
     """
     if modality is not None and modality not in MODALITIES:
-        raise ValueError(f"modality {modality!r}: there are {', '.join(MODALITIES)}")
+        raise ValueError(f"modality {modality!r}: give one of {', '.join(MODALITIES)}")
     modality = modality or MODALITIES[rng.integers(len(MODALITIES))]
     if rng.random() < NONE_SHARE:
         return Truth(modality, "none", None, None, None, 0)
@@ -50,12 +50,12 @@ def sample_truth(rng: np.random.Generator, modality: str | None = None) -> Truth
 
 
 def draw(truth: Truth, rng: np.random.Generator) -> Image.Image:
-    """`truth` as an RGB picture of ``SIZE`` by ``SIZE`` pixels; `rng` decides the anatomy."""
+    """`truth` as an RGB picture of ``SIZE`` by ``SIZE`` pixels; `rng` varies the anatomy."""
     return draw_with_spots(truth, rng)[0]
 
 
 def draw_with_spots(truth: Truth, rng: np.random.Generator) -> tuple[Image.Image, tuple[Spot, ...]]:
-    """The picture that `draw` draws, and where its findings lie."""
+    """The picture that `draw` returns, and the spots of its findings."""
     paint, layout = _PAINTERS[truth.modality]
     spots = []
     if truth.count:

@@ -1,7 +1,7 @@
-"""The drawing tools that every phantom shares: coordinates, soft shapes, textures, placing.
+"""Drawing tools of all phantoms: coordinates, soft shapes, textures and placement.
 
 A picture is a square of ``SIZE`` pixels; coordinates run from -1 to 1, x to the right and y down.
-Knows nothing about modalities, or about what a finding looks like.
+This module knows nothing about modalities or the look of a finding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RADIUS = np.clip(np.hypot(X, Y) / 1.42 * (_RADIUS_CELLS - 1), 0, None).astype(n
 
 @dataclass(frozen=True)
 class Spot:
-    """Where one finding lies: centre and radius in picture coordinates."""
+    """Place of one finding: centre and radius in picture coordinates."""
 
     x: float
     y: float
@@ -34,10 +34,10 @@ class Spot:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where findings of one modality may lie, and how large they are (pixels).
+    """Places and radii (pixels) of one modality's findings.
 
-    ``x`` is the distance of a side's centre from the midline; ``levels`` are the centres of upper,
-    middle and lower; ``left`` is the image side (-1 left, 1 right) of the patient's left.
+    ``x`` is the distance of a side's centre from the midline. ``levels`` are the centres of upper,
+    middle and lower. ``left`` is the image side of the patient's left: -1 is left, 1 is right.
     """
 
     x: float
@@ -50,9 +50,9 @@ class Layout:
 def place(
     layout: Layout, side: str, level: str, size: str, count: int, rng: np.random.Generator
 ) -> list[Spot]:
-    """`count` spots of one size around the centre of (side, level), never touching.
+    """Place `count` spots of one size around the centre of (side, level) without overlap.
 
-    They stand on a turned pair or triangle, so that no position has to be tried twice.
+    The spots form a rotated pair or triangle, so that no position has to be tried twice.
     """
     radius = getattr(layout, f"{size}_pixels") * rng.uniform(0.93, 1.07) * PIXEL
     gap = radius * 2 + rng.uniform(4, 6 if size == "large" else 9) * PIXEL
@@ -67,7 +67,7 @@ def place(
 
 
 def ramp(field: np.ndarray, edge: float | np.ndarray, width: float) -> np.ndarray:
-    """0 where `field` is well below `edge`, 1 well above, a smooth S of `width` between."""
+    """0 where `field` is well below `edge`, 1 well above, with a smooth step of `width` between."""
     t = np.clip((field - edge) / width + 0.5, 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
@@ -76,7 +76,7 @@ def inside(
     x: np.ndarray, y: np.ndarray, cx: float, cy: float, rx: float, ry: float,
     tilt: float = 0.0, width: float = 0.08,
 ) -> np.ndarray:  # fmt: skip
-    """1 inside an ellipse, 0 outside, with an edge `width` radii wide; `tilt` in radians."""
+    """1 inside an ellipse, 0 outside, with an edge of `width` radii; `tilt` in radians."""
     u, v = x - cx, y - cy
     if tilt:
         c, s = math.cos(tilt), math.sin(tilt)
@@ -85,13 +85,13 @@ def inside(
 
 
 def cloud(rng: np.random.Generator, rows: int, columns: int | None = None) -> np.ndarray:
-    """Smooth noise of unit spread, (SIZE, SIZE), with about `rows` by `columns` bumps."""
+    """Smooth noise, (SIZE, SIZE), from a grid of `rows` by `columns` standard normal values."""
     small = rng.standard_normal((rows, columns or rows), dtype=np.float32)
     return np.asarray(Image.fromarray(small).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
 
 
 def polar_cloud(rng: np.random.Generator, around: int, outward: int) -> np.ndarray:
-    """Smooth noise of unit spread whose bumps run around and out from the picture's centre."""
+    """Smooth noise in polar coordinates around the picture's centre, (SIZE, SIZE)."""
     small = rng.standard_normal((outward, around), dtype=np.float32)
     small = np.concatenate([small[:, -2:], small, small[:, :2]], axis=1)
     step = _ANGLE_CELLS / around
@@ -104,12 +104,12 @@ def polar_cloud(rng: np.random.Generator, around: int, outward: int) -> np.ndarr
 
 
 def grain(rng: np.random.Generator) -> np.ndarray:
-    """Noise of unit spread, independent in every pixel, (SIZE, SIZE)."""
+    """Standard normal noise, independent in every pixel, (SIZE, SIZE)."""
     return rng.standard_normal((SIZE, SIZE), dtype=np.float32)
 
 
 def bent(rng: np.random.Generator, tilt: float, amount: float) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates turned by up to `tilt` radians and bent by `amount`: no two anatomies agree."""
+    """Coordinates rotated by up to `tilt` radians and warped by `amount`, to vary the anatomy."""
     a = rng.uniform(-tilt, tilt)
     c, s = np.float32(math.cos(a)), np.float32(math.sin(a))
     dx, dy = cloud(rng, 4) * np.float32(amount), cloud(rng, 4) * np.float32(amount)
@@ -131,7 +131,7 @@ class Patch:
 def patch(
     spot: Spot, rng: np.random.Generator, *, rough: float = 0.0, waves: int = 3, reach: float = 2.2
 ) -> Patch:
-    """The window `reach` radii around `spot`, with an outline that wanders by `rough`."""
+    """The window of `reach` radii around `spot`, with an outline of roughness `rough`."""
     low = [max(0, int((c - reach * spot.radius + 1) / PIXEL)) for c in (spot.x, spot.y)]
     high = [min(SIZE, int((c + reach * spot.radius + 1) / PIXEL) + 1) for c in (spot.x, spot.y)]
     window = (slice(low[1], high[1]), slice(low[0], high[0]))
@@ -148,7 +148,7 @@ def patch(
 
 
 def mix(canvas: np.ndarray, area: Patch, cover: np.ndarray, value: object) -> None:
-    """Lay `value` (a number, an array or a colour) over `canvas` in place, as far as `cover`."""
+    """Blend `value` (number, array or colour) into `canvas` in place, with weight `cover`."""
     part = canvas[area.window]
     if canvas.ndim == 3:
         cover = cover[..., None]
@@ -157,7 +157,7 @@ def mix(canvas: np.ndarray, area: Patch, cover: np.ndarray, value: object) -> No
 
 @lru_cache(maxsize=32)
 def lettering(text: str, pixels: int) -> np.ndarray:
-    """`text` as a mask from 0 to 1, drawn with Pillow's own font."""
+    """`text` as a mask from 0 to 1, in Pillow's default font."""
     font = ImageFont.load_default(size=pixels)
     left, top, right, bottom = font.getbbox(text)
     image = Image.new("L", (math.ceil(right - left) + 2, math.ceil(bottom - top) + 2))

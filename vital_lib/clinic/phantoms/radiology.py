@@ -1,8 +1,8 @@
 """Phantoms in grey: the frontal chest film, the head CT slice and the head MR slice.
 
-The picture's left is the patient's right, as radiologists hang films. Each painter takes the
-finding's name (or "none") and its spots, and returns a (SIZE, SIZE) canvas from 0 to 1. Knows
-nothing about captions or about how a truth is drawn by lot.
+The picture's left is the patient's right, the radiological convention. Each painter takes the
+finding's name (or "none") and its spots, and returns a (SIZE, SIZE) canvas from 0 to 1. This module
+knows nothing about captions or the sampling of truths.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _lungs(x: np.ndarray, y: np.ndarray, across: np.ndarray, rng: np.random.Gene
 
 
 def _skeleton(x, y, across, body, lung, rng) -> np.ndarray:
-    """Ribs, clavicles, spine and windpipe, as what they add to the film."""
+    """The contribution of ribs, clavicles, spine and windpipe to the film's brightness."""
     spacing, start = rng.uniform(0.175, 0.20), rng.uniform(0, 1)
     cage = body * ramp(across, 0.10, 0.1) * (1 - ramp(across, 0.86, 0.1))
     cage = cage * ramp(y, -0.80, 0.1) * (1 - ramp(y, 0.75, 0.3))
@@ -114,7 +114,7 @@ def _nodule(film, spot, rng) -> None:
 
 
 def _consolidation(film, spot, rng) -> None:
-    """A patch of cotton wool: no edge, streaks of air left inside."""
+    """A patch like cotton wool, without an edge, with streaks of air inside."""
     area = patch(spot, rng, rough=0.10, waves=3)
     cover = np.exp(-((area.distance / 1.02) ** 4))
     texture = cloud(rng, 46)[area.window]
@@ -159,7 +159,7 @@ def ct_scan(finding: str, spots: list[Spot], rng: np.random.Generator) -> np.nda
 
 
 def _head(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coordinates of a head and the distance from its centre: 1 on the skull's outer face."""
+    """Coordinates of a head and the distance from its centre, 1 on the outer face of the skull."""
     x, y = bent(rng, 0.10, 0.010)
     wide, long = rng.uniform(0.74, 0.80), rng.uniform(0.87, 0.92)
     return x, y, np.sqrt((x / (wide * (1.0 + 0.07 * y))) ** 2 + (y / long) ** 2)
@@ -183,13 +183,13 @@ def _haemorrhage(brain, spot, rng) -> None:
 
 
 def _infarct(brain, spot, rng) -> None:
-    """A dead territory: a dark, even wedge."""
+    """Dead tissue: a dark, even wedge."""
     area = patch(spot, rng, rough=0.09, waves=3)
     mix(brain, area, 1 - ramp(area.distance, 1.05, 0.3), 0.13)
 
 
 def _calcification(brain, spot, rng) -> None:
-    """Lime: a cluster of sharp specks as white as bone, with brain between them."""
+    """A cluster of sharp specks as white as bone, with brain between them."""
     area = patch(spot, rng)
     specks = np.zeros_like(area.distance)
     for k in range(9):
@@ -200,7 +200,7 @@ def _calcification(brain, spot, rng) -> None:
 
 
 def mri(finding: str, spots: list[Spot], rng: np.random.Generator) -> np.ndarray:
-    """An axial head MR slice, T1-weighted or FLAIR by lot: fluid is dark in both, bone is dark."""
+    """An axial head MR slice, T1-weighted or FLAIR at random; fluid and bone are dark in both."""
     x, y, r = _head(rng)
     folds, fine = polar_cloud(rng, 46, 4), polar_cloud(rng, 80, 14)
     folds = folds + 0.35 * fine
@@ -243,7 +243,7 @@ def _cyst(brain, spot, rng) -> None:
 
 
 def _plaque(brain, spot, rng) -> None:
-    """A smooth white oval without a rim, long across the ventricles' walls."""
+    """A smooth white oval without a rim, its long axis across the ventricles' walls."""
     tilt = rng.uniform(-0.35, 0.35)
     area = patch(spot, rng)
     u = area.x * np.cos(tilt) + area.y * np.sin(tilt)

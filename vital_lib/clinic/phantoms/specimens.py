@@ -1,9 +1,9 @@
 """Phantoms in colour: the stained section under the microscope and the specimen photograph.
 
-The section's left is the viewer's; the organ lies as in the body seen from the front, so that its
+The section's left is the viewer's left. The organ lies as in the body seen from the front, so its
 left is the viewer's right. Each painter takes the finding's name (or "none") and its spots, and
-returns a (SIZE, SIZE, 3) canvas from 0 to 1. Knows nothing about captions or about how a truth is
-drawn by lot.
+returns a (SIZE, SIZE, 3) canvas from 0 to 1. This module knows nothing about captions or the
+sampling of truths.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SPECIMEN = Layout(x=0.38, levels=(-0.46, -0.06, 0.34), small_pixels=7.2, large_p
 
 _HAEMATOXYLIN = np.array([0.86, 1.06, 0.42], dtype=np.float32)
 _EOSIN = np.array([0.10, 0.98, 0.42], dtype=np.float32)
-"""What unit stain takes from red, green and blue (optical density), after Ruifrok and Johnston."""
+"""Optical density of unit stain in red, green and blue, after Ruifrok and Johnston."""
 
 
 def histology(finding: str, spots: list[Spot], rng: np.random.Generator) -> np.ndarray:
@@ -72,7 +72,7 @@ def _stroma(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _grid(rng: np.random.Generator, spacing_pixels: float) -> np.ndarray:
-    """Points that fill the picture evenly but not regularly, (n, 2), in pixels."""
+    """Points of a jittered grid over the picture, (n, 2), in pixels."""
     steps = np.arange(spacing_pixels / 2, SIZE, spacing_pixels)
     points = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
     return points + rng.uniform(-0.5, 0.5, points.shape) * spacing_pixels
@@ -83,7 +83,7 @@ def _pixel(values: np.ndarray) -> np.ndarray:
 
 
 class _Nuclei:
-    """Cell nuclei, drawn at twice the size and shrunk, so that their edges are smooth."""
+    """Cell nuclei, drawn at twice the size and scaled down for smooth edges."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -91,7 +91,7 @@ class _Nuclei:
         self._pen = ImageDraw.Draw(self._image)
 
     def scatter(self, points: np.ndarray, *, spindle: float = 0.0, radius: float = 2.1) -> None:
-        """One nucleus at each of `points` (n, 2), in pixels; a share is spindle-shaped."""
+        """Draw a nucleus at each of `points` (n, 2), in pixels; a share `spindle` is elongated."""
         rng, n = self._rng, len(points)
         shades = rng.integers(140, 256, n).tolist()
         wide = (2 * radius * rng.uniform(0.75, 1.3, n)).tolist()
@@ -107,7 +107,7 @@ class _Nuclei:
                 self._pen.ellipse(box, fill=shades[k])
 
     def clear(self, spot: Spot, reach: float) -> None:
-        """Take away the nuclei within `reach` radii of `spot`."""
+        """Remove the nuclei within `reach` radii of `spot`."""
         x, y, r = (spot.x + 1) * SIZE, (spot.y + 1) * SIZE, reach * spot.radius * SIZE
         self._pen.ellipse((x - r, y - r, x + r, y + r), fill=0)
 
@@ -122,7 +122,7 @@ class _Nuclei:
         return points + (np.array([spot.x, spot.y]) + 1) * SIZE / 2
 
     def density(self) -> np.ndarray:
-        """Haematoxylin in the nuclei, (SIZE, SIZE)."""
+        """Haematoxylin concentration of the nuclei, (SIZE, SIZE)."""
         return np.asarray(self._image.reduce(2), dtype=np.float32) * np.float32(0.95 / 255)
 
 
@@ -136,14 +136,14 @@ def _granuloma(eosin, nuclei, spot, rng) -> None:
 
 
 def _necrosis(eosin, nuclei, spot, rng) -> None:
-    """A dead area: strongly pink, without nuclei, crumbling."""
+    """Dead tissue: strongly pink, without nuclei, with a crumbled texture."""
     area = patch(spot, rng, rough=0.07, waves=3)
     mix(eosin, area, 1 - ramp(area.distance, 1.02, 0.2), 0.95 + 0.12 * cloud(rng, 60)[area.window])
     nuclei.clear(spot, 0.98)
 
 
 def _lymphoid_aggregate(eosin, nuclei, spot, rng) -> None:
-    """A crowd of small dark lymphocytes, shoulder to shoulder."""
+    """A dense crowd of small dark lymphocytes."""
     nuclei.clear(spot, 1.0)
     nuclei.scatter(nuclei.around(spot, 0.0, 1.04, 2.9), radius=1.9)
 
@@ -177,7 +177,7 @@ def gross(finding: str, spots: list[Spot], rng: np.random.Generator) -> np.ndarr
 
 
 _ORGANS = ((0.60, 0.24, 0.17), (0.66, 0.28, 0.24), (0.52, 0.19, 0.22))
-"""Liver, kidney, spleen: red, green and blue in even light."""
+"""Colours of liver, kidney and spleen: red, green and blue in even light."""
 _CLOTHS = ((0.20, 0.42, 0.66), (0.14, 0.50, 0.46), (0.24, 0.52, 0.60))
 """Blue, green and teal surgical drapes."""
 
