@@ -12,12 +12,10 @@ import pytest
 
 from vital_lib.demonstrations import (
     choose_demonstrations,
-    diverse_sample,
     import_demonstrations,
-    joined_features,
     random_demonstrations,
-    random_sample,
 )
+from vital_lib.figures import diverse_sample, joined_features, random_sample
 from vital_lib.tables import TABLES, Workspace
 
 
@@ -155,7 +153,7 @@ def test_a_sample_fits_its_table_and_repeats_no_figure(tmp_path):
 
 @pytest.mark.parametrize(("n", "clusters"), [(5, 6), (50, 40), (5, 0)])
 def test_impossible_numbers_show_what_was_given(n, clusters):
-    with pytest.raises(ValueError, match=rf"clusters={clusters}.*n={n}.*30 figures"):
+    with pytest.raises(ValueError, match=rf"clusters={clusters}.*n={n}.*figures, 30"):
         diverse_sample(make_figures(30), make_features(30, 3), n=n, clusters=clusters, seed=0)
 
 

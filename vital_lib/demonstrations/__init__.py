@@ -1,4 +1,4 @@
-"""Samples figures (``sampling``) and builds demonstrations from labels (``conversations``).
+"""Builds demonstrations from labels (``conversations``).
 
 A demonstration is a conversation of responses that annotators accepted. The control pool is drawn
 without regard to the labels. The package has no user interface, prompts or models.
@@ -9,14 +9,4 @@ from vital_lib.demonstrations.conversations import (
     choose_demonstrations,
     import_demonstrations,
     random_demonstrations,
-)
-from vital_lib.demonstrations.sampling import (
-    ALIKE_COSINE,
-    NEAR_IDENTICAL_BITS,
-    choice_metrics,
-    choose_figures,
-    cluster_figures,
-    diverse_sample,
-    joined_features,
-    random_sample,
 )

@@ -6,6 +6,7 @@ people.
 """
 
 from vital_lib.figures.articles import article_id, article_ids, article_of
+from vital_lib.figures.coverage import choice_metrics
 from vital_lib.figures.folders import ImageFolder, UnreadableImage, find_first
 from vital_lib.figures.groups import (
     find_twins,
@@ -22,4 +23,13 @@ from vital_lib.figures.records import (
     image_notes,
     image_opener,
     read_figures,
+)
+from vital_lib.figures.sampling import (
+    ALIKE_COSINE,
+    NEAR_IDENTICAL_BITS,
+    choose_figures,
+    cluster_figures,
+    diverse_sample,
+    joined_features,
+    random_sample,
 )

@@ -34,7 +34,7 @@ class ClusterMap:
     """A map of figures, the conversations of the selected region, and the picks.
 
     Args:
-        features: (n figures, d), rows as in `figures` (`demonstrations.joined_features`); drawn on
+        features: (n figures, d), rows as in `figures` (`figures.joined_features`); drawn on
             their first two principal components like `plots.cluster_map`, or unchanged if d is 2.
         figures: columns figure_id, modalities.
         demonstrations: table `demonstrations`, the pool to pick from: accepted and imported

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vital_lib.demonstrations import choice_metrics, choose_figures, random_sample
+from vital_lib.figures import choice_metrics, choose_figures, random_sample
 from vital_lib.tables import Workspace
 
 
