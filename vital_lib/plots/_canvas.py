@@ -140,3 +140,18 @@ def legend_below_title(axes: Axes) -> None:
     place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "ncols": max(1, len(labels))}
     axes.legend(handles, labels, borderaxespad=0.1, handlelength=1.6, columnspacing=1.4, **place)
     axes.set_title(axes.get_title(loc="left"), pad=25)
+
+
+def bar_figure(
+    metrics: Mapping[str, float],
+    named: Mapping[str, tuple[str, str]],
+    title: str,
+    label: str,
+    **options: Any,
+) -> Figure:
+    """A figure with one set of bars."""
+    rows = sum(name in metrics for name in named)
+    more = ("line" in options) + bool(options.get("note"))
+    figure, axes = canvas(7.6, 1.35 + 0.38 * rows + 0.22 * more)
+    bars(axes, metrics, named, title, label, **options)
+    return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 
 def pca_2d(features: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
@@ -35,3 +36,9 @@ def wilson(percent: np.ndarray, n: np.ndarray) -> np.ndarray:
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return 100 * np.maximum(0, np.vstack([share - middle + half, middle + half - share]))
+
+
+def accepted_share(labels: pd.DataFrame) -> pd.Series:
+    """Mean `accepted` by candidate_id; candidates without one are left out."""
+    known = labels.dropna(subset="accepted")
+    return known.accepted.astype(float).groupby(known.candidate_id).mean().rename("accepted")

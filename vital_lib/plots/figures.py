@@ -1,0 +1,109 @@
+"""Plots of the figures: modalities, clusters and a grid of images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.modalities import MODALITY_LABELS
+from vital_lib.plots._canvas import (
+    BESIDE,
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PINK,
+    RED,
+    SKY,
+    canvas,
+    legend_below_title,
+    styled,
+)
+from vital_lib.plots._sums import pca_2d
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+MODALITY_COLOURS = dict(
+    zip(MODALITY_LABELS, [BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY], strict=True)
+)
+
+
+@styled
+def modality_counts(figures: pd.DataFrame) -> Figure:
+    """Figures by modality, stacked by split; a figure with several modalities counts under each.
+
+    Args:
+        figures: columns `modalities` (list of str), `split`.
+    """
+    flags = figures.assign(modality=[list(m) or ["not_stated"] for m in figures.modalities])
+    counts = flags.explode("modality").groupby(["modality", "split"]).size().unstack(fill_value=0)
+    names = [name for name in MODALITY_LABELS if name in counts.index][::-1]
+    figure, axes = canvas(6.8, 1.4 + 0.36 * len(names))
+    edge = np.zeros(len(names))
+    for split, colour in {"train": BLUE, "validation": ORANGE, "test": GREEN}.items():
+        if split in counts:
+            width = counts.loc[names, split].to_numpy()
+            label = f"{split} ({(figures.split == split).sum():,})"
+            axes.barh(range(len(names)), width, left=edge, color=colour, height=0.62, label=label)
+            edge = edge + width
+    for place, total in enumerate(edge):
+        axes.annotate(f"{int(total):,}", (total, place), (5, 0), **BESIDE)
+    axes.set_yticks(range(len(names)), [MODALITY_LABELS[name] for name in names])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    axes.set_xlabel("figures")
+    axes.set_title(f"{len(figures):,} figures by modality")
+    legend_below_title(axes)
+    return figure
+
+
+@styled
+def cluster_map(features: np.ndarray, clusters: Sequence[int], sampled: Sequence[bool]) -> Figure:
+    """Figures on two principal components, with rings around those chosen for labelling.
+
+    Args:
+        features: (n, d) features; plotted directly if d is 2.
+        clusters: (n,) K-means cluster of each figure; colours repeat after eight.
+        sampled: (n,) whether the figure was chosen.
+    """
+    points, explained = pca_2d(np.asarray(features, dtype=float))
+    clusters, chosen = np.asarray(clusters), np.asarray(sampled, dtype=bool)
+    figure, axes = canvas(6.8, 4.8)
+    colours = np.array([*MODALITY_COLOURS.values(), "#8F8A2B"])[clusters % 8]
+    axes.scatter(*points[~chosen].T, s=15, c=colours[~chosen], alpha=0.4, linewidths=0)
+    axes.scatter(*points[chosen].T, s=38, c=colours[chosen], edgecolors=INK, linewidths=1.1)
+    ring = {"s": 38, "c": "white", "edgecolors": INK, "linewidths": 1.1}
+    axes.scatter([], [], label=f"chosen for labelling ({chosen.sum():,})", **ring)
+    axes.set_title(f"{len(chosen):,} figures in {len(np.unique(clusters))} clusters (by colour)")
+    axes.set_xlabel(f"first component{explained[0]}")
+    axes.set_ylabel(f"second component{explained[1]}")
+    legend_below_title(axes)
+    return figure
+
+
+@styled
+def figure_grid(images: Sequence[Any], titles: Sequence[str], *, columns: int = 5) -> Figure:
+    """Images in a grid, each below its title.
+
+    Args:
+        images: PIL images or arrays.
+        titles: one per image; long titles are cut.
+        columns: at most this many per row.
+    """
+    columns = max(1, min(columns, len(images)))
+    rows = max(1, math.ceil(len(images) / columns))
+    figure, grid = canvas(2.1 * columns, 2.3 * rows, rows, columns)
+    for axes in np.ravel(grid):
+        axes.axis("off")
+    for axes, image, title in zip(np.ravel(grid), images, titles, strict=False):
+        axes.imshow(np.asarray(image), cmap="gray")
+        short = title if len(title) <= 26 else title[:25] + "…"
+        axes.set_title(short, fontsize=8, fontweight="normal", loc="center", pad=4)
+    return figure

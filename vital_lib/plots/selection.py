@@ -1,0 +1,40 @@
+"""Plot of the accepted share of the selected set and its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from vital_lib.annotators import votes_behind, who
+from vital_lib.plots._canvas import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PALE,
+    bar_figure,
+    below,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@styled
+def selection_bars(metrics: Mapping[str, float]) -> Figure:
+    """Accepted share of the selected sets, by selection method."""
+    named = {
+        "selection.accepted_share_random": ("random", ORANGE),
+        "selection.accepted_share_length": ("longest", PALE),
+        "selection.accepted_share_similarity": ("highest image-answer similarity", PALE),
+        "selection.accepted_share_cluster_typical": ("most typical of the cluster", PALE),
+        "selection.accepted_share_judge_top": ("highest judge rating", GREY),
+        "selection.accepted_share_judge_mean_of_5_top": (
+            "highest mean of five judge ratings",
+            GREY,
+        ),
+        "selection.accepted_share_selected": ("highest selector score", BLUE),
+    }
+    title = "Sets of equal size, by selection method"
+    votes = votes_behind(metrics, "selection.accepted_share_selected")
+    return bar_figure(metrics, named, title, f"accepted by {who(votes)}", note=below(votes))
