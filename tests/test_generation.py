@@ -18,17 +18,15 @@ from vital_lib.generation import (
     HOLLOW,
     UNREAD_COLUMNS,
     arm_to_select,
-    compare_arms,
     draft_candidates,
     draft_prompts,
     generate_arms,
     generate_candidates,
     generation_prompts,
     paired_drafts,
-    ticks_of_pairs,
 )
 from vital_lib.generation.candidates import _draw, _pool
-from vital_lib.labels import LabelLog, Queue
+from vital_lib.labels import LabelLog, Queue, compare_arms, ticks_of_pairs
 from vital_lib.modalities import MODALITIES
 from vital_lib.panels.preference_card import PreferenceCard
 from vital_lib.tables import empty_frame

@@ -9,7 +9,7 @@ from selector_rows import draft_rows, figure_rows, preference_rows, rated
 from vital_lib import evaluation, judging
 from vital_lib.client import ChatClient
 from vital_lib.demonstrations import choose_demonstrations
-from vital_lib.generation import compare_arms
+from vital_lib.labels import compare_arms
 from vital_lib.selector import judge_pairs, judge_ratings
 from vital_lib.tables import belonging, refuse_strays
 
@@ -69,7 +69,7 @@ def test_ratings_that_are_of_no_probe_or_of_no_rated_answer_are_refused():
     assert len(judging.probe_drop_rate(probes, _ratings("p0"), _ratings("c0"), groups)) == 2
     with pytest.raises(ValueError, match="1 of 2 ratings belong to none of the given probes"):
         judging.probe_drop_rate(probes, _ratings("p0", "p1"), _ratings("c0"), groups)
-    with pytest.raises(ValueError, match="1 of 1 probe ratings belong to none of the given untou"):
+    with pytest.raises(ValueError, match="1 of 1 probe ratings belong to none of the given unchanged"):
         judging.probe_drop_rate(probes, _ratings("p0"), _ratings("c1"), groups)
     with pytest.raises(ValueError, match="1 of 2 blank ratings belong to none"):
         judging.blank_drop_rate(_ratings("c0", "c9"), _ratings("c0", "c1"), groups)

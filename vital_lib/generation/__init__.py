@@ -21,7 +21,5 @@ from vital_lib.generation.grounding import FLAGS, grounding_flags
 from vital_lib.generation.hollow import HOLLOW, hollow_flags
 from vital_lib.generation.pairing import (
     arm_to_select,
-    compare_arms,
     paired_drafts,
-    ticks_of_pairs,
 )

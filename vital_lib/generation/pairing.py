@@ -1,8 +1,8 @@
-"""Pairs the candidates of two prompts or arms for blind comparison, and counts the preferences.
+"""Pairs the candidates of two prompts or arms for blind comparison.
 
 The pairs are items for `labels.Queue` and the preference card, where an annotator accepts or
 rejects each side. A key, hidden from the card, maps each side to its prompt or arm. This module has
-no user interface or models.
+no user interface or models; `labels.compare_arms` counts the preferences.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.generation.hollow import hollow_flags
-from vital_lib.statistics import difference_interval, mean_interval
-from vital_lib.tables import refuse_strays
 
 ITEM_COLUMNS = ("figure_id", "instruction_id", "candidate_id", "instruction", "response", "flags")
 """Columns of the items: those of the table drafts that a queue and a card need. The flags are from
@@ -81,74 +79,6 @@ def paired_drafts(
     )
 
 
-def compare_arms(
-    preferences: pd.DataFrame, key: pd.DataFrame, figures: pd.DataFrame, *, seed: int = 0
-) -> dict[str, float]:
-    """Compare sides a and b by the labels of the pairs of `paired_drafts`.
-
-    A label is a win for the side that alone was accepted, and a tie if both or neither were.
-
-    Args:
-        preferences: columns of table `preferences`; items that are not in `key` and skips are
-            left out.
-        key: the key of `paired_drafts`.
-        figures: columns figure_id, group_id.
-
-    Returns:
-        ``arms.a_win_rate``: (wins + half the ties) / labels; ``arms.a_minus_b_accepted``: the
-        difference of the acceptance rates; both with 95 % intervals over articles. Counts:
-        ``arms.a_wins``, ``arms.b_wins``, ``arms.ties``, ``arms.skips``, ``arms.pairs`` labelled.
-
-    Raises:
-        ValueError: no pair is labelled, or a labelled response is not in `key`.
-    """
-    own = preferences[preferences["item_id"].isin(key["instruction_id"])]
-    judged = own.dropna(subset=["left_accepted", "right_accepted"])
-    if judged.empty:
-        raise ValueError(
-            f"none of {len(preferences)} labels is for a pair in the key: give their key"
-        )
-    side_of = key.set_index("candidate_id")["side"]
-    for side in ("left_id", "right_id"):  # labels may be older than the arms
-        refuse_strays(judged, side, side_of.index, what="labels", to="pairs")
-    left_is_a = (judged["left_id"].map(side_of) == "a").to_numpy()
-    left, right = (judged[f"{side}_accepted"].to_numpy(float) for side in ("left", "right"))
-    a, b = left.copy(), right.copy()
-    a[~left_is_a], b[~left_is_a] = right[~left_is_a], left[~left_is_a]
-    groups = _groups(judged["item_id"], key, figures)
-    return {
-        **mean_interval((1 + a - b) / 2, groups, seed=seed).metrics("arms.a_win_rate"),
-        **difference_interval(a, b, groups, seed=seed).metrics("arms.a_minus_b_accepted"),
-        "arms.a_wins": int((a > b).sum()),
-        "arms.b_wins": int((a < b).sum()),
-        "arms.ties": int((a == b).sum()),
-        "arms.skips": len(own) - len(judged),
-        "arms.pairs": int(judged["item_id"].nunique()),
-    }
-
-
-def ticks_of_pairs(preferences: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
-    """Convert the labels of pairs to ticks and crosses of the original candidates.
-
-    Args:
-        preferences, key: as in `compare_arms`.
-
-    Returns:
-        Columns candidate_id, figure_id, annotator, accepted (True or False), as in
-        ``Clinicians.ticks``. Skips and items that are not in `key` are left out.
-    """
-    sides = key.set_index("candidate_id")[["original_id", "figure_id"]]
-    rows = [
-        preferences[[f"{side}_id", "annotator", f"{side}_accepted"]].set_axis(
-            ["candidate_id", "annotator", "accepted"], axis=1
-        )
-        for side in ("left", "right")
-    ]
-    marks = pd.concat(rows).dropna(subset="accepted").join(sides, on="candidate_id", how="inner")
-    marks = marks.assign(candidate_id=marks["original_id"], accepted=marks["accepted"].astype(bool))
-    return marks[["candidate_id", "figure_id", "annotator", "accepted"]].reset_index(drop=True)
-
-
 def arm_to_select(candidates: pd.DataFrame) -> str:
     """Return the arm whose candidates are rated and selected: "clinician", or "none" without it.
 
@@ -165,12 +95,6 @@ def _by_place(candidates: pd.DataFrame) -> dict[tuple[str, int], Mapping[str, An
     first = candidates.sort_values("candidate_id").drop_duplicates(["figure_id", "round"])
     rows = first.sort_values(["figure_id", "round"]).to_dict("records")
     return {(row["figure_id"], row["round"]): row for row in rows}
-
-
-def _groups(items: pd.Series, key: pd.DataFrame, figures: pd.DataFrame) -> list[str]:
-    figure_of = dict(zip(key["instruction_id"], key["figure_id"], strict=True))
-    group_of = dict(zip(figures["figure_id"], figures["group_id"], strict=True))
-    return [group_of[figure_of[item]] for item in items]
 
 
 def _hash(*parts: Any) -> str:

@@ -1,4 +1,4 @@
-"""Bar chart of the errors that a judge notices: how often a corrupted answer is rated lower."""
+"""Plots of the judge: rating distribution, reliability diagram, probes."""
 
 from __future__ import annotations
 

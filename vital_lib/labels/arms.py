@@ -1,0 +1,80 @@
+"""Votes on pairs of two prompts or arms: the comparison, and the votes on the original candidates.
+
+The pairs and their key come from ``generation.paired_drafts``.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from vital_lib.labels.votes import votes_long
+from vital_lib.statistics import difference_interval, mean_interval
+from vital_lib.tables import refuse_strays
+
+
+def compare_arms(
+    preferences: pd.DataFrame, key: pd.DataFrame, figures: pd.DataFrame, *, seed: int = 0
+) -> dict[str, float]:
+    """Compare sides a and b by the labels of the pairs of `generation.paired_drafts`.
+
+    A label is a win for the side that alone was accepted, and a tie if both or neither were.
+
+    Args:
+        preferences: columns of table `preferences`; items that are not in `key` and skips are
+            left out.
+        key: the key of `generation.paired_drafts`.
+        figures: columns figure_id, group_id.
+
+    Returns:
+        ``arms.a_win_rate``: (wins + half the ties) / labels; ``arms.a_minus_b_accepted``: the
+        difference of the acceptance rates; both with 95 % intervals over articles. Counts:
+        ``arms.a_wins``, ``arms.b_wins``, ``arms.ties``, ``arms.skips``, ``arms.pairs`` labelled.
+
+    Raises:
+        ValueError: no pair is labelled, or a labelled response is not in `key`.
+    """
+    own = preferences[preferences["item_id"].isin(key["instruction_id"])]
+    judged = own.dropna(subset=["left_accepted", "right_accepted"])
+    if judged.empty:
+        raise ValueError(
+            f"none of {len(preferences)} labels is for a pair in the key: give their key"
+        )
+    side_of = key.set_index("candidate_id")["side"]
+    for side in ("left_id", "right_id"):  # labels may be older than the arms
+        refuse_strays(judged, side, side_of.index, what="labels", to="pairs")
+    left_is_a = (judged["left_id"].map(side_of) == "a").to_numpy()
+    left, right = (judged[f"{side}_accepted"].to_numpy(float) for side in ("left", "right"))
+    a, b = left.copy(), right.copy()
+    a[~left_is_a], b[~left_is_a] = right[~left_is_a], left[~left_is_a]
+    groups = _groups(judged["item_id"], key, figures)
+    return {
+        **mean_interval((1 + a - b) / 2, groups, seed=seed).metrics("arms.a_win_rate"),
+        **difference_interval(a, b, groups, seed=seed).metrics("arms.a_minus_b_accepted"),
+        "arms.a_wins": int((a > b).sum()),
+        "arms.b_wins": int((a < b).sum()),
+        "arms.ties": int((a == b).sum()),
+        "arms.skips": len(own) - len(judged),
+        "arms.pairs": int(judged["item_id"].nunique()),
+    }
+
+
+def ticks_of_pairs(preferences: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
+    """Convert the labels of pairs to ticks and crosses of the original candidates.
+
+    Args:
+        preferences, key: as in `compare_arms`.
+
+    Returns:
+        Columns candidate_id, figure_id, annotator, accepted (True or False), as in
+        ``Clinicians.ticks``. Skips and items that are not in `key` are left out.
+    """
+    sides = key.set_index("candidate_id")[["original_id", "figure_id"]]
+    ticks = votes_long(preferences).join(sides, on="candidate_id", how="inner")
+    ticks = ticks.assign(candidate_id=ticks["original_id"], accepted=ticks["accepted"].astype(bool))
+    return ticks[["candidate_id", "figure_id", "annotator", "accepted"]].reset_index(drop=True)
+
+
+def _groups(items: pd.Series, key: pd.DataFrame, figures: pd.DataFrame) -> list[str]:
+    figure_of = dict(zip(key["instruction_id"], key["figure_id"], strict=True))
+    group_of = dict(zip(figures["figure_id"], figures["group_id"], strict=True))
+    return [group_of[figure_of[item]] for item in items]
