@@ -69,7 +69,9 @@ def test_ratings_that_are_of_no_probe_or_of_no_rated_answer_are_refused():
     assert len(judging.probe_drop_rate(probes, _ratings("p0"), _ratings("c0"), groups)) == 2
     with pytest.raises(ValueError, match="1 of 2 ratings belong to none of the given probes"):
         judging.probe_drop_rate(probes, _ratings("p0", "p1"), _ratings("c0"), groups)
-    with pytest.raises(ValueError, match="1 of 1 probe ratings belong to none of the given unchanged"):
+    with pytest.raises(
+        ValueError, match="1 of 1 probe ratings belong to none of the given unchanged"
+    ):
         judging.probe_drop_rate(probes, _ratings("p0"), _ratings("c1"), groups)
     with pytest.raises(ValueError, match="1 of 2 blank ratings belong to none"):
         judging.blank_drop_rate(_ratings("c0", "c9"), _ratings("c0", "c1"), groups)
