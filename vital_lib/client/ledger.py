@@ -109,8 +109,7 @@ class Entry:
     """The unparsed result of one request.
 
     Args:
-        answered: the request is not sent again: the model replied, or two unusable replies were
-            paid for.
+        answered: not to be sent again: the model replied, or two unusable replies were paid for.
         text: the reply's raw text; the response body if the reply is unusable; empty if none.
         error: why there is no reply.
         seconds: from sending to the reply.

@@ -161,11 +161,13 @@ def _quotas(sizes: np.ndarray, n: int) -> np.ndarray:
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:
+    """Return rows of length 1, as float32; a row of zeros stays zero."""
     rows = np.asarray(features, dtype=np.float32)
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def hash_codes(phashes: Iterable[str]) -> np.ndarray:
+    """Return hexadecimal perceptual hashes as 64-bit integers."""
     return np.array([int(phash, 16) for phash in phashes], dtype=np.uint64)
 
 

@@ -119,19 +119,17 @@ def export_label_studio(
             "data": _task_data(ids, responses, figure_rows, resolve),
             # A JSON string in JSON, which escapes NUL: Label Studio's database refuses a NUL.
             "meta": {**marks, "events": json.dumps(carried[ids])},
-            "annotations": [
-                as_annotation(event) for event in events_of_task if event["event_id"] in current
-            ],
+            "annotations": [as_annotation(e) for e in of_task if e["event_id"] in current],
         }
-        for n, (ids, events_of_task) in enumerate(tasks.items(), 1)
+        for n, (ids, of_task) in enumerate(tasks.items(), 1)
     ]
     occurring = [_showable(text) for event in rows for text in event["reasons"]]
     offered = dict.fromkeys([*map(_showable, reasons), *occurring])
-    config = label_studio_config(text for text in offered if text.strip())
-    text = json.dumps(written, indent=1) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="ascii"))
-    config_path = path.with_suffix(".xml")
-    write_atomically(config_path, lambda temporary: temporary.write_text(config, encoding="utf-8"))
+    config = label_studio_config(filter(str.strip, offered))
+    tasks_text = json.dumps(written, indent=1) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(tasks_text, encoding="ascii"))
+    xml = path.with_suffix(".xml")
+    write_atomically(xml, lambda temporary: temporary.write_text(config, encoding="utf-8"))
     return len(written)
 
 
