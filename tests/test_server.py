@@ -353,7 +353,9 @@ def test_two_servers_at_once_keep_to_themselves():
 def test_a_port_in_use_is_said_so(capsys):
     with running() as server:
         port = int(server.url.rsplit(":", 1)[1].removesuffix("/v1"))
-        with pytest.raises(OSError, match=rf"port {port} of 127.0.0.1: it is in use; give another"):
+        with pytest.raises(
+            OSError, match=rf"port {port} of 127.0.0.1: it is in use; give another port"
+        ):
             running(port=port).__enter__()
         assert main(["--port", str(port)]) == 2
         assert "it is in use" in capsys.readouterr().err
@@ -383,17 +385,20 @@ def test_the_server_ends_when_its_starter_is_killed():
 
 def test_listening_beyond_loopback_is_warned_of(capsys, caplog):
     assert main(["--host", "192.0.2.1", "--port", "0"]) == 2  # an address that no machine has
-    assert "others on the network can reach" in caplog.text
+    assert "other machines on the network can connect" in caplog.text
     assert "cannot listen on port 0 of 192.0.2.1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--fault", "reset"], "write it as in reset=0.01"),
-        (["--fault", "fire=0.1"], "fault 'fire' is unknown; there are rate_limited,"),
-        (["--port", "70000"], "port 70000: give one from 1 to 65535"),
-        (["--key-from", "NO_SUCH_KEY"], "NO_SUCH_KEY: that variable is not set"),
+        (["--fault", "reset"], "write NAME=SHARE, as in reset=0.01"),
+        (["--fault", "fire=0.1"], "fault 'fire' is unknown; give one of rate_limited,"),
+        (["--port", "70000"], "port 70000 is out of range; give 1 to 65535"),
+        (
+            ["--key-from", "NO_SUCH_KEY"],
+            "NO_SUCH_KEY: the environment variable is empty or not set; set",
+        ),
     ],
 )
 def test_a_command_that_cannot_be_obeyed_says_how_to_write_it(arguments, words, capsys):
@@ -411,7 +416,7 @@ def test_a_command_that_cannot_be_obeyed_says_how_to_write_it(arguments, words, 
         ({"per_second": 1.5}, r"per_second is 1\.5"),
         ({"reply": "echo"}, "reply is 'echo'; give one of simulated, fixed"),
         ({"faults": {"reset": 1.2}}, r"fault reset is 1\.2"),
-        ({"faults": {"reset": 0.6, "hang": 0.6}}, r"shares make 1\.2; give at most 1"),
+        ({"faults": {"reset": 0.6, "hang": 0.6}}, r"shares sum to 1\.2; give at most 1"),
         ({"key": " "}, "key is empty, or holds"),
     ],
 )
@@ -459,7 +464,7 @@ def test_a_client_that_asks_before_it_sends_is_told_to_go_on(plain):
 @pytest.mark.parametrize(
     ("request_", "status", "words"),
     [
-        (b"hello\r\n\r\n", 400, b"no HTTP/1.1 request"),
+        (b"hello\r\n\r\n", 400, b"not an HTTP/1.1 request"),
         (b"POST / HTTP/1.1\r\ncontent-length: many\r\n\r\n", 400, b"'many'"),
         (b"POST / HTTP/1.1\r\ncontent-length: 999999999999\r\n\r\n", 413, b"at most"),
         (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", 411, b"with Content-Length"),

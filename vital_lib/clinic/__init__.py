@@ -1,10 +1,10 @@
-"""The clinic: a simulation that stands in for everything outside, so that all runs offline.
+"""The clinic: a simulation of everything outside the workbench, so that it runs offline.
 
-Its figures are phantoms (drawings with known findings), its generator and judges are programs that
-make mistakes at known rates, its clinicians are rules, and its base models are tiny networks
-trained on phantoms. Nothing measured on it says anything about medicine, about real clinicians or
-about real models; it shows that the workbench works, and what its numbers look like when the truth
-is known. Replace each name ``"clinic"`` to leave the simulation.
+Its figures are phantoms (drawings with known findings). Its generator and judges are programs that
+err at known rates, its clinicians are rules, and its base models are tiny networks trained on
+phantoms. Results on it say nothing about medicine, real clinicians or real models. They show that
+the workbench works and what its metrics look like when the ground truth is known. To leave the
+simulation, replace each setting ``"clinic"``.
 
 Public names are imported on first use, so that importing the package stays cheap.
 """
@@ -47,17 +47,17 @@ def __dir__() -> list[str]:
 
 
 def model_folder(name: str) -> Path:
-    """Folder of the base model `name`: encoder (CLIP) or llava (vision-language model).
+    """Return the folder of base model `name`: encoder (CLIP) or llava (vision-language model).
 
     Raises:
-        ValueError: the clinic has no such model.
-        FileNotFoundError: its weights are missing; the message says how to make them.
+        ValueError: the clinic has no model of that name.
+        FileNotFoundError: its weights are missing; the message says how to build them.
     """
     if name not in _MODELS:
-        raise ValueError(f"model {name!r}: the clinic has {' and '.join(_MODELS)}")
+        raise ValueError(f"model {name!r} is unknown; the clinic has {' and '.join(_MODELS)}")
     folder = Path(__file__).parent / "models" / name
     if not (folder / "model.safetensors").is_file():
         raise FileNotFoundError(
-            f"no weights in {folder}: make them with `python -m vital_lib.clinic.base_models`"
+            f"no weights in {folder}: build them with `python -m vital_lib.clinic.base_models`"
         )
     return folder

@@ -1,7 +1,7 @@
-"""What part of the body a figure's text is about, and the words that suit its images and places.
+"""The organ that a figure's text is about, and the matching words for its images and places.
 
-Read from the text and the modality flags alone; where they name no organ, or several, nothing that
-holds of one organ only may be said. Knows nothing of rates, of questions or of truth.
+Uses only the text and the modality flags. If they name no organ or several, the generator may not
+state anything specific to one organ. Independent of rates, questions and the ground truth.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 LUNG, BRAIN, SKIN = "lung", "brain", "skin"
 UNKNOWN = ""
-"""The organ of a text that names none, or several."""
+"""The organ of a text that names no organ, or several."""
 
 _ORGANS = {
     LUNG: r"chest|lungs?\b|pulmon|thora[cx]|bronch|alveol|pneumon|respiratory",
@@ -42,13 +42,13 @@ _LIQUID = re.compile(r"blood|smear|aspirate|cytolog|parasit|trophozoite", re.IGN
 
 @dataclass(frozen=True)
 class Scene:
-    """How a figure may be spoken of.
+    """What the wording of a figure's instructions and responses depends on.
 
     Args:
-        organ: the one that the text names, or UNKNOWN.
-        region: how places are spoken of: lung, brain, field, specimen, or plain.
-        specimen: a photograph shows a specimen, so far as the text says, and no person.
-        liquid: the slide is a smear, and no section of tissue.
+        organ: the only organ that the text names, or UNKNOWN.
+        region: the key of PLACES that describes places: lung, brain, field, specimen or plain.
+        specimen: the text says that a photograph shows a specimen and not a person.
+        liquid: the slide is a smear and not a tissue section.
     """
 
     organ: str = UNKNOWN
@@ -59,7 +59,7 @@ class Scene:
 
 @lru_cache(maxsize=4096)
 def scene_of(modality: str | None, texts: tuple[str, ...], flags: Sequence[str] = ()) -> Scene:
-    """What `texts` (caption first) and the figure's modality flags say of the scene."""
+    """Return the scene from `texts` (caption first) and the figure's modality flags."""
     text = " ".join(texts)
     organ = LUNG if tuple(flags) == ("chest_xray",) else organ_of(texts)
     specimen = modality == "gross" and bool(_SPECIMEN.search(text))
@@ -73,7 +73,7 @@ def scene_of(modality: str | None, texts: tuple[str, ...], flags: Sequence[str] 
 
 
 def organ_of(texts: tuple[str, ...]) -> str:
-    """The organ that the caption names; if it names none, the one that the mentions name."""
+    """Return the organ named in the caption, or in the mentions if the caption names none."""
     for part in (texts[:1], texts[1:]):
         named = [organ for organ, words in _PATTERNS.items() if any(map(words.search, part))]
         if named:
@@ -82,7 +82,7 @@ def organ_of(texts: tuple[str, ...]) -> str:
 
 
 def images_of(modality: str | None, scene: Scene) -> tuple[str, ...]:
-    """Names, with article, of an image of this modality; none where the modality is not known."""
+    """Return names of an image of this modality, with article; empty if it is unknown."""
     if modality == "chest_xray" and scene.organ != LUNG:
         return ("a radiograph", "an X-ray image", "a plain radiograph")
     if modality == "gross" and not scene.specimen:
@@ -102,10 +102,10 @@ _IMAGES = {
         "a gross pathology photograph",
         "a macroscopic photograph of a specimen",
     ),
-    "ultrasound": ("an ultrasound image", "a sonogram"),  # captions name it, though no flag does
+    "ultrasound": ("an ultrasound image", "a sonogram"),  # named in captions; has no modality flag
 }
 
-# How a region is spoken of: on the side, at the level, both. "plain" fits any image.
+# Region -> phrases for a side, for a level and for both. "plain" fits any image.
 PLACES = {
     "lung": (
         ("in the {side} lung", "in the {side} hemithorax"),

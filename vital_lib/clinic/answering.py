@@ -1,7 +1,7 @@
-"""How the simulated generator answers: mistakes of fact, faults of style, asides, in that order.
+"""Write the simulated generator's responses, with factual errors, style faults and asides.
 
-``respond`` also says what it did wrong; that is for tests, and never leaves the clinic. It knows
-nothing of requests, and takes what the figure's text states for the truth.
+``respond`` also returns the errors that it made. They are for tests and never leave the clinic. The
+figure's text is taken as the ground truth. Independent of requests.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ _STOP = re.compile(r"[.,;:](?!\d)")
 _JOINING = frozenset(
     {"with", "from", "that", "which", "into", "over", "under", "their", "this", "figure"}
 )
-_SPREAD = 7.0  # standard deviation, in words, of the length aimed at
+_SPREAD = 7.0  # standard deviation of the target length, in words
 _SHORTEST = 6  # words
-_NEAR = 4  # a response that lacks fewer words than this is long enough
+_NEAR = 4  # a response is long enough within this many words of its target length
 _MOST_ASIDES = 3
 _TRIED_QUOTES = 3
 _REWORDINGS = 20
@@ -62,7 +62,7 @@ _REWORDINGS = 20
 
 @dataclass(frozen=True)
 class Manner:
-    """How the generator writes for one request: chance of each style fault, words aimed at."""
+    """Style of one request's responses: probability of each style fault, target length in words."""
 
     style: Mapping[str, float]
     words: float
@@ -71,11 +71,11 @@ class Manner:
 def respond(
     subject: Subject, question: Question, manner: Manner, rates: Rates, rng: Random
 ) -> tuple[str, tuple[str, ...]]:
-    """(response, what is wrong with it: names of lexicon.CONTRADICTIONS, then STYLE_FAULTS).
+    """Return (response, its errors: names of lexicon.CONTRADICTIONS, then of STYLE_FAULTS).
 
-    Mistakes of fact are drawn first, so that their rates hold whatever the manner. A vague
-    response claims nothing and so makes no mistake: vagueness falls on the others, that much more
-    often that its own rate holds too; and so with copying, which a vague response does not do.
+    Factual errors are drawn first, so their rates do not depend on style. A vague response claims
+    nothing: only responses without a factual error become vague, and only responses that are not
+    vague copy a source. Both probabilities are raised so that the overall rates still hold.
     """
     chances = _chances(subject, question, rates)
     wrong = _draw_mistakes(chances, rng)
@@ -92,11 +92,11 @@ def respond(
     return text, (*_ordered(wrong), *(name for name in STYLE_FAULTS if faults.get(name)))
 
 
-# ---------------------------------------------------------------- mistakes of fact
+# ---------------------------------------------------------------- factual errors
 
 
 def _chances(subject: Subject, question: Question, rates: Rates) -> dict[str, float]:
-    """The mistakes that a response to this question can make, each with its chance."""
+    """Return error name -> probability, for the factual errors possible with this question."""
     found: dict[str, float] = {}
     for attribute in question.kind.asks:
         value = subject.facts.get(attribute)
@@ -108,9 +108,9 @@ def _chances(subject: Subject, question: Question, rates: Rates) -> dict[str, fl
 
 
 def _draw_mistakes(chances: Mapping[str, float], rng: Random) -> frozenset[str]:
-    """The mistakes made: a finding is missed or invented, not both.
+    """Draw the factual errors of one response: a finding is missed or invented, never both.
 
-    A missed finding has no side to be mistaken about, and its number is none.
+    A response that misses the finding states no side, and its count is wrong.
     """
     drawn = {
         name
@@ -126,7 +126,7 @@ def _draw_mistakes(chances: Mapping[str, float], rng: Random) -> frozenset[str]:
 
 
 def _chance_of_none(chances: Mapping[str, float]) -> float:
-    """The chance that `_draw_mistakes` draws none, bounded away from 0."""
+    """Return the probability that `_draw_mistakes` draws none, but at least 0.1."""
     either = sum(chance for name, chance in chances.items() if name.endswith("_finding"))
     others = [chance for name, chance in chances.items() if not name.endswith("_finding")]
     return max(0.1, (1 - either) * prod(1 - chance for chance in others))
@@ -135,7 +135,7 @@ def _chance_of_none(chances: Mapping[str, float]) -> float:
 def _claimed(
     subject: Subject, question: Question, wrong: frozenset[str], rng: Random
 ) -> dict[str, str | int]:
-    """The facts as the response is to state them; a mistake says yes to a false proposal."""
+    """Return the facts that the response states; an error affirms a false proposal if possible."""
     facts = dict(subject.facts)
     mistaken = [name for name in ("modality", "side", "count") if f"wrong_{name}" in wrong]
     if "invented_finding" in wrong:
@@ -155,7 +155,7 @@ def _ordered(wrong: frozenset[str]) -> tuple[str, ...]:
     return tuple(name for name in CONTRADICTIONS if name in wrong)
 
 
-# ---------------------------------------------------------------- the words
+# ---------------------------------------------------------------- wording
 
 
 def _words(
@@ -166,7 +166,7 @@ def _words(
     manner: Manner,
     rng: Random,
 ) -> tuple[str, bool]:
-    """(response, whether it happens to repeat a source): reworded while it does."""
+    """Return (response, whether it repeats a source); rewords it while it does."""
     text, copied = "", False
     for _ in range(_REWORDINGS):
         if vague:
@@ -183,7 +183,7 @@ def _words(
 def _stated(
     subject: Subject, question: Question, wrong: frozenset[str], manner: Manner, rng: Random
 ) -> str:
-    """A response that answers the question, with asides up to the length aimed at."""
+    """Return a response that answers the question, with asides up to the target length."""
     kind = question.kind
     facts = _claimed(subject, question, wrong, rng)
     phrases = subject.phrases(facts, rng)
@@ -200,10 +200,7 @@ def _stated(
 def _asides(
     subject: Subject, kind: Kind, facts: Mapping[str, str | int], rng: Random
 ) -> tuple[str, ...]:
-    """What can be said beside the point: of the image, of the finding in its organ, of any figure.
-
-    What holds of any figure comes last.
-    """
+    """Return asides on the image or the finding, then one that holds for any figure."""
     special: tuple[str, ...] = ()
     if kind.asks == ("modality",):
         special = traits_of(str(facts["modality"]), subject.scene)
@@ -214,7 +211,7 @@ def _asides(
 
 
 def _open_core(subject: Subject, question: Question, phrases: Phrases, rng: Random) -> str:
-    """The answering sentence of an open question, or of one about the figure's terms."""
+    """Return the sentence that answers an open question, or a question on the caption's terms."""
     kind = question.kind
     if kind.knows:
         known = knowledge_of(str(phrases.facts["finding"]), subject.scene)
@@ -235,7 +232,7 @@ def _open_core(subject: Subject, question: Question, phrases: Phrases, rng: Rand
 def _closed_core(
     subject: Subject, question: Question, wrong: frozenset[str], phrases: Phrases, rng: Random
 ) -> str:
-    """ "Yes, ..." or "No, ...", by whether what is to be stated is what was proposed."""
+    """Return "Yes, ..." if the fact to state is the one proposed, else "No, ..."."""
     kind, facts, proposed = question.kind, phrases.facts, question.proposed
     attribute = kind.asks[0]
     if facts[attribute] == proposed:
@@ -248,7 +245,7 @@ def _closed_core(
         phrases["one"] = subject.phrases({"finding": proposed}, rng)["one"]
         return "No, " + rng.choice(NONE_OF_IT).format_map(phrases)
     if "invented_finding" in wrong:
-        # Asked about the finding that is there: it is affirmed, and another one added.
+        # The question proposes the true finding: affirm it and add the invented finding.
         there = subject.phrases(subject.facts, rng)
         there["other"] = phrases["a_one"]
         return "Yes, " + rng.choice(BOTH).format_map(there)
@@ -256,23 +253,23 @@ def _closed_core(
 
 
 def _filled_up(
-    told: list[str], asides: tuple[str, ...], most: int, words: float, rng: Random
+    sentences: list[str], asides: tuple[str, ...], most: int, words: float, rng: Random
 ) -> str:
-    """The sentences `told`, then asides in their order while more words are wanted."""
+    """Join `sentences` and up to `most` asides, in order, until the drawn length is reached."""
     wanted = max(_SHORTEST, rng.gauss(words, _SPREAD))
-    spare = [aside for aside in asides if aside not in told]
+    spare = [aside for aside in asides if aside not in sentences]
     for aside in spare[:most]:
-        if len(" ".join(told).split()) + _NEAR >= wanted:
+        if len(" ".join(sentences).split()) + _NEAR >= wanted:
             break
-        told.append(aside)
-    return " ".join(told)
+        sentences.append(aside)
+    return " ".join(sentences)
 
 
-# ---------------------------------------------------------------- faults of style
+# ---------------------------------------------------------------- style faults
 
 
 def _overconfident(text: str, rng: Random) -> str:
-    """`text` with its first sentence put as certain, or followed by one that says so."""
+    """Add an overconfident phrase to the first sentence, or an overconfident sentence after it."""
     first, rest = text[: text.index(".")], text[text.index(".") + 1 :]
     if rng.random() < 0.5:
         return f"{first}{rng.choice(CERTAIN_ENDS)}.{rest}"
@@ -280,7 +277,7 @@ def _overconfident(text: str, rng: Random) -> str:
 
 
 def _truncated(text: str, asides: tuple[str, ...], rng: Random) -> str:
-    """`text` with one more sentence begun and not ended."""
+    """Append an unfinished sentence to `text`."""
     words = rng.choice([aside for aside in asides if aside not in text]).split()
     kept = words[: rng.randint(3, len(words) - 1)]
     return f"{text} {' '.join(kept).rstrip(',;:')}"
@@ -289,7 +286,7 @@ def _truncated(text: str, asides: tuple[str, ...], rng: Random) -> str:
 def _with_quote(
     subject: Subject, question: Question, text: str, wrong: frozenset[str], rng: Random
 ) -> str | None:
-    """`text` with copied words brought in; None where no copy leaves its mistakes as they are."""
+    """Append a quotation that leaves the factual errors of `text` unchanged; None if not found."""
     windows = _windows(subject.shown.sources)
     tried = (window for window in rng.sample(windows, len(windows)) if _is_sound(window))
     for window in islice(tried, _TRIED_QUOTES):
@@ -303,7 +300,7 @@ def _with_quote(
 
 
 def _ends(window: str) -> list[int]:
-    """Where a quotation can stop: at punctuation, or else behind any word of weight."""
+    """Return the offsets where a quotation may end: at punctuation, or after a content word."""
     words = list(_WORD.finditer(window))[_RUN - 1 :]
     stops = [word.end() for word in words if _STOP.match(window, word.end())]
     whole = [
@@ -318,7 +315,7 @@ def _ends(window: str) -> list[int]:
 
 @lru_cache(maxsize=1024)
 def _windows(sources: tuple[str, ...]) -> tuple[str, ...]:
-    """Stretches of 8 to 13 words that can be copied, each from a clause's start."""
+    """Return runs of 8 to 13 words that can be copied, each from the start of a clause."""
     found = []
     for source in sources:
         words = list(_WORD.finditer(source))
@@ -332,7 +329,7 @@ def _windows(sources: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=20_000)
 def _is_sound(window: str) -> bool:
-    """Whether copied words have no other fault of style of their own."""
+    """Return whether the copied words have no other style fault."""
     return not style_faults("Why?", f"{window}.", ())
 
 

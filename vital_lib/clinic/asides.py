@@ -1,7 +1,7 @@
-"""What the simulated generator says beside the point asked: knowledge, empty words, flourishes.
+"""Sentences that the simulated generator adds to an answer: knowledge, vagueness, overconfidence.
 
-No sentence here claims anything that the lexicon reads about a figure; tests/test_generator.py
-holds every one of them to that. Knows nothing of rates, of requests or of facts.
+The lexicon reads no claim about a figure in any of them; tests/test_generator.py checks this.
+Independent of rates, requests and facts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vital_lib.clinic.world import FINDINGS, NO_FINDING
 
 
 class Knowledge(NamedTuple):
-    """Sentences that hold wherever the finding is there: what it means, its causes, what next."""
+    """Sentences that hold for a finding: its meaning, its causes and the next clinical step."""
 
     meaning: tuple[str, ...] = ()
     cause: tuple[str, ...] = ()
@@ -205,14 +205,14 @@ KNOWLEDGE: dict[tuple[str, str], Knowledge] = {
         ),
     ),
 }
-"""(finding, organ) -> what holds of it there; UNKNOWN stands for what holds in any organ."""
+"""(finding, organ) -> knowledge of the finding in that organ; UNKNOWN: in any organ."""
 
 
 @lru_cache(maxsize=1024)
 def knowledge_of(finding: str, scene: Scene) -> Knowledge:
-    """What holds of a finding in this scene; what holds in its organ alone comes first.
+    """Return what holds for a finding in this scene, sentences on its organ first.
 
-    Under the microscope only the findings of histology are the same thing.
+    In histology, a finding of another modality has a different meaning, so nothing is returned.
     """
     if scene.region == "field" and finding not in (*FINDINGS["histology"], NO_FINDING):
         return _NOTHING
@@ -222,7 +222,7 @@ def knowledge_of(finding: str, scene: Scene) -> Knowledge:
 
 
 TRAITS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("ultrasound", UNKNOWN): (  # no modality of the figures' flags, but captions name it
+    ("ultrasound", UNKNOWN): (  # named in captions; has no modality flag
         "Fluid appears black and gas casts a shadow.",
     ),
     ("chest_xray", UNKNOWN): (
@@ -248,11 +248,11 @@ TRAITS: dict[tuple[str, str], tuple[str, ...]] = {
         "The surface is shown without magnification or staining.",
     ),
 }
-"""(modality, organ) -> sentences that hold for its images, without naming it."""
+"""(modality, organ) -> sentences that hold for its images, without naming the modality."""
 
 
 def traits_of(modality: str, scene: Scene) -> tuple[str, ...]:
-    """What holds of an image of this modality, of this organ or of any."""
+    """Return sentences on images of this modality: of the scene's organ first, then of any."""
     here = TRAITS.get((modality, scene.organ), ()) if scene.organ != UNKNOWN else ()
     return (*here, *TRAITS[modality, UNKNOWN])
 
@@ -285,7 +285,7 @@ VAGUE = (
     "Perhaps there is something here, perhaps not.",
     "It is difficult to be sure what this represents.",
 )
-"""Answers that say nothing of what was asked."""
+"""Vague answers: they state nothing that the question asks for."""
 
 VAGUE_MORE = (
     "Clinical correlation is recommended.",
@@ -297,7 +297,7 @@ VAGUE_MORE = (
     "Follow-up may show more.",
     "Much depends on the clinical picture.",
 )
-"""What an answer that says nothing goes on with."""
+"""Second sentences of a vague answer."""
 
 CERTAIN_ENDS = (
     ", without any doubt",
@@ -307,7 +307,7 @@ CERTAIN_ENDS = (
     ", without question",
     ", and this is absolutely certain",
 )
-"""Overconfidence at the end of a sentence, before its full stop."""
+"""Overconfident phrases for the end of a sentence, before its full stop."""
 
 CERTAIN_SENTENCES = (
     "There is no doubt about this.",
@@ -319,11 +319,11 @@ CERTAIN_SENTENCES = (
     "It is certain that further tests would agree.",
     "I am 100% sure of this.",
 )
-"""Overconfidence as a sentence of its own."""
+"""Overconfident sentences."""
 
 CAPTION_LEADS = ("According to the caption: {quote}.", "The caption states: {quote}.", "{quote}.")
 MENTION_LEADS = ("As the authors put it: {quote}.", "The text states: {quote}.", "{quote}.")
-"""How copied words are brought in, from the caption and from a mention."""
+"""Introductions of quoted words, from the caption and from a mention."""
 
 FOREIGN = (
     "a hip prosthesis",
@@ -333,4 +333,4 @@ FOREIGN = (
     "a cataract",
     "a sutured wound",
 )
-"""Topics that a closed question can raise only to be told no."""
+"""Topics proposed by closed questions whose correct answer is no."""

@@ -1,7 +1,7 @@
-"""What the simulated generator asks about a figure: only what the figure's text can answer.
+"""Draw the simulated generator's questions about a figure, from those that its text can answer.
 
-A subject is all that there is to write about, read from the text; questions are drawn from the
-kinds that it can answer. Knows nothing of rates, of mistakes or of how answers are worded.
+A subject holds everything that the figure's text offers. Independent of rates, errors and the
+wording of answers.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from vital_lib.clinic.terms import key_terms
 from vital_lib.clinic.wording import NUMBER_WORDS, Phrases, speaks_of_several
 from vital_lib.modalities import MODALITIES
 
-_TRUE_PROPOSALS = 0.5  # yes and no are right about as often
+_TRUE_PROPOSALS = 0.5  # yes and no are correct about equally often
 _DRAWS = 60
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What there is to write about a figure.
+    """What a figure's text offers to write about.
 
     Args:
         facts: attribute -> value, as the text states it.
-        scene: what the text says of organ and image.
-        several: the finding is named in the plural.
+        scene: organ and image type, from the text.
+        several: the text names the finding in the plural.
     """
 
     shown: Shown
@@ -47,17 +47,17 @@ class Subject:
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """Key terms of the caption."""
+        """The key terms of the caption."""
         return key_terms((self.shown.caption,))
 
     def phrases(self, facts: Mapping[str, str | int], rng: Random) -> Phrases:
-        """The slots of a template, worded for this figure and `facts`."""
+        """Return the template slots, worded for this figure and `facts`."""
         return Phrases(facts, self.scene, rng, self.several)
 
 
 @dataclass(frozen=True)
 class Question:
-    """One instruction; `proposed` is what a yes/no question proposes: a value, or a topic."""
+    """An instruction; `proposed` is the value or topic that a yes/no question proposes."""
 
     kind: Kind
     text: str
@@ -66,7 +66,7 @@ class Question:
 
 @lru_cache(maxsize=1024)
 def subject_of(shown: Shown) -> Subject:
-    """Everything that a figure's text offers."""
+    """Return the subject of a figure from its text and modality flags."""
     sources, facts = shown.sources, shown.facts
     return Subject(
         shown=shown,
@@ -77,9 +77,9 @@ def subject_of(shown: Shown) -> Subject:
 
 
 def questions_about(subject: Subject, number: int, rng: Random) -> list[Question]:
-    """Up to `number` questions, no two alike; kinds that ask for something new come first.
+    """Return up to `number` distinct questions; kinds on a new topic come first.
 
-    There are fewer only where the figure's text is too poor for so many wordings.
+    Fewer are returned only if the figure's text allows too few wordings.
     """
     kinds = kinds_for(subject)
     found: dict[str, Question] = {}
@@ -95,9 +95,9 @@ def questions_about(subject: Subject, number: int, rng: Random) -> list[Question
 
 @lru_cache(maxsize=1024)
 def kinds_for(subject: Subject) -> tuple[Kind, ...]:
-    """The kinds of question that the figure's text can answer."""
+    """Return the kinds of question that the figure's text can answer."""
     found = [kind for kind in (*OPEN_KINDS, *CLOSED_KINDS) if _fits(kind, subject)]
-    # Where a finding is stated there is better to ask than what the figure is about.
+    # Questions on the caption's terms are a fallback for texts that state no finding.
     if "finding" not in subject.facts and subject.terms:
         found += TERM_KINDS
     return tuple(found) or (SPEECHLESS,)
@@ -118,7 +118,7 @@ def _fits(kind: Kind, subject: Subject) -> bool:
 
 
 def ask(subject: Subject, kind: Kind, rng: Random) -> Question:
-    """One question of a kind, worded for the figure."""
+    """Return a question of `kind`, worded for the figure."""
     facts = dict(subject.facts)
     proposed = _proposal(subject, kind, rng) if kind.closed else None
     named: dict[str, str] = {}
@@ -127,7 +127,7 @@ def ask(subject: Subject, kind: Kind, rng: Random) -> Question:
     elif kind.asks == ("finding",) and kind.closed:
         named["a_one"] = subject.phrases({"finding": proposed}, rng)["a_one"]
     elif kind.asks == ("count",) and kind.closed:
-        # The noun keeps the number of the finding; only the number asked about is the proposal.
+        # The noun keeps the finding's true number; only {number} holds the proposed count.
         named["number"] = NUMBER_WORDS[proposed]
     elif proposed is not None:
         facts[kind.asks[0]] = proposed
@@ -137,7 +137,7 @@ def ask(subject: Subject, kind: Kind, rng: Random) -> Question:
 
 
 def values_of(attribute: str, facts: Mapping[str, str | int]) -> tuple[str | int, ...]:
-    """The values that an attribute can take in a figure of such a modality."""
+    """Return the values that an attribute can take, given the modality in `facts`."""
     if attribute == "finding":
         everywhere = tuple(kind for kinds in FINDINGS.values() for kind in kinds)
         return FINDINGS.get(facts.get("modality"), everywhere)
@@ -145,7 +145,7 @@ def values_of(attribute: str, facts: Mapping[str, str | int]) -> tuple[str | int
 
 
 def _in_random_order(kinds: Sequence[Kind], rng: Random) -> list[Kind]:
-    """All kinds by weighted chance, those that ask for something new before the others.
+    """Shuffle the kinds by weight; the first kind of each topic goes before all repeats.
 
     Weighted sampling without replacement (Efraimidis and Spirakis, 2006): key u ** (1 / weight).
     """
@@ -160,7 +160,7 @@ def _in_random_order(kinds: Sequence[Kind], rng: Random) -> list[Kind]:
 
 
 def _proposal(subject: Subject, kind: Kind, rng: Random) -> str | int:
-    """What a yes/no question proposes: what holds, or about as often something else."""
+    """Draw the proposal of a yes/no question: true or false about equally often."""
     if not kind.asks:
         return rng.choice(subject.terms if rng.random() < _TRUE_PROPOSALS else FOREIGN)
     choices = kind.proposals or values_of(kind.asks[0], subject.facts)

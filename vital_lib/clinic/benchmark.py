@@ -1,9 +1,9 @@
-"""Writes a benchmark's questions about a phantom, with reference answers that are true of it.
+"""Write benchmark questions about a phantom, with true reference answers.
 
-Three short questions a figure, open and closed mixed as in VQA-RAD, and for every second figure a
-chat question (conversation or detail, as in LLaVA-Med's open visual chat). Closed questions are as
-often true as false, and name the right choice first as often as last. The wording is its own:
-neither the captions' nor the generator's. Knows nothing of images or of models.
+Each figure gets three short questions, open and closed mixed as in VQA-RAD. Half of the figures
+also get a chat question (conversation or detail, as in LLaVA-Med's open visual chat). Closed
+questions are about as often true as false, and the correct choice comes first as often as second.
+Its wording differs from the captions and the generator. Independent of images and models.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHORT_QUESTIONS = 3
 OPEN = 0.5
 CHAT = 0.5
 DETAIL = 0.26  # 50 of the 193 chat questions of LLaVA-Med ask for a detailed description
-PRESENT = 0.75  # where there is a finding: figures without one always give a no
+PRESENT = 0.75  # in figures with a finding; in all others the answer is no
 
 _T = TypeVar("_T")
 _Asked = tuple[str, str]  # question, reference
@@ -29,14 +29,14 @@ _Maker = Callable[[Truth, np.random.Generator], _Asked]
 
 @dataclass(frozen=True)
 class _Scene:
-    """The words that suit one kind of image."""
+    """Words for one modality."""
 
     names: tuple[str, ...]  # with article, for closed questions and descriptions
     answers: tuple[str, ...]  # as reference answers
-    half: str  # what there is a left and a right of
+    half: str  # noun after left or right
     levels: tuple[str, str, str]
-    part: str  # what there is an upper, middle and lower of
-    intact: str  # asked whether it is normal: "Are the lungs"
+    part: str  # noun after a level
+    intact: str  # start of "Are the lungs normal?"
 
     def level(self, truth: Truth) -> str:
         return self.levels[LEVELS.index(truth.level)]
@@ -72,7 +72,7 @@ _SCENES = {
     ),
 }  # fmt: skip
 
-# Singular and plural as asked about, and how its presence is asked for.
+# Finding -> singular, plural, and the form in "Is there ...?".
 _WORDS = {
     "nodule": ("nodule", "nodules", "a nodule"),
     "consolidation": ("area of consolidation", "areas of consolidation", "consolidation"),
@@ -94,10 +94,10 @@ _NUMBERS = ("none", "one", "two", "three")
 
 
 def write_questions(truth: Truth, rng: np.random.Generator) -> list[dict[str, str]]:
-    """Questions with the fields kind, question_type, question and reference.
+    """Return questions with the fields kind, question_type, question and reference.
 
-    Three of kind open or closed, each about something else, and by a coin one of kind chat, whose
-    question_type is conversation or detail. Every reference is true, as the lexicon reads it.
+    Three are of kind open or closed, each on its own topic. With probability 0.5 a fourth is of
+    kind chat, with question_type conversation or detail. The lexicon reads every reference as true.
     """
     questions, used = [], set()
     while len(questions) < SHORT_QUESTIONS:
@@ -281,7 +281,7 @@ def _closed_count(truth: Truth, rng: np.random.Generator) -> _Asked:
         several = rng.random() < 0.5
         question = f"Is there {'more than' if several else 'only'} one {one}?"
         return question, _yes(several == (truth.count > 1))
-    true = truth.count > 1 and rng.random() < 0.75  # one in three has one finding: half are true
+    true = truth.count > 1 and rng.random() < 0.75  # a third have one finding: half are true
     count = truth.count if true else _other((2, 3), truth.count, rng)
     return f"Are there {_NUMBERS[count]} {many}?", _yes(true)
 
@@ -304,13 +304,13 @@ _CLOSED: dict[str, _Maker] = {
     "size": _closed_size,
     "count": _closed_count,
 }
-# Every table has at least as many topics as a figure has short questions, whatever the coins say.
+# Each table needs at least SHORT_QUESTIONS topics: all questions of a figure may be of one kind.
 _OPEN_NORMAL = {name: _OPEN[name] for name in ("modality", "abnormality", "count")}
 _CLOSED_NORMAL = {name: _CLOSED[name] for name in ("modality", "presence", "abnormality")}
 
 
 def _conversation(truth: Truth, rng: np.random.Generator) -> _Asked:
-    """One thing or two asked in a sentence, answered in one."""
+    """Return a question on one or two facts, and an answer of one sentence."""
     scene = _SCENES[truth.modality]
     image = _pick(scene.names, rng)
     if truth.finding == NO_FINDING:
@@ -325,23 +325,23 @@ def _conversation(truth: Truth, rng: np.random.Generator) -> _Asked:
     thing = one if truth.count == 1 else many
     return _pick(
         (
-            ("What does this image show?", f"This is {image} with {_told(truth)} in "
+            ("What does this image show?", f"This is {image} with {_noun(truth)} in "
              f"{scene.place(truth)}."),
             (f"Where {are} the {thing}, and how large {are} {_it(truth)}?", f"The {thing} {lie} in "
              f"{scene.place(truth)}, and {_it(truth)} {are} {truth.size}."),
             (f"How many {many} are there, and on which side?", f"There {are} "
              f"{_NUMBERS[truth.count]} {thing}, found on the {truth.side} side."),
-            ("What kind of lesion is this, and at what level is it?", f"{_told(truth)} can be seen "
+            ("What kind of lesion is this, and at what level is it?", f"{_noun(truth)} can be seen "
              f"in the {scene.level(truth)} {scene.part}."),
             ("What kind of image is this, and what is abnormal in it?", f"It is {image} showing "
-             f"{_told(truth)}."),
+             f"{_noun(truth)}."),
         ),
         rng,
     )  # fmt: skip
 
 
 def _detail(truth: Truth, rng: np.random.Generator) -> _Asked:
-    """A full description, stating every fact."""
+    """Return a request for a description, and an answer that states every fact."""
     question = _pick(
         (
             "Describe this image in detail.",
@@ -356,19 +356,19 @@ def _detail(truth: Truth, rng: np.random.Generator) -> _Asked:
         return question, f"This is {image}. No abnormality is seen, and there is no focal lesion."
     are, lie = ("is", "lies") if truth.count == 1 else ("are", "lie")
     return question, (
-        f"This is {image}. There {are} {_told(truth)}. {_it(truth).capitalize()} {lie} in "
+        f"This is {image}. There {are} {_noun(truth)}. {_it(truth).capitalize()} {lie} in "
         f"{scene.place(truth)}."
     )
 
 
-def _told(truth: Truth) -> str:
-    """ "One small nodule", "two large cysts"."""
+def _noun(truth: Truth) -> str:
+    """Return the finding with number and size: "one small nodule", "two large cysts"."""
     one, many, _ = _WORDS[truth.finding]
     return f"{_NUMBERS[truth.count]} {truth.size} {one if truth.count == 1 else many}"
 
 
 def _thing(truth: Truth, rng: np.random.Generator) -> str:
-    """The finding as a question takes it for granted: by its kind, or as a lesion."""
+    """Return the noun for a finding that a question presupposes: its name, or "lesion"."""
     one, many, _ = _WORDS[truth.finding]
     if rng.random() < 0.3:
         one, many = "lesion", "lesions"

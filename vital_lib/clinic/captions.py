@@ -1,8 +1,8 @@
-"""Writes captions and in-text mentions of phantoms, as the authors of an article might.
+"""Write captions and in-text mentions of phantoms in the style of an article.
 
-A caption tells the kind of image (mostly), the kind of finding or that there is none, and some of
-side, level, size and number; the mentions tell most of the rest. Every wording is read back by the
-lexicon as part of the truth and nothing else. Knows nothing of images or of questions.
+A caption states the finding or its absence, usually the modality, and some of side, level, size and
+count. The mentions state most of the remaining facts. The lexicon reads only true claims in them.
+Independent of images and questions.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ STATES_DETAIL = 0.5
 MENTIONS_REST = 0.85
 
 _OPTIONAL = ("side", "level", "size", "count")
-_INLINE = 0.75  # a stated detail stands in the main sentence; else in a short one after it
+_INLINE = 0.75  # a stated detail is in the main sentence; otherwise in a short second one
 
 _T = TypeVar("_T")
 
-# An image that a sentence speaks of with "the"; others are named by their method ("MRI of ...").
+# Nouns that take "the"; other images are named by their method ("MRI of ...").
 _COUNTED = frozenset(
     ("radiograph", "x-ray", "scan", "image", "slice", "view", "micrograph", "photomicrograph")
     + ("section", "specimen", "photograph", "appearance", "field", "biopsy")
@@ -36,7 +36,7 @@ _SIZE_WORDS = {"small": ("small", "small", "tiny"), "large": ("large", "large", 
 
 
 def write_caption(truth: Truth, rng: np.random.Generator) -> str:
-    """A caption: the finding or its absence, mostly the modality, each other detail by a coin."""
+    """Write a caption: the finding or none, usually the modality, other details with p = 0.5."""
     stated = {"finding"}
     if rng.random() < STATES_MODALITY:
         stated.add("modality")
@@ -45,7 +45,7 @@ def write_caption(truth: Truth, rng: np.random.Generator) -> str:
     opening = _opening(truth, stated, rng)
     if truth.finding == NO_FINDING:
         return _spelt(_absence(truth, opening, rng), rng)
-    # In a fixed order: a set's own order differs from one process to the next.
+    # Iterate in a fixed order: a set's order differs between processes.
     inline = {name for name in ATTRIBUTES if rng.random() < _INLINE or name not in _OPTIONAL}
     inline &= stated
     text = _main_sentence(truth, opening, inline, rng)
@@ -56,13 +56,13 @@ def write_caption(truth: Truth, rng: np.random.Generator) -> str:
 
 
 def write_mentions(truth: Truth, stated: Collection[str], rng: np.random.Generator) -> list[str]:
-    """One to four sentences of the article: each attribute not yet in `stated` by p = 0.85."""
+    """Write one to three mentions; each attribute not in `stated` is included with p = 0.85."""
     rest = [name for name in ATTRIBUTES if name in truth.facts() and name not in stated]
-    told = {name for name in rest if rng.random() < MENTIONS_REST}
+    drawn = {name for name in rest if rng.random() < MENTIONS_REST}
     if truth.finding == NO_FINDING:
-        mentions = [_absent_mention(truth, "modality" in told, rng)]
+        mentions = [_absent_mention(truth, "modality" in drawn, rng)]
     else:
-        mentions = _mentions(truth, told, rng)
+        mentions = _mentions(truth, drawn, rng)
     if rng.random() < 0.5:
         mentions.insert(
             _pick((0, len(mentions)), rng), _pick(REGISTERS[truth.modality].context, rng)
@@ -72,7 +72,7 @@ def write_mentions(truth: Truth, stated: Collection[str], rng: np.random.Generat
 
 
 def _opening(truth: Truth, stated: Collection[str], rng: np.random.Generator) -> str:
-    """ "Chest radiograph of a 54-year-old woman with cough", or without the person."""
+    """Return the opening, e.g. "Chest radiograph of a 54-year-old woman with cough"."""
     register = REGISTERS[truth.modality]
     image = _pick(register.images if "modality" in stated else register.plain, rng)
     if rng.random() < 0.4:
@@ -141,7 +141,7 @@ def _main_sentence(
 
 
 def _named(truth: Truth, stated: Collection[str], rng: np.random.Generator) -> str:
-    """The finding with what is stated of number and size: "two small nodules", "a cyst"."""
+    """Return the finding, with count and size if stated: "two small nodules", "a cyst"."""
     singular, plural = _pick(NAMES[truth.finding], rng)
     name = singular if truth.count == 1 else plural
     if "size" in stated:
@@ -164,7 +164,7 @@ def _place(truth: Truth, stated: Collection[str], rng: np.random.Generator) -> s
 
 
 def _later_sentence(truth: Truth, stated: Collection[str], rng: np.random.Generator) -> str:
-    """A short sentence on details of a finding that has been named: "The lesion is large"."""
+    """Write a short sentence on details of a finding already named: "The lesion is large"."""
     one = truth.count == 1
     subject = _pick(("The lesion", "It") if one else ("The lesions", "They"), rng)
     are, lie = ("is", "lies") if one else ("are", "lie")
@@ -180,13 +180,13 @@ def _later_sentence(truth: Truth, stated: Collection[str], rng: np.random.Genera
     return f"{subject} {are} {' and '.join(parts)}{tail}."
 
 
-def _mentions(truth: Truth, told: set[str], rng: np.random.Generator) -> list[str]:
-    """Sentences on the finding; the details may be spread over two of them."""
-    pulled = {name for name in _OPTIONAL if rng.random() < 0.35} & told
-    kept = told - pulled if len(told) > 1 else told
+def _mentions(truth: Truth, drawn: set[str], rng: np.random.Generator) -> list[str]:
+    """Write one or two mentions that state the finding and the `drawn` attributes."""
+    moved = {name for name in _OPTIONAL if rng.random() < 0.35} & drawn
+    kept = drawn - moved if len(drawn) > 1 else drawn
     named, place = _named(truth, kept, rng), _place(truth, kept, rng)
     thing = f"{named} {place}".strip()
-    image = _image(truth, "modality" in told, rng)
+    image = _image(truth, "modality" in drawn, rng)
     was = "was" if truth.count == 1 else "were"
     first = _pick(
         (
@@ -207,7 +207,7 @@ def _mentions(truth: Truth, told: set[str], rng: np.random.Generator) -> list[st
         ),
         rng,
     )
-    rest = told - kept
+    rest = drawn - kept
     return [first, _later_sentence(truth, rest, rng)] if rest else [first]
 
 
@@ -235,7 +235,7 @@ def _absent_mention(truth: Truth, tell_modality: bool, rng: np.random.Generator)
 
 
 def _image(truth: Truth, tell_modality: bool, rng: np.random.Generator) -> str:
-    """The image as the subject of a sentence: "The chest radiograph", "MRI of the brain"."""
+    """Return the image as a sentence's subject: "The chest radiograph", "MRI of the brain"."""
     register = REGISTERS[truth.modality]
     image = _pick(register.images if tell_modality else register.plain, rng)
     head = _HEAD.match(image).group()
@@ -243,7 +243,7 @@ def _image(truth: Truth, tell_modality: bool, rng: np.random.Generator) -> str:
 
 
 def _small(image: str) -> str:
-    """`image` in lower case inside a sentence, unless it begins with an abbreviation."""
+    """Return `image` in lower case, unless it begins with an abbreviation."""
     return image[0].lower() + image[1:] if image.split()[0][1:].islower() else image
 
 

@@ -1,6 +1,6 @@
-"""How a served model is to behave: slow, short of capacity, faulty, each by a dial.
+"""Settings for how a served model behaves: latency, capacity limits, faults and key.
 
-Settings and draws only: knows nothing of sockets, HTTP or what the models say.
+Independent of sockets, HTTP and the content of replies.
 """
 
 from __future__ import annotations
@@ -15,51 +15,51 @@ from typing import Any
 FAULTS: Mapping[str, str] = MappingProxyType(
     {
         "rate_limited": "429 without Retry-After",
-        "rate_limited_after": "429 with Retry-After: the seconds of the dial retry_after",
+        "rate_limited_after": "429 with Retry-After set to retry_after",
         "server_error": "500",
-        "reset": "the connection is reset (RST) before anything is answered",
-        "hang": "nothing is answered until the client gives up",
-        "malformed": "200 whose body is broken JSON",
-        "truncated": "200 whose body ends before its Content-Length",
+        "reset": "connection reset (RST) before any reply",
+        "hang": "no reply until the client closes the connection",
+        "malformed": "200 with a body of broken JSON",
+        "truncated": "200 with a body shorter than its Content-Length",
         "refusal": "200 with a refusal in place of the content",
         "empty": "200 with empty content",
-        "wrong_schema": "200 with valid JSON that does not fit the schema asked for",
+        "wrong_schema": "200 with valid JSON that does not fit the requested schema",
     }
 )
-"""What can be drawn for a request, and what its client then sees."""
+"""Fault name -> what the client receives."""
 
 REPLIES = ("simulated", "fixed")
 _SCALE = 2**64
 
 
 def _dial(default: Any, meaning: str, **options: Any) -> Any:
-    """A field of Dials; the command line shows its meaning too."""
+    """Return a field of Dials; `meaning` is also its help text on the command line."""
     return field(default=default, metadata={"meaning": meaning}, **options)
 
 
 @dataclass(frozen=True)
 class Dials:
-    """How the served models behave. Each field's meaning stands beside it.
+    """Settings of the served models; each field's meaning is in its metadata.
 
     Raises:
-        ValueError: a value out of range, an unknown fault, or shares above 1 together.
+        ValueError: a value is out of range, a fault is unknown, or the shares sum to more than 1.
     """
 
-    latency: float = _dial(0.0, "seconds that a reply takes; a drawn fault takes as long")
-    spread: float = _dial(0.0, "seconds that a reply takes longer at most, drawn evenly")
-    per_second: int | None = _dial(None, "requests taken within any second; others get 429 at once")
-    at_once: int | None = _dial(None, "requests under way at once; others get 429 at once")
-    says_when: bool = _dial(False, "such a 429 carries Retry-After, as it does not otherwise")
-    retry_after: float = _dial(1.0, "seconds named by Retry-After, where no limit says otherwise")
+    latency: float = _dial(0.0, "seconds before a reply or a fault is sent")
+    spread: float = _dial(0.0, "most seconds added to latency, drawn uniformly")
+    per_second: int | None = _dial(None, "requests accepted in any one second; others get 429")
+    at_once: int | None = _dial(None, "requests in progress at once; others get 429 immediately")
+    says_when: bool = _dial(False, "send Retry-After with the 429 of per_second and at_once")
+    retry_after: float = _dial(1.0, "seconds in Retry-After, except for the limit per_second")
     faults: Mapping[str, float] = field(
-        default_factory=dict, metadata={"meaning": "share of requests drawn for each of FAULTS"}
+        default_factory=dict, metadata={"meaning": "share of requests that get each of FAULTS"}
     )
-    key: str | None = _dial(None, "the key to ask for; 401 to whoever sends another", repr=False)
-    reply: str = _dial("simulated", "simulated; or fixed: valid, always the same, hardly any work")
-    seed: int = _dial(0, "of the draws and of the simulated models")
+    key: str | None = _dial(None, "the API key that clients must send; others get 401", repr=False)
+    reply: str = _dial("simulated", "simulated, or fixed: the same valid reply, at almost no cost")
+    seed: int = _dial(0, "seed of the drawn faults and of the simulated models")
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Validate the values."""
         for name in ("latency", "spread", "retry_after"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
@@ -71,33 +71,35 @@ class Dials:
         if self.reply not in REPLIES:
             raise ValueError(f"reply is {self.reply!r}; give one of {', '.join(REPLIES)}")
         if self.key is not None and not (self.key.isascii() and self.key.strip() == self.key != ""):
-            raise ValueError("key is empty, or holds characters that no key has; give another")
+            raise ValueError(
+                "key is empty, or holds non-ASCII characters or outer spaces; give another"
+            )
         self._check_faults()
         object.__setattr__(self, "faults", MappingProxyType(dict(self.faults)))
 
     def _check_faults(self) -> None:
         for name, share in self.faults.items():
             if name not in FAULTS:
-                raise ValueError(f"fault {name!r} is unknown; there are {', '.join(FAULTS)}")
+                raise ValueError(f"fault {name!r} is unknown; give one of {', '.join(FAULTS)}")
             if not 0 <= share <= 1:
                 raise ValueError(f"fault {name} is {share!r}; give a share from 0 to 1")
         if (total := sum(self.faults.values())) > 1 + 1e-9:
-            raise ValueError(f"the faults' shares make {total:g}; give at most 1 together")
+            raise ValueError(f"the fault shares sum to {total:g}; give at most 1 in total")
 
     def draw(self, body: bytes, times: int) -> tuple[str | None, float]:
-        """What befalls a request: a fault or None, and the seconds until it is answered.
+        """Return (fault or None, seconds until the reply) for a request.
 
-        Depends on nothing but the arguments and the seed, so that a run can be repeated; and on
-        `times`, so that a request tried again may fare better.
+        Depends only on the arguments and the seed, so that a run is reproducible. `times` lets a
+        retry of the same request get another result.
 
         Args:
-            body: the hash of the request's body.
-            times: how often there was a draw for this body before.
+            body: hash of the request body.
+            times: number of earlier draws for this body.
         """
         digest = hashlib.sha256(f"{self.seed}/{times}/".encode() + body).digest()
         chance = int.from_bytes(digest[:8], "big") / _SCALE
         seconds = self.latency + self.spread * int.from_bytes(digest[8:16], "big") / _SCALE
-        for name in FAULTS:  # in this order, however the shares were written down
+        for name in FAULTS:  # a fixed order, independent of the order in `faults`
             share = self.faults.get(name, 0.0)
             if chance < share:
                 return name, seconds

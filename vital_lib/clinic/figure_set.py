@@ -1,8 +1,8 @@
-"""Writes the clinic's figure set: phantoms with captions and mentions, and a benchmark.
+"""Write the clinic's figure set: phantoms with captions and mentions, and a benchmark.
 
-The files are what any user's own set would be (LLaVA-Med's caption schema), so that nothing
-downstream knows that the figures are drawn; only the table ``clinic_truth`` tells. Knows nothing
-about models, candidates or preferences.
+The files have the format of a user's own figure set (LLaVA-Med's caption schema). Only the table
+``clinic_truth`` shows that the figures are drawn. Independent of models, candidates and
+preferences.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vital_lib.tables import Workspace, write_atomically
 
 BENCHMARK_FIGURES = 200
 RESERVED_SEED = 2**31
-"""From here on seeds belong to the training of the clinic's base models; no run may use them."""
+"""Seeds from here on are reserved for training the clinic's base models; no run may use them."""
 
 _FEW_ARTICLES = 200
 _FIGURES_STREAM, _BENCHMARK_STREAM = 0, 1
@@ -41,25 +41,27 @@ _SOURCE = {
 
 
 def make_figure_set(folder: Path, *, articles: int, seed: int) -> Path:
-    """Write figures, benchmark and truth of one run, and return the path of ``figures.jsonl``.
+    """Write figures, benchmark and ground truth of a run; return the path of ``figures.jsonl``.
 
-    Below `folder`: ``figures.jsonl`` with its ``images/`` (about two phantoms an article, then the
-    real pictures), ``benchmark.jsonl`` with its ``benchmark_images/`` (200 phantoms of articles of
-    their own; columns as table ``questions``, images relative to the run folder). The run folder is
-    `folder`'s parent; its table ``clinic_truth`` gets a row per phantom. The first articles of a
-    longer set are the articles of a shorter one of the same seed.
+    Writes into `folder`:
+        figures.jsonl, images/: about two phantoms per article, then the real images.
+        benchmark.jsonl, benchmark_images/: 200 phantoms of other articles; columns of table
+            ``questions``, image paths relative to the run folder.
+
+    The run folder is the parent of `folder`; its table ``clinic_truth`` gets one row per phantom.
+    A larger set begins with the articles of a smaller set of the same seed.
 
     Raises:
-        ValueError: fewer than one article, or a seed that is negative or reserved for training.
+        ValueError: `articles` is below 1, or `seed` is negative or reserved for training.
     """
     if articles < 1:
         raise ValueError(f"articles={articles}: wanted at least 1")
     if not 0 <= seed < RESERVED_SEED:
-        raise ValueError(f"seed={seed}: wanted 0 to {RESERVED_SEED - 1}; above, seeds are reserved")
+        raise ValueError(f"seed={seed}: wanted 0 to {RESERVED_SEED - 1}; larger seeds are reserved")
     folder = Path(folder)
     for name in ("images", "benchmark_images"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    # A process takes a second to start: a small set is drawn sooner by one.
+    # A process takes a second to start, so one process draws a small set faster.
     workers = 1 if articles < _FEW_ARTICLES else available_cores()
     drawn = run_calls(_draw, dict(_shares(folder, seed, articles, workers)), workers=workers)
     rows = {"article": [], "benchmark": []}
@@ -77,7 +79,7 @@ def make_figure_set(folder: Path, *, articles: int, seed: int) -> Path:
 
 
 def _shares(folder: Path, seed: int, articles: int, workers: int) -> Iterator[tuple[str, dict]]:
-    """Calls of `_draw`, named: each kind's numbers in as many parts as `workers`."""
+    """Yield (name, arguments) of each call of `_draw`; each kind is split into `workers` ranges."""
     for kind, count in (("article", articles), ("benchmark", BENCHMARK_FIGURES)):
         borders = [count * part // workers for part in range(workers + 1)]
         for numbers in map(range, borders, borders[1:]):
@@ -88,7 +90,7 @@ def _shares(folder: Path, seed: int, articles: int, workers: int) -> Iterator[tu
 def _draw(
     folder: Path, seed: int, kind: str, numbers: range
 ) -> tuple[str, list[dict], dict[str, Truth]]:
-    """Draw articles or benchmark figures: `kind`, their records or questions, what they show."""
+    """Draw articles or benchmark figures; return kind, records or questions, and truths by id."""
     one = {"article": _article, "benchmark": _benchmark_figure}[kind]
     truths: dict[str, Truth] = {}
     rows = [row for number in numbers for row in one(folder, number, seed, truths)]
@@ -96,7 +98,7 @@ def _draw(
 
 
 def _article(folder: Path, number: int, seed: int, truths: dict[str, Truth]) -> list[dict]:
-    """Draw one article's figures and return their records; `truths` gets what they show."""
+    """Draw one article's figures, return their records and add their truths to `truths`."""
     rng = np.random.default_rng((seed, _FIGURES_STREAM, number))
     article = f"S{seed}A{number:05d}"
     records = []
@@ -125,7 +127,7 @@ def _record(article: str, place: int, truth: Truth, rng: np.random.Generator) ->
 
 
 def _benchmark_figure(folder: Path, number: int, seed: int, truths: dict[str, Truth]) -> list[dict]:
-    """Draw one benchmark figure and return its questions; modalities take turns."""
+    """Draw one benchmark figure and return its questions; modalities alternate by `number`."""
     rng = np.random.default_rng((seed, _BENCHMARK_STREAM, number))
     article = f"S{seed}B{number:05d}"
     figure_id = f"{article}_F1"
@@ -153,7 +155,7 @@ def _write_real(folder: Path) -> list[dict]:
 
 
 def _save(image: Image.Image, modality: str, path: Path) -> None:
-    """A PNG; grey modalities in one channel, packed by run length: noise gains nothing by more."""
+    """Save a PNG, with one channel for grey modalities; run-length coding suffices for noise."""
     image = image if modality in _COLOURED else image.convert("L")
     image.save(path, compress_level=1, compress_type=zlib.Z_RLE)
 

@@ -1,10 +1,9 @@
-"""The simulated generator: writes instructions and responses from what a request says.
+"""The simulated generator: writes instructions and responses from the text of a request.
 
-It reads caption, mentions and modalities as they were really sent, asks about what they state (and
-about their key terms, where they state little), and answers with mistakes at the declared rates.
-Demonstrations move its style and its length towards theirs, and nothing else: few-shot examples
-show how to write, not what an image holds (paper section 3.1). It sees no image, no truth behind
-the text, and no labels.
+It reads the caption, mentions and modalities in the request and asks about the facts that they
+state, or about their key terms if they state few. Its responses contain errors at the declared
+rates. Demonstrations change only its style and length: few-shot examples show how to write, not
+what an image shows (paper section 3.1). It sees no image, no ground truth and no labels.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ from vital_lib.clinic.requests import (
 )
 
 QUESTIONS, ROUNDS = 4, 5
-"""Questions of a draft and rounds of a conversation, where the request does not say."""
+"""Default number of questions in a draft and of rounds in a conversation."""
 
 
 def write_drafts(
     request: Mapping[str, Any], rates: Rates = DEFAULT_RATES, seed: int = 0
 ) -> dict[str, Any]:
-    """The questions asked for, each with two responses drawn independently (schema Drafts).
+    """Write the requested questions, each with two independent responses (schema Drafts).
 
     Raises:
-        BadRequest: the request shows no figure's text.
+        BadRequest: the request holds no figure text.
     """
     rng = randomness(request, seed)
     subject = subject_of(shown_figure(request))
@@ -60,10 +59,10 @@ def write_drafts(
 def write_conversation(
     request: Mapping[str, Any], rates: Rates = DEFAULT_RATES, seed: int = 0
 ) -> dict[str, Any]:
-    """One conversation about the last figure, in the manner of those shown (schema Conversation).
+    """Write a conversation about the last figure (schema Conversation).
 
     Raises:
-        BadRequest: the request shows no figure's text.
+        BadRequest: the request holds no figure text.
     """
     rng = randomness(request, seed)
     subject = subject_of(shown_figure(request))
@@ -80,7 +79,7 @@ def write_conversation(
 
 
 def write_text(request: Mapping[str, Any], rates: Rates = DEFAULT_RATES, seed: int = 0) -> str:
-    """A short description in plain text; a message that is no figure's text is read as a caption.
+    """Write a short description in plain text; a message without figure text serves as caption.
 
     Raises:
         BadRequest: there is no user message.
@@ -98,10 +97,10 @@ def write_text(request: Mapping[str, Any], rates: Rates = DEFAULT_RATES, seed: i
 
 
 def manner_of(shown: Sequence[Demonstration], rates: Rates) -> Manner:
-    """The generator's own manner and that of the demonstrations, weighed by their responses.
+    """Return the weighted mean of the generator's own style and the demonstrations' style.
 
-    A style fault's rate is (own * half + faulty responses) / (half + responses), so that
-    demonstrations which have the fault as often as the generator itself change nothing.
+    The rate of a style fault is (own * half + faulty responses) / (half + responses).
+    Demonstrations with the generator's own fault rate therefore change nothing.
     """
     styles = [_style_of(demonstration) for demonstration in shown]
     responses = sum(count for count, _, _ in styles)
@@ -119,7 +118,7 @@ def manner_of(shown: Sequence[Demonstration], rates: Rates) -> Manner:
 
 @lru_cache(maxsize=4096)
 def _style_of(demonstration: Demonstration) -> tuple[int, dict[str, int], int]:
-    """(responses, faulty responses by fault, words in all) of one demonstration."""
+    """Return (responses, faulty responses by fault, total words) of one demonstration."""
     read = [
         style_faults(instruction, response, demonstration.shown.sources)
         for instruction, response in demonstration.turns

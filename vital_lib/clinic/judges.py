@@ -1,9 +1,9 @@
-"""The simulated judges: what they believe they notice in an answer, and the number they make of it.
+"""The simulated judges: the errors that they perceive in an answer, and their rating or verdict.
 
-A judge reads the request as it was really sent. It compares an answer's claims with the caption and
-the mentions (ratings) or with the reference answer (chat scores, verdicts), overlooks some of what
-is wrong, blames a few sound answers, likes length, and adds noise; how much of each stands in
-``rates``. Its rationale names what it believes, never what is so. It sees no image and no truth.
+A judge reads only the request. It compares the claims of an answer with the caption and mentions
+(ratings) or with the reference answer (chat scores, verdicts). It misses some errors, reports a few
+false ones, prefers longer answers and adds noise, at the levels set in ``rates``. Its rationale
+names the errors that it perceives, not the true ones. It sees no image and no ground truth.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vital_lib.clinic.rates import DEFAULT_RATES, JudgeRates, Rates
 from vital_lib.clinic.requests import randomness, shown_answers, shown_candidate
 
 SECOND = "clinic-second"
-"""The second judge's model name; every other name gets the rating judge."""
+"""Model name of the second judge; every other name selects the rating judge."""
 
 _CRITERIA = (
     "scope",
@@ -39,7 +39,7 @@ _CRITERIA = (
     "depth",
     "precision",
 )
-# What a belief does to single criteria, in points next to the overall rating.
+# Perceived error -> points added to single criteria, relative to the overall rating.
 _TILTS: dict[str, dict[str, float]] = {
     "fact": {"accuracy": -2.0, "alignment": -1.0, "tuning_value": -1.0, "clarity": 1.0, "scope": 2},
     "vague": {"precision": -1.5, "depth": -1.5, "utility": -1.0, "scope": 1.0},
@@ -75,7 +75,7 @@ _SMALL_WORDS = frozenset(_SMALL.split())
 
 @dataclass(frozen=True)
 class _Belief:
-    """What a judge believes of one answer, and the quality in points that it makes of it."""
+    """The errors that a judge perceives in one answer, and the resulting quality in points."""
 
     facts: tuple[str, ...]
     omissions: float
@@ -85,10 +85,10 @@ class _Belief:
 
 
 def rate(request: Mapping[str, Any], rates: Rates = DEFAULT_RATES, seed: int = 0) -> dict[str, Any]:
-    """A rating of one candidate by criterion and overall, 0 to 10 (schema Rating).
+    """Rate one candidate by criterion and overall, from 0 to 10 (schema Rating).
 
     Raises:
-        BadRequest: the request shows no figure, instruction or response.
+        BadRequest: the request lacks the figure, the instruction or the response.
     """
     rng, judge = randomness(request, seed), _judge(request, rates)
     shown, instruction, response = shown_candidate(request)
@@ -107,7 +107,7 @@ def rate(request: Mapping[str, Any], rates: Rates = DEFAULT_RATES, seed: int = 0
 def score(
     request: Mapping[str, Any], rates: Rates = DEFAULT_RATES, seed: int = 0
 ) -> dict[str, Any]:
-    """Scores, 1 to 10, of answer 1 and answer 2 against the reference (schema ChatScores).
+    """Score answers 1 and 2 against the reference, from 1 to 10 (schema ChatScores).
 
     Raises:
         BadRequest: the request lacks the question, the reference or an answer.
@@ -124,7 +124,7 @@ def score(
 def compare(
     request: Mapping[str, Any], rates: Rates = DEFAULT_RATES, seed: int = 0
 ) -> dict[str, Any]:
-    """Which of two answers is better, first, second or tie (schema Verdict).
+    """Return the better of two answers: first, second or tie (schema Verdict).
 
     Raises:
         BadRequest: the request lacks the question, the reference or an answer.
@@ -148,14 +148,14 @@ def _judge(request: Mapping[str, Any], rates: Rates) -> JudgeRates:
 
 
 def _attribute(contradiction: str) -> str:
-    """The attribute behind a contradiction: wrong_side -> side, missed_finding -> finding."""
+    """Return the attribute of a contradiction: wrong_side -> side, missed_finding -> finding."""
     return contradiction.split("_", 1)[1]
 
 
 def _believe_both(request: Mapping[str, Any], rates: Rates, rng: Random) -> tuple[_Belief, _Belief]:
     judge, shown = _judge(request, rates), shown_answers(request)
     question, reference = shown["question"], shown["reference"]
-    # Telegraphic references make telegraphic answers no fault.
+    # A style fault of the reference is not held against the answers.
     excused = style_faults(question, reference, ())
     beliefs = []
     for place in ("first", "second"):
@@ -167,10 +167,11 @@ def _believe_both(request: Mapping[str, Any], rates: Rates, rng: Random) -> tupl
 
 
 def _against_reference(question: str, reference: str, answer: str) -> tuple[list[str], float]:
-    """(attributes that the answer gets wrong, how many it omits), by the reference answer.
+    """Return (attributes that the answer gets wrong, number of omissions), given the reference.
 
-    A reference outside the closed world ("pneumonia", "yes" to an unknown question) is compared by
-    its words: an answer with none of them is wrong, one with some of them omits the others' share.
+    A reference without known claims ("pneumonia", "yes" to an unknown question) is compared word by
+    word: an answer with none of its words is wrong, and otherwise the share of missing words counts
+    as the omission.
     """
     truth, claims = read_answer(question, reference), read_answer(question, answer)
     if not truth:
@@ -198,8 +199,8 @@ def _believe(
     rng: Random,
     bonus: float = 0.0,
 ) -> _Belief:
-    """What a judge believes of `answer`, given what is really wrong with it."""
-    # What the reference says is as easy to compare as a named finding.
+    """Draw what a judge perceives in `answer`, given its true errors."""
+    # "answer", an error against the whole reference, is noticed at the rate of a finding.
     seen = [name for name in wrong if rng.random() < judge.sees.get(name, judge.sees["finding"])]
     if not seen and rng.random() < judge.false_alarm:
         seen = [rng.choice(ATTRIBUTES)]
@@ -211,16 +212,16 @@ def _believe(
     length = judge.length_bonus * max(0, words - judge.length_from) / judge.length_step
     quality = judge.start + min(judge.length_most, length) + bonus + rng.gauss(0, judge.noise_sd)
     quality -= judge.fact_penalty * len(seen)
-    # Leaving out is a fault of style: nothing false has been said.
+    # An omission counts as a style fault, since it states nothing false.
     quality -= judge.style_penalty * (2 * len(disliked) - len(minded) + omitted)
     return _Belief(tuple(seen), omitted, tuple(disliked), len(disliked) < len(minded), quality)
 
 
-# ---------------------------------------------------------------- what a judge writes
+# ---------------------------------------------------------------- replies
 
 
 def _criteria(overall: float, belief: _Belief, rng: Random) -> dict[str, float]:
-    """Ratings by criterion, in half points: tilted by what was noticed, their mean near overall."""
+    """Rate each criterion in half points, shifted by the perceived errors; mean near `overall`."""
     tilts = dict.fromkeys(_CRITERIA, 0.0)
     for name in (*(("fact",) if belief.facts else ()), *belief.faults):
         for criterion, tilt in _TILTS[name].items():
@@ -240,8 +241,8 @@ def _reasons(belief: _Belief, rng: Random) -> list[str]:
 
 
 def _about_both(first: _Belief, second: _Belief, rng: Random) -> str:
-    said = [_reasons(belief, rng) for belief in (first, second)]
-    return " ".join(f"Answer {place}: {'; '.join(text)}." for place, text in enumerate(said, 1))
+    both = [_reasons(belief, rng) for belief in (first, second)]
+    return " ".join(f"Answer {place}: {'; '.join(text)}." for place, text in enumerate(both, 1))
 
 
 def _sentence(reasons: list[str]) -> str:

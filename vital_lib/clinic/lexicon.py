@@ -1,10 +1,10 @@
-"""Reads free text about a figure against the clinic's closed world of findings.
+"""Extract claims about a figure from free text, within the clinic's closed world of findings.
 
-Simulated clinicians, the generator and the judges all read with this module: which claims a text
-makes, what a question asks for, what an answer claims given its question, which facts it
-contradicts and which faults of style it has. Lexicon and regular expressions only: the same text
-always reads the same, and a phrase that is not known claims nothing. It knows nothing of images or
-of who wrote the text.
+The simulated clinicians, generator and judges use this module to find the claims of a text, the
+attributes that a question asks for, the claims of an answer to its question, the facts that it
+contradicts and its style faults. It uses only a lexicon and regular expressions, so the same text
+always gives the same result, and an unknown phrase claims nothing. Independent of images and of
+the text's author.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ _NO = re.compile(
     r"\W*(?:(?:no|nope)\b(?=\s*(?:[,.;:!-]|$|(?:it|there|the|this|they|that)\b))|"
     r"(?:incorrect|false)\b|(?:none|absent|negative)\b(?=\W*$))[\s,.:;!-]*"
 )
-# "the nodule", "this large left-sided tumour", "in this chest X-ray": taken for granted by a
-# question, not asked. "Is this CT?" does ask.
+# A question presupposes "the nodule", "this large left-sided tumour" or "in this chest X-ray"; it
+# does not ask about them. "Is this CT?" does ask about the modality.
 _BETWEEN = (
     r"\s+(?:(?!(?:an?|any|show|contain|demonstrat|reveal|ha[sv]e?|display|includ|see|of|in|on|with|"
     r"is|are)\w*\b)[\w-]+\s+){0,4}"
@@ -151,7 +151,7 @@ _OVERCONFIDENT = re.compile(
 _DEFINITE = re.compile(
     r"\b(?:no|not|without|nor)\s+(?:a |any )?(?:definite(?:ly)?|conclusive(?:ly)?|certainly)"
 )
-# Specialist words outside the closed world: an answer that uses them is no empty one.
+# Specialist words outside the closed world: an answer that uses them is not vague.
 _SPECIALIST = re.compile(
     r"\b(?:\w{3,}(?:itis|osis|omas?|a?emia|pathy|plasia|ectasis|thorax|sclerosis|megaly)|"
     r"pneumonia|emphysema|effusions?|mass(?:es)?|lucenc\w+|\w+intens\w+|collaps\w+|enlarge\w+|"
@@ -167,23 +167,23 @@ _ENDED = re.compile(r"(?:[.!?…]['\"”’)\]]*|['\"”’)\]])$")
 
 
 def read_claims(text: str) -> frozenset[Claim]:
-    """The claims that `text` makes about a figure.
+    """Return the claims that `text` makes about a figure.
 
-    Synonyms and both spellings are read ("hemorrhage", "radiograph", "anterior" as upper), denials
-    within their clause ("no nodule", "rather than the left"). Places, sizes and numbers count only
-    beside a finding. Sentences that are questions claim nothing. "The left lung is clear" claims
-    that the side is not left; "bilateral" claims no side; "no abnormality" claims finding "none".
+    Recognises synonyms and both spellings ("hemorrhage", "radiograph", "anterior" as upper), and
+    denials within their clause ("no nodule", "rather than the left"). Places, sizes and numbers
+    count only with a finding. Questions claim nothing. "The left lung is clear" claims that the
+    side is not left; "bilateral" claims no side; "no abnormality" claims finding "none".
     """
     return read(text).claims
 
 
 @lru_cache(maxsize=100_000)
 def read_answer(question: str, answer: str) -> frozenset[Claim]:
-    """The claims of `answer` as an answer to `question`.
+    """Return the claims of `answer` as an answer to `question`.
 
-    What is asked for may stand bare ("Left.", "Two."). A yes takes over the question's claims; a
-    no turns round the one that is asked, and nothing where several are asked at once ("Is there a
-    nodule in the left lung?"), since it does not say which of them fails.
+    A requested value may be given alone ("Left.", "Two."). A yes asserts the question's claims. A
+    no negates the claim that is asked about. If the question asks about several claims ("Is there a
+    nodule in the left lung?"), a no claims nothing, since it does not state which one is false.
     """
     wanted = asked(question)
     claims: set[Claim] = set()
@@ -207,7 +207,7 @@ def read_answer(question: str, answer: str) -> frozenset[Claim]:
 
 @lru_cache(maxsize=100_000)
 def asked(question: str) -> frozenset[str]:
-    """The attributes that `question` asks for; all of them for "describe this figure"."""
+    """Return the attributes that `question` asks for; all for "describe this figure"."""
     text = fold(question)
     found: set[str] = set()
     if _is_closed(question):
@@ -227,7 +227,7 @@ def asked(question: str) -> frozenset[str]:
 
 
 def facts_in(texts: Iterable[str]) -> dict[str, str | int]:
-    """Attribute -> value, for the attributes of which `texts` together claim exactly one value."""
+    """Return attribute -> value, for attributes with exactly one claimed value in all `texts`."""
     values: dict[str, set[str | int]] = {}
     for text in texts:
         for claim in read_claims(text):
@@ -241,10 +241,11 @@ def facts_in(texts: Iterable[str]) -> dict[str, str | int]:
 
 
 def known_facts(texts: Iterable[str], modalities: Iterable[str]) -> dict[str, str | int]:
-    """`facts_in` the texts of a figure whose modality flags are `modalities` (none: not stated).
+    """Return `facts_in` the texts of a figure, with the modality checked against its flags.
 
-    The flags speak of this figure, its text of others too ("lesions are also seen on MRI"): a flag
-    that stands alone is the modality, and what the text names counts only where it is flagged.
+    The flags describe this figure, but its text may mention other images ("lesions are also seen on
+    MRI"). A single flag sets the modality. With several flags, a modality from the text counts only
+    if it is among them. Without flags, the text alone counts.
     """
     facts = facts_in(texts)
     flagged = [name for name in modalities if name in MODALITIES]
@@ -256,10 +257,10 @@ def known_facts(texts: Iterable[str], modalities: Iterable[str]) -> dict[str, st
 
 
 def contradictions(claims: Iterable[Claim], facts: Mapping[str, str | int]) -> tuple[str, ...]:
-    """Which of CONTRADICTIONS the claims commit, in that order, each once.
+    """Return the CONTRADICTIONS between `claims` and `facts`, in that order, without duplicates.
 
-    What `facts` does not hold cannot be contradicted; facts may come from a Truth (`facts()`) or
-    from a caption (`facts_in`).
+    Attributes absent from `facts` cannot be contradicted, except that a claimed place or size
+    contradicts finding "none". Facts may come from a Truth (`facts()`) or a caption (`facts_in`).
     """
     claims = frozenset(claims)
     found = {_contradiction(claim, claims, facts) for claim in claims}
@@ -267,11 +268,11 @@ def contradictions(claims: Iterable[Claim], facts: Mapping[str, str | int]) -> t
 
 
 def style_faults(question: str, answer: str, sources: Iterable[str]) -> tuple[str, ...]:
-    """Which of STYLE_FAULTS `answer` has, in that order.
+    """Return the STYLE_FAULTS of `answer`, in that order.
 
-    vague: it claims nothing of what is asked; overconfident: "definitely", "without any doubt";
-    quoted: eight or more consecutive words of one of `sources` (caption, mentions), case and
-    punctuation aside; truncated: more than three words without an end.
+    vague: it claims nothing that is asked for. overconfident: "definitely", "without any doubt".
+    quoted: it repeats eight or more consecutive words of one of `sources` (caption, mentions),
+    ignoring case and punctuation. truncated: it has more than three words and no final punctuation.
     """
     text = fold(answer)
     faults = {
@@ -290,10 +291,10 @@ def _is_closed(question: str) -> bool:
 
 @lru_cache(maxsize=20_000)
 def _question(question: str) -> tuple[Reading, Reading]:
-    """A closed question read whole, and read for what it asks.
+    """Return (reading of the whole closed question, reading of what it asks).
 
-    What it takes for granted is not asked: "this image" in place of "this chest X-ray", "it" in
-    place of "the nodule"; unless the presence of the nodule is all that it asks.
+    For the second reading, presupposed words are replaced: "this chest X-ray" with "this image",
+    "the nodule" with "it". The nodule stays if its presence is all that is asked.
     """
     text = fold(question)
     whole = read(text, questions=True)
@@ -314,7 +315,7 @@ def _without_given(text: str, kinds: tuple[str, ...], word: str, given: re.Patte
 
 
 def _turned(claims: frozenset[Claim]) -> set[Claim]:
-    """What a no says: the opposite of the one claim asked about, or of the number asked about."""
+    """Return the negation of the only claim, or of the count claim; empty if ambiguous."""
     numbers = [claim for claim in claims if claim.attribute == "count"]
     single = numbers or list(claims)
     if len(single) != 1:
@@ -339,7 +340,7 @@ def _contradiction(
         and other.value not in (finding, NO_FINDING)
         for other in claims
     ):
-        return None  # none of another kind than the one that is there
+        return None  # denies another finding, not the true one
     return f"wrong_{name}"
 
 
@@ -365,7 +366,7 @@ def _is_vague(question: str, answer: str) -> bool:
     if any(claim.attribute in wanted and (closed or claim != empty) for claim in claims):
         return False
     if wanted & {"side", "level", "size"} and Claim("finding", NO_FINDING) in claims:
-        return False  # "there is no lesion" answers where it is
+        return False  # "there is no lesion" also answers "where?"
     return not (wanted & {"finding", "side", "level", "size"} and _SPECIALIST.search(text))
 
 

@@ -1,6 +1,6 @@
-"""What the clinic's tiny vision-language model was made from, to be mixed in when it is tuned.
+"""Conversations like the base model's training data, to mix into the tuning of that model.
 
-Conversations as it learned to talk by, about phantoms that no run draws. Knows nothing of runs.
+They are about phantoms that no run draws. Independent of runs.
 """
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ import pandas as pd
 from vital_lib.clinic.figure_set import RESERVED_SEED
 from vital_lib.clinic.phantoms import draw, sample_truth
 
-_STREAM = 50  # of the reserved seeds; the base models' own training takes others
+_STREAM = 50  # of the reserved seeds; training of the base models uses other streams
 
 
 def base_conversations(
     folder: str | Path, n: int, seed: int = 0, rounds: int = 4
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Draw `n` phantoms of `seed` into `folder` and talk about each as the base model's data does.
+    """Draw `n` phantoms into `folder` and write a base-model training conversation about each.
 
-    More of one seed begin with the same ones. A conversation's rounds, about any attribute in any
-    form, are cut after `rounds`: about as long as the clinic's generated ones, they pad no batch.
+    A larger `n` with the same seed begins with the same conversations. Each is cut after `rounds`
+    rounds: at about the length of the clinic's generated conversations, it adds no padding to a
+    batch.
 
     Returns:
-        conversations (conversation_id, figure_id, turns) and figures (figure_id, image: the
-        absolute path of a PNG).
+        conversations (conversation_id, figure_id, turns) and figures (figure_id, image: absolute
+        path of a PNG).
 
     Raises:
-        ValueError: `n` or `rounds` below 1, or a negative seed.
+        ValueError: `n` or `rounds` is below 1, or `seed` is negative.
     """
-    from vital_lib.clinic.base_models.talk import write_conversation  # brings torch
+    from vital_lib.clinic.base_models.talk import write_conversation  # imports torch
 
     if n < 1 or seed < 0 or rounds < 1:
-        raise ValueError(f"n={n}, seed={seed}, rounds={rounds}: wanted at least 1, 0 and 1")
+        raise ValueError(
+            f"n={n}, seed={seed}, rounds={rounds}: n and rounds must be at least 1, seed at least 0"
+        )
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     conversations, figures = [], []

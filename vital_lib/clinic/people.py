@@ -1,9 +1,9 @@
-"""Simulated clinicians: programs that accept or reject answers the way three people might.
+"""Simulated clinicians: three programs that accept or reject responses.
 
-Nobody here is a person, and nothing they say is a clinical opinion. Each knows what a phantom
-really shows (or, for a real figure, what its caption and mentions state), notices most factual
-errors and some faults of style, and now and then slips; how often stands in ``rates``. They know
-nothing of who wrote an answer, of ratings or of scores.
+They are not people, and their votes are not clinical opinions. Each knows the ground truth of a
+phantom (or, for a real figure, the facts in its caption and mentions). Each notices most factual
+errors and some style faults, and occasionally ticks the wrong box, with the probabilities in
+``rates``. Independent of models, ratings and scores.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
     from vital_lib.labels import LabelLog
 
 CLINICIANS = ("strict", "moderate", "lenient")
-"""Their names among the rates; in the log, and wherever their votes go, they sign as `SIGNED`."""
+"""Names of the clinicians in the rates; their votes carry the names in `SIGNED`."""
 SIGNED = {name: signed(name) for name in CLINICIANS}
 JUDGE = signed("clinicians")
 NOTE = "simulated"
 NOTE_WITHOUT_TRUTH = "simulated; judged without truth, from caption and mentions alone"
 REPEATS = 0.05
-"""Share of the items that each judges a second time, unawares: the queue's own default."""
+"""Share of items that each clinician judges again as hidden repeats: the queue's default."""
 
 _EVENTS = uuid.UUID("5d1f3a52-8f0e-4a57-9a35-5f6f0f3e0b11")  # namespace of the simulated labels
 
 
 class _Figure(NamedTuple):
-    """What the clinicians know of a figure."""
+    """What the clinicians know about one figure."""
 
     facts: Mapping[str, str | int]
     sources: tuple[str, ...]
@@ -58,16 +58,15 @@ class _Figure(NamedTuple):
 
 
 class Clinicians:
-    """Three simulated clinicians, who differ in how much they notice and mind.
+    """Three simulated clinicians, who notice and reject errors at different rates.
 
     Args:
-        figures: columns figure_id, caption, mentions, and modalities where there are flags.
-        truth: table `clinic_truth`, or None; a figure without a row is judged by what its caption
-            and mentions state, and by its modality flags.
-        rates: how often each notices, minds and slips.
-        seed: with the annotator, the figure and the text it decides every judgement, so that the
-            same question gets the same answer in every process; put a second time to the same
-            clinician, as a hidden repeat, it is looked at afresh.
+        figures: columns figure_id, caption and mentions; optionally modalities.
+        truth: table `clinic_truth`, or None. A figure without a row is judged by its caption,
+            mentions and modality flags.
+        rates: probabilities of noticing, rejecting and ticking the wrong box.
+        seed: together with annotator, figure and texts it determines every judgement, in every
+            process. A hidden repeat is drawn independently.
     """
 
     def __init__(
@@ -94,43 +93,43 @@ class Clinicians:
     def tick(
         self, annotator: str, figure_id: str, instruction: str, response: str, *occasion: str
     ) -> tuple[bool, tuple[str, ...]]:
-        """Whether `annotator` accepts the response, and what was noticed against it.
+        """Return (whether `annotator` accepts the response, the errors noticed).
 
         Args:
-            occasion: a word for another look at the same text, as a hidden repeat is.
+            occasion: extra seed words, for an independent judgement of the same text.
 
         Raises:
-            ValueError: no such clinician or figure.
+            ValueError: the clinician or the figure is unknown.
         """
         noticed, rng = self._notice(annotator, figure_id, instruction, response, *occasion)
         if rng.random() < self._rates.clinician_slip:
-            return bool(noticed), ()  # a slip of the hand has no reasons
+            return bool(noticed), ()  # a wrong tick has no reasons
         return not noticed, noticed
 
     @classmethod
     def of_run(
         cls, workspace: Workspace, *, rates: Rates = DEFAULT_RATES, seed: int = 0
     ) -> Clinicians:
-        """The clinicians of a run: its figures, and its truth where the figures are phantoms."""
+        """Return the clinicians for a run's figures, with the ground truth of its phantoms."""
         truth = workspace.read("clinic_truth") if workspace.has("clinic_truth") else None
         return cls(workspace.read("figures"), truth, rates, seed)
 
     def label(self, log: LabelLog, drafts: pd.DataFrame, *, flagged: bool = False) -> int:
-        """Let every clinician judge every drafted item into `log`; returns the judgements made.
+        """Record every clinician's labels of all drafted items in `log`; return their number.
 
-        Each has a queue of their own (`labels.Queue`), so that the sides differ between them, and
-        judges a share `REPEATS` of the items twice: what they notice, and slips, come anew then.
-        Labelling the same drafts again stores nothing twice. Annotator and note of each event say
-        that it is simulated; the note also where the figure had no truth and was judged from its
-        text alone.
+        Each clinician has a separate queue (`labels.Queue`), so that the left and right sides
+        differ between clinicians. Each judges a share `REPEATS` of the items twice, independently.
+        Labelling the same drafts again stores no duplicates. The annotator and the note of each
+        event mark it as simulated; the note also marks figures judged without ground truth.
 
         Args:
-            drafts: columns instruction_id, candidate_id, figure_id, instruction, response; two
-                responses to every instruction; flags, where there are any.
-            flagged: as of `labels.Queue`.
+            drafts: columns instruction_id, candidate_id, figure_id, instruction, response and
+                optionally flags; two responses per instruction.
+            flagged: as for `labels.Queue`.
 
         Raises:
-            ValueError: the log holds simulated votes of these items that were made of other texts.
+            ValueError: the log holds simulated votes on these items for other texts, other
+                rates or another seed.
         """
         columns = ["candidate_id", "figure_id", "instruction", "response"]
         candidates = {row.candidate_id: row for row in drafts[columns].itertuples(index=False)}
@@ -149,10 +148,13 @@ class Clinicians:
         return len(events)
 
     def ticks(self, candidates: pd.DataFrame) -> pd.DataFrame:
-        """Every clinician's tick of every candidate: candidate_id, figure_id, annotator, accepted.
+        """Return each clinician's tick of each candidate.
 
         Args:
             candidates: columns candidate_id, figure_id, instruction, response.
+
+        Returns:
+            Columns candidate_id, figure_id, annotator, accepted.
         """
         rows = [
             (candidate_id, figure_id, SIGNED[annotator], self.tick(annotator, figure_id, *texts)[0])
@@ -162,10 +164,10 @@ class Clinicians:
         return pd.DataFrame(rows, columns=["candidate_id", "figure_id", "annotator", "accepted"])
 
     def error_kinds(self, candidates: pd.DataFrame) -> pd.DataFrame:
-        """The errors that each candidate really has: candidate_id, kinds (a list, mostly empty).
+        """Return the true errors of each candidate: candidate_id, kinds (a list, often empty).
 
-        For the closing study alone, which asks whether a run removed them: it tells what no
-        annotator could know for certain, so nothing that chooses data may read it.
+        Only for the final study, which measures whether a run removed them. No annotator could know
+        them with certainty, so no step that selects data may use them.
 
         Args:
             candidates: columns candidate_id, figure_id, instruction, response.
@@ -177,7 +179,7 @@ class Clinicians:
         return pd.DataFrame(rows, columns=["candidate_id", "kinds"])
 
     def without_truth(self, figure_ids: Iterable[str]) -> str:
-        """In words, of how many of these figures they do not know what it truly shows."""
+        """Return "n of N figures judged without truth"."""
         ids = set(figure_ids)
         unknown = sum(not self._figure(name).has_truth for name in ids)
         return f"{unknown:,} of {len(ids):,} figures judged without truth"
@@ -185,22 +187,22 @@ class Clinicians:
     def compare(
         self, questions: pd.DataFrame, answers: pd.DataFrame, model_a: str, model_b: str
     ) -> pd.DataFrame:
-        """Verdicts between two models' answers, by the majority of the three clinicians.
+        """Compare two models' answers by majority vote of the three clinicians.
 
-        A clinician prefers the answer with fewer noticed wrong facts, then fewer noticed faults of
-        style, then the one that states more of what was asked; otherwise it is a tie. No majority
-        is a tie too.
+        A clinician prefers the answer with fewer noticed factual errors, then fewer noticed style
+        faults, then more correct facts among those asked for. Equal answers are a tie, and so is a
+        vote without a majority.
 
         Args:
-            questions: columns question_id, image, question; the image's file name without its
-                ending is the figure_id of a row of truth.
-            answers: columns of table `answers`; rows with control "none" are compared.
+            questions: columns question_id, image, question; the stem of the image's file name is
+                a figure_id of the ground truth.
+            answers: columns of table `answers`; only rows with control "none" are compared.
 
         Returns:
-            Columns of table `verdicts`: one row a question, order "both".
+            Columns of table `verdicts`: one row per question, with order "both".
 
         Raises:
-            ValueError: an answer is missing or doubled, or an image has no row of truth.
+            ValueError: an answer is missing or duplicated, or an image has no ground truth.
         """
         texts = {model: _answers_of(answers, model) for model in (model_a, model_b)}
         rows = []
@@ -223,9 +225,9 @@ class Clinicians:
     def _figure(self, figure_id: str) -> _Figure:
         if figure_id in self._figures:
             return self._figures[figure_id]
-        if figure_id in self._truth:  # of the benchmark: no caption that could be quoted
+        if figure_id in self._truth:  # a benchmark figure: no caption to quote
             return self._know(figure_id, ())
-        raise ValueError(f"figure {figure_id!r} is none of the {len(self._figures)} known")
+        raise ValueError(f"figure {figure_id!r} is not one of the {len(self._figures)} known")
 
     def _errors(self, figure_id: str, instruction: str, response: str) -> tuple[str, ...]:
         key = (figure_id, instruction, response)
@@ -239,7 +241,7 @@ class Clinicians:
     def _notice(
         self, annotator: str, figure_id: str, instruction: str, response: str, *occasion: str
     ) -> tuple[tuple[str, ...], Random]:
-        """The errors that this clinician notices and minds, and the generator to go on with."""
+        """Return the errors that this clinician notices and rejects, and the random generator."""
         if annotator not in CLINICIANS:
             raise ValueError(f"clinician {annotator!r}: wanted one of {', '.join(CLINICIANS)}")
         rng = _random(self._seed, annotator, figure_id, instruction, response, *occasion)
@@ -252,7 +254,7 @@ class Clinicians:
         return noticed, rng
 
     def _due(self, annotator: str, event: Mapping[str, Any]) -> bool:
-        """Whether the clinician is asked the same again, as a hidden repeat."""
+        """Return whether the clinician judges this item again, as a hidden repeat."""
         return _random(self._seed, annotator, event["item_id"]).random() < REPEATS
 
     def _again(
@@ -300,11 +302,11 @@ class Clinicians:
     def _verdict(self, figure_id: str, question: str, pair: list[str]) -> tuple[str, str]:
         votes = [self._vote(annotator, figure_id, question, pair) for annotator in CLINICIANS]
         winner, number = Counter(votes).most_common(1)[0]
-        said = ", ".join(f"{name}: {vote}" for name, vote in zip(CLINICIANS, votes, strict=True))
-        return (winner if number > 1 else "tie"), said
+        text = ", ".join(f"{name}: {vote}" for name, vote in zip(CLINICIANS, votes, strict=True))
+        return (winner if number > 1 else "tie"), text
 
     def _vote(self, annotator: str, figure_id: str, question: str, pair: list[str]) -> str:
-        """ "a", "b" or "tie"; the same whichever of the two stands first."""
+        """Return "a", "b" or "tie", independent of the order of the pair."""
         costs = [self._cost(annotator, figure_id, question, answer) for answer in pair]
         if costs[0] == costs[1]:
             return "tie"
@@ -329,11 +331,11 @@ class Clinicians:
 
 
 def tally(workspace: Workspace, rows: pd.DataFrame, drafts: pd.DataFrame | None = None) -> Votes:
-    """How many votes `rows` are, how many simulated, and how many of those judged without truth.
+    """Count the votes in `rows`, the simulated ones, and those of them judged without truth.
 
     Args:
-        rows: columns annotator, and figure_id, or item_id of an instruction of `drafts`.
-        drafts: columns instruction_id, figure_id.
+        rows: columns annotator and figure_id, or annotator and item_id.
+        drafts: columns instruction_id and figure_id; required if `rows` lacks figure_id.
     """
     simulated = rows["annotator"].map(is_simulated).astype(bool)
     if "figure_id" in rows:
@@ -348,21 +350,21 @@ def tally(workspace: Workspace, rows: pd.DataFrame, drafts: pd.DataFrame | None 
 
 
 def _check_no_others(log: LabelLog, events: list[dict[str, Any]]) -> None:
-    """Refuse a log in which the clinicians judged the items of `events` in another way."""
+    """Raise ValueError if `log` holds other simulated votes on the items of `events`."""
     known, items = ({event[name] for event in events} for name in ("event_id", "item_id"))
-    for annotator in (*SIGNED.values(), *CLINICIANS):  # they once signed without the mark
-        said = log.standing(annotator)
-        others = said[said["item_id"].isin(items) & ~said["event_id"].isin(known)]
+    for annotator in (*SIGNED.values(), *CLINICIANS):  # older logs hold the unmarked names
+        votes = log.standing(annotator)
+        others = votes[votes["item_id"].isin(items) & ~votes["event_id"].isin(known)]
         if len(others):
             raise ValueError(
-                f"{annotator!r} has judged {others['item_id'].iloc[0]!r} and "
-                f"{others['item_id'].nunique() - 1} more of these items by other texts, rates "
-                "or seed: start a new run folder, or give another label log"
+                f"{annotator!r} has already judged {others['item_id'].iloc[0]!r} and "
+                f"{others['item_id'].nunique() - 1} more of these items with other texts, other "
+                "rates or another seed: start a new run folder, or give another label log"
             )
 
 
 def _facts_by_figure(truth: pd.DataFrame) -> dict[str, dict[str, str | int]]:
-    columns = ["figure_id", *ATTRIBUTES]  # the attributes stand in the order of Truth's fields
+    columns = ["figure_id", *ATTRIBUTES]  # ATTRIBUTES has the order of Truth's fields
     facts = {}
     for figure_id, *values in truth[columns].itertuples(index=False):
         known = [None if pd.isna(value) else value for value in values]
@@ -379,7 +381,9 @@ def _answers_of(answers: pd.DataFrame, model: str) -> dict[str, str]:
     rows = answers[(answers["model"] == model) & (answers["control"] == "none")]
     doubled = rows["question_id"][rows["question_id"].duplicated()]
     if len(doubled):
-        raise ValueError(f"model {model!r} has two answers to question {doubled.iloc[0]!r}")
+        raise ValueError(
+            f"model {model!r} has more than one answer to question {doubled.iloc[0]!r}"
+        )
     return dict(zip(rows["question_id"], rows["answer"], strict=True))
 
 
@@ -390,6 +394,6 @@ def _answer(texts: Mapping[str, Mapping[str, str]], model: str, question_id: str
 
 
 def _random(*parts: Any) -> Random:
-    """A generator that depends on `parts` alone, alike in every process."""
+    """Return a random generator seeded by `parts` alone, the same in every process."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return Random(int.from_bytes(digest[:8], "big"))

@@ -1,7 +1,7 @@
-"""What a provider of models does with requests: lets in, limits, fails, answers, and counts.
+"""Decide how a model provider answers each request (limits, faults, replies), and count requests.
 
-Decides and counts only; `server` carries it out on a socket, and `service` knows what the models
-say. Keeps hashes of request bodies, never bodies or headers.
+`server` sends the answers over a socket, and `service` computes the replies. Stores hashes of
+request bodies, never bodies or headers.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _FIXED_TOKENS = {"prompt_tokens": 1000, "completion_tokens": 150, "total_tokens"
 
 @dataclass(frozen=True)
 class Answer:
-    """What is to be done about one request.
+    """The answer to one request.
 
     Args:
-        kind: "answered", a name of FAULTS, or what is turned away at once: "limit", "wrong_key",
-            "bad_request"; "page" for what is not counted.
-        seconds: to wait before it is sent.
-        tokens: in and out, as the body states them.
-        asked: hash of the request's body.
+        kind: "answered", a name of FAULTS, an immediate refusal ("limit", "wrong_key",
+            "bad_request"), or "page" for an answer that is not counted.
+        seconds: delay before it is sent.
+        tokens: prompt and completion tokens, as in the body's usage.
+        asked: hash of the request body.
     """
 
     kind: str
@@ -65,42 +65,46 @@ class Answer:
 
 
 class Provider:
-    """Answers requests as the dials say, and counts them.
+    """Answers requests according to the dials, and counts them.
 
-    Every answer that `receive` gives is handed back to `finish`, once it is sent or the client
-    has hung up.
+    The caller passes every answer of `receive` to `finish`, once it is sent or the client has
+    disconnected.
 
     Args:
-        clock: seconds, never going back.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, dials: Dials, clock: Callable[[], float] = time.monotonic) -> None:
         self._dials, self._clock = dials, clock
-        self._taken: deque[float] = deque()  # when requests were let in, within the last second
+        self._taken: deque[float] = deque()  # times of requests accepted in the last second
         self._in_flight = 0
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew to count and to draw; what is under way counts as asked just now."""
+        """Restart the counts and the draws; requests in progress count as new ones."""
         self._since = self._clock()
         self._requests = self._most_in_flight = self._in_flight
         self._answered = self._abandoned = self._repeated = self._in = self._out = 0
         self._faults: Counter[str] = Counter()
-        self._drawn: Counter[bytes] = Counter()  # by body: how often there was a draw
-        self._known: set[bytes] = set()  # bodies that have been answered
+        self._drawn: Counter[bytes] = Counter()  # number of draws by body
+        self._known: set[bytes] = set()  # bodies answered before
 
     def stats(self) -> dict[str, Any]:
-        """What was asked and answered since the start or `reset`.
+        """Return counts of requests and answers since the start or the last `reset`.
 
         At any time, requests = answered + abandoned + in_flight + the sum of faults.
 
         Returns:
-            requests (chat completions asked for), answered (in full, as the models answer),
-            abandoned (the client hung up before its answer; a provider may charge for it), faults
-            (by kind: FAULTS, limit, wrong_key, bad_request), distinct (request bodies), repeated
-            (answers to a body that had been answered before: paid for twice), in_flight,
-            most_in_flight, tokens_in and tokens_out (of all replies sent, whole or spoilt),
-            seconds.
+            requests: chat completion requests.
+            answered: complete replies.
+            abandoned: requests whose client disconnected before the reply; a provider may charge
+                for them.
+            faults: number by kind (FAULTS, limit, wrong_key, bad_request).
+            distinct: different request bodies.
+            repeated: complete replies to a body answered before, so paid for twice.
+            in_flight, most_in_flight: requests in progress, now and at most.
+            tokens_in, tokens_out: tokens of all replies sent, complete or faulty.
+            seconds: time since the start or the last `reset`.
         """
         return {
             "requests": self._requests,
@@ -117,7 +121,7 @@ class Provider:
         }
 
     def receive(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """What to do about a request, `headers` by lower-case name."""
+        """Return the answer to a request; `headers` has lower-case names."""
         if path in ("/stats", "/stats/reset"):
             return self._page(method, path)
         refused = self._refused(headers)
@@ -129,7 +133,7 @@ class Provider:
         self._drawn[asked] += 0
         answer = refused or self._limited() or self._decide(method, path, body, asked)
         self._requests += 1
-        if answer.kind in _TURNED_AWAY:  # never under way, so that no limit is passed by them
+        if answer.kind in _TURNED_AWAY:  # never in progress, so not counted towards at_once
             self._faults[answer.kind] += 1
             return answer
         self._in_flight += 1
@@ -137,7 +141,7 @@ class Provider:
         return answer
 
     def finish(self, answer: Answer, *, heard: bool) -> None:
-        """Count an answer: sent, or not `heard` because the client hung up first."""
+        """Count an answer; `heard` is False if the client disconnected before it was sent."""
         if answer.kind == "page" or answer.kind in _TURNED_AWAY:
             return
         self._in_flight -= 1
@@ -161,7 +165,7 @@ class Provider:
         return Answer("page", *_encoded((200, self.stats())))
 
     def _refused(self, headers: Mapping[str, str]) -> Answer | None:
-        """401, unless the key is sent as OpenAI or as Azure wants it."""
+        """Return 401 unless the key is sent in the header of OpenAI or of Azure."""
         if self._dials.key is None:
             return None
         sent = headers.get("authorization", "").removeprefix("Bearer ")
@@ -171,7 +175,7 @@ class Provider:
         return _failure("wrong_key")
 
     def _limited(self) -> Answer | None:
-        """429, where there is no room for one more; otherwise the request is let in."""
+        """Return 429 if a limit is reached; otherwise register the request and return None."""
         dials, now = self._dials, self._clock()
         while self._taken and self._taken[0] <= now - 1:
             self._taken.popleft()
@@ -216,7 +220,7 @@ def _failure(kind: str, *, seconds: float = 0.0, retry_after: float | None = Non
 
 
 def _fixed(body: bytes) -> dict[str, Any]:
-    """The same valid reply each time to what the schema's name asks for; the body is not parsed."""
+    """Return the constant valid reply for the schema named in `body`, which is not parsed."""
     place = body.find(b'"json_schema"')
     tail = body[place : place + 200] if place >= 0 else b""
     name = next((name for name in _FIXED if f'"{name}"'.encode() in tail), "Conversation")
@@ -232,7 +236,7 @@ def _fixed(body: bytes) -> dict[str, Any]:
 
 
 def _spoilt(reply: dict[str, Any], fault: str | None) -> bytes:
-    """The reply's JSON, after what a fault does to it; what is truncated, the server cuts."""
+    """Return the reply's JSON with the fault applied; the server itself cuts truncated replies."""
     message = reply["choices"][0]["message"]
     if fault == "refusal":
         message.update(content=None, refusal="I'm sorry, but I can't help with that.")

@@ -1,7 +1,7 @@
-"""The kinds of question that the simulated generator asks, with templates of question and answer.
+"""The simulated generator's kinds of question, with templates of questions and answers.
 
-A kind names what its questions ask for and what must be known before one can be asked. The
-templates' slots are those of ``wording.Phrases``. Knows nothing of rates, requests or truth.
+A kind lists the attributes that its questions ask for and those that must be known. The slots of
+the templates are those of ``wording.Phrases``. Independent of rates, requests and the ground truth.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ class Kind:
     """One kind of question.
 
     Args:
-        question_type: as written into the reply.
-        asks: the attributes that it asks for.
-        questions: templates; a closed kind's name its proposal with the slots of the proposal.
-        answers: templates for an open kind; for a closed one, after "Yes, " and after "No, ".
-        needs: attributes that must be known (finding: other than none).
-        weight: how often it is asked, next to the others.
+        question_type: the value of that field in the reply.
+        asks: attributes that the questions ask for.
+        questions: templates; those of a closed kind hold a slot for the proposal.
+        answers: templates of an open kind.
+        yes, no: templates of a closed kind, after "Yes, " and after "No, ".
+        needs: attributes that must be known.
+        weight: sampling weight.
+        proposals: values that a closed kind may propose; empty: all values of the attribute.
+        knows: field of `asides.Knowledge` that holds the answers, if `answers` is empty.
+        of_normal: use for figures without a finding: "no", "also" or "only".
     """
 
     name: str
@@ -31,13 +35,13 @@ class Kind:
     no: tuple[str, ...] = ()
     needs: tuple[str, ...] = ("finding",)
     weight: float = 1.0
-    proposals: tuple[int, ...] = ()  # what a closed kind can propose, where that is narrowed
-    knows: str = ""  # field of asides.Knowledge that holds the answers, where none is given here
-    of_normal: str = "no"  # of a figure without a finding: no, also, or only of such
+    proposals: tuple[int, ...] = ()
+    knows: str = ""
+    of_normal: str = "no"
 
     @property
     def closed(self) -> bool:
-        """Whether it is a yes/no question."""
+        """Whether the questions are yes/no questions."""
         return bool(self.yes)
 
 
@@ -375,4 +379,4 @@ TERM_KINDS = (
 )
 
 SPEECHLESS = Kind("speechless", "context", (), _CONTEXT_QUESTIONS, _CONTEXT_ANSWERS, needs=())
-"""Asked of a figure whose text says nothing at all."""
+"""The kind for a figure whose text offers nothing to ask about."""

@@ -1,8 +1,7 @@
-"""How often each simulated party errs: fixed before any result was seen, and never tuned.
+"""Error rates of the simulated generator, judges and clinicians, fixed before any result was seen.
 
-Every number that decides what the simulated generator, judges and clinicians do stands here with
-the reason for its size. A run's figures follow from these rates; the rates do not follow from the
-figures. This module knows nothing of text, images or requests.
+Each rate has a comment with the reason for its value. Rates are never tuned to the results of a
+run. Independent of text, images and requests.
 """
 
 from __future__ import annotations
@@ -21,53 +20,53 @@ SEEN = ("modality", "finding", "side", "level", "size", "count")
 
 
 def _fixed(**values: Any) -> Any:
-    """A dataclass field whose default is the mapping `values`; `_freeze` makes it read-only."""
+    """Return a dataclass field with default mapping `values`; `_freeze` makes it read-only."""
     return field(default_factory=lambda: dict(values))
 
 
 @dataclass(frozen=True)
 class JudgeRates:
-    """One simulated judge: what it notices, what it minds, and how it turns that into a number.
+    """Rates of one simulated judge: errors noticed, style faults penalised, and scoring.
 
-    Probabilities are per fact or fault that is really there; penalties, bonuses and noise are in
-    points of a 0 to 10 rating. A negative `minds` is a liking: with that probability the fault
-    earns what it would otherwise cost.
+    Probabilities are per error or fault that is present. Penalties, bonuses and noise are in points
+    of a 0 to 10 rating. A negative value in `minds` is a preference: the fault raises the rating by
+    the style penalty, with its absolute value as the probability.
     """
 
     sees: Mapping[str, float] = _fixed(
-        # The kind of image is plain at a glance, and the caption nearly always names it.
+        # The modality is obvious, and the caption nearly always names it.
         modality=0.95,
-        # A named finding is the caption's subject; one in ten slips by a near-synonym.
+        # The caption names the finding; one error in ten is missed as a near-synonym.
         finding=0.90,
-        # Laterality is where vision-language models fail first (arXiv 2604.27720):
-        # a coin's chance of noticing.
+        # Laterality is where vision-language models fail first (arXiv 2604.27720), so half of the
+        # errors are missed.
         side=0.50,
-        # Up and down are not mirrored between patient and image, so they are easier than side.
+        # Level is easier than side, since an image does not mirror it.
         level=0.80,
-        # Size is one adjective; a reader that skims overlooks one in five.
+        # Size is one adjective, easily overlooked: one error in five is missed.
         size=0.80,
-        # Counting is the other known weakness of vision-language models.
+        # Counting is another known weakness of vision-language models.
         count=0.50,
     )
-    false_alarm: float = 0.05  # a sound answer blamed for a fact: judges also misread captions
+    false_alarm: float = 0.05  # per answer without a noticed error: judges also misread captions
     minds: Mapping[str, float] = _fixed(
-        # The policy asks for specialist terms over vague words; obeyed more often than not.
+        # The policy prefers specialist terms to vague words; judges usually follow it.
         vague=0.60,
-        # A confident tone reads as competence; the policy's word against it is heeded weakly.
+        # A confident tone suggests competence, so judges follow the policy against it only weakly.
         overconfident=0.30,
-        # A judge holds the caption in its own prompt, and agreement with it looks like accuracy.
+        # The judge's prompt holds the caption, and agreement with it looks like accuracy.
         quoted=0.20,
-        # A sentence without an end is plain to any reader.
+        # An unfinished sentence is obvious to any reader.
         truncated=0.80,
     )
-    start: float = 8.0  # LLM judges are generous: a sound answer gets 8, seldom 10
-    fact_penalty: float = 3.5  # one wrong fact brings a sound answer below the middle of the scale
-    style_penalty: float = 1.5  # a fault of style costs less than half as much as a wrong fact
-    noise_sd: float = 1.0  # the same candidate rated twice differs by about a point
+    start: float = 8.0  # LLM judges are generous: a correct answer gets 8, rarely 10
+    fact_penalty: float = 3.5  # one factual error moves a correct answer below mid-scale
+    style_penalty: float = 1.5  # less than half the penalty of a factual error
+    noise_sd: float = 1.0  # repeated ratings of a candidate differ by about a point
     length_bonus: float = 1.0  # points per `length_step` words: judges reward length
-    length_from: int = 15  # words that earn no bonus: a full sentence
+    length_from: int = 15  # words without a bonus: a full sentence
     length_step: int = 20  # words: a second sentence
-    length_most: float = 1.5  # points: beyond two more sentences, length stops to impress
+    length_most: float = 1.5  # points: no further bonus beyond two more sentences
     first_bonus: float = 0.0  # points added to the answer shown first
 
     def __post_init__(self) -> None:
@@ -80,14 +79,14 @@ class JudgeRates:
         if self.noise_sd < 0 or self.length_step < 1:
             raise ValueError(
                 f"noise_sd {self.noise_sd}, length_step {self.length_step}: "
-                "wanted a spread of 0 or more points and a step of 1 or more words"
+                "wanted noise_sd of at least 0 points and length_step of at least 1 word"
             )
 
 
 def _second_judge() -> JudgeRates:
     return JudgeRates(
-        # Another family: a little weaker on what is named, less blind on side and count, so that
-        # the two judges' errors are not the same ones.
+        # A different model family: slightly weaker on named facts, better on side and count, so
+        # that the two judges make different errors.
         sees={
             "modality": 0.90,
             "finding": 0.85,
@@ -96,14 +95,14 @@ def _second_judge() -> JudgeRates:
             "size": 0.75,
             "count": 0.65,
         },
-        false_alarm=0.04,  # blames a little less readily than the first
-        # It rather likes a confident tone (judges reward plausible text, arXiv 2606.02578), hence
-        # the negative value; and it is the more lenient one in everything else.
+        false_alarm=0.04,  # slightly fewer false alarms than the first judge
+        # Negative: it likes a confident tone (judges reward plausible text, arXiv 2606.02578). On
+        # all other style faults it is more lenient than the first judge.
         minds={"vague": 0.50, "overconfident": -0.20, "quoted": 0.10, "truncated": 0.60},
-        noise_sd=1.2,  # noisier: comparisons are asked of it once per order, not averaged
-        length_bonus=0.5,  # half as fond of length
+        noise_sd=1.2,  # noisier: one comparison per order, without averaging
+        length_bonus=0.5,  # half the length bonus of the first judge
         length_most=0.75,
-        first_bonus=0.4,  # judges prefer what stands first: about half of the margin for a tie
+        first_bonus=0.4,  # position bias: about half of the tie margin
     )
 
 
@@ -112,65 +111,68 @@ class Rates:
     """The rates of the whole clinic.
 
     Fields:
-        factual: chance per response whose question touches that fact, whatever demonstrations
-            are shown (a demonstration shows how to write, not what the image holds).
-        style: chance per response, without demonstrations, of each fault of style.
-        demonstration_half: demonstration responses at which their style weighs as much as the
-            generator's own: rate = (own * half + faulty responses) / (half + responses).
-        own_words, length_pull: the length, in words, that the generator aims at by itself, and
-            the part of the demonstrations' weight with which theirs moves it.
+        factual: probability of each factual error, per response to a question on that fact. It
+            is independent of demonstrations, which show how to write, not what the image shows.
+        style: probability of each style fault per response, without demonstrations.
+        demonstration_half: number of demonstration responses at which their style has the same
+            weight as the generator's own:
+            rate = (own * half + faulty responses) / (half + responses).
+        own_words: target length in words, without demonstrations.
+        length_pull: share of the demonstrations' weight that applies to the target length.
         judge, second: the rating judge ("clinic") and the second judge ("clinic-second").
         tie_within: difference of perceived quality, in points, below which a verdict is a tie.
-        clinician_sees_fact, clinician_minds, clinician_slip: per simulated clinician.
+        clinician_sees_fact: probability of noticing a factual error, by clinician.
+        clinician_minds: probability of rejecting a response for a style fault, by clinician.
+        clinician_slip: probability of ticking the wrong box.
 
     Raises:
-        ValueError: a rate outside 0..1, or a name that the clinic does not know.
+        ValueError: a rate is outside 0..1, or a name is unknown.
     """
 
     factual: Mapping[str, float] = _fixed(
-        # Laterality fails first (arXiv 2604.27720): one answer about a side in five is mirrored.
+        # Laterality fails first (arXiv 2604.27720): one answer in five names the other side.
         wrong_side=0.20,
-        # Counts of small findings are as unreliable.
+        # Counts of small findings are equally unreliable.
         wrong_count=0.20,
-        # The kind of image is nearly always right.
+        # The modality is nearly always right.
         wrong_modality=0.05,
-        # A finding that is not there, or another one than the caption's: about one in twelve.
+        # A finding that is absent or differs from the caption's: about one in twelve.
         invented_finding=0.08,
-        # An abnormal figure called normal: as often.
+        # An abnormal figure called normal: equally often.
         missed_finding=0.08,
     )
     style: Mapping[str, float] = _fixed(
-        # Vague words over specialist terms are the commonest complaint about generic models.
+        # Vague wording is the commonest complaint about generic models.
         vague=0.16,
-        # "Definitely": common enough that the published policy forbids it by name.
+        # "Definitely" is so common that the published policy forbids it by name.
         overconfident=0.12,
-        # Copying the caption is the cheap way to a correct answer.
+        # Copying the caption is the easiest way to a correct answer.
         quoted=0.14,
-        # A reply that ends at the token limit: rare.
+        # Replies rarely stop at the token limit.
         truncated=0.05,
     )
-    demonstration_half: float = 10.0  # two demonstrations of five rounds weigh as much as habit
-    own_words: float = 20.0  # a sentence and a half: what such generators write unasked
-    # How far demonstrations pull the length, next to their pull on style: half, since the length
-    # of an answer also follows from what the question asks.
+    demonstration_half: float = 10.0  # two demonstrations of five rounds equal its own style
+    own_words: float = 20.0  # a sentence and a half, the usual length of such generators
+    # Demonstrations influence length half as much as style, since the length of an answer also
+    # depends on the question.
     length_pull: float = 0.5
     judge: JudgeRates = field(default_factory=JudgeRates)
     second: JudgeRates = field(default_factory=_second_judge)
-    tie_within: float = 0.75  # points: below the judges' own noise on one answer
+    tie_within: float = 0.75  # points: smaller than a judge's noise on one answer
     clinician_sees_fact: Mapping[str, float] = _fixed(
-        # People who read such images daily notice nearly every wrong fact; haste costs a little.
+        # Daily readers of such images notice nearly every factual error; in haste they miss a few.
         strict=0.97,
         moderate=0.94,
         lenient=0.90,
     )
     clinician_minds: Mapping[str, Mapping[str, float]] = _fixed(
-        # Chance that a fault of style alone makes this clinician cross the answer. All three mind
-        # an unfinished answer most and a copied caption least: it is at least correct.
+        # All three reject an unfinished answer most often and a copied caption least often, since
+        # the copy is at least correct.
         strict={"vague": 0.85, "overconfident": 0.80, "quoted": 0.60, "truncated": 0.90},
         moderate={"vague": 0.65, "overconfident": 0.55, "quoted": 0.40, "truncated": 0.80},
         lenient={"vague": 0.40, "overconfident": 0.30, "quoted": 0.20, "truncated": 0.60},
     )
-    clinician_slip: float = 0.03  # a tick that should be a cross, or the reverse, by hand
+    clinician_slip: float = 0.03  # per response: accepted by mistake, or rejected by mistake
 
     def __post_init__(self) -> None:
         _freeze(self)
@@ -187,17 +189,17 @@ class Rates:
             _check_chances(f"clinician_minds[{clinician!r}]", minds)
         if self.demonstration_half <= 0:
             raise ValueError(
-                f"demonstration_half is {self.demonstration_half}: wanted responses, above 0"
+                f"demonstration_half is {self.demonstration_half}: wanted a number above 0"
             )
 
 
 def rates_fingerprint(rates: Rates) -> str:
-    """SHA-256, in hexadecimal, of `rates` as JSON with sorted keys."""
+    """Return the hexadecimal SHA-256 of `rates` as JSON with sorted keys."""
     return hashlib.sha256(json.dumps(_plain(rates), sort_keys=True).encode()).hexdigest()
 
 
 def _freeze(rates: Any) -> None:
-    """Replace every mapping of a frozen dataclass by a read-only copy that no caller holds."""
+    """Replace every mapping of a frozen dataclass with a read-only copy."""
     for item in fields(rates):
         value = getattr(rates, item.name)
         if isinstance(value, Mapping):
@@ -211,7 +213,7 @@ def _read_only(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """`value` as what JSON can hold (dataclasses and read-only mappings become dicts)."""
+    """Return `value` in JSON types: dataclasses and read-only mappings become dicts."""
     if is_dataclass(value):
         return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
@@ -227,8 +229,8 @@ def _check_keys(name: str, values: Mapping[str, Any], wanted: tuple[str, ...]) -
 def _check_chances(name: str, values: Mapping[str, float]) -> None:
     for key, value in values.items():
         if not (math.isfinite(value) and 0 <= value <= 1):
-            raise ValueError(f"{name}: {key} is {value!r}; wanted a chance from 0 to 1")
+            raise ValueError(f"{name}: {key} is {value!r}; wanted a probability from 0 to 1")
 
 
 DEFAULT_RATES = Rates()
-"""The rates in force. A change needs a line in CHANGELOG.md; tests/test_rates.py says how."""
+"""The default rates. A change needs a line in CHANGELOG.md; see tests/test_rates.py."""

@@ -1,8 +1,7 @@
-"""Reads the claims of a text: which values of which attributes it states or denies.
+"""Extract the claims of a text: the attribute values that it states or denies.
 
-A sentence is cut into clauses; a word of denial reaches to the end of its clause; a place, a size
-or a number counts only beside a finding. Knows nothing of questions and answers, of what is true,
-or of style.
+Sentences are split into clauses. A denial applies to the end of its clause. A place, size or number
+counts only with a finding. Independent of questions and answers, the ground truth and style.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _ATTRIBUTE = {"number": "count", "stated": "count", "many": "count"}
 _ASSERTED, _VOID = 0, -1
 _WORDS_BETWEEN = 5
 _PHRASE = 100  # characters
-# A number or size in front of these words does not belong to the noun that follows them.
+# A number or size before one of these words does not belong to the noun after it.
 _STOP = re.compile(
     r"[.,;:()?!]\s|\b(?:of|in|with|and|or|is|are|was|were|shows?|showing|the|an?|at|on|from|by|to|"
     r"for|per|than|seen|no|not)\b"
@@ -34,7 +33,7 @@ _PREDICATE = re.compile(
 
 @dataclass
 class _Clause:
-    """Tokens of one clause and the scope of each: asserted, void, or the number of a denial."""
+    """Tokens of one clause and the scope of each: asserted, void or the index of a denial."""
 
     tokens: list[Token] = field(default_factory=list)
     scopes: list[int] = field(default_factory=list)
@@ -50,7 +49,7 @@ class _Clause:
 
     @cached_property
     def kinds(self) -> frozenset[str]:
-        """The kinds of its tokens; asked for once the clause is whole."""
+        """The kinds of its tokens; cached, so read it only when the clause is complete."""
         return frozenset(token.kind for token in self.tokens)
 
     def has(self, *kinds: str) -> bool:
@@ -59,10 +58,10 @@ class _Clause:
 
 @dataclass
 class _Notes:
-    """What has been read so far."""
+    """Claims, denials and alternatives read so far."""
 
     claims: set[Claim] = field(default_factory=set)
-    # (kind of finding or None for any, places): "no nodule in the left lung"
+    # (finding, or None for any; places), from "no nodule in the left lung"
     local_denials: list[tuple[str | None, frozenset[Token]]] = field(default_factory=list)
     alternatives: set[str] = field(default_factory=set)
 
@@ -72,7 +71,7 @@ class _Notes:
 
 @dataclass(frozen=True)
 class Reading:
-    """The claims of a text, and the attributes for which it leaves a choice ("left or right")."""
+    """The claims of a text, and the attributes with alternatives ("left or right")."""
 
     claims: frozenset[Claim]
     alternatives: frozenset[str]
@@ -80,11 +79,11 @@ class Reading:
 
 @lru_cache(maxsize=100_000)
 def read(text: str, bare: frozenset[str] = frozenset(), questions: bool = False) -> Reading:
-    """Everything that `text` states or denies.
+    """Return all claims and alternatives in `text`.
 
     Args:
-        bare: attributes that count even without a finding beside them, as in the answer "Left."
-        questions: read sentences that end in a question mark too; otherwise they claim nothing.
+        bare: attributes that count even without a finding, as in the answer "Left."
+        questions: also read sentences that end in a question mark; by default they claim nothing.
     """
     notes = _Notes()
     for sentence in sentences(text):
@@ -98,14 +97,14 @@ def read(text: str, bare: frozenset[str] = frozenset(), questions: bool = False)
 
 @lru_cache(maxsize=50_000)
 def _sentence_notes(sentence: str, bare: frozenset[str], questions: bool) -> _Notes:
-    """What one sentence says by itself; many texts share sentences."""
+    """Read one sentence; cached, since many texts share sentences."""
     notes = _Notes()
     _read_sentence(sentence, bare, questions, notes)
     return notes
 
 
 def before(text: str, token: Token) -> str:
-    """What stands just before `token`: as much of it as a phrase can be long."""
+    """Return the text before `token`, at most `_PHRASE` characters."""
     return text[max(0, token.start - _PHRASE) : token.start]
 
 
@@ -114,7 +113,7 @@ def _read_sentence(sentence: str, bare: frozenset[str], question: bool, notes: _
     clauses = _clauses(tokens)
     hedged = any(token.kind == "hedge" for token in tokens)
     partial = any(token.kind in ("except", "rest") for token in tokens)
-    # "Normal." is an answer; "normal" somewhere in a sentence need not speak of the figure
+    # "Normal." is an answer, but "normal" in a long sentence may not describe the figure.
     any_normal = question or ("finding" in bare and len(sentence.split()) <= _WORDS_BETWEEN)
     referring = any(clause.of(_NOUNS) for clause in clauses)
     for clause in clauses:
@@ -148,7 +147,7 @@ def _clauses(tokens: list[Token]) -> list[_Clause]:
         elif token.kind == "except":
             scope = _ASSERTED
         elif token.kind == "absent":
-            # "the nodule is absent": what came before in the clause is denied
+            # "the nodule is absent" denies the earlier tokens of the clause.
             denials += 1
             current = clauses[-1]
             current.scopes = [denials if found == _ASSERTED else found for found in current.scopes]
@@ -158,7 +157,7 @@ def _clauses(tokens: list[Token]) -> list[_Clause]:
 
 
 def _only_denies(clause: _Clause) -> bool:
-    """Whether the clause speaks of findings only to deny them ("the left lung shows no nodule")."""
+    """Return whether the clause only denies findings ("the left lung shows no nodule")."""
     denied = any(
         token.kind in ("finding", "generic", "weak") and scope != _ASSERTED
         for token, scope in zip(clause.tokens, clause.scopes, strict=True)
@@ -181,7 +180,7 @@ def _read_modalities(clause: _Clause, sentence: str, notes: _Notes) -> None:
     for token in chosen:
         notes.add("modality", token.value)
     for scope in _denials(clause):
-        # "no nodule on a radiograph", "not on this radiograph" do not deny the radiograph
+        # "no nodule on a radiograph" and "not on this radiograph" do not deny the radiograph.
         about_findings = bool(clause.of(_NOUNS, scope=scope))
         for token in clause.of(frozenset({"modality"}), scope=scope):
             given = bool(_DETERMINED.search(before(sentence, token)))
@@ -232,7 +231,7 @@ def _deny_findings(denied: list[Token], places: frozenset[Token], notes: _Notes)
 
 
 def _deny_values(clause: _Clause, scope: int, notes: _Notes) -> None:
-    """ "Not on the left", "rather than two": denied if one value alone is."""
+    """Read "not on the left" or "rather than two", if all denied values are of one attribute."""
     values = clause.of(_PLACES | {"size", "count", "number"}, scope=scope)
     attributes = [_ATTRIBUTE.get(token.kind, token.kind) for token in values]
     if len(set(attributes)) == 1:
@@ -245,7 +244,7 @@ def _deny_values(clause: _Clause, scope: int, notes: _Notes) -> None:
 
 
 def _read_all_clear(clause: _Clause, partial: bool, any_normal: bool, notes: _Notes) -> bool:
-    """Read "the lungs are clear"; True if the clause says so, and its places are no finding's."""
+    """Read "the lungs are clear"; return True if so, as its places then belong to no finding."""
     kinds = frozenset({"clear", "normal"}) if any_normal else frozenset({"clear"})
     if not clause.of(kinds) or clause.of(frozenset({"finding", "generic"})):
         return False
@@ -282,7 +281,7 @@ def _read_attributes(clause: _Clause, allowed: set[str], sentence: str, notes: _
 
 
 def _is_bound(token: Token, clause: _Clause, sentence: str) -> bool:
-    """Whether a size or a number belongs to a finding of its own clause."""
+    """Return whether a size or number belongs to a finding in its clause."""
     if token.kind in _PLACES:
         return False
     if _noun_follows(token, clause, sentence):
@@ -302,7 +301,7 @@ def _noun_follows(token: Token, clause: _Clause, sentence: str) -> bool:
 
 
 def _is_choice(clause: _Clause, tokens: list[Token]) -> bool:
-    """Whether an "or" stands between two of `tokens` that differ."""
+    """Return whether "or" separates two different values among `tokens`."""
     if len({(token.kind, token.value) for token in tokens}) < 2:
         return False
     return any(
@@ -317,7 +316,7 @@ def _denials(clause: _Clause) -> list[int]:
 
 
 def _settle(notes: _Notes) -> set[Claim]:
-    """The claims, once the whole text is known."""
+    """Return the final claims, once the whole text is read."""
     claims = notes.claims
     present = {
         claim.value

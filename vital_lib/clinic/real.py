@@ -1,9 +1,9 @@
-"""A few real pictures that come inside installed packages, as records beside the phantoms.
+"""Real images from installed packages, as figure records in addition to the phantoms.
 
-They show what the clinic's phantoms leave out: pictures of no modality that the workbench knows, of
-two at once, in other sizes. The captions are our own and say only what can be seen or what the
-package says of its file. Knows nothing about phantoms, and downloads nothing. Pictures of a package
-that is not installed are left out: pydicom's need the extra ``dicom``.
+They cover cases that the phantoms lack: no known modality, two modalities, and other image sizes.
+Our captions state only what is visible or what the package states about its file. Nothing is
+downloaded. Images of packages that are not installed are omitted; those of pydicom need the extra
+``dicom``. Independent of phantoms.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vital_lib.modalities import MODALITIES
 
 @dataclass(frozen=True)
 class _Real:
-    """One real picture: how to open it, its words, and where it comes from."""
+    """One real image: how to open it, its texts, and its source."""
 
     name: str
     package: str
@@ -52,10 +52,10 @@ class _Real:
 
 
 def real_figures() -> list[tuple[Image.Image, dict]]:
-    """Each picture (RGB) with its record in LLaVA-Med's caption schema, always in the same order.
+    """Return each image (RGB) with its record in LLaVA-Med's caption schema, in a fixed order.
 
-    ``record["image"]`` is the file name to save the picture under; ``record["domain"]`` holds the
-    five modality flags, of which several or none may be true.
+    ``record["image"]`` is the file name for the image. ``record["domain"]`` holds the five modality
+    flags; any number of them may be true.
     """
     return [(real.open(), real.record()) for real in _installed()]
 
@@ -89,7 +89,7 @@ def _small_mr() -> Image.Image:
 def _doppler() -> Image.Image:
     from pydicom import examples
 
-    # The rows above and below carry lettering of the ultrasound machine: not wanted in a figure.
+    # The rows above and below hold the ultrasound machine's text overlay, so they are cropped.
     return Image.fromarray(examples.rgb_color.pixel_array[50:160]).convert("RGB")
 
 
@@ -113,14 +113,14 @@ def _two_panels() -> Image.Image:
 
 
 def _skimage_file(name: str) -> Image.Image:
-    """A picture from scikit-image's own folder; its loaders would ask the network when in doubt."""
+    """Open an image in scikit-image's data folder; its own loaders may use the network."""
     folder = Path(find_spec("skimage").origin).parent / "data"
     with Image.open(folder / name) as image:
         return image.convert("RGB")
 
 
 def _grey(values: np.ndarray) -> Image.Image:
-    """Measured values as a grey picture between their 0.5th and 99.5th percentile."""
+    """Return `values` as a grey image, scaled from their 0.5th to their 99.5th percentile."""
     low, high = np.percentile(values, (0.5, 99.5))
     shades = np.clip((values.astype(float) - low) / max(high - low, 1.0), 0, 1) * 255
     return Image.fromarray(shades.astype(np.uint8)).convert("RGB")

@@ -1,13 +1,13 @@
-"""How authors name findings, images and places: the phrases that captions are made of.
+"""Phrases for findings, images and places, from which captions are composed.
 
-Phrases only. Knows nothing of how they are put together or of what a figure shows.
+Independent of how the phrases are combined and of what a figure shows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Kind of finding -> its (singular, plural) names.
+# Finding -> its (singular, plural) names.
 NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "nodule": (
         ("nodule", "nodules"),
@@ -94,17 +94,17 @@ NAMES: dict[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True)
 class Register:
-    """How one field of medicine speaks of its images."""
+    """Phrases of one medical field for its images."""
 
-    images: tuple[str, ...]  # naming the kind of image
-    plain: tuple[str, ...]  # not naming it
+    images: tuple[str, ...]  # with the modality
+    plain: tuple[str, ...]  # without the modality
     places: tuple[str, ...]  # side and level
     sides: tuple[str, ...]
     levels: tuple[str, ...]
     level_words: tuple[str, str, str]
-    normal: tuple[str, ...]  # what is clear where there is no finding
+    normal: tuple[str, ...]  # what is normal in a figure without a finding
     complaints: tuple[str, ...]
-    context: tuple[str, ...]  # sentences of the article that claim nothing
+    context: tuple[str, ...]  # sentences of the article without a claim about the figure
 
 
 _BRAIN = Register(
@@ -188,7 +188,7 @@ REGISTERS: dict[str, Register] = {
                 "Macroscopic photograph"),
         plain=("The organ after sectioning", "Operative material", "Material at autopsy",
                "The organ as received"),
-        # Seen from the front, as the organ lay in the body: its left, not the picture's.
+        # Left is the organ's left in the body, seen from the front, not the left of the image.
         places=("in the {level} third of the {side} half of the organ",
                 "in the {level} part of the organ on the {side} side",
                 "in the {side} {level} portion of the organ"),
@@ -214,7 +214,7 @@ _AMERICAN = (
 
 
 def american(text: str) -> str:
-    """`text` in American spelling."""
+    """Return `text` in American spelling."""
     for british, spelling in _AMERICAN:
         text = text.replace(british, spelling)
     return text

@@ -1,8 +1,7 @@
-"""Reads a chat-completions request as it was really sent: the figure, the demonstrations, the task.
+"""Parse a chat-completions request: its figures, demonstrations and task.
 
-The layouts are those of ``vital_lib.prompts``. Whatever a prompt fails to carry is not there for
-the simulated models either: they read nothing but the request. Knows nothing of rates, of errors
-or of how answers are worded.
+The layouts are those of ``vital_lib.prompts``. The simulated models read only the request, so what
+a prompt omits is missing for them too. Independent of rates, errors and the wording of answers.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _CANDIDATE = re.compile(r"\nInstruction: (?P<instruction>.*)\nResponse: (?P<resp
 
 
 class BadRequest(ValueError):
-    """A request that cannot be served; `param` names the field at fault, as the API does."""
+    """An invalid request; `param` names the invalid field, as in the API."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -41,7 +40,7 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure's text as a request shows it; `modalities` as canonical names where known."""
+    """A figure's text in a request; `modalities` holds canonical names if they are known."""
 
     caption: str
     mentions: tuple[str, ...] = ()
@@ -49,25 +48,25 @@ class Shown:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """What an answer can be copied from."""
+        """The texts that an answer can quote."""
         return (self.caption, *self.mentions)
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """Attribute -> value, as the text and the modality line state it."""
+        """Attribute -> value, as stated in the text and the modality line."""
         return dict(_facts(self))
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A conversation shown as an example: its figure's text, and (instruction, response) each."""
+    """An example conversation: its figure's text and its (instruction, response) turns."""
 
     shown: Shown
     turns: tuple[tuple[str, str], ...]
 
 
 def shown_figure(request: Mapping[str, Any]) -> Shown:
-    """The figure of the request's last user message.
+    """Return the figure in the last user message.
 
     Raises:
         BadRequest: the message lacks the caption, the mentions or the modalities.
@@ -80,7 +79,7 @@ def shown_figure(request: Mapping[str, Any]) -> Shown:
 
 
 def shown_candidate(request: Mapping[str, Any]) -> tuple[Shown, str, str]:
-    """(figure, instruction, response) of a rating request.
+    """Return (figure, instruction, response) of a rating request.
 
     Raises:
         BadRequest: the last user message lacks one of them.
@@ -94,7 +93,7 @@ def shown_candidate(request: Mapping[str, Any]) -> tuple[Shown, str, str]:
 
 
 def shown_answers(request: Mapping[str, Any]) -> dict[str, str]:
-    """question, reference, first and second of a request to score or compare answers.
+    """Return question, reference, first and second of a request to score or compare answers.
 
     Raises:
         BadRequest: the last user message lacks one of them.
@@ -107,17 +106,17 @@ def shown_answers(request: Mapping[str, Any]) -> dict[str, str]:
 
 
 def demonstrations(request: Mapping[str, Any]) -> list[Demonstration]:
-    """The conversations shown before the last figure, in order; other exchanges are left out."""
-    found, asked_text = [], None
+    """Return the conversations before the last figure, in order, without other messages."""
+    found, user_text = [], None
     for role, text in texts(request):
-        if role == "assistant" and asked_text is not None:
-            found.append(_demonstration(asked_text, text))
-        asked_text = text if role == "user" else None
+        if role == "assistant" and user_text is not None:
+            found.append(_demonstration(user_text, text))
+        user_text = text if role == "user" else None
     return [demonstration for demonstration in found if demonstration is not None]
 
 
 def wanted(request: Mapping[str, Any], otherwise: int) -> int:
-    """The number of questions or rounds that the system message asks for."""
+    """Return the number of questions or rounds in the system message, or `otherwise`."""
     for role, text in texts(request):
         found = _WANTED.search(text) if role == "system" else None
         if found:
@@ -126,10 +125,10 @@ def wanted(request: Mapping[str, Any], otherwise: int) -> int:
 
 
 def task(request: Mapping[str, Any]) -> str | None:
-    """Name of the JSON schema that the reply is to fit; None asks for plain text.
+    """Return the name of the JSON schema for the reply, or None for plain text.
 
     Raises:
-        BadRequest: a response_format other than text or a named json_schema.
+        BadRequest: response_format is neither text nor a named json_schema.
     """
     wanted_format = request.get("response_format") or {"type": "text"}
     kind = wanted_format.get("type") if isinstance(wanted_format, Mapping) else None
@@ -146,7 +145,7 @@ def task(request: Mapping[str, Any]) -> str | None:
 
 
 def randomness(request: Mapping[str, Any], seed: int) -> random.Random:
-    """A random source that depends on `seed` and on what the request says, and on nothing else."""
+    """Return a random generator that depends only on `seed` and the content of the request."""
     digest = hashlib.sha256(
         json.dumps([seed, request.get("seed"), request.get("model"), task(request)]).encode()
     )
@@ -158,26 +157,26 @@ def randomness(request: Mapping[str, Any], seed: int) -> random.Random:
 
 
 def texts(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(role, text) of each message, its text parts joined by newlines."""
+    """Yield (role, text) of each message, its text parts joined by newlines."""
     for role, content in _messages(request):
         yield role, "\n".join(value for kind, value in content if kind == "text")
 
 
 def count_images(request: Mapping[str, Any]) -> int:
-    """How many images the request carries."""
+    """Return the number of images in the request."""
     return sum(kind == "image_url" for _, content in _messages(request) for kind, _ in content)
 
 
 def last_text(request: Mapping[str, Any]) -> str:
-    """Text of the last user message.
+    """Return the text of the last user message.
 
     Raises:
         BadRequest: there is no user message.
     """
-    said = [text for role, text in texts(request) if role == "user"]
-    if not said:
+    user_texts = [text for role, text in texts(request) if role == "user"]
+    if not user_texts:
         raise BadRequest("no message has the role 'user'", "messages")
-    return said[-1]
+    return user_texts[-1]
 
 
 def _messages(request: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -191,11 +190,11 @@ def _messages(request: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str,
 
 
 def _parts(content: Any, place: str) -> list[tuple[str, str]]:
-    """(text or image_url, value) of each part of a message."""
+    """Return (text or image_url, value) of each part of a message."""
     if content is None or isinstance(content, str):
         return [("text", content or "")]
     if not isinstance(content, list):
-        raise BadRequest(f"{place} is neither a text nor a list of parts", place)
+        raise BadRequest(f"{place} is neither a string nor a list of parts", place)
     parts = []
     for number, part in enumerate(content):
         kind = part.get("type") if isinstance(part, Mapping) else None
@@ -203,7 +202,7 @@ def _parts(content: Any, place: str) -> list[tuple[str, str]]:
         if kind == "image_url" and isinstance(value, Mapping):
             value = value.get("url")
         if not isinstance(value, str):
-            raise BadRequest(f"{place}[{number}] is no text and no image_url", f"{place}[{number}]")
+            raise BadRequest(f"{place}[{number}] is not text or image_url", f"{place}[{number}]")
         parts.append((kind, value))
     return parts
 
@@ -225,7 +224,7 @@ def _facts(shown: Shown) -> tuple[tuple[str, str | int], ...]:
 
 @lru_cache(maxsize=4096)
 def _demonstration(user_text: str, reply: str) -> Demonstration | None:
-    """The two messages as a demonstration; a reply that is no conversation is one response."""
+    """Parse two messages as a demonstration; a reply that is no conversation counts as one turn."""
     found = _FIGURE.match(user_text)
     if found is None:
         return None

@@ -1,12 +1,12 @@
-"""The clinic's models on a socket of this machine, for any OpenAI client: slow and faulty by dials.
+"""Serve the clinic's models over HTTP to any OpenAI client, with set latency, limits and faults.
 
 ``python -m vital_lib.clinic.server --port 8801 --latency 0.2 --fault reset=0.01`` serves
-``POST /v1/chat/completions`` and ``GET /v1/models``, and counts what it was asked at ``GET
-/stats`` (``POST /stats/reset`` begins anew). Nothing is logged. What is answered, `provider`
-decides; here is HTTP/1.1, as much of it as such clients use.
+``POST /v1/chat/completions`` and ``GET /v1/models``. ``GET /stats`` returns request counts, and
+``POST /stats/reset`` restarts them. Requests are not logged. `provider` decides the answers; this
+module implements the part of HTTP/1.1 that OpenAI clients use.
 
-On a protocol of asyncio's: 0.2 ms of processor time for a request of 100 kB, tornado twice that,
-and a connection can be reset or cut short.
+An asyncio protocol can reset a connection or cut a reply short. It takes 0.2 ms of CPU time for a
+request of 100 kB, half as much as tornado.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ __all__ = ["FAULTS", "Dials", "Server", "running", "serve"]
 
 LOOPBACK = "127.0.0.1"
 _HEAD_BYTES, _BODY_BYTES = 2**16, 2**28  # at most
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
-_BACKLOG = 1024  # connections that wait to be taken: clients open hundreds at once
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
+_BACKLOG = 1024  # pending connections: clients open hundreds at once
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs as a process of its own.
+    """A server that runs in a separate process.
 
     Args:
-        url: what a client takes as base_url.
-        pid: of its process.
+        url: the base_url for a client.
+        pid: its process id.
     """
 
     url: str
     pid: int
 
     def stats(self) -> dict[str, Any]:
-        """What it was asked and answered so far: see `Provider.stats`."""
+        """Return the counts of requests and answers; see `Provider.stats`."""
         return self._get("GET", "/stats")
 
     def reset(self) -> None:
-        """Begin to count and to draw anew."""
+        """Restart the counts and the fault draws."""
         self._get("POST", "/stats/reset")
 
     def _get(self, method: str, path: str) -> dict[str, Any]:
@@ -79,13 +79,13 @@ def serve(
     """Serve until interrupted.
 
     Args:
-        port: 0 takes any free one.
-        host: another than loopback lets others on the network in, and is warned of.
-        started: called with the base_url once requests are taken.
+        port: 0 takes any free port.
+        host: an address other than loopback admits other machines; a warning is logged.
+        started: called with the base_url once the server accepts requests.
 
     Raises:
-        OSError: the port or the address cannot be had; the message says so.
-        ValueError: the port is none.
+        OSError: the port or the address is not available.
+        ValueError: the port is out of range.
     """
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(port, dials or Dials(), host, started, ends_with_stdin=False))
@@ -93,10 +93,10 @@ def serve(
 
 @contextlib.contextmanager
 def running(dials: Dials | None = None, port: int = 0) -> Iterator[Server]:
-    """A server as a process of its own, on loopback, which ends with the block.
+    """Run a server in a separate process on loopback until the block ends.
 
-    It ends too when the process that started it does, even by SIGKILL, and is not reached by a
-    Ctrl-C. The dials go to it by a pipe, so that a key shows in no list of processes.
+    It also ends with the process that started it, even after SIGKILL, and ignores Ctrl-C. It gets
+    the dials through a pipe, so that the key does not appear in the list of processes.
 
     Raises:
         OSError: as for `serve`.
@@ -113,10 +113,10 @@ def running(dials: Dials | None = None, port: int = 0) -> Iterator[Server]:
         settings = {**vars(dials), "faults": dict(dials.faults)}
         process.stdin.write(json.dumps({"port": port, "dials": settings}) + "\n")
         process.stdin.flush()
-        said = json.loads(process.stdout.readline() or "{}")
-        if "url" not in said:
-            raise OSError(said.get("error", "the server did not start; its output says why"))
-        yield Server(said["url"], process.pid)
+        reply = json.loads(process.stdout.readline() or "{}")
+        if "url" not in reply:
+            raise OSError(reply.get("error", "the server did not start; its output shows why"))
+        yield Server(reply["url"], process.pid)
     finally:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
@@ -132,11 +132,11 @@ async def _serve(
     port: int, dials: Dials, host: str, started: Callable[[str], None], *, ends_with_stdin: bool
 ) -> None:
     if not 0 <= port < 65536:
-        raise ValueError(f"port {port}: give one from 1 to 65535, or 0 for any free one")
+        raise ValueError(f"port {port} is out of range; give 1 to 65535, or 0 for any free port")
     if not _on_loopback(host):
         logging.getLogger(__name__).warning(
-            "listening on %s: others on the network can reach this server, which is for trials on "
-            "one machine. Leave --host out to stop that.",
+            "listening on %s: other machines on the network can connect to this server, which is "
+            "meant for tests on one machine. Omit --host to listen on this machine only.",
             host,
         )
     loop, end, provider = asyncio.get_running_loop(), asyncio.Event(), Provider(dials)
@@ -147,7 +147,7 @@ async def _serve(
     except OSError as error:
         used = error.errno == errno.EADDRINUSE
         why = "it is in use" if used else error.strerror or str(error)
-        way_out = "give another, or 0 for any free one"
+        way_out = "give another port, or 0 for any free port"
         raise OSError(f"cannot listen on port {port} of {host}: {why}; {way_out}") from None
     if ends_with_stdin:
         loop.add_reader(sys.stdin.fileno(), end.set)
@@ -163,7 +163,7 @@ def _on_loopback(host: str) -> bool:
 
 
 class _Unreadable(Exception):
-    """What came is no request that this server reads."""
+    """The data received is not a request that this server supports."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -171,22 +171,22 @@ class _Unreadable(Exception):
 
 
 class _Connection(asyncio.Protocol):
-    """One client's connection: requests one after another, each answered when it is due."""
+    """One client's connection; requests are answered one after another, each when due."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self._buffer = bytearray()
         self._head: tuple[str, str, dict[str, str]] | None = None
-        self._length = 0  # of the body
-        self._answer: Answer | None = None  # due
+        self._length = 0  # of the body in bytes
+        self._answer: Answer | None = None  # pending
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport, through which answers go, or are cut off."""
+        """Keep the transport, which sends or aborts answers."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; asyncio ends the connection when the client does."""
+        """Read the new data; asyncio closes the connection when the client does."""
         self._buffer += data
         if self._answer is None and not self._transport.is_closing():
             try:
@@ -196,7 +196,7 @@ class _Connection(asyncio.Protocol):
                 self._write(Answer("page", error.status, body), closes=True)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Count an answer that nobody will hear."""
+        """Count a pending answer as not delivered."""
         if self._timer is not None:
             self._timer.cancel()
         if self._answer is not None:
@@ -204,7 +204,7 @@ class _Connection(asyncio.Protocol):
             self._answer = None
 
     def _read(self) -> None:
-        """Begin to answer the next request, once it is there as a whole."""
+        """Start to answer the next request, once it is complete."""
         if self._head is None and not self._read_head():
             return
         if len(self._buffer) < self._length:
@@ -222,7 +222,7 @@ class _Connection(asyncio.Protocol):
     def _read_head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")
         if max(end, len(self._buffer) if end < 0 else 0) > _HEAD_BYTES:
-            raise _Unreadable(431, f"the request's head is longer than {_HEAD_BYTES} bytes")
+            raise _Unreadable(431, f"the request head is longer than {_HEAD_BYTES} bytes")
         if end < 0:
             return False
         first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
@@ -230,11 +230,13 @@ class _Connection(asyncio.Protocol):
         method, _, rest = first.partition(" ")
         path, _, version = rest.rpartition(" ")
         if not version.startswith("HTTP/1."):
-            raise _Unreadable(400, f"this is no HTTP/1.1 request: {first[:80]!r}")
+            raise _Unreadable(400, f"this is not an HTTP/1.1 request: {first[:80]!r}")
         split = (line.partition(":") for line in lines)
         headers = {name.strip().lower(): value.strip() for name, _, value in split}
         if "transfer-encoding" in headers:
-            raise _Unreadable(411, "send the body whole, with Content-Length")
+            raise _Unreadable(
+                411, "Transfer-Encoding is not supported; send the whole body with Content-Length"
+            )
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
             raise _Unreadable(400, f"Content-Length is {length[:40]!r}; it must be a number")
@@ -249,13 +251,13 @@ class _Connection(asyncio.Protocol):
         answer, self._answer, self._timer = self._answer, None, None
         self._provider.finish(answer, heard=True)
         if answer.kind == "reset":
-            plug = self._transport.get_extra_info("socket")
-            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._transport.abort()
             return
         self._write(answer, closes=self._closes or answer.kind == "truncated")
         if self._buffer:
-            self.data_received(b"")  # a request that came meanwhile
+            self.data_received(b"")  # a request that arrived in the meantime
 
     def _write(self, answer: Answer, *, closes: bool) -> None:
         head = [
@@ -274,12 +276,12 @@ class _Connection(asyncio.Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to end; 2 where it cannot start."""
-    given = _parser().parse_args(arguments)
-    if given.managed:
+    """Serve until interrupted; return the exit code: 0, or 2 if the server cannot start."""
+    options = _parser().parse_args(arguments)
+    if options.managed:
         return _serve_managed()
     try:
-        serve(given.port, _dials(given), host=given.host, started=_announce)
+        serve(options.port, _dials(options), host=options.host, started=_announce)
     except (ValueError, OSError) as error:
         print(f"cannot serve the clinic: {error}", file=sys.stderr)
         return 2
@@ -287,36 +289,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve_managed() -> int:
-    """Told by a line on standard input what to do; ends when that closes."""
+    """Serve with the settings in the first line of standard input, until that input closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    told = json.loads(sys.stdin.readline())
+    settings = json.loads(sys.stdin.readline())
 
-    def say(**what: str) -> None:
-        print(json.dumps(what), flush=True)
+    def report(**values: str) -> None:
+        print(json.dumps(values), flush=True)
 
     try:
-        dials = Dials(**told["dials"])
-        started = _serve(
-            told["port"], dials, LOOPBACK, lambda url: say(url=url), ends_with_stdin=True
+        dials = Dials(**settings["dials"])
+        serving = _serve(
+            settings["port"], dials, LOOPBACK, lambda url: report(url=url), ends_with_stdin=True
         )
-        asyncio.run(started)
+        asyncio.run(serving)
     except (ValueError, OSError) as error:
-        say(error=str(error))
+        report(error=str(error))
         return 2
     return 0
 
 
 def _announce(url: str) -> None:
-    print(f"The simulated models are at base_url {url} as 'clinic' and 'clinic-second'.")
-    print(f"What they were asked: {url.removesuffix('/v1')}/stats. Ctrl-C ends it.", flush=True)
+    print(f"base_url {url} serves the simulated models 'clinic' and 'clinic-second'.")
+    print(f"Request counts: {url.removesuffix('/v1')}/stats (press Ctrl-C to stop)", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     kinds = "; ".join(f"{name}: {seen}" for name, seen in FAULTS.items())
     about = f"Serve the clinic's simulated models to any OpenAI client. Faults: {kinds}."
     parser = argparse.ArgumentParser(prog="python -m vital_lib.clinic.server", description=about)
-    parser.add_argument("--port", type=int, default=8801, help="0 takes any free one")
-    parser.add_argument("--host", default=LOOPBACK, help="where to listen; default: this machine")
+    parser.add_argument("--port", type=int, default=8801, help="0 takes any free port")
+    parser.add_argument(
+        "--host", default=LOOPBACK, help="address to listen on; default: this machine only"
+    )
     parser.add_argument("--managed", action="store_true", help=argparse.SUPPRESS)
     for dial in fields(Dials):
         flag, meaning = f"--{dial.name.replace('_', '-')}", dial.metadata["meaning"]
@@ -334,18 +338,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _dials(given: argparse.Namespace) -> Dials:
+def _dials(options: argparse.Namespace) -> Dials:
     faults = {}
-    for text in given.faults:
+    for text in options.faults:
         name, _, share = text.partition("=")
         try:
             faults[name] = float(share)
         except ValueError:
-            raise ValueError(f"--fault {text!r}: write it as in reset=0.01") from None
-    key = os.environ.get(given.key_from) if given.key_from else None
-    if given.key_from and not key:
-        raise ValueError(f"--key-from {given.key_from}: that variable is not set")
-    plain = {dial.name: getattr(given, dial.name, None) for dial in fields(Dials)}
+            raise ValueError(f"--fault {text!r}: write NAME=SHARE, as in reset=0.01") from None
+    key = os.environ.get(options.key_from) if options.key_from else None
+    if options.key_from and not key:
+        raise ValueError(
+            f"--key-from {options.key_from}: the environment variable is empty or not set; "
+            "set it to the key"
+        )
+    plain = {dial.name: getattr(options, dial.name, None) for dial in fields(Dials)}
     return Dials(**{**plain, "faults": faults, "key": key})
 
 

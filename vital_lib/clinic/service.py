@@ -1,9 +1,9 @@
-"""The clinic's models behind the API that real ones have: chat completions, and a list of models.
+"""The clinic's models behind the API of real models: chat completions and the list of models.
 
-The transport is handed to the ordinary client, so that the embedded models are reached by the very
-path that real ones are; `server` serves the same on a socket. The same request always gets the
-same reply: chance depends on what the request says and on the service's seed, never on time, order
-or concurrency. It knows nothing of tables, runs or truth.
+The ordinary client takes the transport, so the embedded models use the same code path as real ones;
+`server` serves the same API over a socket. The same request always gets the same reply: random
+draws depend only on the request and on the service's seed, never on time, order or concurrency.
+Independent of tables, runs and the ground truth.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TASKS: dict[str, Callable[[Mapping[str, Any], Rates, int], dict[str, Any]]] = {
 
 
 class _Refused(Exception):
-    """An error reply, in the API's words."""
+    """An error reply in the API's format."""
 
     def __init__(self, status: int, message: str, param: str | None, code: str | None) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class _Refused(Exception):
 
 
 def transport(rates: Rates = DEFAULT_RATES, seed: int = 0) -> httpx2.MockTransport:
-    """A transport that answers as `respond` does, for a client in this process."""
+    """Return a transport that calls `respond`, for a client in this process."""
 
     async def handle(request: httpx2.Request) -> httpx2.Response:
         status, reply = respond(request.method, request.url.path, request.content, rates, seed)
@@ -54,10 +54,10 @@ def transport(rates: Rates = DEFAULT_RATES, seed: int = 0) -> httpx2.MockTranspo
 def respond(
     method: str, path: str, content: bytes, rates: Rates = DEFAULT_RATES, seed: int = 0
 ) -> tuple[int, dict[str, Any]]:
-    """Status and JSON of the reply to POST .../chat/completions or GET .../models.
+    """Return status and JSON of the reply to POST .../chat/completions or GET .../models.
 
-    Errors come as the API's own: 404 for an unknown address or model, 405 for another method, 400
-    with the field's name for a request that cannot be served.
+    Errors have the API's format: 404 for an unknown URL or model, 405 for a wrong method, and 400
+    with the field name for an invalid request.
     """
     try:
         if path.endswith("/models"):
@@ -93,7 +93,7 @@ def _body(method: str, path: str, content: bytes) -> Mapping[str, Any]:
     if not isinstance(body, dict):
         raise _Refused(400, "The body is not a JSON object", None, None)
     if body.get("model") not in MODELS:
-        message = f"The model {str(body.get('model'))!r} does not exist; there are {MODELS}"
+        message = f"The model {str(body.get('model'))!r} does not exist; use one of {MODELS}"
         raise _Refused(404, message, "model", "model_not_found")
     if body.get("stream"):
         raise _Refused(400, "stream is not supported; leave it out", "stream", None)
@@ -101,7 +101,7 @@ def _body(method: str, path: str, content: bytes) -> Mapping[str, Any]:
 
 
 def _completion(body: Mapping[str, Any], rates: Rates, seed: int) -> dict[str, Any]:
-    """The reply in the API's form; cut at the token limit, if the request sets one."""
+    """Return the reply in the API's format, cut at the token limit if the request sets one."""
     name = task(body)
     if name is None:
         content = write_text(body, rates, seed)
@@ -109,7 +109,7 @@ def _completion(body: Mapping[str, Any], rates: Rates, seed: int) -> dict[str, A
         content = json.dumps(_TASKS[name](body, rates, seed))
     else:
         known = ", ".join(_TASKS)
-        raise BadRequest(f"schema {name!r}; the clinic knows {known}", "response_format")
+        raise BadRequest(f"schema {name!r} is unknown; the clinic knows {known}", "response_format")
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     cut = isinstance(limit, int) and len(content) > limit * CHARACTERS_PER_TOKEN
     if cut:

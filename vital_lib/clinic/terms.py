@@ -1,8 +1,8 @@
-"""The key terms of a caption or mention: short runs of words that carry its subject.
+"""Extract the key terms of a caption or mention.
 
-Runs of content words between stop words and punctuation (the idea of RAKE: Rose et al., Automatic
-keyword extraction from individual documents, 2010). A term that claims something
-about a figure by itself is left out: what it claims depends on the words around it.
+A term is a run of content words between stop words and punctuation, as in RAKE (Rose et al.,
+Automatic keyword extraction from individual documents, 2010). Terms that make a claim about a
+figure are omitted, since the claim depends on the surrounding words.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ those though through thus to too typical typically under unlike until up upon up
 various very view views visible was we well were what when where whereas which while who whose
 will with within without woman women would year years yet you your
 """
-# Verbs and words of circumstance: no noun phrase runs across them.
+# Verbs and adverbial words, which a noun phrase does not span.
 _BREAKS = """
 accumulated accumulating affects allow allows appear appeared appears april arise arises arrow
 arrowhead arrowheads arrows associated assumed attack attacks august axial became begin begins
@@ -59,7 +59,7 @@ support supports surround surrounded surrounding take taken takes treated triang
 varies vary walled week weeks worsening
 """
 _STOP = frozenset((_STOP_WORDS + _BREAKS).split())
-# Who made or owns a picture, and how it was enlarged, is no subject of it.
+# Credits, licences and magnifications are not the subject of an image.
 _CREDIT = re.compile(
     r"[(\[][^()\[\]]*\b(?:credits?|courtesy|licen[cs]ed?|photo(?:graph)?s? by|work by|CC[ -]BY|"
     r"magnification|scale bars?|reproduced|©)[^()\[\]]*[)\]]|"
@@ -75,15 +75,15 @@ _EVERY = frozenset(ATTRIBUTES)
 
 @lru_cache(maxsize=4096)
 def key_terms(texts: tuple[str, ...], most: int = 6) -> tuple[str, ...]:
-    """Up to `most` terms of `texts`, in their order; each of one to four words, and its article.
+    """Return up to `most` terms of `texts`, in order: one to four words each, with the article.
 
-    Lines of credit, of licence and of magnification hold none.
+    Statements of credit, licence and magnification are skipped.
     """
     found: dict[str, str] = {}
     for text in texts:
         for term in _runs(_CREDIT.sub(" . ", text)):
             found.setdefault(term.lower(), term)
-    # A word alone says little; it counts only where nothing longer is found.
+    # A single word is unspecific, so it counts only if no longer term is found.
     words = [term for term in found.values() if not _has_parts(term)]
     longer = filter(_is_plain, filter(_has_parts, found.values()))
     return tuple(islice(longer, most)) or tuple(islice(filter(_is_plain, words), most))
@@ -94,7 +94,7 @@ def _has_parts(term: str) -> bool:
 
 
 def listed(terms: Iterable[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """Join terms as in "a", "a and b" or "a, b and c"."""
     *first, last = terms
     return f"{', '.join(first)} and {last}" if first else last
 
@@ -109,7 +109,7 @@ def _runs(text: str) -> Iterator[str]:
             opens = before == "." and word[1:].islower()
             run.append(word.lower() if opens else word)
         elif run:
-            # A long run is a sentence without stop words; its end holds the noun.
+            # A long run is a sentence without stop words; the noun is at its end.
             if len(" ".join(run)) > 3:
                 whole = len(run) <= MOST_WORDS
                 yield (article if whole else "") + " ".join(run[-MOST_WORDS:])
@@ -118,6 +118,6 @@ def _runs(text: str) -> Iterator[str]:
 
 
 def _is_plain(term: str) -> bool:
-    """Whether the term neither claims anything nor has a fault of style."""
+    """Return whether the term makes no claim and has no style fault."""
     text = f"It is about {term}."
     return not read(text, _EVERY).claims and not style_faults("Why?", text, ())

@@ -1,8 +1,8 @@
-"""The words in which people speak of a figure, and the scanner that finds them in a sentence.
+"""Words that describe a figure, and the scanner that finds them in a sentence.
 
-Patterns are tried in the order in which they stand, and the first that matches at a place wins:
-that is how "left untreated" or "small cell" are taken out of play before "left" and "small" are
-looked for. It knows nothing of claims, of how far a denial reaches, or of truth.
+Patterns are tried in order, and the first match at a position wins. Phrases such as "left
+untreated" or "small cell" are therefore skipped before "left" and "small" can match. Independent of
+claims, the scope of denials and the ground truth.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ _LOOK_ALIKES: tuple[str, ...] = (
     ),
 )
 
-# Words that turn, limit or frame a statement.
+# Words that negate, limit or structure a statement.
 _KINDS: dict[str, str] = {
     "marker": r"markers?\b|arrows?\b|arrowheads?\b",
     "void": (
@@ -155,7 +155,7 @@ _KINDS: dict[str, str] = {
     "nothing": r"none\b|nothing\b|nil\b",
 }
 
-# Words for the values of the attributes, and for findings as such; the longer name first.
+# Words for attribute values and for findings in general; longer names first.
 _VALUES: dict[tuple[str, str | int | None], str] = {
     ("modality", "chest_xray"): (
         r"(?:chest |plain )?(?:x[- ]?rays?|radiogra(?:ph(?:s|y|ic)?|m)|roentgenogra\w+)\b|"
@@ -276,7 +276,7 @@ _TABLE: tuple[tuple[str, str | int | None, str], ...] = (
 
 
 class Token(NamedTuple):
-    """A word or phrase of the table: what it is, what it stands for, where it is."""
+    """A word or phrase of the table, with its kind, its value and its position."""
 
     kind: str
     value: str | int | None
@@ -285,13 +285,12 @@ class Token(NamedTuple):
 
 
 _PAUSES = frozenset(";:()—,")
-# A comma ends a clause unless a list goes on after it ("no nodule, consolidation or cavity").
+# A comma ends a clause unless a list continues after it ("no nodule, consolidation or cavity").
 _PAUSE = r"[;:()—]|,(?!\s*(?:or|nor|and)\b|\s*(?:[\w-]+\s+){0,2}[\w-]+\s*(?:,|\b(?:or|nor|and)\b))"
 
 
-# Finding is a flat list of alternatives, which the regular expression engine skips through by their
-# first letter; only at a place that it found are the rows tried in turn. The look-behind keeps
-# words whole.
+# For speed, _FIND is a flat list of alternatives, which the regular expression engine scans by
+# first letter. The rows of _NAME are tried only at its matches. The look-behind keeps words whole.
 _FIND = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(row[2] for row in _TABLE)})|{_PAUSE}")
 _NAME = re.compile("|".join(f"(?P<t{place}>{row[2]})" for place, row in enumerate(_TABLE)))
 _SENTENCE = re.compile(
@@ -304,14 +303,14 @@ _DIGITS = re.compile(_NUMBER)
 
 
 def fold(text: str) -> str:
-    """`text` in lower case with typographic quotes and dashes made plain."""
+    """Return `text` in lower case, with typographic quotes and dashes replaced by ASCII."""
     return text.translate(_FOLDED).lower()
 
 
 def sentences(text: str) -> list[str]:
-    """The folded sentences of `text`, without empty ones; none longer than 1,000 characters.
+    """Return the non-empty folded sentences of `text`, each of at most 1,000 characters.
 
-    Reading a sentence takes time by the square of its length, so a text that never stops is cut.
+    Reading time grows with the square of a sentence's length, so longer sentences are split.
     """
     parts = [part for part in _SENTENCE.split(fold(text)) if part and not part.isspace()]
     if all(len(part) <= _LONGEST for part in parts):
@@ -320,7 +319,7 @@ def sentences(text: str) -> list[str]:
 
 
 def scan(sentence: str) -> list[Token]:
-    """The tokens of one folded sentence, in order; phrases that only look like claims left out."""
+    """Return the tokens of one folded sentence, in order, without look-alike phrases."""
     tokens = []
     for match in _FIND.finditer(sentence):
         start, end = match.span()

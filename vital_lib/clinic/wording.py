@@ -1,7 +1,7 @@
-"""Puts facts into the words that fill the generator's templates.
+"""Word the facts that fill the slots of the generator's templates.
 
-True and mistaken facts are worded alike. Knows nothing of rates, of requests, of questions, or of
-which facts are true.
+True and false facts get the same wording. Independent of rates, requests, questions and the ground
+truth.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ NOTHING_FOUND = (
     "The image shows no abnormality.",
     "No lesion can be identified.",
 )
-"""Answers to what is found, where nothing is said to be."""
+"""Answers to a question on the finding that state none."""
 
 NONE_OF_IT = ("no {one} is visible.", "there is no {one}.", "the image shows no {one}.")
-"""What follows "No, " where the finding that was asked about is denied."""
+"""Text after "No, " if the proposed finding is denied."""
 
 BOTH = ("there {is_} {a_f}, together with {other}.", "the image shows {a_f} and also {other}.")
-"""What follows "Yes, " where a finding is invented beside the one that is there."""
+"""Text after "Yes, " if a finding is invented in addition to the true one."""
 
 NOTHING_DESCRIBED = (
     "{this_image} shows no focal abnormality.",
@@ -74,22 +74,28 @@ _PLURALS = re.compile(
 
 
 def speaks_of_several(text: str) -> bool:
-    """Whether `text` names a finding in the plural."""
+    """Return whether `text` names a finding in the plural."""
     return bool(_PLURALS.search(text))
 
 
 class Phrases(dict):
-    """The slots of the templates, worded on first use: facts in, words out.
+    """Template slot -> text, worded on first use.
 
     Args:
-        facts: attribute -> value, as the text to be written is to state them.
-        scene: what the figure's text says of organ and image.
-        several: the finding is spoken of in the plural although its number is not known.
+        facts: attribute -> value, as the text must state it.
+        scene: organ and image type, from the figure's text.
+        several: name the finding in the plural if its count is unknown.
 
-    Slots: image, this_image; f, a_f (the finding's noun by number, with article), one, a_one, fs
-    (singular, plural), number_f (with its number), count_f (with number and size); side,
-    level, size, on_side, at_level, place; which_half, which_level (how a question for them
-    begins); is_, lies, does, it (by number). Others may be set.
+    Slots:
+        image, this_image: names of the image.
+        f, a_f: the finding in singular or plural; a_f with article.
+        one, a_one, fs: the finding in singular, singular with article, and plural.
+        number_f, count_f: the finding with count, and with count and size.
+        side, level, size, on_side, at_level, place: values and phrases for them.
+        which_half, which_level: openings of a question for them.
+        is_, lies, does, it: in singular or plural.
+
+    Callers may set further slots.
     """
 
     def __init__(
@@ -103,7 +109,7 @@ class Phrases(dict):
         return value
 
     def fill(self, template: str) -> str:
-        """`template` with its slots filled, the first letter made a capital, without gaps."""
+        """Return `template` with filled slots, a capital first letter and single spaces."""
         text = " ".join(template.format_map(self).replace(" .", ".").split())
         return text[0].upper() + text[1:]
 
@@ -114,7 +120,7 @@ class Phrases(dict):
     def _noun(self) -> tuple[str, str]:
         forms = NOUNS[self.facts["finding"]]
         forms = tuple(form for form in forms if _ONLY_IN.get(form[0]) in (None, self._scene.organ))
-        # The plain term three times out of four, so that its synonyms are met but do not rule.
+        # Use the main term in three of four cases, so that synonyms occur but do not dominate.
         return forms[0] if self._rng.random() < 0.75 else self._rng.choice(forms)
 
     def _f(self) -> str:

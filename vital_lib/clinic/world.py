@@ -1,6 +1,6 @@
 """The closed world of the clinic: what a phantom can show, and what a text can claim about it.
 
-Plain values only. It knows nothing of images, of wordings, or of who says what.
+Independent of images and of the wording and authors of texts.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ ATTRIBUTES = ("modality", "finding", "side", "level", "size", "count")
 
 @dataclass(frozen=True)
 class Truth:
-    """What one phantom really shows.
+    """The ground truth of one phantom.
 
-    All findings of one figure are of one kind, lie on one side and level and have one size.
-    Without a finding, `finding` is "none", `count` is 0, and side, level and size are None.
+    All findings of a figure have the same kind, side, level and size. Without a finding, `finding`
+    is "none", `count` is 0, and side, level and size are None.
 
     Raises:
-        ValueError: a value outside the closed world, or one that does not fit the others.
+        ValueError: a value is outside the closed world, or does not fit the others.
     """
 
     modality: str
@@ -44,7 +44,7 @@ class Truth:
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:
-            raise ValueError(f"modality {self.modality!r} is none of {MODALITIES}")
+            raise ValueError(f"modality {self.modality!r} is not one of {MODALITIES}")
         if self.finding == NO_FINDING:
             allowed: tuple[tuple, ...] = ((None,), (None,), (None,), (0,))
         elif self.finding in FINDINGS[self.modality]:
@@ -62,14 +62,14 @@ class Truth:
                 )
 
     def facts(self) -> dict[str, str | int]:
-        """Attribute -> value, for the attributes that apply to this figure."""
+        """Return attribute -> value, for the attributes that apply to this figure."""
         facts = {name: getattr(self, name) for name in ATTRIBUTES}
         return {name: value for name, value in facts.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement read in a text: the attribute has the value (or has not: holds=False)."""
+    """One statement of a text: the attribute has the value, or lacks it if `holds` is False."""
 
     attribute: str
     value: str | int
