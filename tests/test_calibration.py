@@ -1,4 +1,4 @@
-"""Claims about the calibration round: what is asked, what it is held against, what it comes to."""
+"""The calibration round: its reference, its items and its result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def agreed(log: LabelLog, votes_long: dict[int, tuple]) -> None:
     log.record_many([judged(n, t, who) for n, t in votes_long.items() for who in ("ann", "ben")])
 
 
-def test_the_reference_is_what_two_or_more_said_and_nobody_contradicted(log):
+def test_the_reference_is_a_tick_by_two_or_more_annotators_without_dissent(log):
     log.record_many([judged(0, (True, False), "ann"), judged(0, (True, True), "ben")])
     log.record_many([judged(1, (False, True), who) for who in ("ann", "ben", "cat")])
     log.record(**judged(2, (True, True), "ann"))
@@ -50,7 +50,7 @@ def test_an_empty_log_has_no_reference(log):
     assert calibration_reference(log.preferences(), log.history(), "ann") == {}
 
 
-def test_only_items_agreed_on_are_asked_and_none_that_she_has_judged(log):
+def test_a_round_has_only_items_with_a_reference_that_the_annotator_has_not_judged(log):
     agreed(log, dict.fromkeys(range(6), (True, False)))
     log.record(**judged(5, (True, False), "eve"))
     log.record_many([judged(6, (True, False), "ann"), judged(6, (False, False), "ben")])
@@ -73,13 +73,13 @@ def test_ten_items_are_balanced_and_spread_over_figures(log):
         assert sum(accepted) == 10
 
 
-def test_a_figure_comes_again_only_when_all_have_come(log):
+def test_a_figure_repeats_only_after_all_figures_appeared(log):
     agreed(log, dict.fromkeys(range(9), (True, False)))
     rows = calibration_rows(log.preferences(), DRAFTS, "eve", n=6)
     assert rows["figure_id"].value_counts().to_dict() == {"F0": 2, "F1": 2, "F2": 2}
 
 
-def test_the_round_is_drawn_by_its_seed(log):
+def test_the_seed_determines_the_round(log):
     agreed(log, dict.fromkeys(range(36), (True, False)))
     drawn = [calibration_rows(log.preferences(), DRAFTS, "eve", seed=seed) for seed in (0, 0, 1)]
     pd.testing.assert_frame_equal(drawn[0], drawn[1])
@@ -87,7 +87,7 @@ def test_the_round_is_drawn_by_its_seed(log):
 
 
 def own(log: LabelLog) -> list[str]:
-    """The items that eve has calibrated on."""
+    """The items that eve has judged in calibration."""
     rows = log.calibrations()
     return list(rows["item_id"][rows["annotator"] == "eve"])
 
@@ -96,20 +96,20 @@ def drawn(log: LabelLog, **more) -> pd.DataFrame:
     return calibration_rows(log.preferences(), DRAFTS, "eve", calibrated=own(log), **more)
 
 
-def say(log: LabelLog, row: dict) -> None:
+def judge(log: LabelLog, row: dict) -> None:
     sides = {name: row[name] for name in ("item_id", "left_id", "right_id", "queue_arm")}
     log.record(**sides, annotator="eve", left_accepted=True, right_accepted=False)
 
 
-def test_a_finished_round_stays_finished_whatever_was_judged_since(log):
+def test_a_finished_round_stays_finished_after_later_judgements(log):
     agreed(log, {n: [(True, True), (False, False), (True, False)][n % 3] for n in range(20)})
     while rows := FixedQueue(drawn(log), "eve", log).take():
-        say(log, rows[0])
+        judge(log, rows[0])
     done = own(log)
     assert len(done) == 10
-    agreed(log, dict.fromkeys(range(20, 36), (True, True)))  # more has a reference
+    agreed(log, dict.fromkeys(range(20, 36), (True, True)))  # more items have a reference
     n = int(done[0][1:])
-    log.record(**judged(n, (False, False), "cat"))  # and one of hers has lost it
+    log.record(**judged(n, (False, False), "cat"))  # one of eve's items loses its reference
     for item in {f"i{n}" for n in range(20)} - set(done):
         log.record(**judged(int(item[1:]), (True, False), "eve"))
     queue = FixedQueue(drawn(log), "eve", log)
@@ -117,17 +117,17 @@ def test_a_finished_round_stays_finished_whatever_was_judged_since(log):
     assert set(drawn(log)["item_id"]) == set(done)
 
 
-def test_a_round_begun_is_topped_up_with_the_items_that_it_began_with(log):
+def test_an_unfinished_round_keeps_its_items(log):
     agreed(log, {n: [(True, True), (False, False), (True, False)][n % 3] for n in range(36)})
     planned = drawn(log)
     for row in planned.head(4).to_dict("records"):
-        say(log, row)
+        judge(log, row)
     assert set(drawn(log)["item_id"]) == set(planned["item_id"])
     assert set(drawn(log, n=6)["item_id"]) == set(planned["item_id"][:6])
     assert len(drawn(log, n=3)) == 3
 
 
-def test_what_she_votes_on_in_between_does_not_change_the_rest_of_the_round(log):
+def test_votes_during_a_round_do_not_change_its_order(log):
     agreed(log, dict.fromkeys(range(0, 36, 3), (True, False)))  # one item of each of 12 figures
     planned = list(drawn(log)["item_id"])
     spare = {f"i{n}" for n in range(0, 36, 3)} - set(planned)
@@ -137,15 +137,15 @@ def test_what_she_votes_on_in_between_does_not_change_the_rest_of_the_round(log)
     assert list(drawn(log)["item_id"]) == [*planned[:3], *planned[4:], *spare]
 
 
-def test_where_nothing_is_agreed_on_there_is_no_round(log):
+def test_without_a_reference_there_is_no_round(log):
     assert calibration_rows(log.preferences(), DRAFTS, "eve").empty
 
 
-def test_the_result_counts_items_on_which_both_ticks_are_the_references(log):
+def test_the_result_counts_items_with_both_ticks_as_in_the_reference(log):
     agreed(log, dict.fromkeys(range(4), (True, False)))
     reference = calibration_reference(log.preferences())
-    said = {0: (True, False), 1: (True, True), 2: (None, None), 3: (True, False)}
-    for n, ticks in said.items():
+    answers = {0: (True, False), 1: (True, True), 2: (None, None), 3: (True, False)}
+    for n, ticks in answers.items():
         event = judged(n, ticks, "eve", queue_arm="calibration")
         if n == 3:  # the sides may be swapped
             event |= {"left_id": "i3-b", "right_id": "i3-a"}
@@ -154,10 +154,10 @@ def test_the_result_counts_items_on_which_both_ticks_are_the_references(log):
     log.record(**judged(30, (True, True), "eve", queue_arm="calibration"))  # without a reference
     found = calibration_result(log.calibrations(), reference)
     assert found == {"items": 4, "agreed": 2, "share": 0.5}
-    assert len(log.preferences()) == 8  # a calibration is no vote
+    assert len(log.preferences()) == 8  # calibrations are not votes
 
 
-def test_a_result_does_not_change_by_what_others_say_later(log):
+def test_a_result_ignores_later_votes_of_others(log):
     agreed(log, dict.fromkeys(range(3), (True, False)))
     log.record(**judged(3, (True, False), "ann"))
     for n in range(4):
@@ -167,7 +167,7 @@ def test_a_result_does_not_change_by_what_others_say_later(log):
     log.record(**judged(1, (False, True), "cat"))
     log.undo("ben")  # of item 2
     log.record(**judged(3, (True, False), "ben"))
-    agreed(log, {9: (True, True)})  # of what she has not calibrated on, everything counts
+    agreed(log, {9: (True, True)})  # items outside eve's round use all votes
 
     def result(*more) -> dict:
         mine = log.calibrations()
@@ -180,12 +180,12 @@ def test_a_result_does_not_change_by_what_others_say_later(log):
     assert reference["i9-a"] and reference["i9-b"] and "i3-a" not in reference
 
 
-def test_the_result_of_no_round_is_of_no_items(log):
+def test_the_result_without_a_round_has_no_items(log):
     found = calibration_result(log.calibrations(), {})
     assert found == {"items": 0, "agreed": 0, "share": None}
 
 
-def test_the_guideline_is_one_page_and_names_every_criterion_of_the_policy():
+def test_the_guideline_fits_one_page_and_names_every_criterion():
     text = guideline()
     for criterion in RatingCriteria.model_fields:
         assert criterion.replace("_", " ") in text

@@ -1,5 +1,7 @@
-"""Claims about faults: whatever fails, what was acknowledged is kept once, and nothing is claimed
-that is not so. Real processes, disks, permissions and servers."""
+"""Label log under faults: acknowledged labels are kept exactly once, and failures are reported.
+
+The tests use real processes, disks, permissions and servers.
+"""
 
 from __future__ import annotations
 
@@ -36,21 +38,21 @@ def opened(path: Path) -> LabelLog:
     return LabelLog(f"sqlite:///{path}")
 
 
-# A process that has imported everything forks a writer and kills it at a random moment, so that
-# moments of opening, of writing and between them are all hit. A writer first sends again what the
-# one before it had not been told was saved, and then goes on.
+# A process that has imported everything forks a writer and kills it at a random moment, during
+# opening, during writing or between. Each new writer first resends the label whose acknowledgement
+# its predecessor did not record.
 KILLED = """
     import os, random, signal, sys, time
     import psycopg
     from vital_lib.labels import LabelLog
-    url, told, kills = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    url, acknowledged, kills = sys.argv[1], sys.argv[2], int(sys.argv[3])
     longest = 0.4 if url.startswith("postgresql") else 0.2  # seconds; opening takes longer there
     random.seed(0)
 
     def write():
         log = LabelLog(url)
-        notes = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        with open(told) as file:
+        notes = os.open(acknowledged, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with open(acknowledged) as file:
             number = len(file.readlines())
         while True:
             log.record(event_id=f"e{number}", item_id=f"i{number}", left_id="a", right_id="b",
@@ -71,17 +73,17 @@ KILLED = """
 
 
 @pytest.mark.slow
-def test_of_a_writer_killed_100_times_every_acknowledged_label_is_kept_once(url, tmp_path):
-    told = tmp_path / "told"
-    output, _ = start(KILLED, url, str(told), "100").communicate()
+def test_each_acknowledged_label_is_kept_once_when_its_writer_is_killed_100_times(url, tmp_path):
+    notes = tmp_path / "acknowledged"
+    output, _ = start(KILLED, url, str(notes), "100").communicate()
     assert output == "killed 100\n"
-    acknowledged = told.read_text().split()
+    acknowledged = notes.read_text().split()
     log = LabelLog(url)
     kept = Counter(log.history()["event_id"])
     log.close()
     assert len(acknowledged) > 200 and set(kept.values()) == {1}
     assert set(acknowledged) <= set(kept)
-    # Only the last one's acknowledgement may be missing: every other was sent again.
+    # Only the last writer's acknowledgement may be missing: every other label was resent.
     assert len(set(kept) - set(acknowledged)) <= 1
     print(f"{len(acknowledged)} acknowledged, {len(kept)} kept")
 
@@ -97,7 +99,7 @@ MANY = """
 
 
 @pytest.mark.slow
-def test_of_8_processes_with_500_labels_each_none_is_lost_or_doubled(url):
+def test_8_processes_with_500_labels_each_lose_or_duplicate_none(url):
     processes = [start(MANY, url, f"p{n}") for n in range(8)]
     outputs = [process.communicate()[0].split() for process in processes]
     assert [process.returncode for process in processes] == [0] * 8
@@ -138,7 +140,7 @@ def test_8_processes_complete_every_item_with_exactly_two_annotators(url):
 
 
 def fill(log: LabelLog) -> list[str]:
-    """Label until nothing more is saved; the event_ids that were acknowledged."""
+    """Record labels until a save fails; return the acknowledged event_ids."""
     acknowledged = []
     with pytest.raises(
         LabelsNotSaved, match="cannot be reached or written at the moment.*full.*space"
@@ -149,7 +151,7 @@ def fill(log: LabelLog) -> list[str]:
     return acknowledged
 
 
-def test_a_full_disk_is_said_and_the_same_event_is_saved_once_there_is_room(small_disk):
+def test_a_full_disk_is_reported_and_the_same_event_is_saved_once_there_is_space(small_disk):
     (small_disk / "other").write_bytes(bytes(400_000))
     log = opened(small_disk / "labels.sqlite")
     acknowledged = fill(log)
@@ -162,9 +164,9 @@ def test_a_full_disk_is_said_and_the_same_event_is_saved_once_there_is_room(smal
     log.close()
 
 
-def test_a_full_database_is_said_and_holds_what_it_acknowledged(tmp_path):
+def test_a_full_database_is_reported_and_keeps_acknowledged_labels(tmp_path):
     log = opened(tmp_path / "labels.sqlite")
-    with log.database.reading() as connection:  # the pool hands this connection out again
+    with log.database.reading() as connection:  # the pool reuses this connection
         connection.exec_driver_sql("PRAGMA max_page_count = 60")
     acknowledged = fill(log)
     assert acknowledged and list(log.history()["event_id"]) == acknowledged
@@ -177,7 +179,7 @@ def test_a_full_database_is_said_and_holds_what_it_acknowledged(tmp_path):
 
 @contextmanager
 def without_privileges():
-    """As a user whom permissions bind, which they do not bind root."""
+    """Run as a user without root's privileges, which bypass file permissions."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(NOBODY)
@@ -190,13 +192,13 @@ def without_privileges():
 
 @pytest.fixture
 def shared_folder():
-    """A folder that any user may enter: pytest's own may be entered by root alone."""
+    """A folder that any user may enter; pytest's temporary folder is closed to other users."""
     with tempfile.TemporaryDirectory(prefix="vital-labels-") as folder:
         Path(folder).chmod(0o777)
         yield Path(folder)
 
 
-def test_a_read_only_folder_is_said_and_the_log_opens_once_it_may_be_written(shared_folder):
+def test_a_read_only_folder_is_reported_and_the_log_opens_once_it_is_writable(shared_folder):
     folder = shared_folder / "run"
     with without_privileges():
         log = opened(folder / "labels.sqlite")
@@ -208,7 +210,7 @@ def test_a_read_only_folder_is_said_and_the_log_opens_once_it_may_be_written(sha
             with pytest.raises(LabelsNotSaved, match="its folder is writable"):
                 opened(path).record(**judged("i2", event_id="e2"))
         with pytest.raises(LabelsNotSaved, match="its folder is writable"):
-            log.record(**judged("i2", event_id="e2"))  # its connections were given back
+            log.record(**judged("i2", event_id="e2"))  # opens a new connection
         folder.chmod(0o755)
         (folder / "labels.sqlite").chmod(0o644)
         log.record(**judged("i2", event_id="e2"))
@@ -216,7 +218,7 @@ def test_a_read_only_folder_is_said_and_the_log_opens_once_it_may_be_written(sha
         log.close()
 
 
-def test_a_locked_log_is_said_and_saves_once_it_is_free(tmp_path, monkeypatch):
+def test_a_locked_log_is_reported_and_saves_once_it_is_unlocked(tmp_path, monkeypatch):
     log = opened(tmp_path / "labels.sqlite")
     other = sa.create_engine(f"sqlite:///{tmp_path / 'labels.sqlite'}")
     with log.database.reading() as connection:
@@ -233,13 +235,13 @@ def test_a_locked_log_is_said_and_saves_once_it_is_free(tmp_path, monkeypatch):
 
 
 def held_open(folder: Path) -> list[str]:
-    """The files of `folder` that this process holds open; none where /proc does not tell."""
+    """The files in `folder` that this process holds open; empty on systems without /proc."""
     files = Path("/proc/self/fd")
     targets = [os.path.realpath(link) for link in (files.iterdir() if files.exists() else ())]
     return [target for target in targets if target.startswith(str(folder))]
 
 
-def test_a_file_that_is_gone_is_said_until_it_is_back(tmp_path):
+def test_a_missing_file_is_reported_until_it_is_back(tmp_path):
     folder, aside = tmp_path / "run", tmp_path / "aside"
     path = folder / "labels.sqlite"
     drafts = pd.DataFrame(
@@ -256,7 +258,7 @@ def test_a_file_that_is_gone_is_said_until_it_is_back(tmp_path):
                 LabelsNotSaved, match="was removed, renamed or replaced.*put it bac"
             ):
                 act()
-        assert not taken.exists()  # no empty log is made in its place
+        assert not taken.exists()  # no empty log replaces it
         assert not held_open(tmp_path)
         back.rename(taken)
         assert log.record(**judged("i2", event_id="e2")) == "e2"
@@ -265,7 +267,7 @@ def test_a_file_that_is_gone_is_said_until_it_is_back(tmp_path):
     assert list(opened(path).history()["event_id"]) == ["e1", "e2"]
 
 
-def test_labels_are_not_written_into_another_file_put_in_the_place_of_theirs(tmp_path):
+def test_labels_are_not_written_into_a_replacement_of_their_file(tmp_path):
     log, other = opened(tmp_path / "labels.sqlite"), opened(tmp_path / "other.sqlite")
     log.record(**judged("i1"))
     other.record(**judged("i9"))
@@ -275,7 +277,7 @@ def test_labels_are_not_written_into_another_file_put_in_the_place_of_theirs(tmp
         log.record(**judged("i2"))
 
 
-def test_the_log_stays_where_it_was_opened_when_the_folder_worked_in_changes(tmp_path, monkeypatch):
+def test_the_log_keeps_its_place_when_the_working_directory_changes(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     log = LabelLog("sqlite:///labels.sqlite")
@@ -285,7 +287,7 @@ def test_the_log_stays_where_it_was_opened_when_the_folder_worked_in_changes(tmp
     assert list(opened(tmp_path / "labels.sqlite").history()["item_id"]) == ["i1"]
 
 
-def test_a_stopped_postgresql_is_said_and_the_same_event_is_saved_when_it_is_back(own_server):
+def test_a_stopped_postgresql_is_reported_and_the_event_is_saved_after_its_restart(own_server):
     drafts = pd.DataFrame(
         [{"figure_id": "F", "instruction_id": "F-r1", "candidate_id": name} for name in "ab"]
     )
@@ -314,7 +316,7 @@ def test_a_stopped_postgresql_is_said_and_the_same_event_is_saved_when_it_is_bac
     log.close()
 
 
-def test_a_connection_that_the_server_cuts_in_the_middle_is_said(server):
+def test_a_connection_terminated_by_the_server_is_reported(server):
     log = LabelLog(server.new_database())
     with pytest.raises(LabelsNotSaved), log.database.writing() as connection:
         connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -324,7 +326,7 @@ def test_a_connection_that_the_server_cuts_in_the_middle_is_said(server):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files that hold labels; -shm is SQLite's index of the -wal, made by every reader."""
+    """The files that hold labels, without -shm: SQLite's index, which every reader creates."""
     files = [path for path in folder.iterdir() if path.suffix != ".sqlite-shm"]
     return {path.name: path.read_bytes() for path in files if path.stat().st_size}
 
@@ -337,7 +339,7 @@ def whole_log(path: Path) -> bytes:
 
 
 def execute(path: Path, *statements: str) -> None:
-    """Run SQL on the database at `path`, which is made if it is not there."""
+    """Run SQL on the database at `path`; create it if it is missing."""
     engine = sa.create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         for statement in statements:
@@ -345,29 +347,29 @@ def execute(path: Path, *statements: str) -> None:
     engine.dispose()
 
 
-def expect_refused(path: Path, why: str) -> None:
-    """The log at `path` does not open, and nothing in its folder is changed by trying."""
+def expect_refused(path: Path, message: str) -> None:
+    """Check that the log at `path` does not open and that its folder stays unchanged."""
     before = contents(path.parent)
-    with pytest.raises(UnsupportedFormat, match=why):
+    with pytest.raises(UnsupportedFormat, match=message):
         opened(path)
     assert contents(path.parent) == before
 
 
 @pytest.mark.parametrize("kept", [50, 1_000, 4_096, 20_000, -4_096, -1])
-def test_a_truncated_log_is_refused_and_left_as_it_is(tmp_path, kept):
+def test_a_truncated_log_is_refused_and_unchanged(tmp_path, kept):
     path = tmp_path / "labels.sqlite"
     path.write_bytes(whole_log(path)[:kept])
     expect_refused(path, "truncated.*put back a copy")
 
 
-def test_an_overwritten_page_is_found_at_opening(tmp_path):
+def test_an_overwritten_page_is_found_on_opening(tmp_path):
     path = tmp_path / "labels.sqlite"
     whole = whole_log(path)
     path.write_bytes(whole[:24_000] + bytes(9_000) + whole[33_000:])
     expect_refused(path, "damaged")
 
 
-def test_an_empty_file_beside_labels_not_yet_moved_into_it_is_refused(tmp_path):
+def test_an_empty_file_next_to_a_wal_with_labels_is_refused(tmp_path):
     code = """
         import os, sys
         from vital_lib.labels import LabelLog
@@ -384,7 +386,7 @@ def test_an_empty_file_beside_labels_not_yet_moved_into_it_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", [b"item,left,right\n", b"\x00" * 5_000, b"{}"])
-def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path, text):
+def test_a_file_that_is_not_a_database_is_refused_and_unchanged(tmp_path, text):
     path = tmp_path / "labels.sqlite"
     path.write_bytes(text)
     with pytest.raises(UnsupportedFormat, match="is not a label log.*Give another path"):
@@ -392,20 +394,20 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path, text)
     assert contents(tmp_path) == {"labels.sqlite": text}
 
 
-def test_another_database_is_refused_and_left_as_it_is(tmp_path):
+def test_a_database_of_something_else_is_refused_and_unchanged(tmp_path):
     path = tmp_path / "ledger.sqlite"
     execute(path, "CREATE TABLE replies (text)")
     expect_refused(path, "holds something other than labels: give the log another")
 
 
-def test_a_newer_log_is_left_as_it_is(tmp_path):
+def test_a_log_of_a_newer_format_is_refused_and_unchanged(tmp_path):
     path = tmp_path / "labels.sqlite"
     whole_log(path)
     execute(path, "UPDATE label_format SET version = 2", "DROP TABLE label_claims")
     expect_refused(path, "format version 2, this release reads 1: open it with")
 
 
-def test_a_log_from_before_the_claims_opens_and_keeps_its_labels(tmp_path):
+def test_a_log_without_the_lease_table_opens_and_keeps_its_labels(tmp_path):
     path = tmp_path / "labels.sqlite"
     whole_log(path)
     execute(path, "DROP TABLE label_claims", "DROP INDEX ix_label_events_item_id")

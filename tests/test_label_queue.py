@@ -1,4 +1,4 @@
-"""Claims about the queue: who judges what next, in which arm, and that no place is given twice."""
+"""The label queue: order, sides, arms, leases, repeats and progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ORDER = ["item_id", "left_id", "right_id", "queue_arm"]
 
 
 def drafts(figures: int = 30, rounds: int = 3) -> pd.DataFrame:
-    """Drafts of figures in ten clusters, half of them in the first; uncertainty rises with F."""
+    """Drafts in ten clusters, half of the figures in the first; uncertainty rises with F."""
     frame = label_rows.drafts(figures, rounds)
     number = frame["figure_id"].str[1:].astype(int)
     cluster = np.where(number < figures // 2, 0, number % 9 + 1)
@@ -33,7 +33,7 @@ def drafts(figures: int = 30, rounds: int = 3) -> pd.DataFrame:
 
 @pytest.fixture
 def open_log(url):
-    """Opens one log several times, as several people's processes do; SQLite and PostgreSQL."""
+    """A function that opens the same log again, as another process does; SQLite and PostgreSQL."""
     logs = []
 
     def opened() -> LabelLog:
@@ -47,7 +47,7 @@ def open_log(url):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The queues' clock, which stands still but for what a test adds to its `now`."""
+    """The queues' clock, which changes only when a test adds to its `now`."""
     clock = SimpleNamespace(now=time.time())
     monkeypatch.setattr(queue_module, "time", SimpleNamespace(time=lambda: clock.now))
     return clock
@@ -63,7 +63,7 @@ def judge(log: LabelLog, row: dict, who: str) -> str:
     )
 
 
-def claims(log: LabelLog) -> int:
+def leases(log: LabelLog) -> int:
     with log.database.reading() as connection:
         return connection.exec_driver_sql("SELECT count(*) FROM label_claims").scalar()
 
@@ -80,7 +80,7 @@ def orders(log, who="ann", count=30, **settings) -> pd.DataFrame:
     return Queue(log, drafts(count), who, **settings).items()
 
 
-def test_the_order_has_one_row_per_instruction_and_both_its_responses(log):
+def test_the_order_has_one_row_per_instruction_with_both_responses(log):
     for strategy in ("random", "cluster", "uncertainty"):
         found = orders(log, strategy=strategy)
         assert list(found.columns) == ORDER
@@ -90,7 +90,7 @@ def test_the_order_has_one_row_per_instruction_and_both_its_responses(log):
         assert set(found["queue_arm"]) == {"random", strategy}
 
 
-def test_the_sides_are_a_fair_coin_of_item_and_annotator(log):
+def test_sides_are_a_fair_coin_per_item_and_annotator(log):
     sides = {
         who: orders(log, who, 300).set_index("item_id")["left_id"].sort_index().str[-1] == "a"
         for who in ("ann", "ben")
@@ -99,7 +99,7 @@ def test_the_sides_are_a_fair_coin_of_item_and_annotator(log):
     assert 0.45 < (sides["ann"] == sides["ben"]).mean() < 0.55
 
 
-def test_the_order_is_the_same_for_the_same_seed_and_another_for_another(log):
+def test_the_order_depends_on_the_seed_only(log):
     pd.testing.assert_frame_equal(orders(log), orders(log))
     assert not orders(log).equals(orders(log, seed=1))
     shuffled = Queue(log, drafts().sample(frac=1, random_state=0), "ann").items()
@@ -109,17 +109,17 @@ def test_the_order_is_the_same_for_the_same_seed_and_another_for_another(log):
     assert sides[0].equals(sides[1])
 
 
-def test_each_annotator_meets_the_figures_in_another_order_with_instructions_together(log):
-    met = []
+def test_annotators_get_figures_in_different_orders_with_instructions_together(log):
+    orders_of_figures = []
     for who in ("ann", "ben"):
         items = list(orders(log, who)["item_id"])
         figures = [item.rsplit("-", 1)[0] for item in items]
-        met.append(list(dict.fromkeys(figures)))
-        assert items == [f"{figure}-r{r}" for figure in met[-1] for r in (1, 2, 3)]
-    assert met[0] != met[1]
+        orders_of_figures.append(list(dict.fromkeys(figures)))
+        assert items == [f"{figure}-r{r}" for figure in orders_of_figures[-1] for r in (1, 2, 3)]
+    assert orders_of_figures[0] != orders_of_figures[1]
 
 
-def test_those_who_share_places_work_along_one_order(log):
+def test_annotators_who_share_places_get_one_order(log):
     ann, ben = (orders(log, who, wanted=2) for who in ("ann", "ben"))
     assert ann["item_id"].equals(ben["item_id"])
     assert not ann["left_id"].equals(ben["left_id"])
@@ -145,7 +145,7 @@ def test_those_who_share_places_work_along_one_order(log):
         ),
     ],
 )
-def test_what_cannot_be_queued_is_refused(log, changed, message):
+def test_invalid_queue_settings_are_refused_with_the_value(log, changed, message):
     given = {"drafts": drafts(), "annotator": "ann", **changed}
     with pytest.raises(ValueError, match=message):
         Queue(log, **given)
@@ -153,22 +153,22 @@ def test_what_cannot_be_queued_is_refused(log, changed, message):
 
 @pytest.mark.parametrize("strategy", ["cluster", "uncertainty"])
 @pytest.mark.parametrize("share", [0.2, 0.35])
-def test_wherever_labelling_stops_the_random_arm_has_its_share(log, strategy, share):
+def test_the_random_arm_has_its_share_at_any_stopping_point(log, strategy, share):
     arms = orders(log, count=300, strategy=strategy, random_share=share)["queue_arm"] == "random"
     shares = arms.cumsum() / np.arange(1, len(arms) + 1)
     assert shares.min() >= share
     assert shares[len(shares) // 3 :].max() < share + 0.01
 
 
-def test_the_random_arm_of_a_few_items_is_rounded_up(log):
+def test_the_random_arm_is_rounded_up_for_few_items(log):
     for items, share, least in ((4, 0.2, 1), (7, 0.2, 2), (7, 0.5, 4)):
         order = in_order(drafts(items, 1), "ann", "cluster", share, 0, "")
         assert (order["queue_arm"] == "random").sum() == least
 
 
 @pytest.mark.parametrize("whose_order", ["ann", ""])
-def test_the_random_arm_is_a_random_sample_wherever_labelling_stops(whose_order):
-    """Over 600 seeds its first 10 items have the mean of all items; the strategy's do not."""
+def test_the_random_arm_is_a_random_sample_at_any_stopping_point(whose_order):
+    """Over 600 seeds, its first 10 items have the mean of all items; the strategy's do not."""
     frame = drafts(100, 1)
     values = frame.drop_duplicates("instruction_id").set_index("instruction_id")["uncertainty"]
     means: dict[str, list[float]] = defaultdict(list)
@@ -182,7 +182,7 @@ def test_the_random_arm_is_a_random_sample_wherever_labelling_stops(whose_order)
     assert z["uncertainty"] > 50, z
 
 
-def test_an_item_is_in_the_same_arm_for_everyone(log):
+def test_an_item_is_in_the_same_arm_for_all_annotators(log):
     for wanted in (None, 2):
         ann, ben = (orders(log, who, strategy="cluster", wanted=wanted) for who in ("ann", "ben"))
         arms = [frame.set_index("item_id")["queue_arm"].sort_index() for frame in (ann, ben)]
@@ -196,7 +196,7 @@ def test_the_most_uncertain_come_first(log):
     assert figures == sorted(figures, reverse=True)
 
 
-def test_the_clusters_take_turns_and_the_random_arm_s_gaps_come_first(log):
+def test_clusters_take_turns_starting_with_the_least_covered_by_the_random_arm(log):
     rows = orders(log, count=180, strategy="cluster")
     cluster = drafts(180).set_index("instruction_id")["cluster"].groupby(level=0).first()
     of = rows.assign(cluster=rows["item_id"].map(cluster))
@@ -207,10 +207,10 @@ def test_the_clusters_take_turns_and_the_random_arm_s_gaps_come_first(log):
         assert sorted(turn) == list(range(10))
         gaps = [reached.get(number, 0) for number in turn]
         assert gaps == sorted(gaps)
-    assert turns[9] == 0  # the largest cluster is the one that the random arm reaches most
+    assert turns[9] == 0  # the random arm covers the largest cluster most
 
 
-def test_items_come_in_order_each_once_until_the_end(open_log):
+def test_items_are_handed_out_in_order_and_once(open_log):
     log = open_log()
     queue = Queue(log, drafts(4), "ann", repeats=0)
     rows = judge_all(log, queue)
@@ -221,14 +221,14 @@ def test_items_come_in_order_each_once_until_the_end(open_log):
     assert set(judged["item_id"]) == set(queue.items()["item_id"])
 
 
-def test_several_at_once_are_handed_out_in_order_and_fewer_at_the_end(log):
+def test_several_items_at_once_are_handed_out_in_order(log):
     queue = Queue(log, drafts(4), "ann", repeats=0)
     taken = [queue.take(5) for _ in range(4)]
     assert [len(rows) for rows in taken] == [5, 5, 2, 0]
     assert [row["item_id"] for rows in taken for row in rows] == list(queue.items()["item_id"])
 
 
-def test_two_people_are_never_handed_the_same_last_place(log):
+def test_the_last_place_of_an_item_is_handed_out_once(log):
     queues = {who: Queue(log, drafts(4), who, wanted=2, repeats=0) for who in ("a", "b", "c")}
     handed = Counter()
     while rows := [row for queue in queues.values() for row in queue.take()]:
@@ -236,7 +236,7 @@ def test_two_people_are_never_handed_the_same_last_place(log):
     assert set(handed.values()) == {2} and len(handed) == 12
 
 
-def test_a_released_or_expired_place_is_free_and_a_judged_one_is_not(log):
+def test_released_and_expired_places_are_free_and_judged_places_are_not(log):
     ann, ben = (Queue(log, drafts(2), who, wanted=1, repeats=0) for who in ("ann", "ben"))
     rows = ann.take(6)
     assert ben.take() == []
@@ -251,24 +251,24 @@ def test_a_released_or_expired_place_is_free_and_a_judged_one_is_not(log):
     assert [row["item_id"] for row in ann.take(6)] == back
 
 
-def test_simulated_clinicians_take_nobodys_place(log):
-    """What programs have judged is still handed to as many people as are wanted."""
+def test_simulated_clinicians_take_no_place(log):
+    """An item judged by programs is still handed to the wanted number of people."""
     for row in Queue(log, drafts(2), signed("strict"), repeats=0).take(6):
         judge(log, row, signed("strict"))
     ann = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
     assert ann.progress == (0, 6) and len(ann.take(9)) == 6
 
 
-def test_what_is_judged_is_not_given_back_by_a_release(log):
+def test_a_release_keeps_the_places_of_judged_items(log):
     ann, ben = (Queue(log, drafts(2), who, wanted=1, repeats=0) for who in ("ann", "ben"))
     rows = ann.take(2)
     judge(log, rows[0], "ann")
     ann.release()
-    log.undo("ann")  # the place is still held for her
+    log.undo("ann")  # the lease still holds
     assert [row["item_id"] for row in ben.take(9)] == list(ben.items()["item_id"][1:])
 
 
-def test_after_a_reload_she_gets_back_what_she_holds_and_never_what_she_judged(open_log):
+def test_after_a_reload_an_annotator_gets_her_leased_items_and_no_judged_item(open_log):
     log, settings = open_log(), {"wanted": 1, "repeats": 0}
     before, ben = Queue(log, drafts(4), "ann", **settings), Queue(log, drafts(4), "ben", **settings)
     first = ben.take()
@@ -281,7 +281,7 @@ def test_after_a_reload_she_gets_back_what_she_holds_and_never_what_she_judged(o
     assert after.progress == (1, 12)
 
 
-def test_what_one_tab_takes_is_not_handed_to_the_other(log):
+def test_an_item_taken_in_one_tab_is_not_handed_to_another(log):
     for wanted in (None, 2):
         one, two = (Queue(log, drafts(4), "ann", wanted=wanted, repeats=0) for _ in range(2))
         taken = [queue.take()[0]["item_id"] for _ in range(6) for queue in (one, two)]
@@ -302,7 +302,7 @@ def test_an_undone_judgement_frees_its_place(log):
     assert ann_again.take()[0]["item_id"] == row["item_id"]
 
 
-def test_the_end_of_an_earlier_session_gives_back_nothing_that_a_later_one_holds(open_log):
+def test_the_end_of_an_earlier_session_keeps_the_leases_of_a_later_one(open_log):
     log, settings = open_log(), {"wanted": 1, "repeats": 0}
     before, ben = Queue(log, drafts(4), "ann", **settings), Queue(log, drafts(4), "ben", **settings)
     held = before.take(4)
@@ -315,7 +315,7 @@ def test_the_end_of_an_earlier_session_gives_back_nothing_that_a_later_one_holds
 
 
 @pytest.mark.parametrize("wanted", [None, 1])
-def test_an_undone_judgement_of_an_earlier_session_comes_back(log, wanted):
+def test_an_undone_judgement_of_an_earlier_session_is_handed_out_again(log, wanted):
     before = Queue(log, drafts(2), "ann", wanted=wanted, repeats=0)
     items = list(before.items()["item_id"])
     judge_all(log, before, 4)
@@ -326,16 +326,16 @@ def test_an_undone_judgement_of_an_earlier_session_comes_back(log, wanted):
     assert [row["item_id"] for row in later.take(9)] == items[3:]
 
 
-def test_what_was_judged_elsewhere_since_the_opening_is_not_handed_out(log):
+def test_items_judged_elsewhere_after_opening_are_not_handed_out(log):
     ann = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
     rows = ann.items().assign(repeat_of=None).to_dict("records")
-    judge(log, rows[0], "ann")  # with no claim on it: as an import, or once the lease is over
+    judge(log, rows[0], "ann")  # without a lease, as an import or after the lease expired
     judge(log, rows[1], "ben")
     assert [row["item_id"] for row in ann.take(9)] == [row["item_id"] for row in rows[2:]]
     assert ann.progress == (1, 5)
 
 
-def test_calibration_and_adjudication_of_others_take_no_place(log):
+def test_calibrations_and_adjudications_by_others_take_no_place(log):
     queue = Queue(log, drafts(1), "ann", wanted=1, repeats=0)
     row = queue.items().iloc[0].to_dict() | {"repeat_of": None}
     for who, arm in (("cleo", "calibration"), ("ben", "adjudication")):
@@ -344,7 +344,7 @@ def test_calibration_and_adjudication_of_others_take_no_place(log):
 
 
 @pytest.mark.parametrize("arm", ["calibration", "adjudication"])
-def test_what_she_judged_knowing_what_others_said_is_no_vote_of_hers_any_more(log, arm):
+def test_an_item_judged_with_others_votes_in_view_is_closed_for_voting(log, arm):
     before = Queue(log, drafts(2), "ann", repeats=0)
     rows = before.items().assign(repeat_of=None).to_dict("records")
     judge(log, rows[1] | {"queue_arm": arm}, "ann")
@@ -357,7 +357,7 @@ def test_what_she_judged_knowing_what_others_said_is_no_vote_of_hers_any_more(lo
 
 
 @pytest.mark.parametrize("arm", ["calibration", "adjudication"])
-def test_what_waits_for_her_is_no_longer_open_once_she_saw_what_others_said(log, arm):
+def test_a_held_item_closes_once_its_annotator_saw_others_votes(log, arm):
     queue = Queue(log, drafts(2), "ann", repeats=0)
     rows = queue.take(3)
     judge(log, rows[0], "ann")
@@ -368,7 +368,7 @@ def test_what_waits_for_her_is_no_longer_open_once_she_saw_what_others_said(log,
     assert [row["item_id"] for row in queue.take(9)] == list(queue.items()["item_id"][2:])
 
 
-def test_a_waiting_repeat_is_open_until_it_is_judged_as_a_repeat(log):
+def test_a_held_repeat_is_open_until_it_is_judged_as_a_repeat(log):
     queue = Queue(log, drafts(20), "ann", repeats=0.5)
     rows = []
     while not rows or not rows[0]["repeat_of"]:
@@ -384,7 +384,7 @@ def test_a_waiting_repeat_is_open_until_it_is_judged_as_a_repeat(log):
     assert rows[0]["item_id"] not in {row["item_id"] for row in others}
 
 
-def test_what_a_closed_window_gave_back_is_claimed_again_by_the_one_that_shows_it(log):
+def test_items_released_by_a_closed_window_are_leased_again_by_the_open_window(log):
     first = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
     shown = first.take(3)
     second = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
@@ -395,13 +395,13 @@ def test_what_a_closed_window_gave_back_is_claimed_again_by_the_one_that_shows_i
     judge(log, shown[1], "ann")
     new = first.take()
     free = {row["item_id"] for row in ben.take(9)}
-    assert lost["item_id"] == shown[0]["item_id"]  # before the first window could know
+    assert lost["item_id"] == shown[0]["item_id"]  # taken before the first window noticed
     assert free == set(first.items()["item_id"]) - {row["item_id"] for row in [*shown, *new]}
     first.release()
     assert {row["item_id"] for row in ben.take(9)} == {shown[2]["item_id"], new[0]["item_id"]}
 
 
-def test_a_card_left_open_longer_than_its_lease_claims_again_what_nobody_took(log, clock):
+def test_a_card_open_longer_than_its_lease_leases_its_untaken_items_again(log, clock):
     ann, ben = (Queue(log, drafts(2), who, wanted=1, repeats=0) for who in ("ann", "ben"))
     shown = ann.take(3)
     clock.now += 1000
@@ -416,18 +416,18 @@ def test_a_card_left_open_longer_than_its_lease_claims_again_what_nobody_took(lo
     assert not {row["item_id"] for row in ben.take(9)} & {row["item_id"] for row in shown}
 
 
-def test_a_claim_is_written_again_once_and_only_near_its_end(log, clock):
+def test_a_lease_is_renewed_once_and_only_near_its_end(log, clock):
     queue = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
     [row] = queue.take()
     queue.take(0)
     queue.hold(row)
-    assert claims(log) == 1
+    assert leases(log) == 1
     clock.now += 1000
     queue.hold(row)
-    assert claims(log) == 2
+    assert leases(log) == 2
 
 
-def test_an_item_shown_again_by_an_undo_is_held_until_it_is_judged_or_released(log, clock):
+def test_an_item_reopened_by_an_undo_is_held_until_judged_or_released(log, clock):
     before = Queue(log, drafts(2), "ann", wanted=1, repeats=0)
     rows = before.take(2)
     for row in rows:
@@ -435,7 +435,7 @@ def test_an_item_shown_again_by_an_undo_is_held_until_it_is_judged_or_released(l
     ann, ben = (Queue(log, drafts(2), who, wanted=1, repeats=0) for who in ("ann", "ben"))
     clock.now += 5000
     log.undo("ann")
-    again = log.history().iloc[1].to_dict()  # as the card has it, NaN for what is none
+    again = log.history().iloc[1].to_dict()  # as the card passes it, with NaN for missing values
     ann.hold(again)
     ann.hold(rows[0])  # still judged: nothing to hold
     free = list(ann.items()["item_id"][2:])
@@ -444,12 +444,12 @@ def test_an_item_shown_again_by_an_undo_is_held_until_it_is_judged_or_released(l
     assert [row["item_id"] for row in ann.take(9)] == free
     ann.release()
     assert {row["item_id"] for row in ben.take(9)} == {again["item_id"], *free}
-    before = claims(log)
+    before = leases(log)
     ann.hold(again)  # ben has it now
-    assert claims(log) == before and ann.still_open([again]) == [again]
+    assert leases(log) == before and ann.still_open([again]) == [again]
 
 
-def test_a_vote_that_she_also_adjudicated_is_counted_once_and_never_repeated(log):
+def test_a_vote_also_adjudicated_is_counted_once_and_never_repeated(log):
     queue = Queue(log, drafts(20), "ann", repeats=0.5)
     rows = judge_all(log, queue, 18)
     for row in rows:
@@ -460,7 +460,7 @@ def test_a_vote_that_she_also_adjudicated_is_counted_once_and_never_repeated(log
     assert queue.progress[0] == queue.progress[1] and len(log.preferences()) == 60
 
 
-def test_about_one_act_in_twenty_is_a_hidden_repeat_of_ten_items_ago(log):
+def test_about_one_judgement_in_twenty_repeats_an_item_more_than_ten_items_back(log):
     queue = Queue(log, drafts(400, 1), "ann", strategy="cluster")
     rows = judge_all(log, queue)
     events = log.history().set_index("event_id")
@@ -478,7 +478,7 @@ def test_about_one_act_in_twenty_is_a_hidden_repeat_of_ten_items_ago(log):
     assert len(log.preferences()) == 400
 
 
-def test_the_share_of_repeats_is_that_asked_for(log):
+def test_the_share_of_repeats_is_the_share_set(log):
     acts = [
         bool(row["repeat_of"])
         for n in range(5)
@@ -487,7 +487,7 @@ def test_the_share_of_repeats_is_that_asked_for(log):
     assert abs(np.mean(acts) - 0.2) < 3 * np.sqrt(0.2 * 0.8 / len(acts))
 
 
-def test_repeats_and_progress_go_on_where_a_reload_found_them(log):
+def test_repeats_and_progress_continue_after_a_reload(log):
     straight = Queue(log, drafts(20), "ann", repeats=0.2)
     rows = judge_all(log, straight, 45)
     assert any(row["repeat_of"] for row in rows)
@@ -499,7 +499,7 @@ def test_repeats_and_progress_go_on_where_a_reload_found_them(log):
     assert done == total == len(rows) + len(kept)
 
 
-def test_progress_rises_by_one_with_every_act_and_ends_at_its_whole(log):
+def test_progress_rises_by_one_per_judgement_up_to_its_total(log):
     queue = Queue(log, drafts(20), "ann", repeats=0.2)
     for act in range(1, 1_000):
         if not (rows := queue.take()):
@@ -510,7 +510,7 @@ def test_progress_rises_by_one_with_every_act_and_ends_at_its_whole(log):
     assert done == total and done > 60
 
 
-def test_an_item_judged_by_enough_others_is_out_of_reach(log):
+def test_an_item_with_enough_judgements_by_others_is_not_handed_out(log):
     for who in ("ben", "cleo"):
         assert len(judge_all(log, Queue(log, drafts(2), who, wanted=2, repeats=0), 4)) == 4
     late = Queue(log, drafts(2), "ann", wanted=2, repeats=0)
@@ -518,7 +518,7 @@ def test_an_item_judged_by_enough_others_is_out_of_reach(log):
     assert len(judge_all(log, late)) == 2 and late.progress == (2, 2)
 
 
-def test_eight_people_at_once_complete_every_item_with_two_of_them(open_log):
+def test_eight_concurrent_annotators_give_every_item_two_judgements(open_log):
     everyone = [f"p{n}" for n in range(8)]
     handed: list[tuple[str, str]] = []
     faults: list[BaseException] = []
@@ -545,7 +545,7 @@ def test_eight_people_at_once_complete_every_item_with_two_of_them(open_log):
     assert len(open_log().preferences()) == 72
 
 
-def test_fixed_rows_are_handed_out_as_they_are(log):
+def test_a_fixed_queue_hands_out_its_rows_in_order(log):
     rows = orders(log).head(3).assign(queue_arm="calibration")
     queue = FixedQueue(rows, "ann")
     taken = queue.take(2)
@@ -557,7 +557,7 @@ def test_fixed_rows_are_handed_out_as_they_are(log):
     assert queue.progress == (0, 3) and len(queue.take(9)) == 3
 
 
-def test_fixed_rows_with_a_log_leave_out_what_was_judged_in_their_arm(log):
+def test_a_fixed_queue_with_a_log_skips_items_judged_in_its_arm(log):
     rows = orders(log).head(3).assign(queue_arm="calibration")
     queue = FixedQueue(rows, "ann", log)
     [row] = queue.take()

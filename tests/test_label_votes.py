@@ -1,4 +1,4 @@
-"""What the judgements amount to, from plain frames: no log is opened."""
+"""Majorities, decided items and accepted shares, computed from data frames without a log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vital_lib.labels import (
 
 
 def votes(*ticks: tuple, item: str = "i1") -> list[dict]:
-    """Rows of preferences: one annotator each, every second one with the sides swapped."""
+    """Rows of preferences, each of another annotator; every second row has its sides swapped."""
     rows = []
     for n, (a, b) in enumerate(ticks):
         row = judged(item, (a, b), who=f"p{n}")
@@ -27,14 +27,14 @@ def votes(*ticks: tuple, item: str = "i1") -> list[dict]:
     return rows
 
 
-def test_the_majority_is_taken_for_each_response_whatever_its_side():
+def test_the_majority_is_taken_per_response_regardless_of_its_side():
     rows = pd.DataFrame(votes((True, False), (True, True), (False, False)))
     vote = majority_ticks(rows).iloc[0]
     assert (vote["item_id"], vote["first_id"], vote["second_id"]) == ("i1", "i1-a", "i1-b")
     assert (vote["first_accepted"], vote["second_accepted"]) == (True, False)
 
 
-def test_half_is_no_majority_and_a_skip_is_no_vote():
+def test_half_is_not_a_majority_and_a_skip_is_not_a_vote():
     rows = pd.DataFrame(votes((True, False), (False, False), (None, None)))
     vote = majority_ticks(rows).iloc[0]
     assert pd.isna(vote["first_accepted"])
@@ -54,20 +54,20 @@ def test_an_item_is_decided_when_one_response_is_accepted_and_the_other_rejected
     assert decided_items(rows.iloc[:0]) == []
 
 
-def test_the_accepted_share_is_of_those_who_judged():
+def test_the_accepted_share_counts_only_annotators_who_judged():
     rows = pd.DataFrame(votes((True, False), (True, True), (False, True), (None, None)))
     shares = accepted_share(rows).set_index("candidate_id")
     assert shares["accepted"].to_dict() == pytest.approx({"i1-a": 2 / 3, "i1-b": 2 / 3})
     assert shares["annotators"].to_dict() == {"i1-a": 3, "i1-b": 3}
 
 
-def test_three_responses_to_an_item_are_refused():
+def test_an_item_with_three_responses_is_refused():
     rows = pd.DataFrame([judged(), judged(right_id="i1-c", who="ben")])
     with pytest.raises(ValueError, match="item 'i1' was judged on 3 responses"):
         majority_ticks(rows)
 
 
-def test_each_judgement_has_the_group_of_its_figure():
+def test_each_judgement_gets_the_group_of_its_figure():
     frame = pd.DataFrame({"figure_id": ["F0", "F1"], "group_id": ["g0", "g1"]})
     rows = pd.DataFrame([judged("F1-r1"), judged("F0-r2"), judged("F1-r1", who="ben")])
     assert groups_of(rows, drafts(2), frame) == ["g1", "g0", "g1"]
@@ -84,14 +84,14 @@ VOTES = pd.DataFrame({"left_id": ["a", "d"], "right_id": ["b", "c"]})
 BEFORE = _drafts(a="One.", b="Two.", x="Three.")
 
 
-def test_drafts_may_change_where_nobody_has_judged_them():
+def test_drafts_without_judgements_may_change():
     check_same_texts(VOTES, BEFORE, BEFORE)
     check_same_texts(VOTES, BEFORE, _drafts(a="One.", b="Two.", x="Changed.", y="New."))
-    check_same_texts(VOTES, BEFORE, _drafts(a="One."))  # b is gone: its votes name no text
+    check_same_texts(VOTES, BEFORE, _drafts(a="One."))  # b has no draft, so nothing to compare
     check_same_texts(VOTES.head(0), BEFORE, _drafts(a="Changed."))
 
 
-def test_another_text_under_a_judged_id_is_refused_with_the_way_out():
+def test_a_changed_text_under_a_judged_id_is_refused_with_the_way_out():
     after = _drafts(a="One.", b="Changed.", x="Three.")
     with pytest.raises(ValueError, match=r"1 of 2 judged responses.*'b'.*without its labels"):
         check_same_texts(VOTES, BEFORE, after)

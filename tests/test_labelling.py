@@ -1,4 +1,4 @@
-"""The labelling service without a browser: its links, what they open, and what stays shut."""
+"""The labelling service without a browser: links, settings, access and kernels."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_only_the_owner_may_read_the_links_hashes(tmp_path):
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
 
-def test_a_renewed_link_ends_the_earlier_one_and_nobody_elses(tmp_path):
+def test_renewing_a_link_revokes_only_that_annotators_earlier_link(tmp_path):
     before = issue(tmp_path, ["ann", "bob"])
     after = issue(tmp_path, ["ann", "bob"], renew=["ann"])
     assert after["bob"] is None and after["ann"] not in (None, before["ann"])
@@ -58,13 +58,13 @@ def test_a_renewed_link_ends_the_earlier_one_and_nobody_elses(tmp_path):
     assert found == {fingerprint(after["ann"]): "ann", fingerprint(before["bob"]): "bob"}
 
 
-def test_who_is_not_named_at_the_start_is_not_let_in(tmp_path):
+def test_an_annotator_not_named_at_the_start_has_no_access(tmp_path):
     secrets = issue(tmp_path, ["ann", "bob"])
     assert fingerprint(secrets["bob"]) not in annotators_by_hash(tmp_path, ["ann"])
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format_version": 2, "links": {}}', '{"links": 1}'])
-def test_a_damaged_file_of_links_is_refused_and_left_as_it_is(tmp_path, text):
+def test_a_damaged_links_file_is_refused_and_unchanged(tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(UnreadableLinks, match="move it away"):
         issue(tmp_path, ["ann"])
@@ -74,7 +74,7 @@ def test_a_damaged_file_of_links_is_refused_and_left_as_it_is(tmp_path, text):
 # --- the service's settings
 
 
-def test_a_link_names_the_address_by_which_people_reach_the_service(tmp_path):
+def test_a_link_uses_the_public_address_of_the_service(tmp_path):
     here = Service(tmp_path, ("ann",))
     assert here.link("s") == "http://127.0.0.1:8866/?token=s" and here.base_url == "/"
     proxied = Service(tmp_path, ("ann",), host="0.0.0.0", url="https://host.example/label")
@@ -86,12 +86,12 @@ def test_a_link_names_the_address_by_which_people_reach_the_service(tmp_path):
     ("host", "alone"),
     [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("h", False)],
 )
-def test_only_loopback_counts_as_this_machine_alone(tmp_path, host, alone):
+def test_only_loopback_addresses_count_as_local(tmp_path, host, alone):
     assert Service(tmp_path, ("ann",), host=host).on_loopback == alone
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"annotators": ()}, "--annotators ann,bob"),
         ({"annotators": ("ann", "ann")}, "give each name once"),
@@ -100,12 +100,12 @@ def test_only_loopback_counts_as_this_machine_alone(tmp_path, host, alone):
         ({"idle_seconds": 0}, "idle_seconds 0"),
     ],
 )
-def test_settings_that_cannot_be_are_refused_with_the_way_out(tmp_path, wrong, told):
-    with pytest.raises(ValueError, match=told):
+def test_invalid_settings_are_refused_with_the_way_out(tmp_path, wrong, message):
+    with pytest.raises(ValueError, match=message):
         Service(**{"run": tmp_path, "annotators": ("ann",), **wrong})
 
 
-def test_a_name_that_nearly_is_one_of_the_logs_is_asked_about_at_the_start(tmp_path, capsys):
+def test_a_name_almost_equal_to_one_in_the_log_is_refused_at_the_start(tmp_path, capsys):
     workspace = write_run(tmp_path)
     log = LabelLog(workspace.label_url)
     item = workspace.read("drafts")["candidate_id"].tolist()[:2]
@@ -118,7 +118,7 @@ def test_a_name_that_nearly_is_one_of_the_logs_is_asked_about_at_the_start(tmp_p
     assert not (tmp_path / FILE).exists()
 
 
-def test_a_start_that_fails_says_why_and_gives_out_no_link(tmp_path, capsys):
+def test_a_failed_start_states_the_reason_and_issues_no_link(tmp_path, capsys):
     assert main([f"--run={tmp_path / 'none'}", "--annotators=ann"]) == 2
     assert "run notebooks 01 and 02 first" in capsys.readouterr().err
     write_run(tmp_path, items=2)
@@ -133,10 +133,10 @@ def test_a_start_that_fails_says_why_and_gives_out_no_link(tmp_path, capsys):
     assert not (tmp_path / FILE).exists()
 
 
-# --- what a page's kernel does
+# --- the kernel of a page
 
 
-def test_the_card_takes_its_annotator_from_the_service_and_goes_on_where_she_left_off(tmp_path):
+def test_the_card_gets_its_annotator_from_the_service_and_resumes(tmp_path):
     workspace = write_run(tmp_path, items=3)
     first = open_card(tmp_path, "ann")
     judged = first.item_id
@@ -146,7 +146,7 @@ def test_the_card_takes_its_annotator_from_the_service_and_goes_on_where_she_lef
     assert LabelLog(workspace.label_url).history()["annotator"].tolist() == ["ann"]
 
 
-def test_the_labels_of_a_team_go_where_they_are_told(tmp_path):
+def test_labels_are_written_to_the_given_label_log(tmp_path):
     write_run(tmp_path / "run", items=2)
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.sqlite'}"
     open_card(tmp_path / "run", "ann", label_log=elsewhere).choose("left")
@@ -155,19 +155,19 @@ def test_the_labels_of_a_team_go_where_they_are_told(tmp_path):
 
 
 def _agree(workspace, items: int) -> LabelLog:
-    """Two people accept the first response of the first `items`, and only that."""
+    """Record that two people accept only the first response of each of the first `items`."""
     log = LabelLog(workspace.label_url)
     ids = [f"f{n:02d}-r1" for n in range(items)]
-    said = {"left_accepted": True, "right_accepted": False}
+    ticks = {"left_accepted": True, "right_accepted": False}
     log.record_many(
-        {"item_id": i, "left_id": f"{i}-a", "right_id": f"{i}-b", "annotator": who, **said}
+        {"item_id": i, "left_id": f"{i}-a", "right_id": f"{i}-b", "annotator": who, **ticks}
         for i in ids
         for who in ("bob", "cat")
     )
     return log
 
 
-def test_who_has_not_voted_begins_with_a_round_on_what_others_agree_on(tmp_path):
+def test_a_new_annotator_begins_with_a_calibration_round(tmp_path):
     log = _agree(write_run(tmp_path, items=5), items=3)
     page = open_page(tmp_path, "ann")
     (first,) = page.children
@@ -175,21 +175,21 @@ def test_who_has_not_voted_begins_with_a_round_on_what_others_agree_on(tmp_path)
     sent = []
     first.send = lambda content, buffers=(): sent.append(content)
 
-    def hear(call: str, **given) -> dict:
+    def call_card(call: str, **given) -> dict:
         first._handle_custom_msg({"call": call, "with": given}, [])
         return sent[-1]
 
     ticks = {"left_accepted": True, "right_accepted": False}
-    while cards := hear("refresh")["cards"]:
-        hear("judge", key=cards[0]["key"], event_id=cards[0]["key"], **ticks)
+    while cards := call_card("refresh")["cards"]:
+        call_card("judge", key=cards[0]["key"], event_id=cards[0]["key"], **ticks)
     assert sent[-1]["result"]["items"] == len(log.calibrations()) == 3
-    hear("go_on")
+    call_card("go_on")
     assert [widget.state["title"] for widget in page.children] == ["Preferences"]
     assert first.comm is None  # closed
     assert open_calibration(tmp_path, "ann") is None and len(log.preferences()) == 6
 
 
-def test_a_round_begun_goes_on_where_it_stopped(tmp_path):
+def test_an_unfinished_round_resumes(tmp_path):
     _agree(write_run(tmp_path, items=5), items=4)
     first = open_calibration(tmp_path, "ann", n=3)
     judged = first.item_id
@@ -206,7 +206,7 @@ def test_a_round_begun_goes_on_where_it_stopped(tmp_path):
 @pytest.mark.parametrize(
     ("agreed", "given", "who"), [(0, {}, "ann"), (3, {"calibrate": 0}, "ann"), (3, {}, "bob")]
 )
-def test_without_a_reference_or_a_round_and_after_a_first_vote_labelling_begins(
+def test_labelling_begins_without_a_reference_or_a_round_or_after_a_first_vote(
     tmp_path, agreed, given, who
 ):
     _agree(write_run(tmp_path, items=4), agreed)
@@ -214,7 +214,7 @@ def test_without_a_reference_or_a_round_and_after_a_first_vote_labelling_begins(
     assert card.state["title"] == "Preferences"
 
 
-def test_the_strategy_asked_for_makes_the_order(tmp_path):
+def test_the_given_strategy_sets_the_order(tmp_path):
     workspace = write_run(tmp_path, items=30)
     with pytest.raises(MissingTable, match="figures_sampled"):
         open_card(tmp_path, "ann", strategy="cluster")
@@ -228,7 +228,7 @@ def test_the_strategy_asked_for_makes_the_order(tmp_path):
     assert arms.to_dict() == {"cluster": 7, "random": 3}
 
 
-def test_the_selectors_uncertainty_says_which_question_comes_first(tmp_path):
+def test_the_selectors_uncertainty_sets_the_first_question(tmp_path):
     workspace = write_run(tmp_path, items=30)
     with pytest.raises(MissingTable, match="06_train_selector"):
         open_card(tmp_path, "ann", strategy="uncertainty")
@@ -239,8 +239,8 @@ def test_the_selectors_uncertainty_says_which_question_comes_first(tmp_path):
     card = open_card(tmp_path, "ann", strategy="uncertainty")
     for _ in range(10):
         card.choose("left")
-    said = LabelLog(workspace.label_url).history()
-    first = said[said["queue_arm"] == "uncertainty"].iloc[0]
+    events = LabelLog(workspace.label_url).history()
+    first = events[events["queue_arm"] == "uncertainty"].iloc[0]
     assert {first["left_id"], first["right_id"]} == set(ids[doubted])
 
 
@@ -249,12 +249,12 @@ def test_a_run_without_drafts_names_the_notebook(tmp_path):
         open_card(tmp_path, "ann")
 
 
-def test_the_notebook_opened_without_a_link_says_where_to_label():
+def test_the_card_notebook_opened_without_a_link_names_notebook_03():
     with pytest.raises(RuntimeError, match="03_label_preferences"):
         card_for_link({})
 
 
-def test_the_notebook_is_one_call_without_outputs(root):
+def test_the_card_notebook_is_one_cell_without_outputs(root):
     path = root / "vital_lib" / "labelling" / "card.ipynb"
     (cell,) = json.loads(path.read_text())["cells"]
     assert cell["outputs"] == [] and cell["execution_count"] is None
@@ -291,7 +291,7 @@ def _token(service: Labelling, name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", WITHOUT_A_LINK)
-def test_without_a_link_everything_is_refused_and_no_kernel_starts(service, path):
+def test_without_a_link_every_path_is_refused_and_no_kernel_starts(service, path):
     before = service.kernels()
     status, text = service.get(path)
     assert status == 403 and "kernelId" not in text
@@ -299,20 +299,20 @@ def test_without_a_link_everything_is_refused_and_no_kernel_starts(service, path
 
 
 @pytest.mark.parametrize("name", [FILE, "labels.sqlite", "run.json", "f00.png", "card.ipynb"])
-def test_a_link_opens_the_card_and_no_file(service, name):
+def test_a_link_gives_access_to_no_file(service, name):
     for path in (f"/{name}", f"/voila/files/{name}", f"/api/contents/{name}", f"/files/{name}"):
         status, text = service.get(path, **_token(service, "ann"))
         assert status == 403 and "sha256" not in text
 
 
-def test_a_kernel_knows_its_annotator_and_not_the_link(service, kernel):
+def test_a_kernels_environment_has_its_annotator_and_no_link(service, kernel):
     (found,) = [psutil.Process(pid).environ() for pid in service.kernels()]
     assert found["VITAL_ANNOTATOR"] == "ann"
     assert not any(service.links["ann"].split("token=")[1] in value for value in found.values())
 
 
 @pytest.mark.parametrize("claim", ["annotator=bob", "user=bob", "name=bob", "VITAL_ANNOTATOR=bob"])
-def test_a_name_in_the_address_claims_nothing(service, claim):
+def test_a_name_in_the_address_has_no_effect(service, claim):
     before = service.kernels()
     status, page = service.get(f"{_path(service, 'ann')}&{claim}")
     assert status == 200 and "Labelling · ann" in page and "bob" not in page
@@ -320,7 +320,7 @@ def test_a_name_in_the_address_claims_nothing(service, claim):
     assert psutil.Process(new).environ()["VITAL_ANNOTATOR"] == "ann"
 
 
-def test_a_kernel_answers_to_its_annotator_alone(service, kernel):
+def test_only_its_annotator_reaches_a_kernel(service, kernel):
     path = f"/api/kernels/{kernel}"
     for headers in ({}, {"Authorization": "token wrong"}, _token(service, "bob")):
         assert service.get(path, **headers)[0] == 403
@@ -330,7 +330,7 @@ def test_a_kernel_answers_to_its_annotator_alone(service, kernel):
     assert service.send("POST", "/api/kernels", **_token(service, "ann"))[0] in (403, 405)
 
 
-def test_a_kernels_websocket_opens_to_its_annotator_alone(service, kernel):
+def test_only_its_annotator_opens_a_kernels_websocket(service, kernel):
     place = service.url(f"/api/kernels/{kernel}/channels").replace("http", "ws", 1)
 
     async def connect(query: str) -> None:
@@ -343,7 +343,7 @@ def test_a_kernels_websocket_opens_to_its_annotator_alone(service, kernel):
     asyncio.run(connect(f"?token={service.links['ann'].split('token=')[1]}"))
 
 
-def test_a_link_runs_no_code(service, kernel, tmp_path):
+def test_a_link_cannot_run_code(service, kernel, tmp_path):
     proof = tmp_path / "ran"
     token = service.links["ann"].split("token=")[1]
     place = service.url(f"/api/kernels/{kernel}/channels?token={token}").replace("http", "ws", 1)
@@ -357,7 +357,7 @@ def test_a_link_runs_no_code(service, kernel, tmp_path):
         socket = await websocket_connect(place)
         code = f"open({str(proof)!r}, 'w').close()"
         await socket.write_message(message("execute_request", code=code, silent=False))
-        await socket.write_message(message("kernel_info_request"))  # answered after the other
+        await socket.write_message(message("kernel_info_request"))  # processed after the code
         while "kernel_info_reply" not in str(await asyncio.wait_for(socket.read_message(), 20)):
             pass
         socket.close()
@@ -366,7 +366,7 @@ def test_a_link_runs_no_code(service, kernel, tmp_path):
     assert not proof.exists()
 
 
-def test_the_services_own_words_hold_no_link_but_those_it_printed(service, kernel):
+def test_the_services_log_contains_no_link(service, kernel):
     service.get(f"/api/kernels/aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa?{_path(service, 'ann')[2:]}")
     service.get(f"/voila/files/x?{_path(service, 'bob')[2:]}")
     written = service.log.read_text()
@@ -374,7 +374,7 @@ def test_the_services_own_words_hold_no_link_but_those_it_printed(service, kerne
     assert not any(link.split("token=")[1] in written for link in service.links.values())
 
 
-def test_pages_ask_for_nothing_from_another_server(service, kernel):
+def test_pages_load_nothing_from_another_server(service, kernel):
     for path, wanted in ((_path(service, "bob"), 200), ("/", 403)):
         status, page = service.get(path)
         assert status == wanted
@@ -382,7 +382,7 @@ def test_pages_ask_for_nothing_from_another_server(service, kernel):
 
 
 @pytest.mark.slow
-def test_links_outlive_a_restart_until_they_are_renewed(run, tmp_path):
+def test_links_stay_valid_after_a_restart_until_renewed(run, tmp_path):
     places = [tmp_path / name for name in ("one", "two", "three")]
     for place in places:
         place.mkdir()
@@ -398,7 +398,7 @@ def test_links_outlive_a_restart_until_they_are_renewed(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_behind_a_proxy_everything_lies_under_the_address_given(run, tmp_path):
+def test_behind_a_proxy_all_paths_are_under_the_given_address(run, tmp_path):
     options = ("--url=https://host.example/label/", "--host=0.0.0.0", "--new-links")
     with labelling(run, ["ann"], tmp_path, *options) as service:
         assert service.links["ann"].startswith("https://host.example/label/?token=")

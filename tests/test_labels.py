@@ -1,4 +1,4 @@
-"""Claims about vital_lib.labels: what is acknowledged is kept, what is kept is never changed."""
+"""The label log: acknowledged labels are kept and never changed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def choices(log: LabelLog) -> dict[tuple[str, str], str]:
     )
 
 
-def test_a_judgement_reads_back_as_it_was_given(log):
+def test_a_judgement_reads_back_as_recorded(log):
     event = log.record(
         **judged(unsafe=True, reasons=["wrong_side"], note="é", seconds=2.5, queue_arm="cluster")
     )
@@ -60,7 +60,7 @@ def test_a_judgement_reads_back_as_it_was_given(log):
     assert pd.Timestamp(row["at"]).tzinfo is not None
 
 
-def test_two_ticks_make_left_right_both_or_neither_and_a_skip_makes_none(log):
+def test_ticks_map_to_left_right_both_or_neither_and_a_skip_has_none(log):
     for item, ticks in enumerate([(True, False), (False, True), (True, True), (False, False)]):
         log.record(**judged(f"i{item}", ticks))
     log.record(**judged("i4", (None, None), cannot_judge=True))
@@ -68,7 +68,7 @@ def test_two_ticks_make_left_right_both_or_neither_and_a_skip_makes_none(log):
     assert log.preferences()["left_accepted"].isna().tolist() == [False] * 4 + [True]
 
 
-def test_preferences_are_a_table_of_the_run(tmp_path):
+def test_preferences_match_the_runs_table(tmp_path):
     workspace = Workspace(tmp_path)
     log = LabelLog(workspace.label_url)
     assert list(log.preferences().columns) == TABLES["preferences"].columns
@@ -84,7 +84,7 @@ def test_votes_of_two_annotators_are_kept_apart(log):
     assert choices(log) == {("i1", "ann"): "left", ("i1", "ben"): "right"}
 
 
-def test_an_event_id_sent_twice_is_stored_once(log):
+def test_an_event_id_recorded_twice_is_stored_once(log):
     assert log.record(**judged(event_id="e1")) == "e1"
     assert log.record(**judged(event_id="e1", seconds=9.0)) == "e1"
     assert log.record_many([judged(event_id="e1"), judged("i2", event_id="e2")] * 2) == [
@@ -108,7 +108,7 @@ def test_an_event_id_used_for_another_judgement_is_refused(log):
     assert len(log.history()) == 3
 
 
-def test_undo_appends_and_the_judgement_no_longer_stands(log):
+def test_undo_appends_an_event_and_removes_the_judgement_from_the_votes(log):
     log.record(**judged("i1"))
     second = log.record(**judged("i2"))
     assert log.undo("ann") == second
@@ -117,13 +117,13 @@ def test_undo_appends_and_the_judgement_no_longer_stands(log):
     assert len(history) == 3 and history["corrects"].iloc[2] == second
 
 
-def test_undo_goes_back_one_by_one_and_then_has_nothing_left(log):
+def test_undo_goes_back_one_by_one_to_the_first_judgement(log):
     first, second = log.record(**judged("i1")), log.record(**judged("i2"))
     assert [log.undo("ann") for _ in range(3)] == [second, first, None]
     assert log.preferences().empty
 
 
-def test_undo_takes_back_ones_own_judgement_only(log):
+def test_undo_affects_only_the_annotators_own_judgement(log):
     log.record(**judged(who="ann"))
     log.record(**judged(who="ben"))
     log.undo("ann")
@@ -131,7 +131,7 @@ def test_undo_takes_back_ones_own_judgement_only(log):
     assert log.undo("cleo") is None
 
 
-def test_undo_and_what_stands_keep_to_the_arms_asked_for(log):
+def test_undo_and_standing_are_limited_to_the_given_arms(log):
     vote, checked = (
         log.record(**judged("i1", queue_arm=arm)) for arm in ("cluster", QUEUE_ARMS[3])
     )
@@ -145,7 +145,7 @@ def test_undo_and_what_stands_keep_to_the_arms_asked_for(log):
     assert log.undo("ann") == latest
 
 
-def test_the_latest_that_stand_are_as_many_as_asked_for_in_their_order(log):
+def test_standing_returns_the_latest_judgements_up_to_its_limit_in_order(log):
     ids = log.record_many(judged(f"i{n}", queue_arm=VOTES[n % 2]) for n in range(6))
     log.undo("ann")
     assert list(log.standing("ann", limit=2)["event_id"]) == ids[3:5]
@@ -156,7 +156,7 @@ def test_the_latest_that_stand_are_as_many_as_asked_for_in_their_order(log):
 
 
 @pytest.mark.slow
-def test_the_latest_of_20000_judgements_come_without_reading_the_others(tmp_path):
+def test_the_latest_of_20000_judgements_are_read_without_the_others(tmp_path):
     log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
     log.record_many(judged(f"i{n}") for n in range(20_000))
 
@@ -175,13 +175,13 @@ def test_the_latest_of_20000_judgements_come_without_reading_the_others(tmp_path
     log.close()
 
 
-def test_a_skip_can_be_undone_too(log):
+def test_a_skip_can_be_undone(log):
     log.record(**judged(ticks=(None, None), cannot_judge=True))
     log.undo("ann")
     assert log.preferences().empty
 
 
-def test_a_revision_replaces_and_undoing_it_brings_the_former_back(log):
+def test_a_revision_replaces_a_judgement_and_its_undo_restores_it(log):
     first = log.record(**judged())
     revision = log.record(**judged(ticks=(False, True), corrects=first))
     assert choices(log) == {("i1", "ann"): "right"}
@@ -191,14 +191,14 @@ def test_a_revision_replaces_and_undoing_it_brings_the_former_back(log):
     assert log.preferences().empty
 
 
-def test_of_two_standing_judgements_of_an_item_the_later_counts(log):
+def test_the_later_of_two_standing_judgements_of_an_item_counts(log):
     log.record(**judged(ticks=(True, False)))
     log.record(**judged(ticks=(False, False)))
     assert choices(log) == {("i1", "ann"): "neither"}
 
 
 @pytest.mark.parametrize("older", ["09:59:59.9Z", "10:59:59+01:00"])
-def test_an_older_judgement_stored_later_does_not_outweigh_a_newer_one(log, older):
+def test_an_older_judgement_stored_later_does_not_replace_a_newer_one(log, older):
     rows = [log.checked(**judged(ticks=ticks)) for ticks in ((True, False), (False, True))]
     times = ("2020-11-22T10:00:00.000+00:00", f"2020-11-22T{older}")
     other = log.checked(**judged("i2")) | {"at": "2020-11-22T10:30:00+01:00"}
@@ -211,7 +211,7 @@ def test_an_older_judgement_stored_later_does_not_outweigh_a_newer_one(log, olde
     assert choices(log)["i1", "ann"] == "neither"
 
 
-def test_a_hidden_repeat_is_kept_but_is_not_the_preference(log):
+def test_a_hidden_repeat_is_kept_and_is_not_the_preference(log):
     first = log.record(**judged())
     log.record(**judged(ticks=(False, True), repeat_of=first))
     assert choices(log) == {("i1", "ann"): "left"}
@@ -221,7 +221,7 @@ def test_a_hidden_repeat_is_kept_but_is_not_the_preference(log):
     assert choices(log) == {("i1", "ann"): "left"}
 
 
-def test_a_revision_keeps_the_arm_and_stays_the_repeat_it_corrects(log):
+def test_a_revision_keeps_the_arm_and_the_repeat_it_corrects(log):
     first = log.record(**judged(queue_arm="cluster"))
     again = log.record(**judged(queue_arm="cluster", repeat_of=first))
     for kept in ({"queue_arm": "random"}, {"queue_arm": "cluster"}):
@@ -231,7 +231,7 @@ def test_a_revision_keeps_the_arm_and_stays_the_repeat_it_corrects(log):
     assert choices(log) == {("i1", "ann"): "right"}
 
 
-def test_calibration_and_adjudication_are_kept_apart_from_the_votes(log):
+def test_calibrations_and_adjudications_are_separate_from_votes(log):
     for number, arm in enumerate(QUEUE_ARMS):
         log.record(**judged(f"i{number}", queue_arm=arm))
     assert set(log.preferences()["queue_arm"]) == {"random", "cluster", "uncertainty"}
@@ -240,7 +240,7 @@ def test_calibration_and_adjudication_are_kept_apart_from_the_votes(log):
     assert list(log.adjudications().columns) == TABLES["preferences"].columns
 
 
-def test_what_stands_of_one_person_comes_in_the_order_of_the_latest_act(log):
+def test_standing_judgements_are_ordered_by_their_latest_event(log):
     first, second = log.record(**judged("i1")), log.record(**judged("i2", note="see"))
     log.record(**judged("i1", who="ben"))
     log.record(**judged("i3"))
@@ -253,7 +253,7 @@ def test_what_stands_of_one_person_comes_in_the_order_of_the_latest_act(log):
 
 
 @pytest.mark.parametrize("name", ["corrects", "repeat_of"])
-def test_a_reference_must_be_to_ones_own_judgement_of_the_item(log, name):
+def test_a_reference_must_name_the_annotators_own_judgement_of_the_item(log, name):
     other = log.record(**judged(who="ben"))
     mine = log.record(**judged("i2"))
     log.undo("ann")
@@ -294,7 +294,7 @@ def test_a_reference_must_be_to_ones_own_judgement_of_the_item(log, name):
         ({"right_id": "i9-a"}, "right_id 'i9-a' is not a candidate"),
     ],
 )
-def test_a_wrong_judgement_is_refused_with_the_value(tmp_path, changed, message):
+def test_an_invalid_judgement_is_refused_with_the_value(tmp_path, changed, message):
     log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}", known={"i1-a", "i1-b"})
     with pytest.raises(ValueError, match=message):
         log.record(**{**judged(), **changed})
@@ -303,7 +303,7 @@ def test_a_wrong_judgement_is_refused_with_the_value(tmp_path, changed, message)
         log.undo("")
 
 
-def test_many_are_kept_all_or_none(log):
+def test_record_many_stores_all_events_or_none(log):
     for name in ("colour", "at"):
         with pytest.raises(ValueError, match=f"no field called {name}"):
             log.record_many([judged("i1"), judged("i2", **{name: "red"})])
@@ -314,19 +314,19 @@ def test_many_are_kept_all_or_none(log):
     assert choices(log) == {("i1", "ann"): "right"}
 
 
-def test_numpy_scalars_are_taken_as_what_they_are(log):
+def test_numpy_scalars_are_accepted(log):
     log.record(**judged(ticks=(np.True_, np.False_), seconds=np.float64(1.5), unsafe=np.False_))
     assert choices(log) == {("i1", "ann"): "left"}
     assert log.history()["seconds"].tolist() == [1.5]
 
 
-def test_three_thousand_labels_are_kept_in_one_go(log):
+def test_record_many_stores_three_thousand_labels(log):
     events = [judged(f"i{n}", who=f"p{n % 3}") for n in range(3000)]
     log.record_many(events)
     assert len(log.preferences()) == 3000
 
 
-def test_eight_threads_lose_nothing(log):
+def test_eight_threads_lose_no_label(log):
     acknowledged: list[str] = []
 
     def work(who: str) -> None:
@@ -345,7 +345,7 @@ def test_eight_threads_lose_nothing(log):
     assert len(log.preferences()) == 1600
 
 
-def test_undo_clicked_twice_at_once_takes_back_two_judgements(log):
+def test_concurrent_undos_undo_different_judgements(log):
     ids = {log.record(**judged(f"i{n}")) for n in range(8)}
     undone: list[str] = []
     threads = [threading.Thread(target=lambda: undone.append(log.undo("ann"))) for _ in range(8)]
@@ -374,7 +374,7 @@ def writer(url: str, who: str, events: int) -> subprocess.Popen:
     return subprocess.Popen(command, **pipes, text=True, cwd=here)
 
 
-def test_a_killed_process_loses_nothing_that_was_acknowledged(url):
+def test_a_killed_process_loses_no_acknowledged_label(url):
     process = writer(url, "ann", 100_000)
     acknowledged = [process.stdout.readline().strip() for _ in range(150)]
     process.send_signal(signal.SIGKILL)
@@ -384,12 +384,12 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(url):
     kept = set(log.history()["event_id"])
     assert len(acknowledged) >= 150
     assert set(acknowledged) <= kept
-    assert len(kept) <= len(acknowledged) + 1  # one may be kept whose line was never written
+    assert len(kept) <= len(acknowledged) + 1  # a label may be stored before its line is printed
     log.record(**judged("after"))
     log.close()
 
 
-def test_two_processes_write_to_a_new_log_at_once(url):
+def test_two_processes_can_write_to_a_new_log_at_once(url):
     processes = [writer(url, f"p{n}", 100) for n in range(2)]
     outputs, errors = zip(*(process.communicate() for process in processes), strict=True)
     assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
@@ -398,7 +398,7 @@ def test_two_processes_write_to_a_new_log_at_once(url):
     log.close()
 
 
-def test_what_is_recorded_is_there_for_the_next_opening(url):
+def test_labels_persist_after_reopening(url):
     log = LabelLog(url)
     log.record(**judged())
     log.close()
@@ -407,7 +407,7 @@ def test_what_is_recorded_is_there_for_the_next_opening(url):
     again.close()
 
 
-def test_a_log_has_one_identity_for_everyone_who_opens_it(url, tmp_path):
+def test_a_log_has_one_identity_across_openings(url, tmp_path):
     found: list[str] = []
 
     def look() -> None:
@@ -425,7 +425,7 @@ def test_a_log_has_one_identity_for_everyone_who_opens_it(url, tmp_path):
     assert LabelLog(f"sqlite:///{tmp_path / 'another.sqlite'}").identity != found[0]
 
 
-def test_a_log_from_before_identities_is_given_one_and_keeps_its_labels_and_format(url):
+def test_a_log_without_an_identity_gets_one_and_keeps_its_labels_and_format(url):
     log = LabelLog(url)
     log.record(**judged())
     with log.database.writing() as connection:
@@ -434,13 +434,13 @@ def test_a_log_from_before_identities_is_given_one_and_keeps_its_labels_and_form
     first, second = LabelLog(url), LabelLog(url)
     assert first.identity == second.identity and len(first.identity) == 32
     assert choices(first) == {("i1", "ann"): "left"}
-    with first.database.reading() as connection:  # all that an older release reads of it
+    with first.database.reading() as connection:  # an older release reads only this
         assert connection.exec_driver_sql("SELECT version FROM label_format").all() == [(1,)]
     first.close()
     second.close()
 
 
-def test_sqlite_keeps_a_write_ahead_log_and_flushes_at_every_commit(tmp_path):
+def test_sqlite_uses_a_write_ahead_log_and_flushes_at_every_commit(tmp_path):
     log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
     with log.database.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -448,7 +448,7 @@ def test_sqlite_keeps_a_write_ahead_log_and_flushes_at_every_commit(tmp_path):
 
 
 @pytest.mark.parametrize("act", ["UPDATE label_events SET note = 'x'", "DELETE FROM label_events"])
-def test_the_log_refuses_to_be_changed(tmp_path, act):
+def test_the_log_refuses_updates_and_deletions(tmp_path, act):
     log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
     log.record(**judged())
     with (
@@ -469,11 +469,11 @@ def test_a_log_of_a_newer_format_is_refused(url):
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "shown"),
     [("/data/labels.sqlite", "'/data/labels.sqlite', which is no"), ("me:key@host", "an address,")],
 )
-def test_what_is_no_address_of_a_log_is_told_without_a_password(url, told):
-    with pytest.raises(ValueError, match=f"label log at {told}.*give sqlite:///"):
+def test_an_invalid_log_address_is_refused_without_showing_its_password(url, shown):
+    with pytest.raises(ValueError, match=f"label log at {shown}.*give sqlite:///"):
         LabelLog(url)
 
 
@@ -483,7 +483,7 @@ def test_a_log_in_memory_is_refused(url):
         LabelLog(url)
 
 
-def test_the_log_does_not_show_its_password(tmp_path):
+def test_the_log_never_shows_its_password(tmp_path):
     shown = repr(LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}"))
     assert "labels.sqlite" in shown
     with pytest.raises(LabelsNotSaved) as raised:
@@ -492,7 +492,7 @@ def test_the_log_does_not_show_its_password(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "lustre", "gpfs", "fuse.ceph", "fuse.glusterfs"])
-def test_a_network_share_is_warned_of(tmp_path, monkeypatch, kind):
+def test_a_network_share_raises_a_warning(tmp_path, monkeypatch, kind):
     share = tmp_path / "a b"
     written = str(share).replace(" ", r"\040")
     mounts = f"server:/x {written} {kind} rw 0 0\n/dev/sda / ext4 rw 0 0\n"
@@ -508,7 +508,7 @@ def test_a_network_share_is_warned_of(tmp_path, monkeypatch, kind):
         LabelLog(f"sqlite:///{share / 'labels.sqlite'}")
 
 
-def test_importing_the_log_imports_nothing_heavy():
+def test_importing_the_log_imports_no_heavy_package():
     code = (
         "import sys, vital_lib.labels, vital_lib.statistics;"
         "print([m for m in ('torch', 'transformers', 'scipy', 'sklearn') if m in sys.modules])"
