@@ -1,4 +1,4 @@
-"""The preference card by its methods and messages, without a browser, over the real label log."""
+"""The preference card's methods and messages on a real label log, without a browser."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _picture(figure_id: str) -> bytes:
 
 
 class Failing:
-    """A log whose database is gone while `broken` is set."""
+    """A log that raises LabelsNotSaved while `broken` is set."""
 
     def __init__(self, log: LabelLog) -> None:
         self._log, self.broken = log, False
@@ -79,7 +79,7 @@ class Failing:
 
 @pytest.fixture
 def card_on(log):
-    """Makes a card over rows, which keeps what it sends in `card.sent`."""
+    """A function that makes a card over rows; the card keeps its messages in `card.sent`."""
 
     def make(rows=ROWS, drafts=DRAFTS, use=log, queue=None, **more) -> PreferenceCard:
         queue = queue or FixedQueue(rows, "ann", log)
@@ -96,20 +96,20 @@ def card(card_on) -> PreferenceCard:
     return card_on()
 
 
-def _hear(card: PreferenceCard, call: str, **given) -> list[dict]:
-    """What the browser sends, and what the kernel answers."""
+def _call(card: PreferenceCard, call: str, **given) -> list[dict]:
+    """Send a call as the browser does; return the kernel's messages."""
     before = len(card.sent)
     card._heard(card.widget, {"call": call, "with": given}, [])
     return card.sent[before:]
 
 
 def _cards(card: PreferenceCard) -> list[dict]:
-    """What the browser would hold after a reload."""
-    return _hear(card, "refresh")[-1]["cards"]
+    """The cards that the browser holds after a reload."""
+    return _call(card, "refresh")[-1]["cards"]
 
 
 def _judge(card: PreferenceCard, key: str, event_id: str, left=True, right=False, **more):
-    return _hear(
+    return _call(
         card, "judge", key=key, event_id=event_id, left_accepted=left, right_accepted=right, **more
     )
 
@@ -126,13 +126,13 @@ def _judge(card: PreferenceCard, key: str, event_id: str, left=True, right=False
         ("neither", (False, False)),
     ],
 )
-def test_each_choice_accepts_what_it_says(card, log, choice, ticks):
+def test_each_choice_records_its_ticks(card, log, choice, ticks):
     card.choose(choice)
     event = log.history().iloc[0]
     assert (event["left_accepted"], event["right_accepted"]) == ticks
 
 
-def test_a_judgement_is_recorded_with_the_row_of_the_queue(card_on, log):
+def test_a_judgement_is_recorded_with_its_queue_row(card_on, log):
     card = card_on(ROWS.assign(queue_arm="cluster"))
     card.choose("left")
     event, row = log.history().iloc[0], ROWS.iloc[0]
@@ -151,7 +151,7 @@ def test_an_unknown_choice_side_or_reason_is_refused_with_its_value(card, log):
     assert log.history().empty
 
 
-def test_two_ticks_make_one_judgement_and_one_makes_none(card, log):
+def test_a_judgement_needs_both_ticks(card, log):
     card.tick("right", True)
     assert log.history().empty
     card.tick("left", False)
@@ -166,7 +166,7 @@ def test_a_tick_can_be_changed_before_the_other_side_is_ticked(card, log):
     assert list(log.preferences().choice) == ["right"]
 
 
-def test_cannot_judge_and_unsafe_carry_no_ticks(card, log):
+def test_cannot_judge_and_unsafe_record_no_ticks(card, log):
     card.cannot_judge()
     card.unsafe()
     events = log.history()
@@ -174,7 +174,7 @@ def test_cannot_judge_and_unsafe_carry_no_ticks(card, log):
     assert list(events["unsafe"]) == [False, True]
 
 
-def test_reasons_and_a_note_go_with_the_judgement_and_not_with_the_next(card, log):
+def test_reasons_and_a_note_belong_to_one_judgement_only(card, log):
     card.add_reason("accuracy")
     card.add_reason("depth")
     card.add_reason("depth")
@@ -186,20 +186,20 @@ def test_reasons_and_a_note_go_with_the_judgement_and_not_with_the_next(card, lo
     assert list(events["note"]) == ["the side is wrong", ""]
 
 
-def test_the_reasons_offered_are_the_criteria_of_the_judges_policy(card):
+def test_the_offered_reasons_are_the_criteria_of_the_judges_policy(card):
     assert [name for name, _ in card.widget.state["reasons"]] == list(CRITERIA)
     assert "accuracy" in CRITERIA and len(CRITERIA) == 9
 
 
-def test_the_left_text_is_the_response_of_the_left_candidate(card):
+def test_each_side_shows_the_response_of_its_candidate(card):
     responses = DRAFTS.set_index("candidate_id").response
     cards = _cards(card)
     assert len(cards) > 1
-    for shown, row in zip(cards, ROWS.itertuples(), strict=False):  # not all are dealt at once
+    for shown, row in zip(cards, ROWS.itertuples(), strict=False):  # only some are sent at once
         assert (shown["left"], shown["right"]) == (responses[row.left_id], responses[row.right_id])
 
 
-def test_the_end_says_so_and_takes_nothing_more(card, log):
+def test_a_finished_card_reports_its_end_and_refuses_judgements(card, log):
     for _ in range(len(ROWS)):
         assert not card.finished
         card.choose("both")
@@ -210,7 +210,7 @@ def test_the_end_says_so_and_takes_nothing_more(card, log):
     assert len(log.history()) == len(ROWS)
 
 
-def test_a_queue_that_names_an_unknown_candidate_or_figure_is_refused(card_on):
+def test_a_queue_with_an_unknown_candidate_or_figure_is_refused(card_on):
     with pytest.raises(ValueError, match="right_id 'elsewhere'"):
         card_on(ROWS.assign(right_id="elsewhere"))
     with pytest.raises(ValueError, match="figure 'f9'"):
@@ -220,7 +220,7 @@ def test_a_queue_that_names_an_unknown_candidate_or_figure_is_refused(card_on):
 # --- the messages
 
 
-def test_the_browser_holds_the_item_shown_and_the_next_three(card):
+def test_the_browser_holds_the_current_item_and_the_next_three(card):
     shown = _cards(card)
     assert [one["instruction"] for one in shown] == list(DRAFTS["instruction"][:8:2])
     assert [one["figure"] for one in shown] == ["f1", "f1", "f2", "f2"]
@@ -234,7 +234,7 @@ def test_after_a_judgement_only_the_new_cards_text_is_sent(card):
     assert (dealt["done"], dealt["of"]) == (1, len(ROWS))
 
 
-def test_saved_is_said_only_when_another_connection_can_read_it(card, log, tmp_path):
+def test_saved_is_sent_only_after_another_connection_can_read_the_label(card, log, tmp_path):
     other, seen = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}"), []
     card.widget.send = lambda content: seen.append(
         ("saved" in content, list(other.history()["event_id"]))
@@ -249,7 +249,7 @@ def _judge_quietly(card, key, event_id):
     card._heard(card.widget, {"call": "judge", "with": given}, [])
 
 
-def test_a_label_of_usual_length_is_a_message_of_less_than_a_kilobyte(card):
+def test_a_typical_label_is_a_message_of_at_most_a_kilobyte(card):
     given = {
         "key": _cards(card)[0]["key"],
         "event_id": "0" * 32,
@@ -262,27 +262,27 @@ def test_a_label_of_usual_length_is_a_message_of_less_than_a_kilobyte(card):
     assert len(json.dumps({"call": "judge", "with": given})) <= 1000
 
 
-def test_the_synced_state_does_not_grow_with_the_cards_nor_hold_their_texts(card_on, log):
+def test_the_synced_state_has_no_texts_and_does_not_grow_with_the_items(card_on, log):
     drafts = _drafts(rounds=200)
     small, large = (card_on(_rows(d), d).widget.state for d in (DRAFTS, drafts))
     assert len(json.dumps(small)) == len(json.dumps(large)) < 2000
     assert "Question" not in json.dumps(large)
 
 
-def test_the_browser_never_learns_who_wrote_a_response(card):
+def test_the_browser_never_receives_the_source_of_a_response(card):
     _judge(card, _cards(card)[0]["key"], "e1")
     text = json.dumps([card.widget.state, card.sent])
     ids = [*DRAFTS.candidate_id, *DRAFTS.instruction_id, "draft"]
     assert not [word for word in ids if word in text]
 
 
-def test_the_browser_can_call_nothing_but_the_acts(card, log):
+def test_the_browser_can_call_only_the_cards_actions(card, log):
     for name in ("_judge_current", "_log", "__init__", "widget", "nothing", "choose"):
-        _hear(card, name)
+        _call(card, name)
     assert log.history().empty
 
 
-def test_a_key_that_stands_for_nothing_is_refused_for_good(card, log):
+def test_an_invalid_key_is_refused_as_final(card, log):
     for key in ("", "nonsense", "AAAA"):
         answer = _judge(card, key, "e1")[0]
         assert answer["final"] and "is not the key of an item on this card" in answer["why"]
@@ -304,36 +304,37 @@ def test_a_key_that_stands_for_nothing_is_refused_for_good(card, log):
         ({"left_accepted": None}, "ticks"),
     ],
 )
-def test_a_malformed_judgement_is_refused_for_good_and_by_its_fault(card, log, wrong, named):
+def test_a_malformed_judgement_is_refused_as_final_with_the_wrong_field(card, log, wrong, named):
     given = {"key": _cards(card)[0]["key"], "event_id": "e1", "left_accepted": True}
-    (answer,) = _hear(card, "judge", **{**given, "right_accepted": True, **wrong})
+    (answer,) = _call(card, "judge", **{**given, "right_accepted": True, **wrong})
     assert answer["final"] and named in answer["why"]
     assert answer["failed"] == wrong.get("event_id", "e1")
     assert log.history().empty and card.item_id == ROWS.item_id[0]
 
 
-def test_a_message_that_is_no_judgement_at_all_is_refused(card, log):
+def test_a_message_without_a_judgement_is_refused(card, log):
     for given in (None, [], "e1", {}):
         card._heard(card.widget, {"call": "judge", "with": given}, [])
         assert card.sent[-1]["final"]
     assert log.history().empty
 
 
-def test_what_a_browser_keeps_is_told_apart_by_log_and_person(card_on, log, tmp_path):
+def test_the_browsers_store_is_separate_per_log_and_annotator(card_on, log, tmp_path):
     other_log = LabelLog(f"sqlite:///{tmp_path / 'other.sqlite'}")
     cards = [card_on(), card_on(use=other_log), card_on(queue=FixedQueue(ROWS, "bob", log))]
     stores = [card.widget.state["store"] for card in cards]
     assert len(set(stores)) == 3
-    fewer = DRAFTS.iloc[:4]  # whatever the card's items, kind and way to the log
+    fewer = DRAFTS.iloc[:4]
+    # Other items, another kind of card or another path to the same log keep the store.
     same_log = LabelLog(f"sqlite:///{tmp_path / '.' / 'labels.sqlite'}?timeout=9")
     for again in (card_on(_rows(fewer), fewer), card_on(reference={}), card_on(use=same_log)):
         assert again.widget.state["store"] == stores[0]
 
 
-def test_a_judgement_of_another_cards_items_or_kind_is_left_to_that_card(card_on, log):
+def test_a_judgement_for_another_card_is_left_to_that_card(card_on, log):
     fewer, away = DRAFTS.iloc[:4], ROWS.iloc[3].to_dict()
     card = card_on(_rows(fewer), fewer)
-    odd = {**ROWS.iloc[0], "right_id": ROWS.right_id[3]}  # one of its responses is here
+    odd = {**ROWS.iloc[0], "right_id": ROWS.right_id[3]}  # only one response is on this card
     other_arm = {**ROWS.iloc[0], "queue_arm": "calibration"}
     for row in (away, odd, other_arm):
         answer = _judge(card, preference_card.item_key(row), "kept")
@@ -342,7 +343,7 @@ def test_a_judgement_of_another_cards_items_or_kind_is_left_to_that_card(card_on
     assert _judge(card_on(), preference_card.item_key(away), "kept")[0]["saved"] == "kept"
 
 
-def test_a_key_of_two_items_or_of_none_of_ones_own_is_refused(card, log):
+def test_a_key_of_mixed_or_unknown_items_is_refused(card, log):
     mixed = {**ROWS.iloc[0], "right_id": ROWS.right_id[1]}
     for row in (mixed, {**ROWS.iloc[0], "item_id": "made-up"}):
         answer = _judge(card, preference_card.item_key(row), "e1")[0]
@@ -351,7 +352,7 @@ def test_a_key_of_two_items_or_of_none_of_ones_own_is_refused(card, log):
 
 
 @pytest.mark.parametrize("reasons", [["taste"], ["depth", "x" * 5000], ["depth"] * 21])
-def test_reasons_that_are_not_offered_or_too_many_are_refused(card, log, reasons):
+def test_unknown_or_too_many_reasons_are_refused(card, log, reasons):
     (answer,) = _judge(card, _cards(card)[0]["key"], "e1", reasons=reasons)
     assert answer["final"] and "at most 20 of scope" in answer["why"] and len(answer["why"]) < 300
     assert log.history().empty
@@ -375,14 +376,14 @@ DEEP_LIST = functools.reduce(lambda inner, _: [inner], range(2000), [])
         ("judge", {"key": DEEP_LIST, "event_id": DEEP_LIST}),
     ],
 )
-def test_an_odd_message_is_answered_and_changes_nothing(card, log, call, given):
+def test_an_invalid_message_gets_an_answer_and_changes_nothing(card, log, call, given):
     card.choose("left")
     card._heard(card.widget, {"call": call, "with": given}, [])
     assert card.sent[-1]["final"] and len(json.dumps(card.sent[-1])) < 500
     assert len(log.history()) == 1
 
 
-def test_text_goes_to_the_browser_as_it_is(card_on):
+def test_texts_are_sent_to_the_browser_unchanged(card_on):
     huge = "word " * 20_000
     drafts = DRAFTS.assign(response=[huge, *DRAFTS["response"][1:]])
     shown = _cards(card_on(drafts=drafts))
@@ -390,16 +391,16 @@ def test_text_goes_to_the_browser_as_it_is(card_on):
     assert shown[2]["caption"] == HOSTILE and HOSTILE in shown[2]["left"]
 
 
-def test_hiding_the_text_is_remembered(card):
+def test_the_hidden_text_setting_is_kept(card):
     assert card.widget.state["hidden"] is False
     card.toggle_text()
     assert card.widget.state["hidden"] is True
 
 
-# --- nothing lost, nothing twice
+# --- no label lost or duplicated
 
 
-def test_the_same_event_sent_again_is_one_judgement(card, log):
+def test_an_event_sent_again_is_one_judgement(card, log):
     key = _cards(card)[0]["key"]
     for _ in range(3):
         assert _judge(card, key, "e1")[0]["saved"] == "e1"
@@ -407,7 +408,7 @@ def test_the_same_event_sent_again_is_one_judgement(card, log):
     assert card.item_id == ROWS.item_id[1]
 
 
-def test_a_failed_save_is_said_and_the_same_event_is_kept_later(card_on, log):
+def test_a_failed_save_is_reported_and_the_event_can_be_saved_later(card_on, log):
     failing = Failing(log)
     card = card_on(use=failing)
     key = _cards(card)[0]["key"]
@@ -420,7 +421,7 @@ def test_a_failed_save_is_said_and_the_same_event_is_kept_later(card_on, log):
     assert list(log.history()["event_id"]) == ["e1"]
 
 
-def test_a_judgement_made_by_method_raises_what_the_log_raises(card_on, log):
+def test_a_method_raises_the_logs_error(card_on, log):
     failing = Failing(log)
     card = card_on(use=failing)
     failing.broken = True
@@ -431,7 +432,7 @@ def test_a_judgement_made_by_method_raises_what_the_log_raises(card_on, log):
     assert len(log.preferences()) == 1
 
 
-def test_saved_is_said_even_where_the_next_item_cannot_be_had(card_on, log):
+def test_saved_is_sent_even_if_the_next_item_is_unavailable(card_on, log):
     class Gone:
         annotator, progress = "ann", (0, 6)
 
@@ -458,7 +459,7 @@ def test_saved_is_said_even_where_the_next_item_cannot_be_had(card_on, log):
     assert _judge(card, keys[1], "e2")[0]["saved"] == "e2"
 
 
-def test_a_judgement_kept_in_the_browser_finds_its_item_in_another_kernel(card_on, log):
+def test_a_judgement_stored_in_the_browser_is_saved_by_another_kernel(card_on, log):
     key = _cards(card_on())[2]["key"]
     again = card_on()
     assert _judge(again, key, "kept")[0]["saved"] == "kept"
@@ -466,8 +467,8 @@ def test_a_judgement_kept_in_the_browser_finds_its_item_in_another_kernel(card_o
     assert ROWS.item_id[2] not in [row["item_id"] for row in again._held]
 
 
-def test_two_windows_on_one_item_leave_one_judgement_standing(card_on, log):
-    one, two = card_on(), card_on()  # two kernels, as two tabs of the labelling service
+def test_two_windows_on_one_item_leave_one_standing_judgement(card_on, log):
+    one, two = card_on(), card_on()  # two kernels, like two tabs of the labelling service
     key = _cards(one)[0]["key"]
     _judge(one, key, "e1", True, False)
     _judge(two, key, "e2", False, True)
@@ -476,7 +477,7 @@ def test_two_windows_on_one_item_leave_one_judgement_standing(card_on, log):
     assert list(log.history()["corrects"].fillna("")) == ["", "e1"]
 
 
-def test_a_strategy_changed_between_two_windows_corrects_all_the_same(card_on, log):
+def test_a_window_with_another_strategy_still_corrects_the_judgement(card_on, log):
     one, two = card_on(), card_on(ROWS.assign(queue_arm="cluster"))
     _judge(one, _cards(one)[0]["key"], "e1")
     two.sent.clear()
@@ -490,25 +491,24 @@ def _voting(log, drafts=DRAFTS):
 
 
 @pytest.mark.parametrize("arm", ["calibration", "adjudication"])
-def test_what_one_has_seen_others_say_of_is_no_longer_shown_as_a_vote(card_on, log, arm):
+def test_an_item_judged_with_others_votes_in_view_is_no_longer_shown_for_voting(card_on, log, arm):
     voting = card_on(queue=_voting(log))
     shown, second = (row.copy() for row in voting._held[:2])
     card = card_on(pd.DataFrame([{**shown, "queue_arm": arm}]))
     card.choose("both")
     voting.tick("left", True)
-    (told,) = _hear(voting, "refresh")
-    voting.tick("right", True)  # of the next item: a tick of the last one is not its own
-    keys = [one["key"] for one in told["cards"]]
-    assert told["whole"] and len(keys) == 4
+    (message,) = _call(voting, "refresh")
+    voting.tick("right", True)  # the next item: the tick of the last item does not count for it
+    keys = [card["key"] for card in message["cards"]]
+    assert message["whole"] and len(keys) == 4
     assert keys[0] == preference_card.item_key(second) and voting.item_id == second["item_id"]
-    answer = _judge(voting, preference_card.item_key(shown), "e1")[
-        0
-    ]  # a window that shows it still
+    # A window that still shows the item sends a judgement of it.
+    answer = _judge(voting, preference_card.item_key(shown), "e1")[0]
     assert answer["final"] and arm in answer["why"]
     assert log.preferences().empty
 
 
-def test_an_item_seen_elsewhere_is_dropped_at_the_next_judgement_too(card_on, log):
+def test_an_item_judged_elsewhere_is_also_dropped_at_the_next_judgement(card_on, log):
     voting = card_on(queue=_voting(log))
     first, second, third = (row.copy() for row in voting._held[:3])
     card_on(pd.DataFrame([{**second, "queue_arm": "adjudication"}])).choose("both")
@@ -519,7 +519,7 @@ def test_an_item_seen_elsewhere_is_dropped_at_the_next_judgement_too(card_on, lo
     ]
 
 
-def test_a_vote_given_before_an_adjudication_may_be_revised_after_it(card_on, log):
+def test_a_vote_can_be_revised_after_an_adjudication(card_on, log):
     voting = card_on(queue=_voting(log))
     row = voting._held[0].copy()
     voting.choose("left")
@@ -530,7 +530,7 @@ def test_a_vote_given_before_an_adjudication_may_be_revised_after_it(card_on, lo
     assert log.preferences()["choice"].tolist() == ["right"]
 
 
-def test_a_hidden_repeat_and_a_calibration_correct_no_vote(card_on, log):
+def test_a_hidden_repeat_or_a_calibration_corrects_no_vote(card_on, log):
     card_on().choose("left")
     first = log.history()["event_id"][0]
     rows = ROWS.iloc[:1]
@@ -555,16 +555,16 @@ def test_labels_from_other_threads_are_all_kept(card_on, log):
     assert card.finished
 
 
-def test_a_reload_goes_on_where_the_person_stopped(card_on, log):
+def test_a_reload_resumes_at_the_next_item(card_on, log):
     first = card_on()
     first.choose("left")
     first.choose("both")
     again = card_on()
     assert again.item_id == ROWS.item_id[2]
-    assert _hear(again, "refresh")[-1]["done"] == 2
+    assert _call(again, "refresh")[-1]["done"] == 2
 
 
-def test_the_card_works_over_a_real_queue_and_meets_each_item_once(card_on, log):
+def test_over_a_real_queue_each_item_gets_one_vote(card_on, log):
     drafts = _drafts(rounds=10)
     card = card_on(drafts=drafts, queue=Queue(log, drafts, "ann", repeats=0.2))
     acts = 0
@@ -573,22 +573,20 @@ def test_the_card_works_over_a_real_queue_and_meets_each_item_once(card_on, log)
         acts += 1
     assert set(log.preferences()["item_id"]) == set(drafts["instruction_id"])
     assert len(log.preferences()) == 30
-    assert acts == len(log.standing("ann")) > 30  # the rest are hidden repeats
+    assert acts == len(log.standing("ann")) > 30  # the others are hidden repeats
     assert log.history()["corrects"].isna().all()
 
 
-def test_what_a_card_left_open_shows_is_held_again_when_one_comes_back_to_it(
-    card_on, log, monkeypatch
-):
+def test_a_card_open_longer_than_its_lease_leases_its_items_again(card_on, log, monkeypatch):
     drafts = _drafts(("f1",), 4)
     card = card_on(drafts=drafts, queue=Queue(log, drafts, "ann", wanted=1, repeats=0))
     after_its_lease = time.time() + 1801
     monkeypatch.setattr("vital_lib.labels.queue.time.time", lambda: after_its_lease)
-    assert len(_hear(card, "refresh")[-1]["cards"]) == 4
+    assert len(_call(card, "refresh")[-1]["cards"]) == 4
     assert Queue(log, drafts, "bob", wanted=1, repeats=0).take(4) == []
 
 
-def test_at_an_end_that_others_hold_the_card_says_how_much_is_left_and_asks_again(card_on, log):
+def test_a_card_reports_items_leased_by_others_and_gets_them_after_release(card_on, log):
     drafts = _drafts(("f1",), 6)
     bob = Queue(log, drafts, "bob", wanted=1, repeats=0)
     held = bob.take(2)
@@ -602,19 +600,19 @@ def test_at_an_end_that_others_hold_the_card_says_how_much_is_left_and_asks_agai
     assert card.item_id in [row["item_id"] for row in held]
 
 
-def test_a_closed_card_gives_back_what_nobody_judged(card_on, log):
+def test_a_closed_card_releases_its_unjudged_items(card_on, log):
     drafts = _drafts(("f1",), 6)
     card = card_on(drafts=drafts, queue=Queue(log, drafts, "ann", wanted=1, repeats=0))
     card.choose("left")
     bob = Queue(log, drafts, "bob", wanted=1, repeats=0)
-    assert len(bob.take(9)) == 1  # what ann neither judged nor holds
+    assert len(bob.take(9)) == 1  # the item that ann neither judged nor holds
     card.widget.close()
     assert len(bob.take(9)) == 4
     card.widget.close()
     assert log.preferences()["item_id"].nunique() == 1
 
 
-def test_a_kernel_that_ends_gives_back_what_nobody_judged(log, tmp_path):
+def test_an_ending_kernel_releases_its_unjudged_items(log, tmp_path):
     drafts = _drafts(("f1",), 6)
     drafts.to_pickle(tmp_path / "drafts")
     FIGURES.to_pickle(tmp_path / "figures")
@@ -649,7 +647,7 @@ def test_undo_goes_back_to_the_first_card_across_reloads(card_on, log):
     assert list(log.preferences()["item_id"]) == list(ROWS.item_id[:2])
 
 
-def test_an_undone_item_comes_back_with_its_sides_and_what_was_said(card_on, log):
+def test_an_undone_item_returns_with_its_sides_and_its_former_judgement(card_on, log):
     card = card_on()
     card.add_reason("depth")
     card.set_note("too short")
@@ -665,15 +663,15 @@ def test_an_undone_item_comes_back_with_its_sides_and_what_was_said(card_on, log
         "reasons": ["depth"],
         "note": "too short",
     }
-    assert len(whole["cards"]) == 5  # the item taken back, and those that were held
+    assert len(whole["cards"]) == 5  # the undone item and the four held items
 
 
-def test_nothing_to_undo_is_said(card):
+def test_undo_without_a_judgement_shows_a_message(card):
     assert card.undo() is None
     assert card.sent[-1]["word"] == "There is nothing to undo."
 
 
-def test_undo_leaves_alone_what_is_not_on_this_card(card_on, log):
+def test_undo_ignores_judgements_outside_the_card(card_on, log):
     elsewhere = {"item_id": "x", "left_id": "xa", "right_id": "xb", "annotator": "ann"}
     log.record(**elsewhere, left_accepted=True, right_accepted=True)
     card = card_on()
@@ -682,7 +680,7 @@ def test_undo_leaves_alone_what_is_not_on_this_card(card_on, log):
     assert "not on this card" in card.sent[-1]["word"]
 
 
-def test_the_history_lists_what_stands_latest_first(card, log):
+def test_the_history_lists_standing_judgements_latest_first(card, log):
     card.add_reason("accuracy")
     card.choose("left")
     card.unsafe()
@@ -695,7 +693,7 @@ def test_the_history_lists_what_stands_latest_first(card, log):
     assert card.history(start=1) == rows[1:]
 
 
-def test_undo_history_and_revising_stay_within_the_cards_own_arms(card_on, log):
+def test_undo_history_and_revision_are_limited_to_the_cards_arms(card_on, log):
     votes = pd.DataFrame(columns=["item_id", "annotator", "candidate_id", "accepted"])
     voting = card_on()
     calibrating = card_on(ROWS.iloc[1:2].assign(queue_arm="calibration"))
@@ -715,7 +713,7 @@ def test_undo_history_and_revising_stay_within_the_cards_own_arms(card_on, log):
         card.choose("left")
 
 
-def test_in_a_round_the_first_answer_counts(card_on, log):
+def test_calibration_answers_are_final(card_on, log):
     rows = ROWS.assign(queue_arm="calibration")
     reference = dict.fromkeys(DRAFTS.candidate_id, True)
     card = card_on(rows, reference=reference)
@@ -732,7 +730,7 @@ def test_in_a_round_the_first_answer_counts(card_on, log):
     assert log.history()["event_id"].tolist() == [first]
 
 
-def test_an_item_undone_or_revised_where_it_is_still_held_is_held_once(card_on, log):
+def test_an_undone_or_revised_item_that_is_still_held_is_held_once(card_on, log):
     holding = card_on(queue=FixedQueue(ROWS, "ann"))
     card_on().choose("left")
     first = log.history()["event_id"][0]
@@ -742,7 +740,7 @@ def test_an_item_undone_or_revised_where_it_is_still_held_is_held_once(card_on, 
         assert len(keys) == len(set(keys)) == 4 and holding.item_id == ROWS.item_id[0]
 
 
-def test_what_is_undone_is_claimed_again(card_on, log):
+def test_an_undone_item_is_leased_again(card_on, log):
     earlier = card_on(queue=Queue(log, DRAFTS, "ann", wanted=1, repeats=0, lease=1e-6))
     item_id = earlier.item_id
     earlier.choose("left")
@@ -754,7 +752,7 @@ def test_what_is_undone_is_claimed_again(card_on, log):
 
 
 @pytest.mark.parametrize("side", ["left_id", "right_id"])
-def test_undo_leaves_standing_what_a_change_of_drafts_took_off_the_card(card_on, log, side):
+def test_undo_keeps_judgements_whose_drafts_are_gone(card_on, log, side):
     card_on().choose("left")
     left = DRAFTS[DRAFTS["candidate_id"] != ROWS[side][0]]
     card = card_on(ROWS.iloc[1:], left)
@@ -765,7 +763,7 @@ def test_undo_leaves_standing_what_a_change_of_drafts_took_off_the_card(card_on,
     assert len(log.history()) == 1
 
 
-def test_a_finished_calibration_or_adjudication_undoes_no_vote(card_on, log):
+def test_an_empty_calibration_or_adjudication_undoes_no_vote(card_on, log):
     card_on().choose("left")
     votes = pd.DataFrame(columns=["item_id", "annotator", "candidate_id", "accepted"])
     for more in ({"reference": {}}, {"votes": votes}):
@@ -773,7 +771,7 @@ def test_a_finished_calibration_or_adjudication_undoes_no_vote(card_on, log):
     assert len(log.preferences()) == 1
 
 
-def test_the_title_names_the_kind_of_judging(card_on):
+def test_the_title_names_the_kind_of_card(card_on):
     adjudication = card_on(ROWS.assign(queue_arm="adjudication"))
     titles = [
         card.widget.state["title"] for card in (card_on(), card_on(reference={}), adjudication)
@@ -781,7 +779,7 @@ def test_the_title_names_the_kind_of_judging(card_on):
     assert titles == ["Preferences", "Calibration", "Adjudication"]
 
 
-def test_the_history_keeps_back_the_first_answer_to_a_hidden_repeat(card_on, log):
+def test_the_history_hides_the_first_answer_while_its_repeat_is_open(card_on, log):
     first = card_on()
     first.choose("left")
     first.choose("both")
@@ -793,25 +791,25 @@ def test_the_history_keeps_back_the_first_answer_to_a_hidden_repeat(card_on, log
     assert len(card.history()) == 3
 
 
-def test_of_a_long_history_a_page_is_read_at_a_time(card_on, log, monkeypatch):
+def test_a_long_history_is_read_by_page(card_on, log, monkeypatch):
     monkeypatch.setattr(preference_card, "_PAGE", 2)
     card = card_on()
     for _ in range(5):
         card.choose("both")
-    asked = []
+    limits = []
     standing = log.standing
-    monkeypatch.setattr(log, "standing", lambda *a, **k: asked.append(k) or standing(*a, **k))
+    monkeypatch.setattr(log, "standing", lambda *a, **k: limits.append(k) or standing(*a, **k))
     pages = [card.history(start) for start in (0, 2, 4)]
     assert [len(page) for page in pages] == [2, 2, 1]
     assert [one["next"] for one in card.sent[-3:]] == [2, 4, None]
-    assert [one["limit"] for one in asked] == [3, 5, 7]
+    assert [given["limit"] for given in limits] == [3, 5, 7]
     card.revise(pages[1][0]["event_id"])
     card.choose("left")
     card.undo()
     assert pages[1][0]["event_id"] in set(standing("ann")["event_id"])
 
 
-def test_no_act_reads_all_that_was_said(card_on, log, monkeypatch):
+def test_no_action_reads_the_whole_log(card_on, log, monkeypatch):
     card = card_on(queue=Queue(log, DRAFTS, "ann", repeats=0))
     card.choose("left")
     event_id = card.history()[0]["event_id"]
@@ -829,7 +827,7 @@ def test_no_act_reads_all_that_was_said(card_on, log, monkeypatch):
     assert log.preferences()["choice"].tolist() == ["right"]
 
 
-def test_after_undoing_a_revision_the_former_judgement_is_shown_and_may_be_kept(card, log):
+def test_undoing_a_revision_shows_the_former_judgement_which_can_be_kept(card, log):
     card.choose("left")
     first = log.history()["event_id"][0]
     card.revise(first)
@@ -843,7 +841,7 @@ def test_after_undoing_a_revision_the_former_judgement_is_shown_and_may_be_kept(
     assert log.standing("ann")["event_id"].tolist() == [first]
 
 
-def test_revising_appends_a_correction_and_goes_back_to_the_queue(card, log):
+def test_a_revision_appends_a_correction_and_returns_to_the_queue(card, log):
     card.choose("left")
     card.choose("both")
     first = log.history()["event_id"][0]
@@ -860,7 +858,7 @@ def test_revising_appends_a_correction_and_goes_back_to_the_queue(card, log):
     }
 
 
-def test_a_revision_that_is_kept_changes_nothing(card, log):
+def test_keeping_a_judgement_under_revision_changes_nothing(card, log):
     card.choose("left")
     card.revise(log.history()["event_id"][0])
     card.keep()
@@ -868,7 +866,7 @@ def test_a_revision_that_is_kept_changes_nothing(card, log):
     assert len(log.history()) == 1
 
 
-def test_only_ones_own_standing_judgement_can_be_revised(card, log):
+def test_only_standing_judgements_can_be_revised(card, log):
     card.choose("left")
     taken_back = card.undo()
     for event_id in (taken_back, "nothing"):
@@ -879,7 +877,7 @@ def test_only_ones_own_standing_judgement_can_be_revised(card, log):
 # --- calibration and adjudication
 
 
-def test_the_reference_is_sent_after_the_judgement_and_not_before(card_on, log):
+def test_the_reference_is_sent_only_after_the_judgement(card_on, log):
     reference = {ROWS.left_id[0]: True, ROWS.right_id[0]: False}
     card = card_on(ROWS.assign(queue_arm="calibration"), reference=reference)
     assert card.widget.state["calibrating"]
@@ -889,22 +887,22 @@ def test_the_reference_is_sent_after_the_judgement_and_not_before(card_on, log):
     assert len(log.calibrations()) == 1 and log.preferences().empty
 
 
-def test_the_end_of_a_round_says_how_it_went_and_goes_on_to_what_comes_after(card_on, log):
+def test_the_end_of_a_round_reports_its_result_and_calls_the_next_step(card_on, log):
     rows, gone_on = ROWS.head(2).assign(queue_arm="calibration"), []
     reference = dict.fromkeys(rows.left_id, True) | dict.fromkeys(rows.right_id, False)
     card = card_on(rows, reference=reference, then=lambda: gone_on.append(card.finished))
     assert card.widget.state["goes_on"]
     first, second = (item["key"] for item in _cards(card))
-    told = _judge(card, first, "e1", True, False)[-1]
-    _hear(card, "go_on")
-    assert "result" not in told and gone_on == []  # not before its end
-    told = _judge(card, second, "e2", True, True)[-1]
-    assert told["ended"] and told["result"] == {"items": 2, "agreed": 1}
-    _hear(card, "go_on")
+    message = _judge(card, first, "e1", True, False)[-1]
+    _call(card, "go_on")
+    assert "result" not in message and gone_on == []  # the round is not finished
+    message = _judge(card, second, "e2", True, True)[-1]
+    assert message["ended"] and message["result"] == {"items": 2, "agreed": 1}
+    _call(card, "go_on")
     assert gone_on == [True]
 
 
-def test_whoever_adjudicates_sees_the_votes_under_each_response(card_on, log):
+def test_an_adjudication_shows_the_votes_under_each_response(card_on, log):
     votes = pd.DataFrame(
         {
             "item_id": ROWS.item_id[0],
@@ -925,7 +923,7 @@ def test_whoever_adjudicates_sees_the_votes_under_each_response(card_on, log):
 # --- images and memory
 
 
-def test_an_image_is_prepared_off_the_thread_that_records(card_on, log):
+def test_images_are_prepared_in_another_thread_than_labels_are_recorded(card_on, log):
     card = card_on()
     busy, go_on = threading.Event(), threading.Event()
 
@@ -948,7 +946,7 @@ def test_an_image_is_prepared_off_the_thread_that_records(card_on, log):
     ("fault", "why"),
     [(RuntimeError("decoder crashed"), "decoder crashed"), (MemoryError(), "Memory")],
 )
-def test_an_image_that_fails_in_any_way_is_said_with_its_reason_and_tried_anew(log, fault, why):
+def test_a_failed_image_is_reported_with_its_reason_and_retried(log, fault, why):
     faults = [fault]
 
     def image_of(figure_id):
@@ -966,8 +964,8 @@ def test_an_image_that_fails_in_any_way_is_said_with_its_reason_and_tried_anew(l
     assert sent[1] == ({"image": "f1", "side": 512}, 1)
 
 
-def test_images_of_the_items_that_come_next_are_sent_unasked_unless_the_browser_has_them(card):
-    keys = [one["key"] for one in _cards(card)]  # of f1, f1, f2, f2
+def test_images_of_the_next_items_are_prefetched_unless_the_browser_has_them(card):
+    keys = [one["key"] for one in _cards(card)]  # figures f1, f1, f2, f2
     for number, key in enumerate(keys[:2]):
         _judge(card, key, f"e{number}", side=512)
     _panel._painter.submit(lambda: None).result(20)
@@ -976,7 +974,7 @@ def test_images_of_the_items_that_come_next_are_sent_unasked_unless_the_browser_
     assert [one for one in card.sent if "image" in one] == [{"image": "f3", "side": 512}]
 
 
-def test_the_kernel_keeps_a_few_images_however_many_are_shown(log):
+def test_the_kernel_keeps_few_images_in_memory(log):
     figures = pd.DataFrame(
         {"figure_id": [f"g{n}" for n in range(60)], "caption": "", "mentions": ""}
     )
@@ -994,6 +992,6 @@ def test_the_kernel_keeps_a_few_images_however_many_are_shown(log):
     assert kept < 2_500_000
 
 
-def test_the_card_reads_and_writes_no_file_of_its_own():
+def test_the_card_reads_and_writes_no_files():
     source = Path(preference_card.__file__).read_text()
     assert "open(" not in source and "write_" not in source
