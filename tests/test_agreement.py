@@ -1,4 +1,4 @@
-"""Claims about agreement: what is counted, what is left out, and what the numbers are."""
+"""Agreement between annotators, self-agreement, disagreements and adjudication."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DRAFTS = drafts(24, rounds=1)
 
 
 def judged(n: int, ticks: tuple, who: str = "ann", *, swapped: bool = False, **more) -> dict:
-    """A judgement of figure n's item: `ticks` of its responses a and b, on whichever side."""
+    """A judgement of figure n's item, with `ticks` of its responses a and b."""
     sides = [(f"F{n}-r1-a", ticks[0]), (f"F{n}-r1-b", ticks[1])]
     (left_id, left), (right_id, right) = sides[::-1] if swapped else sides
     return {
@@ -56,7 +56,7 @@ def random_votes(seed: int, people: tuple[str, ...] = ("ann", "ben", "cat")) -> 
 
 
 def as_matrix(rows: list[dict], people) -> np.ndarray:
-    """(annotators, responses), nan where not ticked: what the krippendorff package takes."""
+    """Ticks as (annotators, responses), nan where missing, as the krippendorff package needs."""
     units = sorted(DRAFTS["candidate_id"])
     matrix = np.full((len(people), len(units)), np.nan)
     for row in rows:
@@ -68,7 +68,7 @@ def as_matrix(rows: list[dict], people) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_alpha_and_raw_agreement_are_those_of_the_textbook(log, seed):
+def test_alpha_and_raw_agreement_equal_the_reference_implementation(log, seed):
     rows = random_votes(seed)
     log.record_many(rows)
     found = measured(log)
@@ -92,7 +92,7 @@ def test_alpha_and_raw_agreement_are_those_of_the_textbook(log, seed):
         assert found.raw_low[scope] <= found.raw[scope] <= found.raw_high[scope]
 
 
-def test_there_is_a_row_for_everyone_each_modality_each_pair_and_each_person(log):
+def test_rows_are_overall_by_modality_by_pair_and_by_annotator(log):
     log.record_many(random_votes(0))
     found = measured(log)
     assert found.kind.to_dict() == {
@@ -111,7 +111,7 @@ def test_a_figure_with_two_modalities_counts_under_each(log):
     assert (found["all"], found["mri"], found["ct_scan"], found["not_stated"]) == (6, 4, 2, 2)
 
 
-def test_what_was_not_drawn_at_random_is_left_out(log):
+def test_only_the_random_arm_counts(log):
     log.record_many([judged(n, (True, False), who) for n in range(4) for who in ("ann", "ben")])
     before = measured(log)
     for n in range(4, 9):
@@ -122,7 +122,7 @@ def test_what_was_not_drawn_at_random_is_left_out(log):
     assert before["raw"]["all"] == 1
 
 
-def test_too_little_is_nan_with_its_n_and_no_error(log):
+def test_too_few_items_give_nan_with_their_count(log):
     nothing = measured(log)
     assert nothing["items"].to_dict() == {"all": 0}
     log.record(**judged(0, (True, False), "ann"))
@@ -133,40 +133,40 @@ def test_too_little_is_nan_with_its_n_and_no_error(log):
     log.record(**judged(0, (True, False), "ben"))
     found = measured(log)
     assert (found["items"]["all"], found["raw"]["all"], found["alpha"]["all"]) == (1, 1, 1)
-    assert np.isnan(found["raw_low"]["all"])  # one article shows no spread
+    assert np.isnan(found["raw_low"]["all"])  # one article gives no interval
 
 
-def test_an_interval_is_given_from_ten_groups_on_and_only_where_it_has_two_ends(log):
-    def say(n: int) -> None:
+def test_an_interval_needs_ten_groups(log):
+    def judge_twice(n: int) -> None:
         log.record(**judged(n, (True, False), "ann"))
         log.record(**judged(n, (True, n % 4 == 0), "ben"))
 
     for n in range(18):  # nine groups of two figures
-        say(n)
-    log.record(**judged(18, (True, False), "ann"))  # a tenth that only one has judged
+        judge_twice(n)
+    log.record(**judged(18, (True, False), "ann"))  # a tenth group, with one annotator only
     ends = ["alpha_low", "alpha_high", "raw_low", "raw_high"]
     row = measured(log).loc["all"]
     assert row["raw"] < 1 and row["alpha"] < 1 and row[ends].isna().all()
-    say(20)
+    judge_twice(20)
     row = measured(log).loc["all"]
     assert row["raw_low"] < row["raw"] < row["raw_high"]
     assert row["alpha_low"] < row["alpha"] < row["alpha_high"]
 
 
-def test_agreement_without_exception_has_no_interval(log):
+def test_perfect_agreement_has_no_interval(log):
     log.record_many([judged(n, (True, False), who) for n in range(24) for who in ("ann", "ben")])
     row = measured(log).loc["all"]
     assert row["raw"] == row["alpha"] == 1
     assert row[["alpha_low", "alpha_high", "raw_low", "raw_high"]].isna().all()
 
 
-def test_where_every_tick_is_alike_raw_agreement_is_whole_and_alpha_says_nothing(log):
+def test_if_all_ticks_are_equal_raw_agreement_is_one_and_alpha_is_nan(log):
     log.record_many([judged(n, (True, True), who) for n in range(6) for who in ("ann", "ben")])
     row = measured(log).loc["all"]
     assert row["raw"] == 1 and np.isnan(row["alpha"])
 
 
-def test_self_agreement_compares_responses_wherever_they_stood(log):
+def test_self_agreement_compares_responses_regardless_of_side(log):
     for n in range(6):
         log.record(**judged(n, (True, False), event_id=f"e{n}"))
         again = (True, False) if n else (False, True)
@@ -176,17 +176,17 @@ def test_self_agreement_compares_responses_wherever_they_stood(log):
     assert row["raw"] == pytest.approx(5 / 6)
     ticks = np.array([[1, 0] * 6, [0, 1, *[1, 0] * 5]])
     assert row["alpha"] == pytest.approx(krippendorff.alpha(ticks, level_of_measurement="nominal"))
-    assert measured(log).loc["all", "items"] == 0  # she is no second annotator
+    assert measured(log).loc["all", "items"] == 0  # a repeat is not a second annotator
 
 
-def test_self_agreement_is_with_what_was_said_at_first_and_not_with_its_revision(log):
+def test_self_agreement_uses_the_first_judgement_and_not_its_revision(log):
     log.record(**judged(0, (True, False), event_id="first"))
     log.record(**judged(0, (False, False), repeat_of="first"))
     log.record(**judged(0, (False, False), corrects="first"))
     assert measured(log)["raw"]["self: ann"] == 0.5
 
 
-def test_two_repeats_of_one_item_are_two_occasions(log):
+def test_two_repeats_of_one_item_are_two_comparisons(log):
     log.record(**judged(0, (True, False), event_id="first"))
     log.record(**judged(0, (False, False), repeat_of="first"))
     log.record(**judged(0, (True, False), repeat_of="first"))
@@ -194,7 +194,7 @@ def test_two_repeats_of_one_item_are_two_occasions(log):
     assert (row["items"], row["raw"]) == (2, 0.75)
 
 
-def test_repeats_in_the_other_arms_are_left_out(log):
+def test_repeats_in_other_arms_are_not_counted(log):
     log.record(**judged(0, (True, False)))
     for n, arm in enumerate(["cluster", "uncertainty"], 1):
         log.record(**judged(n, (True, False), event_id=arm, queue_arm=arm))
@@ -202,7 +202,7 @@ def test_repeats_in_the_other_arms_are_left_out(log):
     assert measured(log)["items"]["self: ann"] == 0
 
 
-def test_repeats_of_items_that_are_not_among_the_drafts_are_left_out(log):
+def test_repeats_of_items_outside_the_drafts_are_not_counted(log):
     for n in range(4):
         log.record(**judged(n, (True, False), event_id=f"e{n}"))
         log.record(**judged(n, (True, n > 2), repeat_of=f"e{n}"))
@@ -213,7 +213,7 @@ def test_repeats_of_items_that_are_not_among_the_drafts_are_left_out(log):
     assert (row["items"], row["raw"]) == (2, 0.75)
 
 
-def test_an_undone_judgement_and_an_undone_repeat_are_no_occasions(log):
+def test_undone_judgements_and_undone_repeats_are_not_counted(log):
     log.record(**judged(0, (True, False), event_id="first"))
     log.record(**judged(0, (False, False), repeat_of="first"))
     log.undo("ann")
@@ -221,13 +221,13 @@ def test_an_undone_judgement_and_an_undone_repeat_are_no_occasions(log):
     assert measured(log)["items"]["self: ann"] == 0
 
 
-def test_a_skipped_repeat_compares_nothing(log):
+def test_a_skipped_repeat_is_not_counted(log):
     log.record(**judged(0, (True, False), event_id="first"))
     log.record(**judged(0, (None, None), repeat_of="first"))
     assert measured(log)["items"]["self: ann"] == 0
 
 
-def test_what_stands_is_what_the_log_says_stands(log):
+def test_standing_judgements_match_the_logs(log):
     rng = np.random.default_rng(1)
     for step in range(120):
         mine = list(log.standing("ann")["event_id"])
@@ -251,7 +251,7 @@ def test_items_without_a_figure_are_refused(log):
         agreement(log.preferences(), log.history(), DRAFTS.iloc[:0], FIGURES)
 
 
-def test_disagreements_name_who_accepted_and_who_rejected_the_most_divided_first(log):
+def test_disagreements_list_accepting_and_rejecting_annotators_most_divided_first(log):
     people = ("ann", "ben", "cat", "dan")
     ticks = {0: [1, 1, 1, 0], 1: [1, 1, 0, 0], 2: [1, 1, 1, 1]}
     for n, of_a in ticks.items():
@@ -269,12 +269,12 @@ def test_disagreements_name_who_accepted_and_who_rejected_the_most_divided_first
     assert set(found["response"]) == {"<b>left</b>"}
 
 
-def test_no_disagreement_is_an_empty_table(log):
+def test_without_disagreement_the_table_is_empty(log):
     assert disagreements(log.preferences(), DRAFTS).empty
     assert adjudication_rows(disagreements(log.preferences(), DRAFTS), DRAFTS, "eve").empty
 
 
-def test_adjudication_has_each_disputed_item_once_in_order_with_sides_by_a_coin(log):
+def test_adjudication_has_each_disputed_item_once_in_order_with_random_sides(log):
     for n in range(12):
         log.record(**judged(n, (True, True), "ann"))
         log.record(**judged(n, (False, n % 2 == 0), "ben"))
@@ -296,4 +296,6 @@ def test_adjudication_has_each_disputed_item_once_in_order_with_sides_by_a_coin(
             annotator="eve",
             queue_arm=row.queue_arm,
         )
-    assert len(disagreements(log.preferences(), DRAFTS)) == len(disputed)  # no vote of hers
+    assert len(disagreements(log.preferences(), DRAFTS)) == len(
+        disputed
+    )  # adjudications are not votes

@@ -1,4 +1,4 @@
-"""Claims about labels out of and into a log: nothing lost, nothing doubled, nothing hushed up."""
+"""Export and import of labels, as JSON lines and for Label Studio, without loss or duplicates."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ WAYS = pytest.mark.parametrize("way", ["jsonl", "label studio"])
 
 @WAYS
 @pytest.mark.parametrize("seed", range(3))
-def test_out_and_in_gives_the_same_history_of_random_acts(way, seed, open_log, tmp_path):
+def test_export_and_import_preserve_a_random_history(way, seed, open_log, tmp_path):
     events = random_history(open_log("from"), seed)
     assert events["corrects"].notna().sum() > 20 and events["repeat_of"].notna().sum() > 10
     send(way, events, tmp_path / "labels.json")
@@ -143,7 +143,7 @@ def test_out_and_in_gives_the_same_history_of_random_acts(way, seed, open_log, t
 
 
 @WAYS
-def test_read_twice_it_is_stored_once(way, open_log, tmp_path):
+def test_importing_a_file_twice_stores_its_events_once(way, open_log, tmp_path):
     log = open_log()
     events = random_history(log, 7)
     send(way, events, tmp_path / "labels.json")
@@ -155,14 +155,14 @@ def test_read_twice_it_is_stored_once(way, open_log, tmp_path):
 
 
 @WAYS
-def test_a_log_without_events_goes_out_and_in(way, open_log, tmp_path):
+def test_an_empty_log_can_be_exported_and_imported(way, open_log, tmp_path):
     send(way, open_log("from").history(), tmp_path / "labels.json")
     assert str(receive(way, tmp_path / "labels.json", open_log("to"))) == (
         "0 of 0 events read, 0 of them new"
     )
 
 
-def test_a_file_of_lines_names_its_format_and_every_column(open_log, tmp_path):
+def test_a_jsonl_file_states_its_format_and_has_every_column(open_log, tmp_path):
     log, path = open_log(), tmp_path / "labels.jsonl"
     judge(log)
     assert export_jsonl(log.history(), path) == 1
@@ -174,7 +174,7 @@ def test_a_file_of_lines_names_its_format_and_every_column(open_log, tmp_path):
 @pytest.mark.parametrize(
     "first", ["", "not JSON", "[]", '{"format": "vital label events", "version": 2}', "\ufeff{}"]
 )
-def test_lines_of_another_format_or_version_are_refused(first, open_log, tmp_path):
+def test_a_jsonl_file_of_another_format_or_version_is_refused(first, open_log, tmp_path):
     (tmp_path / "labels.jsonl").write_text(first + "\n{}\n")
     with pytest.raises(UnsupportedFormat, match="give a file written by export_jsonl"):
         import_jsonl(tmp_path / "labels.jsonl", open_log())
@@ -205,7 +205,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("reason", WRONG)
-def test_a_line_that_cannot_be_read_is_told_and_the_rest_goes_on(reason, open_log, tmp_path):
+def test_an_unreadable_line_is_reported_and_the_others_are_imported(reason, open_log, tmp_path):
     log, path = open_log("from"), tmp_path / "labels.jsonl"
     for n in range(3):
         judge(log, n, event_id="first" if n == 0 else None)
@@ -224,7 +224,9 @@ def test_a_line_that_cannot_be_read_is_told_and_the_rest_goes_on(reason, open_lo
     assert set(choices(into)) == {("i0", "ann"), ("i2", "ann")}
 
 
-def test_what_the_database_cannot_hold_is_told_and_the_rest_goes_on(open_log, server, tmp_path):
+def test_an_event_the_database_cannot_store_is_reported_and_the_others_are_imported(
+    open_log, server, tmp_path
+):
     log, path = open_log("from"), tmp_path / "labels.jsonl"
     for n, note in enumerate(HOSTILE[:6]):
         judge(log, n, note=note)
@@ -238,7 +240,7 @@ def test_what_the_database_cannot_hold_is_told_and_the_rest_goes_on(open_log, se
     into.close()
 
 
-def test_a_file_cut_short_says_how_much_is_missing(open_log, tmp_path):
+def test_a_truncated_file_reports_the_number_of_missing_events(open_log, tmp_path):
     log, path = open_log("from"), tmp_path / "labels.jsonl"
     for n in range(5):
         judge(log, n)
@@ -251,7 +253,7 @@ def test_a_file_cut_short_says_how_much_is_missing(open_log, tmp_path):
     assert found.rejected["reason"][1] == "2 events are missing"
 
 
-def test_what_refers_to_a_line_that_cannot_be_read_is_rejected_with_it(open_log, tmp_path):
+def test_an_event_that_refers_to_an_unreadable_line_is_also_rejected(open_log, tmp_path):
     log, path = open_log("from"), tmp_path / "labels.jsonl"
     judge(log, event_id="e1")
     judge(log, event_id="e2", corrects="e1")
@@ -266,7 +268,7 @@ def test_what_refers_to_a_line_that_cannot_be_read_is_rejected_with_it(open_log,
 
 @pytest.fixture
 def exported(open_log, tmp_path):
-    """A log of a few judgements, and the file that went to Label Studio, as tasks."""
+    """A log of a few judgements, its export file for Label Studio, and the tasks in the file."""
     log = open_log("from")
     judge(log, 0, (True, False), event_id="e0", seconds=4.5, reasons=["depth"], note="right <b>")
     judge(log, 0, (True, True), who="ben@clinic.example")
@@ -286,7 +288,7 @@ MEMBERS = {1: "admin@clinic.example", 2: "ben@clinic.example", 4: "eve@clinic.ex
 
 
 def through_label_studio(tasks: list[dict]) -> list[dict]:
-    """What Label Studio 1.23 keeps of imported tasks, as it exports them."""
+    """The tasks as Label Studio 1.23 exports them after an import."""
     numbers = {address: number for number, address in MEMBERS.items()}
     time = "2026-02-01T08:00:00.000000Z"
     back = []
@@ -312,7 +314,7 @@ def through_label_studio(tasks: list[dict]) -> list[dict]:
     return back
 
 
-def test_tasks_have_the_shape_that_label_studio_takes(exported):
+def test_tasks_match_the_label_studio_configuration(exported):
     log, path, tasks = exported
     config = ET.parse(path.with_suffix(".xml"))
     objects = {
@@ -342,12 +344,12 @@ def test_tasks_have_the_shape_that_label_studio_takes(exported):
     assert "\\u0000" not in json.dumps([task["data"] for task in tasks])
 
 
-def test_an_annotation_says_what_the_judgement_said(exported):
+def test_an_annotation_has_the_judgements_content(exported):
     _, _, tasks = exported
-    assert [len(task["annotations"]) for task in tasks] == [2, 1, 2, 0]  # an undone one is none
+    assert [len(task["annotations"]) for task in tasks] == [2, 1, 2, 0]  # no undone judgement
     first, second = tasks[0]["annotations"]
-    said = {part["from_name"]: part["value"] for part in first["result"]}
-    assert said == {
+    values = {part["from_name"]: part["value"] for part in first["result"]}
+    assert values == {
         "pairwise": {"selected": "left"},
         "left_tick": {"choices": ["accepted"]},
         "right_tick": {"choices": ["rejected"]},
@@ -362,7 +364,7 @@ def test_an_annotation_says_what_the_judgement_said(exported):
     assert tasks[0]["data"]["image"] == "/data/local-files/?d=images/F0.png"
 
 
-def test_what_went_through_label_studio_untouched_comes_back_the_same(exported, open_log):
+def test_unedited_tasks_import_as_the_same_history(exported, open_log):
     log, path, tasks = exported
     path.write_text(json.dumps(through_label_studio(tasks)))
     into = open_log("to")
@@ -372,7 +374,7 @@ def test_what_went_through_label_studio_untouched_comes_back_the_same(exported, 
     assert import_label_studio(path, log).stored == 0
 
 
-def test_an_annotation_edited_there_corrects_its_judgement(exported, open_log):
+def test_an_edited_annotation_corrects_its_judgement(exported, open_log):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     for part in back[0]["annotations"][0]["result"]:
@@ -388,7 +390,7 @@ def test_an_annotation_edited_there_corrects_its_judgement(exported, open_log):
     assert choices(log)["i0", "ann"] == "both"
 
 
-def test_a_repeat_edited_there_stays_a_repeat(exported):
+def test_an_edited_repeat_stays_a_repeat(exported):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     for part in back[2]["annotations"][1]["result"]:
@@ -401,15 +403,17 @@ def test_a_repeat_edited_there_stays_a_repeat(exported):
     assert choices(log)["i2", "ann"] == "neither"
 
 
-def test_events_of_tasks_that_label_studio_leaves_out_come_back_too(exported, open_log):
+def test_events_of_tasks_omitted_by_label_studio_are_imported(exported, open_log):
     log, path, tasks = exported
     judge(log, 4, (True, False), event_id="e8")
     sides = {"item_id": "i4", "left_id": "i4-b", "right_id": "i4-a"}
     log.record(**sides, annotator="ann", left_accepted=True, right_accepted=True, corrects="e8")
     export_label_studio(log.history(), DRAFTS, FIGURES, path)
     back = through_label_studio(json.loads(path.read_text()))
-    kept = [task for task in back if task["annotations"]]  # all that its plain export has
-    assert len(back) - len(kept) == 2  # what was undone, and the sides as they stood before
+    kept = [
+        task for task in back if task["annotations"]
+    ]  # Label Studio's export omits tasks without annotations
+    assert len(back) - len(kept) == 2  # the undone judgement and the former order of the sides
     path.write_text(json.dumps(kept))
     into = open_log("to")
     assert import_label_studio(path, into).rejected.empty
@@ -417,13 +421,13 @@ def test_events_of_tasks_that_label_studio_leaves_out_come_back_too(exported, op
 
 
 def ticks_of_part(annotation: dict, left: str, right: str) -> None:
-    """Tick both sides of an annotation anew, as by mouse; its pairwise choice stays."""
+    """Replace the ticks of an annotation, as by mouse; its pairwise choice stays."""
     others = [part for part in annotation["result"] if "_tick" not in part["from_name"]]
     annotation["result"] = [*others, *ticked(left, right)]
 
 
 @pytest.mark.parametrize("made_here", [True, False])
-def test_whatever_is_said_there_last_stands_however_often_it_changes(exported, made_here):
+def test_the_last_edit_of_an_annotation_counts_after_any_number_of_edits(exported, made_here):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     if not made_here:
@@ -441,22 +445,22 @@ def test_whatever_is_said_there_last_stands_however_often_it_changes(exported, m
         assert standing["right_accepted"] == (right == "a")
 
 
-def test_the_pairwise_choice_counts_where_it_alone_was_changed(exported, open_log):
+def test_the_pairwise_choice_counts_only_if_it_alone_was_edited(exported, open_log):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     chosen = {"type": "pairwise", "from_name": "pairwise", "value": {"selected": "right"}}
     for part in back[0]["annotations"][0]["result"]:
         if part["type"] == "pairwise":
             part["value"] = chosen["value"]
-    said = [chosen, *ticked("accepted", "rejected")]
-    back[1]["annotations"].append(made_there(said))
+    result = [chosen, *ticked("accepted", "rejected")]
+    back[1]["annotations"].append(made_there(result))
     path.write_text(json.dumps(back))
     found = import_label_studio(path, log)
     assert choices(log)["i0", "ann"] == "right"
     assert "the pairwise choice is right, but only the other" in found.rejected["reason"].item()
 
 
-def test_an_edit_by_another_person_is_told_and_not_taken(exported):
+def test_an_edit_by_another_person_is_rejected_with_the_reason(exported):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     annotation = back[0]["annotations"][1]
@@ -474,7 +478,7 @@ def test_an_edit_by_another_person_is_told_and_not_taken(exported):
 
 
 @pytest.mark.parametrize("undone", [True, False])
-def test_an_edit_of_what_was_revised_or_undone_here_since_is_told_and_not_taken(exported, undone):
+def test_an_edit_of_a_judgement_since_revised_or_undone_is_rejected(exported, undone):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     if undone:
@@ -493,7 +497,7 @@ def test_an_edit_of_what_was_revised_or_undone_here_since_is_told_and_not_taken(
     pd.testing.assert_frame_equal(log.preferences(), before)
 
 
-def test_the_short_form_of_the_export_is_refused_task_by_task(open_log, tmp_path):
+def test_each_task_of_a_json_min_export_is_rejected(open_log, tmp_path):
     task = {"item_id": "i0", "left_tick": "accepted", "id": 1, "annotator": 4}
     (tmp_path / "min.json").write_text(json.dumps([task, task]))
     found = import_label_studio(tmp_path / "min.json", open_log())
@@ -525,7 +529,7 @@ def ticked(left: str, right: str) -> list[dict]:
     ]
 
 
-def test_an_annotation_made_there_is_a_judgement_of_its_own(exported, open_log):
+def test_an_annotation_made_in_label_studio_is_a_new_judgement(exported, open_log):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     region = {"type": "rectanglelabels", "value": {"x": 1}, "from_name": "box", "id": "r"}
@@ -542,7 +546,7 @@ def test_an_annotation_made_there_is_a_judgement_of_its_own(exported, open_log):
     assert choices(log)["i1", "eve@clinic.example"] == "skip"
 
 
-def test_tasks_without_our_meta_are_read_by_their_data(exported, open_log):
+def test_tasks_without_meta_are_read_from_their_data(exported, open_log):
     _, path, tasks = exported
     back = through_label_studio(tasks)
     for task in back:
@@ -554,7 +558,7 @@ def test_tasks_without_our_meta_are_read_by_their_data(exported, open_log):
     assert choices(into)["i0", "ben@clinic.example"] == "both"
 
 
-def test_a_plain_pairwise_choice_accepts_one_and_rejects_the_other(open_log, tmp_path):
+def test_a_pairwise_choice_alone_accepts_one_response_and_rejects_the_other(open_log, tmp_path):
     pairwise = {
         "from_name": "pw",
         "to_name": "pw",
@@ -572,7 +576,7 @@ def test_a_plain_pairwise_choice_accepts_one_and_rejects_the_other(open_log, tmp
     assert choices(log) == {("i0", "eve"): "right"}
 
 
-def test_what_cannot_be_read_of_label_studios_file_is_told_and_the_rest_goes_on(exported, open_log):
+def test_unreadable_annotations_are_reported_and_the_others_are_imported(exported, open_log):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     back[0]["annotations"] += [
@@ -600,13 +604,13 @@ def test_what_cannot_be_read_of_label_studios_file_is_told_and_the_rest_goes_on(
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"data": {}}'])
-def test_a_file_that_is_no_list_of_tasks_is_refused(text, open_log, tmp_path):
+def test_a_file_without_a_list_of_tasks_is_refused(text, open_log, tmp_path):
     (tmp_path / "tasks.json").write_text(text)
     with pytest.raises(ValueError, match="not a JSON list of tasks"):
         import_label_studio(tmp_path / "tasks.json", open_log())
 
 
-def test_the_interface_offers_reasons_of_any_text():
+def test_the_configuration_offers_reasons_with_any_text():
     config = ET.fromstring(label_studio_config(HOSTILE[:7]))
     offered = [
         choice.get("value")
@@ -618,34 +622,34 @@ def test_the_interface_offers_reasons_of_any_text():
     assert "reasons" not in label_studio_config()
 
 
-def spoilt(value, rng):
-    """`value` with one part of it, at random, replaced by something else."""
+def corrupted(value, rng):
+    """`value` with one random part replaced by an invalid value."""
     junk = [None, 0, -1.5, True, "", "x", [], {}, [None], {"a": []}, "\ud800", 1e400]
     inner = value if isinstance(value, list) else list(value) if isinstance(value, dict) else []
     if not inner or rng.random() < 0.2:
         return junk[rng.integers(len(junk))]
     if isinstance(value, list):
         place = int(rng.integers(len(value)))
-        return [spoilt(one, rng) if n == place else one for n, one in enumerate(value)]
+        return [corrupted(one, rng) if n == place else one for n, one in enumerate(value)]
     key = inner[rng.integers(len(inner))]
-    return {**value, key: spoilt(value[key], rng)}
+    return {**value, key: corrupted(value[key], rng)}
 
 
-def test_whatever_is_spoilt_is_told_and_never_stops_an_import(exported, open_log):
+def test_corrupted_tasks_are_reported_and_never_stop_an_import(exported, open_log):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     back[0]["annotations"].append(made_there(ticked("accepted", "rejected")))
     rng = np.random.default_rng(0)
     into = open_log("to")
     for _ in range(150):
-        task = spoilt(back[0], rng)
+        task = corrupted(back[0], rng)
         path.write_text(json.dumps([task, *back[1:]]))
         found = import_label_studio(path, into)
         assert found.read + len(found.rejected) == found.total
         assert found.total >= len(log.history()) - len(json.loads(tasks[0]["meta"]["events"]))
 
 
-# Names, as Label Studio keeps them
+# Names of Label Studio users
 
 
 def users(*, known=("Ben@Clinic.example", "Ann"), people=None, seen=()) -> LabelStudioUsers:
@@ -670,8 +674,8 @@ def users(*, known=("Ben@Clinic.example", "Ann"), people=None, seen=()) -> Label
         (True, None),
     ],
 )
-def test_a_user_is_known_by_number_record_or_address_whatever_its_case(user, name):
-    """Number 7 is told by a record elsewhere in the file; 2 and Eve by `people`."""
+def test_a_user_is_found_by_number_record_or_address_in_any_case(user, name):
+    """A record elsewhere in the file names user 7; `people` names user 2 and Eve."""
     found = users(
         people={"2": "Ann", "eve@Clinic.example": "Eve"},
         seen=[{"id": 7, "email": "ben@clinic.example"}],
@@ -684,7 +688,9 @@ def test_a_user_is_known_by_number_record_or_address_whatever_its_case(user, nam
     [4, "4", {"id": 4}, [{"user_id": 4}], "BEN@clinic.example", {"email": "ben@clinic.example"}],
 )
 @pytest.mark.parametrize("maker", [4, {"id": 4, "email": "ben@clinic.example"}])
-def test_an_editor_given_as_number_or_record_is_the_maker(tmp_path, open_log, editor, maker):
+def test_an_editor_given_as_number_record_or_address_can_be_the_maker(
+    tmp_path, open_log, editor, maker
+):
     log, path = open_log(), tmp_path / "tasks.json"
     judge(log, 0, (True, False), who="Ben@Clinic.example")
     export_label_studio(log.history(), DRAFTS, FIGURES, path)
@@ -697,7 +703,7 @@ def test_an_editor_given_as_number_or_record_is_the_maker(tmp_path, open_log, ed
     assert found.rejected.empty and choices(log) == {("i0", "Ben@Clinic.example"): "both"}
 
 
-def test_an_address_comes_back_in_small_letters_and_is_the_same_person(exported, open_log):
+def test_an_address_returned_in_lower_case_is_the_same_person(exported, open_log):
     _, path, tasks = exported
     log = open_log("mixed case")
     judge(log, 0, who="Ben@Clinic.example")
@@ -710,11 +716,11 @@ def test_an_address_comes_back_in_small_letters_and_is_the_same_person(exported,
     assert set(log.preferences()["annotator"]) == {"Ben@Clinic.example"}
 
 
-def test_a_new_address_in_two_spellings_is_one_person(exported, open_log):
+def test_two_spellings_of_a_new_address_are_one_person(exported, open_log):
     _, path, tasks = exported
-    said = ticked("rejected", "accepted")
+    result = ticked("rejected", "accepted")
     people = ("zoe@clinic.example", "ZOE@clinic.example")
-    made = [made_there(said, id=n, completed_by=one) for n, one in enumerate(people, 9001)]
+    made = [made_there(result, id=n, completed_by=name) for n, name in enumerate(people, 9001)]
     back = through_label_studio(tasks)[:2]
     path.write_text(json.dumps([{**back[n], "meta": {}, "annotations": [made[n]]} for n in (0, 1)]))
     log = open_log("empty")
@@ -722,7 +728,7 @@ def test_a_new_address_in_two_spellings_is_one_person(exported, open_log):
     assert set(log.history()["annotator"]) == {people[0]}
 
 
-def test_a_new_annotation_that_another_changed_is_nobodys_judgement(exported, open_log):
+def test_a_new_annotation_edited_by_another_person_is_rejected(exported, open_log):
     _, path, tasks = exported
     other = {"id": 5, "email": "zoe@clinic.example"}
     one = made_there(ticked("rejected", "accepted"), updated_by=other)
@@ -735,14 +741,14 @@ def test_a_new_annotation_that_another_changed_is_nobodys_judgement(exported, op
     assert log.history().empty
 
 
-def test_names_that_differ_by_case_or_blanks_are_asked_about_once_before_anything_is_stored(
+def test_names_that_differ_by_case_or_blanks_are_refused_before_anything_is_stored(
     exported, open_log
 ):
     log, path, tasks = exported
     back = through_label_studio(tasks)
-    said = ticked("rejected", "accepted")
+    result = ticked("rejected", "accepted")
     back[0]["annotations"] += [
-        made_there(said, id=n, completed_by=person)
+        made_there(result, id=n, completed_by=person)
         for n, person in enumerate((11, 11, 12, {"id": 13, "username": " ANN"}), 9001)
     ]
     path.write_text(json.dumps(back))
@@ -756,7 +762,7 @@ def test_names_that_differ_by_case_or_blanks_are_asked_about_once_before_anythin
     assert {"A. Nother", "Zoe"} <= log.annotators() and "Ann " not in log.annotators()
 
 
-def test_a_name_said_to_be_another_persons_is_kept(exported, open_log):
+def test_a_similar_name_mapped_to_itself_is_kept(exported, open_log):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     back[0]["annotations"].append(made_there(ticked("rejected", "accepted"), completed_by=11))
@@ -767,17 +773,17 @@ def test_a_name_said_to_be_another_persons_is_kept(exported, open_log):
 
 
 def made_by(exported, *makers) -> Path:
-    """A file with one annotation, made there, by each of `makers`."""
+    """A file with one annotation, made in Label Studio, by each of `makers`."""
     _, path, tasks = exported
-    back, said = through_label_studio(tasks), ticked("rejected", "accepted")
-    made = [made_there(said, id=n, completed_by=one) for n, one in enumerate(makers, 9001)]
-    told = [{**back[n % 2], "meta": {}, "annotations": [one]} for n, one in enumerate(made)]
-    path.write_text(json.dumps(told))
+    back, result = through_label_studio(tasks), ticked("rejected", "accepted")
+    made = [made_there(result, id=n, completed_by=maker) for n, maker in enumerate(makers, 9001)]
+    written = [{**back[n % 2], "meta": {}, "annotations": [one]} for n, one in enumerate(made)]
+    path.write_text(json.dumps(written))
     return path
 
 
 @pytest.mark.parametrize(
-    ("makers", "people", "told"),
+    ("makers", "people", "message"),
     [
         ((11, 12), {11: "Zoe", 12: "zoe"}, "'zoe', file, too: 'Zoe'"),
         ((11, 12), {11: "Zoe", 12: " Zoe "}, "'Zoe', file, too: ' Zoe '"),
@@ -787,24 +793,24 @@ def made_by(exported, *makers) -> Path:
         (("Zoe", "zoe", "ZOE"), {}, "'Zoe', file, too: 'ZOE'; 'zoe', file, too: 'ZOE', 'Zoe'"),
     ],
 )
-def test_new_names_that_differ_by_case_or_blanks_are_asked_about_once(
-    exported, open_log, makers, people, told
+def test_new_names_that_differ_by_case_or_blanks_are_refused_in_one_message(
+    exported, open_log, makers, people, message
 ):
     path, log = made_by(exported, *makers), open_log("empty")
     with pytest.raises(
-        ValueError, match=f"{re.escape(f'({told})')}: map each to its annotator"
-    ) as asked:
+        ValueError, match=f"{re.escape(f'({message})')}: map each to its annotator"
+    ) as refused:
         import_label_studio(path, log, people=people)
     assert log.history().empty
-    one, another = re.findall(r"people=(\{.*?\})", str(asked.value))
-    if "; " not in told:  # one answer is enough
+    one, another = re.findall(r"people=(\{.*?\})", str(refused.value))
+    if "; " not in message:  # one answer is enough
         for answer, people_there in ((one, len(makers) - 1), (another, len(makers))):
-            log = open_log(f"said to be {people_there}")
+            log = open_log(f"{people_there} people")
             import_label_studio(path, log, people=people | ast.literal_eval(answer))
             assert len(log.annotators()) == people_there
 
 
-def test_addresses_in_two_spellings_said_to_be_two_are_two(exported, open_log):
+def test_two_spellings_of_an_address_mapped_to_themselves_are_two_people(exported, open_log):
     people = {name: name for name in ("Zoe@x", "zoe@x")}
     log = open_log("empty")
     import_label_studio(made_by(exported, *people), log, people=people)
@@ -815,14 +821,14 @@ def test_addresses_in_two_spellings_said_to_be_two_are_two(exported, open_log):
     assert log.annotators() == {"zoe@x"}
 
 
-def test_names_of_new_annotators_are_compared_with_the_logs():
+def test_new_annotators_names_are_compared_with_names_in_the_log():
     check_names(["ann", "Bob"], ["ann", "Ann"])
     for names in (["Ann "], ["x", "X"], ["anne", "  ANN"]):
         with pytest.raises(ValueError, match="differ only by case or blanks: use the spelling"):
             check_names(names, ["ann"])
 
 
-def test_seconds_that_are_nan_are_missing_and_other_forms_are_read(exported, open_log, tmp_path):
+def test_nan_seconds_are_missing_and_a_json_list_in_utf16_is_read(exported, open_log, tmp_path):
     log, _, _ = exported
     export_jsonl(log.history(), tmp_path / "labels.jsonl")
     lines = (tmp_path / "labels.jsonl").read_text().replace("4.5", "NaN").splitlines()
@@ -833,7 +839,7 @@ def test_seconds_that_are_nan_are_missing_and_other_forms_are_read(exported, ope
 
 
 @pytest.mark.parametrize("read", [import_jsonl, import_label_studio])
-def test_an_empty_file_of_labels_says_so(read, open_log, tmp_path):
+def test_an_empty_labels_file_is_refused(read, open_log, tmp_path):
     (tmp_path / "labels.json").write_bytes(b"")
     with pytest.raises((UnsupportedFormat, ValueError), match=r"labels\.json is empty"):
         read(tmp_path / "labels.json", open_log())

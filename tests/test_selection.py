@@ -1,4 +1,4 @@
-"""Claims about vital_lib.selection: cut, groups, near-duplicates, controls, and the export."""
+"""Selection of instructions: cut, groups, near-duplicates, controls and export."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from vital_lib.tables import Workspace
 
 
 def candidate_rows(conversations: int = 5, rounds: int = 4) -> pd.DataFrame:
-    """Candidates F0-final-r1-a, ... in an order that is not that of their rounds."""
+    """Candidates F0-final-r1-a, ... in reverse order of their rounds."""
     rows = [
         {
             "candidate_id": f"F{c}-final-r{r}-a",
@@ -79,7 +79,7 @@ def test_exactly_the_best_share_is_kept(share):
     assert selected["turns"].str.len().sum() == round(share * 20)
 
 
-def test_rounds_keep_their_order_and_a_conversation_with_none_is_left_out():
+def test_rounds_keep_their_order_and_conversations_without_rounds_are_dropped():
     candidates = candidate_rows(conversations=2, rounds=4)
     scores = dict.fromkeys(candidates["candidate_id"], 0.0)
     scores |= {"F0-final-r4-a": 9.0, "F0-final-r1-a": 8.0, "F0-final-r3-a": 7.0}
@@ -98,16 +98,16 @@ def test_conversations_are_ranked_by_the_mean_score_of_their_kept_rounds():
     assert selected["rank"].tolist() == list(range(1, len(selected) + 1))
 
 
-def test_the_order_of_the_rows_changes_nothing():
+def test_the_order_of_rows_has_no_effect():
     candidates = candidate_rows()
-    scores = pd.Series(1.0, index=candidates["candidate_id"])  # all tie: ids decide
+    scores = pd.Series(1.0, index=candidates["candidate_id"])  # all scores tie, so ids decide
     shuffled = candidates.sample(frac=1, random_state=1)
     selected = select(candidates, scores, share=0.4)
     assert len(selected)
     pd.testing.assert_frame_equal(selected, select(shuffled, scores, share=0.4))
 
 
-def test_selected_sets_are_tables_of_the_run(tmp_path):
+def test_selected_conversations_match_the_runs_table(tmp_path):
     candidates = candidate_rows()
     workspace = Workspace(tmp_path)
     selected = select(candidates, scores_for(candidates), share=0.4)
@@ -134,7 +134,7 @@ def test_missing_scores_are_refused_with_their_count():
         select(pd.concat([candidates, candidates.iloc[:1]]), scores_for(candidates), n=2)
 
 
-def test_a_null_score_is_never_among_the_best():
+def test_a_candidate_with_a_null_score_is_never_kept():
     candidates = candidate_rows()
     scores = scores_for(candidates)
     scores.iloc[:5] = np.nan
@@ -146,7 +146,7 @@ def test_a_null_score_is_never_among_the_best():
         select(candidates, scores, share=1.0)
 
 
-def test_equal_scores_are_drawn_by_seed_and_the_better_stay_ahead():
+def test_ties_are_drawn_by_seed_after_better_scores():
     candidates = candidate_rows()
     scores = dict.fromkeys(candidates["candidate_id"], 5.0) | {"F4-final-r4-a": 6.0}
     drawn = [
@@ -165,7 +165,7 @@ def test_scores_are_compared_as_numbers():
     assert kept["candidate_id"].tolist() == ["F0-final-r1-a"]
 
 
-def test_the_control_has_the_same_number_of_candidates_and_no_liking():
+def test_the_random_control_is_uniform_and_has_the_given_size():
     candidates = candidate_rows(conversations=50)
     selected = select(candidates, scores_for(candidates), share=0.4)
     n = int(selected["turns"].str.len().sum())
@@ -178,20 +178,20 @@ def test_the_control_has_the_same_number_of_candidates_and_no_liking():
     counts = pd.Series(0, index=candidates["candidate_id"])
     for seed in range(200):
         counts[random_candidates(candidates, n=50, seed=seed)["candidate_id"]] += 1
-    assert counts.min() > 25 and counts.max() < 80  # 50 expected of each
+    assert counts.min() > 25 and counts.max() < 80  # each is expected 50 times
 
 
-def test_more_than_there_are_cannot_be_drawn():
+def test_drawing_more_candidates_than_exist_is_refused():
     with pytest.raises(ValueError, match="n = 21 with 20 eligible candidates"):
         select_random(candidate_rows(), n=21)
     with pytest.raises(ValueError, match="n = 0"):
         select_random(candidate_rows(), n=0)
 
 
-# --- how much is kept
+# --- size of the cut
 
 
-def test_n_keeps_as_many_and_a_threshold_all_that_reach_it():
+def test_n_keeps_n_rounds_and_a_threshold_keeps_all_scores_from_it():
     candidates = candidate_rows()
     scores = scores_for(candidates)
     assert rounds_in(select(candidates, scores, n=7)) == 7
@@ -221,13 +221,13 @@ def test_n_keeps_as_many_and_a_threshold_all_that_reach_it():
         ({"n": 5, "within": {"F0-final-r1-a": "x"}}, "19 of 20 candidates have no group, first "),
     ],
 )
-def test_a_cut_that_cannot_be_made_is_refused_with_the_value(how, message):
+def test_an_impossible_cut_is_refused_with_the_value(how, message):
     candidates = candidate_rows()
     with pytest.raises(ValueError, match=message):
         select(candidates, scores_for(candidates), **how)
 
 
-def test_a_column_with_a_gap_names_the_candidate_without_a_group():
+def test_a_missing_group_is_refused_with_the_candidate():
     candidates = candidate_rows().assign(question_type="side")
     candidates.loc[3, "question_type"] = None
     name = candidates.loc[3, "candidate_id"]
@@ -243,7 +243,7 @@ def test_an_infinite_score_is_refused():
         select(candidates, scores, n=5)
 
 
-def test_scores_of_one_candidate_that_stand_twice_are_refused():
+def test_duplicate_scores_are_refused():
     candidates = candidate_rows()
     scores = scores_for(candidates)
     with pytest.raises(ValueError, match="1 of 21 scores have a duplicate id"):
@@ -253,8 +253,8 @@ def test_scores_of_one_candidate_that_stand_twice_are_refused():
 # --- within groups
 
 
-def test_within_groups_the_mix_of_the_pool_stays_and_the_best_of_each_are_kept():
-    candidates = candidate_rows(conversations=10)  # 10 of each round
+def test_within_groups_the_best_of_each_group_are_kept_in_proportion():
+    candidates = candidate_rows(conversations=10)  # 10 candidates per round
     scores = -candidates.set_index("candidate_id")["round"] + scores_for(candidates) / 100
     outcome = cut(candidates, scores, share=0.4, within="round")
     assert coverage(candidates, outcome, "round")["kept"].tolist() == [4, 4, 4, 4]
@@ -266,7 +266,7 @@ def test_within_groups_the_mix_of_the_pool_stays_and_the_best_of_each_are_kept()
 
 
 @pytest.mark.parametrize("n", range(1, 21))
-def test_quotas_by_largest_remainder_add_up_to_n(n):
+def test_quotas_by_largest_remainder_sum_to_n(n):
     candidates = candidate_rows()
     group = dict(zip(candidates["candidate_id"], "a" * 11 + "b" * 6 + "c" * 2 + "d", strict=True))
     outcome = cut(candidates, scores_for(candidates), n=n, within=group)
@@ -276,20 +276,20 @@ def test_quotas_by_largest_remainder_add_up_to_n(n):
         assert abs(kept.get(name, 0) - n * size / 20) < 1
 
 
-def test_of_equal_remainders_the_group_with_the_better_next_candidate_gets_the_place():
-    candidates = candidate_rows(conversations=4, rounds=1)  # four groups of one
+def test_equal_remainders_go_to_the_group_with_the_better_next_candidate():
+    candidates = candidate_rows(conversations=4, rounds=1)  # four groups of one candidate
     scores = dict(zip(candidates["candidate_id"], [0.1, 0.9, 0.3, 0.5], strict=True))
     kept = top_candidates(candidates, scores, n=2, within="conversation_id")
     assert kept["candidate_id"].tolist() == ["F1-final-r1-a", "F3-final-r1-a"]
 
 
-def test_several_columns_make_groups_of_their_combinations():
+def test_several_columns_define_groups_by_their_combinations():
     candidates = candidate_rows(conversations=4).assign(side=["left", "right"] * 8)
     outcome = cut(candidates, scores_for(candidates), share=0.5, within=["round", "side"])
     assert coverage(candidates, outcome, ["round", "side"])["kept"].tolist() == [1] * 8
 
 
-def test_a_floor_empties_places_whatever_the_quota():
+def test_a_floor_drops_candidates_even_below_the_quota():
     candidates = candidate_rows(conversations=10)
     scores = candidates.set_index("candidate_id")["round"].astype(float)
     outcome = cut(candidates, scores, share=0.5, within="round", floor=3.0)
@@ -300,7 +300,7 @@ def test_a_floor_empties_places_whatever_the_quota():
     }
 
 
-def test_every_candidate_has_an_outcome_and_none_is_lost():
+def test_every_candidate_has_an_outcome():
     candidates = candidate_rows()
     scores = scores_for(candidates)
     scores.iloc[:2] = np.nan
@@ -323,7 +323,7 @@ FIGURES = pd.DataFrame(
 ALIKE = {"F0": np.array([1.0, 0.0]), "F1": np.array([2.0, 0.01]), "F2": np.array([1.0, 0.0])}
 
 
-def test_all_rounds_about_the_worse_scored_of_two_near_identical_pictures_go():
+def test_all_rounds_of_the_lower_scored_near_identical_picture_are_dropped():
     candidates = candidate_rows(conversations=3, rounds=2)
     scores = candidates.set_index("candidate_id")["figure_id"].eq("F1").astype(float)
     found = near_duplicates(candidates, scores, FIGURES, ALIKE)
@@ -332,7 +332,7 @@ def test_all_rounds_about_the_worse_scored_of_two_near_identical_pictures_go():
     assert set(found["bits"]) == {1} and found["cosine"].min() > 0.995
 
 
-def test_like_hashes_with_unlike_features_are_two_pictures():
+def test_near_identical_pictures_need_similar_hashes_and_features():
     candidates = candidate_rows(conversations=3, rounds=2)
     unlike = {**ALIKE, "F1": np.array([0.0, 1.0])}
     assert near_duplicates(candidates, scores_for(candidates), FIGURES, unlike).empty
@@ -340,7 +340,7 @@ def test_like_hashes_with_unlike_features_are_two_pictures():
     assert near_duplicates(candidates, scores_for(candidates), far, ALIKE).empty
 
 
-def test_the_same_words_about_one_figure_go_but_for_the_best_scored():
+def test_of_equal_texts_about_a_figure_only_the_best_scored_is_kept():
     candidates = candidate_rows(conversations=3, rounds=3)
     again = candidates["candidate_id"].isin(["F2-final-r1-a", "F2-final-r3-a"])
     candidates.loc[again, "instruction"] = ["Which side?", "which  SIDE?"]
@@ -353,7 +353,7 @@ def test_the_same_words_about_one_figure_go_but_for_the_best_scored():
     ]
 
 
-def test_near_duplicates_need_every_figure_and_numbers():
+def test_near_duplicates_need_every_figure_and_finite_features():
     candidates = candidate_rows(conversations=3, rounds=1)
     scores = scores_for(candidates)
     with pytest.raises(ValueError, match="1 of 3 figures .* no row in figures or no features"):
@@ -365,7 +365,7 @@ def test_near_duplicates_need_every_figure_and_numbers():
 # --- controls
 
 
-def test_typical_candidates_stand_nearest_to_their_centre_and_in_every_cluster():
+def test_typical_candidates_are_nearest_to_their_centre_in_every_cluster():
     candidates = candidate_rows(conversations=10, rounds=2)
     rng = np.random.default_rng(0)
     centres = np.repeat(np.eye(4)[:2], 10, axis=0)
@@ -377,7 +377,7 @@ def test_typical_candidates_stand_nearest_to_their_centre_and_in_every_cluster()
     assert spread[places].mean() < spread.mean()
 
 
-def test_similarity_is_the_cosine_of_picture_and_answer_whatever_their_lengths():
+def test_similarity_is_the_cosine_of_picture_and_answer():
     candidates = candidate_rows(conversations=3, rounds=1)
     images = np.array([[1.0, 0.0], [1.0, 0.0], [3.0, 3.0]])
     answers = np.array([[0.0, 2.0], [5.0, 0.0], [1.0, 0.0]])
@@ -391,13 +391,13 @@ def test_similarity_is_the_cosine_of_picture_and_answer_whatever_their_lengths()
         similarity_scores(candidates, images, answers * [[np.nan], [1], [1]])
 
 
-def test_length_counts_words_and_chance_does_not_depend_on_the_order_of_rows():
+def test_length_scores_count_words_and_chance_scores_ignore_the_order_of_rows():
     candidates = candidate_rows(conversations=2, rounds=1).assign(response=["One.", "One two."])
     assert length_scores(candidates).tolist() == [1, 2]
     assert chance_scores(candidates, seed=3).equals(chance_scores(candidates[::-1], seed=3))
 
 
-def test_a_rating_is_the_mean_of_the_first_ones_and_too_few_are_refused():
+def test_a_rating_score_is_the_mean_of_the_first_repeats_and_too_few_are_refused():
     ratings = pd.DataFrame(
         [("a", 0, 8.0), ("a", 1, 4.0), ("b", 0, 6.0), ("c", 0, None), ("c", 1, None)],
         columns=["candidate_id", "repeat", "overall"],
@@ -410,14 +410,14 @@ def test_a_rating_is_the_mean_of_the_first_ones_and_too_few_are_refused():
         top_candidates(candidates, twice, n=1)
 
 
-def test_a_control_within_groups_has_their_mix_too():
+def test_a_control_within_groups_has_their_proportions():
     candidates = candidate_rows(conversations=10)
     drawn = random_candidates(candidates, n=20, seed=1, within="round")
     assert set(drawn["round"].value_counts()) == {5}
     assert rounds_in(select_random(candidates, n=20, seed=1, within="round")) == 20
 
 
-def test_accepted_shares_and_their_difference_are_those_of_the_ticks():
+def test_accepted_shares_and_their_difference_are_computed_from_ticks():
     candidates = candidate_rows(conversations=12, rounds=2)
     ticks = candidates[["candidate_id", "figure_id"]].assign(accepted=candidates["round"] == 1)
     chosen = {
@@ -446,7 +446,7 @@ def export(tmp_path):
     return select(candidates, scores_for(candidates), share=0.6), figures, Workspace(tmp_path)
 
 
-def test_the_export_holds_every_round_in_llavas_format(export):
+def test_the_export_has_every_round_in_llava_format(export):
     selected, figures, workspace = export
     path = workspace.path / "selected_llava.json"
     assert export_llava(selected, figures, path, resolve=workspace.resolve) == len(selected) > 0
@@ -465,8 +465,8 @@ def test_the_export_holds_every_round_in_llavas_format(export):
         assert sum(value.count("<image>") for value in values) == 1
         values[0] = values[0].removeprefix("<image>\n")
         turns = [
-            {"instruction": asked, "response": answered}
-            for asked, answered in zip(values[::2], values[1::2], strict=True)
+            {"instruction": question, "response": answer}
+            for question, answer in zip(values[::2], values[1::2], strict=True)
         ]
         assert turns == row["turns"]
 
@@ -485,7 +485,7 @@ def test_image_paths_can_be_relative_to_a_folder(export):
         )
 
 
-def test_a_text_cannot_call_for_a_second_image(export):
+def test_a_text_cannot_add_a_second_image(export):
     selected, figures, workspace = export
     forged = selected.head(1).copy()
     forged["turns"] = [[{"instruction": "What is <image>?", "response": "A <image>nodule."}] * 2]
@@ -502,14 +502,14 @@ def _drawn(figures, workspace):
 
 @pytest.mark.parametrize("images", ["copy", "link"])
 @pytest.mark.parametrize("folder", [None, "given"])
-def test_images_are_put_beside_the_file_on_request(export, tmp_path, images, folder):
+def test_images_are_placed_next_to_the_file_on_request(export, tmp_path, images, folder):
     selected, figures, workspace = export
     _drawn(figures, workspace)
     path = tmp_path / "out" / "selected.json"
     path.parent.mkdir()
     base = path.parent / "images" if folder is None else tmp_path / folder
     given = {} if folder is None else {"image_folder": base}
-    for _ in range(2):  # the second time everything lies there
+    for _ in range(2):  # the second time all images exist already
         export_llava(selected, figures, path, resolve=workspace.resolve, images=images, **given)
     records = json.loads(path.read_text())
     assert len(records) == len(selected) > 1
@@ -521,7 +521,7 @@ def test_images_are_put_beside_the_file_on_request(export, tmp_path, images, fol
     assert len(list(base.iterdir())) == selected["figure_id"].nunique()
 
 
-def test_a_figures_name_never_leads_out_of_the_image_folder_or_onto_another_image(export, tmp_path):
+def test_a_figures_name_cannot_escape_the_image_folder_or_overwrite_an_image(export, tmp_path):
     selected, figures, workspace = export
     _drawn(figures, workspace)
     names = ["../../up", ".. up", "a/b", "a b", "..."]
@@ -538,7 +538,7 @@ def test_a_figures_name_never_leads_out_of_the_image_folder_or_onto_another_imag
         assert placed.read_bytes() == workspace.resolve(images[name]).read_bytes()
 
 
-def test_an_unknown_way_to_place_images_is_refused(export, tmp_path):
+def test_an_unknown_images_option_is_refused(export, tmp_path):
     selected, figures, workspace = export
     with pytest.raises(ValueError, match="images='move'"):
         export_llava(
@@ -546,7 +546,7 @@ def test_an_unknown_way_to_place_images_is_refused(export, tmp_path):
         )
 
 
-def test_a_round_of_which_only_an_image_tag_is_left_is_left_out_and_counted(export, caplog):
+def test_a_round_with_only_an_image_tag_is_dropped_and_counted(export, caplog):
     selected, figures, workspace = export
     good = {"instruction": "<image>Where?", "response": "Left."}
     rounds = [{**good, "instruction": "<image>\n"}, good, {**good, "response": " <image> "}]
@@ -555,11 +555,11 @@ def test_a_round_of_which_only_an_image_tag_is_left_is_left_out_and_counted(expo
     path = workspace.path / "out.json"
     assert export_llava(forged, figures, path, resolve=workspace.resolve) == 1
     (record,) = json.loads(path.read_text())
-    assert [said["value"] for said in record["conversations"]] == ["<image>\nWhere?", "Left."]
+    assert [turn["value"] for turn in record["conversations"]] == ["<image>\nWhere?", "Left."]
     assert "left out 3 rounds with only <image>, and 1 of 2 conversations" in caplog.text
 
 
-def test_an_export_that_fails_leaves_the_former_file(export):
+def test_a_failed_export_keeps_the_former_file(export):
     selected, figures, workspace = export
     path = workspace.path / "out.json"
     export_llava(selected, figures, path, resolve=workspace.resolve)
@@ -582,7 +582,7 @@ def test_an_export_that_fails_leaves_the_former_file(export):
 # Bad input
 
 
-def test_a_number_that_cannot_be_kept_is_shown_as_it_was_asked_for():
+def test_an_impossible_number_is_shown_as_given():
     pool = candidate_rows(2, 2)
     scores = scores_for(pool)
     with pytest.raises(ValueError, match=r"n = 2\.5 with 4 .* give a whole number"):
@@ -597,30 +597,30 @@ def test_ratings_of_two_judges_are_not_averaged():
         rating_scores(ratings.assign(overall=[1.0, 9.0]))
 
 
-def test_no_candidates_have_no_near_duplicates():
+def test_an_empty_pool_has_no_near_duplicates():
     figures = pd.DataFrame({"figure_id": [], "phash": []})
     assert near_duplicates(candidate_rows()[:0], {}, figures, {}).empty
 
 
-# --- responses that are no answer
+# --- refusals and echoes
 
 
-NO_LESSON = {"F0-final-r1-a": ["refuses"], "F1-final-r2-a": ["echoes_the_request", "no_such"]}
+FLAGGED = {"F0-final-r1-a": ["refuses"], "F1-final-r2-a": ["echoes_the_request", "no_such"]}
 
 
-def flagged_rows(flags=NO_LESSON) -> pd.DataFrame:
+def flagged_rows(flags=FLAGGED) -> pd.DataFrame:
     rows = candidate_rows()
     return rows.assign(flags=[flags.get(name, []) for name in rows["candidate_id"]])
 
 
 def best_of_all(candidates: pd.DataFrame) -> pd.Series:
-    """Scores by which what is flagged is the best."""
+    """Scores that rank the flagged candidates first."""
     scores = scores_for(candidates)
-    scores[list(NO_LESSON)] = [9.0, 8.0]
+    scores[list(FLAGGED)] = [9.0, 8.0]
     return scores
 
 
-def test_a_refusal_and_an_echo_are_dropped_before_the_cut_however_they_score():
+def test_refusals_and_echoes_are_dropped_before_the_cut_at_any_score():
     candidates = flagged_rows()
     scores = best_of_all(candidates)
     outcome = cut(candidates, scores, share=0.5)
@@ -629,7 +629,7 @@ def test_a_refusal_and_an_echo_are_dropped_before_the_cut_however_they_score():
     counts = of.value_counts()
     assert counts.to_dict() == {"kept": 9, "left out": 9, "refuses": 1, "echoes the request": 1}
     assert set(counts.index) <= set(OUTCOMES)
-    rest = candidates[~candidates["candidate_id"].isin(NO_LESSON)]
+    rest = candidates[~candidates["candidate_id"].isin(FLAGGED)]
     pd.testing.assert_frame_equal(
         select(candidates, scores, share=0.5), select(rest, scores, share=0.5)
     )
@@ -638,7 +638,7 @@ def test_a_refusal_and_an_echo_are_dropped_before_the_cut_however_they_score():
         pd.testing.assert_frame_equal(kept, select(rest, scores, n=8, **how))
 
 
-def test_all_that_are_answers_can_be_kept_and_no_more():
+def test_at_most_all_unflagged_candidates_can_be_kept():
     candidates = flagged_rows()
     assert rounds_in(select(candidates, scores_for(candidates), share=1.0)) == 18
     with pytest.raises(
@@ -651,19 +651,19 @@ def test_all_that_are_answers_can_be_kept_and_no_more():
             select(all_refuse, scores_for(candidates), **how)
 
 
-def test_flagged_keeps_them_as_the_queue_does():
+def test_flagged_true_keeps_refusals_and_echoes():
     candidates = flagged_rows()
     scores = best_of_all(candidates)
     kept = select(candidates, scores, share=0.5, flagged=True)
     pd.testing.assert_frame_equal(kept, select(candidate_rows(), scores, share=0.5))
-    assert set(NO_LESSON) <= set(top_candidates(candidates, scores, n=2, flagged=True).candidate_id)
+    assert set(FLAGGED) <= set(top_candidates(candidates, scores, n=2, flagged=True).candidate_id)
 
 
 @pytest.mark.parametrize(
     "flags",
     [None, np.nan, [], ["said_twice"], ["repeats_the_text", "ends_in_courtesy"], np.array([])],
 )
-def test_other_flags_and_none_change_no_result(flags):
+def test_other_and_missing_flags_have_no_effect(flags):
     plain = candidate_rows()
     candidates = plain.assign(flags=pd.Series([flags] * len(plain), dtype=object))
     scores = scores_for(plain)
@@ -673,14 +673,14 @@ def test_other_flags_and_none_change_no_result(flags):
     pd.testing.assert_frame_equal(drawn, select_random(plain, n=8, within="round"))
 
 
-def test_what_does_both_is_counted_once():
+def test_a_response_with_both_flags_is_counted_once():
     both = {"F0-final-r1-a": ["echoes_the_request", "refuses", "refuses"]}
     outcome = cut(flagged_rows(both), scores_for(candidate_rows()), share=0.5)
     assert outcome["outcome"].value_counts()["refuses"] == 1
     assert "echoes the request" not in set(outcome["outcome"])
 
 
-def test_a_refusal_without_a_score_and_a_repeated_one_are_told_as_refusals():
+def test_unscored_and_duplicate_refusals_have_the_outcome_refuses():
     candidates = flagged_rows({"F0-final-r1-a": ["refuses"], "F0-final-r2-a": ["refuses"]})
     scores = scores_for(candidates)
     scores["F0-final-r1-a"] = np.nan
@@ -689,9 +689,9 @@ def test_a_refusal_without_a_score_and_a_repeated_one_are_told_as_refusals():
     assert outcome["outcome"].value_counts().to_dict() == {"left out": 15, "kept": 3, "refuses": 2}
 
 
-def test_every_control_draws_from_the_pool_that_the_selection_has():
+def test_every_control_draws_from_the_selections_pool():
     candidates = flagged_rows()
-    rest = candidates[~candidates["candidate_id"].isin(NO_LESSON)]
+    rest = candidates[~candidates["candidate_id"].isin(FLAGGED)]
     assert set(random_candidates(candidates, n=18)["candidate_id"]) == set(rest["candidate_id"])
     assert rounds_in(select_random(candidates, n=18)) == 18
     longest = top_candidates(candidates, length_scores(candidates), n=18)
@@ -702,7 +702,7 @@ def test_every_control_draws_from_the_pool_that_the_selection_has():
         assert len(draw(candidates, n=20, flagged=True))
 
 
-def test_a_refusal_puts_no_answer_out_as_a_near_duplicate():
+def test_a_refusal_does_not_drop_an_answer_as_near_duplicate():
     rows = pd.DataFrame(
         {
             "candidate_id": ["a1", "b1"],

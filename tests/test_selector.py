@@ -1,4 +1,4 @@
-"""Claims about the selector: what it learns from ratings and ticks, its doubt, its folder."""
+"""The selector: learning from ratings and ticks, uncertainty, bad input and its folder."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ ARTICLES, EACH = 40, 10
 
 
 class Clinic:
-    """Candidates `c0`, ... of articles, ten each, told by two numbers: `fact` and `style`.
+    """Candidates `c0`, ... of articles, ten each, described by two numbers: `fact` and `style`.
 
-    The judge rates by the fact, noisily; people accept by fact and style. Half are of the training
-    split. Columns of noise and some hashed words stand beside the two that matter.
+    The judge's ratings depend on the fact and noise; people's ticks depend on fact and style. Half
+    of the candidates are in the training split. The features also have columns of noise and hashed
+    words.
     """
 
     def __init__(self, articles: int = ARTICLES, seed: int = 0) -> None:
@@ -48,7 +49,7 @@ class Clinic:
         return self._rows({"overall": self.rating}, split)
 
     def ticks(self, split: str = "train", *, articles: int | None = None) -> pd.DataFrame:
-        """Three people's ticks of the first two candidates of each article."""
+        """Ticks of three people on the first two candidates of each article."""
         parts = [
             self._rows({"accepted": (self.coins[:, who] < self.chance).astype(float)}, split)
             .groupby("group_id", sort=False)
@@ -66,7 +67,7 @@ class Clinic:
         return rows[rows["split"] == split].reset_index(drop=True)
 
     def follows(self, selector: Selector) -> float:
-        """How well scores follow what people think, over the test candidates."""
+        """Correlation of scores with people's true preference, over the test candidates."""
         test = np.array(self.split) == "test"
         truth = 2 * self.fact + 3 * self.style
         return np.corrcoef(selector.score(self.features)[test], truth[test])[0, 1]
@@ -85,16 +86,16 @@ def trained(clinic) -> Selector:
 # What is learned
 
 
-def test_ratings_and_ticks_together_foretell_people_better_than_either_alone(clinic, trained):
+def test_ratings_and_ticks_together_predict_people_better_than_either_alone(clinic, trained):
     judge = train_selector(clinic.features, ratings=clinic.ratings())
     people = train_selector(clinic.features, clinic.ticks())
     assert clinic.follows(trained) > max(clinic.follows(judge), clinic.follows(people)) + 0.05
     assert np.corrcoef(judge.score(clinic.features), clinic.fact)[0, 1] > 0.85
-    told = [one.config["learned_from"] for one in (trained, judge, people)]
-    assert told == ["both", "judge", "people"]
+    sources = [selector.config["learned_from"] for selector in (trained, judge, people)]
+    assert sources == ["both", "judge", "people"]
 
 
-def test_more_ticks_are_of_use(clinic):
+def test_more_ticks_improve_the_selector(clinic):
     found = [
         clinic.follows(train_selector(clinic.features, clinic.ticks(articles=n), clinic.ratings()))
         for n in (2, 20)
@@ -102,7 +103,7 @@ def test_more_ticks_are_of_use(clinic):
     assert found[0] + 0.05 < found[1]
 
 
-def test_one_tick_hardly_moves_the_judges_order(clinic):
+def test_one_tick_hardly_changes_the_judges_order(clinic):
     judge = train_selector(clinic.features, ratings=clinic.ratings())
     one = clinic.ticks().iloc[:1]
     against = pd.concat([one.assign(accepted=0.0), one.assign(accepted=1.0, candidate_id="c1")])
@@ -111,7 +112,7 @@ def test_one_tick_hardly_moves_the_judges_order(clinic):
     assert np.corrcoef(*scores)[0, 1] > 0.9
 
 
-def test_every_tick_counts_once_whoever_ticks_how_often(clinic):
+def test_every_tick_counts_once_regardless_of_its_annotator(clinic):
     ticks = clinic.ticks()
     turned = ticks.sample(frac=1, random_state=0).assign(annotator="one")
     first, second = (train_selector(clinic.features, rows) for rows in (ticks, turned))
@@ -121,7 +122,7 @@ def test_every_tick_counts_once_whoever_ticks_how_often(clinic):
     assert (first.metrics["ticks"], first.metrics["ticked"]) == (120, 40)
 
 
-def test_a_prior_trained_before_gives_the_same_selector(clinic, trained):
+def test_a_prior_trained_separately_gives_the_same_selector(clinic, trained):
     everyone = pd.unique(
         pd.concat([clinic.ticks()["candidate_id"], clinic.ratings()["candidate_id"]])
     )
@@ -136,7 +137,7 @@ def test_training_twice_gives_the_same_selector(clinic, trained):
     assert again.score_table(clinic.features).equals(trained.score_table(clinic.features))
 
 
-def test_what_decides_is_found_among_many_columns_that_say_nothing(clinic):
+def test_relevant_columns_are_found_among_many_noise_columns(clinic):
     wide = np.random.default_rng(1).normal(size=(len(clinic.ids), 600))
     blocks = {**clinic.features.blocks, "noise": wide}
     features = Features(clinic.ids, blocks, encoder="e" * 64)
@@ -146,7 +147,7 @@ def test_what_decides_is_found_among_many_columns_that_say_nothing(clinic):
     assert np.corrcoef(drowned.score(features)[test], truth)[0, 1] > 0.7
 
 
-def test_the_ridge_is_the_same_solved_among_rows_or_among_columns():
+def test_the_ridge_solution_is_the_same_by_rows_and_by_columns():
     rng = np.random.default_rng(0)
     features = Features([f"c{k}" for k in range(60)], {
         "text": rng.normal(size=(60, 20)),
@@ -161,7 +162,7 @@ def test_the_ridge_is_the_same_solved_among_rows_or_among_columns():
         assert found == pytest.approx(wanted, abs=1e-4)
 
 
-def test_the_ticks_are_fitted_as_scikit_learns_logistic_regression_does():
+def test_the_fit_of_ticks_equals_scikit_learns_logistic_regression():
     from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(0)
@@ -177,17 +178,17 @@ def test_the_ticks_are_fitted_as_scikit_learns_logistic_regression_does():
     assert scores == pytest.approx(wanted.decision_function(rows.dense), abs=0.02)
 
 
-def test_no_article_stands_on_both_sides_of_a_fold():
+def test_no_article_is_on_both_sides_of_a_fold():
     groups = [f"g{k % 7}" for k in range(50)]
     for learn, try_on in fits.folds(groups, 5):
         assert not {groups[k] for k in learn} & {groups[k] for k in try_on}
     assert len(list(fits.folds(groups, 5))) == 5 and len(list(fits.folds(groups[:3], 5))) == 3
 
 
-# Doubt
+# Uncertainty
 
 
-def test_a_score_is_less_certain_where_fewer_labelled_responses_are_near():
+def test_uncertainty_is_higher_with_fewer_labelled_responses_nearby():
     rng = np.random.default_rng(0)
     near, far = rng.normal(0, 1, (200, 4)), rng.normal(0, 1, (50, 4)) + [0, 0, 0, 8]
     features = Features([f"c{k}" for k in range(250)], {"text": np.r_[near, far]}, "e")
@@ -198,15 +199,15 @@ def test_a_score_is_less_certain_where_fewer_labelled_responses_are_near():
     })  # fmt: skip
     everyone = features.ids
     table = train_selector(features, ticks, scale_on=everyone).score_table(features)
-    doubt = table["uncertainty"].to_numpy()
-    assert np.isfinite(doubt).all() and (doubt > 0).all()
-    assert doubt[200:].mean() > 1.5 * doubt[100:200].mean()
+    before = table["uncertainty"].to_numpy()
+    assert np.isfinite(before).all() and (before > 0).all()
+    assert before[200:].mean() > 1.5 * before[100:200].mean()
     more = pd.concat([ticks, ticks.assign(annotator="b"), ticks.assign(annotator="c")])
-    surer = train_selector(features, more, scale_on=everyone).uncertainty(features)
-    assert surer[:200].mean() < doubt[:200].mean()
+    after = train_selector(features, more, scale_on=everyone).uncertainty(features)
+    assert after[:200].mean() < before[:200].mean()
 
 
-def test_what_no_label_has_looked_into_keeps_its_whole_variance():
+def test_directions_without_labels_keep_their_prior_variance():
     rows = np.eye(6)[[0, 1, 2, 3, 4, 5] * 4]
     features = Features([f"c{k}" for k in range(24)], {"text": rows}, "e")
     ticks = pd.DataFrame({
@@ -221,7 +222,7 @@ def test_what_no_label_has_looked_into_keeps_its_whole_variance():
     assert beyond > 0 and unseen >= beyond - 1e-6
 
 
-def test_the_label_queue_takes_the_doubt_of_a_score_table(clinic, trained, log):
+def test_the_label_queue_uses_the_uncertainty_of_a_score_table(clinic, trained, log):
     table = trained.score_table(clinic.features)
     drafts = pd.DataFrame({
         "candidate_id": clinic.ids, "figure_id": clinic.group,
@@ -230,16 +231,16 @@ def test_the_label_queue_takes_the_doubt_of_a_score_table(clinic, trained, log):
     }).merge(table[["candidate_id", "uncertainty"]], on="candidate_id")  # fmt: skip
     first = labels.Queue(log, drafts, "ann", strategy="uncertainty", repeats=0).take()
     order = in_order(drafts, "ann", "uncertainty", 0.2, 0, "ann")
-    asked = order[order["queue_arm"] == "uncertainty"]["item_id"].tolist()
-    doubt = drafts.groupby("instruction_id")["uncertainty"].max()
-    assert asked == sorted(asked, key=doubt.get, reverse=True) and len(asked) == 160
+    queued = order[order["queue_arm"] == "uncertainty"]["item_id"].tolist()
+    uncertainty = drafts.groupby("instruction_id")["uncertainty"].max()
+    assert queued == sorted(queued, key=uncertainty.get, reverse=True) and len(queued) == 160
     assert first[0]["item_id"] == order["item_id"][0]
 
 
 # Bad input
 
 
-def test_nothing_to_learn_from_is_refused_and_says_where_to_go(clinic):
+def test_training_without_usable_labels_is_refused_with_the_way_out(clinic):
     with pytest.raises(ValueError, match="0 ticks and 0 ratings. Label responses in .*03_label"):
         train_selector(clinic.features)
     alike = clinic.ticks().assign(accepted=1.0)
@@ -249,7 +250,7 @@ def test_nothing_to_learn_from_is_refused_and_says_where_to_go(clinic):
         train_selector(clinic.features, clinic.ticks().iloc[:0], clinic.ratings().assign(overall=7))
 
 
-def test_ticks_all_alike_or_none_leave_the_judge_alone(clinic):
+def test_without_usable_ticks_only_the_judges_ratings_count(clinic):
     judge = train_selector(clinic.features, ratings=clinic.ratings())
     for ticks in (clinic.ticks().iloc[:0], clinic.ticks().assign(accepted=1.0)):
         alone = train_selector(
@@ -261,7 +262,7 @@ def test_ticks_all_alike_or_none_leave_the_judge_alone(clinic):
 
 
 @pytest.mark.parametrize("overall", [7.0, np.nan])
-def test_ratings_all_equal_or_unread_leave_people_alone(clinic, overall):
+def test_without_usable_ratings_only_peoples_ticks_count(clinic, overall):
     rated = clinic.ratings().assign(overall=overall)
     alone = train_selector(clinic.features, clinic.ticks(), rated)
     people = train_selector(clinic.features, clinic.ticks())
@@ -269,13 +270,13 @@ def test_ratings_all_equal_or_unread_leave_people_alone(clinic, overall):
     assert np.array_equal(alone.score(clinic.features), people.score(clinic.features))
 
 
-def test_an_annotator_who_always_says_both_does_no_harm(clinic, trained):
+def test_an_annotator_who_accepts_everything_does_little_harm(clinic, trained):
     yes = clinic.ticks().query("annotator == 'a0'").assign(annotator="kind", accepted=1.0)
     kinder = train_selector(clinic.features, pd.concat([clinic.ticks(), yes]), clinic.ratings())
     assert clinic.follows(kinder) > clinic.follows(trained) - 0.05
 
 
-def test_one_article_alone_is_learned_from_without_folds():
+def test_a_single_article_is_learned_without_folds():
     small = Clinic(articles=1)
     ticks = small.ticks().assign(accepted=[1.0, 0.0, 1.0, 1.0, 0.0, 0.0])
     found = train_selector(small.features, ticks, small.ratings())
@@ -296,7 +297,7 @@ def test_candidates_without_features_are_refused(clinic):
         train_selector(clinic.features, stranger, scale_on=clinic.ids)
 
 
-def test_a_selector_that_has_heard_people_is_no_prior(clinic, trained):
+def test_a_selector_trained_on_ticks_is_refused_as_a_prior(clinic, trained):
     with pytest.raises(ValueError, match="prior learned from both"):
         train_selector(clinic.features, clinic.ticks(), prior=trained)
 
@@ -311,7 +312,7 @@ def test_features_of_another_encoder_or_of_other_blocks_are_refused(clinic, trai
         trained.score(clinic.features.without("style"))
 
 
-def test_scaling_on_no_candidate_is_refused(clinic):
+def test_an_empty_scale_on_is_refused(clinic):
     with pytest.raises(ValueError, match=r"scale_on = \[\] names no candidate"):
         train_selector(clinic.features, clinic.ticks(), scale_on=[])
 
@@ -319,7 +320,7 @@ def test_scaling_on_no_candidate_is_refused(clinic):
 # The selector and its folder
 
 
-def test_a_score_is_one_product_of_scaled_features_and_weights(clinic, trained):
+def test_a_score_is_the_product_of_scaled_features_and_weights(clinic, trained):
     rows = trained.ready(clinic.features)
     whole = np.c_[rows.dense, rows.sparse.toarray()]
     by_hand = whole @ trained.weights.score + trained.weights.constant
@@ -331,7 +332,7 @@ def test_a_score_is_one_product_of_scaled_features_and_weights(clinic, trained):
     assert trained.score(few) == pytest.approx(by_hand[:5], abs=1e-4)
 
 
-def test_a_selector_read_back_is_exactly_the_one_saved(clinic, trained, tmp_path):
+def test_a_loaded_selector_equals_the_saved_one(clinic, trained, tmp_path):
     folder = trained.save(tmp_path / "models" / "selector")
     names = ["config.json", "metrics.json", "model.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
@@ -341,7 +342,7 @@ def test_a_selector_read_back_is_exactly_the_one_saved(clinic, trained, tmp_path
     assert json.loads((folder / "config.json").read_text())["encoder"] == "e" * 64
 
 
-def test_a_folder_that_is_missing_older_newer_or_mixed_is_refused(trained, tmp_path):
+def test_a_missing_outdated_newer_or_mixed_folder_is_refused(trained, tmp_path):
     with pytest.raises(FileNotFoundError, match="06_train_selector"):
         Selector.load(tmp_path / "none")
     folder = trained.save(tmp_path / "selector")
@@ -356,13 +357,13 @@ def test_a_folder_that_is_missing_older_newer_or_mixed_is_refused(trained, tmp_p
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.json", "model.safetensors"])
-def test_a_folder_that_lacks_a_file_says_which_and_where_to_go(trained, tmp_path, name):
+def test_a_missing_file_in_the_folder_is_named_with_the_way_out(trained, tmp_path, name):
     (trained.save(tmp_path) / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"no {name}.*06_train_selector"):
         Selector.load(tmp_path)
 
 
-def test_scores_are_a_table_of_the_run(clinic, trained, tmp_path):
+def test_scores_match_the_runs_table(clinic, trained, tmp_path):
     table = trained.score_table(clinic.features)
     assert Workspace(tmp_path).write("scores", table) == len(clinic.features)
     assert table.set_index("candidate_id")["score"].equals(trained.scores(clinic.features))
@@ -370,7 +371,7 @@ def test_scores_are_a_table_of_the_run(clinic, trained, tmp_path):
     assert Workspace(tmp_path).write("scores", alone.score_table(clinic.features)) == 400
 
 
-def test_scores_that_are_not_finite_are_refused(clinic, trained):
+def test_non_finite_scores_are_refused(clinic, trained):
     rows = trained.ready(clinic.features)
     rows.dense[3, 1] = np.nan
     with pytest.raises(ValueError, match="1 of 400 scores are not finite"):

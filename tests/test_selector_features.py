@@ -1,4 +1,4 @@
-"""Claims about the features of candidates: their blocks, their scaling, their twins."""
+"""Features of candidates: blocks, scaling, and variants without or with shuffled images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from vital_lib.selector.blocks import (
 
 @pytest.fixture
 def encode(tmp_path):
-    """Features of drafts and figures, whose images are six plain colours."""
+    """A function that encodes drafts and figures; the images are six plain colours."""
     for k in range(6):
         Image.new("RGB", (8, 8), (40 * k, 10, 10)).save(tmp_path / f"F{k}.png")
 
@@ -51,7 +51,7 @@ def answers(features: Features) -> np.ndarray:
     return features.blocks["text"][:, :64]
 
 
-def test_a_long_caption_never_cuts_off_the_answer(encode):
+def test_a_long_caption_does_not_truncate_the_answer(encode):
     drafts = draft_rows()
     drafts["response"] = ["A nodule on the left.", "A nodule on the right."] * 6
     found = answers(encode(drafts, figure_rows().assign(caption="word " * 1000)))
@@ -59,12 +59,12 @@ def test_a_long_caption_never_cuts_off_the_answer(encode):
     assert np.array_equal(found, answers(encode(drafts)))
 
 
-def test_a_long_instruction_never_cuts_off_the_answer(encode):
+def test_a_long_instruction_does_not_truncate_the_answer(encode):
     found = answers(encode(draft_rows().assign(instruction="why " * 1000)))
     assert not np.allclose(found[0], found[1])
 
 
-def test_a_fault_in_the_last_sentence_of_a_long_response_is_seen_by_every_block_of_text(encode):
+def test_every_text_block_covers_the_last_sentence_of_a_long_response(encode):
     drafts = draft_rows()
     drafts["response"] = [
         "It is plain. " * 40 + end for end in ("Truly.", "Perhaps mention of it.")
@@ -74,49 +74,49 @@ def test_a_fault_in_the_last_sentence_of_a_long_response_is_seen_by_every_block_
         assert not np.allclose(first, second), name
 
 
-def test_the_encoders_blocks_are_image_answer_response_context_and_products(encode):
+def test_the_encoded_blocks_are_image_answer_response_context_and_products(encode):
     encoder = WordEncoder()
     found = encode(encoder=encoder)
     image, by_image = np.split(found.blocks["image"], 2, axis=1)
     answer, response, context, by_context = np.split(found.blocks["text"], 4, axis=1)
     assert np.allclose(by_image, image * answer) and np.allclose(by_context, context * answer)
-    said = encoder.texts(["caption of F2", "mention of F2"]).mean(axis=0)
-    assert np.allclose(context[4], said / np.linalg.norm(said))
+    mean = encoder.texts(["caption of F2", "mention of F2"]).mean(axis=0)
+    assert np.allclose(context[4], mean / np.linalg.norm(mean))
     assert np.allclose(response[4], encoder.texts(["Answer a to 2."])[0])
     assert np.allclose(answer[4], encoder.texts(["Answer a to 2.\nWhat is shown?"])[0])
     assert np.allclose(image[4], image[5]) and not np.allclose(image[4], image[2])
-    assert encoder.encoded == 6  # each figure once, not once per candidate
+    assert encoder.encoded == 6  # each figure once, not each candidate
     assert found.encoder == encoder.fingerprint
     assert found.only(*ENCODED_BLOCKS).matrix().shape == (12, 6 * 64)
 
 
-def test_closeness_is_sentence_by_sentence(encode):
+def test_closeness_is_computed_by_sentence(encode):
     encoder = WordEncoder()
     drafts = draft_rows().assign(response="Caption of F2 here. Wholly otherwise.")
     found = encode(drafts, encoder=encoder)
-    said = encoder.texts(["Caption of F2 here.", "Wholly otherwise."])
-    told = encoder.texts(["caption of F2", "mention of F2"])
-    near = said @ told.T
+    sentences = encoder.texts(["Caption of F2 here.", "Wholly otherwise."])
+    context = encoder.texts(["caption of F2", "mention of F2"])
+    near = sentences @ context.T
     nearest = near.max(axis=1)
     wanted = [nearest.max(), nearest.mean(), nearest.min(), near[0].max(), near[0].min()]
     assert found.blocks["text_closeness"][4, :5] == pytest.approx(wanted, abs=1e-6)
     image = found.blocks["image"][4, :64]
-    cosines = said @ image
+    cosines = sentences @ image
     wanted = [cosines.max(), cosines.min(), cosines.mean(), cosines[0]]
     assert found.blocks["image_closeness"][4, :4] == pytest.approx(wanted, abs=1e-6)
 
 
-def test_wording_counts_what_was_copied_and_what_is_new():
+def test_wording_counts_copied_and_new_words():
     context = [*words("A nodule in the left lung."), BREAK, *words("Truly seen in 2019.")]
-    said = "Yes, in the left lung! Truly so"
-    found = wording(said, words("Is it in the lung?"), context)
+    response = "Yes, in the left lung! Truly so"
+    found = wording(response, words("Is it in the lung?"), context)
     assert found == pytest.approx([np.log(8), 2, 4, 5 / 7, 3 / 7, False, True, False])
     assert longest_copy(words("lung left the"), context) == 1
     assert longest_copy(words("no lungs"), context) == 0
     assert wording("", [], []) == [0, 0, 0, 0, 0, False, False, False]
 
 
-def test_hashed_words_are_sparse_rows_of_length_one_that_tell_order():
+def test_hashed_words_are_sparse_unit_rows_that_depend_on_word_order():
     found = hashed_words(["no nodule here", "nodule here no", "", "no nodule here"])
     assert sparse.issparse(found) and found.shape == (4, HASHED_WORDS)
     rows = found.toarray()
@@ -125,7 +125,7 @@ def test_hashed_words_are_sparse_rows_of_length_one_that_tell_order():
     assert hashed_words([]).shape == (0, HASHED_WORDS)
 
 
-def test_flags_are_a_block_only_where_they_are_given(encode):
+def test_flags_are_a_block_only_if_given(encode):
     flags = pd.DataFrame({"unseen": [True, False] * 6, "count": range(12)})
     assert encode(flags=flags).blocks["flags"][3].tolist() == [0.0, 3.0]
     assert "flags" not in encode().blocks
@@ -133,25 +133,25 @@ def test_flags_are_a_block_only_where_they_are_given(encode):
         encode(flags=flags.iloc[1:])
 
 
-def test_candidates_about_figures_that_are_not_given_are_refused(encode):
+def test_candidates_about_missing_figures_are_refused(encode):
     with pytest.raises(ValueError, match="2 of 12 candidates .* 'F5-r1-a' about 'F5'"):
         encode(figures=figure_rows(5))
 
 
-def test_a_figure_that_stands_twice_is_refused(encode):
+def test_a_duplicate_figure_is_refused(encode):
     figures = pd.concat([figure_rows(), figure_rows(1).assign(caption="another")])
     with pytest.raises(ValueError, match="1 of 7 figures are duplicates, first 'F0'"):
         encode(draft_rows(), figures)
 
 
-def test_no_candidates_have_no_features_of_the_same_blocks(encode):
+def test_an_empty_pool_gives_empty_features_with_the_same_blocks(encode):
     assert encode(draft_rows().iloc[:0]).widths == encode().widths
 
 
-# Twins
+# Without and with shuffled images
 
 
-def test_without_the_image_nothing_of_it_is_left(encode):
+def test_blocks_without_the_image_do_not_depend_on_it(encode):
     painted = figure_rows().assign(image=[f"F{5 - k}.png" for k in range(6)])
     plain, other = (encode(figures=frame) for frame in (figure_rows(), painted))
     for name in plain.without(*IMAGE_BLOCKS).blocks:
@@ -161,7 +161,7 @@ def test_without_the_image_nothing_of_it_is_left(encode):
         assert abs(plain.blocks[name] - other.blocks[name]).max() > 0
 
 
-def test_shuffled_images_are_of_another_article_of_the_same_split():
+def test_shuffled_images_come_from_another_article_of_the_same_split():
     figures = pd.concat([figure_rows(30), figure_rows(30).assign(image="second.png")])
     figures = figures.reset_index(drop=True)
     figures["image"] = figures["split"] + "/" + figures["group_id"] + "/" + figures["image"]
@@ -194,14 +194,14 @@ def test_features_are_looked_up_by_id():
 
 
 @pytest.mark.parametrize("make", [np.array, sparse.csr_array])
-def test_features_that_are_not_finite_are_refused_by_block_and_candidate(make):
+def test_non_finite_features_are_refused_with_block_and_candidate(make):
     rows = np.eye(3)
     rows[1, 2] = np.nan
     with pytest.raises(ValueError, match="block 'text' .* in 1 of 3 rows, first for 'y'"):
         Features(["x", "y", "z"], {"text": make(rows)})
 
 
-def test_a_block_weighs_as_much_as_another_whatever_its_width_and_scale():
+def test_blocks_have_equal_weight_regardless_of_width_and_scale():
     rng = np.random.default_rng(0)
     wide, narrow = rng.normal(5, 100, (400, 300)), rng.normal(0, 0.01, (400, 3))
     features = Features([f"c{k}" for k in range(400)], {"wide": wide, "narrow": narrow})
@@ -211,7 +211,7 @@ def test_a_block_weighs_as_much_as_another_whatever_its_width_and_scale():
     assert (rows.dense[:, 300:] ** 2).sum(axis=1).mean() == pytest.approx(1, abs=1e-3)
 
 
-def test_a_constant_column_becomes_nothing_and_an_outlier_is_clipped():
+def test_a_constant_column_becomes_zero_and_an_outlier_is_clipped():
     column = np.r_[np.random.default_rng(0).normal(size=99), 1e6]
     block = np.c_[np.full(100, 7.0), column]
     features = Features([f"c{k}" for k in range(100)], {"text": block})
@@ -222,7 +222,7 @@ def test_a_constant_column_becomes_nothing_and_an_outlier_is_clipped():
     assert np.isfinite(rows).all()
 
 
-def test_products_of_scaled_rows_are_those_of_one_whole_matrix():
+def test_products_of_scaled_rows_equal_those_of_the_full_matrix():
     rng = np.random.default_rng(0)
     words_block = sparse.random_array((40, 50), density=0.1, rng=rng, format="csr")
     blocks = {"words": words_block, "text": rng.normal(size=(40, 6))}
@@ -238,7 +238,7 @@ def test_products_of_scaled_rows_are_those_of_one_whole_matrix():
     assert some.combine(np.array([2.0, -1.0])) == pytest.approx(2 * whole[3] - whole[1], abs=1e-5)
 
 
-def test_blocks_are_found_by_name_and_others_are_refused():
+def test_scaling_matches_blocks_by_name_and_refuses_others():
     features = Features(["x", "y"], {"a": np.eye(2), "b": np.ones((2, 1))})
     scaling = Scaling.fit(features, np.arange(2))
     turned = Features(["x", "y"], {"b": np.ones((2, 1)), "a": np.eye(2)})

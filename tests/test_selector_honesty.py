@@ -1,6 +1,6 @@
-"""Claims about what the selector has really learned: not phrases alone, and what of it is image.
+"""Checks that the selector learns more than phrases, and how much it learns from images.
 
-The figures are printed, good or bad; `pytest -s` shows them.
+The tests print their measurements in every case; `pytest -s` shows them.
 """
 
 from __future__ import annotations
@@ -29,23 +29,21 @@ HELD_OUT_PHRASES = [
 
 
 def uses_held_out(response: str) -> bool:
-    """Whether a response holds one of the phrases; the leading comma and full stop aside."""
-    said = response.lower()
-    return any(phrase.strip(",. ").lower() in said for phrase in HELD_OUT_PHRASES)
+    """Whether a response contains a held-out phrase, without its leading comma and full stop."""
+    text = response.lower()
+    return any(phrase.strip(",. ").lower() in text for phrase in HELD_OUT_PHRASES)
 
 
 @pytest.mark.slow
-def test_faults_worded_as_never_seen_in_training_are_still_told(tmp_path, capsys):
-    """Vague and overconfident answers, half of whose phrases stand in no training response."""
+def test_faults_in_phrases_unseen_in_training_are_recognised(tmp_path, capsys):
+    """Half of the phrases of vague and overconfident answers are in no training response."""
     grounds = worlds.draw_grounds(tmp_path, articles=160)
     world = worlds.open_world(grounds, "world")
     candidates = worlds.write(world, worlds.accepted_pool(world))
     ratings = worlds.rate(world, candidates)
     everything = pd.concat([world.drafts, candidates]).set_index("candidate_id")
     held_out = everything["response"].map(uses_held_out)
-    of_test = set(
-        grounds.of_split(world.drafts, "test")["candidate_id"]
-    )  # nothing is learned there
+    of_test = set(grounds.of_split(world.drafts, "test")["candidate_id"])  # not used in training
     seen = {name for name, uses in held_out.items() if not uses} | of_test
     preferences = world.preferences
     kept = preferences["left_id"].isin(seen) & preferences["right_id"].isin(seen)
@@ -69,10 +67,10 @@ def test_faults_worded_as_never_seen_in_training_are_still_told(tmp_path, capsys
 
 
 @pytest.mark.realdata
-def test_on_real_questions_the_selector_is_tried_with_image_shuffled_and_without(
+def test_agreement_on_real_questions_is_measured_with_shuffled_and_without_images(
     realdata, tmp_path, capsys
 ):
-    """VQA-RAD: the reference answer against that of another question of the same type."""
+    """VQA-RAD: the reference answer against the answer to another question of the same type."""
     figures, drafts, ticks, pairs = vqa_rad_pairs(realdata / "vqa_rad", questions=1_200)
     encoder = encoders.load_encoder("clinic", cache=tmp_path / "features.sqlite")
     found = {}
@@ -98,9 +96,9 @@ def agreement_of(features: selector.Features, ticks: pd.DataFrame, pairs: pd.Dat
 
 
 def vqa_rad_pairs(folder: Path, *, questions: int) -> tuple[pd.DataFrame, ...]:
-    """VQA-RAD's training questions as figures, drafts, ticks of train and pairs of test, by image.
+    """VQA-RAD's training questions as figures, drafts, training ticks and test pairs.
 
-    An image is an article of its own; two of three are learned from.
+    Each image is an article; two of three images are in the training split.
     """
     with (folder / "vqa_rad_train.jsonl").open() as file:
         rows = pd.DataFrame([json.loads(line) for line in file])

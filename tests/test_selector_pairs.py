@@ -1,4 +1,4 @@
-"""Claims about pairs of people and of the judge, ticks and ratings, and what agreement is."""
+"""Human and judge pairs, ticks, ratings and alignment metrics."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from vital_lib.tables import TABLES, Workspace
 # Human pairs
 
 
-def test_one_accepted_and_one_rejected_make_a_pair():
+def test_one_accepted_and_one_rejected_response_make_a_pair():
     votes = preference_rows((0, "ann", "a"), (1, "ann", "b"))
     pairs = human_pairs(votes, draft_rows(), figure_rows())
     assert list(pairs.columns) == TABLES["pairs"].columns
@@ -42,8 +42,8 @@ def test_one_accepted_and_one_rejected_make_a_pair():
 
 @pytest.mark.parametrize("votes", ["majority", "each"])
 def test_both_neither_and_skip_make_no_pair(votes):
-    said = preference_rows((0, "ann", "ab"), (1, "ann", ""), (2, "ann", "skip"))
-    assert human_pairs(said, draft_rows(), figure_rows(), votes=votes).empty
+    rows = preference_rows((0, "ann", "ab"), (1, "ann", ""), (2, "ann", "skip"))
+    assert human_pairs(rows, draft_rows(), figure_rows(), votes=votes).empty
 
 
 def test_the_majority_of_each_response_makes_one_pair_per_item():
@@ -53,12 +53,12 @@ def test_the_majority_of_each_response_makes_one_pair_per_item():
     assert set(pairs["annotator"]) == {"majority"}
 
 
-def test_an_even_vote_is_no_majority_and_makes_no_pair():
+def test_an_even_vote_has_no_majority_and_makes_no_pair():
     votes = preference_rows((0, "ann", "a"), (0, "ben", ""))
     assert human_pairs(votes, draft_rows(), figure_rows()).empty
 
 
-def test_each_vote_makes_a_pair_of_its_own():
+def test_votes_each_makes_a_pair_per_vote():
     votes = preference_rows((0, "ann", "a"), (0, "ben", "b"), (0, "cleo", "ab"))
     pairs = human_pairs(votes, draft_rows(), figure_rows(), votes="each")
     assert better_of(pairs) == ["F0-r1-a", "F0-r1-b"]
@@ -66,16 +66,16 @@ def test_each_vote_makes_a_pair_of_its_own():
 
 
 @pytest.mark.parametrize("votes", ["majority", "each"])
-def test_what_is_measured_on_was_drawn_at_random_and_what_trains_need_not_be(votes):
-    said = [(number, "ann", "a") for number in range(6)]
-    drawn = human_pairs(preference_rows(*said), draft_rows(), figure_rows(), votes=votes)
+def test_only_training_pairs_may_come_from_other_arms_than_random(votes):
+    rows = [(number, "ann", "a") for number in range(6)]
+    drawn = human_pairs(preference_rows(*rows), draft_rows(), figure_rows(), votes=votes)
     assert set(drawn["split"]) > {"train"}
-    picked = preference_rows(*said, arm="uncertainty")
+    picked = preference_rows(*rows, arm="uncertainty")
     pairs = human_pairs(picked, draft_rows(), figure_rows(), votes=votes)
     assert better_of(pairs) == better_of(drawn[drawn["split"] == "train"])
 
 
-def test_human_pairs_refuse_strangers_and_unknown_ways_to_vote():
+def test_human_pairs_refuse_unknown_candidates_and_an_unknown_votes_option():
     votes = preference_rows((0, "ann", "a"))
     with pytest.raises(ValueError, match="2 of 2 candidates are not in .*'F0-r1-b'"):
         human_pairs(votes, draft_rows().iloc[2:], figure_rows())
@@ -95,7 +95,7 @@ def test_a_tie_makes_no_pair():
     assert (left != right).all()
 
 
-def test_where_fewer_than_n_can_be_made_all_are_made_once():
+def test_if_fewer_than_n_pairs_exist_each_is_made_once():
     ratings, candidates, figures = rated(30)
     pairs = judge_pairs(ratings, candidates, figures, n=10_000)
     overall = ratings["overall"].to_numpy()[::3]  # every third figure is a training figure
@@ -114,7 +114,7 @@ def test_judge_pairs_stay_within_one_split():
         assert {split_of[name] for name in [*pairs["left_id"], *pairs["right_id"]]} == {split}
 
 
-def test_judge_pairs_are_drawn_evenly_by_seed_and_the_better_stands_on_either_side():
+def test_judge_pairs_are_drawn_evenly_by_seed_with_random_sides():
     ratings, candidates, figures = rated(900)
     pairs = judge_pairs(ratings, candidates, figures, n=3000, seed=1)
     assert pairs.equals(judge_pairs(ratings, candidates, figures, n=3000, seed=1))
@@ -128,7 +128,7 @@ def test_judge_pairs_are_drawn_evenly_by_seed_and_the_better_stands_on_either_si
         assert (gaps == gap).mean() == pytest.approx((all_gaps == gap).mean(), abs=0.03)
 
 
-def test_a_rating_is_the_mean_of_its_repeats_and_an_unread_one_counts_nowhere():
+def test_a_rating_is_the_mean_of_its_repeats_and_unread_ratings_are_ignored():
     ratings = pd.concat([rating_rows(c0=4, c3=5, c6=None), rating_rows(c0=8, c3=6, c6=None)])
     candidates = pd.DataFrame({"candidate_id": ["c0", "c3", "c6"], "figure_id": ["F0", "F3", "F6"]})
     pairs = judge_pairs(ratings, candidates, figure_rows(9), n=10)
@@ -136,13 +136,13 @@ def test_a_rating_is_the_mean_of_its_repeats_and_an_unread_one_counts_nowhere():
     assert (pairs["annotator"].tolist(), pairs["source"].tolist()) == (["j"], ["judge"])
 
 
-def test_judge_pairs_of_nothing_are_an_empty_table():
+def test_judge_pairs_without_ratings_are_an_empty_table():
     ratings, candidates, figures = rated(6)
     empty = judge_pairs(ratings.assign(overall=np.nan), candidates, figures, n=5)
     assert empty.empty and list(empty.columns) == TABLES["pairs"].columns
 
 
-def test_judge_pairs_refuse_two_judges_and_no_pairs():
+def test_judge_pairs_refuse_two_judges_zero_pairs_and_missing_figures():
     ratings, candidates, figures = rated(6)
     two = pd.concat([ratings, ratings.assign(judge="k")])
     with pytest.raises(ValueError, match=r"ratings by 2 judges \(j, k\)"):
@@ -153,7 +153,7 @@ def test_judge_pairs_refuse_two_judges_and_no_pairs():
         judge_pairs(ratings, candidates, figures.iloc[:2], n=5)
 
 
-def test_pairs_are_a_table_of_the_run(tmp_path):
+def test_pairs_match_the_runs_table(tmp_path):
     human = human_pairs(preference_rows((0, "ann", "a")), draft_rows(), figure_rows())
     judged = judge_pairs(*rated(30), n=5)
     pairs = pd.concat([human, judged], ignore_index=True)
@@ -171,7 +171,7 @@ def test_the_groups_of_pairs_are_the_articles_of_their_candidates():
 # Ticks and ratings to learn from
 
 
-def test_every_tick_and_cross_is_kept_with_its_article_and_split_and_a_skip_makes_none():
+def test_each_tick_has_its_article_and_split_and_a_skip_makes_none():
     votes = preference_rows((0, "ann", "ab"), (1, "ann", ""), (2, "ben", "skip"), arm="uncertainty")
     ticks = human_ticks(votes, draft_rows(), figure_rows())
     assert len(ticks) == 4 and ticks["accepted"].mean() == 0.5
@@ -181,7 +181,7 @@ def test_every_tick_and_cross_is_kept_with_its_article_and_split_and_a_skip_make
         human_ticks(votes, draft_rows().iloc[2:], figure_rows())
 
 
-def test_a_candidate_is_rated_by_the_mean_of_its_repeats_and_unread_ones_are_left_out():
+def test_judge_ratings_are_means_of_repeats_without_unread_ratings():
     ratings = pd.concat([rating_rows(c0=4, c1=5, c2=None), rating_rows(c0=8, c1=None, c2=None)])
     candidates = pd.DataFrame({"candidate_id": ["c0", "c1", "c2"], "figure_id": ["F0", "F1", "F2"]})
     found = judge_ratings(ratings, candidates, figure_rows()).set_index("candidate_id")
@@ -199,7 +199,7 @@ def pairs_of(*rows: tuple[str, str, float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["left_id", "right_id", "preferred"])
 
 
-def test_agreement_is_one_zero_or_half_and_a_null_score_counts_as_a_tie():
+def test_agreement_is_one_zero_or_half_and_a_null_score_is_a_tie():
     pairs = pairs_of(("x", "y", 1.0), ("x", "y", 0.0), ("x", "z", 1.0), ("x", "n", 1.0))
     scores = pd.Series({"x": 2.0, "y": 1.0, "z": 2.0, "n": math.nan})
     assert pair_agreement(pairs, scores).tolist() == [1.0, 0.0, 0.5, 0.5]
@@ -214,11 +214,11 @@ def test_agreement_refuses_missing_scores_and_undecided_pairs():
         pair_agreement(pairs_of(("x", "y", 0.5)), {"x": 1.0, "y": 2.0})
 
 
-def test_numbers_are_compared_as_numbers():
+def test_scores_are_compared_as_numbers():
     assert pair_agreement(pairs_of(("x", "y", 1.0)), {"x": 10, "y": 9}).tolist() == [1.0]
 
 
-def test_auc_and_average_precision_equal_scikit_learn_ties_included():
+def test_auc_and_average_precision_equal_scikit_learns_with_ties():
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     rng = np.random.default_rng(0)
@@ -233,7 +233,7 @@ def test_auc_and_average_precision_equal_scikit_learn_ties_included():
     assert found["agreement"] == pair_agreement(pairs, scores).mean()
 
 
-def test_perfect_and_empty_rankings_reach_their_known_values():
+def test_perfect_and_constant_scores_give_known_metrics():
     pairs = pairs_of(("a", "x", 1.0), ("y", "b", 0.0))
     perfect = alignment_metrics(pairs, {"a": 4.0, "b": 3.0, "x": 2.0, "y": 1.0})
     assert perfect == {"agreement": 1.0, "auc": 1.0, "mean_rank": 0.25, "average_precision": 1.0}

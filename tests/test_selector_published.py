@@ -1,4 +1,4 @@
-"""Claims about the published recipe: the pairwise loss, the MLP, the swept weight of people."""
+"""The published recipe: pairwise loss, MLP and the sweep over the weight of human pairs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUICK = {"hidden": 64, "lr": 3e-3, "steps_at_least": 60}
 # The loss
 
 
-def test_the_loss_is_the_papers_equation_computed_by_hand():
+def test_the_loss_equals_the_papers_equation():
     loss = pairwise_loss(
         torch.tensor([2.0, 0.0]),
         torch.tensor([1.0, 3.0]),
@@ -38,7 +38,7 @@ def test_the_loss_is_the_papers_equation_computed_by_hand():
     assert loss.item() == pytest.approx((first + second) / 2, rel=1e-6)
 
 
-def test_with_weight_one_and_no_ties_the_loss_is_minus_logsigmoid_of_chosen_minus_rejected():
+def test_with_unit_weights_and_no_ties_the_loss_is_the_standard_logsigmoid_loss():
     left, right = torch.randn(100), torch.randn(100)
     preferred = (torch.rand(100) < 0.5).float()
     chosen = torch.where(preferred == 1, left, right)
@@ -47,7 +47,7 @@ def test_with_weight_one_and_no_ties_the_loss_is_minus_logsigmoid_of_chosen_minu
     assert torch.allclose(pairwise_loss(left, right, preferred, torch.ones(100)), standard)
 
 
-def test_a_tie_is_served_best_by_equal_scores():
+def test_equal_scores_minimise_the_loss_of_a_tie():
     def tie(left: float, right: float) -> float:
         scores = torch.tensor([left]), torch.tensor([right])
         return pairwise_loss(*scores, torch.tensor([0.5]), torch.ones(1)).item()
@@ -64,7 +64,7 @@ def test_large_score_differences_stay_finite():
 # Training
 
 
-def test_what_decides_is_learnt_and_holds_on_other_candidates():
+def test_the_selector_generalises_to_other_candidates():
     features, draw = world()
     selector = train_published(
         draw(300, "train"), features, w_human=1, validation=draw(50, "validation"), **QUICK
@@ -72,7 +72,7 @@ def test_what_decides_is_learnt_and_holds_on_other_candidates():
     assert pair_agreement(draw(300, "test"), selector.scores(features)).mean() > 0.9
 
 
-def test_the_same_seed_trains_the_same_selector_whatever_was_drawn_before():
+def test_the_same_seed_trains_the_same_selector_regardless_of_the_global_state():
     features, draw = world()
     pairs = draw(100, "train")
     first = train_published(pairs, features, w_human=1, seed=3, **QUICK)
@@ -85,7 +85,7 @@ def test_the_same_seed_trains_the_same_selector_whatever_was_drawn_before():
     assert not np.array_equal(first.scores(features), other.scores(features))
 
 
-def test_w_human_zero_is_the_judge_alone():
+def test_w_human_zero_trains_on_judge_pairs_only():
     features, draw = world()
     human, judged = draw(50, "train"), draw(200, "train", "judge", sign=-1)
     mixed = train_published(pd.concat([human, judged]), features, w_human=0, **QUICK)
@@ -94,7 +94,7 @@ def test_w_human_zero_is_the_judge_alone():
     assert (mixed.metrics["human_pairs"], mixed.metrics["judge_pairs"]) == (0, 200)
 
 
-def test_where_people_and_judge_disagree_the_weight_decides_who_is_followed():
+def test_w_human_decides_between_people_and_a_disagreeing_judge():
     features, draw = world()
     pairs = pd.concat([draw(60, "train"), draw(600, "train", "judge", sign=-1)])
     held_out = draw(300, "test")
@@ -108,7 +108,7 @@ def test_where_people_and_judge_disagree_the_weight_decides_who_is_followed():
     assert followed[0] < 0.25 and followed[1] > 0.7
 
 
-def test_the_weight_of_a_pair_counts_beside_w_human():
+def test_the_weight_of_a_pair_multiplies_w_human():
     features, draw = world()
     agree, against = draw(60, "train"), draw(60, "train", sign=-1)
     pairs = pd.concat([agree.assign(weight=20.0), against.assign(weight=0.0)])
@@ -117,7 +117,7 @@ def test_the_weight_of_a_pair_counts_beside_w_human():
     assert np.array_equal(selector.scores(features), alone.scores(features))
 
 
-def test_the_epoch_kept_is_the_one_that_served_validation_best():
+def test_the_epoch_with_the_best_validation_agreement_is_kept():
     features, draw = world()
     validation = draw(80, "validation")
     selector = train_published(
@@ -125,7 +125,7 @@ def test_the_epoch_kept_is_the_one_that_served_validation_best():
     )
     agreement = pair_agreement(validation, selector.scores(features)).mean()
     assert agreement == selector.metrics["validation_agreement"]
-    against = draw(80, "validation", sign=-1)  # every further step makes it worse
+    against = draw(80, "validation", sign=-1)  # each step lowers the agreement
     early = train_published(draw(200, "train"), features, w_human=1, validation=against, **QUICK)
     assert early.metrics["epoch"] == 1
     assert len(early.losses) == early.metrics["steps"] == 6 * 3 * 4  # epochs, passes, batches
@@ -138,7 +138,7 @@ def test_without_validation_the_last_epoch_is_kept():
     assert selector.metrics["validation_agreement"] is None
 
 
-def test_few_pairs_are_gone_through_until_there_are_steps_enough():
+def test_few_pairs_are_repeated_up_to_the_minimum_number_of_steps():
     features, draw = world()
     few = train_published(draw(50, "train"), features, w_human=1, hidden=8)
     assert few.metrics["steps"] == 300
@@ -146,7 +146,7 @@ def test_few_pairs_are_gone_through_until_there_are_steps_enough():
     assert many.metrics["steps"] == 6 * 10
 
 
-def test_scoring_within_training_leaves_dropout_on_for_the_next_epoch():
+def test_evaluation_during_training_restores_dropout():
     head = build_head(4, hidden=64, dropout=0.5).train()
     rows = torch.randn(10, 4)
     assert torch.equal(evaluate(head, rows), evaluate(head, rows))
@@ -155,7 +155,7 @@ def test_scoring_within_training_leaves_dropout_on_for_the_next_epoch():
     assert not evaluate(head, rows).requires_grad
 
 
-def test_test_pairs_are_refused_for_training_and_for_every_choice():
+def test_test_pairs_are_refused_in_training_validation_and_sweep():
     features, draw = world()
     with pytest.raises(ValueError, match="20 of 20 rows of pairs are of the test split"):
         train_published(draw(20, "test"), features, w_human=1)
@@ -165,7 +165,7 @@ def test_test_pairs_are_refused_for_training_and_for_every_choice():
         sweep_published(draw(20, "train"), features, validation=draw(5, "train"))
 
 
-def test_nothing_to_learn_from_is_refused():
+def test_training_without_usable_pairs_is_refused():
     features, draw = world()
     with pytest.raises(ValueError, match="20 pairs, 20 of them human, at w_human = 0"):
         train_published(draw(20, "train"), features, w_human=0)
@@ -188,12 +188,12 @@ def test_nothing_to_learn_from_is_refused():
         ({"dropout": 1.0}, "dropout must be from 0 to below 1, not 1.0"),
     ],
 )
-def test_a_recipe_that_cannot_be_is_refused_with_the_value(changed, message):
+def test_an_invalid_setting_is_refused_with_the_value(changed, message):
     with pytest.raises(ValueError, match=message):
         SelectorConfig(**{"w_human": 1.0, **changed})
 
 
-def test_the_scale_of_a_feature_does_not_matter_and_a_constant_one_does_no_harm():
+def test_scores_ignore_feature_scales_and_constant_features():
     features, draw = world()
     pairs = draw(100, "train")
     scaled = features.matrix() * np.float32(1000) + np.float32(5)
@@ -204,10 +204,10 @@ def test_the_scale_of_a_feature_does_not_matter_and_a_constant_one_does_no_harm(
     scores = [
         train_published(pairs, known, w_human=1, **QUICK).scores(known) for known in (first, second)
     ]
-    assert np.allclose(*scores, atol=0.1)  # of about +-20
+    assert np.allclose(*scores, atol=0.1)  # scores are about +-20
 
 
-def test_the_sweep_keeps_the_selector_of_the_best_validation_agreement():
+def test_the_sweep_keeps_the_selector_with_the_best_validation_agreement():
     features, draw = world()
     pairs = pd.concat([draw(40, "train"), draw(400, "train", "judge", sign=-1)])
     validation = draw(60, "validation")
@@ -224,14 +224,14 @@ def test_the_sweep_keeps_the_selector_of_the_best_validation_agreement():
         sweep_published(pairs, features, validation=validation, weights=())
 
 
-def test_published_scores_depend_on_a_candidate_alone_and_have_no_dropout():
+def test_a_score_depends_on_its_candidate_only_and_has_no_dropout():
     features, draw = world()
     selector = train_published(draw(100, "train"), features, w_human=10, **QUICK)
     whole = selector.scores(features)
     assert whole.equals(selector.scores(features)) and selector.w_human == 10
     few = Features(features.ids[:5], {"text": features.matrix()[:5]})
     assert np.allclose(whole[:5], selector.scores(few), atol=1e-6)
-    names = [f"d{k}" for k in range(40 * len(features))]  # more rows than are scored at once
+    names = [f"d{k}" for k in range(40 * len(features))]  # more rows than one batch
     many = Features(names, {"text": np.repeat(features.matrix(), 40, axis=0)})
     assert np.allclose(selector.scores(many), np.repeat(whole.to_numpy(), 40), atol=1e-6)
     with pytest.raises(ValueError, match=r"shape \(2, 5\): this selector needs \(n, 12\)"):

@@ -1,4 +1,4 @@
-"""Claims about instruction tuning, on tiny random models and drawn images."""
+"""Instruction tuning, on tiny random models and random images."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def vlm(base):
 
 @pytest.fixture
 def figures(tmp_path):
-    """Eight figures of different shapes, their images relative to the run folder."""
+    """Eight figures of different shapes, with image paths relative to the run folder."""
     rng = np.random.default_rng(0)
     rows = []
     for k in range(8):
@@ -86,7 +86,7 @@ def _tensors(vlm, figures, tmp_path, **room):
 
 
 def _spoken(vlm, labels):
-    """The runs of labelled tokens, decoded."""
+    """The consecutive stretches of labelled tokens, decoded."""
     runs, run = [], []
     for label in [*labels, IGNORED]:
         if label != IGNORED:
@@ -97,35 +97,35 @@ def _spoken(vlm, labels):
     return runs
 
 
-# -- sequences ---------------------------------------------------------------------------------
+# -- sequences -------------------------------------------------------------------------------------
 
 
-def test_only_responses_and_the_token_that_ends_them_are_learned(vlm):
+def test_only_responses_and_their_end_tokens_are_learned(vlm):
     tokens, _ = encode_rounds(vlm, ROUNDS, Image.new("RGB", (64, 64)))
     end = vlm.processor.tokenizer.eos_token
     spoken = [text.lstrip() for text in _spoken(vlm, tokens["labels"])]
     assert spoken == [answer + end for _, answer in ROUNDS]
 
 
-def test_where_the_template_never_ends_an_answer_an_end_is_added(tmp_path):
-    """LLaVA-1.5's template writes no </s>: a model tuned on it would never stop."""
+def test_an_end_token_is_added_if_the_template_has_none(tmp_path):
+    """LLaVA-1.5's template writes no </s>, so a model tuned on it would never stop."""
     vlm = load_model(make_tiny_llava(tmp_path, template=None))
     tokens, _ = encode_rounds(vlm, ROUNDS, Image.new("RGB", (64, 64)))
     spoken = [text.lstrip() for text in _spoken(vlm, tokens["labels"])]
     assert spoken == [answer + "</s>" for _, answer in ROUNDS]
 
 
-def test_what_is_asked_while_tuning_is_what_is_asked_when_answering(vlm):
-    """The tokens before the first label are those of the prompt that `answer` sends.
+def test_the_prompt_in_tuning_equals_the_prompt_in_answering(vlm):
+    """The tokens before the first label equal the tokens of the prompt in `answer`.
 
-    The answer starts with a word whose token holds the space before it: a prompt that ended with
-    that space would ask for what was never learned.
+    The token of the answer's first word includes the space before it. A prompt that ended with that
+    space would need a continuation that was never learned.
     """
     image = Image.new("RGB", (64, 64))
     tokens, _ = encode_rounds(vlm, [("On which side?", "the left")], image)
-    asked = vlm.tensors([vlm.chat([("On which side?", None)])], [image])["input_ids"][0].tolist()
+    prompt = vlm.tensors([vlm.chat([("On which side?", None)])], [image])["input_ids"][0].tolist()
     first = next(k for k, label in enumerate(tokens["labels"]) if label != IGNORED)
-    assert tokens["input_ids"][:first] == asked
+    assert tokens["input_ids"][:first] == prompt
 
 
 def test_a_control_token_inside_a_response_is_text(vlm):
@@ -135,7 +135,7 @@ def test_a_control_token_inside_a_response_is_text(vlm):
     assert _spoken(vlm, tokens["labels"])[0].count(end) == 1
 
 
-def test_all_rounds_stand_in_one_sequence_behind_one_image(vlm, figures, tmp_path):
+def test_a_conversation_is_one_sequence_after_one_image(vlm, figures, tmp_path):
     tensors = _tensors(vlm, figures, tmp_path)
     examples, counts = encode_conversations(vlm, _conversations(3), tensors, 512)
     assert counts["rounds"] == 9 and counts["rounds_dropped"] == 0
@@ -144,9 +144,7 @@ def test_all_rounds_stand_in_one_sequence_behind_one_image(vlm, figures, tmp_pat
     assert all(question in text and answer in text for question, answer in ROUNDS)
 
 
-def test_a_sequence_too_long_loses_whole_last_rounds_and_never_an_image_token(
-    vlm, figures, tmp_path
-):
+def test_a_long_sequence_loses_whole_last_rounds_and_no_image_token(vlm, figures, tmp_path):
     tensors = _tensors(vlm, figures, tmp_path)
     whole, _ = encode_conversations(vlm, _conversations(2), tensors, 512)
     limit = max(len(example["input_ids"]) for example in whole) - 1
@@ -171,7 +169,7 @@ def test_a_conversation_without_room_for_one_round_is_dropped_and_counted(vlm, f
     assert len(examples) == 1
 
 
-def test_when_nothing_fits_nothing_is_tuned(vlm, figures, tmp_path):
+def test_tuning_is_refused_if_no_round_fits(vlm, figures, tmp_path):
     tensors = _tensors(vlm, figures, tmp_path)
     with pytest.raises(NothingToTune, match="none of 2 conversations has a round that fits 10"):
         encode_conversations(vlm, _conversations(2), tensors, 10)
@@ -190,17 +188,17 @@ def test_a_batch_keeps_every_token_and_every_image(vlm, figures, tmp_path):
         assert torch.isfinite(vlm.model(**batch).loss)
 
 
-def test_an_image_beyond_the_memory_set_aside_is_made_anew_and_is_the_same(vlm, figures, tmp_path):
-    kept, anew = (_tensors(vlm, figures, tmp_path, room=room) for room in (2**20, 0))
-    for tensors in (kept, anew):
+def test_an_image_beyond_the_cache_is_prepared_again_identically(vlm, figures, tmp_path):
+    kept, again = (_tensors(vlm, figures, tmp_path, room=room) for room in (2**20, 0))
+    for tensors in (kept, again):
         encode_conversations(vlm, _conversations(2), tensors, 512)
     for figure_id in ("F0", "F1"):
-        assert kept[figure_id].keys() == anew[figure_id].keys()
-        assert all(torch.equal(kept[figure_id][k], anew[figure_id][k]) for k in kept[figure_id])
-    assert kept["F0"] is kept["F0"] and anew["F0"] is not anew["F0"]
+        assert kept[figure_id].keys() == again[figure_id].keys()
+        assert all(torch.equal(kept[figure_id][k], again[figure_id][k]) for k in kept[figure_id])
+    assert kept["F0"] is kept["F0"] and again["F0"] is not again["F0"]
 
 
-def test_images_of_unlike_sizes_are_padded_into_one_batch():
+def test_images_of_different_sizes_are_padded_into_one_batch():
     tiles = [{"pixel_values": torch.ones(1, n, 3, 4, 4)} for n in (1, 3)]
     example = {"figure_id": "F", "input_ids": [1], "labels": [1]}
     joined = collate([example, example], tiles, 0)["pixel_values"]
@@ -208,12 +206,10 @@ def test_images_of_unlike_sizes_are_padded_into_one_batch():
     assert joined[0, 1:].sum() == 0 and joined[1].sum() == 3 * 3 * 4 * 4
 
 
-# -- what is trained -----------------------------------------------------------------------------
+# -- what is trained -------------------------------------------------------------------------------
 
 
-def test_lora_leaves_the_vision_tower_alone_and_the_projector_is_trained_whole(
-    base, figures, tmp_path
-):
+def test_lora_adapts_the_language_model_and_trains_the_full_projector(base, figures, tmp_path):
     _tune(base, _conversations(4), figures, tmp_path)
     from safetensors import safe_open
 
@@ -226,7 +222,7 @@ def test_lora_leaves_the_vision_tower_alone_and_the_projector_is_trained_whole(
     assert others and all("multi_modal_projector" in n or "merger" in n for n in others)
 
 
-def test_a_model_without_a_language_half_is_refused():
+def test_lora_targets_refuse_a_model_without_a_language_model():
     with pytest.raises(NothingToTune, match="Linear has no linear layer in a language_model"):
         lora_targets(torch.nn.Linear(2, 2))
 
@@ -236,15 +232,13 @@ def test_a_tuned_model_gives_the_answer_it_was_tuned_on(base, figures, tmp_path)
     metrics = _tune(base, conversations, figures, tmp_path, epochs=25, learning_rate=2e-2)
     assert metrics["loss_last"] < 0.3 * metrics["loss_first"]
     pixels = [Image.open(tmp_path / name).convert("RGB") for name in figures["image"][:2]]
-    asked = ["On which side?"] * 2
-    tuned = load_model(base, adapter=tmp_path / "adapter").answer(pixels, asked, 12)
+    questions = ["On which side?"] * 2
+    tuned = load_model(base, adapter=tmp_path / "adapter").answer(pixels, questions, 12)
     assert tuned == ["On the left."] * 2
-    assert load_model(base).answer(pixels, asked, 12) != tuned
+    assert load_model(base).answer(pixels, questions, 12) != tuned
 
 
-def test_the_same_seed_gives_the_same_losses_and_another_seed_others(
-    llava_folder, figures, tmp_path
-):
+def test_losses_depend_on_the_seed(llava_folder, figures, tmp_path):
     def losses(seed):
         _tune(llava_folder, _conversations(), figures, tmp_path, seed=seed, lora_dropout=0.1)
         return json.loads((tmp_path / "adapter" / "metrics.json").read_text())["losses"]
@@ -252,7 +246,7 @@ def test_the_same_seed_gives_the_same_losses_and_another_seed_others(
     assert losses(3) == losses(3) != losses(4)
 
 
-def test_small_batches_added_up_learn_what_one_large_batch_learns(llava_folder, figures, tmp_path):
+def test_accumulated_micro_batches_give_the_loss_of_one_batch(llava_folder, figures, tmp_path):
     plain = {"lora_dropout": 0.0, "batch_size": 8}
     one = _tune(llava_folder, _conversations(), figures, tmp_path, **plain)
     four = _tune(llava_folder, _conversations(), figures, tmp_path, micro_batch_size=2, **plain)
@@ -260,7 +254,7 @@ def test_small_batches_added_up_learn_what_one_large_batch_learns(llava_folder, 
     assert four["loss_last"] == pytest.approx(one["loss_last"], rel=1e-3)
 
 
-def test_less_memory_and_more_time_give_the_same_loss(base, figures, tmp_path):
+def test_activation_checkpointing_gives_the_same_loss(base, figures, tmp_path):
     plain = {"lora_dropout": 0.0, "epochs": 2}
     usual = _tune(base, _conversations(), figures, tmp_path, **plain)
     spared = _tune(
@@ -269,7 +263,7 @@ def test_less_memory_and_more_time_give_the_same_loss(base, figures, tmp_path):
     assert spared["loss_last"] == pytest.approx(usual["loss_last"], rel=1e-3)
 
 
-# -- the run -------------------------------------------------------------------------------------
+# -- a tuning run ----------------------------------------------------------------------------------
 
 
 def test_every_step_is_reported(llava_folder, figures, tmp_path):
@@ -283,7 +277,7 @@ def test_every_step_is_reported(llava_folder, figures, tmp_path):
     assert metrics["loss_first"] == seen[0][2] and metrics["loss_last"] == seen[-1][2]
 
 
-def test_a_stopped_training_keeps_its_adapter(llava_folder, figures, tmp_path):
+def test_a_stopped_tuning_keeps_its_adapter(llava_folder, figures, tmp_path):
     metrics = _tune(
         llava_folder, _conversations(), figures, tmp_path, epochs=9,
         on_step=lambda step, total, loss: step < 3,
@@ -293,7 +287,7 @@ def test_a_stopped_training_keeps_its_adapter(llava_folder, figures, tmp_path):
     assert load_model(llava_folder, adapter=tmp_path / "adapter").name == str(llava_folder)
 
 
-def test_the_folder_tells_what_was_done(llava_folder, figures, tmp_path):
+def test_the_folder_records_the_settings_and_metrics(llava_folder, figures, tmp_path):
     conversations = _conversations()
     metrics = _tune(llava_folder, conversations, figures, tmp_path, seed=5)
     folder = tmp_path / "adapter"
@@ -310,7 +304,7 @@ def test_the_folder_tells_what_was_done(llava_folder, figures, tmp_path):
     assert all(isinstance(value, int | float) for value in metrics.values())
 
 
-def test_a_tuned_folder_is_read_back(llava_folder, figures, tmp_path):
+def test_losses_and_settings_can_be_read_from_the_folder(llava_folder, figures, tmp_path):
     conversations = _conversations(6)
     metrics = _tune(llava_folder, conversations, figures, tmp_path, epochs=2)
     assert metrics["steps"] == count_steps(conversations, epochs=2, batch_size=4) == 4
@@ -319,7 +313,7 @@ def test_a_tuned_folder_is_read_back(llava_folder, figures, tmp_path):
     assert read_config(tmp_path / "adapter")["epochs"] == 2
 
 
-def test_where_nothing_was_tuned_the_notebook_is_named(tmp_path):
+def test_a_missing_adapter_folder_is_refused_with_the_notebook(tmp_path):
     with pytest.raises(FileNotFoundError, match="08_tune_model"):
         read_config(tmp_path)
 
@@ -330,7 +324,7 @@ def test_a_changed_response_changes_the_fingerprint():
     assert fingerprint(_conversations(7)) != fingerprint(_conversations(8))
 
 
-def test_an_adapter_is_not_put_on_another_base_model(llava_folder, figures, tmp_path):
+def test_an_adapter_of_another_base_model_is_refused(llava_folder, figures, tmp_path):
     _tune(llava_folder, _conversations(4), figures, tmp_path)
     other = make_tiny_llava(tmp_path / "other", seed=9)
     with pytest.raises(WrongAdapter, match="was tuned on base model"):
@@ -338,13 +332,17 @@ def test_an_adapter_is_not_put_on_another_base_model(llava_folder, figures, tmp_
 
 
 @pytest.mark.filterwarnings("error")
-def test_nothing_is_printed_and_nothing_is_warned_of(llava_folder, figures, tmp_path, capfd):
+def test_tuning_and_loading_print_nothing_and_raise_no_warning(
+    llava_folder, figures, tmp_path, capfd
+):
     _tune(llava_folder, _conversations(4), figures, tmp_path)
     load_model(llava_folder, adapter=tmp_path / "adapter")
     assert capfd.readouterr() == ("", "")
 
 
-def test_no_conversations_say_which_notebook_makes_some(llava_folder, figures, tmp_path):
+def test_an_empty_set_of_conversations_is_refused_with_the_notebook(
+    llava_folder, figures, tmp_path
+):
     with pytest.raises(NothingToTune, match="07_select_instructions"):
         _tune(llava_folder, _conversations(0), figures, tmp_path)
 
@@ -382,15 +380,15 @@ def test_a_missing_image_is_named(llava_folder, figures, tmp_path):
         ("seed", -1),
     ],
 )
-def test_a_setting_out_of_range_is_shown_as_it_was_given(setting, value):
+def test_a_setting_out_of_range_is_refused_with_the_value(setting, value):
     with pytest.raises(ValueError, match=f"{setting}={value}: wanted"):
         TuningConfig(**{setting: value})
 
 
-# -- the whole language half -----------------------------------------------------------------------
+# -- full tuning of the language model -------------------------------------------------------------
 
 
-def test_tuning_the_language_half_leaves_the_vision_tower_alone(base, figures, tmp_path):
+def test_tuning_the_language_model_does_not_change_the_vision_tower(base, figures, tmp_path):
     _tune(base, _conversations(), figures, tmp_path, train="language", epochs=2)
     before = load_model(base).model.state_dict()
     after = load_model(base, adapter=tmp_path / "adapter").model.state_dict()
@@ -402,7 +400,7 @@ def test_tuning_the_language_half_leaves_the_vision_tower_alone(base, figures, t
     assert any("lm_head" in name for name in changed)
 
 
-def test_a_tuned_language_half_gives_the_answer_it_was_tuned_on(base, figures, tmp_path):
+def test_a_tuned_language_model_gives_the_answer_it_was_tuned_on(base, figures, tmp_path):
     conversations = _conversations(8, [("On which side?", "On the left.")])
     metrics = _tune(
         base, conversations, figures, tmp_path, train="language", epochs=25, learning_rate=3e-3
@@ -413,7 +411,7 @@ def test_a_tuned_language_half_gives_the_answer_it_was_tuned_on(base, figures, t
     assert tuned.answer(pixels, ["On which side?"] * 2, 12) == ["On the left."] * 2
 
 
-def test_a_folder_of_either_kind_takes_the_place_of_the_other(llava_folder, figures, tmp_path):
+def test_a_folder_of_either_kind_replaces_the_other(llava_folder, figures, tmp_path):
     names = {}
     for train in ("language", "lora", "language"):
         _tune(llava_folder, _conversations(4), figures, tmp_path, train=train)
@@ -427,7 +425,7 @@ def test_a_folder_of_either_kind_takes_the_place_of_the_other(llava_folder, figu
     assert any(name.endswith("language_model") for name in config["trained_whole"])
 
 
-def test_a_tuned_language_half_is_not_put_on_another_base_model(
+def test_a_tuned_language_model_of_another_base_model_is_refused(
     llava_folder, qwen_folder, figures, tmp_path
 ):
     _tune(llava_folder, _conversations(4), figures, tmp_path, train="language")
@@ -438,7 +436,7 @@ def test_a_tuned_language_half_is_not_put_on_another_base_model(
         load_model(qwen_folder, adapter=tmp_path / "adapter")
 
 
-def test_a_half_written_language_half_is_refused(llava_folder, figures, tmp_path):
+def test_an_incomplete_language_model_is_refused(llava_folder, figures, tmp_path):
     _tune(llava_folder, _conversations(4), figures, tmp_path, train="language")
     folder = tmp_path / "adapter"
     file, metrics = folder / "language.safetensors", folder / "metrics.json"
@@ -455,30 +453,28 @@ def test_a_half_written_language_half_is_refused(llava_folder, figures, tmp_path
         load_model(llava_folder, folder)
 
 
-def test_a_half_written_adapter_is_refused(llava_folder, figures, tmp_path):
+def test_an_incomplete_adapter_is_refused(llava_folder, figures, tmp_path):
     _tune(llava_folder, _conversations(4), figures, tmp_path)
     (tmp_path / "adapter" / "metrics.json").unlink()
     with pytest.raises(WrongAdapter, match="no metrics.json: its tuning was interrupted"):
         load_model(llava_folder, tmp_path / "adapter")
 
 
-def test_a_mix_of_which_nothing_fits_is_called_the_mix(llava_folder, figures, tmp_path):
+def test_an_error_about_the_mix_names_the_mix(llava_folder, figures, tmp_path):
     conversations, shown = _mix(figures)
     conversations["turns"] = [[] for _ in range(len(conversations))]
     with pytest.raises(NothingToTune, match="none of 2 mixed conversations has a round that fits"):
         _tune(llava_folder, _conversations(4), figures, tmp_path, mix=(conversations, shown))
 
 
-def test_both_ways_of_tuning_refuse_a_model_without_a_language_half(tmp_path):
+def test_lora_and_full_tuning_refuse_a_model_without_a_language_model(tmp_path):
     for find in (lora_targets, language_modules):
         with pytest.raises(NothingToTune, match="give a vision-language model"):
             find(torch.nn.Linear(2, 2))
 
 
 @pytest.mark.parametrize("train", ["lora", "language"])
-def test_interpolated_weights_lie_on_the_way_from_the_base_to_the_tuned_ones(
-    train, base, figures, tmp_path
-):
+def test_interpolated_weights_lie_between_base_and_tuned_weights(train, base, figures, tmp_path):
     metrics, weights = {}, {}
     for share in (1.0, 0.25):
         settings = {"folder": f"{share}", "train": train, "interpolation": share}
@@ -493,7 +489,7 @@ def test_interpolated_weights_lie_on_the_way_from_the_base_to_the_tuned_ones(
     assert moved > 2
 
 
-def test_each_way_of_tuning_has_its_usual_learning_rate():
+def test_lora_and_full_tuning_have_different_default_learning_rates():
     assert TuningConfig().learning_rate == 2e-4
     assert TuningConfig(train="language").learning_rate == 2e-5
     assert TuningConfig(train="language", learning_rate=1e-3).learning_rate == 1e-3
@@ -501,8 +497,8 @@ def test_each_way_of_tuning_has_its_usual_learning_rate():
         TuningConfig(train="vision")
 
 
-def test_logits_left_out_change_no_loss(base, figures, tmp_path, monkeypatch):
-    """Only graded places get logits: the losses are those of the model's own whole loss."""
+def test_omitted_logits_do_not_change_the_loss(base, figures, tmp_path, monkeypatch):
+    """Logits are computed for labelled positions only; the losses equal the model's own loss."""
     short = _tune(base, _conversations(6), figures, tmp_path, folder="short")
     monkeypatch.setattr("vital_lib.tuning.training._can_leave_out_logits", lambda model: False)
     whole = _tune(base, _conversations(6), figures, tmp_path, folder="whole")
@@ -523,7 +519,7 @@ def _mix(figures, n=8):
     )
 
 
-def test_every_batch_holds_the_mix_in_its_share():
+def test_every_batch_has_its_share_of_the_mix():
     batches = list(MixedBatches([5] * 16, [9] * 8, size=4, seed=0))
     assert len(batches) == 4
     assert all(sum(place < 16 for place in batch) == 4 for batch in batches)
@@ -532,7 +528,7 @@ def test_every_batch_holds_the_mix_in_its_share():
 
 
 @pytest.mark.parametrize(("own", "mixed"), [(1, 0), (9, 3), (10, 0), (401, 7), (5, 40)])
-def test_no_example_is_lost_or_comes_twice_in_a_pass(own, mixed):
+def test_each_example_appears_once_per_pass(own, mixed):
     rng = np.random.default_rng(0)
     batches = MixedBatches(rng.integers(5, 99, own), rng.integers(5, 99, mixed), size=4, seed=0)
     for _ in range(2):
@@ -541,7 +537,7 @@ def test_no_example_is_lost_or_comes_twice_in_a_pass(own, mixed):
         assert sorted(place for batch in made for place in batch) == list(range(own + mixed))
 
 
-def test_batches_hold_like_lengths_and_each_pass_draws_anew():
+def test_batches_group_similar_lengths_and_each_pass_is_drawn_again():
     lengths = np.random.default_rng(0).integers(10, 500, 200)
     batches = MixedBatches(lengths, [], size=4, seed=0)
     first, second = list(batches), list(batches)
@@ -552,7 +548,7 @@ def test_batches_hold_like_lengths_and_each_pass_draws_anew():
     assert list(MixedBatches(lengths, [], size=4, seed=1)) != first
 
 
-def test_the_same_conversations_are_drawn_beside_sets_of_any_size():
+def test_a_mix_for_a_smaller_set_is_the_start_of_the_larger_one():
     mix = _conversations(8)
     few, many = draw_mix(mix, 4, 0.5, seed=3), draw_mix(mix, 12, 0.5, seed=3)
     assert (len(few), len(many)) == (2, 6)
@@ -562,7 +558,7 @@ def test_the_same_conversations_are_drawn_beside_sets_of_any_size():
     assert len(orders) > 1
 
 
-def test_the_mix_is_learned_beside_the_own_conversations(llava_folder, figures, tmp_path):
+def test_the_mix_is_learned_together_with_the_conversations(llava_folder, figures, tmp_path):
     mix = _mix(figures)
     own = _conversations(8, [("On which side?", "On the left.")])
     settings = {"train": "language", "epochs": 25, "learning_rate": 3e-3}
@@ -572,20 +568,20 @@ def test_the_mix_is_learned_beside_the_own_conversations(llava_folder, figures, 
     assert metrics["steps"] == count_steps(own, epochs=25, batch_size=4)
     tuned = load_model(llava_folder, adapter=tmp_path / "adapter")
     pixels = [Image.open(tmp_path / "F0.png").convert("RGB")] * 2
-    said = tuned.answer(pixels, ["On which side?", "And what else?"], 12)
-    assert said == ["On the left.", "Nothing."]
+    answers = tuned.answer(pixels, ["On which side?", "And what else?"], 12)
+    assert answers == ["On the left.", "Nothing."]
     config = read_config(tmp_path / "adapter")
     assert config["mix_share"] == 0.5
     assert config["mix_fingerprint"] == fingerprint(draw_mix(mix[0], 8, 0.5, seed=0))
 
 
-def test_without_a_mix_none_is_counted(llava_folder, figures, tmp_path):
+def test_without_a_mix_its_counts_are_zero(llava_folder, figures, tmp_path):
     metrics = _tune(llava_folder, _conversations(4), figures, tmp_path)
     assert (metrics["mix_conversations"], metrics["mix_tokens"]) == (0, 0)
     assert read_config(tmp_path / "adapter")["mix_fingerprint"] is None
 
 
-def test_a_mix_that_is_empty_or_too_small_is_refused(llava_folder, figures, tmp_path):
+def test_an_empty_or_too_small_mix_is_refused(llava_folder, figures, tmp_path):
     conversations, images = _mix(figures)
     with pytest.raises(NothingToTune, match="the mix holds no conversations: .* mix=None"):
         _tune(
@@ -600,20 +596,22 @@ def test_a_mix_that_is_empty_or_too_small_is_refused(llava_folder, figures, tmp_
         )  # fmt: skip
 
 
-def test_a_mix_about_unknown_or_confused_figures_is_refused(llava_folder, figures, tmp_path):
+def test_a_mix_about_unknown_or_conflicting_figures_is_refused(llava_folder, figures, tmp_path):
     conversations, images = _mix(figures)
     with pytest.raises(ValueError, match="figures of the conversations are not given, first 'M"):
         _tune(
             llava_folder, _conversations(), figures, tmp_path, mix=(conversations, images.iloc[:0])
         )
-    confused = images.assign(figure_id=list(figures["figure_id"][::-1]))
+    conflicting = images.assign(figure_id=list(figures["figure_id"][::-1]))
     same = conversations.assign(figure_id=figures["figure_id"])
     with pytest.raises(ValueError, match="have one image in the figures and another in the mix"):
-        _tune(llava_folder, _conversations(), figures, tmp_path, mix=(same, confused), mix_share=1)
+        _tune(
+            llava_folder, _conversations(), figures, tmp_path, mix=(same, conflicting), mix_share=1
+        )
 
 
 def test_a_llava_training_file_is_read(tmp_path):
-    said = [
+    messages = [
         ("human", "<image>\nWhat is it?"),
         ("gpt", "A CT."),
         ("human", "Sure?"),
@@ -621,7 +619,7 @@ def test_a_llava_training_file_is_read(tmp_path):
     ]
     record = {
         "id": "a", "image": "x/1.png",
-        "conversations": [{"from": who, "value": text} for who, text in said],
+        "conversations": [{"from": role, "value": text} for role, text in messages],
     }  # fmt: skip
     file = tmp_path / "train.json"
     file.write_text(json.dumps([record, {**record, "image": None}, {**record, "id": "b"}]))
@@ -637,7 +635,7 @@ def test_a_llava_training_file_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("messages", "reason"),
     [
         ([{"from": "human", "value": "Q"}], "no answer to"),
         (None, "wanted a list of messages, received None"),
@@ -647,51 +645,53 @@ def test_a_llava_training_file_is_read(tmp_path):
     ],
 )
 @pytest.mark.parametrize("name", ["train.json", "train.jsonl"])
-def test_a_record_that_is_no_conversation_is_one_rejected_row(said, told, name, tmp_path, caplog):
+def test_an_invalid_record_is_one_rejected_row(messages, reason, name, tmp_path, caplog):
     good = [{"from": "human", "value": "<image>\nQ"}, {"from": "gpt", "value": "A <image>"}]
-    records = [{"image": "1.png", "conversations": one} for one in (good, said, good)]
+    records = [{"image": "1.png", "conversations": one} for one in (good, messages, good)]
     lines = [json.dumps(record) for record in records]
     text = "\n".join(lines) if name.endswith("l") else f"[{', '.join(lines)}]"
     (tmp_path / name).write_text(text)
     conversations, _ = read_llava(tmp_path / name)
     assert conversations["turns"].tolist() == [[{"instruction": "Q", "response": "A"}]] * 2
     (wrong,) = conversations.attrs["rejected"]
-    assert wrong["place"] in ("train.json[1]", "train.jsonl:2") and told in wrong["reason"]
+    assert wrong["place"] in ("train.json[1]", "train.jsonl:2") and reason in wrong["reason"]
     assert "1 of 3 records are not conversations" in caplog.text
 
 
-def test_an_image_that_is_no_path_is_one_rejected_row(tmp_path):
-    said = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
-    records = [{"image": name, "conversations": said} for name in ("1.png", "a\0b", 7)]
+def test_an_invalid_image_path_is_one_rejected_row(tmp_path):
+    messages = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
+    records = [{"image": name, "conversations": messages} for name in ("1.png", "a\0b", 7)]
     (tmp_path / "train.json").write_text(json.dumps(records))
     conversations, _ = read_llava(tmp_path / "train.json")
     assert [row["field"] for row in conversations.attrs["rejected"]] == ["image"] * 2
 
 
-@pytest.mark.parametrize(("text", "told"), [("", "is empty"), ("[]", "0 of 0"), ("{}", "1 of 1")])
-def test_a_training_file_without_a_conversation_says_so(text, told, tmp_path):
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "is empty"), ("[]", "0 of 0"), ("{}", "1 of 1")]
+)
+def test_a_training_file_without_a_conversation_is_refused(text, message, tmp_path):
     (tmp_path / "train.json").write_text(text)
-    with pytest.raises(ValueError, match=f"train.json.* {told}"):
+    with pytest.raises(ValueError, match=f"train.json.* {message}"):
         read_llava(tmp_path / "train.json")
 
 
-# -- several at once -------------------------------------------------------------------------------
+# -- several processes -----------------------------------------------------------------------------
 
 
-def test_models_tuned_in_two_processes_are_those_tuned_in_one(llava_folder, figures, tmp_path):
+def test_tuning_in_two_processes_gives_the_losses_of_one(llava_folder, figures, tmp_path):
     figures = figures.assign(image=[str(tmp_path / image) for image in figures["image"]])
     shared = {"base_model": llava_folder, "figures": figures, "resolve": Path, "train": "language"}
     shared |= {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3}
 
     def tuned(workers):
-        heard = []
+        steps = []
         calls = {
             name: {"conversations": _conversations(n), "folder": tmp_path / f"{workers}{name}"}
             for name, n in (("a", 8), ("b", 6))
         }
         calls = {name: call | shared for name, call in calls.items()}
-        run_calls(tune, calls, workers=workers, on_step=lambda *step: heard.append(step))
-        assert len(heard) == 8
+        run_calls(tune, calls, workers=workers, on_step=lambda *step: steps.append(step))
+        assert len(steps) == 8
         return {name: read_losses(tmp_path / f"{workers}{name}") for name in calls}
 
     assert tuned(2)["a"] == pytest.approx(tuned(1)["a"], rel=1e-4)
