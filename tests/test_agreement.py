@@ -136,7 +136,7 @@ def test_too_few_items_give_nan_with_their_count(log):
     assert np.isnan(found["raw_low"]["all"])  # one article gives no interval
 
 
-def test_an_interval_needs_ten_groups(log):
+def test_an_interval_needs_ten_groups_with_two_annotators(log):
     def judge_twice(n: int) -> None:
         log.record(**judged(n, (True, False), "ann"))
         log.record(**judged(n, (True, n % 4 == 0), "ben"))

@@ -268,7 +268,7 @@ def test_a_release_keeps_the_places_of_judged_items(log):
     assert [row["item_id"] for row in ben.take(9)] == list(ben.items()["item_id"][1:])
 
 
-def test_after_a_reload_an_annotator_gets_her_leased_items_and_no_judged_item(open_log):
+def test_after_a_reload_an_annotator_gets_the_leased_items_and_no_judged_item(open_log):
     log, settings = open_log(), {"wanted": 1, "repeats": 0}
     before, ben = Queue(log, drafts(4), "ann", **settings), Queue(log, drafts(4), "ben", **settings)
     first = ben.take()

@@ -311,10 +311,10 @@ def test_a_kernels_environment_has_its_annotator_and_no_link(service, kernel):
     assert not any(service.links["ann"].split("token=")[1] in value for value in found.values())
 
 
-@pytest.mark.parametrize("claim", ["annotator=bob", "user=bob", "name=bob", "VITAL_ANNOTATOR=bob"])
-def test_a_name_in_the_address_has_no_effect(service, claim):
+@pytest.mark.parametrize("query", ["annotator=bob", "user=bob", "name=bob", "VITAL_ANNOTATOR=bob"])
+def test_a_name_in_the_address_has_no_effect(service, query):
     before = service.kernels()
-    status, page = service.get(f"{_path(service, 'ann')}&{claim}")
+    status, page = service.get(f"{_path(service, 'ann')}&{query}")
     assert status == 200 and "Labelling · ann" in page and "bob" not in page
     (new,) = service.kernels() - before
     assert psutil.Process(new).environ()["VITAL_ANNOTATOR"] == "ann"

@@ -923,7 +923,7 @@ def test_an_adjudication_shows_the_votes_under_each_response(card_on, log):
 # --- images and memory
 
 
-def test_images_are_prepared_in_another_thread_than_labels_are_recorded(card_on, log):
+def test_images_are_prepared_outside_the_thread_that_records_labels(card_on, log):
     card = card_on()
     busy, go_on = threading.Event(), threading.Event()
 

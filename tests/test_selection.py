@@ -289,7 +289,7 @@ def test_several_columns_define_groups_by_their_combinations():
     assert coverage(candidates, outcome, ["round", "side"])["kept"].tolist() == [1] * 8
 
 
-def test_a_floor_drops_candidates_even_below_the_quota():
+def test_a_floor_can_leave_quotas_unfilled():
     candidates = candidate_rows(conversations=10)
     scores = candidates.set_index("candidate_id")["round"].astype(float)
     outcome = cut(candidates, scores, share=0.5, within="round", floor=3.0)
@@ -582,7 +582,7 @@ def test_a_failed_export_keeps_the_former_file(export):
 # Bad input
 
 
-def test_an_impossible_number_is_shown_as_given():
+def test_an_impossible_number_is_refused_with_the_value():
     pool = candidate_rows(2, 2)
     scores = scores_for(pool)
     with pytest.raises(ValueError, match=r"n = 2\.5 with 4 .* give a whole number"):

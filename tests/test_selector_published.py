@@ -72,7 +72,7 @@ def test_the_selector_generalises_to_other_candidates():
     assert pair_agreement(draw(300, "test"), selector.scores(features)).mean() > 0.9
 
 
-def test_the_same_seed_trains_the_same_selector_regardless_of_the_global_state():
+def test_the_same_seed_trains_the_same_selector_regardless_of_the_random_state():
     features, draw = world()
     pairs = draw(100, "train")
     first = train_published(pairs, features, w_human=1, seed=3, **QUICK)

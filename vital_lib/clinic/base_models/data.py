@@ -113,13 +113,13 @@ def caption_statement(truth: Truth, rng: np.random.Generator) -> Statement:
 
 
 def read_facts(text: str) -> Statement:
-    """`text` with the facts that the clinic's lexicon reads in it."""
+    """`text` with the facts that the clinic's lexicon finds in it."""
     facts = facts_in([text])
     return Statement(text, {name: frozenset([value]) for name, value in facts.items()})
 
 
 def image_processor() -> CLIPImageProcessorPil:
-    """Image processor to 96 by 96 pixels, without cropping, which could remove one side."""
+    """Image processor that resizes to 96 by 96 pixels; cropping could remove one side."""
     side = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}
     return CLIPImageProcessorPil(
         size=side,

@@ -132,7 +132,7 @@ def _language_config(plan: LlavaPlan, vocabulary: int, ids: dict[str, int]) -> L
 
 
 def make_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
-    """A processor of image processor, tokenizer and chat template."""
+    """A LLaVA processor: image processor, tokenizer and chat template."""
     return LlavaProcessor(
         image_processor(),
         tokenizer,

@@ -41,15 +41,15 @@ class Reminder(nn.Module):
         `layers` (b, L, width) are the embedding and the hidden states after each layer; `ids` and
         `labels` (b, L) belong to the tokens, `codes` (b, 6) to the pictures.
         """
-        asked = (labels == IGNORED) & (ids > len(SPECIAL))
-        wanted = codes[:, None, :].expand(*asked.shape, -1)  # (b, L, 6)
-        known = layers[1][asked]
+        of_question = (labels == IGNORED) & (ids > len(SPECIAL))
+        wanted = codes[:, None, :].expand(*of_question.shape, -1)  # (b, L, 6)
+        known = layers[1][of_question]
         knowing = [
-            nn.functional.cross_entropy(head(known).float(), wanted[asked][:, place])
+            nn.functional.cross_entropy(head(known).float(), wanted[of_question][:, place])
             for place, head in enumerate(self.heads)
         ]
         named = self.named[ids]  # (b, L, 2): attribute and code
-        names = asked & (named[..., 0] >= 0)
+        names = of_question & (named[..., 0] >= 0)
         has = wanted.gather(2, named[..., :1].clamp(min=0))[..., 0] == named[..., 1]
         comparing = nn.functional.binary_cross_entropy_with_logits(
             self.truth(layers[2][names])[..., 0].float(), has[names].float()

@@ -133,7 +133,7 @@ def _ask(truth: Truth, subject: str, rng: np.random.Generator) -> Round:
 
 
 def ask_whether_so(truth: Truth, attribute: str, rng: np.random.Generator) -> Round:
-    """A yes/no question in a whole sentence, half of them yes, often with the correct value."""
+    """A yes/no question in a whole sentence; half of the answers also state the true value."""
     if attribute == "count" and rng.random() < 0.25 and truth.count:
         return _ask_whether_several(truth, rng)
     real = getattr(truth, attribute) not in (None, "none", 0)

@@ -232,7 +232,10 @@ def answer_word(truth: Truth, attribute: str) -> str:
 def ask_whether(
     truth: Truth, attribute: str, rng: np.random.Generator
 ) -> tuple[Statement, str, str]:
-    """One yes/no question about `attribute`: (statement, question, answer), half of them yes."""
+    """One yes/no question about `attribute`: (statement, question, answer).
+
+    The answer is yes in half of the cases where `truth` has a value, and otherwise no.
+    """
     real = getattr(truth, attribute) not in (None, "none", 0)
     yes = real and rng.random() < 0.5
     value = getattr(truth, attribute) if yes else other_value(truth, attribute, rng)
@@ -249,7 +252,7 @@ def _possible(truth: Truth, attribute: str) -> Sequence:
 
 
 def other_value(truth: Truth, attribute: str, rng: np.random.Generator) -> object:
-    """Another value of `attribute` than `truth` has, possible in a picture of its modality."""
+    """A false value of `attribute` that a picture of the same modality could have."""
     return pick(rng, [v for v in _possible(truth, attribute) if v != getattr(truth, attribute)])
 
 
@@ -275,7 +278,7 @@ def ask_for_caption(truth: Truth, rng: np.random.Generator) -> tuple[str, str]:
 
 
 def plain_rounds(truth: Truth, rng: np.random.Generator, rounds: int) -> list[tuple[str, str]]:
-    """A terse conversation of up to `rounds` (question, answer), each about another attribute."""
+    """A terse conversation of up to `rounds` (question, answer), each about a different subject."""
     subjects = [*ATTRIBUTES, "caption"]
     chosen = [subjects[k] for k in rng.permutation(len(subjects))[:rounds]]
     return [_one_round(truth, subject, rng) for subject in chosen]

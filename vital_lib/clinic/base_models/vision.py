@@ -97,7 +97,7 @@ def patch_targets(
 
 
 def _in_pixels(phantoms: Phantoms, rows: np.ndarray) -> np.ndarray:
-    """Centre x, centre y and radius of up to three spots per picture, (b, 3, 3), padded by nan."""
+    """Centre x, centre y and radius of up to three spots per picture, (b, 3, 3), else nan."""
     places = np.full((len(rows), 3, 3), np.nan)
     for place, row in enumerate(rows):
         for number, spot in enumerate(phantoms.spots[row]):

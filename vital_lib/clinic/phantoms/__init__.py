@@ -1,8 +1,8 @@
 """Phantom figures: synthetic pictures with known findings, drawn from a seed.
 
 A phantom has a recognisable modality and shows one kind of finding on one side and level. It is a
-drawing, not a model of disease: no result on phantoms holds for patients. The package knows nothing
-about captions, questions or models.
+drawing, not a model of disease: nothing learned from it applies to patients. The package knows
+nothing about captions, questions or models.
 """
 
 from __future__ import annotations
