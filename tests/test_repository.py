@@ -8,9 +8,13 @@ import re
 import subprocess
 import sys
 import tokenize
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from vital_lib.figures import read_figures
 from vital_lib.modalities import MODALITIES
@@ -33,8 +37,8 @@ TORCH_FREE = [
     *("clinic.service", "clinic.people", "clinic.figure_set", "clinic.server"),
     "labelling",
 ]
-# Lines of Python code per package or module: no blanks, comments or docstrings. A change may raise a
-# number only with its reason in the same line. The aim for the sum without the clinic is 9,600.
+# Lines of Python code per package or module, without blanks, comments and docstrings. A change may
+# raise a number only with its reason in the same line. The aim without the clinic is 9,600 in sum.
 BUDGETS = {
     "__init__": 10,
     "annotators": 110,
@@ -210,3 +214,20 @@ def test_the_sample_is_a_figure_set_like_one_of_your_own(tmp_path):
     figures, rejected = read_figures(str(ROOT / "data" / "sample"), run=tmp_path)
     assert len(figures) == 10 and rejected.empty
     assert set(figures["modalities"].str[0]) == set(MODALITIES)
+
+
+def test_the_environment_the_lock_and_the_dependencies_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    environment = (ROOT / "environment.yml").read_text()
+    assert "- -r requirements.lock" in environment
+    [python] = re.findall(r"- python=([\d.]+)", environment)
+    assert SpecifierSet(project["requires-python"]).contains(python)
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pinned = dict(
+        re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+)", line)[0] for line in lines if "==" in line
+    )
+    pinned = {canonicalize_name(name): version for name, version in pinned.items()}
+    for wanted in map(
+        Requirement, [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    ):
+        assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), str(wanted)
