@@ -8,6 +8,7 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+from card_acts import choose
 from loopback import Loopback, fault, in_process, said
 
 from vital_lib.client import UNSENT, ChatClient, Control
@@ -492,7 +493,7 @@ def test_two_policies_are_compared_in_one_call_and_blind_on_the_card(run):
     order = Queue(log, items, "ada", repeats=0).items().set_index("item_id")
     for _ in range(6):
         left = texts[order.at[card.item_id, "left_id"]]
-        card.choose("left" if left.startswith("Better") else "right")
+        choose(card, "left" if left.startswith("Better") else "right")
     found = compare_arms(log.preferences(), key, GROUPS)
     assert (found["arms.a_wins"], found["arms.b_wins"]) == (0, 6)
 
@@ -665,7 +666,7 @@ def test_a_pair_rated_on_the_card_is_won_by_the_arm_that_was_preferred(run):
     order = queue.items().set_index("item_id")
     for place in range(12):
         left = texts[order.at[card.item_id, "left_id"]]
-        card.choose("both" if place < 2 else "left" if left.startswith("Better") else "right")
+        choose(card, "both" if place < 2 else "left" if left.startswith("Better") else "right")
     found = compare_arms(log.preferences(), key, GROUPS)
     assert (found["arms.a_wins"], found["arms.ties"], found["arms.b_wins"]) == (0, 2, 10)
     assert found["arms.a_win_rate"] == pytest.approx(1 / 12) and found["arms.pairs"] == 12

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from card_acts import choose
 from labelling_service import Labelling, labelling, write_run
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
@@ -140,7 +141,7 @@ def test_the_card_gets_its_annotator_from_the_service_and_resumes(tmp_path):
     workspace = write_run(tmp_path, items=3)
     first = open_card(tmp_path, "ann")
     judged = first.item_id
-    first.choose("both")
+    choose(first, "both")
     again = open_card(tmp_path, "ann")
     assert again.annotator == "ann" and again.item_id not in (None, judged)
     assert LabelLog(workspace.label_url).history()["annotator"].tolist() == ["ann"]
@@ -149,7 +150,7 @@ def test_the_card_gets_its_annotator_from_the_service_and_resumes(tmp_path):
 def test_labels_are_written_to_the_given_label_log(tmp_path):
     write_run(tmp_path / "run", items=2)
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.sqlite'}"
-    open_card(tmp_path / "run", "ann", label_log=elsewhere).choose("left")
+    choose(open_card(tmp_path / "run", "ann", label_log=elsewhere), "left")
     assert len(LabelLog(elsewhere).history()) == 1
     assert not (tmp_path / "run" / "labels.sqlite").exists()
 
@@ -193,12 +194,12 @@ def test_an_unfinished_round_resumes(tmp_path):
     _agree(write_run(tmp_path, items=5), items=4)
     first = open_calibration(tmp_path, "ann", n=3)
     judged = first.item_id
-    first.choose("both")
+    choose(first, "both")
     again = open_calibration(tmp_path, "ann", n=3)
     left = []
     while not again.finished:
         left.append(again.item_id)
-        again.choose("left")
+        choose(again, "left")
     assert len(left) == 2 and judged not in left
     assert open_calibration(tmp_path, "ann", n=3) is None
 
@@ -223,7 +224,7 @@ def test_the_given_strategy_sets_the_order(tmp_path):
     workspace.write("figures_sampled", pd.DataFrame(sampled))
     card = open_card(tmp_path, "ann", strategy="cluster")
     for _ in range(10):
-        card.choose("left")
+        choose(card, "left")
     arms = LabelLog(workspace.label_url).history()["queue_arm"].value_counts()
     assert arms.to_dict() == {"cluster": 7, "random": 3}
 
@@ -238,7 +239,7 @@ def test_the_selectors_uncertainty_sets_the_first_question(tmp_path):
     workspace.write("scores", scores.assign(uncertainty=doubted.astype(float)))
     card = open_card(tmp_path, "ann", strategy="uncertainty")
     for _ in range(10):
-        card.choose("left")
+        choose(card, "left")
     events = LabelLog(workspace.label_url).history()
     first = events[events["queue_arm"] == "uncertainty"].iloc[0]
     assert {first["left_id"], first["right_id"]} == set(ids[doubted])

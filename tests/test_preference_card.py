@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from card_acts import choose
 from PIL import Image
 
 from vital_lib.labels import FixedQueue, LabelLog, LabelsNotSaved, Queue
@@ -127,14 +128,14 @@ def _judge(card: PreferenceCard, key: str, event_id: str, left=True, right=False
     ],
 )
 def test_each_choice_records_its_ticks(card, log, choice, ticks):
-    card.choose(choice)
+    choose(card, choice)
     event = log.history().iloc[0]
     assert (event["left_accepted"], event["right_accepted"]) == ticks
 
 
 def test_a_judgement_is_recorded_with_its_queue_row(card_on, log):
     card = card_on(ROWS.assign(queue_arm="cluster"))
-    card.choose("left")
+    choose(card, "left")
     event, row = log.history().iloc[0], ROWS.iloc[0]
     assert tuple(event[["item_id", "left_id", "right_id"]]) == tuple(row[:3])
     assert (event["annotator"], event["queue_arm"]) == ("ann", "cluster")
@@ -142,45 +143,23 @@ def test_a_judgement_is_recorded_with_its_queue_row(card_on, log):
     assert pd.isna(event["corrects"]) and pd.isna(event["repeat_of"])
 
 
-def test_an_unknown_choice_side_or_reason_is_refused_with_its_value(card, log):
-    for act, value in ((card.choose, "middle"), (card.add_reason, "taste")):
-        with pytest.raises(ValueError, match=value):
-            act(value)
-    with pytest.raises(ValueError, match="'middle'"):
-        card.tick("middle", True)
+def test_an_unknown_reason_is_refused_with_its_value(card, log):
+    with pytest.raises(ValueError, match="taste"):
+        choose(card, "left", reasons=["taste"])
     assert log.history().empty
-
-
-def test_a_judgement_needs_both_ticks(card, log):
-    card.tick("right", True)
-    assert log.history().empty
-    card.tick("left", False)
-    card.tick("left", True)
-    assert list(log.preferences().choice) == ["right"]
-
-
-def test_a_tick_can_be_changed_before_the_other_side_is_ticked(card, log):
-    card.tick("left", True)
-    card.tick("left", False)
-    card.tick("right", True)
-    assert list(log.preferences().choice) == ["right"]
 
 
 def test_cannot_judge_and_unsafe_record_no_ticks(card, log):
-    card.cannot_judge()
-    card.unsafe()
+    choose(card, "skip")
+    choose(card, "skip", unsafe=True)
     events = log.history()
     assert events["left_accepted"].isna().all() and events["cannot_judge"].all()
     assert list(events["unsafe"]) == [False, True]
 
 
 def test_reasons_and_a_note_belong_to_one_judgement_only(card, log):
-    card.add_reason("accuracy")
-    card.add_reason("depth")
-    card.add_reason("depth")
-    card.set_note("the side\0 is wrong")
-    card.choose("left")
-    card.choose("both")
+    choose(card, "left", reasons=["accuracy"], note="the side\0 is wrong")
+    choose(card, "both")
     events = log.history()
     assert list(events["reasons"]) == [["accuracy"], []]
     assert list(events["note"]) == ["the side is wrong", ""]
@@ -199,14 +178,12 @@ def test_each_side_shows_the_response_of_its_candidate(card):
         assert (shown["left"], shown["right"]) == (responses[row.left_id], responses[row.right_id])
 
 
-def test_a_finished_card_reports_its_end_and_refuses_judgements(card, log):
+def test_a_finished_card_reports_its_end(card, log):
     for _ in range(len(ROWS)):
         assert not card.finished
-        card.choose("both")
+        choose(card, "both")
     assert card.finished and card.item_id is None
     assert card.sent[-1]["ended"] and card.sent[-1]["done"] == card.sent[-1]["of"] == len(ROWS)
-    with pytest.raises(ValueError, match="at its end"):
-        card.choose("both")
     assert len(log.history()) == len(ROWS)
 
 
@@ -377,7 +354,7 @@ DEEP_LIST = functools.reduce(lambda inner, _: [inner], range(2000), [])
     ],
 )
 def test_an_invalid_message_gets_an_answer_and_changes_nothing(card, log, call, given):
-    card.choose("left")
+    choose(card, "left")
     card._heard(card.widget, {"call": call, "with": given}, [])
     assert card.sent[-1]["final"] and len(json.dumps(card.sent[-1])) < 500
     assert len(log.history()) == 1
@@ -393,7 +370,8 @@ def test_texts_are_sent_to_the_browser_unchanged(card_on):
 
 def test_the_hidden_text_setting_is_kept(card):
     assert card.widget.state["hidden"] is False
-    card.toggle_text()
+    card.widget.state = {**card.widget.state, "hidden": True}  # as the page sets it
+    choose(card, "left")
     assert card.widget.state["hidden"] is True
 
 
@@ -426,9 +404,9 @@ def test_a_method_raises_the_logs_error(card_on, log):
     card = card_on(use=failing)
     failing.broken = True
     with pytest.raises(LabelsNotSaved):
-        card.choose("left")
+        choose(card, "left")
     failing.broken = False
-    card.choose("left")
+    choose(card, "left")
     assert len(log.preferences()) == 1
 
 
@@ -495,10 +473,8 @@ def test_an_item_judged_with_others_votes_in_view_is_no_longer_shown_for_voting(
     voting = card_on(queue=_voting(log))
     shown, second = (row.copy() for row in voting._held[:2])
     card = card_on(pd.DataFrame([{**shown, "queue_arm": arm}]))
-    card.choose("both")
-    voting.tick("left", True)
+    choose(card, "both")
     (message,) = _call(voting, "refresh")
-    voting.tick("right", True)  # the next item: the tick of the last item does not count for it
     keys = [card["key"] for card in message["cards"]]
     assert message["whole"] and len(keys) == 4
     assert keys[0] == preference_card.item_key(second) and voting.item_id == second["item_id"]
@@ -511,7 +487,7 @@ def test_an_item_judged_with_others_votes_in_view_is_no_longer_shown_for_voting(
 def test_an_item_judged_elsewhere_is_also_dropped_at_the_next_judgement(card_on, log):
     voting = card_on(queue=_voting(log))
     first, second, third = (row.copy() for row in voting._held[:3])
-    card_on(pd.DataFrame([{**second, "queue_arm": "adjudication"}])).choose("both")
+    choose(card_on(pd.DataFrame([{**second, "queue_arm": "adjudication"}])), "both")
     dealt = _judge(voting, preference_card.item_key(first), "e1")[-1]
     assert dealt["whole"] and voting.item_id == third["item_id"]
     assert [one["key"] for one in dealt["cards"]] == [
@@ -522,20 +498,20 @@ def test_an_item_judged_elsewhere_is_also_dropped_at_the_next_judgement(card_on,
 def test_a_vote_can_be_revised_after_an_adjudication(card_on, log):
     voting = card_on(queue=_voting(log))
     row = voting._held[0].copy()
-    voting.choose("left")
-    card_on(pd.DataFrame([{**row, "queue_arm": "adjudication"}])).choose("both")
+    choose(voting, "left")
+    choose(card_on(pd.DataFrame([{**row, "queue_arm": "adjudication"}])), "both")
     voting.revise(log.history()["event_id"][0])
     assert _cards(voting)[0]["revises"]
-    voting.choose("right")
+    choose(voting, "right")
     assert log.preferences()["choice"].tolist() == ["right"]
 
 
 def test_a_hidden_repeat_or_a_calibration_corrects_no_vote(card_on, log):
-    card_on().choose("left")
+    choose(card_on(), "left")
     first = log.history()["event_id"][0]
     rows = ROWS.iloc[:1]
-    card_on(queue=FixedQueue(rows.assign(repeat_of=first), "ann")).choose("right")
-    card_on(rows.assign(queue_arm="calibration")).choose("both")
+    choose(card_on(queue=FixedQueue(rows.assign(repeat_of=first), "ann")), "right")
+    choose(card_on(rows.assign(queue_arm="calibration")), "both")
     assert len(log.standing("ann")) == 3
     assert list(log.preferences()["choice"]) == ["left"]
     assert log.history()["corrects"].isna().all()
@@ -545,7 +521,7 @@ def test_labels_from_other_threads_are_all_kept(card_on, log):
     drafts = _drafts(("f1",), 100)
     card = card_on(_rows(drafts), drafts)
     threads = [
-        threading.Thread(target=lambda: [card.choose("left") for _ in range(20)]) for _ in range(5)
+        threading.Thread(target=lambda: [choose(card, "left") for _ in range(20)]) for _ in range(5)
     ]
     for thread in threads:
         thread.start()
@@ -557,8 +533,8 @@ def test_labels_from_other_threads_are_all_kept(card_on, log):
 
 def test_a_reload_resumes_at_the_next_item(card_on, log):
     first = card_on()
-    first.choose("left")
-    first.choose("both")
+    choose(first, "left")
+    choose(first, "both")
     again = card_on()
     assert again.item_id == ROWS.item_id[2]
     assert _call(again, "refresh")[-1]["done"] == 2
@@ -569,7 +545,7 @@ def test_over_a_real_queue_each_item_gets_one_vote(card_on, log):
     card = card_on(drafts=drafts, queue=Queue(log, drafts, "ann", repeats=0.2))
     acts = 0
     while not card.finished and acts < 100:
-        card.choose("left")
+        choose(card, "left")
         acts += 1
     assert set(log.preferences()["item_id"]) == set(drafts["instruction_id"])
     assert len(log.preferences()) == 30
@@ -592,7 +568,7 @@ def test_a_card_reports_items_leased_by_others_and_gets_them_after_release(card_
     held = bob.take(2)
     card = card_on(drafts=drafts, queue=Queue(log, drafts, "ann", wanted=1, repeats=0))
     while not card.finished:
-        card.choose("both")
+        choose(card, "both")
     assert (card.sent[-1]["done"], card.sent[-1]["of"], card.sent[-1]["ended"]) == (4, 6, True)
     assert _cards(card) == []
     bob.release()
@@ -603,7 +579,7 @@ def test_a_card_reports_items_leased_by_others_and_gets_them_after_release(card_
 def test_a_closed_card_releases_its_unjudged_items(card_on, log):
     drafts = _drafts(("f1",), 6)
     card = card_on(drafts=drafts, queue=Queue(log, drafts, "ann", wanted=1, repeats=0))
-    card.choose("left")
+    choose(card, "left")
     bob = Queue(log, drafts, "bob", wanted=1, repeats=0)
     assert len(bob.take(9)) == 1  # the item that ann neither judged nor holds
     card.widget.close()
@@ -620,11 +596,13 @@ def test_an_ending_kernel_releases_its_unjudged_items(log, tmp_path):
 import pandas as pd
 from vital_lib.labels import LabelLog, Queue
 from vital_lib.panels import PreferenceCard
+from vital_lib.panels._item_key import item_key
 drafts, figures = pd.read_pickle("drafts"), pd.read_pickle("figures")
 log = LabelLog("sqlite:///labels.sqlite")
 queue = Queue(log, drafts, "ann", wanted=1, repeats=0)
 card = PreferenceCard(queue, drafts, figures, None, log)
-card.choose("left")
+row = card._held[0]
+card.judge(item_key(row), "e1", True, False)
 assert len(Queue(log, drafts, "bob", wanted=1, repeats=0).take(9)) == 1
 """
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
@@ -637,21 +615,19 @@ assert len(Queue(log, drafts, "bob", wanted=1, repeats=0).take(9)) == 1
 def test_undo_goes_back_to_the_first_card_across_reloads(card_on, log):
     first = card_on()
     for _ in range(3):
-        first.choose("both")
+        choose(first, "both")
     again = card_on()
     assert [again.undo() is None for _ in range(4)] == [False, False, False, True]
     assert again.item_id == ROWS.item_id[0]
     assert log.preferences().empty
-    again.choose("left")
-    again.choose("right")
+    choose(again, "left")
+    choose(again, "right")
     assert list(log.preferences()["item_id"]) == list(ROWS.item_id[:2])
 
 
 def test_an_undone_item_returns_with_its_sides_and_its_former_judgement(card_on, log):
     card = card_on()
-    card.add_reason("depth")
-    card.set_note("too short")
-    card.choose("left")
+    choose(card, "left", reasons=["depth"], note="too short")
     taken_back = card.undo()
     assert taken_back == log.history()["event_id"][0]
     whole = card.sent[-1]
@@ -681,10 +657,9 @@ def test_undo_ignores_judgements_outside_the_card(card_on, log):
 
 
 def test_the_history_lists_standing_judgements_latest_first(card, log):
-    card.add_reason("accuracy")
-    card.choose("left")
-    card.unsafe()
-    card.choose("both")
+    choose(card, "left", reasons=["accuracy"])
+    choose(card, "skip", unsafe=True)
+    choose(card, "both")
     card.undo()
     rows = card.history()
     assert [row["said"] for row in rows] == ["flagged as unsafe", "left accepted, right rejected"]
@@ -700,7 +675,7 @@ def test_undo_history_and_revision_are_limited_to_the_cards_arms(card_on, log):
     settling = card_on(ROWS.iloc[2:3].assign(queue_arm="adjudication"), votes=votes)
     cards = {"random": voting, "calibration": calibrating, "adjudication": settling}
     for card in cards.values():
-        card.choose("left")
+        choose(card, "left")
     for arm, card in cards.items():
         (row,) = card.history()
         assert log.standing("ann", arms=[arm])["event_id"].tolist() == [row["event_id"]]
@@ -710,7 +685,7 @@ def test_undo_history_and_revision_are_limited_to_the_cards_arms(card_on, log):
         assert card.undo() == row["event_id"]
         assert card.undo() is None
         assert log.standing("ann")["event_id"].tolist() == others.tolist()
-        card.choose("left")
+        choose(card, "left")
 
 
 def test_calibration_answers_are_final(card_on, log):
@@ -718,7 +693,7 @@ def test_calibration_answers_are_final(card_on, log):
     reference = dict.fromkeys(DRAFTS.candidate_id, True)
     card = card_on(rows, reference=reference)
     other = card_on(rows, reference=reference)
-    card.choose("left")
+    choose(card, "left")
     first = log.history()["event_id"][0]
     assert [row["event_id"] for row in card.history()] == [first]
     for act in (card.undo, lambda: card.revise(first)):
@@ -732,7 +707,7 @@ def test_calibration_answers_are_final(card_on, log):
 
 def test_an_undone_or_revised_item_that_is_still_held_is_held_once(card_on, log):
     holding = card_on(queue=FixedQueue(ROWS, "ann"))
-    card_on().choose("left")
+    choose(card_on(), "left")
     first = log.history()["event_id"][0]
     for act in (lambda: holding.revise(first), holding.undo):
         act()
@@ -743,7 +718,7 @@ def test_an_undone_or_revised_item_that_is_still_held_is_held_once(card_on, log)
 def test_an_undone_item_is_leased_again(card_on, log):
     earlier = card_on(queue=Queue(log, DRAFTS, "ann", wanted=1, repeats=0, lease=1e-6))
     item_id = earlier.item_id
-    earlier.choose("left")
+    choose(earlier, "left")
     card = card_on(queue=Queue(log, DRAFTS, "ann", wanted=1, repeats=0))
     card.undo()
     bob = Queue(log, DRAFTS, "bob", wanted=1, repeats=0)
@@ -753,7 +728,7 @@ def test_an_undone_item_is_leased_again(card_on, log):
 
 @pytest.mark.parametrize("side", ["left_id", "right_id"])
 def test_undo_keeps_judgements_whose_drafts_are_gone(card_on, log, side):
-    card_on().choose("left")
+    choose(card_on(), "left")
     left = DRAFTS[DRAFTS["candidate_id"] != ROWS[side][0]]
     card = card_on(ROWS.iloc[1:], left)
     assert card.undo() is None and "not on this card" in card.sent[-1]["word"]
@@ -764,7 +739,7 @@ def test_undo_keeps_judgements_whose_drafts_are_gone(card_on, log, side):
 
 
 def test_an_empty_calibration_or_adjudication_undoes_no_vote(card_on, log):
-    card_on().choose("left")
+    choose(card_on(), "left")
     votes = pd.DataFrame(columns=["item_id", "annotator", "candidate_id", "accepted"])
     for more in ({"reference": {}}, {"votes": votes}):
         assert card_on(ROWS.iloc[:0], **more).undo() is None
@@ -781,13 +756,13 @@ def test_the_title_names_the_kind_of_card(card_on):
 
 def test_the_history_hides_the_first_answer_while_its_repeat_is_open(card_on, log):
     first = card_on()
-    first.choose("left")
-    first.choose("both")
+    choose(first, "left")
+    choose(first, "both")
     event_id = log.history()["event_id"][0]
     repeat = pd.concat([ROWS.iloc[:1].assign(repeat_of=event_id), ROWS.iloc[2:3]])
     card = card_on(queue=FixedQueue(repeat, "ann"))
     assert [row["said"] for row in card.history()] == ["left accepted, right accepted"]
-    card.choose("right")
+    choose(card, "right")
     assert len(card.history()) == 3
 
 
@@ -795,7 +770,7 @@ def test_a_long_history_is_read_by_page(card_on, log, monkeypatch):
     monkeypatch.setattr(preference_card, "_PAGE", 2)
     card = card_on()
     for _ in range(5):
-        card.choose("both")
+        choose(card, "both")
     limits = []
     standing = log.standing
     monkeypatch.setattr(log, "standing", lambda *a, **k: limits.append(k) or standing(*a, **k))
@@ -804,14 +779,14 @@ def test_a_long_history_is_read_by_page(card_on, log, monkeypatch):
     assert [one["next"] for one in card.sent[-3:]] == [2, 4, None]
     assert [given["limit"] for given in limits] == [3, 5, 7]
     card.revise(pages[1][0]["event_id"])
-    card.choose("left")
+    choose(card, "left")
     card.undo()
     assert pages[1][0]["event_id"] in set(standing("ann")["event_id"])
 
 
 def test_no_action_reads_the_whole_log(card_on, log, monkeypatch):
     card = card_on(queue=Queue(log, DRAFTS, "ann", repeats=0))
-    card.choose("left")
+    choose(card, "left")
     event_id = card.history()[0]["event_id"]
     standing = log.standing
 
@@ -820,18 +795,18 @@ def test_no_action_reads_the_whole_log(card_on, log, monkeypatch):
         return standing(annotator, item_id, arms, limit)
 
     monkeypatch.setattr(log, "standing", bounded)
-    card.choose("both")
+    choose(card, "both")
     card.undo()
     card.revise(event_id)
-    card.choose("right")
+    choose(card, "right")
     assert log.preferences()["choice"].tolist() == ["right"]
 
 
 def test_undoing_a_revision_shows_the_former_judgement_which_can_be_kept(card, log):
-    card.choose("left")
+    choose(card, "left")
     first = log.history()["event_id"][0]
     card.revise(first)
-    card.choose("neither")
+    choose(card, "neither")
     card.undo()
     shown = card.sent[-1]["cards"][0]
     assert shown["revises"] and shown["before"]["said"] == "left accepted, right rejected"
@@ -842,13 +817,13 @@ def test_undoing_a_revision_shows_the_former_judgement_which_can_be_kept(card, l
 
 
 def test_a_revision_appends_a_correction_and_returns_to_the_queue(card, log):
-    card.choose("left")
-    card.choose("both")
+    choose(card, "left")
+    choose(card, "both")
     first = log.history()["event_id"][0]
     card.revise(first)
     assert card.item_id == ROWS.item_id[0]
     assert card.sent[-1]["cards"][0]["revises"]
-    card.choose("neither")
+    choose(card, "neither")
     assert card.item_id == ROWS.item_id[2]
     events = log.history()
     assert len(events) == 3 and events["corrects"][2] == first
@@ -859,7 +834,7 @@ def test_a_revision_appends_a_correction_and_returns_to_the_queue(card, log):
 
 
 def test_keeping_a_judgement_under_revision_changes_nothing(card, log):
-    card.choose("left")
+    choose(card, "left")
     card.revise(log.history()["event_id"][0])
     card.keep()
     assert card.item_id == ROWS.item_id[1]
@@ -867,7 +842,7 @@ def test_keeping_a_judgement_under_revision_changes_nothing(card, log):
 
 
 def test_only_standing_judgements_can_be_revised(card, log):
-    card.choose("left")
+    choose(card, "left")
     taken_back = card.undo()
     for event_id in (taken_back, "nothing"):
         with pytest.raises(ValueError, match=event_id):
@@ -916,7 +891,7 @@ def test_an_adjudication_shows_the_votes_under_each_response(card_on, log):
         [[["bob", True], ["eve", False]], []],
         [[], []],
     ]
-    card.choose("left")
+    choose(card, "left")
     assert len(log.adjudications()) == 1 and log.preferences().empty
 
 
@@ -934,7 +909,7 @@ def test_images_are_prepared_outside_the_thread_that_records_labels(card_on, log
     _panel._painter.submit(blocking)
     busy.wait(20)
     card._heard(card.widget, {"image": "f1", "side": 512}, [])
-    card.choose("left")
+    choose(card, "left")
     assert len(log.preferences()) == 1
     assert not [one for one in card.sent if "image" in one]
     go_on.set()

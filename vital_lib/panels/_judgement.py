@@ -15,12 +15,6 @@ from vital_lib.labels import VOTES
 from vital_lib.panels._panel import plain
 
 SIDES = ("left", "right")
-CHOICES = {
-    "left": (True, False),
-    "right": (False, True),
-    "both": (True, True),
-    "neither": (False, False),
-}
 FIRST_COUNTS = "Calibration answers are final: the first answer counts."
 _MOST_REASONS = 20
 

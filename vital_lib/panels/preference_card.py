@@ -10,8 +10,6 @@ who wrote a response, and the page does not show it: item ids travel packed into
 
 from __future__ import annotations
 
-import time
-import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +21,6 @@ from vital_lib.annotators import check_person
 from vital_lib.labels import LabelsNotSaved, calibration_result
 from vital_lib.panels._item_key import ITEM, item_key, item_of, store_of
 from vital_lib.panels._judgement import (
-    CHOICES,
     FIRST_COUNTS,
     SIDES,
     after_undo,
@@ -108,7 +105,6 @@ class PreferenceCard(Panel):
         votes_arm = "random" if votes is None else "adjudication"
         arm = self._held[0].get("queue_arm", votes_arm) if self._held else votes_arm
         self._arms = ("calibration",) if reference is not None else arms_like(arm)
-        self._begin()
         self._show()
 
     @property
@@ -120,52 +116,6 @@ class PreferenceCard(Panel):
     def finished(self) -> bool:
         """Whether the queue has no more items for this annotator at present."""
         return not self._held
-
-    def choose(self, choice: str) -> None:
-        """Accept the "left", the "right", "both" or "neither" response and show the next item.
-
-        Raises:
-            ValueError: an unknown choice, or the queue is at its end.
-        """
-        if choice not in CHOICES:
-            raise ValueError(f"choice {choice!r}: give one of {', '.join(CHOICES)}")
-        self._judge_current(*CHOICES[choice])
-
-    def tick(self, side: str, accepted: bool) -> None:
-        """Accept or reject one response; once both are ticked, record the judgement."""
-        if side not in SIDES:
-            raise ValueError(f"side {side!r}: give left or right")
-        with self._lock:
-            self._ticks[side] = bool(accepted)
-            if len(self._ticks) == len(SIDES):
-                self._judge_current(*(self._ticks[name] for name in SIDES))
-
-    def cannot_judge(self) -> None:
-        """Record that the annotator cannot judge this item and show the next one."""
-        self._judge_current(None, None, cannot_judge=True)
-
-    def unsafe(self) -> None:
-        """Flag this item as unsafe to show or use, without a judgement, and show the next one."""
-        self._judge_current(None, None, cannot_judge=True, unsafe=True)
-
-    def add_reason(self, reason: str) -> None:
-        """Add a reason to the judgement of the current item; call it again to remove the reason.
-
-        Raises:
-            ValueError: the reason is not offered.
-        """
-        if reason not in self._reasons:
-            raise ValueError(f"reason {reason!r}: give one of {', '.join(self._reasons)}")
-        self._given ^= {reason}
-
-    def set_note(self, note: str) -> None:
-        """Set a free-text note for the judgement of the current item."""
-        self._note = note
-
-    def toggle_text(self) -> None:
-        """Hide or show caption and mentions, so that the item can be judged by the image alone."""
-        state = self.widget.state
-        self.widget.state = {**state, "hidden": not state["hidden"]}
 
     def judge(
         self,
@@ -214,7 +164,6 @@ class PreferenceCard(Panel):
             reference = self._reference and [self._reference.get(item[f"{s}_id"]) for s in SIDES]
             reply = {"said": in_words(judgement), "reference": reference, "first": not former}
             self._send(saved=event_id, key=key, **reply)
-            self._begin()
             self._deal(int(side))
 
     def refresh(self) -> None:
@@ -276,7 +225,6 @@ class PreferenceCard(Panel):
         """Keep the judgement being revised unchanged and return to the queue."""
         with self._lock:
             self._held = [row for row in self._held if not row.get("revises")]
-            self._begin()
             self.refresh()
 
     def history(self, start: int = 0) -> list[dict[str, Any]]:
@@ -316,20 +264,6 @@ class PreferenceCard(Panel):
     def _closed(self) -> None:
         self._let_go()
 
-    def _judge_current(self, left: bool | None, right: bool | None, **flags: bool) -> None:
-        with self._lock:
-            if self.finished:
-                raise ValueError("the queue is at its end: there are no items left to judge")
-            key, seconds = item_key(self._held[0]), time.monotonic() - self._since
-            more = {"reasons": sorted(self._given), "note": self._note, "seconds": seconds}
-            self.judge(key, uuid.uuid4().hex, left, right, **flags, **more)
-
-    def _begin(self) -> None:
-        """Start a new judgement of the current item, for use without a browser."""
-        self._ticks: dict[str, bool] = {}
-        self._given: set[str] = set()
-        self._note, self._since = "", time.monotonic()
-
     def _fill(self) -> list[dict[str, Any]]:
         """Take the missing next items from the queue and return them."""
         new = self._queue.take(max(0, 1 + _AHEAD - len(self._held)))  # 0 still renews the lease
@@ -357,7 +291,6 @@ class PreferenceCard(Panel):
         others = [other for other in self._held if item_key(other) != item_key(row)]
         row |= {"revises": revises, "before": {**before, "note": plain(event["note"])}}
         self._held = [row, *others]
-        self._begin()
 
     def _drop_closed(self) -> bool:
         """Drop items that the annotator may no longer see; return whether there were any."""
@@ -366,8 +299,6 @@ class PreferenceCard(Panel):
         may_be_shown = self._queue.still_open
         kept = [*revised, *may_be_shown(queued)]
         dropped, self._held = len(kept) < len(self._held), kept
-        if dropped:
-            self._begin()
         return dropped
 
     def _standing(self, item_id: str) -> list[dict[str, Any]]:
