@@ -397,7 +397,7 @@ def test_listening_beyond_loopback_is_warned_of(capsys, caplog):
         (["--port", "70000"], "port 70000 is out of range; give 1 to 65535"),
         (
             ["--key-from", "NO_SUCH_KEY"],
-            "NO_SUCH_KEY: the environment variable is empty or not set; set",
+            "NO_SUCH_KEY: variable not set; set it to the key",
         ),
     ],
 )
@@ -417,7 +417,7 @@ def test_a_command_that_cannot_be_obeyed_says_how_to_write_it(arguments, words, 
         ({"reply": "echo"}, "reply is 'echo'; give one of simulated, fixed"),
         ({"faults": {"reset": 1.2}}, r"fault reset is 1\.2"),
         ({"faults": {"reset": 0.6, "hang": 0.6}}, r"shares sum to 1\.2; give at most 1"),
-        ({"key": " "}, "key is empty, or holds"),
+        ({"key": " "}, "key is empty, not ASCII or has outer spaces"),
     ],
 )
 def test_a_dial_out_of_range_shows_the_value_and_the_way_out(dial, words):

@@ -71,9 +71,7 @@ class Dials:
         if self.reply not in REPLIES:
             raise ValueError(f"reply is {self.reply!r}; give one of {', '.join(REPLIES)}")
         if self.key is not None and not (self.key.isascii() and self.key.strip() == self.key != ""):
-            raise ValueError(
-                "key is empty, or holds non-ASCII characters or outer spaces; give another"
-            )
+            raise ValueError("key is empty, not ASCII or has outer spaces; give another")
         self._check_faults()
         object.__setattr__(self, "faults", MappingProxyType(dict(self.faults)))
 

@@ -35,9 +35,7 @@ def base_conversations(
     from vital_lib.clinic.base_models.talk import write_conversation  # imports torch
 
     if n < 1 or seed < 0 or rounds < 1:
-        raise ValueError(
-            f"n={n}, seed={seed}, rounds={rounds}: n and rounds must be at least 1, seed at least 0"
-        )
+        raise ValueError(f"n={n}, seed={seed}, rounds={rounds}: wanted at least 1, 0 and 1")
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     conversations, figures = [], []

@@ -381,9 +381,7 @@ def _answers_of(answers: pd.DataFrame, model: str) -> dict[str, str]:
     rows = answers[(answers["model"] == model) & (answers["control"] == "none")]
     doubled = rows["question_id"][rows["question_id"].duplicated()]
     if len(doubled):
-        raise ValueError(
-            f"model {model!r} has more than one answer to question {doubled.iloc[0]!r}"
-        )
+        raise ValueError(f"model {model!r} has several answers to question {doubled.iloc[0]!r}")
     return dict(zip(rows["question_id"], rows["answer"], strict=True))
 
 

@@ -234,9 +234,7 @@ class _Connection(asyncio.Protocol):
         split = (line.partition(":") for line in lines)
         headers = {name.strip().lower(): value.strip() for name, _, value in split}
         if "transfer-encoding" in headers:
-            raise _Unreadable(
-                411, "Transfer-Encoding is not supported; send the whole body with Content-Length"
-            )
+            raise _Unreadable(411, "send the whole body with Content-Length")
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
             raise _Unreadable(400, f"Content-Length is {length[:40]!r}; it must be a number")
@@ -318,9 +316,7 @@ def _parser() -> argparse.ArgumentParser:
     about = f"Serve the clinic's simulated models to any OpenAI client. Faults: {kinds}."
     parser = argparse.ArgumentParser(prog="python -m vital_lib.clinic.server", description=about)
     parser.add_argument("--port", type=int, default=8801, help="0 takes any free port")
-    parser.add_argument(
-        "--host", default=LOOPBACK, help="address to listen on; default: this machine only"
-    )
+    parser.add_argument("--host", default=LOOPBACK, help="address to listen on")
     parser.add_argument("--managed", action="store_true", help=argparse.SUPPRESS)
     for dial in fields(Dials):
         flag, meaning = f"--{dial.name.replace('_', '-')}", dial.metadata["meaning"]
@@ -348,10 +344,7 @@ def _dials(options: argparse.Namespace) -> Dials:
             raise ValueError(f"--fault {text!r}: write NAME=SHARE, as in reset=0.01") from None
     key = os.environ.get(options.key_from) if options.key_from else None
     if options.key_from and not key:
-        raise ValueError(
-            f"--key-from {options.key_from}: the environment variable is empty or not set; "
-            "set it to the key"
-        )
+        raise ValueError(f"--key-from {options.key_from}: variable not set; set it to the key")
     plain = {dial.name: getattr(options, dial.name, None) for dial in fields(Dials)}
     return Dials(**{**plain, "faults": faults, "key": key})
 
