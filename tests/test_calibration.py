@@ -9,8 +9,8 @@ from vital_lib.labels.calibration import (
     calibration_reference,
     calibration_result,
     calibration_rows,
-    guideline,
 )
+from vital_lib.labels.guideline import guideline
 from vital_lib.prompts import RatingCriteria
 
 DRAFTS = pd.DataFrame(

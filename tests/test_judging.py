@@ -521,7 +521,7 @@ def test_a_null_criterion_loses_no_rating_and_a_refusal_is_none(run):
     assert ratings["overall"].tolist() == [6] and "depth" not in names and len(names) == 8
     refused = json.dumps({**half, "rationale": "I'm sorry, but I can't view images."})
     ratings = rate(run, candidates("fine"), lambda said: refused)
-    assert ratings["overall"].isna().all() and "refused" in ratings["rationale"][0]
+    assert ratings["overall"].isna().all() and "is a refusal" in ratings["rationale"][0]
 
 
 def test_a_model_is_not_compared_with_itself(run):

@@ -359,7 +359,7 @@ def expect_refused(path: Path, message: str) -> None:
 def test_a_truncated_log_is_refused_and_unchanged(tmp_path, kept):
     path = tmp_path / "labels.sqlite"
     path.write_bytes(whole_log(path)[:kept])
-    expect_refused(path, "truncated.*put back a copy")
+    expect_refused(path, "truncated.*restore a copy")
 
 
 def test_an_overwritten_page_is_found_on_opening(tmp_path):

@@ -732,7 +732,8 @@ def test_a_long_reply_takes_time_in_proportion_to_its_length(unit):
                 parse(prompt, whole)
         return time.process_time() - begun
 
-    assert seconds(160_000) < 3 * 8 * max(seconds(20_000), 0.05)
+    long = min(seconds(160_000), seconds(160_000))  # a collection of garbage may fall into one
+    assert long < 3 * 8 * max(seconds(20_000), 0.05)
 
 
 @pytest.mark.parametrize(

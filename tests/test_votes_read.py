@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
-from conftest import ROOT
 from label_rows import drafts as labelled
 from label_rows import judged
 
@@ -232,10 +232,11 @@ def test_the_report_reads_the_votes_of_a_log_once(workspace, own, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("book", "read_from"), [(LABELLING, "preferences"), (GENERATING, "said"), ("07", "said")]
+    ("book", "read_from"),
+    [(LABELLING, "preferences"), (GENERATING, "pair_votes"), ("07", "on_card")],
 )
 def test_the_notebooks_that_read_votes_keep_what_they_read(book, read_from):
-    path = next((ROOT / "notebooks").glob(f"{book}*.ipynb"))
+    path = next((Path(__file__).parents[1] / "notebooks").glob(f"{book}*.ipynb"))
     code = "\n".join(
         cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
     )
