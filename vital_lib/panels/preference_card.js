@@ -70,7 +70,7 @@ function extras(state, ui, act) {
 
 // --- the parts of the card
 function head(state, ui) {
-  const own = ui.own, { done, of } = own, unsaved = own.unsaved.size, card = own.card();
+  const own = ui.own, { done, of } = own, unsaved = own.outbox.size, card = own.card();
   const open = (key, name, label) => {
     ui.keys[key] = (event) => own.once(name, event, () => own.open(name));
     return button([h("kbd", null, key.toUpperCase()), label], ui.keys[key],
@@ -88,17 +88,17 @@ function head(state, ui) {
 }
 // Judgements that the log refuses permanently stay listed until the annotator dismisses them.
 function refusals(own) {
-  const n = own.unsaved.away.size, what = n === 1 ? "1 judgement of another item is"
+  const n = own.outbox.away.size, what = n === 1 ? "1 judgement of another item is"
     : `${n} judgements of other items are`;
   const away = n ? h("p", { class: "muted small away" },
     `${what} kept in this browser until you open the matching card.`) : null;
-  const refused = [...own.unsaved.refused.values()];
+  const refused = [...own.outbox.refused.values()];
   return h("div", { class: "refused" }, away, refused.map(({ act, why }) =>
     h("div", { class: "row", key: act.event_id },
       h("span", { class: "no grow text" }, `✗ Not saved: ${why}. Your judgement: ${inWords(act)}`
         + `${act.note ? ` (${act.note})` : ""}.`),
       button("Copy", () => own.copy(act), { "aria-label": "copy the unsaved judgement" }),
-      button("Dismiss", () => { own.unsaved.dismiss(act.event_id); own.redraw(); },
+      button("Dismiss", () => { own.outbox.dismiss(act.event_id); own.redraw(); },
         { "aria-label": "dismiss the unsaved judgement" }))));
 }
 function foot(ui, act) {
@@ -146,7 +146,7 @@ function onward(ui, label, act) {
     { class: "main", "aria-keyshortcuts": "Enter" }));
 }
 function outcome(own) {
-  const n = own.unsaved.size;
+  const n = own.outbox.size;
   if (n) return ["…", "That was the last item", `${n} not saved yet. Keep this page open.`];
   if (!own.ended) return ["…", "Loading the next item", "Waiting for the kernel."];
   if (own.elsewhere()) return ["…", "Nothing to judge for now",
