@@ -126,3 +126,23 @@ def test_an_invalid_notebook_number_is_refused(capsys):
     with pytest.raises(SystemExit):
         walkthrough.main(["--first", "select"])
     assert "'select' is not a notebook number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("seed=7", 7),
+        ("max_usd=0.5", 0.5),
+        ("learning_rate=2e-5", 2e-5),
+        ("mix=None", None),
+        ("local=False", False),
+        ("figure_set=/data/mine", "/data/mine"),
+        ("annotator=ann", "ann"),
+        ("annotator=007", "007"),
+        ("base_url=http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1"),
+        ("note=", ""),
+    ],
+)
+def test_a_setting_is_read_as_the_python_value_that_a_notebook_would_hold(text, value):
+    name, read = walkthrough._setting(text)
+    assert read == value and type(read) is type(value) and text.startswith(f"{name}=")

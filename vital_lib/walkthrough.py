@@ -8,6 +8,7 @@ whose code is in the notebooks.
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import io
 import os
@@ -239,10 +240,14 @@ def _number(value: float) -> str:
 
 
 def _setting(text: str) -> tuple[str, Any]:
+    """Return (name, value); a Python literal such as 0.5, None or False is read as one."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{text!r} is not a setting; write NAME=VALUE")
-    return name, int(value) if value.lstrip("-").isdigit() else value
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def _two_digits(text: str) -> str:

@@ -9,6 +9,8 @@ from vital_lib.figures.articles import article_id, article_ids, article_of
 from vital_lib.figures.coverage import choice_metrics
 from vital_lib.figures.folders import ImageFolder, UnreadableImage, find_first
 from vital_lib.figures.groups import (
+    ALIKE_COSINE,
+    NEAR_IDENTICAL_BITS,
     find_twins,
     group_sizes,
     group_warnings,
@@ -25,8 +27,6 @@ from vital_lib.figures.records import (
     read_figures,
 )
 from vital_lib.figures.sampling import (
-    ALIKE_COSINE,
-    NEAR_IDENTICAL_BITS,
     choose_figures,
     cluster_figures,
     diverse_sample,

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from vital_lib.figures.sampling import NEAR_IDENTICAL_BITS, hash_codes, random_sample, unit_rows
+from vital_lib.figures.groups import NEAR_IDENTICAL_BITS
+from vital_lib.figures.sampling import hash_codes, random_sample, unit_rows
 
 _MEASURED = 2_000  # most figures on which coverage is measured: standard error about 0.01
 _RANDOM_DRAWS = 5

@@ -13,11 +13,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-NEAR_IDENTICAL_BITS = 4
-"""Most bits, of 64, in which the perceptual hashes of near-identical pictures may differ."""
-
-ALIKE_COSINE = 0.995
-"""Least cosine of their features at which two figures count as near-identical too."""
+from vital_lib.figures.groups import ALIKE_COSINE, NEAR_IDENTICAL_BITS
 
 _PARTS_AT_ONCE = 32
 _MINI_BATCHES_FROM = 20_000  # rows from which K-means runs in mini-batches
