@@ -250,7 +250,7 @@ def test_a_real_caption_does_not_contradict_itself(realdata, tmp_path):
     assert not found.map(lambda flags: bool(set(flags) & set(AGAINST))).any()
 
 
-# ------------------------------------------------------------------ errors planted in real wording
+# ------------------------------------------------------------------ errors put into real wording
 
 _SHOWS = (
     r"(?:(?:show|reveal|display|demonstrat|depict|exhibit|detect|contain)(?:s|es?|e?d|ing)?|"
