@@ -227,7 +227,7 @@ def test_the_judge_of_notebook_05_stands_beside_the_people_it_differs_from(page,
     assert rating / 10 - accepted / people == pytest.approx(listed[0], abs=0.0101)
 
     assert _box(panel, "Rating policy").locator(".text").inner_text() == POLICIES["rating"].strip()
-    measured = _box(panel, "Judge measures").locator("tr", has_text="as the annotators do")
+    measured = _box(panel, "Judge measures").locator("tr", has_text="as by the annotators")
     names = [f"judge.agreement{end}" for end in ("", "_low", "_high")]
     value, low, high = (f"{generated.metrics[name]:.2f}" for name in names)
     assert measured.locator(".number").all_inner_texts()[:2] == [value, f"{low} to {high}"]
