@@ -371,8 +371,9 @@ def test_texts_are_sent_to_the_browser_unchanged(card_on):
 def test_the_hidden_text_setting_is_kept(card):
     assert card.widget.state["hidden"] is False
     card.widget.state = {**card.widget.state, "hidden": True}  # as the page sets it
-    choose(card, "left")
-    assert card.widget.state["hidden"] is True
+    turn = card.widget.state["turn"]
+    card._heard(card.widget, {"call": "unknown"}, [])  # the state is sent anew
+    assert card.widget.state["turn"] > turn and card.widget.state["hidden"] is True
 
 
 # --- no label lost or duplicated

@@ -88,10 +88,8 @@ def _seen_here(predicate: list[str]) -> bool:
 
 def _placed(predicate: list[str]) -> bool:
     """Whether a predicate states that a finding is seen, at a place, of a size, or absent."""
-    verb, after = (
-        predicate[0],
-        [word for word in predicate[1:] if word in LIKELY or not word.endswith("ly")],
-    )
+    verb = predicate[0]
+    after = [word for word in predicate[1:] if word in LIKELY or not word.endswith("ly")]
     denied = set(predicate) & (NEGATORS if verb in SEEING else NEGATORS | DENIALS)
     if denied or verb in ("was", "were", "had") or not after:
         return True
@@ -110,9 +108,7 @@ def _placed(predicate: list[str]) -> bool:
 def _rule(subject: list[str], predicate: list[str]) -> bool:
     """Whether a clause with the finding as its object states a rule ("Lesions include ...")."""
     verb, known = predicate[0], set(subject) & IMAGING
-    if verb in INCLUDES:
-        return not known
-    if verb in POINTS:
+    if verb in INCLUDES | POINTS:
         return not known
     if "normal" in subject[:2] and verb in SEEING:
         return True

@@ -17,6 +17,7 @@ from vital_lib.evaluation._asked import Asked, plainly, read_question, telling
 from vital_lib.evaluation._english import (
     AFTER_NO,
     ASIDE,
+    ASKED_FOR,
     ASKS_FOR_IMAGE,
     CONDITION,
     CONTRAST,
@@ -115,9 +116,7 @@ def _decided(votes: list[_Vote], asked: Asked) -> str | None:
 
 def _statements(question: str, answer: str) -> Iterator[tuple[str, bool]]:
     """Yield (sentence, is a question) for the answer; an echo of the question is a question."""
-    text = re.sub(
-        r"^\s*\?(?=\s*\w)|(?<=[\s,(])\?(?=\w)", "possibly ", said(_outside_thoughts(answer))
-    )
+    text = ASKED_FOR.sub("possibly ", said(_outside_thoughts(answer)))
     echo = re.findall(r"\w+", said(question))
     if len(echo) > 2:
         again = r"\W+".join(map(re.escape, echo))

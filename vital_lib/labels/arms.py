@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from vital_lib.labels.votes import votes_long
+from vital_lib.labels.votes import groups_of, votes_long
 from vital_lib.statistics import difference_interval, mean_interval
 from vital_lib.tables import refuse_strays
 
@@ -46,7 +46,7 @@ def compare_arms(
     left, right = (judged[f"{side}_accepted"].to_numpy(float) for side in ("left", "right"))
     a, b = left.copy(), right.copy()
     a[~left_is_a], b[~left_is_a] = right[~left_is_a], left[~left_is_a]
-    groups = _groups(judged["item_id"], key, figures)
+    groups = groups_of(judged, key, figures)
     return {
         **mean_interval((1 + a - b) / 2, groups, seed=seed).metrics("arms.a_win_rate"),
         **difference_interval(a, b, groups, seed=seed).metrics("arms.a_minus_b_accepted"),
@@ -72,9 +72,3 @@ def ticks_of_pairs(preferences: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame
     ticks = votes_long(preferences).join(sides, on="candidate_id", how="inner")
     ticks = ticks.assign(candidate_id=ticks["original_id"], accepted=ticks["accepted"].astype(bool))
     return ticks[["candidate_id", "figure_id", "annotator", "accepted"]].reset_index(drop=True)
-
-
-def _groups(items: pd.Series, key: pd.DataFrame, figures: pd.DataFrame) -> list[str]:
-    figure_of = dict(zip(key["instruction_id"], key["figure_id"], strict=True))
-    group_of = dict(zip(figures["figure_id"], figures["group_id"], strict=True))
-    return [group_of[figure_of[item]] for item in items]
