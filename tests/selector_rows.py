@@ -58,7 +58,7 @@ def preference_rows(*votes: tuple[int, str, str], arm: str = "random") -> pd.Dat
                 "right_id": f"F{number}-r1-{right}",
                 "left_accepted": ticks[0],
                 "right_accepted": ticks[1],
-                "queue_arm": arm,
+                "drawn_by": arm,
             }
         )
     frame = pd.DataFrame(rows)

@@ -116,8 +116,8 @@ def test_only_the_random_arm_counts(log):
     before = measured(log)
     for n in range(4, 9):
         arm = ("cluster", "uncertainty", "calibration", "adjudication", "cluster")[n - 4]
-        log.record(**judged(n, (True, True), "ann", queue_arm=arm))
-        log.record(**judged(n, (False, False), "ben", queue_arm=arm))
+        log.record(**judged(n, (True, True), "ann", drawn_by=arm))
+        log.record(**judged(n, (False, False), "ben", drawn_by=arm))
     pd.testing.assert_frame_equal(measured(log), before)
     assert before["raw"]["all"] == 1
 
@@ -197,8 +197,8 @@ def test_two_repeats_of_one_item_are_two_comparisons(log):
 def test_repeats_in_other_arms_are_not_counted(log):
     log.record(**judged(0, (True, False)))
     for n, arm in enumerate(["cluster", "uncertainty"], 1):
-        log.record(**judged(n, (True, False), event_id=arm, queue_arm=arm))
-        log.record(**judged(n, (True, False), repeat_of=arm, queue_arm=arm))
+        log.record(**judged(n, (True, False), event_id=arm, drawn_by=arm))
+        log.record(**judged(n, (True, False), repeat_of=arm, drawn_by=arm))
     assert measured(log)["items"]["self: ann"] == 0
 
 
@@ -256,7 +256,7 @@ def test_disagreements_list_accepting_and_rejecting_annotators_most_divided_firs
     ticks = {0: [1, 1, 1, 0], 1: [1, 1, 0, 0], 2: [1, 1, 1, 1]}
     for n, of_a in ticks.items():
         for who, tick in zip(people, of_a, strict=True):
-            log.record(**judged(n, (bool(tick), True), who, swapped=who > "b", queue_arm="cluster"))
+            log.record(**judged(n, (bool(tick), True), who, swapped=who > "b", drawn_by="cluster"))
     log.record(**judged(3, (None, None), "ann"))
     log.record(**judged(3, (True, False), "ben"))
     texts = DRAFTS.assign(instruction="where?", response="<b>left</b>")
@@ -281,7 +281,7 @@ def test_adjudication_has_each_disputed_item_once_in_order_with_random_sides(log
     disputed = disagreements(log.preferences(), DRAFTS)
     rows = adjudication_rows(disputed, DRAFTS, "eve", seed=3)
     assert list(rows["item_id"]) == list(dict.fromkeys(disputed["item_id"])) and len(rows) == 12
-    assert set(rows["queue_arm"]) == {"adjudication"} and rows["repeat_of"].isna().all()
+    assert set(rows["drawn_by"]) == {"adjudication"} and rows["repeat_of"].isna().all()
     assert all(
         {r.left_id, r.right_id} == {f"{r.item_id}-a", f"{r.item_id}-b"} for r in rows.itertuples()
     )
@@ -294,7 +294,7 @@ def test_adjudication_has_each_disputed_item_once_in_order_with_random_sides(log
             left_accepted=True,
             right_accepted=True,
             annotator="eve",
-            queue_arm=row.queue_arm,
+            drawn_by=row.drawn_by,
         )
     assert len(disagreements(log.preferences(), DRAFTS)) == len(
         disputed

@@ -39,7 +39,7 @@ def test_the_reference_is_a_tick_by_two_or_more_annotators_without_dissent(log):
     log.record_many([judged(1, (False, True), who) for who in ("ann", "ben", "cat")])
     log.record(**judged(2, (True, True), "ann"))
     log.record_many([judged(3, (None, None), "ann"), judged(3, (True, False), "ben")])
-    log.record(**judged(2, (True, True), "ben", queue_arm="calibration"))
+    log.record(**judged(2, (True, True), "ben", drawn_by="calibration"))
     found = calibration_reference(log.preferences())
     assert found == {"i0-a": True, "i1-a": False, "i1-b": True}
 
@@ -56,8 +56,8 @@ def test_a_round_has_only_items_with_a_reference_that_the_annotator_has_not_judg
     log.record_many([judged(6, (True, False), "ann"), judged(6, (False, False), "ben")])
     rows = calibration_rows(log.preferences(), DRAFTS, "eve")
     assert sorted(rows["item_id"]) == ["i0", "i1", "i2", "i3", "i4"]
-    assert set(rows["queue_arm"]) == {"calibration"} and rows["repeat_of"].isna().all()
-    columns = ["item_id", "left_id", "right_id", "queue_arm", "repeat_of", "figure_id"]
+    assert set(rows["drawn_by"]) == {"calibration"} and rows["repeat_of"].isna().all()
+    columns = ["item_id", "left_id", "right_id", "drawn_by", "repeat_of", "figure_id"]
     assert list(rows.columns) == columns
     for row in rows.itertuples():
         assert {row.left_id, row.right_id} == {f"{row.item_id}-a", f"{row.item_id}-b"}
@@ -97,7 +97,7 @@ def drawn(log: LabelLog, **more) -> pd.DataFrame:
 
 
 def judge(log: LabelLog, row: dict) -> None:
-    sides = {name: row[name] for name in ("item_id", "left_id", "right_id", "queue_arm")}
+    sides = {name: row[name] for name in ("item_id", "left_id", "right_id", "drawn_by")}
     log.record(**sides, annotator="eve", left_accepted=True, right_accepted=False)
 
 
@@ -146,12 +146,12 @@ def test_the_result_counts_items_with_both_ticks_as_in_the_reference(log):
     reference = calibration_reference(log.preferences())
     answers = {0: (True, False), 1: (True, True), 2: (None, None), 3: (True, False)}
     for n, ticks in answers.items():
-        event = judged(n, ticks, "eve", queue_arm="calibration")
+        event = judged(n, ticks, "eve", drawn_by="calibration")
         if n == 3:  # the sides may be swapped
             event |= {"left_id": "i3-b", "right_id": "i3-a"}
             event |= {"left_accepted": False, "right_accepted": True}
         log.record(**event)
-    log.record(**judged(30, (True, True), "eve", queue_arm="calibration"))  # without a reference
+    log.record(**judged(30, (True, True), "eve", drawn_by="calibration"))  # without a reference
     found = calibration_result(log.calibrations(), reference)
     assert found == {"items": 4, "agreed": 2, "share": 0.5}
     assert len(log.preferences()) == 8  # calibrations are not votes
@@ -161,7 +161,7 @@ def test_a_result_ignores_later_votes_of_others(log):
     agreed(log, dict.fromkeys(range(3), (True, False)))
     log.record(**judged(3, (True, False), "ann"))
     for n in range(4):
-        log.record(**judged(n, (True, False), "eve", queue_arm="calibration"))
+        log.record(**judged(n, (True, False), "eve", drawn_by="calibration"))
     first = log.history()["event_id"].iloc[0]
     log.record(**judged(0, (False, False), "ann", corrects=first))
     log.record(**judged(1, (False, True), "cat"))

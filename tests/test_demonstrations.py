@@ -72,7 +72,7 @@ def vote(annotator: str, item: str, a, b, *, swapped: bool = False) -> dict:
         "left_accepted": ticks[0],
         "right_accepted": ticks[1],
         "choice": "skip" if a is None else choice[tuple(map(int, ticks))],
-        "queue_arm": "random",
+        "drawn_by": "random",
     }
 
 

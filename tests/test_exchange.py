@@ -74,13 +74,13 @@ def random_history(log: LabelLog, seed: int, acts: int = 150) -> pd.DataFrame:
         who, n = people[rng.integers(3)], int(rng.integers(8))
         mine = log.standing(who)
         act = rng.random()
-        about = {"item_id": f"i{n}", "queue_arm": ARMS[rng.integers(5)]}
+        about = {"item_id": f"i{n}", "drawn_by": ARMS[rng.integers(5)]}
         if act < 0.15:
             log.undo(who)
             continue
         if act < 0.5 and len(mine):
             other = mine.iloc[int(rng.integers(len(mine)))]
-            about = {name: other[name] for name in ("item_id", "queue_arm", "repeat_of")}
+            about = {name: other[name] for name in ("item_id", "drawn_by", "repeat_of")}
             about["repeat_of"] = None if pd.isna(about["repeat_of"]) else about["repeat_of"]
             name = "corrects" if act < 0.3 else "repeat_of"
             about[name] = other["event_id"]
@@ -167,12 +167,12 @@ def test_a_jsonl_file_states_its_format_and_has_every_column(open_log, tmp_path)
     judge(log)
     assert export_jsonl(log.history(), path) == 1
     header, event = map(json.loads, path.read_text().splitlines())
-    assert header == {"format": "vital label events", "version": 1, "events": 1}
+    assert header == {"format": "vital label events", "version": 2, "events": 1}
     assert list(event) == list(log.history().columns)
 
 
 @pytest.mark.parametrize(
-    "first", ["", "not JSON", "[]", '{"format": "vital label events", "version": 2}', "\ufeff{}"]
+    "first", ["", "not JSON", "[]", '{"format": "vital label events", "version": 1}', "\ufeff{}"]
 )
 def test_a_jsonl_file_of_another_format_or_version_is_refused(first, open_log, tmp_path):
     (tmp_path / "labels.jsonl").write_text(first + "\n{}\n")
@@ -194,7 +194,7 @@ WRONG = {
     "seconds 'True' is not of the right type": {"seconds": True},
     "seconds -1": {"seconds": -(10**10)},
     "seconds 1000": {"seconds": 10**400},
-    "queue_arm 'best': give one of": {"queue_arm": "best"},
+    "drawn_by 'best': give one of": {"drawn_by": "best"},
     "corrects 'nothing' is not the event_id": {"corrects": "nothing"},
     "left_id and right_id are both": {"right_id": "i1-a"},
     "Invalid isoformat string: 'today'": {"at": "today"},
@@ -537,10 +537,10 @@ def test_an_annotation_made_in_label_studio_is_a_new_judgement(exported, open_lo
     back[1]["annotations"].append(made_there([], id=9002, was_cancelled=True))
     path.write_text(json.dumps(back))
     for _ in range(2):
-        found = import_label_studio(path, log, queue_arm="uncertainty")
+        found = import_label_studio(path, log, drawn_by="uncertainty")
     assert found.rejected.empty and len(log.history()) == 9
     mine = log.standing("eve@clinic.example")
-    assert mine["queue_arm"].tolist() == ["uncertainty"] * 2
+    assert mine["drawn_by"].tolist() == ["uncertainty"] * 2
     assert mine["seconds"].tolist() == [12.25] * 2
     assert choices(log)["i0", "eve@clinic.example"] == "right"
     assert choices(log)["i1", "eve@clinic.example"] == "skip"
@@ -586,7 +586,7 @@ def test_unreadable_annotations_are_reported_and_the_others_are_imported(exporte
         made_there("[]"),
         None,
     ]
-    back[1]["meta"]["version"] = 2
+    back[1]["meta"]["version"] = 1
     foreign = {
         "id": 1,
         "data": {"text": "?"},

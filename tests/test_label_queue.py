@@ -20,7 +20,7 @@ from vital_lib.labels.queue import GAP
 
 pytest_plugins = "postgres"
 
-ORDER = ["item_id", "left_id", "right_id", "queue_arm"]
+ORDER = ["item_id", "left_id", "right_id", "drawn_by"]
 
 
 def drafts(figures: int = 30, rounds: int = 3) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def clock(monkeypatch):
 
 
 def judge(log: LabelLog, row: dict, who: str) -> str:
-    names = ("item_id", "left_id", "right_id", "queue_arm", "repeat_of")
+    names = ("item_id", "left_id", "right_id", "drawn_by", "repeat_of")
     return log.record(
         **{name: row[name] for name in names},
         left_accepted=True,
@@ -87,7 +87,7 @@ def test_the_order_has_one_row_per_instruction_with_both_responses(log):
         assert sorted(found["item_id"]) == sorted(set(drafts()["instruction_id"]))
         for row in found.itertuples():
             assert {row.left_id, row.right_id} == {f"{row.item_id}-a", f"{row.item_id}-b"}
-        assert set(found["queue_arm"]) == {"random", strategy}
+        assert set(found["drawn_by"]) == {"random", strategy}
 
 
 def test_sides_are_a_fair_coin_per_item_and_annotator(log):
@@ -154,7 +154,7 @@ def test_invalid_queue_settings_are_refused_with_the_value(log, changed, message
 @pytest.mark.parametrize("strategy", ["cluster", "uncertainty"])
 @pytest.mark.parametrize("share", [0.2, 0.35])
 def test_the_random_arm_has_its_share_at_any_stopping_point(log, strategy, share):
-    arms = orders(log, count=300, strategy=strategy, random_share=share)["queue_arm"] == "random"
+    arms = orders(log, count=300, strategy=strategy, random_share=share)["drawn_by"] == "random"
     shares = arms.cumsum() / np.arange(1, len(arms) + 1)
     assert shares.min() >= share
     assert shares[len(shares) // 3 :].max() < share + 0.01
@@ -163,7 +163,7 @@ def test_the_random_arm_has_its_share_at_any_stopping_point(log, strategy, share
 def test_the_random_arm_is_rounded_up_for_few_items(log):
     for items, share, least in ((4, 0.2, 1), (7, 0.2, 2), (7, 0.5, 4)):
         order = in_order(drafts(items, 1), "ann", "cluster", share, 0, "")
-        assert (order["queue_arm"] == "random").sum() == least
+        assert (order["drawn_by"] == "random").sum() == least
 
 
 @pytest.mark.parametrize("whose_order", ["ann", ""])
@@ -175,7 +175,7 @@ def test_the_random_arm_is_a_random_sample_at_any_stopping_point(whose_order):
     for seed in range(600):
         order = in_order(frame, "ann", "uncertainty", 0.2, seed, whose_order)
         for arm in ("random", "uncertainty"):
-            means[arm].append(values[order["item_id"][order["queue_arm"] == arm][:10]].mean())
+            means[arm].append(values[order["item_id"][order["drawn_by"] == arm][:10]].mean())
     spread = values.std() / np.sqrt(10 * 600)
     z = {arm: (np.mean(found) - values.mean()) / spread for arm, found in means.items()}
     assert abs(z["random"]) < 3.5, z
@@ -185,13 +185,13 @@ def test_the_random_arm_is_a_random_sample_at_any_stopping_point(whose_order):
 def test_an_item_is_in_the_same_arm_for_all_annotators(log):
     for wanted in (None, 2):
         ann, ben = (orders(log, who, strategy="cluster", wanted=wanted) for who in ("ann", "ben"))
-        arms = [frame.set_index("item_id")["queue_arm"].sort_index() for frame in (ann, ben)]
+        arms = [frame.set_index("item_id")["drawn_by"].sort_index() for frame in (ann, ben)]
         assert arms[0].equals(arms[1])
 
 
 def test_the_most_uncertain_come_first(log):
     rows = orders(log, strategy="uncertainty")
-    items = rows["item_id"][rows["queue_arm"] == "uncertainty"]
+    items = rows["item_id"][rows["drawn_by"] == "uncertainty"]
     figures = [int(item.split("-")[0][1:]) for item in items]
     assert figures == sorted(figures, reverse=True)
 
@@ -200,8 +200,8 @@ def test_clusters_take_turns_starting_with_the_least_covered_by_the_random_arm(l
     rows = orders(log, count=180, strategy="cluster")
     cluster = drafts(180).set_index("instruction_id")["cluster"].groupby(level=0).first()
     of = rows.assign(cluster=rows["item_id"].map(cluster))
-    reached = of["cluster"][of["queue_arm"] == "random"].value_counts()
-    turns = of["cluster"][of["queue_arm"] == "cluster"].tolist()
+    reached = of["cluster"][of["drawn_by"] == "random"].value_counts()
+    turns = of["cluster"][of["drawn_by"] == "cluster"].tolist()
     for start in (0, 10, 20):
         turn = turns[start : start + 10]
         assert sorted(turn) == list(range(10))
@@ -339,7 +339,7 @@ def test_calibrations_and_adjudications_by_others_take_no_place(log):
     queue = Queue(log, drafts(1), "ann", wanted=1, repeats=0)
     row = queue.items().iloc[0].to_dict() | {"repeat_of": None}
     for who, arm in (("cleo", "calibration"), ("ben", "adjudication")):
-        judge(log, row | {"queue_arm": arm}, who)
+        judge(log, row | {"drawn_by": arm}, who)
     assert queue.progress == (0, 3) and len(queue.take(3)) == 3
 
 
@@ -347,7 +347,7 @@ def test_calibrations_and_adjudications_by_others_take_no_place(log):
 def test_an_item_judged_with_others_votes_in_view_is_closed_for_voting(log, arm):
     before = Queue(log, drafts(2), "ann", repeats=0)
     rows = before.items().assign(repeat_of=None).to_dict("records")
-    judge(log, rows[1] | {"queue_arm": arm}, "ann")
+    judge(log, rows[1] | {"drawn_by": arm}, "ann")
     for queue in (before, Queue(log, drafts(2), "ann", repeats=0)):
         assert queue.progress == (0, 5)
         assert [row["item_id"] for row in queue.take(2)] == [rows[n]["item_id"] for n in (0, 2)]
@@ -361,8 +361,8 @@ def test_a_held_item_closes_once_its_annotator_saw_others_votes(log, arm):
     queue = Queue(log, drafts(2), "ann", repeats=0)
     rows = queue.take(3)
     judge(log, rows[0], "ann")
-    judge(log, rows[1] | {"queue_arm": arm}, "ann")
-    judge(log, rows[2] | {"queue_arm": arm}, "ben")
+    judge(log, rows[1] | {"drawn_by": arm}, "ann")
+    judge(log, rows[2] | {"drawn_by": arm}, "ben")
     assert queue.still_open(rows) == rows[2:]
     queue.release()
     assert [row["item_id"] for row in queue.take(9)] == list(queue.items()["item_id"][2:])
@@ -453,7 +453,7 @@ def test_a_vote_also_adjudicated_is_counted_once_and_never_repeated(log):
     queue = Queue(log, drafts(20), "ann", repeats=0.5)
     rows = judge_all(log, queue, 18)
     for row in rows:
-        judge(log, row | {"queue_arm": "adjudication"}, "ann")
+        judge(log, row | {"drawn_by": "adjudication"}, "ann")
     assert queue.progress[0] == 18
     repeated = {row["item_id"] for row in judge_all(log, queue) if row["repeat_of"]}
     assert repeated and not repeated & {row["item_id"] for row in rows}
@@ -464,13 +464,13 @@ def test_about_one_judgement_in_twenty_repeats_an_item_more_than_ten_items_back(
     queue = Queue(log, drafts(400, 1), "ann", strategy="cluster")
     rows = judge_all(log, queue)
     events = log.history().set_index("event_id")
-    item_of, arm_of = events["item_id"], events["queue_arm"]
+    item_of, arm_of = events["item_id"], events["drawn_by"]
     place_of = {row["item_id"]: n for n, row in enumerate(rows) if not row["repeat_of"]}
     repeats = [(n, row) for n, row in enumerate(rows) if row["repeat_of"]]
     assert len(place_of) == 400 and 0.03 < len(repeats) / len(rows) < 0.07
     for n, row in repeats:
         assert item_of[row["repeat_of"]] == row["item_id"]
-        assert arm_of[row["repeat_of"]] == row["queue_arm"]
+        assert arm_of[row["repeat_of"]] == row["drawn_by"]
         assert n - place_of[row["item_id"]] > GAP
     assert len({row["item_id"] for _, row in repeats}) == len(repeats)
     turned = [row["left_id"] != rows[place_of[row["item_id"]]]["left_id"] for _, row in repeats]
@@ -546,11 +546,11 @@ def test_eight_concurrent_annotators_give_every_item_two_judgements(open_log):
 
 
 def test_a_fixed_queue_hands_out_its_rows_in_order(log):
-    rows = orders(log).head(3).assign(queue_arm="calibration")
+    rows = orders(log).head(3).assign(drawn_by="calibration")
     queue = FixedQueue(rows, "ann")
     taken = queue.take(2)
     assert [row["item_id"] for row in taken] == list(rows["item_id"][:2])
-    assert taken[0]["repeat_of"] is None and taken[0]["queue_arm"] == "calibration"
+    assert taken[0]["repeat_of"] is None and taken[0]["drawn_by"] == "calibration"
     assert queue.progress == (2, 3)
     assert len(queue.take(2)) == 1 and queue.take() == []
     queue.release()
@@ -558,10 +558,10 @@ def test_a_fixed_queue_hands_out_its_rows_in_order(log):
 
 
 def test_a_fixed_queue_with_a_log_skips_items_judged_in_its_arm(log):
-    rows = orders(log).head(3).assign(queue_arm="calibration")
+    rows = orders(log).head(3).assign(drawn_by="calibration")
     queue = FixedQueue(rows, "ann", log)
     [row] = queue.take()
-    judge(log, row | {"queue_arm": "random"}, "ann")
+    judge(log, row | {"drawn_by": "random"}, "ann")
     assert queue.progress == (0, 3)
     judge(log, row, "ann")
     again = FixedQueue(rows, "ann", log)

@@ -225,7 +225,7 @@ def test_the_given_strategy_sets_the_order(tmp_path):
     card = open_card(tmp_path, "ann", strategy="cluster")
     for _ in range(10):
         choose(card, "left")
-    arms = LabelLog(workspace.label_url).history()["queue_arm"].value_counts()
+    arms = LabelLog(workspace.label_url).history()["drawn_by"].value_counts()
     assert arms.to_dict() == {"cluster": 7, "random": 3}
 
 
@@ -241,7 +241,7 @@ def test_the_selectors_uncertainty_sets_the_first_question(tmp_path):
     for _ in range(10):
         choose(card, "left")
     events = LabelLog(workspace.label_url).history()
-    first = events[events["queue_arm"] == "uncertainty"].iloc[0]
+    first = events[events["drawn_by"] == "uncertainty"].iloc[0]
     assert {first["left_id"], first["right_id"]} == set(ids[doubted])
 
 

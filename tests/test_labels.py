@@ -17,12 +17,7 @@ import pytest
 import sqlalchemy as sa
 from label_rows import judged
 
-from vital_lib.labels import (
-    QUEUE_ARMS,
-    VOTES,
-    LabelLog,
-    LabelsNotSaved,
-)
+from vital_lib.labels import DRAWN_BY, VOTES, LabelLog, LabelsNotSaved
 from vital_lib.labels.database import label_events
 from vital_lib.tables import TABLES, UnsupportedFormat, Workspace
 
@@ -45,18 +40,18 @@ def choices(log: LabelLog) -> dict[tuple[str, str], str]:
 
 def test_a_judgement_reads_back_as_recorded(log):
     event = log.record(
-        **judged(unsafe=True, reasons=["wrong_side"], note="é", seconds=2.5, queue_arm="cluster")
+        **judged(unsafe=True, reasons=["wrong_side"], note="é", seconds=2.5, drawn_by="cluster")
     )
     row = log.history().iloc[0]
     assert list(log.history().columns) == [
         *["event_id", "item_id", "annotator", "left_id", "right_id", "left_accepted"],
-        *["right_accepted", "cannot_judge", "unsafe", "reasons", "note", "queue_arm", "repeat_of"],
+        *["right_accepted", "cannot_judge", "unsafe", "reasons", "note", "drawn_by", "repeat_of"],
         *["corrects", "seconds", "at"],
     ]
     assert row["event_id"] == event
     assert (row["left_accepted"], row["right_accepted"], row["unsafe"]) == (True, False, True)
     assert (row["reasons"], row["note"], row["seconds"]) == (["wrong_side"], "é", 2.5)
-    assert row["queue_arm"] == "cluster"
+    assert row["drawn_by"] == "cluster"
     assert pd.Timestamp(row["at"]).tzinfo is not None
 
 
@@ -132,9 +127,7 @@ def test_undo_affects_only_the_annotators_own_judgement(log):
 
 
 def test_undo_and_standing_are_limited_to_the_given_arms(log):
-    vote, checked = (
-        log.record(**judged("i1", queue_arm=arm)) for arm in ("cluster", QUEUE_ARMS[3])
-    )
+    vote, checked = (log.record(**judged("i1", drawn_by=arm)) for arm in ("cluster", DRAWN_BY[3]))
     latest = log.record(**judged("i2"))
     assert list(log.standing("ann", arms=VOTES)["event_id"]) == [vote, latest]
     assert list(log.standing("ann", arms=["calibration"])["event_id"]) == [checked]
@@ -146,7 +139,7 @@ def test_undo_and_standing_are_limited_to_the_given_arms(log):
 
 
 def test_standing_returns_the_latest_judgements_up_to_its_limit_in_order(log):
-    ids = log.record_many(judged(f"i{n}", queue_arm=VOTES[n % 2]) for n in range(6))
+    ids = log.record_many(judged(f"i{n}", drawn_by=VOTES[n % 2]) for n in range(6))
     log.undo("ann")
     assert list(log.standing("ann", limit=2)["event_id"]) == ids[3:5]
     assert list(log.standing("ann", limit=2, arms=VOTES[:1])["event_id"]) == [ids[2], ids[4]]
@@ -222,19 +215,19 @@ def test_a_hidden_repeat_is_kept_and_is_not_the_preference(log):
 
 
 def test_a_revision_keeps_the_arm_and_the_repeat_it_corrects(log):
-    first = log.record(**judged(queue_arm="cluster"))
-    again = log.record(**judged(queue_arm="cluster", repeat_of=first))
-    for kept in ({"queue_arm": "random"}, {"queue_arm": "cluster"}):
-        with pytest.raises(ValueError, match="a revision keeps the queue_arm 'cluster'"):
+    first = log.record(**judged(drawn_by="cluster"))
+    again = log.record(**judged(drawn_by="cluster", repeat_of=first))
+    for kept in ({"drawn_by": "random"}, {"drawn_by": "cluster"}):
+        with pytest.raises(ValueError, match="a revision keeps the drawn_by 'cluster'"):
             log.record(**judged(corrects=again, **kept))
-    log.record(**judged(ticks=(False, True), queue_arm="cluster", corrects=first))
+    log.record(**judged(ticks=(False, True), drawn_by="cluster", corrects=first))
     assert choices(log) == {("i1", "ann"): "right"}
 
 
 def test_calibrations_and_adjudications_are_separate_from_votes(log):
-    for number, arm in enumerate(QUEUE_ARMS):
-        log.record(**judged(f"i{number}", queue_arm=arm))
-    assert set(log.preferences()["queue_arm"]) == {"random", "cluster", "uncertainty"}
+    for number, arm in enumerate(DRAWN_BY):
+        log.record(**judged(f"i{number}", drawn_by=arm))
+    assert set(log.preferences()["drawn_by"]) == {"random", "cluster", "uncertainty"}
     assert list(log.calibrations()["item_id"]) == ["i3"]
     assert list(log.adjudications()["item_id"]) == ["i4"]
     assert list(log.adjudications().columns) == TABLES["preferences"].columns
@@ -289,7 +282,7 @@ def test_a_reference_must_name_the_annotators_own_judgement_of_the_item(log, nam
         ({"cannot_judge": 1}, "cannot_judge must be of type bool, not 1"),
         ({"corrects": float("nan")}, "corrects must be of type str, not nan"),
         ({"repeat_of": 7}, "repeat_of must be of type str, not 7"),
-        ({"queue_arm": "border"}, "queue_arm 'border': give one of random, cluster, uncertainty"),
+        ({"drawn_by": "border"}, "drawn_by 'border': give one of random, cluster, uncertainty"),
         ({"left_id": "i9-a"}, "left_id 'i9-a' is not a candidate"),
         ({"right_id": "i9-a"}, "right_id 'i9-a' is not a candidate"),
     ],
@@ -435,7 +428,7 @@ def test_a_log_without_an_identity_gets_one_and_keeps_its_labels_and_format(url)
     assert first.identity == second.identity and len(first.identity) == 32
     assert choices(first) == {("i1", "ann"): "left"}
     with first.database.reading() as connection:  # an older release reads only this
-        assert connection.exec_driver_sql("SELECT version FROM label_format").all() == [(1,)]
+        assert connection.exec_driver_sql("SELECT version FROM label_format").all() == [(2,)]
     first.close()
     second.close()
 
@@ -464,7 +457,7 @@ def test_a_log_of_a_newer_format_is_refused(url):
     with log.database.writing() as connection:
         connection.exec_driver_sql("UPDATE label_format SET version = 99")
     log.close()
-    with pytest.raises(UnsupportedFormat, match="format version 99, this release reads 1"):
+    with pytest.raises(UnsupportedFormat, match="format version 99, this release reads 2"):
         LabelLog(url)
 
 

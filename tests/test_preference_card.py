@@ -53,7 +53,7 @@ def _rows(drafts: pd.DataFrame, **more) -> pd.DataFrame:
     ids = drafts["candidate_id"].tolist()
     items = drafts["instruction_id"].tolist()[::2]
     rows = {"item_id": items, "left_id": ids[::2], "right_id": ids[1::2]}
-    return pd.DataFrame({**rows, "queue_arm": "random", **more})
+    return pd.DataFrame({**rows, "drawn_by": "random", **more})
 
 
 DRAFTS = _drafts()
@@ -134,11 +134,11 @@ def test_each_choice_records_its_ticks(card, log, choice, ticks):
 
 
 def test_a_judgement_is_recorded_with_its_queue_row(card_on, log):
-    card = card_on(ROWS.assign(queue_arm="cluster"))
+    card = card_on(ROWS.assign(drawn_by="cluster"))
     choose(card, "left")
     event, row = log.history().iloc[0], ROWS.iloc[0]
     assert tuple(event[["item_id", "left_id", "right_id"]]) == tuple(row[:3])
-    assert (event["annotator"], event["queue_arm"]) == ("ann", "cluster")
+    assert (event["annotator"], event["drawn_by"]) == ("ann", "cluster")
     assert event["seconds"] >= 0
     assert pd.isna(event["corrects"]) and pd.isna(event["repeat_of"])
 
@@ -312,7 +312,7 @@ def test_a_judgement_for_another_card_is_left_to_that_card(card_on, log):
     fewer, away = DRAFTS.iloc[:4], ROWS.iloc[3].to_dict()
     card = card_on(_rows(fewer), fewer)
     odd = {**ROWS.iloc[0], "right_id": ROWS.right_id[3]}  # only one response is on this card
-    other_arm = {**ROWS.iloc[0], "queue_arm": "calibration"}
+    other_arm = {**ROWS.iloc[0], "drawn_by": "calibration"}
     for row in (away, odd, other_arm):
         answer = _judge(card, preference_card.item_key(row), "kept")
         assert answer == [{"not_here": "kept"}]
@@ -457,12 +457,12 @@ def test_two_windows_on_one_item_leave_one_standing_judgement(card_on, log):
 
 
 def test_a_window_with_another_strategy_still_corrects_the_judgement(card_on, log):
-    one, two = card_on(), card_on(ROWS.assign(queue_arm="cluster"))
+    one, two = card_on(), card_on(ROWS.assign(drawn_by="cluster"))
     _judge(one, _cards(one)[0]["key"], "e1")
     two.sent.clear()
-    key = preference_card.item_key({**ROWS.iloc[0], "queue_arm": "cluster"})
+    key = preference_card.item_key({**ROWS.iloc[0], "drawn_by": "cluster"})
     assert _judge(two, key, "e2")[0]["saved"] == "e2"
-    assert list(log.standing("ann")["queue_arm"]) == ["random"]
+    assert list(log.standing("ann")["drawn_by"]) == ["random"]
 
 
 def _voting(log, drafts=DRAFTS):
@@ -473,7 +473,7 @@ def _voting(log, drafts=DRAFTS):
 def test_an_item_judged_with_others_votes_in_view_is_no_longer_shown_for_voting(card_on, log, arm):
     voting = card_on(queue=_voting(log))
     shown, second = (row.copy() for row in voting._held[:2])
-    card = card_on(pd.DataFrame([{**shown, "queue_arm": arm}]))
+    card = card_on(pd.DataFrame([{**shown, "drawn_by": arm}]))
     choose(card, "both")
     (message,) = _call(voting, "refresh")
     keys = [card["key"] for card in message["cards"]]
@@ -488,7 +488,7 @@ def test_an_item_judged_with_others_votes_in_view_is_no_longer_shown_for_voting(
 def test_an_item_judged_elsewhere_is_also_dropped_at_the_next_judgement(card_on, log):
     voting = card_on(queue=_voting(log))
     first, second, third = (row.copy() for row in voting._held[:3])
-    choose(card_on(pd.DataFrame([{**second, "queue_arm": "adjudication"}])), "both")
+    choose(card_on(pd.DataFrame([{**second, "drawn_by": "adjudication"}])), "both")
     dealt = _judge(voting, preference_card.item_key(first), "e1")[-1]
     assert dealt["whole"] and voting.item_id == third["item_id"]
     assert [one["key"] for one in dealt["cards"]] == [
@@ -500,7 +500,7 @@ def test_a_vote_can_be_revised_after_an_adjudication(card_on, log):
     voting = card_on(queue=_voting(log))
     row = voting._held[0].copy()
     choose(voting, "left")
-    choose(card_on(pd.DataFrame([{**row, "queue_arm": "adjudication"}])), "both")
+    choose(card_on(pd.DataFrame([{**row, "drawn_by": "adjudication"}])), "both")
     voting.revise(log.history()["event_id"][0])
     assert _cards(voting)[0]["revises"]
     choose(voting, "right")
@@ -512,7 +512,7 @@ def test_a_hidden_repeat_or_a_calibration_corrects_no_vote(card_on, log):
     first = log.history()["event_id"][0]
     rows = ROWS.iloc[:1]
     choose(card_on(queue=FixedQueue(rows.assign(repeat_of=first), "ann")), "right")
-    choose(card_on(rows.assign(queue_arm="calibration")), "both")
+    choose(card_on(rows.assign(drawn_by="calibration")), "both")
     assert len(log.standing("ann")) == 3
     assert list(log.preferences()["choice"]) == ["left"]
     assert log.history()["corrects"].isna().all()
@@ -672,15 +672,15 @@ def test_the_history_lists_standing_judgements_latest_first(card, log):
 def test_undo_history_and_revision_are_limited_to_the_cards_arms(card_on, log):
     votes = pd.DataFrame(columns=["item_id", "annotator", "candidate_id", "accepted"])
     voting = card_on()
-    calibrating = card_on(ROWS.iloc[1:2].assign(queue_arm="calibration"))
-    settling = card_on(ROWS.iloc[2:3].assign(queue_arm="adjudication"), votes=votes)
+    calibrating = card_on(ROWS.iloc[1:2].assign(drawn_by="calibration"))
+    settling = card_on(ROWS.iloc[2:3].assign(drawn_by="adjudication"), votes=votes)
     cards = {"random": voting, "calibration": calibrating, "adjudication": settling}
     for card in cards.values():
         choose(card, "left")
     for arm, card in cards.items():
         (row,) = card.history()
         assert log.standing("ann", arms=[arm])["event_id"].tolist() == [row["event_id"]]
-        others = log.standing("ann").query("queue_arm != @arm")["event_id"]
+        others = log.standing("ann").query("drawn_by != @arm")["event_id"]
         with pytest.raises(ValueError, match="is not a current judgement of 'ann' on this card"):
             card.revise(others.iloc[0])
         assert card.undo() == row["event_id"]
@@ -690,7 +690,7 @@ def test_undo_history_and_revision_are_limited_to_the_cards_arms(card_on, log):
 
 
 def test_calibration_answers_are_final(card_on, log):
-    rows = ROWS.assign(queue_arm="calibration")
+    rows = ROWS.assign(drawn_by="calibration")
     reference = dict.fromkeys(DRAFTS.candidate_id, True)
     card = card_on(rows, reference=reference)
     other = card_on(rows, reference=reference)
@@ -748,7 +748,7 @@ def test_an_empty_calibration_or_adjudication_undoes_no_vote(card_on, log):
 
 
 def test_the_title_names_the_kind_of_card(card_on):
-    adjudication = card_on(ROWS.assign(queue_arm="adjudication"))
+    adjudication = card_on(ROWS.assign(drawn_by="adjudication"))
     titles = [
         card.widget.state["title"] for card in (card_on(), card_on(reference={}), adjudication)
     ]
@@ -855,7 +855,7 @@ def test_only_standing_judgements_can_be_revised(card, log):
 
 def test_the_reference_is_sent_only_after_the_judgement(card_on, log):
     reference = {ROWS.left_id[0]: True, ROWS.right_id[0]: False}
-    card = card_on(ROWS.assign(queue_arm="calibration"), reference=reference)
+    card = card_on(ROWS.assign(drawn_by="calibration"), reference=reference)
     assert card.widget.state["calibrating"]
     key = _cards(card)[0]["key"]
     assert "reference" not in json.dumps(card.sent)
@@ -864,7 +864,7 @@ def test_the_reference_is_sent_only_after_the_judgement(card_on, log):
 
 
 def test_the_end_of_a_round_reports_its_result_and_calls_the_next_step(card_on, log):
-    rows, gone_on = ROWS.head(2).assign(queue_arm="calibration"), []
+    rows, gone_on = ROWS.head(2).assign(drawn_by="calibration"), []
     reference = dict.fromkeys(rows.left_id, True) | dict.fromkeys(rows.right_id, False)
     card = card_on(rows, reference=reference, then=lambda: gone_on.append(card.finished))
     assert card.widget.state["goes_on"]
@@ -887,7 +887,7 @@ def test_an_adjudication_shows_the_votes_under_each_response(card_on, log):
             "accepted": [True, False, None],
         }
     )
-    card = card_on(ROWS.assign(queue_arm="adjudication"), votes=votes)
+    card = card_on(ROWS.assign(drawn_by="adjudication"), votes=votes)
     assert [one["votes"] for one in _cards(card)[:2]] == [
         [[["bob", True], ["eve", False]], []],
         [[], []],

@@ -231,7 +231,7 @@ def test_the_label_queue_uses_the_uncertainty_of_a_score_table(clinic, trained, 
     }).merge(table[["candidate_id", "uncertainty"]], on="candidate_id")  # fmt: skip
     first = labels.Queue(log, drafts, "ann", strategy="uncertainty", repeats=0).take()
     order = in_order(drafts, "ann", "uncertainty", 0.2, 0, "ann")
-    queued = order[order["queue_arm"] == "uncertainty"]["item_id"].tolist()
+    queued = order[order["drawn_by"] == "uncertainty"]["item_id"].tolist()
     uncertainty = drafts.groupby("instruction_id")["uncertainty"].max()
     assert queued == sorted(queued, key=uncertainty.get, reverse=True) and len(queued) == 160
     assert first[0]["item_id"] == order["item_id"][0]

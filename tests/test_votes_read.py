@@ -130,8 +130,8 @@ def test_the_first_vote_on_pairs_makes_old_that_there_were_none(workspace):
 @pytest.mark.parametrize(
     "vote",
     [
-        judged("F1-r1", queue_arm="calibration"),
-        judged("F1-r1", queue_arm="adjudication"),
+        judged("F1-r1", drawn_by="calibration"),
+        judged("F1-r1", drawn_by="adjudication"),
         judged("F9-r1"),
         judged("pair-of-another-run"),
     ],

@@ -54,7 +54,7 @@ def _judged_seconds(log: LabelLog, queue: Queue) -> float:
     start = time.perf_counter()
     row = queue.take()[0]
     seconds = time.perf_counter() - start
-    item = {name: row[name] for name in ("item_id", "left_id", "right_id", "queue_arm")}
+    item = {name: row[name] for name in ("item_id", "left_id", "right_id", "drawn_by")}
     log.record(
         **item,
         repeat_of=row["repeat_of"],

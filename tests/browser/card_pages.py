@@ -41,7 +41,7 @@ figures = pd.DataFrame([
 def rows(drafts, **more):
     ids, items = list(drafts.candidate_id), list(drafts.instruction_id)[::2]
     return pd.DataFrame({"item_id": items, "left_id": ids[::2], "right_id": ids[1::2],
-                         "queue_arm": "random", **more})
+                         "drawn_by": "random", **more})
 """
 """The first cell: figures, a maker of drafts, and of rows for a fixed queue."""
 

@@ -47,7 +47,7 @@ PreferenceCard(FixedQueue(rows(drafts), "ann", log), drafts, figures, picture, l
 CALIBRATION = """
 log = LabelLog("URL")
 drafts = make(["f0", "f1"], 1)
-told = rows(drafts, queue_arm="calibration")
+told = rows(drafts, drawn_by="calibration")
 reference = {**dict.fromkeys(told.left_id, True), **dict.fromkeys(told.right_id, False)}
 PreferenceCard(FixedQueue(told, "ann", log), drafts, figures, picture, log,
 reference=reference).widget
@@ -351,7 +351,7 @@ def test_an_item_adjudicated_meanwhile_is_no_longer_shown_as_a_vote(page, lab):
         name = f"f0-r{question.split()[1]}"
         sides = {"left_id": f"{name}-a", "right_id": f"{name}-b"}
         said = {"annotator": "ann", "left_accepted": True, "right_accepted": True}
-        log.record(item_id=name, **sides, **said, queue_arm="adjudication")
+        log.record(item_id=name, **sides, **said, drawn_by="adjudication")
         return question
 
     question = adjudicate()

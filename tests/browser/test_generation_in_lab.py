@@ -192,7 +192,7 @@ def test_a_stopped_generation_is_finished_by_running_notebook_04_again(page, lab
 def _gaps(run: Workspace) -> list[float]:
     """Mean rating of a draft as a share of 10, less the share who accepted it; largest first."""
     preferences = run.read("preferences")
-    people = accepted_share(preferences[preferences["queue_arm"] == "random"])
+    people = accepted_share(preferences[preferences["drawn_by"] == "random"])
     rated = run.read("ratings").dropna(subset="overall").groupby("candidate_id")["overall"].mean()
     gaps = (rated / 10 - people.set_index("candidate_id")["accepted"]).dropna()
     return sorted(gaps, key=abs, reverse=True)

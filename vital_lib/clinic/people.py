@@ -263,7 +263,7 @@ class Clinicians:
         sides = [event["left_id"], event["right_id"]]
         _random(self._seed, event["event_id"]).shuffle(sides)
         item = {"item_id": event["item_id"], "left_id": sides[0], "right_id": sides[1]}
-        item |= {"queue_arm": event["queue_arm"], "repeat_of": event["event_id"]}
+        item |= {"drawn_by": event["drawn_by"], "repeat_of": event["event_id"]}
         return self._event(annotator, item, candidates, "again")
 
     def _event(

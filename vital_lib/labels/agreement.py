@@ -57,7 +57,7 @@ def agreement(
             figure.
     """
     events = events[events["item_id"].isin(drafts["instruction_id"])]
-    votes = preferences[preferences["queue_arm"] == "random"]
+    votes = preferences[preferences["drawn_by"] == "random"]
     annotators = sorted(set(votes["annotator"]))
     votes, repeats = (
         rows.assign(group=groups_of(rows, drafts, figures)) for rows in (votes, _repeats(events))
@@ -111,7 +111,7 @@ def adjudication_rows(
 ) -> pd.DataFrame:
     """Return the items of `disagreements`, in order, as rows of a fixed queue.
 
-    Columns item_id, left_id, right_id, queue_arm ("adjudication"), repeat_of (None), figure_id. The
+    Columns item_id, left_id, right_id, drawn_by ("adjudication"), repeat_of (None), figure_id. The
     left response is drawn by a hash of seed, annotator and item.
 
     Args:
@@ -132,7 +132,7 @@ def _repeats(events: pd.DataFrame) -> pd.DataFrame:
     """
     firsts = without_undone(events).set_index("event_id")
     repeats = standing(events)
-    repeats = repeats[repeats["repeat_of"].isin(firsts.index) & (repeats["queue_arm"] == "random")]
+    repeats = repeats[repeats["repeat_of"].isin(firsts.index) & (repeats["drawn_by"] == "random")]
     firsts = firsts.loc[repeats["repeat_of"]]
     sides = ["item_id", "left_id", "right_id", "left_accepted", "right_accepted"]
     both = pd.concat(

@@ -45,14 +45,14 @@ def _at_calibration(
     times = enumerate(map(datetime.fromisoformat, events["at"]))
     events = events.assign(at=[(time, place) for place, time in times])
     own = standing(events[events["annotator"] == annotator])
-    own = own[own["queue_arm"] == "calibration"]
+    own = own[own["drawn_by"] == "calibration"]
     calibrated_at = dict(zip(own["item_id"], own["at"], strict=True))
     acts = zip(events["item_id"], events["at"], strict=True)
     before = np.array(
         [item in calibrated_at and at <= calibrated_at[item] for item, at in acts], dtype=bool
     )
     votes = standing(events[before])
-    votes = votes[votes["queue_arm"].isin(VOTES) & votes["repeat_of"].isna()].sort_values("at")
+    votes = votes[votes["drawn_by"].isin(VOTES) & votes["repeat_of"].isna()].sort_values("at")
     votes = votes.drop_duplicates(["item_id", "annotator"], keep="last")
     others = preferences[~preferences["item_id"].isin(calibrated_at)]
     return pd.concat([others, votes[votes.columns.intersection(others.columns)]])
@@ -70,7 +70,7 @@ def calibration_rows(
 
     Accepted and rejected responses are balanced, and figures repeat as late as possible. Items
     that `annotator` has judged and the pairs of `left_out` are not used. There are fewer rows, or
-    none, if others have agreed on fewer items. Columns item_id, left_id, right_id, queue_arm
+    none, if others have agreed on fewer items. Columns item_id, left_id, right_id, drawn_by
     ("calibration"), repeat_of (None), figure_id.
 
     Args:

@@ -22,7 +22,7 @@ from sqlalchemy.pool import QueuePool
 
 from vital_lib.tables import UnsupportedFormat, log_ahead
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the log's layout, stored in the log; other versions are refused."""
 
 _NETWORK_FILE_SYSTEMS = {
@@ -54,7 +54,7 @@ label_events = sa.Table(
     sa.Column("unsafe", sa.Boolean, nullable=False),
     sa.Column("reasons", sa.JSON, nullable=False),
     sa.Column("note", sa.Text, nullable=False),
-    sa.Column("queue_arm", sa.Text, nullable=False),
+    sa.Column("drawn_by", sa.Text, nullable=False),
     sa.Column("repeat_of", sa.Text),
     sa.Column("corrects", sa.Text, index=True),
     sa.Column("seconds", sa.Float),

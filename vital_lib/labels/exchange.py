@@ -24,7 +24,7 @@ from vital_lib.records import UnreadableFile, read_records
 from vital_lib.tables import UnsupportedFormat, write_atomically
 
 EXCHANGE_FORMAT = "vital label events"
-EXCHANGE_VERSION = 1
+EXCHANGE_VERSION = 2
 """Version of both file formats, written into the files; other versions are refused."""
 
 
@@ -44,7 +44,7 @@ class _Event(BaseModel):
     unsafe: bool
     reasons: list[str]
     note: str
-    queue_arm: str
+    drawn_by: str
     repeat_of: str | None
     corrects: str | None
     seconds: Annotated[Any, AfterValidator(lambda value: _seconds(value))]

@@ -17,7 +17,7 @@ class FixedQueue:
     """Rows handed out in the given order.
 
     Args:
-        rows: columns item_id, left_id, right_id; optionally queue_arm, repeat_of, figure_id.
+        rows: columns item_id, left_id, right_id; optionally drawn_by, repeat_of, figure_id.
         log: if given, rows that `annotator` has judged in their arm are left out.
     """
 
@@ -25,7 +25,7 @@ class FixedQueue:
         check_text("annotator", annotator)
         self.annotator, self._log = annotator, log
         plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
-        self._rows = [{"queue_arm": "random", "repeat_of": None, **row} for row in plain]
+        self._rows = [{"drawn_by": "random", "repeat_of": None, **row} for row in plain]
         self._handed_out: set[int] = set()
 
     @property
@@ -46,7 +46,7 @@ class FixedQueue:
     def still_open(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the `rows` not judged in their arm yet; without a log, all of them."""
         done = self._done()
-        return [row for row in rows if (row["item_id"], row["queue_arm"]) not in done]
+        return [row for row in rows if (row["item_id"], row["drawn_by"]) not in done]
 
     def release(self) -> None:
         """Make the handed-out rows available again; with a log, only those not judged yet."""
@@ -54,12 +54,12 @@ class FixedQueue:
 
     def _judged(self) -> set[int]:
         done = self._done()
-        return {n for n, row in enumerate(self._rows) if (row["item_id"], row["queue_arm"]) in done}
+        return {n for n, row in enumerate(self._rows) if (row["item_id"], row["drawn_by"]) in done}
 
     def _done(self) -> set[tuple[str, str]]:
         """Return item and arm of each judgement of the annotator in these arms."""
         if self._log is None:
             return set()
-        arms = {row["queue_arm"] for row in self._rows}
+        arms = {row["drawn_by"] for row in self._rows}
         judged = self._log.standing(self.annotator, arms=arms)
-        return set(zip(judged["item_id"], judged["queue_arm"], strict=True))
+        return set(zip(judged["item_id"], judged["drawn_by"], strict=True))

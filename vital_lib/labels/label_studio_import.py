@@ -34,7 +34,7 @@ def import_label_studio(
     path: str | Path,
     log: LabelLog,
     *,
-    queue_arm: str = "random",
+    drawn_by: str = "random",
     people: Mapping[int | str, str] | None = None,
 ) -> Imported:
     """Append the labels of Label Studio's JSON to `log`.
@@ -49,7 +49,7 @@ def import_label_studio(
     Use this option if annotations were deleted in Label Studio.
 
     Args:
-        queue_arm: the arm of annotations made in Label Studio; "random" only if its tasks were a
+        drawn_by: the arm of annotations made in Label Studio; "random" only if its tasks were a
             random sample.
         people: Label Studio's user number (or e-mail address) -> annotator. Its plain export gives
             users by number only. With the serialization option
@@ -80,7 +80,7 @@ def import_label_studio(
     made = []
     for place, annotation, task, events in given:
         try:
-            event = _event_made(annotation, task, events, chains, queue_arm, users)
+            event = _event_made(annotation, task, events, chains, drawn_by, users)
         except ValueError as error:
             event = error
         made += [(place, event)] if event else []
@@ -224,7 +224,7 @@ def _event_made(
     task: Mapping[str, Any],
     events: list,
     chains: _Chains,
-    queue_arm: str,
+    drawn_by: str,
     users: LabelStudioUsers,
 ) -> dict[str, Any] | None:
     """Return the event of an annotation that is new or edited in Label Studio, otherwise None."""
@@ -250,7 +250,7 @@ def _event_made(
         event_id = _id(before["event_id"], content)
     else:
         data = task.get("data")
-        event = {**(data if isinstance(data, dict) else {}), "queue_arm": queue_arm}
+        event = {**(data if isinstance(data, dict) else {}), "drawn_by": drawn_by}
         annotator = _maker(annotation, users)
         _check_editor(annotation, annotator, users)
         event |= {"annotator": annotator, "repeat_of": None, "corrects": None}

@@ -22,7 +22,7 @@ from vital_lib.tables import TABLES
 
 VOTES = ("random", "cluster", "uncertainty")
 """The arms whose judgements are votes; an arm is the way in which an item was chosen."""
-QUEUE_ARMS = (*VOTES, "calibration", "adjudication")
+DRAWN_BY = (*VOTES, "calibration", "adjudication")
 """All arms; judgements in calibration and adjudication are not votes."""
 
 LOOK_UP_AT_ONCE = 500  # ids per IN (...), far below any database's limit
@@ -82,7 +82,7 @@ class LabelLog:
         right_accepted: bool | None,
         annotator: str,
         event_id: str | None = None,
-        queue_arm: str = "random",
+        drawn_by: str = "random",
         cannot_judge: bool = False,
         unsafe: bool = False,
         reasons: Sequence[str] = (),
@@ -98,10 +98,10 @@ class LabelLog:
         Args:
             left_accepted, right_accepted: whether each response is accepted; both are None if and
                 only if `cannot_judge`.
-            queue_arm: one of `QUEUE_ARMS`.
+            drawn_by: one of `DRAWN_BY`.
             repeat_of: event_id of the judgement that this hidden repeat repeats.
             corrects: event_id of the judgement that this one replaces, by the same annotator, on
-                the same item and with the same queue_arm and repeat_of.
+                the same item and with the same drawn_by and repeat_of.
 
         Raises:
             LabelsNotSaved: the database fails at the moment; a retry with the same event_id is
@@ -136,7 +136,7 @@ class LabelLog:
             found = connection.execute(latest).mappings().first()
             if found is None:
                 return None
-            kept = {name: found[name] for name in [*_ITEM, "queue_arm", "repeat_of"]}
+            kept = {name: found[name] for name in [*_ITEM, "drawn_by", "repeat_of"]}
             row = event_row({**kept, "corrects": found["event_id"]})
             connection.execute(sa.insert(_events), [row])
             return found["event_id"]
@@ -213,10 +213,8 @@ class LabelLog:
         for name in ("left_id", "right_id"):
             if self._known is not None and event[name] not in self._known:
                 raise ValueError(f"{name} {event[name]!r} is not a candidate of this queue")
-        if event.get("queue_arm", "random") not in QUEUE_ARMS:
-            raise ValueError(
-                f"queue_arm {event['queue_arm']!r}: give one of {', '.join(QUEUE_ARMS)}"
-            )
+        if event.get("drawn_by", "random") not in DRAWN_BY:
+            raise ValueError(f"drawn_by {event['drawn_by']!r}: give one of {', '.join(DRAWN_BY)}")
         if event["left_id"] == event["right_id"]:
             raise ValueError(
                 f"left_id and right_id are both {event['left_id']!r}: give two different ones"
@@ -226,9 +224,7 @@ class LabelLog:
 
     def _current(self, arms: Collection[str]) -> pd.DataFrame:
         """Return the latest current judgement per item and annotator, without hidden repeats."""
-        query = standing_events().where(
-            _events.c.repeat_of.is_(None), _events.c.queue_arm.in_(arms)
-        )
+        query = standing_events().where(_events.c.repeat_of.is_(None), _events.c.drawn_by.in_(arms))
         rows = self._frame(query.order_by(_events.c.place))
         times = [datetime.fromisoformat(at) for at in rows["at"]]
         by_time = rows.iloc[sorted(range(len(times)), key=times.__getitem__)]
@@ -285,7 +281,7 @@ def event_row(values: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in values.items() if value is not None}
     return {
         **dict.fromkeys(EVENT_COLUMNS),
-        **{"cannot_judge": False, "unsafe": False, "note": "", "queue_arm": "random"},
+        **{"cannot_judge": False, "unsafe": False, "note": "", "drawn_by": "random"},
         **given,
         "event_id": given.get("event_id") or uuid.uuid4().hex,
         "reasons": list(given.get("reasons", ())),
@@ -319,7 +315,7 @@ def standing_events(*columns: str) -> sa.Select:
 def _standing_of(annotator: str, arms: Collection[str] | None) -> sa.Select:
     check_text("annotator", annotator)
     own = standing_events().where(_events.c.annotator == annotator)
-    return own if arms is None else own.where(_events.c.queue_arm.in_(arms))
+    return own if arms is None else own.where(_events.c.drawn_by.in_(arms))
 
 
 def unstored(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -361,11 +357,11 @@ def _check_references(row: Mapping[str, Any], held: Mapping[str, Mapping[str, An
                 f"{name} {row[name]!r} is not the event_id of a judgement of "
                 f"{row['item_id']!r} by {row['annotator']!r}"
             )
-        if name == "corrects" and any(other[k] != row[k] for k in ("queue_arm", "repeat_of")):
+        if name == "corrects" and any(other[k] != row[k] for k in ("drawn_by", "repeat_of")):
             raise ValueError(
-                f"a revision keeps the queue_arm {other['queue_arm']!r} and the repeat_of "
+                f"a revision keeps the drawn_by {other['drawn_by']!r} and the repeat_of "
                 f"{other['repeat_of']!r} of the judgement that it corrects, not "
-                f"{row['queue_arm']!r} and {row['repeat_of']!r}"
+                f"{row['drawn_by']!r} and {row['repeat_of']!r}"
             )
 
 

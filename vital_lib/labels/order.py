@@ -15,7 +15,7 @@ import pandas as pd
 
 from vital_lib.labels.log import VOTES
 
-COLUMNS = ["figure_id", "item_id", "left_id", "right_id", "queue_arm"]
+COLUMNS = ["figure_id", "item_id", "left_id", "right_id", "drawn_by"]
 """Columns of an order."""
 LEAST_RANDOM_SHARE = 0.2
 """Smallest share of the random arm, on which agreement and alignment are measured."""
@@ -56,14 +56,14 @@ def in_order(
         rank = _most_uncertain if strategy == "uncertainty" else _round_robin
         order, is_random = _interleaved(drawn, rank(values, shuffle, drawn, rest))
         arms = np.where(is_random, "random", strategy)
-    ordered = pairs.iloc[order].assign(queue_arm=arms)
+    ordered = pairs.iloc[order].assign(drawn_by=arms)
     return ordered[COLUMNS].reset_index(drop=True)
 
 
 def _pairs(drafts: pd.DataFrame, seed: int, annotator: str) -> pd.DataFrame:
     """Return one row per instruction, in the order of `drafts`.
 
-    Columns: `COLUMNS` without queue_arm, and `first` and `second`, the places of its two responses
+    Columns: `COLUMNS` without drawn_by, and `first` and `second`, the places of its two responses
     in `drafts`.
     """
     codes, items = pd.factorize(drafts["instruction_id"])
@@ -170,5 +170,5 @@ def rows_to_judge(
         coin = hashlib.sha256(f"{seed}\x1f{annotator}\x1f{item}".encode(errors="replace")).digest()
         rows.append((item, *(ids if coin[0] % 2 else ids[::-1]), arm, None))
     figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
-    frame = pd.DataFrame(rows, columns=["item_id", "left_id", "right_id", "queue_arm", "repeat_of"])
+    frame = pd.DataFrame(rows, columns=["item_id", "left_id", "right_id", "drawn_by", "repeat_of"])
     return frame.assign(figure_id=[figure_of[item] for item in items])

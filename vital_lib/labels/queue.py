@@ -127,7 +127,7 @@ class Queue:
     def take(self, n: int = 1) -> list[dict[str, Any]]:
         """Lease and return the next `n` items, fewer at the end; each item comes once per queue.
 
-        Each is a dict with item_id, left_id, right_id, queue_arm, figure_id, and repeat_of (the
+        Each is a dict with item_id, left_id, right_id, drawn_by, figure_id, and repeat_of (the
         event_id of the judgement that it repeats, or None). This also renews leases of pending
         items that another tab has released or that expire soon.
         """
@@ -181,7 +181,7 @@ class Queue:
             self._pending = []
 
     def items(self) -> pd.DataFrame:
-        """Return the full order for this annotator: item_id, left_id, right_id, queue_arm."""
+        """Return the full order for this annotator: item_id, left_id, right_id, drawn_by."""
         return self._items[COLUMNS[1:]].copy()
 
     def _open(self) -> None:
@@ -332,7 +332,7 @@ class Queue:
         if number(self._seed, self.annotator, item, "repeat") % 2:
             row["left_id"], row["right_id"] = row["right_id"], row["left_id"]
         event_id, arm = self._own[item]
-        return {**row, "queue_arm": arm, "repeat_of": event_id}
+        return {**row, "drawn_by": arm, "repeat_of": event_id}
 
     def _write_leases(
         self, connection: sa.Connection, rows: list[dict], until: float
@@ -356,5 +356,5 @@ def _check_settings(wanted: int | None, repeats: float, lease: float) -> None:
 
 def _standing() -> sa.Select:
     """Select everyone's current judgements, in the order in which they were made."""
-    query = standing_events("item_id", "annotator", "event_id", "queue_arm", "repeat_of")
+    query = standing_events("item_id", "annotator", "event_id", "drawn_by", "repeat_of")
     return query.order_by(label_events.c.place)

@@ -13,18 +13,18 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-ITEM = ("item_id", "left_id", "right_id", "queue_arm", "repeat_of")
+ITEM = ("item_id", "left_id", "right_id", "drawn_by", "repeat_of")
 """The columns of an item that its key packs."""
 
 
 def item_key(row: Mapping[str, Any]) -> str:
-    """Return the key of an item; `row` may lack queue_arm and repeat_of."""
+    """Return the key of an item; `row` may lack drawn_by and repeat_of."""
     values = [row[name] if isinstance(row.get(name), str) else None for name in ITEM]
     return base64.urlsafe_b64encode(zlib.compress(json.dumps(values).encode(), 9)).decode()
 
 
 def item_of(key: str) -> dict[str, Any]:
-    """Return the item that `key` packs; queue_arm defaults to "random".
+    """Return the item that `key` packs; drawn_by defaults to "random".
 
     Raises:
         ValueError: `key` packs no item.
@@ -37,7 +37,7 @@ def item_of(key: str) -> dict[str, Any]:
     if not texts or len(values) != len(ITEM):
         raise ValueError(f"{key[:40]!r} is not the key of an item on this card")
     item = dict(zip(ITEM, values, strict=True))
-    return {**item, "queue_arm": item["queue_arm"] or "random"}
+    return {**item, "drawn_by": item["drawn_by"] or "random"}
 
 
 def store_of(log_identity: str, annotator: str) -> str:

@@ -109,8 +109,8 @@ def check_blind(item: Mapping[str, Any], standing: Sequence[Mapping[str, Any]]) 
         ValueError: `item` is for a vote, but the annotator has judged it only in arms that show
             others' answers (calibration, adjudication).
     """
-    arms = {event["queue_arm"] for event in standing}
-    if item["queue_arm"] in VOTES and arms and arms.isdisjoint(VOTES):
+    arms = {event["drawn_by"] for event in standing}
+    if item["drawn_by"] in VOTES and arms and arms.isdisjoint(VOTES):
         known = ", ".join(sorted(arms))
         raise ValueError(
             f"you have seen others' answers to this item ({known}), so you cannot vote on it"
@@ -168,5 +168,5 @@ def arms_like(arm: str) -> tuple[str, ...]:
 
 def _same_task(event: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
     """Return whether both rows have the same kind of arm and the same repeat_of."""
-    arms = [arms_like(row["queue_arm"]) for row in (event, item)]
+    arms = [arms_like(row["drawn_by"]) for row in (event, item)]
     return arms[0] == arms[1] and plain(event["repeat_of"]) == plain(item["repeat_of"])

@@ -52,8 +52,8 @@ class Pairs:
                 )
         if (figure := self.figure_of(row)) not in self._figures.index:
             raise ValueError(f"figure {figure!r} of the queue is not among the figures")
-        if arms is not None and row["queue_arm"] not in arms:
-            raise NotHere(f"queue_arm {row['queue_arm']!r}: this card takes {', '.join(arms)}")
+        if arms is not None and row["drawn_by"] not in arms:
+            raise NotHere(f"drawn_by {row['drawn_by']!r}: this card takes {', '.join(arms)}")
 
     def knows(self, row: Mapping[str, Any]) -> bool:
         """Return whether an item passes `check`."""

@@ -103,7 +103,7 @@ class PreferenceCard(Panel):
         self._let_go = weakref.finalize(self, _release, queue)  # also runs when the kernel ends
         self._fill()
         votes_arm = "random" if votes is None else "adjudication"
-        arm = self._held[0].get("queue_arm", votes_arm) if self._held else votes_arm
+        arm = self._held[0].get("drawn_by", votes_arm) if self._held else votes_arm
         self._arms = ("calibration",) if reference is not None else arms_like(arm)
         self._show()
 
@@ -153,7 +153,7 @@ class PreferenceCard(Panel):
             if former and self._reference is not None:
                 raise ValueError(FIRST_COUNTS)
             if former:
-                item |= {"corrects": former["event_id"], "queue_arm": former["queue_arm"]}
+                item |= {"corrects": former["event_id"], "drawn_by": former["drawn_by"]}
             judgement = {"left_accepted": left_accepted, "right_accepted": right_accepted}
             judgement |= {"cannot_judge": cannot_judge, "unsafe": unsafe}
             more = {"reasons": list(reasons), "note": note.replace("\0", "")}

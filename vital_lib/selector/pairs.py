@@ -68,7 +68,7 @@ def human_pairs(
     """
     split_of = _split_of([*preferences["left_id"], *preferences["right_id"]], drafts, figures)
     trains = preferences["left_id"].map(split_of) == "train"
-    preferences = preferences[trains | (preferences["queue_arm"] == "random")]
+    preferences = preferences[trains | (preferences["drawn_by"] == "random")]
     if votes == "majority":
         found = majority_ticks(preferences).assign(annotator="majority")
         names = ["first_id", "second_id", "first_accepted", "second_accepted"]

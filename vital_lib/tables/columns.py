@@ -113,7 +113,7 @@ TABLES: dict[str, Table] = {
         _column("right_accepted", _FLAG, "tick (yes) or cross (no); null if skipped", empty=True),
         _column("choice", _TEXT, "left, right, both, neither or skip"),
         _column(
-            "queue_arm", _TEXT, "how the item reached the annotator, such as random or a strategy"
+            "drawn_by", _TEXT, "how the item reached the annotator, such as random or a strategy"
         ),
     ),
     "demonstrations": _table(
