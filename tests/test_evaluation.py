@@ -129,6 +129,16 @@ def test_a_word_is_not_found_inside_another_word():
         ("granuloma", "Granulomatous tissue."),
         ("MRI", "Magnetic resonance imaging."),
         ("oedema", "edema"),
+        ("Chest X-ray", "Normal CXR."),
+        ("CT scan", "CT"),
+        ("MRI scan", "MR imaging"),
+        ("Histology slide", "We have a tissue section."),
+        ("histopathology", "a light micrograph"),
+        ("Photomicrograph", "microscopy"),
+        ("histology", "An H&E-stained section."),
+        ("H&E", "H&E section"),
+        ("Gross specimen", "a specimen photograph"),
+        ("gross pathology", "A macroscopic image."),
     ],
 )
 def test_a_word_of_the_same_root_and_another_name_of_a_modality_are_recalled(reference, answer):
@@ -138,7 +148,9 @@ def test_a_word_of_the_same_root_and_another_name_of_a_modality_are_recalled(ref
 @pytest.mark.parametrize(
     ("reference", "answer"),
     [("male", "female"), ("left", "right"), ("2", "12"), ("ileum", "ilium"), ("CT", "MRI"),
-     ("hypertension", "hypotension"), ("cyst", "cystitis"), ("tumour", "humour")],
+     ("hypertension", "hypotension"), ("cyst", "cystitis"), ("tumour", "humour"),
+     ("histology", "electron micrograph"), ("gross pathology", "histology"),
+     ("Histology slide", "gross specimen")],
 )  # fmt: skip
 def test_another_root_is_not_recalled(reference, answer):
     assert token_recall(reference, answer) == 0.0

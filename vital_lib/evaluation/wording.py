@@ -39,10 +39,45 @@ _NAMES = re.compile(
     r"|\b[a-z0-9-]+(?:_+[a-z0-9-]+)+\b",
     re.MULTILINE,
 )
+_SLIDE = r"(?:slides?|sections?|images?|views?|specimens?)"
+# A modality by any of its names counts as the same word.
 _SAME = (
-    (re.compile(r"\b(?:x[\s-]?rays?|radiographs?|roentgenograms?)\b"), "xray"),
-    (re.compile(r"\b(?:mr|magnetic resonance)(?:[\s-](?:imag(?:e|es|ing)|scans?))\b"), "mri"),
-    (re.compile(r"\b(?:comput(?:ed|erized) tomograph(?:y|ic)|cat scans?)\b"), "ct"),
+    (re.compile(r"\bcxrs?\b"), "chest xray"),
+    (
+        re.compile(
+            r"\b(?:x[\s-]?rays?|radiographs?|roentgenograms?)(?:[\s-](?:images?|films?))?\b"
+        ),
+        "xray",
+    ),
+    (
+        re.compile(
+            r"\b(?:mri|(?:mr|magnetic resonance)[\s-](?:imag(?:e|es|ing)|scans?))"
+            r"(?:[\s-](?:scans?|images?))?\b"
+        ),
+        "mri",
+    ),
+    (
+        re.compile(
+            r"\b(?:ct|comput(?:ed|erized) tomograph(?:y|ic)|cat scans?)(?:[\s-](?:scans?|images?))?\b"
+        ),
+        "ct",
+    ),
+    (re.compile(rf"\b(h ?& ?e)(?:[\s-]stained)?[\s-]{_SLIDE}\b"), r"\1 histology"),
+    (
+        re.compile(
+            rf"\b(?:histo(?:patho)?log(?:y|ic|ical)(?:[\s-]{_SLIDE})?|tissue[\s-]{_SLIDE}"
+            r"|(?<!electron )(?:light |photo)?(?:micrographs?|microscopy)"
+            rf"|(?:light )?microscopic(?:al)?[\s-]{_SLIDE})\b"
+        ),
+        "histology",
+    ),
+    (
+        re.compile(
+            r"\b(?:(?:gross|macroscopic)(?: pathology)?(?:[\s-]specimens?)?(?:[\s-]"
+            r"(?:photo(?:graph)?s?|images?|sections?|views?))?|specimen[\s-]photo(?:graph)?s?)\b"
+        ),
+        "gross",
+    ),
 )
 
 
