@@ -344,10 +344,10 @@ def test_a_prompt_that_cannot_be_made_loses_no_pick(figures, pool):
 def test_features_of_other_figures_and_a_doubled_demonstration_are_refused(figures, pool):
     with pytest.raises(ValueError, match="3 rows of features for 12 figures"):
         ClusterMap(np.zeros((3, 2)), figures, pool, lambda name: b"")
-    with pytest.raises(ValueError, match="'f0-accepted' appears twice"):
+    with pytest.raises(ValueError, match="1 of 10 demonstrations .* twice, .*'f0-accepted'"):
         make_map(figures, pd.concat([pool, pool.head(1)]))
     twice = figures.assign(figure_id="f0")
-    with pytest.raises(ValueError, match="figure_id 'f0' appears twice"):
+    with pytest.raises(ValueError, match="1 of .* figures occur twice, first figure_id 'f0'"):
         ClusterMap(np.zeros((12, 3)), twice, pool, lambda name: b"")
 
 

@@ -180,7 +180,7 @@ def test_open_recall_asks_the_open_questions_alone():
 
 def test_a_question_answered_twice_is_refused():
     twice = pd.concat([_answers({"q0": "left"}), _answers({"q0": "right"}, control="blank")])
-    with pytest.raises(ValueError, match="question_id 'q0', draw 0 occurs twice"):
+    with pytest.raises(ValueError, match="answers occur twice, first question_id 'q0', draw 0"):
         open_recall(OPEN, twice)
 
 
@@ -440,7 +440,7 @@ def test_a_verdict_in_one_order_alone_is_refused():
 
 
 def test_one_order_twice_is_refused():
-    with pytest.raises(ValueError, match="order 'ab' occurs twice"):
+    with pytest.raises(ValueError, match="1 of 2 verdicts occur twice, .* order 'ab'"):
         win_values(OPEN, pd.concat([_verdicts({"q0": "a"}, order="ab")] * 2))
 
 

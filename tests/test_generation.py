@@ -293,7 +293,7 @@ def test_ids_never_clash_between_figures_stages_and_arms(run):
 
 def test_a_figure_that_stands_twice_is_refused(run):
     twice = pd.concat([figures(2), figures(1)])
-    with pytest.raises(ValueError, match="figure 'f0' occurs twice"):
+    with pytest.raises(ValueError, match="1 of 3 figures occur twice, first figure_id 'f0'"):
         draft_candidates(twice, ChatClient(), resolve=run.resolve)
 
 

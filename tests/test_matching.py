@@ -11,7 +11,7 @@ from vital_lib.client import ChatClient
 from vital_lib.demonstrations import choose_demonstrations
 from vital_lib.labels import compare_arms
 from vital_lib.selector import judge_pairs, judge_ratings
-from vital_lib.tables import belonging, refuse_strays
+from vital_lib.tables import belonging, refuse_missing, refuse_strays, refuse_twice
 
 ROWS = pd.DataFrame({"question_id": ["q1", "q2", "q3"]})
 
@@ -36,6 +36,20 @@ def test_rows_of_which_none_belongs_are_refused(known):
         belonging(ROWS, "question_id", known, what="answers", to="questions")
     with pytest.raises(ValueError, match="3 of 3 answers belong to none of the given questions"):
         refuse_strays(ROWS, "question_id", known, what="answers", to="questions")
+
+
+def test_missing_ids_and_keys_that_occur_twice_are_counted_and_the_first_is_named():
+    refuse_missing(["a", "b"], {"a": 1, "b": 2}, "answers have no score", "score them")
+    with pytest.raises(ValueError, match="^2 of 3 answers have no score, first 'b': score them$"):
+        refuse_missing(["a", "b", "c"], {"a"}, "answers have no score", "score them")
+    keys = pd.DataFrame({"question_id": ["q1", "q1", "q1"], "draw": [0, 1, 0]})
+    refuse_twice(keys[:2], "answers")
+    with pytest.raises(
+        ValueError, match="^1 of 3 answers occur twice, first question_id 'q1', draw 0: give each"
+    ):
+        refuse_twice(keys, "answers")
+    with pytest.raises(ValueError, match="^2 of 3 .* question_id 'q1': keep one$"):
+        refuse_twice(keys["question_id"], "answers", "keep one")
 
 
 def test_ratings_of_another_run_teach_the_selector_nothing_unsaid(caplog):

@@ -130,7 +130,7 @@ def test_missing_scores_are_refused_with_their_count():
         select(candidates, scores, share=0.4)
     with pytest.raises(ValueError, match="n = 1 with 0 eligible candidates"):
         select(candidates.iloc[:0], scores, share=0.4)
-    with pytest.raises(ValueError, match="1 of 21 candidate_ids are duplicates"):
+    with pytest.raises(ValueError, match="1 of 21 candidates occur twice"):
         select(pd.concat([candidates, candidates.iloc[:1]]), scores_for(candidates), n=2)
 
 
@@ -246,7 +246,7 @@ def test_an_infinite_score_is_refused():
 def test_duplicate_scores_are_refused():
     candidates = candidate_rows()
     scores = scores_for(candidates)
-    with pytest.raises(ValueError, match="1 of 21 scores have a duplicate id"):
+    with pytest.raises(ValueError, match="1 of 21 scores occur twice"):
         select(candidates, pd.concat([scores, scores[:1]]), n=5)
 
 

@@ -140,7 +140,7 @@ def test_candidates_about_missing_figures_are_refused(encode):
 
 def test_a_duplicate_figure_is_refused(encode):
     figures = pd.concat([figure_rows(), figure_rows(1).assign(caption="another")])
-    with pytest.raises(ValueError, match="1 of 7 figures are duplicates, first 'F0'"):
+    with pytest.raises(ValueError, match="1 of 7 figures occur twice, first figure_id 'F0'"):
         encode(draft_rows(), figures)
 
 
@@ -183,7 +183,7 @@ def test_features_are_looked_up_by_id():
     assert features.rows(["z", "x", "z"]).tolist() == [2, 0, 2]
     with pytest.raises(ValueError, match="2 of 3 candidates have no features, first 'p'"):
         features.rows(["x", "p", "q"])
-    with pytest.raises(ValueError, match="1 of 2 ids are duplicates"):
+    with pytest.raises(ValueError, match="1 of 2 candidates occur twice"):
         Features(["x", "x"], {"text": np.eye(2)})
     with pytest.raises(ValueError, match=r"1 ids for block 'text' of shape \(2, 2\)"):
         Features(["x"], {"text": np.eye(2)})

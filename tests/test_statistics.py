@@ -206,7 +206,7 @@ def test_alpha_needs_responses_that_two_annotators_judged():
 def test_alpha_refuses_a_response_judged_twice_by_one_annotator():
     rows = preference_rows(np.ones((2, 2, 2)))
     twice = pd.concat([rows, rows.iloc[:1]])
-    with pytest.raises(ValueError, match="2 responses judged twice by one annotator"):
+    with pytest.raises(ValueError, match="2 of 10 judgements occur twice, .*'p0'.*preferences"):
         alpha_interval(twice, twice["item_id"])
 
 

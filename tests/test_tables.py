@@ -23,6 +23,7 @@ from vital_lib.tables import (
     Workspace,
     document,
     empty_frame,
+    frame_of,
     log_ahead,
     write_atomically,
 )
@@ -89,6 +90,16 @@ def test_a_table_without_rows_keeps_its_columns(tmp_path, name):
     workspace = Workspace(tmp_path)
     assert workspace.write(name, empty_frame(name)) == 0
     assert workspace.read(name).columns.tolist() == TABLES[name].columns
+
+
+def test_rows_become_a_frame_with_the_types_of_one_read_from_disk(tmp_path):
+    rows = make_scores(2).to_dict("records")
+    made = frame_of("scores", [{**row, "other": 1} for row in rows])
+    workspace = Workspace(tmp_path)
+    workspace.write("scores", made)
+    pd.testing.assert_frame_equal(made, workspace.read("scores"))
+    pd.testing.assert_frame_equal(frame_of("scores", make_scores(2)), made)
+    pd.testing.assert_frame_equal(frame_of("scores", []), empty_frame("scores"))
 
 
 def test_a_missing_table_names_its_notebook(tmp_path):

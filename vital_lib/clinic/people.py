@@ -32,7 +32,7 @@ from vital_lib.clinic.lexicon import (
 )
 from vital_lib.clinic.rates import DEFAULT_RATES, Rates
 from vital_lib.labels import Queue
-from vital_lib.tables import TABLES, Workspace
+from vital_lib.tables import Workspace, frame_of
 
 if TYPE_CHECKING:
     from vital_lib.labels import LabelLog
@@ -213,7 +213,7 @@ class Clinicians:
             pair = [_answer(texts, model, question_id) for model in (model_a, model_b)]
             winner, rationale = self._verdict(figure_id, question, pair)
             rows.append((question_id, model_a, model_b, 0, JUDGE, "both", winner, rationale, None))
-        return pd.DataFrame(rows, columns=TABLES["verdicts"].columns)
+        return frame_of("verdicts", rows)
 
     def _know(
         self, figure_id: str, sources: tuple[str, ...], modalities: tuple[str, ...] = ()

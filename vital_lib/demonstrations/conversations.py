@@ -28,7 +28,7 @@ from vital_lib.records import (
     rounds_of,
 )
 from vital_lib.records.check import Name
-from vital_lib.tables import TABLES, belonging, empty_frame, not_to_learn
+from vital_lib.tables import belonging, frame_of, not_to_learn, refuse_missing
 
 LOG = logging.getLogger(__name__)
 
@@ -157,8 +157,8 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
         for name in (r["figure_id"] for r in rows.values())
         if known.get(name, "train") != "train"
     ]
-    absent = {"figure_id": None}
-    frame = _frame([row if row["figure_id"] in known else {**row, **absent} for row in kept])
+    placed = [row if row["figure_id"] in known else {**row, "figure_id": None} for row in kept]
+    frame = frame_of("demonstrations", placed)
     frame.attrs = {"records": total, "rejected": rejected_rows(rejected), "not_for_training": apart}
     if rejected:
         place, wrong = rejected[0]
@@ -187,12 +187,9 @@ def _votes(preferences: pd.DataFrame) -> pd.DataFrame:
 
 
 def _training(drafts: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
-    unknown = sorted(set(drafts["figure_id"]) - set(figures["figure_id"]))
-    if unknown:
-        raise ValueError(
-            f"{len(unknown)} drafted figures are not in the table figures, first {unknown[0]!r}: "
-            "run notebook 02 again after 01"
-        )
+    drafted, known = sorted(set(drafts["figure_id"])), set(figures["figure_id"])
+    problem = "drafted figures are not in the table figures"
+    refuse_missing(drafted, known, problem, "run notebook 02 again after 01")
     training = figures.loc[figures["split"] == "train", "figure_id"]
     return drafts[drafts["figure_id"].isin(training)]
 
@@ -230,7 +227,7 @@ def _conversations(
             "origin": origin,
         }
         rows.append(row)
-    return _frame(rows)
+    return frame_of("demonstrations", rows)
 
 
 class _Demonstration(Record):
@@ -258,8 +255,3 @@ def _imported(record: Any, origin: str) -> dict:
         "annotators": [],
         "origin": origin,
     }
-
-
-def _frame(rows: list[dict]) -> pd.DataFrame:
-    columns = TABLES["demonstrations"].columns
-    return pd.DataFrame(rows, columns=columns) if rows else empty_frame("demonstrations")

@@ -1,11 +1,13 @@
-"""Match rows to questions by question_id, add their groups, and refuse duplicates."""
+"""Match rows to questions by question_id, and add their groups."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from vital_lib.statistics import Interval
-from vital_lib.tables import refuse_strays
+from vital_lib.tables import refuse_strays, refuse_twice
+
+ONE_AT_A_TIME = "give one model, control and judge at a time"
 
 
 def pair_values(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
@@ -23,19 +25,10 @@ def with_groups(questions: pd.DataFrame, rows: pd.DataFrame, *, what: str) -> pd
     Raises:
         ValueError: two questions share an id, or rows (called `what`) belong to no question here.
     """
-    refuse_twice(questions, ["question_id"])
+    refuse_twice(questions["question_id"], "questions")
     groups = questions.set_index("question_id")["group_id"]
     refuse_strays(rows, "question_id", groups.index, what=what, to="questions")
     return rows.assign(group_id=rows["question_id"].map(groups)).reset_index(drop=True)
-
-
-def refuse_twice(rows: pd.DataFrame, key: list[str]) -> None:
-    """Raise ValueError if two rows have the same `key`."""
-    duplicates = rows[rows.duplicated(key)]
-    if len(duplicates):
-        first = duplicates[key].to_dict("records")[0]
-        named = ", ".join(f"{name} {value!r}" for name, value in first.items())
-        raise ValueError(f"{named} occurs twice: give one model, control and judge at a time")
 
 
 def percent(interval: Interval, stem: str, other: str, usual: str) -> dict[str, float]:

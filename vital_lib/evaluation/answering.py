@@ -18,7 +18,7 @@ import pandas as pd
 from PIL import Image
 
 from vital_lib.figures import UnreadableImage, blank, open_image
-from vital_lib.tables import empty_frame
+from vital_lib.tables import frame_of
 
 LOG = logging.getLogger(__name__)
 CONTROLS = ("none", "blank", "shuffled")
@@ -206,7 +206,7 @@ def _frame(
         (question_id, name, control, draw, answers[draw, question_id])
         for draw, question_id in sorted(answers, key=lambda key: (key[0], place[key[1]]))
     ]
-    return pd.DataFrame(rows, columns=list(empty_frame("answers")))
+    return frame_of("answers", rows)
 
 
 def _swapped(images: pd.Series, seed: int) -> dict[str, str]:

@@ -41,7 +41,7 @@ from vital_lib.records import (
     rejected_rows,
 )
 from vital_lib.records.check import stored_image
-from vital_lib.tables import Workspace, empty_frame
+from vital_lib.tables import Workspace, frame_of
 
 LOG = logging.getLogger(__name__)
 _WITHIN = "benchmark_images"  # in the run's folder: images from inside a Parquet file
@@ -316,7 +316,7 @@ class _Reader:
             others = self.other_languages and f"{len(self.other_languages)} are in another language"
             why = first or others or "the file holds no records"
             raise BadQuestion(f"0 of {self.records} records of {source!r} are questions; {why}")
-        frame = pd.DataFrame(self.rows, columns=list(empty_frame("questions")))
+        frame = frame_of("questions", self.rows)
         frame.attrs = {
             "records": self.records,
             "rejected": rejected_rows(self.rejected),

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from vital_lib.evaluation._rows import pair_values, percent, refuse_twice, with_groups
+from vital_lib.evaluation._rows import ONE_AT_A_TIME, pair_values, percent, with_groups
 from vital_lib.statistics import Interval, mean_interval, ratio_interval
+from vital_lib.tables import refuse_twice
 
 NOT_STATED = "not stated"
 _ENDS = ("estimate", "low", "high")
@@ -33,7 +34,7 @@ def relative_scores(questions: pd.DataFrame, chat_scores: pd.DataFrame) -> pd.Da
         ValueError: two scores for one question, model and draw, scores of unknown questions, or a
             reference score that is not positive.
     """
-    refuse_twice(chat_scores, ["question_id", "model", "draw"])
+    refuse_twice(chat_scores[["question_id", "model", "draw"]], "chat scores", ONE_AT_A_TIME)
     scored = with_groups(questions, chat_scores, what="chat scores")
     read = scored.dropna(subset=["reference_score", "model_score"])
     if (read["reference_score"] <= 0).any():

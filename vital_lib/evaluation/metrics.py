@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from vital_lib.evaluation._rows import pair_values, percent, refuse_twice, with_groups
+from vital_lib.evaluation._rows import ONE_AT_A_TIME, pair_values, percent, with_groups
 from vital_lib.evaluation.llava_med import llava_med_closed, llava_med_recall
 from vital_lib.evaluation.reading import closed_point, token_recall
 from vital_lib.statistics import difference_interval, mean_interval, ratio_interval
-from vital_lib.tables import refuse_strays
+from vital_lib.tables import refuse_strays, refuse_twice
 
 _POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0}
 _COMPARED = ["question_id", "model_a", "model_b", "draw", "judge"]
@@ -103,7 +103,7 @@ def win_values(questions: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     verdicts = with_groups(questions, verdicts, what="verdicts")
     open_ids = questions.loc[questions["kind"] == "open", "question_id"]
     rows = verdicts[verdicts["question_id"].isin(open_ids)]
-    refuse_twice(rows, [*_COMPARED, "order"])
+    refuse_twice(rows[[*_COMPARED, "order"]], "verdicts", ONE_AT_A_TIME)
     points = rows["winner"].map(_POINTS).astype(float)
     by = rows.assign(value=points, read=points.notna()).groupby(_COMPARED, sort=False)
     orders = by["order"].agg(lambda order: "".join(sorted(order)))
@@ -241,8 +241,8 @@ def _scored(questions: pd.DataFrame, answers: pd.DataFrame, kind: str, metric: s
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r}: give one of {', '.join(METRICS)}")
     value = METRICS[metric][kind]
-    refuse_twice(answers, ["question_id", "draw"])
-    refuse_twice(questions, ["question_id"])
+    refuse_twice(answers[["question_id", "draw"]], "answers", ONE_AT_A_TIME)
+    refuse_twice(questions["question_id"], "questions")
     ids = questions["question_id"]
     refuse_strays(answers, "question_id", ids, what="answers", to="questions")
     by_question = answers.groupby("question_id")["answer"].agg(list).to_dict()

@@ -25,7 +25,7 @@ from vital_lib.figures.images import FigureImage, open_image, open_with_pixels
 from vital_lib.modalities import MODALITIES
 from vital_lib.records import InvalidRecord, Record, Text, UnreadableFile, checked, shown
 from vital_lib.records.check import Name, named_image, stored_image
-from vital_lib.tables import TABLES, empty_frame
+from vital_lib.tables import frame_of
 
 if TYPE_CHECKING:
     from imagehash import ImageHash
@@ -96,7 +96,7 @@ def read_figures(
         raise NoUsableFigures(f"{source!r}: {error}") from None
     if not reader.figures:
         raise NoUsableFigures(_none_usable(source, total, reader.rejected))
-    return reader.grouped(), _frame("figures_rejected", reader.rejected)
+    return reader.grouped(), frame_of("figures_rejected", reader.rejected)
 
 
 def image_notes(figures: pd.DataFrame) -> pd.DataFrame:
@@ -197,7 +197,7 @@ class _Reader:
         """Return the table `figures` with groups and splits, and log the warnings."""
         for row, group_id in zip(self.figures, group_names(self._articles), strict=True):
             row |= {"group_id": group_id, "split": split_of(group_id)}
-        figures = join_same_images(_frame("figures", self.figures))
+        figures = join_same_images(frame_of("figures", self.figures))
         if self._notes:
             figures.attrs["image_notes"] = self._notes
         for warning in group_warnings(figures):
@@ -319,11 +319,3 @@ def _none_usable(source: str, total: int, rejected: list[dict]) -> str:
     first = [f"{row['place']}: {row['field']}: {row['reason']}" for row in rejected[:3]]
     reasons = "; ".join(first) or "the file holds no records"
     return f"0 of {total} records of {source!r} are usable figures; {reasons}"
-
-
-def _frame(name: str, rows: list[dict]) -> pd.DataFrame:
-    """Return the rows as a frame with the declared columns and the types of a read from disk."""
-    if not rows:
-        return empty_frame(name)
-    frame = pd.DataFrame(rows, columns=TABLES[name].columns)
-    return frame.astype({"cleared": "boolean"}) if "cleared" in frame else frame

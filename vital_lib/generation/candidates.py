@@ -23,7 +23,7 @@ from vital_lib.generation.grounding import grounding_flags
 from vital_lib.generation.hollow import hollow_flags
 from vital_lib.modalities import MODALITIES
 from vital_lib.prompts import VERSIONS, Drafts, Prompt, draft_prompt, generation_prompt
-from vital_lib.tables import empty_frame
+from vital_lib.tables import empty_frame, refuse_twice
 
 ARMS = ("none", "random", "clinician")
 """Origin of the demonstrations in the generator's prompt."""
@@ -266,11 +266,7 @@ def _ask(
     sending: dict,
 ) -> tuple[_Read, pd.DataFrame]:
     """Send a request for every figure; return those with candidates, and a frame of the others."""
-    repeated = figures["figure_id"][figures["figure_id"].duplicated()]
-    if len(repeated):
-        raise ValueError(
-            f"figure {repeated.iloc[0]!r} occurs twice, so that ids would clash: give it once"
-        )
+    refuse_twice(figures["figure_id"], "figures")  # ids of candidates would clash
     sent: list[_Request] = []
     unreadable: dict[str, str] = {}
 

@@ -26,7 +26,7 @@ from vital_lib.judging._replies import (
     verdict,
 )
 from vital_lib.prompts import chat_score_prompt, figure_text, rating_prompt, verdict_prompt
-from vital_lib.tables import empty_frame, refuse_strays
+from vital_lib.tables import frame_of, refuse_missing, refuse_strays, refuse_twice
 
 RESPONSES = ("first response", "second response")
 """Names of the two responses to one instruction in `compare_drafts`."""
@@ -65,16 +65,14 @@ def rate_candidates(
         ValueError: a candidate occurs twice, or its figure is not in `figures`.
     """
     own, known = _by_id(candidates, "candidate_id"), _by_id(figures, "figure_id")
-    lost = [row["figure_id"] for row in own.values() if row["figure_id"] not in known]
-    if lost:
-        raise ValueError(f"figure {lost[0]!r} of a candidate is not in figures ({len(lost)} such)")
+    refuse_strays(candidates, "figure_id", known, what="candidates", to="figures")
     counts = repeats if isinstance(repeats, Mapping) else dict.fromkeys(own, repeats)
     requests = [
         _rating_request(row, known[row["figure_id"]], repeat)
         for name, row in own.items()
         for repeat in range(counts.get(name, 1))  # innermost: an image is opened once
     ]
-    return _frame(ask_rows(requests, client, resolve, rating, **options), "ratings")
+    return frame_of("ratings", ask_rows(requests, client, resolve, rating, **options))
 
 
 def score_answers(
@@ -117,7 +115,7 @@ def score_answers(
         for model in real["model"].unique()
         for question_id, answer in _answers_of(model, real, by_id).items()
     ]
-    return _frame(ask_rows(requests, client, resolve, scores, **options), "chat_scores")
+    return frame_of("chat_scores", ask_rows(requests, client, resolve, scores, **options))
 
 
 def compare_answers(
@@ -159,7 +157,7 @@ def compare_answers(
     for row in verdicts:
         letters = dict(zip(("first", "second"), row["order"], strict=True))
         row["winner"] = letters.get(row["winner"], row["winner"])
-    return _frame(verdicts, "verdicts")
+    return frame_of("verdicts", verdicts)
 
 
 def compare_drafts(
@@ -256,9 +254,7 @@ def _verdict_request(models: Row, question: Row, order: str, first: str, second:
 
 
 def _by_id(frame: pd.DataFrame, name: str) -> dict[str, Row]:
-    twice = frame[name][frame[name].duplicated()]
-    if len(twice):
-        raise ValueError(f"{name} {twice.iloc[0]!r} occurs twice: keep one row of it")
+    refuse_twice(frame[name], "rows", "keep one of them")
     return {row[name]: row for row in frame.to_dict("records")}
 
 
@@ -266,19 +262,6 @@ def _answers_of(model: str, answers: pd.DataFrame, by_id: dict[str, Any]) -> dic
     """Return a model's answers by question_id, in the order of the questions."""
     own = answers[(answers["model"] == model) & answers["question_id"].isin(list(by_id))]
     texts = {key: row["answer"] for key, row in _by_id(own, "question_id").items()}
-    missing = [question_id for question_id in by_id if question_id not in texts]
-    if missing:
-        raise ValueError(
-            f"model {model!r} has no answer to question {missing[0]!r} ({len(missing)} such): "
-            "run notebooks/09_evaluate_model.ipynb to answer them, or leave the questions out"
-        )
+    way_out = "run notebooks/09_evaluate_model.ipynb to answer them, or leave the questions out"
+    refuse_missing(by_id, texts, f"questions have no answer of model {model!r}", way_out)
     return {question_id: texts[question_id] for question_id in by_id}
-
-
-def _frame(made: list[Row], table: str) -> pd.DataFrame:
-    empty = empty_frame(table)
-    if not made:
-        return empty
-    frame = pd.DataFrame(made)[list(empty)]
-    numbers = [name for name in ("overall", "reference_score", "model_score") if name in frame]
-    return frame.astype(dict.fromkeys(numbers, float))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.statistics import Interval, difference_interval, mean_interval, ratio_interval
-from vital_lib.tables import refuse_strays
+from vital_lib.tables import refuse_missing, refuse_strays
 
 COLUMNS = ("measure", "value", "low", "high", "n", "meaning")
 """Columns of the rows that every function returns; n is the number of cases."""
@@ -265,9 +265,7 @@ def _meaning(name: str) -> str:
 
 def _of(ids, groups: Mapping[str, str]) -> list[str]:
     known, ids = dict(groups), list(ids)
-    missing = [name for name in ids if name not in known]
-    if missing:
-        raise ValueError(f"{len(missing)} of {len(ids)} ids have no group, first {missing[0]!r}")
+    refuse_missing(ids, known, "ids have no group", "give the article of each rated answer")
     return [known[name] for name in ids]
 
 

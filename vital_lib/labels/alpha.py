@@ -9,6 +9,7 @@ import pandas as pd
 
 from vital_lib.labels.votes import votes_long
 from vital_lib.statistics import RESAMPLES, Interval, check_groups, sums_interval
+from vital_lib.tables import refuse_twice
 
 
 def alpha_interval(
@@ -70,12 +71,6 @@ def _ticks(preferences: pd.DataFrame, groups: Iterable) -> pd.DataFrame:
     )
     ticks = votes_long(preferences)
     ticks["group"] = ticks["item_id"].map(group_of)
-    duplicates = ticks[ticks.duplicated(["item_id", "candidate_id", "annotator"])]
-    if len(duplicates):
-        row = duplicates.iloc[0]
-        raise ValueError(
-            f"{len(duplicates)} responses judged twice by one annotator, first "
-            f"{row['candidate_id']!r} by {row['annotator']!r}: give the log's preferences(), not "
-            "its history()"
-        )
+    way_out = "give the log's preferences(), not its history()"
+    refuse_twice(ticks[["item_id", "candidate_id", "annotator"]], "judgements", way_out)
     return ticks.assign(accepted=ticks["accepted"].astype(float))

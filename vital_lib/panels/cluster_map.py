@@ -20,6 +20,7 @@ from vital_lib.panels._panel import Paged, heard_where_addressed, plain, script_
 from vital_lib.panels.prompt_viewer import PromptViewer
 from vital_lib.plots import MODALITY_COLOURS, pca_2d
 from vital_lib.prompts import Prompt
+from vital_lib.tables import refuse_twice
 
 LISTS = ("region", "elsewhere", "picked")
 """The lists next to the map: conversations in the region, those not on the map, and the picks."""
@@ -63,9 +64,8 @@ class ClusterMap:
     ) -> None:
         if len(features) != len(figures):
             raise ValueError(f"{len(features)} rows of features for {len(figures)} figures")
-        for rows, name in ((demonstrations, "demonstration_id"), (figures, "figure_id")):
-            if len(twice := rows[name][rows[name].duplicated()]):
-                raise ValueError(f"{name} {twice.iloc[0]!r} appears twice")
+        refuse_twice(demonstrations["demonstration_id"], "demonstrations")
+        refuse_twice(figures["figure_id"], "figures")
         self._pool = demonstrations.reset_index(drop=True)
         self._ids = list(self._pool["demonstration_id"])
         self._figure_of = [plain(name) for name in self._pool["figure_id"]]

@@ -12,7 +12,14 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-from vital_lib.tables import NOT_TO_LEARN, TABLES, flags_in_words, not_to_learn
+from vital_lib.tables import (
+    NOT_TO_LEARN,
+    TABLES,
+    flags_in_words,
+    not_to_learn,
+    refuse_missing,
+    refuse_twice,
+)
 
 KEPT, LEFT_OUT, NEAR_DUPLICATE = "kept", "left out", "near-duplicate"
 BELOW_FLOOR, NO_SCORE = "below the floor", "no score"
@@ -203,22 +210,11 @@ def _ranked(
 ) -> pd.DataFrame:
     """Return candidate_id, group and score, best first, null scores last."""
     ids = candidates["candidate_id"]
-    twice = ids[ids.duplicated()]
-    if len(twice):
-        raise ValueError(
-            f"{len(twice)} of {len(ids)} candidate_ids are duplicates, first {twice.iloc[0]!r}"
-        )
     numbers = pd.Series(scores, dtype=float)
-    if not numbers.index.is_unique:
-        raise ValueError(
-            f"{numbers.index.duplicated().sum()} of {len(numbers)} scores have a duplicate id"
-        )
-    lost = ids[~ids.isin(numbers.index)]
-    if len(lost):
-        raise ValueError(
-            f"{len(lost)} of {len(ids)} candidates have no score, first {lost.iloc[0]!r}: score "
-            "them in notebooks/06_train_selector.ipynb"
-        )
+    refuse_twice(ids, "candidates")
+    refuse_twice(numbers.index.to_series(name="candidate_id"), "scores")
+    way_out = "score them in notebooks/06_train_selector.ipynb"
+    refuse_missing(ids, set(numbers.index), "candidates have no score", way_out)
     rows = pd.DataFrame({"candidate_id": ids, "group": None})
     if within is not None:
         rows["group"] = group_of(candidates, within)

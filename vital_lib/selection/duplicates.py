@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.figures import near_identical
-from vital_lib.tables import not_to_learn
+from vital_lib.tables import not_to_learn, refuse_missing
 
 _COLUMNS = ["candidate_id", "figure_id", "reason", "repeats", "bits", "cosine"]
 
@@ -72,12 +72,8 @@ def _same_pictures(
         rows.groupby("figure_id")["score"].mean().sort_values(ascending=False, kind="stable").index
     )
     known = dict(zip(figures["figure_id"], figures["phash"], strict=True))
-    missing = [name for name in best_first if name not in known or name not in features]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(best_first)} figures of the candidates have no row in figures "
-            f"or no features, first {missing[0]!r}"
-        )
+    problem = "figures of the candidates have no row in figures or no features"
+    refuse_missing(best_first, known.keys() & features.keys(), problem, "give both for each")
     pictures = np.stack([features[name] for name in best_first])
     hashes = [known[name] for name in best_first]
     found: dict[str, tuple] = {}

@@ -15,7 +15,7 @@ import pandas as pd
 
 from vital_lib.records import without_image_tag
 from vital_lib.records.check import IMAGE_TAG
-from vital_lib.tables import write_atomically
+from vital_lib.tables import refuse_missing, write_atomically
 
 LOG = logging.getLogger(__name__)
 
@@ -60,12 +60,8 @@ def export_llava(
     if images not in _PLACED:
         raise ValueError(f"images={images!r}: give 'copy', 'link' or None")
     image_of = dict(zip(figures["figure_id"], figures["image"], strict=True))
-    missing = [name for name in selected["figure_id"] if name not in image_of]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(selected)} conversations are about figures that are not "
-            f"given, first {missing[0]!r}"
-        )
+    problem = "conversations are about figures that are not given"
+    refuse_missing(selected["figure_id"], image_of, problem, "give the figures of the selected set")
     folder = image_folder if image_folder is not None or images is None else _beside(Path(path))
     rows = selected.to_dict("records")
     turns = [_llava_turns(row) for row in rows]

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from vital_lib.tables import refuse_missing
+
 
 def pair_agreement(pairs: pd.DataFrame, scores: Mapping[str, float] | pd.Series) -> np.ndarray:
     """Return 1.0 per pair (n,) if the scores order it as preferred, 0.0 if not, 0.5 if they tie.
@@ -95,12 +97,8 @@ def _ordered(
             f"(preferred {pairs['preferred'][undecided].iloc[0]!r}): leave out ties"
         )
     found = dict(scores)
-    wanted = set(pairs["left_id"]) | set(pairs["right_id"])
-    missing = sorted(wanted - set(found))
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(wanted)} candidates have no score, first {missing[0]!r}"
-        )
+    wanted = sorted({*pairs["left_id"], *pairs["right_id"]})
+    refuse_missing(wanted, found, "candidates have no score", "score every candidate of the pairs")
     left, right = (
         np.array([found[name] for name in pairs[side]], dtype=float)
         for side in ("left_id", "right_id")

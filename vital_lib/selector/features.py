@@ -26,6 +26,7 @@ from vital_lib.selector.blocks import (
     wording,
     words,
 )
+from vital_lib.tables import refuse_missing, refuse_twice
 
 if TYPE_CHECKING:
     from vital_lib.encoders import Encoder
@@ -57,7 +58,7 @@ class Features:
     def __post_init__(self) -> None:
         row_of = {name: row for row, name in enumerate(self.ids)}
         if len(row_of) < len(self.ids):
-            raise ValueError(f"{len(self.ids) - len(row_of)} of {len(self.ids)} ids are duplicates")
+            refuse_twice(pd.Series(self.ids, name="candidate_id"), "candidates")
         if not self.blocks:
             raise ValueError(f"{len(self.ids)} candidates without feature blocks")
         for name, block in self.blocks.items():
@@ -100,12 +101,8 @@ class Features:
             ValueError: ids without features; the message counts them and shows the first.
         """
         wanted = list(ids)
-        missing = [name for name in wanted if name not in self._row_of]
-        if missing:
-            raise ValueError(
-                f"{len(missing)} of {len(wanted)} candidates have no features, "
-                f"first {missing[0]!r}: encode them with candidate_features"
-            )
+        way_out = "encode them with candidate_features"
+        refuse_missing(wanted, self._row_of, "candidates have no features", way_out)
         return np.array([self._row_of[name] for name in wanted], dtype=np.int64)
 
 
@@ -137,13 +134,8 @@ def candidate_features(
             another number of rows.
         UnreadableImage: an image file is missing or damaged.
     """
+    refuse_twice(figures["figure_id"], "figures")
     about = figures.set_index("figure_id")
-    twice = about.index[about.index.duplicated()]
-    if len(twice):
-        raise ValueError(
-            f"{len(twice)} of {len(about)} figures are duplicates, first {twice[0]!r}: "
-            "give each figure once"
-        )
     missing = candidates[~candidates["figure_id"].isin(about.index)]
     if len(missing):
         raise ValueError(

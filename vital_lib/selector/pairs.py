@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.labels import majority_ticks, votes_long
-from vital_lib.tables import TABLES, belonging, empty_frame
+from vital_lib.tables import belonging, frame_of
 
 
 def human_ticks(
@@ -199,6 +199,4 @@ def _of_figure(
 
 def _pairs(pairs: pd.DataFrame, **constant: object) -> pd.DataFrame:
     """Fill in weight 1 and the `constant` columns; return the columns and types of the table."""
-    if pairs.empty:
-        return empty_frame("pairs")
-    return pairs.assign(weight=1.0, **constant)[TABLES["pairs"].columns].reset_index(drop=True)
+    return frame_of("pairs", pairs.assign(weight=1.0, **constant)).reset_index(drop=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from vital_lib.tables.columns import TABLES, declared, type_name
+
+_DTYPES = {"double": "float64", "bool": "boolean"}  # for columns that may be all null
 
 
 class SchemaError(ValueError):
@@ -17,6 +20,19 @@ class SchemaError(ValueError):
 def empty_frame(name: str) -> pd.DataFrame:
     """Return a frame with the declared columns of table `name` and no rows."""
     return to_frame(declared(name).schema.empty_table())
+
+
+def frame_of(name: str, rows: Sequence[Any] | pd.DataFrame) -> pd.DataFrame:
+    """Return `rows` as a frame of table `name`, with the types of a frame read from disk.
+
+    Args:
+        rows: mappings, tuples in the declared order, or a frame; other columns are dropped.
+    """
+    if not len(rows):
+        return empty_frame(name)
+    frame = pd.DataFrame(rows, columns=declared(name).columns)
+    kinds = {field.name: _DTYPES.get(str(field.type)) for field in declared(name).schema}
+    return frame.astype({column: kind for column, kind in kinds.items() if kind})
 
 
 def conform(name: str, frame: pd.DataFrame) -> pa.Table:

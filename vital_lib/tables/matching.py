@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
 
 import pandas as pd
 
@@ -21,17 +22,19 @@ def belonging(
     Raises:
         ValueError: no row matches: the two tables are from different runs.
     """
-    fits, first = _fits(rows, key, known)
-    if first is not None and not fits.any():
+    fits = rows[key].isin(set(known))
+    if fits.all():
+        return rows
+    first = rows[key][~fits].iloc[0]
+    if not fits.any():
         raise ValueError(
             f"none of the {len(rows)} {what} belongs to the given {to}, first {first!r}: give the "
             f"{to} of these {what}"
         )
-    if first is not None:
-        LOG.warning(
-            "%d of %d %s belong to none of the given %s, first %r: they are left out",
-            (~fits).sum(), len(rows), what, to, first,
-        )  # fmt: skip
+    LOG.warning(
+        "%d of %d %s belong to none of the given %s, first %r: they are left out",
+        (~fits).sum(), len(rows), what, to, first,
+    )  # fmt: skip
     return rows[fits]
 
 
@@ -43,14 +46,47 @@ def refuse_strays(
     Raises:
         ValueError: some rows do not match; the message has their number and the first of them.
     """
-    fits, first = _fits(rows, key, known)
-    if first is not None:
+    way_out = f"give the {to} of these {what}, or leave them out"
+    refuse_missing(rows[key], set(known), f"{what} belong to none of the given {to}", way_out)
+
+
+def refuse_missing(
+    ids: Iterable[str], known: Set[str] | Mapping[str, Any], problem: str, way_out: str
+) -> None:
+    """Raise an error if one of `ids` is not in `known`.
+
+    Args:
+        problem: what it means to be missing, such as "candidates have no score".
+        way_out: what to do about it.
+
+    Raises:
+        ValueError: some ids are missing; the message has their number and the first of them.
+    """
+    wanted = list(ids)
+    missing = [name for name in wanted if name not in known]
+    if missing:
         raise ValueError(
-            f"{(~fits).sum()} of {len(rows)} {what} belong to none of the given {to}, first "
-            f"{first!r}: give the {to} of these {what}, or leave them out"
+            f"{len(missing)} of {len(wanted)} {problem}, first {missing[0]!r}: {way_out}"
         )
 
 
-def _fits(rows: pd.DataFrame, key: str, known: Iterable[str]) -> tuple[pd.Series, str | None]:
-    fits = rows[key].isin(set(known))
-    return fits, None if fits.all() else rows[key][~fits].iloc[0]
+def refuse_twice(
+    keys: pd.Series | pd.DataFrame, what: str, way_out: str = "give each of them once"
+) -> None:
+    """Raise an error if two rows have the same key.
+
+    Args:
+        keys: the key of each row, in one column or several.
+        what: name of the rows, such as "figures".
+        way_out: what to do about it.
+
+    Raises:
+        ValueError: a key occurs twice; the message has the number of repeats and the first of them.
+    """
+    frame = keys.to_frame() if isinstance(keys, pd.Series) else keys
+    repeats = frame[frame.duplicated()].to_dict("records")
+    if repeats:
+        first = ", ".join(f"{name} {value!r}" for name, value in repeats[0].items())
+        raise ValueError(
+            f"{len(repeats)} of {len(frame)} {what} occur twice, first {first}: {way_out}"
+        )

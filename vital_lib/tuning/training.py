@@ -24,6 +24,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from vital_lib.models import VisionLanguageModel, load_model, weights_fingerprint
+from vital_lib.tables import refuse_missing
 from vital_lib.tuning.mixing import Mix, MixedBatches, draw_mix
 from vital_lib.tuning.sequences import (
     IGNORED,
@@ -288,12 +289,9 @@ def _image_files(
 ) -> dict[str, Path]:
     """Map figure_id -> file for the figures of `conversations`."""
     known = dict(zip(figures["figure_id"], figures["image"], strict=True))
-    used = set(conversations["figure_id"])
-    unknown = sorted(used - set(known))
-    if unknown:
-        raise ValueError(
-            f"{len(unknown)} figures of the conversations are not given, first {unknown[0]!r}"
-        )
+    used = sorted(set(conversations["figure_id"]))
+    problem = "figures of the conversations are not given"
+    refuse_missing(used, known, problem, "give a row of figures for each")
     return {figure_id: Path(resolve(known[figure_id])) for figure_id in used}
 
 
