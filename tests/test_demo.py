@@ -13,8 +13,8 @@ import nbformat
 import pytest
 
 from vital_lib.labels import LabelLog, Queue
-from vital_lib.report import metrics_frame, simulated_parts, stale, write_report
-from vital_lib.tables import TABLES, Workspace
+from vital_lib.report import simulated_parts, stale, write_report
+from vital_lib.tables import TABLES, Workspace, metrics_frame
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from vital_lib import study, walkthrough
-from vital_lib.report import metrics_frame, stale, write_report
+from vital_lib.report import stale, write_report
 from vital_lib.statistics import Interval
-from vital_lib.tables import TABLES, MissingTable, Workspace
+from vital_lib.tables import TABLES, MissingTable, Workspace, metrics_frame
 
 JUDGING, TRAINING, EVALUATING = "05_judge_candidates", "06_train_selector", "09_evaluate_model"
 RECALL = "evaluation.open_recall_selected_minus_random"

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from vital_lib.annotators import Votes, signed
-from vital_lib.report import metrics_frame, simulated_parts, write_report
+from vital_lib.report import simulated_parts, write_report
 from vital_lib.statistics import Interval
-from vital_lib.tables import TABLES, Workspace, empty_frame
+from vital_lib.tables import TABLES, Workspace, empty_frame, metrics_frame
 
 RECALL = "evaluation.open_recall_selected_minus_random"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -17,56 +17,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from vital_lib import figures, plots
-from vital_lib.annotators import Votes, is_simulated, kind_of, only_says_whose
+from vital_lib.annotators import Votes, is_simulated
 from vital_lib.claims import claims
-from vital_lib.tables import TABLES, Workspace, write_atomically
+from vital_lib.tables import STAGES, TABLES, Workspace, metrics_frame, write_atomically
 
-STAGES = {
-    "figures": "Figures",
-    "drafts": "Drafts",
-    "preferences": "Preferences",
-    "demonstrations": "Demonstrations",
-    "choice": "Choice of figures",
-    "candidates": "Generated candidates",
-    "arms": "Blind comparison of two arms",
-    "judge": "The judge",
-    "selector": "The selector",
-    "selection": "The selected set",
-    "tuning": "Tuning",
-    "evaluation": "Evaluation",
-    "demo": "The run",
-}
 _SECOND = "second judge"
 _ORIGIN = ["written_by", "measured_on", "stale"]
-
-
-def metrics_frame(
-    metrics: Mapping[str, float], origins: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Return the flat metrics as rows: metric, value, low, high (null without an interval), votes.
-
-    `votes` states whose votes a metric is based on, such as "simulated"; it is empty for a metric
-    without votes. The column is absent if no metric has votes.
-
-    Args:
-        metrics: as `Workspace.metrics`.
-        origins: as `Workspace.metric_origins`; adds the columns written_by, measured_on, stale.
-    """
-    order = {stage: place for place, stage in enumerate(STAGES)}
-    names = [name for name in metrics if not name.endswith(("_low", "_high"))]
-    names = [name for name in names if not only_says_whose(name)]
-    names.sort(key=lambda name: (order.get(name.split(".")[0], len(order)), name))
-    rows = [
-        (name, metrics[name], metrics.get(f"{name}_low"), metrics.get(f"{name}_high"),
-         kind_of(metrics, name))
-        for name in names
-    ]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["metric", "value", "low", "high", "votes"]).astype(
-        {"value": float, "low": float, "high": float}
-    )
-    if not frame["votes"].any():
-        frame = frame.drop(columns="votes")
-    return frame if origins is None else frame.merge(origins, on="metric", how="left")
 
 
 class _Run:

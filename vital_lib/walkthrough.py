@@ -19,13 +19,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from jupyter_core.utils import run_sync
 
-from vital_lib.annotators import is_simulated, kind_of, only_says_whose
-from vital_lib.tables import Workspace
+from vital_lib.annotators import is_simulated
+from vital_lib.tables import Workspace, metrics_frame
 
 if TYPE_CHECKING:
-    import pandas as pd
     from jupyter_client import AsyncKernelManager
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -117,17 +117,16 @@ def summary(metrics: Mapping[str, float], origins: pd.DataFrame | None = None) -
         origins: as returned by `Workspace.metric_origins`. Stale metrics are marked in their lines.
             The lines below the table list each notebook's data and the reasons for stale metrics.
     """
-    by_metric = {} if origins is None else origins.set_index("metric").to_dict("index")
     rows = []
-    for name, value in sorted(metrics.items()):
-        if name.endswith(("_low", "_high")) or only_says_whose(name):
-            continue
-        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-        interval = "" if low is None else f"[{_number(low)}, {_number(high)}]"
-        voters = kind_of(metrics, name)
-        marks = [interval, "stale" if by_metric.get(name, {}).get("stale") else ""]
-        marks.append(f"votes: {voters}" if voters else "")
-        rows.append((name, _number(value), "  ".join(filter(None, marks))))
+    for row in metrics_frame(metrics, origins).sort_values("metric").to_dict("records"):
+        marks = [
+            "" if pd.isna(row["low"]) else f"[{row['low']:.3f}, {row['high']:.3f}]",
+            "stale" if row.get("stale") else "",
+            f"votes: {row['votes']}" if row.get("votes") else "",
+        ]
+        value = metrics[row["metric"]]
+        text = f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+        rows.append((row["metric"], text, "  ".join(filter(None, marks))))
     widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else [0, 0]
     lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {interval}" for a, b, interval in rows]
     below = [] if origins is None else _below_summary(origins)
@@ -233,10 +232,6 @@ def _labelled_by_people(folder: Path) -> bool:
 
 def _kept(folder: Path, number: int) -> Path:
     return folder.with_name(f"{folder.name}-kept-{number}")
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -14,10 +14,30 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from vital_lib.annotators import kind_of, only_says_whose
 from vital_lib.tables.files import write_atomically
 from vital_lib.tables.origins import contradicts
 
 METRICS, ORIGINS = "metrics.json", "metrics_origin.json"
+
+STAGES = {
+    "figures": "Figures",
+    "drafts": "Drafts",
+    "preferences": "Preferences",
+    "demonstrations": "Demonstrations",
+    "choice": "Choice of figures",
+    "candidates": "Generated candidates",
+    "arms": "Blind comparison of two arms",
+    "judge": "The judge",
+    "selector": "The selector",
+    "selection": "The selected set",
+    "tuning": "Tuning",
+    "evaluation": "Evaluation",
+    "demo": "The run",
+}
+"""The stages of metrics, in order, and their titles."""
 
 
 def checked(metrics: Mapping[str, float]) -> dict[str, float | int]:
@@ -83,6 +103,33 @@ def add_metrics(
     for name, whole in ((ORIGINS, content), (METRICS, {**remaining, **added})):
         text = json.dumps(whole, indent=1, sort_keys=True) + "\n"
         write_atomically(folder / name, lambda path, text=text: path.write_text(text))
+
+
+def metrics_frame(
+    metrics: Mapping[str, float], origins: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Return the flat metrics as rows: metric, value, low, high (null without an interval), votes.
+
+    `votes` states whose votes a metric is based on, such as "simulated"; it is empty for a metric
+    without votes. The column is absent if no metric has votes.
+
+    Args:
+        metrics: as `Workspace.metrics`.
+        origins: as `Workspace.metric_origins`; adds the columns written_by, measured_on, stale.
+    """
+    order = {stage: place for place, stage in enumerate(STAGES)}
+    names = [
+        name for name in metrics if not (name.endswith(("_low", "_high")) or only_says_whose(name))
+    ]
+    names.sort(key=lambda name: (order.get(name.split(".")[0], len(order)), name))
+    numbers = {
+        column: [metrics.get(f"{name}{end}") for name in names]
+        for column, end in (("value", ""), ("low", "_low"), ("high", "_high"))
+    }
+    frame = pd.DataFrame({"metric": names, **numbers}).astype(dict.fromkeys(numbers, float))
+    if any(votes := [kind_of(metrics, name) for name in names]):
+        frame["votes"] = votes
+    return frame if origins is None else frame.merge(origins, on="metric", how="left")
 
 
 def _json_number(value: float) -> float | int:
