@@ -41,6 +41,7 @@ def _model(workspace, name, weights=b"w", **config):
     workspace.model(name).mkdir(parents=True, exist_ok=True)
     (workspace.model(name) / "config.json").write_text(json.dumps(config))
     (workspace.model(name) / "language.safetensors").write_bytes(weights)
+    (workspace.model(name) / "metrics.json").write_text("{}")
 
 
 def _stale_tables(workspace):
@@ -252,6 +253,18 @@ def test_a_model_trained_again_does_not_keep_the_origin_of_the_one_before(tmp_pa
     assert workspace.origin("models/selected")["written_by"] == "08_tune_model"
     _model(workspace, "selected", lr=2)
     assert workspace.origin("models/selected") == {}
+
+
+@pytest.mark.parametrize("last", ["config.json", "metrics.json"])
+def test_a_model_whose_save_was_interrupted_does_not_exist(tmp_path, last):
+    workspace = Workspace(tmp_path)
+    assert not workspace.has("models/selected")
+    _model(workspace, "selected")
+    assert workspace.has("models/selected")
+    (workspace.model("selected") / last).unlink()
+    assert not workspace.has("models/selected")
+    with pytest.raises(MissingTable, match="no model in .*models/selected"):
+        workspace.keep_origin("selected", written_by="08_tune_model")
 
 
 def test_a_circle_of_origins_ends(tmp_path):

@@ -126,7 +126,9 @@ def metrics_frame(
         column: [metrics.get(f"{name}{end}") for name in names]
         for column, end in (("value", ""), ("low", "_low"), ("high", "_high"))
     }
-    frame = pd.DataFrame({"metric": names, **numbers}).astype(dict.fromkeys(numbers, float))
+    frame = pd.DataFrame({"metric": names, **numbers}).astype(
+        {"metric": str, **dict.fromkeys(numbers, float)}
+    )
     if any(votes := [kind_of(metrics, name) for name in names]):
         frame["votes"] = votes
     return frame if origins is None else frame.merge(origins, on="metric", how="left")

@@ -76,8 +76,13 @@ class Workspace:
         return self.path / image
 
     def has(self, name: str) -> bool:
-        """Whether the table `name`, or the model "models/<name>", exists."""
-        return self._file(name).exists()
+        """Whether the table `name`, or the model "models/<name>", exists.
+
+        A model whose save was interrupted does not exist: either file may be the last to be saved.
+        """
+        file = self._file(name)
+        metrics = [file.with_name("metrics.json")] if name.startswith(_MODELS) else []
+        return all(path.exists() for path in (file, *metrics))
 
     def read(self, name: str) -> pd.DataFrame:
         """Read table `name` as a DataFrame; list columns hold Python lists.
@@ -307,7 +312,7 @@ class Workspace:
         self.read(name)
 
     def _file(self, name: str) -> Path:
-        """Return the file whose existence shows that the table or model `name` exists."""
+        """Return the file of table `name`, or the config of model "models/<name>"."""
         if name.startswith(_MODELS):
             return self.path / name / "config.json"
         declared(name)
