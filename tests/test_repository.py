@@ -47,7 +47,7 @@ BUDGETS = {
     "clinic": 7_540,
     "demonstrations": 180,
     "encoders": 260,
-    "evaluation": 1_940,
+    "evaluation": 1_950,
     "figures": 1_230,
     "generation": 710,
     "judging": 540,
