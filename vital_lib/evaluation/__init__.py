@@ -6,7 +6,6 @@ and ``chat`` aggregate over questions. The package calls no judge: chat scores a
 rows.
 """
 
-from vital_lib.evaluation._rows import pair_values
 from vital_lib.evaluation.answering import (
     CONTROLS,
     answer_questions,
@@ -35,6 +34,7 @@ from vital_lib.evaluation.metrics import (
     closed_accuracy,
     difference_metrics,
     open_recall,
+    pair_values,
     unread_answers,
     win_rate_metrics,
     win_values,

@@ -15,22 +15,20 @@ from typing import Any
 
 import pandas as pd
 
-from vital_lib.evaluation._question import (
-    Question,
-    image_file,
-    kind_told_by,
-    question_id,
-    stated_modalities,
-    stated_split,
-    unended,
-)
 from vital_lib.evaluation.published import (
     FIELDS,
+    Question,
     answers_beside,
     benchmark_files,
     benchmark_name,
     captions_beside,
+    image_file,
+    kind_told_by,
+    question_id,
     questions_in,
+    stated_modalities,
+    stated_split,
+    unended,
 )
 from vital_lib.figures import UnreadableImage, article_id, open_image
 from vital_lib.records import (

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from vital_lib.evaluation._rows import ONE_AT_A_TIME, pair_values, percent, with_groups
+from vital_lib.evaluation.metrics import ONE_AT_A_TIME, pair_values, percent, with_groups
 from vital_lib.statistics import Interval, mean_interval, ratio_interval
 from vital_lib.tables import refuse_twice
 

@@ -12,11 +12,12 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from vital_lib.evaluation._rows import ONE_AT_A_TIME, pair_values, percent, with_groups
 from vital_lib.evaluation.llava_med import llava_med_closed, llava_med_recall
 from vital_lib.evaluation.reading import closed_point, token_recall
-from vital_lib.statistics import difference_interval, mean_interval, ratio_interval
+from vital_lib.statistics import Interval, difference_interval, mean_interval, ratio_interval
 from vital_lib.tables import refuse_strays, refuse_twice
+
+ONE_AT_A_TIME = "give one model, control and judge at a time"
 
 _POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0}
 _COMPARED = ["question_id", "model_a", "model_b", "draw", "judge"]
@@ -256,3 +257,30 @@ def _scored(questions: pd.DataFrame, answers: pd.DataFrame, kind: str, metric: s
         rows.append((row.question_id, row.group_id, mean, None not in points))
     columns = {"question_id": str, "group_id": str, "value": float, "answered": bool}
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+
+
+def pair_values(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """Pair two frames of values by question: columns question_id, group_id, a, b."""
+    keys = ["question_id", "group_id"]
+    both = a[[*keys, "value"]].merge(
+        b[[*keys, "value"]], on=keys, suffixes=("_a", "_b"), validate="one_to_one"
+    )
+    return both.rename(columns={"value_a": "a", "value_b": "b"})
+
+
+def with_groups(questions: pd.DataFrame, rows: pd.DataFrame, *, what: str) -> pd.DataFrame:
+    """Return `rows` with the group_id of each row's question.
+
+    Raises:
+        ValueError: two questions share an id, or rows (called `what`) belong to no question here.
+    """
+    refuse_twice(questions["question_id"], "questions")
+    groups = questions.set_index("question_id")["group_id"]
+    refuse_strays(rows, "question_id", groups.index, what=what, to="questions")
+    return rows.assign(group_id=rows["question_id"].map(groups)).reset_index(drop=True)
+
+
+def percent(interval: Interval, stem: str, other: str, usual: str) -> dict[str, float]:
+    """Return ``evaluation.<stem>_<other>_percent`` with its interval; omit `other` if `usual`."""
+    against = "" if other == usual else f"_{other}"
+    return interval.metrics(f"evaluation.{stem}{against}_percent")

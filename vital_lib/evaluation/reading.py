@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from vital_lib.evaluation._asked import telling
-from vital_lib.evaluation.wording import roots, said, words
+from vital_lib.english import roots, said, words
 from vital_lib.evaluation.yes_no import read_yes_no, statements
+from vital_lib.evaluation.yes_no.question import telling
 
 
 def _set(listed: str) -> frozenset[str]:

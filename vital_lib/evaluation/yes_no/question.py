@@ -6,21 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from vital_lib.evaluation._english import (
-    AUX,
-    BECOMES,
-    DENIALS,
-    EMPTY,
-    FAULT,
-    HEDGES,
-    NEGATORS,
-    PLACE,
-    PRESENT,
-    TRIGGERS,
-    VERBS,
-)
-from vital_lib.evaluation._roots import stem
-from vital_lib.evaluation.wording import said, words
+from vital_lib.english import NEGATORS, said, stem, words
+from vital_lib.evaluation.yes_no import lexicon as lex
 
 # "Metastatic disease" means metastasis, so "disease" is dropped; "heart disease" keeps it.
 _DISEASE_ADJECTIVE = re.compile(r"\w+(?:(?<!pro)static|ctatic|otic|emic|hagic|matory)$")
@@ -59,7 +46,7 @@ class Asked:
 def read_question(question: str) -> Asked:
     """Parse a question. Never raises: a question without words has empty fields."""
     found = words(plainly(re.sub(r"\bor (?:not|no)\b", " ", said(question))))
-    start = found[0] if found and found[0] in AUX else ""
+    start = found[0] if found and found[0] in lex.AUX else ""
     rest = found[1:] if start else found
     named, exists = _named(rest)
     topic = telling(rest)
@@ -72,7 +59,7 @@ def read_question(question: str) -> Asked:
     heads = {part[-1] for part in parts if part}
     if normality := topic & {"normal", "abnormal"}:
         heads, parts = normality, [sorted(normality)]
-    negators = [word for word in rest if word in NEGATORS | DENIALS]
+    negators = [word for word in rest if word in NEGATORS | lex.DENIALS]
     return Asked(
         words=frozenset(found),
         topic=frozenset(topic),
@@ -83,7 +70,7 @@ def read_question(question: str) -> Asked:
         unclear=bool(set(negators) & {"not", "no", "never", "nor"}),
         start=start,
         less=frozenset(_less(rest)),
-        fault=any(FAULT.fullmatch(word) for word in rest if stem(word) in heads),
+        fault=any(lex.FAULT.fullmatch(word) for word in rest if stem(word) in heads),
     )
 
 
@@ -94,13 +81,13 @@ def _less(rest: list[str]) -> set[str]:
 
 def _named(rest: list[str]) -> tuple[list[str], bool]:
     """Return the words that name the subject, and whether the question is about presence."""
-    trigger = next((k for k, word in enumerate(rest) if word in TRIGGERS), None)
-    present = next((k for k, w in enumerate(rest) if k and w in PRESENT and w != "there"), None)
+    trigger = next((k for k, word in enumerate(rest) if word in lex.TRIGGERS), None)
+    present = next((k for k, w in enumerate(rest) if k and w in lex.PRESENT and w != "there"), None)
     if trigger is not None:
         found = _phrase(rest[trigger + 1 :])
         if found:
             return found, True
-    if rest and rest[0] in EMPTY - PRESENT and (found := _phrase(rest)):
+    if rest and rest[0] in lex.EMPTY - lex.PRESENT and (found := _phrase(rest)):
         return found, False
     if present is not None and (found := _phrase(rest[:present])):
         return found, True
@@ -113,7 +100,7 @@ def _phrase(rest: list[str]) -> list[str]:
     start = next((k for k, word in enumerate(rest) if telling([word])), len(rest))
     found = []
     for word in rest[start:]:
-        if word in PLACE or word in VERBS | PRESENT:
+        if word in lex.PLACE or word in lex.VERBS | lex.PRESENT:
             break
         found.append(word)
     return found
@@ -131,13 +118,13 @@ def _split(named: list[str]) -> list[list[str]]:
 
 def telling(clause: list[str]) -> set[str]:
     """Stems of the content words: no verbs, prepositions, negations or hedges."""
-    ignored = EMPTY | NEGATORS | DENIALS | HEDGES
+    ignored = lex.EMPTY | NEGATORS | lex.DENIALS | lex.HEDGES
     return {stem(word) for word in clause if word not in ignored}
 
 
 @lru_cache(maxsize=1024)
 def plainly(text: str) -> str:
     """Return `text` with one form for each negation and for some organs and findings."""
-    for pattern, becomes in BECOMES:
+    for pattern, becomes in lex.BECOMES:
         text = pattern.sub(becomes, text)
     return re.sub(r"\bnot\s+absent\b", " ", text)

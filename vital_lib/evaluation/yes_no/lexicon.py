@@ -1,12 +1,14 @@
 """English word lists and patterns for closed answers: verdicts, negations, hedges and refusals.
 
-They match lower-case text, as `vital_lib.evaluation.wording.said` returns it. Independent of
-questions and answers.
+They match lower-case text, as `vital_lib.english.said` returns it. Independent of questions and
+answers.
 """
 
 from __future__ import annotations
 
 import re
+
+from vital_lib.english import OTHER_SIDE, WITHOUT
 
 
 def _set(listed: str) -> frozenset[str]:
@@ -78,7 +80,6 @@ GENERAL = _set(
 )
 
 # -- negation, hedges, refusals -----------------------------------------------------------------
-NEGATORS = _set("not no nor neither never none nothing non without")
 DENIALS = _set("absent unlikely improbable")  # negate their clause, also before them
 BECOMES = tuple(
     (re.compile(pattern), becomes)
@@ -88,13 +89,7 @@ BECOMES = tuple(
             r"\b(?:no|without|beyond)(?: \w+)? doubt\b|\bno (?:problem|worries)\W*$|\bnot only\b",
             " ",
         ),
-        (
-            r"\b(?:free|devoid|void|absence|lack|negative|exclusion|resolution|instead)"
-            r"(?: \w+ly)?[ -](?:of|from|for)\b|\bfail(?:s|ed)? to (?:show|reveal|demonstrate)\b"
-            r"|\brul(?:es|ed|ing) out\b(?= (?:a|an|the|any)\b)|\bdenie[sd]\b|\black(?:s|ing)\b"
-            r"|\brather than\b|\bclear of\b|\bexclud(?:es|ing)\b",
-            " without ",
-        ),
+        (WITHOUT, " without "),
         (r"\b(\w+)[ -]free\b(?! (?:air|fluid|gas|edge|wall))", r" without \1 "),
         (r"\b(?:(?:has|have|had) )?(?:now |since |\w+ly )?resolved\b", " absent "),
         (
@@ -213,11 +208,11 @@ FAULT = re.compile(
     r"|used|injected|oriented|rotated|positioned|need|bed)$)\w+ed|large[rd]?|big|bigger|smaller"
     r"|prominent|tortuous"
 )  # changes whose opposite is normal
-OPPOSITE = {
+OPPOSITE = OTHER_SIDE | {
     word: other
     for pair in (
-        "left right", "upper lower", "superior inferior", "anterior posterior", "medial lateral",
-        "large small", "benign malignant", "male female", "unilateral bilateral", "normal abnormal",
+        "upper lower", "superior inferior", "anterior posterior", "medial lateral", "large small",
+        "benign malignant", "male female", "unilateral bilateral", "normal abnormal",
     )
     for word, other in (pair.split(), pair.split()[::-1])
 }  # fmt: skip

@@ -13,55 +13,13 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vital_lib.evaluation._asked import Asked, plainly, read_question, telling
-from vital_lib.evaluation._english import (
-    AFTER_NO,
-    ASIDE,
-    ASKED_FOR,
-    ASKS_FOR_IMAGE,
-    CONDITION,
-    CONTRAST,
-    DENIALS,
-    EITHER,
-    ELLIPSIS,
-    EMBEDDED,
-    EMPTY,
-    FINITE,
-    FRAGMENT,
-    FRAME,
-    GENERAL,
-    HEDGES,
-    HELPLESS,
-    IN_IMAGE,
-    LIKELY,
-    LOOKS_FOR,
-    NEGATORS,
-    NO,
-    NO_CLAIM,
-    NO_IMAGE,
-    OFFERS,
-    OPPOSITE,
-    OTHER,
-    PERCEIVES,
-    PLACE,
-    POINTS,
-    PRESENT,
-    QUESTION,
-    REFUSES,
-    SENTENCE,
-    STANDS_FOR,
-    UNSURE,
-    VERBS,
-    VERDICTS,
-    YES,
-)
-from vital_lib.evaluation._generic import affirms_another, is_generic, without_headings
-from vital_lib.evaluation._roots import stem
-from vital_lib.evaluation.wording import said, words
+from vital_lib.english import NEGATORS, OTHER_SIDE, said, stem, words
+from vital_lib.evaluation.yes_no import lexicon as lex
+from vital_lib.evaluation.yes_no.general import affirms_another, is_generic, without_headings
+from vital_lib.evaluation.yes_no.question import Asked, plainly, read_question, telling
 from vital_lib.prompts import UnreadableReply, without_thoughts
 
-_SIDES = {"left", "right"}
-_GENERAL = {stem(word) for word in GENERAL}
+_GENERAL = {stem(word) for word in lex.GENERAL}
 
 
 class _Vote(NamedTuple):
@@ -93,7 +51,7 @@ def read_yes_no(question: str, answer: str) -> str | None:
             continue
         refused = _refusal(sentence, asked)
         kept = sentence if refused is None else sentence[:refused]
-        if HELPLESS.search(sentence):
+        if lex.HELPLESS.search(sentence):
             marks, kept, refused = [], "", 0
         marks += _marks(kept, asked, whole=refused is None)
         votes += _votes(kept, asked, whole=refused is None)
@@ -111,24 +69,24 @@ def _decided(votes: list[_Vote], asked: Asked) -> str | None:
     if len(found) != 1 or asked.unclear:
         return None
     only = found.pop()
-    return OTHER[only] if asked.inverted else only
+    return lex.OTHER[only] if asked.inverted else only
 
 
 def _statements(question: str, answer: str) -> Iterator[tuple[str, bool]]:
     """Yield (sentence, is a question) for the answer; an echo of the question is a question."""
-    text = ASKED_FOR.sub("possibly ", said(_outside_thoughts(answer)))
+    text = lex.ASKED_FOR.sub("possibly ", said(_outside_thoughts(answer)))
     echo = re.findall(r"\w+", said(question))
     if len(echo) > 2:
         again = r"\W+".join(map(re.escape, echo))
         text = re.sub(rf"(?:^|(?<=[.;:!?\n\"'(\[*>]))\s*(?:{again}\b\W*)+", " ? ", text)
-    text = re.sub(r"\bno\.\s*\d+", " ", EITHER.sub(" ? ", text))  # a number, as in "case no. 4"
-    text = ASIDE.sub(" ", text)
-    wanted, topic = ASKS_FOR_IMAGE.search(text), read_question(question).topic
+    text = re.sub(r"\bno\.\s*\d+", " ", lex.EITHER.sub(" ? ", text))  # a number, as in "case no. 4"
+    text = lex.ASIDE.sub(" ", text)
+    wanted, topic = lex.ASKS_FOR_IMAGE.search(text), read_question(question).topic
     if wanted and not telling(words(text[: wanted.start()])) & topic:
         return
-    for match in SENTENCE.finditer(text):
-        sentence = OFFERS.sub("", match[1])
-        is_question = "?" in match[2] or bool(QUESTION.match(sentence)) or "or not" in sentence
+    for match in lex.SENTENCE.finditer(text):
+        sentence = lex.OFFERS.sub("", match[1])
+        is_question = "?" in match[2] or bool(lex.QUESTION.match(sentence)) or "or not" in sentence
         yield sentence, is_question or _begins(echo, re.findall(r"\w+", sentence))
 
 
@@ -159,11 +117,12 @@ def statements(question: str, answer: str) -> str:
 
 def _refusal(sentence: str, asked: Asked) -> int | None:
     """Return the position at which a sentence begins to refuse, or None."""
-    found = [m.start() for pattern in (UNSURE, NO_IMAGE) for m in pattern.finditer(sentence)]
-    for match in REFUSES.finditer(sentence):
+    refusals = (lex.UNSURE, lex.NO_IMAGE)
+    found = [match.start() for pattern in refusals for match in pattern.finditer(sentence)]
+    for match in lex.REFUSES.finditer(sentence):
         verb = match[1]
         bare = verb is None and "you" in asked.words and "can" not in match[0]
-        if verb not in PERCEIVES and not bare:
+        if verb not in lex.PERCEIVES and not bare:
             found.append(match.start())
     return min(found, default=None)
 
@@ -171,11 +130,11 @@ def _refusal(sentence: str, asked: Asked) -> int | None:
 # -- clauses that are an answer on their own ----------------------------------------------------
 def _marks(sentence: str, asked: Asked, *, whole: bool) -> Iterator[tuple[str, bool]]:
     """Yield (verdict, is plain) for each fragment that answers without naming the topic."""
-    fragments = FRAGMENT.split(plainly(sentence))
+    fragments = lex.FRAGMENT.split(plainly(sentence))
     elsewhere = affirms_another(sentence, asked)
     for place, fragment in enumerate(fragments, start=1):
-        bare = words(EMBEDDED.sub("", fragment))
-        if not bare or (set(bare) & HEDGES) - asked.words:
+        bare = words(lex.EMBEDDED.sub("", fragment))
+        if not bare or (set(bare) & lex.HEDGES) - asked.words:
             continue
         plain = [says for says in _plain_words(bare) if says == "no" or not elsewhere]
         yield from ((says, True) for says in plain)
@@ -187,25 +146,25 @@ def _marks(sentence: str, asked: Asked, *, whole: bool) -> Iterator[tuple[str, b
 def _plain_words(bare: list[str]) -> Iterator[str]:
     for place, word in enumerate(bare):
         before, after = bare[:place], bare[place + 1 : place + 2]
-        framed = set(before) <= FRAME | YES | NO
-        if word in YES and before[-1:] != ["not"]:
+        framed = set(before) <= lex.FRAME | lex.YES | lex.NO
+        if word in lex.YES and before[-1:] != ["not"]:
             yield "yes"
-        elif word in NO and framed and (not after or after[0] in AFTER_NO or word != "no"):
+        elif word in lex.NO and framed and (not after or after[0] in lex.AFTER_NO or word != "no"):
             yield "no"
-    left = [word for word in bare if word not in FRAME]
-    verdict = [VERDICTS.get(word) for word in left if word != "not"]
+    left = [word for word in bare if word not in lex.FRAME]
+    verdict = [lex.VERDICTS.get(word) for word in left if word != "not"]
     of_input = re.search(
         r"\b(?:false|wrong|incorrect) (?:image|picture|scan|question)\b", " ".join(bare)
     )
     if len(verdict) == 1 and verdict[0] and not of_input:
-        yield OTHER[verdict[0]] if "not" in left else verdict[0]
+        yield lex.OTHER[verdict[0]] if "not" in left else verdict[0]
 
 
 def _ellipsis(fragment: str, asked: Asked) -> str | None:
     """Return the verdict of "it is not", "none seen" or "there is", read with the question."""
-    found = words(IN_IMAGE.sub(" ", fragment))
+    found = words(lex.IN_IMAGE.sub(" ", fragment))
     used = set(found)
-    if not found or not used <= ELLIPSIS | {"1"}:
+    if not found or not used <= lex.ELLIPSIS | {"1"}:
         return None
     first_person = bool(used & {"i", "we"}) or found[0] in ("can", "could")
     sure = used & {"any", "1", "afraid", "so"} or found[0] == "not"
@@ -219,25 +178,26 @@ def _ellipsis(fragment: str, asked: Asked) -> str | None:
         return "no" if asked.exists and complete else None
     if re.search(r"\b(?:an?|the)\s*$", fragment):
         return None  # cut off
-    if used & (PRESENT - {"there"}) or used & LIKELY:
-        return "yes" if asked.exists or not used & PRESENT else None
-    begins = len(found) > 1 and found[0] in STANDS_FOR
+    if used & (lex.PRESENT - {"there"}) or used & lex.LIKELY:
+        return "yes" if asked.exists or not used & lex.PRESENT else None
+    begins = len(found) > 1 and found[0] in lex.STANDS_FOR
     return "yes" if begins and found[1] == asked.start and len(found) < 4 else None
 
 
 # -- clauses about the question's subject --------------------------------------------------------
 def _votes(sentence: str, asked: Asked, *, whole: bool) -> Iterator[_Vote]:
     """Yield the vote of each clause on the question; one that ends in a refusal has none."""
-    if LOOKS_FOR.search(sentence):
+    if lex.LOOKS_FOR.search(sentence):
         return
-    parts = CONTRAST.split(plainly(EMBEDDED.sub("", CONDITION.sub(" typically ", sentence))))
+    stated = lex.EMBEDDED.sub("", lex.CONDITION.sub(" typically ", sentence))
+    parts = lex.CONTRAST.split(plainly(stated))
     for last, part in enumerate(parts, start=1 - len(parts)):
         clauses = _clauses(part, asked)
         for clause, text in clauses if whole or last else clauses[:-1]:
-            if not whole and not set(clause) & FINITE:
+            if not whole and not set(clause) & lex.FINITE:
                 continue
             covers = len(telling(clause) & asked.topic)
-            if (set(clause) & (HEDGES | NO_CLAIM)) - asked.words:
+            if (set(clause) & (lex.HEDGES | lex.NO_CLAIM)) - asked.words:
                 continue
             says = _claim(clause, asked)
             if says is not None and is_generic(text, asked):
@@ -248,11 +208,11 @@ def _votes(sentence: str, asked: Asked, *, whole: bool) -> Iterator[_Vote]:
 
 def _is_one_of_several(clause: list[str], asked: Asked) -> bool:
     """Whether a clause names the finding as one of several alternatives."""
-    if "or" in asked.words or set(clause) & (NEGATORS | DENIALS):
+    if "or" in asked.words or set(clause) & (NEGATORS | lex.DENIALS):
         return False
     for place in (k for k, word in enumerate(clause) if word in ("or", "vs", "versus")):
         around = clause[max(0, place - 3) : place + 4]
-        if {stem(word) for word in around} & asked.heads and not set(around) & PLACE:
+        if {stem(word) for word in around} & asked.heads and not set(around) & lex.PLACE:
             return True
     return False
 
@@ -267,10 +227,10 @@ def _clauses(part: str, asked: Asked) -> list[tuple[list[str], str]]:
         more = words(piece)
         if not more:
             continue
-        own_verb = bool(set(more) & FINITE) and more[0] not in ("or", "nor")
+        own_verb = bool(set(more) & lex.FINITE) and more[0] not in ("or", "nor")
         stems = [stem(word) for word in more]
         headed = not asked.exists and asked.topic <= set(stems) and stems[-1] in asked.heads
-        if found and not ((own_verb or headed) and set(found[-1][0]) & (FINITE | NEGATORS)):
+        if found and not ((own_verb or headed) and set(found[-1][0]) & (lex.FINITE | NEGATORS)):
             found[-1] = (found[-1][0] + more, f"{found[-1][1]} {piece}")
         else:
             found.append((more, piece))
@@ -297,18 +257,18 @@ def _claim(clause: list[str], asked: Asked) -> str | None:
     if heads:
         if any(denied[word] for word in content & asked.topic):
             return "no" if full else None
-        states = len(clause) < 9 or bool(set(clause) & (VERBS | PRESENT))
-        one_side = "normal" in heads and len(content & _SIDES - asked.topic) == 1
+        states = len(clause) < 9 or bool(set(clause) & (lex.VERBS | lex.PRESENT))
+        one_side = "normal" in heads and len(content & OTHER_SIDE.keys() - asked.topic) == 1
         return "yes" if ((full and states) or (within and affirms)) and not one_side else None
     for head in asked.heads:
-        other = OPPOSITE.get(head)
+        other = lex.OPPOSITE.get(head)
         if other in content and (
             asked.topic - asked.heads <= content or content <= asked.topic | {other}
         ):
             if not denied[other]:
                 return "no"
             return "yes" if other in ("normal", "abnormal") else None
-    unseen = not asked.exists and set(clause) & PRESENT  # "seen" does not state what it is
+    unseen = not asked.exists and set(clause) & lex.PRESENT  # "seen" does not state what it is
     if content and within and not unseen and all(denied[word] for word in content):
         return "no"
     return _normal(content, denied, asked)
@@ -328,9 +288,9 @@ def _normal(content: set[str], denied: dict[str, bool], asked: Asked) -> str | N
 def _here(clause: list[str], asked: Asked) -> bool:
     """Whether a clause is about the place in the question, or about no place."""
     where = asked.topic.difference(*asked.cores)
-    if any(OPPOSITE.get(word) in telling(clause) - where for word in where):
+    if any(lex.OPPOSITE.get(word) in telling(clause) - where for word in where):
         return False
-    start = next((k for k, word in enumerate(clause) if word in PLACE), len(clause))
+    start = next((k for k, word in enumerate(clause) if word in lex.PLACE), len(clause))
     place = telling(clause[start:])
     return not where or not place or bool(place & where)
 
@@ -338,20 +298,20 @@ def _here(clause: list[str], asked: Asked) -> bool:
 def _denied(clause: list[str], place: int) -> bool:
     """Whether a clause negates its word at `place`."""
     clause, place = _pointed_at(clause, place)
-    denied = bool(sum(word in DENIALS for word in clause) % 2)
+    denied = bool(sum(word in lex.DENIALS for word in clause) % 2)
     met = False
     for word in reversed(clause[:place]):
         if word in NEGATORS:
             denied, met = not denied, True
-        elif met and word not in EMPTY:
+        elif met and word not in lex.EMPTY:
             break
     if not met:
         for after in range(place + 1, len(clause)):
             if clause[after] in NEGATORS:
                 tail = clause[after + 1 :]
-                stop = next((k for k, word in enumerate(tail) if word in PLACE), len(tail))
+                stop = next((k for k, word in enumerate(tail) if word in lex.PLACE), len(tail))
                 seen = set(tail[:stop])
-                if (not tail) or (seen & PRESENT and seen <= EMPTY):
+                if (not tail) or (seen & lex.PRESENT and seen <= lex.EMPTY):
                     denied = not denied
     return denied
 
@@ -361,7 +321,7 @@ def _pointed_at(clause: list[str], place: int) -> tuple[list[str], int]:
 
     "The absence of lung markings indicates a pneumothorax" negates the markings alone.
     """
-    points = next((k for k in range(place - 1, -1, -1) if clause[k] in POINTS), None)
+    points = next((k for k in range(place - 1, -1, -1) if clause[k] in lex.POINTS), None)
     negators = {word for word in clause[:points] if word in NEGATORS} - {"without"}
     if points is None or negators or not telling(clause[:points]):
         return clause, place
