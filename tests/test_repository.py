@@ -47,7 +47,7 @@ BUDGETS = {
     "clinic": 7_540,
     "demonstrations": 180,
     "encoders": 260,
-    "english": 130,
+    "english": 140,
     "evaluation": 1_750,
     "figures": 1_230,
     "generation": 710,
