@@ -14,6 +14,7 @@ import pytest
 from vital_lib.selection import (
     OUTCOMES,
     accepted_shares,
+    answer_polarity,
     chance_scores,
     conversations,
     coverage,
@@ -408,6 +409,36 @@ def test_a_rating_score_is_the_mean_of_the_first_repeats_and_too_few_are_refused
     candidates = candidate_rows(conversations=2, rounds=1).assign(candidate_id=["a", "b"])
     with pytest.raises(ValueError, match="1 of 2 candidates have no score, first 'b'"):
         top_candidates(candidates, twice, n=1)
+
+
+def test_the_polarity_of_an_answer_is_its_first_word():
+    responses = [
+        "Yes, left.",
+        "no",
+        "No: none.",
+        " \u201cYes.\u201d",
+        "Nodules.",
+        "Yesterday",
+        "A no.",
+    ]
+    said = answer_polarity(pd.Series(responses, index=range(3, 10)))
+    assert said.tolist() == ["yes", "no", "no", "yes", "other", "other", "other"]
+    assert said.index.tolist() == list(range(3, 10))
+    assert answer_polarity(pd.Series([None, ""], dtype=object)).tolist() == ["other"] * 2
+
+
+def test_a_selector_that_prefers_no_does_not_change_the_balance_of_yes_and_no():
+    candidates = candidate_rows(conversations=10)
+    no = np.arange(len(candidates)) % 2 == 1
+    candidates["response"] = np.where(no, "No, it is not.", "Yes, it is.")
+    candidates["polarity"] = answer_polarity(candidates["response"])
+    scores = pd.Series(no.astype(float), candidates["candidate_id"])
+    plain = top_candidates(candidates, scores, share=0.4)
+    assert set(plain["polarity"]) == {"no"}
+    grouped = top_candidates(candidates, scores, share=0.4, within="polarity")
+    assert grouped["polarity"].value_counts().to_dict() == {
+        "yes": len(grouped) // 2, "no": len(grouped) // 2
+    }  # fmt: skip
 
 
 def test_a_control_within_groups_has_their_proportions():
