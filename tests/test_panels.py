@@ -6,7 +6,6 @@ import base64
 import inspect
 import io
 import json
-import threading
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,6 @@ from vital_lib.panels import (
     JudgePanel,
     ModelChat,
     PreferenceCard,
-    ProgressView,
     PromptViewer,
     RunMonitor,
     _panel,
@@ -98,8 +96,8 @@ RATINGS = pd.DataFrame(
     }
 )
 PEOPLE = pd.DataFrame(
-    {"candidate_id": list(DRAFTS.candidate_id[:4]), "accepted": [False, True, True, True]}
-)
+    {"candidate_id": list(DRAFTS.candidate_id[:4]), "accepted": [0.0, 1.0, 1.0, 1.0]}
+).assign(annotators=1)
 
 
 POOL = pd.DataFrame(
@@ -134,6 +132,9 @@ class Reply(BaseModel):
     answer: str
 
 
+OFFERED = [name for name, value in vars(panels).items() if isinstance(value, type)]
+
+
 def _prompt(image) -> SimpleNamespace:
     messages = (
         {"role": "system", "content": ["a" * 40]},
@@ -157,7 +158,6 @@ def every_panel(card, image) -> list:
         CandidateViewer(CANDIDATES, FIGURES, _picture),
         JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, _picture),
         CutPanel(SCORES, CANDIDATES, FIGURES, _picture),
-        ProgressView(3, "Rating"),
         RunMonitor(Job(lambda control: None, 3)),
         ModelChat({"base": lambda image, question: HOSTILE}, {"f1": image}),
         ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, _picture).conversations,
@@ -178,7 +178,7 @@ def test_every_panel_of_the_package_is_among_those_tested(every_panel):
     names = [type(panel).__name__ for panel in every_panel]
     # The map is a scatter of another library with a panel of ours beside it.
     names[names.index("_Conversations")] = "ClusterMap"
-    assert sorted(names) == sorted(panels.__all__)
+    assert sorted(names) == sorted(OFFERED)
 
 
 def test_what_goes_to_the_browser_is_plain_json_and_no_image(every_panel):
@@ -412,37 +412,15 @@ def test_repeats_are_averaged_and_the_first_reasons_shown():
     assert shown["people"] == "0 of 1"
 
 
-def test_preferences_are_read_as_ticks_and_skips_as_nothing():
-    preferences = pd.DataFrame(
-        {
-            "left_id": DRAFTS.candidate_id[0],
-            "right_id": DRAFTS.candidate_id[1],
-            "left_accepted": pd.array([True, False, None], dtype="boolean"),
-            "right_accepted": pd.array([True, True, None], dtype="boolean"),
-        }
-    )
-    panel = JudgePanel(RATINGS, DRAFTS, preferences, FIGURES, _picture)
-    rows = panel.disagreements.set_index("candidate_id")
-    assert rows.accepted.to_dict() == {DRAFTS.candidate_id[0]: 0.5, DRAFTS.candidate_id[1]: 1.0}
-    assert set(rows.people) == {2}
-
-
 def test_shares_come_with_their_number_of_people():
     shares = PEOPLE.assign(accepted=[1 / 3, 1.0, 1.0, 0.5], annotators=[3, 3, 3, 2])
     panel = JudgePanel(RATINGS, DRAFTS, shares, FIGURES, _picture)
     rows = panel.disagreements.set_index("candidate_id")
-    assert rows.people.to_dict() == dict(
+    assert rows.annotators.to_dict() == dict(
         zip(DRAFTS.candidate_id[[0, 1, 3]], [3, 3, 2], strict=True)
     )
     panel.higher("judge")
     assert panel.widget.state["shown"]["people"] == "1 of 3"
-
-
-def test_a_share_without_its_people_is_shown_as_a_share():
-    shares = PEOPLE.assign(accepted=[0.25, 1.0, 1.0, 0.5])
-    panel = JudgePanel(RATINGS, DRAFTS, shares, FIGURES, _picture)
-    panel.higher("judge")
-    assert panel.widget.state["shown"]["people"] == "25 %"
 
 
 def test_without_anything_judged_by_both_the_panel_says_so():
@@ -572,71 +550,6 @@ def test_scores_all_alike_can_still_be_drawn():
     assert 0 <= state["place"] <= 1
 
 
-# --- progress
-
-
-def test_progress_never_goes_back_when_threads_report_out_of_order():
-    view = ProgressView(10, "Rating")
-    for n in (3, 5, 4):
-        view.step(n)
-    assert view.n == 5
-    view.step()
-    assert view.n == 6
-
-
-def test_the_last_step_is_always_shown():
-    view = ProgressView(1000, "Rating")
-    for n in range(1, 1001):
-        view.step(n)
-    assert view.widget.state["n"] == 1000
-
-
-def test_a_step_of_short_work_is_shown_at_once():
-    view = ProgressView(4, "Rating")
-    view.step(1, "the first")
-    assert (view.widget.state["n"], view.widget.state["message"]) == (1, "the first")
-
-
-def test_many_quick_steps_send_few_messages():
-    view = ProgressView(10_000, "Rating")
-    before = view.widget.state["turn"]
-    for n in range(1, 2_001):
-        view.step(n)
-    assert view.widget.state["turn"] - before < 50
-
-
-def test_steps_from_many_threads_are_all_counted():
-    view = ProgressView(400, "Rating")
-    threads = [threading.Thread(target=lambda: [view.step() for _ in range(100)]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert view.n == 400
-
-
-def test_training_reports_its_steps_and_its_loss_and_is_not_stopped():
-    view = ProgressView(10, "Tuning")
-    assert view.watch(3, 10, 1.23456) is True
-    assert (view.n, view.message) == (3, "loss 1.23")
-
-
-def test_work_that_ends_early_is_not_called_done():
-    view = ProgressView(4, "Rating")
-    view.step(2)
-    view.done("interrupted")
-    assert view.widget.state["ended"] == "early"
-    view.step(4)
-    view.done()
-    assert view.widget.state["ended"] == "done"
-
-
-def test_an_error_inside_the_block_is_shown_and_raised():
-    with pytest.raises(RuntimeError), ProgressView(4, "Rating") as view:
-        raise RuntimeError("no answer")
-    assert (view.ended, view.message) == ("early", "stopped: no answer")
-
-
 # --- model chat
 
 
@@ -709,7 +622,7 @@ def test_whatever_a_panel_loads_is_shipped_with_the_package():
 def test_no_panel_reads_or_writes_a_file_but_its_script_and_style():
     own = ("file = Path(module)", 'Path(__file__).with_name("style.css")')
     modules = list(FOLDER.glob("*.py"))
-    assert len(modules) > len(panels.__all__)
+    assert len(modules) > len(OFFERED)
     for path in modules:
         source = path.read_text()
         for asset in own:

@@ -56,7 +56,7 @@ BUDGETS = {
     "labels": 1_950,
     "modalities": 20,
     "models": 370,
-    "panels": 1_350,
+    "panels": 1_250,
     "plots": 730,
     "processes": 230,
     "prompts": 1_540,

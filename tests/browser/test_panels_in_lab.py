@@ -35,16 +35,14 @@ prompt = SimpleNamespace(name="rating", version="v1", schema=Reply,
 ratings = drafts[["candidate_id"]].assign(
     overall=9.0, criteria=[[{"criterion": "scope", "rating": 4.0}]] * len(drafts),
     rationale=HOSTILE)
-people = drafts[["candidate_id"]].assign(accepted=False)
+people = drafts[["candidate_id"]].assign(accepted=0.0, annotators=1)
 scores = drafts[["candidate_id"]].assign(score=[i / 10 for i in range(len(drafts))])
 cut = CutPanel(scores, drafts, figures, picture)
 chat = ModelChat({"base": lambda image, question: question + HOSTILE},
                  {"f1": Image.new("RGB", (64, 64))})
-progress = ProgressView(4, "Rating " + HOSTILE)
-progress.step(1, HOSTILE)
 for panel in (FigureBrowser(figures, picture), PromptViewer(prompt),
               CandidateViewer(drafts, figures, picture),
-              JudgePanel(ratings, drafts, people, figures, picture), cut, progress, chat):
+              JudgePanel(ratings, drafts, people, figures, picture), cut, chat):
     display(panel.widget)
 """
 

@@ -14,19 +14,5 @@ from vital_lib.panels.figure_browser import FigureBrowser
 from vital_lib.panels.judge_panel import JudgePanel
 from vital_lib.panels.model_chat import ModelChat
 from vital_lib.panels.preference_card import PreferenceCard
-from vital_lib.panels.progress_view import ProgressView
 from vital_lib.panels.prompt_viewer import PromptViewer
 from vital_lib.panels.run_monitor import RunMonitor
-
-__all__ = [
-    "CandidateViewer",
-    "ClusterMap",
-    "CutPanel",
-    "FigureBrowser",
-    "JudgePanel",
-    "ModelChat",
-    "PreferenceCard",
-    "ProgressView",
-    "PromptViewer",
-    "RunMonitor",
-]

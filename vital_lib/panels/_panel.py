@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 import anywidget
 import ipywidgets
+import pandas as pd
 import traitlets
 
 _LARGEST_SIDE = 2048  # pixels; larger requests are capped
@@ -148,6 +149,41 @@ class Paged(Panel):
 
     def _pages(self) -> dict[str, int]:
         return {"n": min(self._place + 1, len(self._items)), "of": len(self._items)}
+
+
+class PagedFigures(Paged):
+    """A panel that shows figures one at a time; its items are their ids."""
+
+    _items: Sequence[str] = ()
+
+    @property
+    def figure_id(self) -> str | None:
+        """The id of the figure shown; None if there is none."""
+        return self._items[self._place] if self._items else None
+
+    def jump(self, number: int | str) -> None:
+        """Show figure `number`, counted from 1, or the figure with that figure_id.
+
+        Raises:
+            ValueError: no figure in the sequence has that id.
+        """
+        if isinstance(number, str):
+            if number not in self._items:
+                raise ValueError(f"no figure {number!r} among the {len(self._items)} listed")
+            number = self._items.index(number) + 1
+        super().jump(number)
+
+
+def figure_texts(figure: Mapping[str, Any] | pd.Series) -> dict[str, Any]:
+    """Return a figure's caption and mentions as text."""
+    mentions = [plain(mention) for mention in figure["mentions"]]
+    return {"caption": plain(figure["caption"]), "mentions": mentions}
+
+
+def candidate_texts(candidate: Mapping[str, Any] | pd.Series) -> dict[str, str]:
+    """Return a candidate's id, figure, instruction and response as text."""
+    texts = {name: plain(candidate[name]) for name in ("candidate_id", "instruction", "response")}
+    return {**texts, "figure": plain(candidate["figure_id"])}
 
 
 def plain(value: Any) -> str:

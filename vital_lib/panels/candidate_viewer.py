@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from vital_lib.panels._panel import Paged, plain, script_beside
+from vital_lib.panels._panel import PagedFigures, figure_texts, plain, script_beside
 from vital_lib.tables import flags_in_words
 
 _ARMS = ("none", "random", "clinician")
@@ -18,7 +18,7 @@ _ARM_NAMES = {
 }
 
 
-class CandidateViewer(Paged):
+class CandidateViewer(PagedFigures):
     """The conversations about one figure side by side, drafts first, then by arm.
 
     Args:
@@ -38,35 +38,16 @@ class CandidateViewer(Paged):
         self._items = list(self._conversations)
         self._show()
 
-    @property
-    def figure_id(self) -> str | None:
-        """The id of the figure shown; None if there are no candidates."""
-        return self._items[self._place] if self._items else None
-
-    def jump(self, number: int | str) -> None:
-        """Show figure `number`, counted from 1, or the figure with that figure_id.
-
-        Raises:
-            ValueError: no candidate is about a figure with that id.
-        """
-        if isinstance(number, str):
-            if number not in self._conversations:
-                raise ValueError(f"no candidate is about figure {number!r}")
-            number = self._items.index(number) + 1
-        super().jump(number)
-
     def _state(self) -> dict[str, Any]:
         if self.figure_id is None:
             return {**self._pages(), "figure": None}
-        figure = self._figures.loc[self.figure_id]
         rows = self._conversations[self.figure_id]
         columns = [_column(c) for _, c in rows.groupby("conversation_id", sort=False)]
         columns.sort(key=lambda column: column["order"])
         return {
             **self._pages(),
             "figure": self.figure_id,
-            "caption": plain(figure["caption"]),
-            "mentions": [plain(mention) for mention in figure["mentions"]],
+            **figure_texts(self._figures.loc[self.figure_id]),
             "columns": columns,
             "rounds": sorted({int(number) for number in rows["round"]}),
         }

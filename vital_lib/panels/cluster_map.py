@@ -176,7 +176,9 @@ class ClusterMap:
 
     def _show_prompt(self) -> None:
         before = self._preview.children
-        viewers = [_Counted(self._prompt, self._tokens)] if self._shown and self._prompt else []
+        viewers = []
+        if self._shown and self._prompt:
+            viewers = [PromptViewer(self._prompt, tokens=self._tokens)]
         self._preview.children = [viewer.widget for viewer in viewers]
         for widget in before:
             widget.close()
@@ -217,12 +219,10 @@ class ClusterMap:
 
     def _states(self) -> pd.Categorical:
         """Return the state of each dot, a key of _DOTS."""
-        state = dict.fromkeys(self._places, "figure") | dict.fromkeys(
-            (name for name in self._figure_of if name in self._places), "conversation"
-        )
+        state = dict.fromkeys(self._places, "figure")
         for name, figure_id in zip(self._ids, self._figure_of, strict=True):
-            if name in self._picks and figure_id in state:
-                state[figure_id] = "picked"
+            if figure_id in state and state[figure_id] != "picked":
+                state[figure_id] = "picked" if name in self._picks else "conversation"
         return pd.Categorical(list(state.values()), list(_DOTS))
 
     def _used(self, column: str, looks: Mapping[str, Any]) -> list[Any]:
@@ -302,13 +302,16 @@ class _Conversations(Paged):
     """The part next to the map; its buttons call the map's methods of the same names."""
 
     _draw = script_beside(__file__)
-    _buttons = ("select_modality", "show_list", "pick", "unpick", "pick_region", "unpick_region")
-    _actions = (*Paged._actions, *_buttons, "clear", "preview")
+    _buttons = (
+        *("select_modality", "show_list", "pick", "unpick", "pick_region", "unpick_region"),
+        *("clear", "preview"),
+    )
+    _actions = (*Paged._actions, *_buttons)
 
     def __init__(self, chooser: ClusterMap, image_of: Callable[[str], Any]) -> None:
         super().__init__(image_of)
         self._chooser = chooser
-        for name in (*self._buttons, "clear", "preview"):
+        for name in self._buttons:
             setattr(self, name, getattr(chooser, name))
 
     def show(self, pages: list[list[int]], number: int | None = None) -> None:
@@ -320,18 +323,6 @@ class _Conversations(Paged):
         rows = self._items[self._place] if self._items else []
         shown = [self._chooser._conversation(row) for row in rows]
         return {**self._pages(), **self._chooser._summary(), "shown": shown}
-
-
-class _Counted(PromptViewer):
-    """A prompt with its token estimate, if one is given."""
-
-    def __init__(self, prompt: Prompt, tokens: int | None) -> None:
-        self._counted = tokens
-        super().__init__(prompt)
-
-    @property
-    def tokens(self) -> int:
-        return super().tokens if self._counted is None else self._counted
 
 
 def _flags(names: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """A panel to set the cut: scores by modality, coverage, and the cases closest to the cut.
 
-The cut keeps the best-scored candidates, as `selection.cut` does. This panel saves no selection:
-it shows what a share would keep and calls a callback.
+The cut keeps the best-scored candidates, as `selection.cut` does. This panel saves no selection: it
+shows what a share would keep.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.modalities import MODALITY_LABELS, modality_of
-from vital_lib.panels._panel import Panel, plain, script_beside
+from vital_lib.panels._panel import Panel, candidate_texts, script_beside
 from vital_lib.plots import MODALITY_COLOURS
 from vital_lib.plots._canvas import GREY
 from vital_lib.selection import Grouping, coverage, cut
@@ -54,7 +54,7 @@ class CutPanel(Panel):
         flagged: bool = False,
     ) -> None:
         super().__init__(image_of)
-        self._within, self._floor, self._flagged = within, floor, flagged
+        self._how = {"within": within, "floor": floor, "flagged": flagged}
         answers = candidates[flagged | not_to_learn(candidates).isna()]
         self._no_answer = len(candidates) - len(answers)
         rows = answers.merge(scores[["candidate_id", "score"]], on="candidate_id")
@@ -70,7 +70,7 @@ class CutPanel(Panel):
         self._unscored = answers["candidate_id"].nunique() - len(self._rows)
         self._names = [name for name in MODALITY_LABELS if name in set(rows["modality"])]
         self._bins = self._histogram()
-        self._set(share)
+        self.set_share(share)
 
     @property
     def kept(self) -> list[str]:
@@ -84,23 +84,11 @@ class CutPanel(Panel):
             ValueError: `share` is not above 0 and at most 1.
         """
         with self._lock:
-            self._set(share)
-
-    def _set(self, share: float) -> None:
-        if not 0 < share <= 1:
-            raise ValueError(f"share {share!r}: give a number above 0 and at most 1")
-        outcome = cut(
-            self._rows,
-            self._rows.set_index("candidate_id")["score"],
-            share=share,
-            within=self._within,
-            floor=self._floor,
-            flagged=self._flagged,
-        )
-        self.share, self._outcome = float(share), outcome
-        kept = outcome["candidate_id"][outcome["outcome"] == "kept"]
-        self._is_kept = self._rows["candidate_id"].isin(kept).to_numpy()
-        self._show()
+            scores = self._rows.set_index("candidate_id")["score"]
+            self._outcome = cut(self._rows, scores, share=share, **self._how)
+            self._is_kept = (self._outcome["outcome"] == "kept").to_numpy()  # both are best first
+            self.share = float(share)
+            self._show()
 
     def _state(self) -> dict[str, Any]:
         inside, outside = np.flatnonzero(self._is_kept), np.flatnonzero(~self._is_kept)
@@ -113,7 +101,7 @@ class CutPanel(Panel):
             "unscored": self._unscored,
             "no_answer": self._no_answer,
             "threshold": float(edge),
-            "grouped": self._within is not None,
+            "grouped": self._how["within"] is not None,
             "place": float((edge - low) / (high - low)),
             "bins": self._bins,
             "coverage": self._coverage(),
@@ -135,9 +123,10 @@ class CutPanel(Panel):
 
     def _coverage(self) -> list[dict[str, Any]]:
         """Return counts and shares before and after the cut, by modality or by `within`."""
-        by = "modality" if self._within is None else self._within
+        within = self._how["within"]
+        by = "modality" if within is None else within
         mix = coverage(self._rows, self._outcome, by).set_index("group")
-        if self._within is None:
+        if within is None:
             mix = mix.loc[self._names]
         return [
             {
@@ -153,8 +142,7 @@ class CutPanel(Panel):
 
     def _case(self, place: int) -> dict[str, Any]:
         row = self._rows.iloc[place]
-        texts = {name: plain(row[name]) for name in ("candidate_id", "instruction", "response")}
-        return {**texts, "figure": plain(row["figure_id"]), "score": float(row["score"])}
+        return {**candidate_texts(row), "score": float(row["score"])}
 
 
 def _named(group: Any) -> str:

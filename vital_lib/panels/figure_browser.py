@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.panels._panel import Paged, plain, script_beside
+from vital_lib.panels._panel import PagedFigures, figure_texts, plain, script_beside
 
 _FACTS = ("figure_id", "group_id", "split", "source", "licence", "credit")
 
 
-class FigureBrowser(Paged):
+class FigureBrowser(PagedFigures):
     """Figures shown one at a time, of all modalities or of a selected one.
 
     Args:
@@ -24,22 +24,17 @@ class FigureBrowser(Paged):
     """
 
     _draw = script_beside(__file__)
-    _actions = (*Paged._actions, "filter")
+    _actions = (*PagedFigures._actions, "filter")
 
     def __init__(self, figures: pd.DataFrame, image_of: Callable[[str], Any]) -> None:
         super().__init__(image_of)
-        self._figures = figures.reset_index(drop=True)
+        self._figures = figures.set_index("figure_id", drop=False)
         self._flags = [list(flags) or ["not_stated"] for flags in self._figures["modalities"]]
         found = Counter(flag for flags in self._flags for flag in set(flags))
         names = MODALITY_LABELS.items()
         self._counts = [[name, label, found[name]] for name, label in names if found[name]]
         self.modality: str | None = None
         self.filter(None)
-
-    @property
-    def figure_id(self) -> str | None:
-        """The id of the figure shown; None if no figure passes the filter."""
-        return self._figures["figure_id"][self._items[self._place]] if self._items else None
 
     def filter(self, modality: str | None) -> None:
         """Show only figures of `modality` ("not_stated": unflagged figures; None: all figures).
@@ -50,22 +45,9 @@ class FigureBrowser(Paged):
         if modality not in (None, *MODALITY_LABELS):
             raise ValueError(f"modality {modality!r}: give one of {', '.join(MODALITY_LABELS)}")
         self.modality = modality
-        kept = [i for i, flags in enumerate(self._flags) if modality is None or modality in flags]
-        self._items = kept
+        flagged = zip(self._figures.index, self._flags, strict=True)
+        self._items = [name for name, own in flagged if modality is None or modality in own]
         self.jump(1)
-
-    def jump(self, number: int | str) -> None:
-        """Show figure `number` of those that pass the filter, or the figure with that figure_id.
-
-        Raises:
-            ValueError: no figure with that id passes the filter.
-        """
-        if isinstance(number, str):
-            ids = [self._figures["figure_id"][row] for row in self._items]
-            if number not in ids:
-                raise ValueError(f"no figure {number!r} among the {len(ids)} that pass the filter")
-            number = ids.index(number) + 1
-        super().jump(number)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -79,12 +61,11 @@ class FigureBrowser(Paged):
     def _figure(self) -> dict[str, Any] | None:
         if not self._items:
             return None
-        row = self._figures.iloc[self._items[self._place]]
+        row = self._figures.loc[self.figure_id]
         facts = [(name.replace("_", " "), plain(row.get(name))) for name in _FACTS]
         return {
             "id": plain(row["figure_id"]),
-            "caption": plain(row["caption"]),
-            "mentions": [plain(mention) for mention in row["mentions"]],
+            **figure_texts(row),
             "modalities": [MODALITY_LABELS.get(m, m) for m in row["modalities"]],
             "facts": [[name, value] for name, value in facts if value],
         }

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.annotators import Votes, beside
-from vital_lib.panels._panel import Paged, plain, script_beside
+from vital_lib.panels._panel import Paged, candidate_texts, figure_texts, plain, script_beside
 
 _MOST = 100  # candidates listed, largest differences first
 _SIDES = (None, "judge", "people")
@@ -25,8 +25,8 @@ class JudgePanel(Paged):
             left out; repeats are averaged, and the criteria and rationale of the first are shown.
             With prompt_version, the panel shows the versions of the policy that were used.
         candidates: columns candidate_id, figure_id, instruction, response.
-        people: table `preferences`; or columns candidate_id, accepted (boolean, one row per
-            annotator); or candidate_id, accepted (share), annotators (number of annotators).
+        people: from `labels.accepted_share`: columns candidate_id, accepted (share of the
+            annotators), annotators (their number).
         figures: columns figure_id, caption, mentions.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
         policy: the text of the judge's rating policy.
@@ -98,15 +98,12 @@ class JudgePanel(Paged):
         }
 
     def _detail(self, row: dict[str, Any]) -> dict[str, Any]:
-        figure = self._figures.loc[row["figure_id"]]
         return {
-            **{name: plain(row[name]) for name in ("candidate_id", "instruction", "response")},
-            "figure": plain(row["figure_id"]),
-            "caption": plain(figure["caption"]),
-            "mentions": [plain(mention) for mention in figure["mentions"]],
+            **candidate_texts(row),
+            **figure_texts(self._figures.loc[row["figure_id"]]),
             "rating": float(row["overall"]),
             "accepted": float(row["accepted"]),
-            "people": _in_words(row["accepted"], row["people"]),
+            "people": f"{row['accepted'] * row['annotators']:.0f} of {row['annotators']}",
             "rationale": plain(row["rationale"]),
             "criteria": [
                 [plain(part["criterion"]).replace("_", " "), float(part["rating"])]
@@ -126,37 +123,13 @@ def _measure(row: Any) -> list[str]:
 def _disagreements(
     ratings: pd.DataFrame, candidates: pd.DataFrame, people: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return candidate_id, gap, overall, accepted, people, criteria, rationale and texts."""
+    """Return candidate_id, gap, overall, accepted, annotators, criteria, rationale and texts."""
     read = ratings.dropna(subset="overall")
     first = read.drop_duplicates("candidate_id").set_index("candidate_id")
     judged = first[["criteria", "rationale"]].join(read.groupby("candidate_id").overall.mean())
-    rows = judged.join(_accepted_share(people), how="inner").join(
-        candidates.set_index("candidate_id")[["figure_id", "instruction", "response"]], how="inner"
-    )
+    about = ["figure_id", "instruction", "response"]
+    rows = judged.join(people.set_index("candidate_id"), how="inner")
+    rows = rows.join(candidates.set_index("candidate_id")[about], how="inner")
     rows["gap"] = rows["overall"] / 10 - rows["accepted"]
     order = rows["gap"].abs().sort_values(ascending=False, kind="stable").index
     return rows.loc[order].rename_axis("candidate_id").reset_index()
-
-
-def _accepted_share(people: pd.DataFrame) -> pd.DataFrame:
-    """Return columns accepted (share of people) and people (their number), by candidate_id."""
-    if "left_id" in people:
-        sides = [
-            people[[f"{side}_id", f"{side}_accepted"]].set_axis(
-                ["candidate_id", "accepted"], axis=1
-            )
-            for side in ("left", "right")
-        ]
-        people = pd.concat(sides)
-    ticks = people.dropna(subset="accepted").assign(accepted=lambda rows: rows["accepted"] * 1.0)
-    if "annotators" in ticks:
-        shares = ticks.set_index("candidate_id")[["accepted", "annotators"]]
-    else:
-        shares = ticks.groupby("candidate_id")["accepted"].agg(["mean", "size"])
-    return shares.set_axis(["accepted", "people"], axis=1)
-
-
-def _in_words(share: float, people: int) -> str:
-    accepted = share * people
-    whole = abs(accepted - round(accepted)) < 1e-6  # else the rows are bare shares
-    return f"{accepted:.0f} of {people:.0f}" if whole else f"{100 * share:.0f} %"

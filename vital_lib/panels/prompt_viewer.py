@@ -21,7 +21,11 @@ class PromptViewer(Panel):
         prompt: the prompt of one request.
         client: the client that will send it. With a client, the view shows the JPEGs that it
             sends, its token estimate, and the instructions that it adds for an endpoint without
-            JSON schemas. Without a client, the view shows the image files and no token estimate.
+            JSON schemas. Without a client, the view shows the image files.
+        tokens: an estimate of the request's input tokens, for a view without a client.
+
+    Attributes:
+        tokens: the estimate shown; None if there is none.
 
     Raises:
         UnreadableImage: with `client`, an image's file has changed since it was opened.
@@ -29,8 +33,11 @@ class PromptViewer(Panel):
 
     _draw = script_beside(__file__)
 
-    def __init__(self, prompt: Prompt, client: ChatClient | None = None) -> None:
+    def __init__(
+        self, prompt: Prompt, client: ChatClient | None = None, *, tokens: int | None = None
+    ) -> None:
         self._prompt, self._client, self._images = prompt, client, []
+        self.tokens = tokens if client is None else client.estimate([prompt])["tokens_in"]
         self._in_words = client is not None and "response_format" in client.refused
         messages = (*prompt.messages, *(_schema_messages(prompt, client) if self._in_words else ()))
         self._messages = [
@@ -39,11 +46,6 @@ class PromptViewer(Panel):
         ]
         super().__init__(self._picture)
         self._show()
-
-    @property
-    def tokens(self) -> int | None:
-        """The client's estimate of the request's input tokens; None without a client."""
-        return None if self._client is None else self._client.estimate([self._prompt])["tokens_in"]
 
     def _part(self, part: str | FigureImage) -> dict[str, Any]:
         if isinstance(part, str):
@@ -61,13 +63,11 @@ class PromptViewer(Panel):
     def _settings(self) -> list[str]:
         """Return the request's model, parameters and seed as text."""
         client, prompt = self._client, self._prompt
-        settings = (
-            {}
-            if client is None
-            else {"model": client.model, **client.parameters, "seed": prompt.seed}
-        )
-        settings = {name: settings[name] for name in settings if name not in client.refused}
-        return [f"{name} {value}" for name, value in settings.items() if value is not None]
+        if client is None:
+            return []
+        settings = {"model": client.model, **client.parameters, "seed": prompt.seed}
+        sent = {name: settings[name] for name in settings if name not in client.refused}
+        return [f"{name} {value}" for name, value in sent.items() if value is not None]
 
     def _state(self) -> dict[str, Any]:
         schema = self._prompt.schema.model_json_schema()

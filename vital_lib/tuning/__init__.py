@@ -21,6 +21,7 @@ from vital_lib.tuning.training import (
     fingerprint,
     read_config,
     read_losses,
+    show_step,
     tune,
 )
 from vital_lib.tuning.weights import language_modules, lora_targets

@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
@@ -39,6 +40,13 @@ from vital_lib.tuning.weights import interpolated, make_trainable, save_folder
 
 OnStep = Callable[[int, int, float], bool | None]
 """Called after each step with (step, total, loss); returning False stops training."""
+
+
+def show_step(bar: tqdm, step: int, total: int, loss: float) -> None:
+    """Show a step and its loss on a progress bar; with the bar bound, an `OnStep`."""
+    bar.set_postfix_str(f"loss {loss:.2f}", refresh=False)
+    bar.update(step - bar.n)
+
 
 _MIXED = "mixed conversations"
 Examples = list[dict[str, Any]]
