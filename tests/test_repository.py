@@ -57,7 +57,7 @@ BUDGETS = {
     "modalities": 20,
     "models": 370,
     "panels": 1_250,
-    "plots": 730,
+    "plots": 680,
     "processes": 230,
     "prompts": 1_540,
     "records": 540,

@@ -15,7 +15,7 @@ import pandas as pd
 from vital_lib.modalities import MODALITY_LABELS, modality_of
 from vital_lib.panels._panel import Panel, candidate_texts, script_beside
 from vital_lib.plots import MODALITY_COLOURS
-from vital_lib.plots._canvas import GREY
+from vital_lib.plots._colours import GREY
 from vital_lib.selection import Grouping, coverage, cut
 from vital_lib.tables import not_to_learn
 

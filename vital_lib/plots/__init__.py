@@ -6,7 +6,7 @@ Okabe and Ito's (2008), which colour-blind readers can distinguish; intervals ar
 in the metrics. This package computes no metric and is independent of files, models and pyplot.
 """
 
-from vital_lib.plots._canvas import MissingMetric
+from vital_lib.plots._rows import MissingMetric
 from vital_lib.plots._sums import pca_2d
 from vital_lib.plots._table import table
 from vital_lib.plots.evaluation import claims_forest, evaluation_bars, win_rate_bars

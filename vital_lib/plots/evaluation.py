@@ -8,24 +8,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from vital_lib.plots._canvas import (
-    BESIDE,
-    BLUE,
-    DASHED,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PALE,
-    PINK,
-    RED,
-    SKY,
-    bars,
-    canvas,
-    legend_below_title,
-    styled,
-    value_of,
-)
+from vital_lib.plots._canvas import BESIDE, DASHED, canvas, legend_below_title, styled, value_of
+from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PALE, PINK, RED, SKY
+from vital_lib.plots._rows import bar_figure, bars, forest_row, name_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,11 +80,8 @@ def win_rate_bars(metrics: Mapping[str, float], *, simulated: bool = False) -> F
             against = "" if model == "random" else f"_{model}"
             name = f"evaluation.win_rate{judge}{against}_percent"
             named[name] = (f"{judge_name}, over {words}", colour)
-    rows = sum(name in metrics for name in named)
-    figure, axes = canvas(7.6, 1.57 + 0.38 * rows)
     title = "Win rate of the model tuned on the selected set"
-    bars(axes, metrics, named, title, "win rate", line=(50, "parity"), unit=1)
-    return figure
+    return bar_figure(metrics, named, title, "win rate", line=(50, "parity"), unit=1)
 
 
 @styled
@@ -116,20 +98,15 @@ def claims_forest(claims: pd.DataFrame, seeds: Sequence[str] = ()) -> Figure:
     axes.axvline(0, color=INK, linewidth=0.8)
     for place, title, row in zip(places, titles, claims.to_dict("records"), strict=True):
         colour = BLUE if row["low"] > 0 else RED if row["high"] < 0 else GREY
-        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.8)
-        own = [row[seed] for seed in seeds]
-        axes.plot(own, [place] * len(own), "|", color=PALE, markersize=9, markeredgewidth=2)
-        axes.plot(row["estimate"], place, "o", color=colour, markersize=5.5)
         text = f"{row['estimate']:+.1f}  ({row['low']:.1f} to {row['high']:.1f})"
-        axes.annotate(text, (1, place), (9, 0), xycoords=("axes fraction", "data"), **BESIDE)
+        interval = (row["estimate"], row["low"], row["high"])
+        forest_row(axes, place, interval, colour, text, [row[seed] for seed in seeds])
         if title:
             above = (0, place - 0.85)
             axes.annotate(row["measured"], above, (4, 0), xycoords=("axes fraction", "data"),
                           **BESIDE, weight="bold", bbox=_ON_WHITE)  # fmt: skip
-    axes.set_yticks(places, [f"over {name}" for name in claims["against"]])
+    name_rows(axes, places, [f"over {name}" for name in claims["against"]])
     axes.set_ylim(places[-1] + 0.6, -1.4)
-    axes.grid(False, axis="y")
-    axes.tick_params(axis="y", length=0)
     axes.set_title("Model, selected set and selector, compared with baselines")
     marks = " (pale marks: single runs)" if len(seeds) else ""
     axes.set_xlabel(f"difference in points, with 95 % interval over articles{marks}")

@@ -10,20 +10,9 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.plots._canvas import (
-    BESIDE,
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PINK,
-    RED,
-    SKY,
-    canvas,
-    legend_below_title,
-    styled,
-)
+from vital_lib.plots._canvas import BESIDE, canvas, legend_below_title, styled
+from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY
+from vital_lib.plots._rows import name_rows
 from vital_lib.plots._sums import pca_2d
 
 if TYPE_CHECKING:
@@ -55,9 +44,7 @@ def modality_counts(figures: pd.DataFrame) -> Figure:
             edge = edge + width
     for place, total in enumerate(edge):
         axes.annotate(f"{int(total):,}", (total, place), (5, 0), **BESIDE)
-    axes.set_yticks(range(len(names)), [MODALITY_LABELS[name] for name in names])
-    axes.tick_params(axis="y", length=0)
-    axes.grid(False, axis="y")
+    name_rows(axes, range(len(names)), [MODALITY_LABELS[name] for name in names])
     axes.set_xlabel("figures")
     axes.set_title(f"{len(figures):,} figures by modality")
     legend_below_title(axes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vital_lib.annotators import votes_behind, who
-from vital_lib.plots._canvas import BLUE, ORANGE, PALE, bar_figure, below, styled
+from vital_lib.plots._canvas import styled
+from vital_lib.plots._colours import BLUE, ORANGE, PALE
+from vital_lib.plots._rows import accepted_bars
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +21,4 @@ def accepted_share_by_arm(metrics: Mapping[str, float]) -> Figure:
         "candidates.accepted_share_random": ("random demonstrations", ORANGE),
         "candidates.accepted_share_clinician": ("accepted demonstrations", BLUE),
     }
-    title = "Accepted candidates, by demonstrations shown"
-    votes = votes_behind(metrics, "candidates.accepted_share_none")
-    return bar_figure(metrics, named, title, f"accepted by {who(votes)}", note=below(votes))
+    return accepted_bars(metrics, named, "Accepted candidates, by demonstrations shown")

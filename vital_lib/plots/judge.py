@@ -9,18 +9,9 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.annotators import Votes, votes_behind, who
-from vital_lib.plots._canvas import (
-    BLUE,
-    DASHED,
-    GREY,
-    ORANGE,
-    bars,
-    below,
-    canvas,
-    legend_below_title,
-    styled,
-    value_of,
-)
+from vital_lib.plots._canvas import DASHED, below, canvas, legend_below_title, styled, value_of
+from vital_lib.plots._colours import BLUE, GREY, ORANGE
+from vital_lib.plots._rows import bar_figure
 from vital_lib.plots._sums import accepted_share, wilson
 from vital_lib.plots.figures import MODALITY_COLOURS
 
@@ -43,15 +34,12 @@ def judge_probes(metrics: Mapping[str, float]) -> Figure:
     The dashed line is the share of unchanged answers that are rated lower when they are rated
     again. The bars of a judge that notices no errors end there.
     """
-    rows = sum(name in metrics for name in _ERRORS)
     control = 100 * value_of(metrics, "judge.probe_drop_rate_control")
     line = None if control != control else (control, "unchanged answer rated again")
     votes = votes_behind(metrics, "judge.probe_drop_rate_control")
     note = f"\nof those accepted by {who(votes)}{below(votes)}"
-    figure, axes = canvas(7.6, 1.6 + 0.38 * rows + 0.22 * bool(line))
     title, label = "Errors that the judge notices", "answers rated lower"
-    bars(axes, metrics, _ERRORS, title, label, note=note, line=line)
-    return figure
+    return bar_figure(metrics, _ERRORS, title, label, note=note, line=line)
 
 
 @styled

@@ -8,18 +8,9 @@ import pandas as pd
 
 from vital_lib.annotators import Votes, who
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.plots._canvas import (
-    BESIDE,
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PALE,
-    below,
-    canvas,
-    styled,
-)
+from vital_lib.plots._canvas import below, canvas, styled
+from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE
+from vital_lib.plots._rows import forest_row, name_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,20 +36,15 @@ def agreement_forest(agreement: pd.DataFrame, *, votes: Votes | None = None) -> 
     lowest = min(0.0, agreement[["alpha", "alpha_low"]].min().min())
     axes.axvline(0, color=GREY, linewidth=0.8)
     for place, row in enumerate(agreement.itertuples()):
-        colour = _COLOURS[row.kind]
-        axes.plot([row.alpha_low, row.alpha_high], [place, place], color=colour, linewidth=1.6)
-        axes.plot(row.raw, place, "|", color=PALE, markersize=11, markeredgewidth=2.5)
-        axes.plot(row.alpha, place, "o", color=colour, markersize=5.5)
         text = "too few" if pd.isna(row.alpha) else f"{row.alpha:.2f}"
         if not pd.isna(row.alpha_low + row.alpha_high):
             text += f"  ({row.alpha_low:.2f} to {row.alpha_high:.2f})"
         text += f"  n = {row.items:,}"
-        axes.annotate(text, (1, place), (9, 0), xycoords=("axes fraction", "data"), **BESIDE)
-    axes.set_yticks(range(len(agreement)), [names.get(name, name) for name in agreement.scope])
+        interval = (row.alpha, row.alpha_low, row.alpha_high)
+        forest_row(axes, place, interval, _COLOURS[row.kind], text, [row.raw])
+    name_rows(axes, range(len(agreement)), [names.get(name, name) for name in agreement.scope])
     axes.set_ylim(len(agreement) - 0.4, -0.6)
     axes.set_xlim(lowest - 0.03, 1.03)
-    axes.grid(False, axis="y")
-    axes.tick_params(axis="y", length=0)
     label = "Krippendorff's alpha over single ticks, random arm, with 95 % interval"
     axes.set_xlabel(f"{label}\n(pale mark: raw agreement){below(votes)}")
     axes.set_title(f"Agreement among {who(votes)}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vital_lib.plots._canvas import BLUE, GREY, INK, PALE, canvas, styled
+from vital_lib.plots._canvas import canvas, styled
+from vital_lib.plots._colours import BLUE, GREY, INK, PALE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

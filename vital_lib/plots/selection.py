@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vital_lib.annotators import votes_behind, who
-from vital_lib.plots._canvas import (
-    BLUE,
-    GREY,
-    ORANGE,
-    PALE,
-    bar_figure,
-    below,
-    styled,
-)
+from vital_lib.plots._canvas import styled
+from vital_lib.plots._colours import BLUE, GREY, ORANGE, PALE
+from vital_lib.plots._rows import accepted_bars
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +28,4 @@ def selection_bars(metrics: Mapping[str, float]) -> Figure:
         ),
         "selection.accepted_share_selected": ("highest selector score", BLUE),
     }
-    title = "Sets of equal size, by selection method"
-    votes = votes_behind(metrics, "selection.accepted_share_selected")
-    return bar_figure(metrics, named, title, f"accepted by {who(votes)}", note=below(votes))
+    return accepted_bars(metrics, named, "Sets of equal size, by selection method")

@@ -10,22 +10,9 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.annotators import Votes, votes_behind, who
-from vital_lib.plots._canvas import (
-    BESIDE,
-    BLUE,
-    DASHED,
-    GREY,
-    ORANGE,
-    PALE,
-    PINK,
-    SKY,
-    bar_figure,
-    below,
-    canvas,
-    legend_below_title,
-    styled,
-    value_of,
-)
+from vital_lib.plots._canvas import DASHED, below, canvas, legend_below_title, styled, value_of
+from vital_lib.plots._colours import BLUE, GREY, ORANGE, PALE, PINK, SKY
+from vital_lib.plots._rows import bar_figure, note_beside
 from vital_lib.plots._sums import accepted_share
 
 if TYPE_CHECKING:
@@ -68,7 +55,7 @@ def learning_curve(
     if not math.isnan(judge):
         axes.axhline(judge, label=f"mean of five judge ratings, {judge:.1f} %", **DASHED)
     axes.axhline(50, color=GREY, linewidth=0.8)
-    axes.annotate("chance", (1, 50), (9, 0), xycoords=("axes fraction", "data"), **BESIDE)
+    note_beside(axes, 50, "chance")
     axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
     axes.set_xlabel(f"labelled questions{below(votes)}")
     axes.set_ylabel("agreement (%), 95 % interval")
