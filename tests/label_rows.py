@@ -6,9 +6,14 @@ import pandas as pd
 
 
 def drafts(figures: int = 30, rounds: int = 3) -> pd.DataFrame:
-    """Two responses, a and b, to each of `rounds` instructions about each of F0, F1 ..."""
+    """Two responses, a and b, to each of `rounds` instructions about F0, F1 ...: two an article."""
     rows = [
-        {"figure_id": f"F{f}", "instruction_id": f"F{f}-r{r}", "candidate_id": f"F{f}-r{r}-{side}"}
+        {
+            "figure_id": f"F{f}",
+            "group_id": f"g{f // 2}",
+            "instruction_id": f"F{f}-r{r}",
+            "candidate_id": f"F{f}-r{r}-{side}",
+        }
         for f in range(figures)
         for r in range(1, rounds + 1)
         for side in "ab"

@@ -91,7 +91,8 @@ def _figure(folder: Path, name: str) -> dict:
 def _draft(figure: str, which: str) -> dict:
     return {
         **{"candidate_id": f"{figure}-r1-{which}", "instruction_id": f"{figure}-r1"},
-        **{"conversation_id": figure, "figure_id": figure, "stage": "draft", "arm": "none"},
+        **{"conversation_id": figure, "figure_id": figure, "group_id": figure},
+        **{"split": "train", "stage": "draft", "arm": "none"},
         **{"round": 1, "instruction": f"What does {figure} show?", "response": f"Answer {which}."},
         **{"question_type": "finding", "demonstration_ids": [], "generator": "test"},
         **{"prompt_version": "v1", "seed": 0, "reply_id": "r", "flags": []},

@@ -35,6 +35,8 @@ def draft_rows(n: int = 6) -> pd.DataFrame:
             "candidate_id": f"F{k}-r1-{side}",
             "instruction_id": f"F{k}-r1",
             "figure_id": f"F{k}",
+            "group_id": f"g{k}",
+            "split": SPLITS[k % 3],
             "instruction": "What is shown?",
             "response": f"Answer {side} to {k}.",
         }
@@ -80,12 +82,18 @@ def rating_rows(**overall: float | None) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"overall": float})
 
 
-def rated(n: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Ratings 0 to 4 of `n` candidates of a figure each, with those candidates and figures."""
+def rated(n: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Ratings 0 to 4 of `n` candidates of a figure each, with those candidates."""
     overall = np.random.default_rng(seed).integers(0, 5, n).astype(float)
     names = [f"c{k}" for k in range(n)]
-    candidates = pd.DataFrame({"candidate_id": names, "figure_id": [f"F{k}" for k in range(n)]})
-    return rating_rows(**dict(zip(names, overall, strict=True))), candidates, figure_rows(n)
+    candidates = candidate_rows(*range(n))
+    return rating_rows(**dict(zip(names, overall, strict=True))), candidates
+
+
+def candidate_rows(*numbers: int) -> pd.DataFrame:
+    """Candidates c0, c1, ... of figures F0, F1, ..., as in `figure_rows`."""
+    rows = [(f"c{k}", f"F{k}", f"g{k}", SPLITS[k % 3]) for k in numbers]
+    return pd.DataFrame(rows, columns=["candidate_id", "figure_id", "group_id", "split"])
 
 
 class WordEncoder:

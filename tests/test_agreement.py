@@ -15,7 +15,6 @@ from vital_lib.labels.log import standing
 FIGURES = pd.DataFrame(
     {
         "figure_id": [f"F{n}" for n in range(24)],
-        "group_id": [f"g{n // 2}" for n in range(24)],
         "modalities": [["mri"], ["mri", "ct_scan"], []] * 8,
     }
 )
@@ -245,9 +244,9 @@ def test_standing_judgements_match_the_logs(log):
     assert sorted(standing(log.history())["event_id"]) == expected and len(expected) > 5
 
 
-def test_items_without_a_figure_are_refused(log):
+def test_labels_of_other_items_than_the_drafts_are_refused(log):
     log.record(**judged(0, (True, False)))
-    with pytest.raises(ValueError, match="without a figure"):
+    with pytest.raises(ValueError, match="1 of 1 labels belong to none of the given drafts"):
         agreement(log.preferences(), log.history(), DRAFTS.iloc[:0], FIGURES)
 
 

@@ -40,18 +40,19 @@ def make_features(n: int, clusters: int, *, dimensions: int = 6, seed: int = 0) 
     return centres[np.arange(n) % clusters] + 0.1 * rng.normal(size=(n, dimensions))
 
 
-def make_drafts(figure_ids, rounds: int = 2) -> pd.DataFrame:
+def make_drafts(figure_ids, rounds: int = 2, splits=("train",)) -> pd.DataFrame:
     rows = [
         {
             "candidate_id": f"{figure}-draft-none-r{r}-{side}",
             "instruction_id": f"{figure}-draft-none-r{r}",
             "conversation_id": f"{figure}-draft-none",
             "figure_id": figure,
+            "split": splits[place % len(splits)],
             "round": r,
             "instruction": f"question {r} of {figure}",
             "response": f"answer {side}{r} of {figure}",
         }
-        for figure in figure_ids
+        for place, figure in enumerate(figure_ids)
         for r in range(1, rounds + 1)
         for side in "ab"
     ]
@@ -247,11 +248,13 @@ def test_rounds_stay_in_order_and_unaccepted_ones_are_left_out():
 
 
 def test_no_demonstration_comes_from_outside_the_training_split():
-    figures = make_figures(3, splits=("train", "validation", "test"))
+    splits = ("train", "validation", "test")
+    figures = make_figures(3, splits=splits)
     names = figures["figure_id"].tolist()
+    drafts = make_drafts(names, splits=splits)
     votes = [vote("ada", f"{name}-draft-none-r1", True, False) for name in names]
-    chosen = choose_demonstrations(make_preferences(*votes), make_drafts(names), figures)
-    drawn = random_demonstrations(make_drafts(names), figures, n=3, seed=0)
+    chosen = choose_demonstrations(make_preferences(*votes), drafts, figures)
+    drawn = random_demonstrations(drafts, figures, n=3, seed=0)
     assert chosen["figure_id"].tolist() == drawn["figure_id"].tolist() == ["0_F1"]
 
 

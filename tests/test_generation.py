@@ -41,6 +41,8 @@ def figures(count=3):
             "caption": f"Caption {number}.",
             "mentions": [f"Mention {number}."],
             "modalities": ["mri"],
+            "group_id": f"article {number // 2}",
+            "split": "test" if number % 2 else "train",
         }
         for number in range(count)
     ]
@@ -132,6 +134,15 @@ def test_drafts_and_candidates_fit_their_tables(run):
     made, _, _ = generate(run, figures(), ONE_EACH)
     assert run.write("candidates", made) == 3 * 5
     assert run.read("candidates")["demonstration_ids"].map(len).tolist() == 15 * [5]
+
+
+def test_each_row_has_the_article_and_split_of_its_figure_from_the_beginning(run):
+    made, _ = draft_candidates(figures(), model(drafts(1))[0], resolve=run.resolve, questions=1)
+    generated, _, _ = generate(run, figures(), ONE_EACH, conversation(1))
+    for rows in (made, generated):
+        found = rows.drop_duplicates("figure_id").set_index("figure_id")
+        assert found["group_id"].tolist() == ["article 0", "article 0", "article 1"]
+        assert found["split"].tolist() == ["train", "test", "train"]
 
 
 def test_no_figures_give_empty_tables_with_their_columns(run):
@@ -494,7 +505,7 @@ def test_two_policies_are_compared_in_one_call_and_blind_on_the_card(run):
     for _ in range(6):
         left = texts[order.at[card.item_id, "left_id"]]
         choose(card, "left" if left.startswith("Better") else "right")
-    found = compare_arms(log.preferences(), key, GROUPS)
+    found = compare_arms(log.preferences(), key)
     assert (found["arms.a_wins"], found["arms.b_wins"]) == (0, 6)
 
 
@@ -574,9 +585,6 @@ def two_arms(run, count=6):
     a = generate(run, figures(count), pool(), conversation(2), arm="none")[0]
     b = generate(run, figures(count), ONE_EACH, better, arm="clinician")[0]
     return a, b
-
-
-GROUPS = figures(12).assign(group_id=[f"article {n // 2}" for n in range(12)])
 
 
 def test_two_arms_are_paired_by_figure_and_round_and_their_ids_tell_nothing(run):
@@ -667,14 +675,12 @@ def test_a_pair_rated_on_the_card_is_won_by_the_arm_that_was_preferred(run):
     for place in range(12):
         left = texts[order.at[card.item_id, "left_id"]]
         choose(card, "both" if place < 2 else "left" if left.startswith("Better") else "right")
-    found = compare_arms(log.preferences(), key, GROUPS)
+    found = compare_arms(log.preferences(), key)
     assert (found["arms.a_wins"], found["arms.ties"], found["arms.b_wins"]) == (0, 2, 10)
     assert found["arms.a_win_rate"] == pytest.approx(1 / 12) and found["arms.pairs"] == 12
     assert found["arms.a_minus_b_accepted"] == pytest.approx(-10 / 12)
     assert 0 <= found["arms.a_win_rate_low"] < 1 / 12 < found["arms.a_win_rate_high"]
-    turned = compare_arms(
-        log.preferences(), key.assign(side=key["side"].map({"a": "b", "b": "a"})), GROUPS
-    )
+    turned = compare_arms(log.preferences(), key.assign(side=key["side"].map({"a": "b", "b": "a"})))
     assert turned["arms.a_win_rate"] == pytest.approx(11 / 12)
 
 
@@ -693,7 +699,7 @@ def test_judgements_of_other_items_and_skips_say_nothing_of_the_arms(run):
             strict=True,
         )
     ]
-    found = compare_arms(pd.DataFrame(rows), key, GROUPS)
+    found = compare_arms(pd.DataFrame(rows), key)
     assert found["arms.pairs"] == 1 and found["arms.skips"] == 1
     with pytest.raises(ValueError, match="none of 1 labels is for a pair"):
-        compare_arms(pd.DataFrame(rows[2:]), key, GROUPS)
+        compare_arms(pd.DataFrame(rows[2:]), key)

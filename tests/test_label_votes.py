@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from label_rows import drafts, judged
+from label_rows import judged
 
 from vital_lib.labels import (
     accepted_share,
     check_same_texts,
     decided_items,
-    groups_of,
     majority_ticks,
 )
 
@@ -65,14 +64,6 @@ def test_an_item_with_three_responses_is_refused():
     rows = pd.DataFrame([judged(), judged(right_id="i1-c", who="ben")])
     with pytest.raises(ValueError, match="item 'i1' was judged on 3 responses"):
         majority_ticks(rows)
-
-
-def test_each_judgement_gets_the_group_of_its_figure():
-    frame = pd.DataFrame({"figure_id": ["F0", "F1"], "group_id": ["g0", "g1"]})
-    rows = pd.DataFrame([judged("F1-r1"), judged("F0-r2"), judged("F1-r1", who="ben")])
-    assert groups_of(rows, drafts(2), frame) == ["g1", "g0", "g1"]
-    with pytest.raises(ValueError, match="1 of 1 judgements are of items without a figure"):
-        groups_of(pd.DataFrame([judged("F9-r1")]), drafts(2), frame)
 
 
 def _drafts(**answers: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from vital_lib.client import ChatClient
 from vital_lib.demonstrations import choose_demonstrations
 from vital_lib.labels import compare_arms
 from vital_lib.selector import judge_pairs, judge_ratings
-from vital_lib.tables import belonging, refuse_missing, refuse_strays, refuse_twice
+from vital_lib.tables import belonging, column_of, refuse_missing, refuse_strays, refuse_twice
 
 ROWS = pd.DataFrame({"question_id": ["q1", "q2", "q3"]})
 
@@ -52,14 +52,24 @@ def test_missing_ids_and_keys_that_occur_twice_are_counted_and_the_first_is_name
         refuse_twice(keys["question_id"], "answers", "keep one")
 
 
+def test_a_column_is_looked_up_for_each_id_in_their_order():
+    drafts, about = draft_rows(2), {"what": "votes", "to": "drafts"}
+    items = pd.Series(["F1-r1", "F0-r1", "F1-r1"], index=[7, 8, 9])
+    found = column_of(items, "group_id", drafts, "instruction_id", **about)
+    assert found.to_dict() == {7: "g1", 8: "g0", 9: "g1"}
+    assert column_of(items[:0], "group_id", drafts, "instruction_id", **about).empty
+    with pytest.raises(ValueError, match="1 of 3 votes belong to none of the given drafts, .*'x'"):
+        column_of(items.replace("F0-r1", "x"), "group_id", drafts, "instruction_id", **about)
+
+
 def test_ratings_of_another_run_teach_the_selector_nothing_unsaid(caplog):
-    ratings, candidates, figures = rated(20)
+    ratings, candidates = rated(20)
     elsewhere = ratings.assign(candidate_id="other-" + ratings["candidate_id"])
     for use in (judge_ratings, lambda *rows: judge_pairs(*rows, n=5)):
         with pytest.raises(ValueError, match="none of the 20 ratings belongs to the given candid"):
-            use(elsewhere, candidates, figures)
+            use(elsewhere, candidates)
     both = pd.concat([ratings, elsewhere[:3]])
-    assert len(judge_ratings(both, candidates, figures)) == 20
+    assert len(judge_ratings(both, candidates)) == 20
     assert "3 of 23 ratings belong to none of the given candidates" in caplog.text
 
 
@@ -103,15 +113,15 @@ def test_a_judgement_of_other_responses_counts_for_no_arm():
         {
             "candidate_id": ["i-a", "i-b"],
             "instruction_id": "i",
-            "figure_id": "F0",
+            "group_id": "g0",
             "side": ["a", "b"],
         }
     )
     judged = {"item_id": "i", "left_id": "i-a", "left_accepted": True, "right_accepted": False}
     right = pd.DataFrame([{**judged, "right_id": "i-b"}])
-    assert compare_arms(right, key, figure_rows(1))["arms.a_wins"] == 1
+    assert compare_arms(right, key)["arms.a_wins"] == 1
     with pytest.raises(ValueError, match="1 of 1 labels belong to none of the given pairs"):
-        compare_arms(right.assign(left_id="i-old"), key, figure_rows(1))
+        compare_arms(right.assign(left_id="i-old"), key)
 
 
 QUESTIONS = pd.DataFrame(

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -273,18 +272,6 @@ def test_a_circle_of_origins_ends(tmp_path):
     _write(workspace, "pairs", "scores")
     _write(workspace, "scores", "pairs")
     assert set(_stale_tables(workspace)) == {"pairs", "scores"}
-
-
-def test_a_table_of_an_earlier_release_still_says_where_it_comes_from(run):
-    """Its origin has neither settings nor the notebook."""
-    file = run.path / "drafts.parquet"
-    rows = pq.read_table(file)
-    origin = json.loads(rows.schema.metadata[b"vital"])
-    del origin["settings"], origin["written_by"]
-    pq.write_table(rows.replace_schema_metadata({b"vital": json.dumps(origin)}), file)
-    assert run.origin("drafts")["settings"] == {"generator": ["gpt-a"]}
-    _write(run, "figures", n=2)
-    assert _stale_tables(run)["drafts"] == "older than figures: run 02_draft_candidates"
 
 
 # What it was measured on

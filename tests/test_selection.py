@@ -40,6 +40,7 @@ def candidate_rows(conversations: int = 5, rounds: int = 4) -> pd.DataFrame:
             "candidate_id": f"F{c}-final-r{r}-a",
             "conversation_id": f"F{c}-final",
             "figure_id": f"F{c}",
+            "group_id": f"g{c}",
             "round": r,
             "instruction": f"Question {r} on {c}?",
             "response": f"Answer {r} on {c}.",
@@ -455,14 +456,13 @@ def test_accepted_shares_and_their_difference_are_computed_from_ticks():
         "selected": candidates[candidates["round"] == 1],
         "random": pd.concat([candidates, candidates]),
     }
-    groups = {name: name for name in candidates["figure_id"]}
-    shares = accepted_shares(chosen, ticks, groups)
+    shares = accepted_shares(chosen, ticks)
     assert set(shares) == {"selected", "random", "selected_minus_random"}
     assert (shares["selected"].estimate, shares["random"].estimate) == (1.0, 0.5)
     ahead = shares["selected_minus_random"]
     assert ahead.estimate == pytest.approx(0.5) and ahead.low > 0.3
     with pytest.raises(ValueError, match="1 of 12 candidates of 'selected' have no vote"):
-        accepted_shares(chosen, ticks[ticks["candidate_id"] != "F3-final-r1-a"], groups)
+        accepted_shares(chosen, ticks[ticks["candidate_id"] != "F3-final-r1-a"])
 
 
 # --- export

@@ -43,7 +43,7 @@ def test_faults_in_phrases_unseen_in_training_are_recognised(tmp_path, capsys):
     ratings = worlds.rate(world, candidates)
     everything = pd.concat([world.drafts, candidates]).set_index("candidate_id")
     held_out = everything["response"].map(uses_held_out)
-    of_test = set(grounds.of_split(world.drafts, "test")["candidate_id"])  # not used in training
+    of_test = set(world.drafts.query("split == 'test'")["candidate_id"])  # not used in training
     seen = {name for name, uses in held_out.items() if not uses} | of_test
     preferences = world.preferences
     kept = preferences["left_id"].isin(seen) & preferences["right_id"].isin(seen)
@@ -53,9 +53,7 @@ def test_faults_in_phrases_unseen_in_training_are_recognised(tmp_path, capsys):
         ratings[ratings["candidate_id"].isin(seen)],
     )
     whole = worlds.learn(world, candidates, ratings)
-    pairs = selector.human_pairs(preferences, world.drafts, grounds.figures).query(
-        "split == 'test'"
-    )
+    pairs = selector.human_pairs(preferences, world.drafts).query("split == 'test'")
     uses = (pairs["left_id"].map(held_out) | pairs["right_id"].map(held_out)).to_numpy()
     groups = np.array(whole.groups)[uses]
     found = {

@@ -10,8 +10,8 @@ import pytest
 from selector_rows import (
     SPLITS,
     better_of,
+    candidate_rows,
     draft_rows,
-    figure_rows,
     preference_rows,
     rated,
     rating_rows,
@@ -33,7 +33,7 @@ from vital_lib.tables import TABLES, Workspace
 
 def test_one_accepted_and_one_rejected_response_make_a_pair():
     votes = preference_rows((0, "ann", "a"), (1, "ann", "b"))
-    pairs = human_pairs(votes, draft_rows(), figure_rows())
+    pairs = human_pairs(votes, draft_rows())
     assert list(pairs.columns) == TABLES["pairs"].columns
     assert better_of(pairs) == ["F0-r1-a", "F1-r1-b"]
     assert pairs["split"].tolist() == ["train", "validation"]
@@ -43,24 +43,24 @@ def test_one_accepted_and_one_rejected_response_make_a_pair():
 @pytest.mark.parametrize("votes", ["majority", "each"])
 def test_both_neither_and_skip_make_no_pair(votes):
     rows = preference_rows((0, "ann", "ab"), (1, "ann", ""), (2, "ann", "skip"))
-    assert human_pairs(rows, draft_rows(), figure_rows(), votes=votes).empty
+    assert human_pairs(rows, draft_rows(), votes=votes).empty
 
 
 def test_the_majority_of_each_response_makes_one_pair_per_item():
     votes = preference_rows((0, "ann", "a"), (0, "ben", "ab"), (0, "cleo", "a"), (1, "ann", "b"))
-    pairs = human_pairs(votes, draft_rows(), figure_rows())
+    pairs = human_pairs(votes, draft_rows())
     assert better_of(pairs) == ["F0-r1-a", "F1-r1-b"]
     assert set(pairs["annotator"]) == {"majority"}
 
 
 def test_an_even_vote_has_no_majority_and_makes_no_pair():
     votes = preference_rows((0, "ann", "a"), (0, "ben", ""))
-    assert human_pairs(votes, draft_rows(), figure_rows()).empty
+    assert human_pairs(votes, draft_rows()).empty
 
 
 def test_votes_each_makes_a_pair_per_vote():
     votes = preference_rows((0, "ann", "a"), (0, "ben", "b"), (0, "cleo", "ab"))
-    pairs = human_pairs(votes, draft_rows(), figure_rows(), votes="each")
+    pairs = human_pairs(votes, draft_rows(), votes="each")
     assert better_of(pairs) == ["F0-r1-a", "F0-r1-b"]
     assert pairs["annotator"].tolist() == ["ann", "ben"]
 
@@ -68,36 +68,36 @@ def test_votes_each_makes_a_pair_per_vote():
 @pytest.mark.parametrize("votes", ["majority", "each"])
 def test_only_training_pairs_may_come_from_other_arms_than_random(votes):
     rows = [(number, "ann", "a") for number in range(6)]
-    drawn = human_pairs(preference_rows(*rows), draft_rows(), figure_rows(), votes=votes)
+    drawn = human_pairs(preference_rows(*rows), draft_rows(), votes=votes)
     assert set(drawn["split"]) > {"train"}
     picked = preference_rows(*rows, arm="uncertainty")
-    pairs = human_pairs(picked, draft_rows(), figure_rows(), votes=votes)
+    pairs = human_pairs(picked, draft_rows(), votes=votes)
     assert better_of(pairs) == better_of(drawn[drawn["split"] == "train"])
 
 
 def test_human_pairs_refuse_unknown_candidates_and_an_unknown_votes_option():
     votes = preference_rows((0, "ann", "a"))
-    with pytest.raises(ValueError, match="2 of 2 candidates are not in .*'F0-r1-b'"):
-        human_pairs(votes, draft_rows().iloc[2:], figure_rows())
+    with pytest.raises(ValueError, match="1 of 1 votes belong to none .* first 'F0-r1-.'"):
+        human_pairs(votes, draft_rows().iloc[2:])
     with pytest.raises(ValueError, match="votes 'all': wanted"):
-        human_pairs(votes, draft_rows(), figure_rows(), votes="all")
+        human_pairs(votes, draft_rows(), votes="all")
 
 
 # The judge's pairs
 
 
 def test_a_tie_makes_no_pair():
-    ratings, candidates, figures = rated(30)
+    ratings, candidates = rated(30)
     overall = ratings.set_index("candidate_id")["overall"]
-    pairs = judge_pairs(ratings, candidates, figures, n=10_000)
+    pairs = judge_pairs(ratings, candidates, n=10_000)
     left, right = pairs["left_id"].map(overall), pairs["right_id"].map(overall)
     assert len(pairs) > 20 and ((left > right) == (pairs["preferred"] == 1)).all()
     assert (left != right).all()
 
 
 def test_if_fewer_than_n_pairs_exist_each_is_made_once():
-    ratings, candidates, figures = rated(30)
-    pairs = judge_pairs(ratings, candidates, figures, n=10_000)
+    ratings, candidates = rated(30)
+    pairs = judge_pairs(ratings, candidates, n=10_000)
     overall = ratings["overall"].to_numpy()[::3]  # every third figure is a training figure
     different = sum(a != b for k, a in enumerate(overall) for b in overall[:k])
     assert len(pairs) == different
@@ -106,23 +106,23 @@ def test_if_fewer_than_n_pairs_exist_each_is_made_once():
 
 
 def test_judge_pairs_stay_within_one_split():
-    ratings, candidates, figures = rated(60)
-    split_of = dict(zip(candidates["candidate_id"], figures["split"], strict=True))
+    ratings, candidates = rated(60)
+    split_of = dict(zip(candidates["candidate_id"], candidates["split"], strict=True))
     for split in SPLITS:
-        pairs = judge_pairs(ratings, candidates, figures, n=40, split=split)
+        pairs = judge_pairs(ratings, candidates, n=40, split=split)
         assert len(pairs) == 40 and set(pairs["split"]) == {split}
         assert {split_of[name] for name in [*pairs["left_id"], *pairs["right_id"]]} == {split}
 
 
 def test_judge_pairs_are_drawn_evenly_by_seed_with_random_sides():
-    ratings, candidates, figures = rated(900)
-    pairs = judge_pairs(ratings, candidates, figures, n=3000, seed=1)
-    assert pairs.equals(judge_pairs(ratings, candidates, figures, n=3000, seed=1))
-    assert not pairs.equals(judge_pairs(ratings, candidates, figures, n=3000, seed=2))
+    ratings, candidates = rated(900)
+    pairs = judge_pairs(ratings, candidates, n=3000, seed=1)
+    assert pairs.equals(judge_pairs(ratings, candidates, n=3000, seed=1))
+    assert not pairs.equals(judge_pairs(ratings, candidates, n=3000, seed=2))
     assert 0.46 < pairs["preferred"].mean() < 0.54
     overall = ratings.set_index("candidate_id")["overall"]
     gaps = (pairs["left_id"].map(overall) - pairs["right_id"].map(overall)).abs()
-    every = judge_pairs(ratings, candidates, figures, n=10**9)
+    every = judge_pairs(ratings, candidates, n=10**9)
     all_gaps = (every["left_id"].map(overall) - every["right_id"].map(overall)).abs()
     for gap in (1, 2, 3, 4):
         assert (gaps == gap).mean() == pytest.approx((all_gaps == gap).mean(), abs=0.03)
@@ -130,42 +130,37 @@ def test_judge_pairs_are_drawn_evenly_by_seed_with_random_sides():
 
 def test_a_rating_is_the_mean_of_its_repeats_and_unread_ratings_are_ignored():
     ratings = pd.concat([rating_rows(c0=4, c3=5, c6=None), rating_rows(c0=8, c3=6, c6=None)])
-    candidates = pd.DataFrame({"candidate_id": ["c0", "c3", "c6"], "figure_id": ["F0", "F3", "F6"]})
-    pairs = judge_pairs(ratings, candidates, figure_rows(9), n=10)
+    pairs = judge_pairs(ratings, candidate_rows(0, 3, 6), n=10)
     assert better_of(pairs) == ["c0"]
     assert (pairs["annotator"].tolist(), pairs["source"].tolist()) == (["j"], ["judge"])
 
 
 def test_judge_pairs_without_ratings_are_an_empty_table():
-    ratings, candidates, figures = rated(6)
-    empty = judge_pairs(ratings.assign(overall=np.nan), candidates, figures, n=5)
+    ratings, candidates = rated(6)
+    empty = judge_pairs(ratings.assign(overall=np.nan), candidates, n=5)
     assert empty.empty and list(empty.columns) == TABLES["pairs"].columns
 
 
-def test_judge_pairs_refuse_two_judges_zero_pairs_and_missing_figures():
-    ratings, candidates, figures = rated(6)
+def test_judge_pairs_refuse_two_judges_and_zero_pairs():
+    ratings, candidates = rated(6)
     two = pd.concat([ratings, ratings.assign(judge="k")])
     with pytest.raises(ValueError, match=r"ratings by 2 judges \(j, k\)"):
-        judge_pairs(two, candidates, figures, n=5)
+        judge_pairs(two, candidates, n=5)
     with pytest.raises(ValueError, match="n = 0"):
-        judge_pairs(ratings, candidates, figures, n=0)
-    with pytest.raises(ValueError, match="not in the given candidates and figures"):
-        judge_pairs(ratings, candidates, figures.iloc[:2], n=5)
+        judge_pairs(ratings, candidates, n=0)
 
 
 def test_pairs_match_the_runs_table(tmp_path):
-    human = human_pairs(preference_rows((0, "ann", "a")), draft_rows(), figure_rows())
+    human = human_pairs(preference_rows((0, "ann", "a")), draft_rows())
     judged = judge_pairs(*rated(30), n=5)
     pairs = pd.concat([human, judged], ignore_index=True)
     assert Workspace(tmp_path).write("pairs", pairs) == 6
 
 
 def test_the_groups_of_pairs_are_the_articles_of_their_candidates():
-    pairs = human_pairs(
-        preference_rows((1, "ann", "a"), (4, "ann", "b")), draft_rows(), figure_rows()
-    )
-    assert pair_groups(pairs, draft_rows(), figure_rows()) == ["g1", "g4"]
-    assert pair_groups(pairs, draft_rows(), figure_rows(), side="right") == ["g1", "g4"]
+    pairs = human_pairs(preference_rows((1, "ann", "a"), (4, "ann", "b")), draft_rows())
+    assert list(pair_groups(pairs, draft_rows())) == ["g1", "g4"]
+    assert list(pair_groups(pairs, draft_rows(), side="right")) == ["g1", "g4"]
 
 
 # Ticks and ratings to learn from
@@ -173,23 +168,25 @@ def test_the_groups_of_pairs_are_the_articles_of_their_candidates():
 
 def test_each_tick_has_its_article_and_split_and_a_skip_makes_none():
     votes = preference_rows((0, "ann", "ab"), (1, "ann", ""), (2, "ben", "skip"), arm="uncertainty")
-    ticks = human_ticks(votes, draft_rows(), figure_rows())
+    ticks = human_ticks(votes, draft_rows())
     assert len(ticks) == 4 and ticks["accepted"].mean() == 0.5
     found = ticks.set_index("candidate_id").loc["F1-r1-b"]
     assert (found["accepted"], found["group_id"], found["split"]) == (0.0, "g1", "validation")
-    with pytest.raises(ValueError, match="not in the given candidates and figures"):
-        human_ticks(votes, draft_rows().iloc[2:], figure_rows())
+    with pytest.raises(
+        ValueError, match="2 of 4 votes belong to none of the given candidates, first 'F0-r1-.'"
+    ):
+        human_ticks(votes, draft_rows().iloc[2:])
 
 
 def test_judge_ratings_are_means_of_repeats_without_unread_ratings():
     ratings = pd.concat([rating_rows(c0=4, c1=5, c2=None), rating_rows(c0=8, c1=None, c2=None)])
-    candidates = pd.DataFrame({"candidate_id": ["c0", "c1", "c2"], "figure_id": ["F0", "F1", "F2"]})
-    found = judge_ratings(ratings, candidates, figure_rows()).set_index("candidate_id")
+    candidates = candidate_rows(0, 1, 2)
+    found = judge_ratings(ratings, candidates).set_index("candidate_id")
     assert found["overall"].to_dict() == {"c0": 6.0, "c1": 5.0}
     assert found["group_id"].tolist() == ["g0", "g1"]
     assert found["split"].tolist() == ["train", "validation"]
     with pytest.raises(ValueError, match="ratings by 2 judges"):
-        judge_ratings(pd.concat([ratings, ratings.assign(judge="k")]), candidates, figure_rows())
+        judge_ratings(pd.concat([ratings, ratings.assign(judge="k")]), candidates)
 
 
 # Alignment

@@ -253,9 +253,10 @@ def test_others_may_read_a_written_file(tmp_path):
 @pytest.mark.parametrize("found", [0, FORMAT_VERSION + 1, None])
 def test_another_format_version_says_how_to_go_on(tmp_path, found):
     (tmp_path / "run.json").write_text(json.dumps({"format_version": found}))
-    with pytest.raises(
-        UnsupportedFormat, match=rf"format version {found}.*new run folder.*notebook 01"
-    ):
+    way_out = (
+        "`make demo` again.*new run folder.*notebook 01.*ledger.sqlite.*labels convert OLD NEW"
+    )
+    with pytest.raises(UnsupportedFormat, match=rf"format version {found}.*{way_out}"):
         Workspace(tmp_path)
 
 

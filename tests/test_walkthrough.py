@@ -100,6 +100,13 @@ def test_a_fresh_start_keeps_a_run_with_a_persons_labels(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_fresh_start_keeps_a_run_of_another_format(tmp_path):
+    _run_labelled_by(tmp_path / "run", CLINICIANS[0])
+    (tmp_path / "run" / "run.json").write_text('{"format_version": 1}')
+    kept = walkthrough.set_aside(tmp_path / "run")
+    assert (kept / "labels.sqlite").is_file() and not (tmp_path / "run").exists()
+
+
 def test_the_summary_shows_each_metric_once_with_its_interval():
     text = walkthrough.summary(
         {"a.n": 1200, "b.share": 0.5, "b.share_low": 0.4, "b.share_high": 0.6}

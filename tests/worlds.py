@@ -26,7 +26,7 @@ from vital_lib.statistics import (
     mean_interval,
     share_difference_interval,
 )
-from vital_lib.tables import Workspace, empty_frame
+from vital_lib.tables import Workspace, column_of, empty_frame
 
 SHARE = 0.4  # as notebook 07 has it
 DRAWS = 20  # random sets that the selected one is compared with: one alone is a matter of luck
@@ -39,15 +39,6 @@ class Grounds:
     workspace: Workspace
     figures: pd.DataFrame
     encoder: encoders.Encoder
-
-    def of_split(self, frame: pd.DataFrame, split: str) -> pd.DataFrame:
-        """The rows of `frame` (it has a figure_id) that are about figures of `split`."""
-        splits = self.figures.set_index("figure_id")["split"]
-        return frame[frame["figure_id"].map(splits) == split].reset_index(drop=True)
-
-    def groups(self, frame: pd.DataFrame) -> pd.Series:
-        """The article of each row of `frame`, by its figure_id."""
-        return frame["figure_id"].map(self.figures.set_index("figure_id")["group_id"])
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ class Learned(NamedTuple):
     scores: pd.Series  # by candidate_id
     selector_hits: np.ndarray  # (pairs,) 1 where the people's choice is scored higher, 0.5 a tie
     judge_hits: np.ndarray  # (pairs,) the same of the first rating
-    groups: list[str]  # (pairs,)
+    groups: pd.Series  # (pairs,)
 
     def agreement(self) -> Interval:
         return mean_interval(self.selector_hits, self.groups)
@@ -190,8 +181,7 @@ def peoples_ratings(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
 
 def _to_rate(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
     decided = world.drafts["instruction_id"].isin(labels.decided_items(world.preferences))
-    split = world.grounds.of_split
-    parts = [split(candidates, "train"), split(world.drafts[decided], "test")]
+    parts = [candidates.query("split == 'train'"), world.drafts[decided].query("split == 'test'")]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -202,21 +192,21 @@ def learn(world: World, candidates: pd.DataFrame, ratings: pd.DataFrame) -> Lear
     features = selector.candidate_features(
         everything, grounds.figures, grounds.encoder, resolve=grounds.workspace.resolve
     )
-    ticks = selector.human_ticks(world.preferences, world.drafts, grounds.figures)
-    rated = selector.judge_ratings(ratings, everything, grounds.figures)
+    ticks = selector.human_ticks(world.preferences, world.drafts)
+    rated = selector.judge_ratings(ratings, everything)
     scores = selector.train_selector(
         features,
         ticks[ticks["split"] == "train"],
         rated[rated["split"] == "train"],
-        scale_on=grounds.of_split(everything, "train")["candidate_id"],
+        scale_on=everything["candidate_id"][everything["split"] == "train"],
     ).scores(features)
-    human = selector.human_pairs(world.preferences, world.drafts, grounds.figures)
+    human = selector.human_pairs(world.preferences, world.drafts)
     held_out = human[human["split"] == "test"].reset_index(drop=True)
     return Learned(
         scores,
         selector.pair_agreement(held_out, scores),
         selector.pair_agreement(held_out, ratings.set_index("candidate_id")["overall"]),
-        selector.pair_groups(held_out, world.drafts, grounds.figures),
+        selector.pair_groups(held_out, world.drafts),
     )
 
 
@@ -227,7 +217,7 @@ def selected_minus_random(
     world: World, candidates: pd.DataFrame, scores: Mapping[str, float] | pd.Series
 ) -> Interval:
     """Accepted share of the best-scored candidates about test figures, minus that of draws."""
-    held_out = world.grounds.of_split(candidates, "test")
+    held_out = candidates.query("split == 'test'").reset_index(drop=True)
     n = round(SHARE * len(held_out))
     drawn = [random_candidates(held_out, n=n, seed=seed) for seed in range(DRAWS)]
     return accepted_minus(world, top_candidates(held_out, scores, n=n, seed=0), pd.concat(drawn))
@@ -235,19 +225,18 @@ def selected_minus_random(
 
 def accepted_minus(world: World, a: pd.DataFrame, b: pd.DataFrame) -> Interval:
     """Share of the people's ticks that accept a candidate of `a`, minus that of `b`."""
-    ticks, others = world.people.ticks(a), world.people.ticks(b)
-    groups = world.grounds.groups
-    return share_difference_interval(
-        ticks["accepted"], groups(ticks), others["accepted"], groups(others)
-    )
+    sides = []
+    for rows in (a, b):
+        ticks, names = world.people.ticks(rows), {"what": "ticks", "to": "candidates"}
+        groups = column_of(ticks["candidate_id"], "group_id", rows, "candidate_id", **names)
+        sides += [ticks["accepted"], groups]
+    return share_difference_interval(*sides)
 
 
 def error_minus(world: World, kind: str, a: pd.DataFrame, b: pd.DataFrame) -> Interval:
     """Share of candidates of `a` that really have an error of `kind`, minus that of `b`."""
-    groups = world.grounds.groups
-    return share_difference_interval(
-        has_error(world, kind, a), groups(a), has_error(world, kind, b), groups(b)
-    )
+    sides = [(has_error(world, kind, rows), rows["group_id"]) for rows in (a, b)]
+    return share_difference_interval(*sides[0], *sides[1])
 
 
 def has_error(world: World, kind: str, candidates: pd.DataFrame) -> list[bool]:

@@ -23,7 +23,7 @@ import pandas as pd
 from jupyter_core.utils import run_sync
 
 from vital_lib.annotators import is_simulated
-from vital_lib.tables import Workspace, metrics_frame
+from vital_lib.tables import UnsupportedFormat, Workspace, metrics_frame
 
 if TYPE_CHECKING:
     from jupyter_client import AsyncKernelManager
@@ -96,7 +96,8 @@ def run_notebooks(
 def set_aside(run: str | Path) -> Path | None:
     """Clear the folder for a fresh run: delete the old run, unless a person labelled in it.
 
-    A run with a person's labels is renamed to `<run>-kept-<n>`, and that path is returned.
+    A run with a person's labels, or of another release, is renamed to `<run>-kept-<n>`, and that
+    path is returned.
     """
     folder = Path(run)
     if not folder.exists():
@@ -148,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     settings = {"seed": options.seed, **dict(options.set)}
     if options.fresh and (kept := set_aside(options.run)):
-        print(f"{options.run} has a person's labels; it is kept as {kept}")
+        print(f"{options.run} has a person's labels, or another format; it is kept as {kept}")
     start = time.perf_counter()
     try:
         _walk(options, settings)
@@ -221,12 +222,16 @@ def _execute(
 
 
 def _labelled_by_people(folder: Path) -> bool:
+    """Return whether a person labelled in the run; True if another release wrote it."""
     from vital_lib.labels import LabelLog
 
-    workspace = Workspace(folder)
-    if not (folder / "labels.sqlite").exists():
-        return False
-    names = set(LabelLog(workspace.label_url).history()["annotator"])
+    try:
+        workspace = Workspace(folder)
+        if not (folder / "labels.sqlite").exists():
+            return False
+        names = set(LabelLog(workspace.label_url).history()["annotator"])
+    except UnsupportedFormat:
+        return True
     return not all(map(is_simulated, names))
 
 

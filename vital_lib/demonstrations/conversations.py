@@ -190,8 +190,7 @@ def _training(drafts: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
     drafted, known = sorted(set(drafts["figure_id"])), set(figures["figure_id"])
     problem = "drafted figures are not in the table figures"
     refuse_missing(drafted, known, problem, "run notebook 02 again after 01")
-    training = figures.loc[figures["split"] == "train", "figure_id"]
-    return drafts[drafts["figure_id"].isin(training)]
+    return drafts[drafts["split"] == "train"]
 
 
 def _one_per_instruction(

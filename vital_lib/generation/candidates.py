@@ -300,6 +300,7 @@ def _frame(
         return empty
     frame = pd.DataFrame(rows, columns=[*_Request._fields, "reply_id", *_COLUMNS])
     frame = frame.assign(stage=stage, arm=arm, generator=client.model)
+    frame = frame.merge(figures[["figure_id", "group_id", "split"]], on="figure_id")
     frame["conversation_id"] = frame["figure_id"] + f"-{stage}-{arm}" + _policy_suffix(frame)
     frame["instruction_id"] = frame["conversation_id"] + "-r" + frame["round"].astype(str)
     frame["candidate_id"] = frame["instruction_id"] + "-" + frame["letter"]

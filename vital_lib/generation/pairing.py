@@ -19,7 +19,7 @@ ITEM_COLUMNS = ("figure_id", "instruction_id", "candidate_id", "instruction", "r
 """Columns of the items: those of the table drafts that a queue and a card need. The flags are from
 `HOLLOW`; said_twice marks a pair with the same instruction and response on both sides."""
 
-KEY_COLUMNS = ("candidate_id", "instruction_id", "figure_id", "side", "original_id")
+KEY_COLUMNS = ("candidate_id", "instruction_id", "figure_id", "group_id", "side", "original_id")
 """Columns of the key: side is a or b, original_id is the source candidate."""
 
 BOTH_QUESTIONS = "Each side is a question about this figure, and its answer."
@@ -70,7 +70,8 @@ def paired_drafts(
                 response = f"Question: {instruction}\n\nAnswer: {response}"
                 instruction = BOTH_QUESTIONS
             items.append((row["figure_id"], item_id, candidate_id, instruction, response))
-            key.append((candidate_id, item_id, row["figure_id"], side, row["candidate_id"]))
+            about = row["figure_id"], row["group_id"]
+            key.append((candidate_id, item_id, *about, side, row["candidate_id"]))
     names = ["instruction_id", "conversation_id", "instruction", "response"]
     original = pd.DataFrame(originals, columns=names)  # without "Question:" and "Answer:"
     return (

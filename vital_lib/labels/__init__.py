@@ -29,7 +29,6 @@ from vital_lib.labels.votes import (
     accepted_share,
     check_same_texts,
     decided_items,
-    groups_of,
     majority_ticks,
     votes_long,
 )

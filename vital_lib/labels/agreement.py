@@ -15,8 +15,9 @@ import pandas as pd
 from vital_lib.labels.alpha import alpha_interval
 from vital_lib.labels.log import standing, without_undone
 from vital_lib.labels.order import rows_to_judge
-from vital_lib.labels.votes import groups_of, votes_long
+from vital_lib.labels.votes import votes_long
 from vital_lib.statistics import RESAMPLES, Interval, ratio_interval
+from vital_lib.tables import column_of
 
 LEAST_GROUPS = 10
 """Smallest number of groups for which an interval is given; with fewer it would mislead."""
@@ -49,8 +50,8 @@ def agreement(
         preferences: `LabelLog.preferences()`.
         events: `LabelLog.history()`, the source of the hidden repeats. Items that are not among
             the drafts are left out.
-        drafts: columns figure_id, instruction_id.
-        figures: columns figure_id, group_id, modalities.
+        drafts: columns figure_id, instruction_id, group_id.
+        figures: columns figure_id, modalities.
 
     Raises:
         ValueError: a preference on an item that is not among the drafts, or a draft without a
@@ -59,12 +60,14 @@ def agreement(
     events = events[events["item_id"].isin(drafts["instruction_id"])]
     votes = preferences[preferences["drawn_by"] == "random"]
     annotators = sorted(set(votes["annotator"]))
+    about = {"known": drafts, "key": "instruction_id", "what": "labels", "to": "drafts"}
     votes, repeats = (
-        rows.assign(group=groups_of(rows, drafts, figures)) for rows in (votes, _repeats(events))
+        rows.assign(group=column_of(rows["item_id"], "group_id", **about))
+        for rows in (votes, _repeats(events))
     )
-    flags = dict(zip(figures["figure_id"], figures["modalities"], strict=True))
-    figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
-    modalities = [list(flags[figure_of[item]]) or ["not_stated"] for item in votes["item_id"]]
+    shown = column_of(votes["item_id"], "figure_id", **about)
+    flags = column_of(shown, "modalities", figures, "figure_id", what="drafts", to="figures")
+    modalities = [list(names) or ["not_stated"] for names in flags]
     scopes = [("all", "overall", votes)]
     for name in sorted({name for names in modalities for name in names}):
         scopes.append((name, "modality", votes[[name in names for names in modalities]]))

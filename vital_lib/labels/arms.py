@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from vital_lib.labels.votes import groups_of, votes_long
+from vital_lib.labels.votes import votes_long
 from vital_lib.statistics import difference_interval, mean_interval
-from vital_lib.tables import refuse_strays
+from vital_lib.tables import column_of, refuse_strays
 
 
 def compare_arms(
-    preferences: pd.DataFrame, key: pd.DataFrame, figures: pd.DataFrame, *, seed: int = 0
+    preferences: pd.DataFrame, key: pd.DataFrame, *, seed: int = 0
 ) -> dict[str, float]:
     """Compare sides a and b by the labels of the pairs of `generation.paired_drafts`.
 
@@ -23,7 +23,6 @@ def compare_arms(
         preferences: columns of table `preferences`; items that are not in `key` and skips are
             left out.
         key: the key of `generation.paired_drafts`.
-        figures: columns figure_id, group_id.
 
     Returns:
         ``arms.a_win_rate``: (wins + half the ties) / labels; ``arms.a_minus_b_accepted``: the
@@ -39,14 +38,15 @@ def compare_arms(
         raise ValueError(
             f"none of {len(preferences)} labels is for a pair in the key: give their key"
         )
+    pairs = {"what": "labels", "to": "pairs"}
     side_of = key.set_index("candidate_id")["side"]
     for side in ("left_id", "right_id"):  # labels may be older than the arms
-        refuse_strays(judged, side, side_of.index, what="labels", to="pairs")
+        refuse_strays(judged, side, side_of.index, **pairs)
     left_is_a = (judged["left_id"].map(side_of) == "a").to_numpy()
     left, right = (judged[f"{side}_accepted"].to_numpy(float) for side in ("left", "right"))
     a, b = left.copy(), right.copy()
     a[~left_is_a], b[~left_is_a] = right[~left_is_a], left[~left_is_a]
-    groups = groups_of(judged, key, figures)
+    groups = column_of(judged["item_id"], "group_id", key, "instruction_id", **pairs)
     return {
         **mean_interval((1 + a - b) / 2, groups, seed=seed).metrics("arms.a_win_rate"),
         **difference_interval(a, b, groups, seed=seed).metrics("arms.a_minus_b_accepted"),

@@ -85,24 +85,6 @@ def check_same_texts(preferences: pd.DataFrame, before: pd.DataFrame, after: pd.
         )
 
 
-def groups_of(preferences: pd.DataFrame, drafts: pd.DataFrame, figures: pd.DataFrame) -> list[str]:
-    """Return the group_id (article or patient) of each row of `preferences`.
-
-    Raises:
-        ValueError: an item that is not in `drafts`, or whose figure is not in `figures`.
-    """
-    figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))
-    group_of = dict(zip(figures["figure_id"], figures["group_id"], strict=True))
-    groups = [group_of.get(figure_of.get(item)) for item in preferences["item_id"]]
-    lost = [item for item, group in zip(preferences["item_id"], groups, strict=True) if not group]
-    if lost:
-        raise ValueError(
-            f"{len(lost)} of {len(groups)} judgements are of items without a figure, first "
-            f"{lost[0]!r}: keep those whose item_id is an instruction_id of the drafts"
-        )
-    return groups
-
-
 def votes_long(preferences: pd.DataFrame) -> pd.DataFrame:
     """Return one row per tick: item_id, annotator, candidate_id, accepted (0.0 or 1.0)."""
     sides = [

@@ -12,7 +12,6 @@ from vital_lib.statistics import Interval, mean_interval, share_difference_inter
 def accepted_shares(
     chosen: Mapping[str, pd.DataFrame],
     ticks: pd.DataFrame,
-    groups: Mapping[str, str] | pd.Series,
     *,
     of: str = "selected",
     seed: int = 0,
@@ -23,10 +22,9 @@ def accepted_shares(
     candidates cancel out.
 
     Args:
-        chosen: name -> rows with candidate_id. A repeated candidate counts each time, so one frame
-            can hold several random draws.
-        ticks: candidate_id, figure_id, accepted; any number of votes per candidate.
-        groups: figure_id -> article or patient.
+        chosen: name -> rows with candidate_id and group_id. A repeated candidate counts each time,
+            so one frame can hold several random draws.
+        ticks: candidate_id, accepted; any number of votes per candidate.
 
     Returns:
         `<name>` for every set, and `<of>_minus_<name>` for every set other than `of`.
@@ -34,8 +32,10 @@ def accepted_shares(
     Raises:
         ValueError: an empty set, or candidates in a set without votes.
     """
-    group = dict(groups)
-    ticked = {name: rows[["candidate_id"]].merge(ticks) for name, rows in chosen.items()}
+    votes = ticks[["candidate_id", "accepted"]]
+    ticked = {
+        name: rows[["candidate_id", "group_id"]].merge(votes) for name, rows in chosen.items()
+    }
     for name, rows in chosen.items():
         missing = set(rows["candidate_id"]) - set(ticks["candidate_id"])
         if missing or rows.empty:
@@ -44,8 +44,7 @@ def accepted_shares(
                 f"{min(missing, default=None)!r}: label every chosen candidate"
             )
     sides = {
-        name: (rows["accepted"].astype(float), rows["figure_id"].map(group))
-        for name, rows in ticked.items()
+        name: (rows["accepted"].astype(float), rows["group_id"]) for name, rows in ticked.items()
     }
     found = {name: mean_interval(*side, seed=seed) for name, side in sides.items()}
     for name, side in sides.items():

@@ -5,52 +5,40 @@ Method, stage 2, item 8.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 
 from vital_lib.labels import majority_ticks, votes_long
-from vital_lib.tables import belonging, frame_of
+from vital_lib.tables import belonging, column_of, frame_of, refuse_strays
 
 
-def human_ticks(
-    preferences: pd.DataFrame, drafts: pd.DataFrame, figures: pd.DataFrame
-) -> pd.DataFrame:
+def human_ticks(preferences: pd.DataFrame, drafts: pd.DataFrame) -> pd.DataFrame:
     """Return one row per vote of an annotator on a response.
 
     Columns item_id, annotator, candidate_id, accepted (0.0 or 1.0), group_id, split. A skip gives
     no row. Votes of all queue arms are included, because training data need not be a random sample.
 
     Raises:
-        ValueError: candidates that are not in `drafts` and `figures`.
+        ValueError: votes on candidates that are not in `drafts`.
     """
-    ticks = votes_long(preferences).reset_index(drop=True)
-    return _placed(ticks, drafts, figures)
+    return _placed(votes_long(preferences).reset_index(drop=True), drafts, "votes")
 
 
-def judge_ratings(
-    ratings: pd.DataFrame, candidates: pd.DataFrame, figures: pd.DataFrame
-) -> pd.DataFrame:
+def judge_ratings(ratings: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
     """Return one row per rated candidate: candidate_id, overall, group_id, split.
 
     `overall` is the mean of the candidate's repeats. Unreadable replies are left out. Ratings of
     candidates that are not in `candidates` are left out and counted in the log.
 
     Raises:
-        ValueError: ratings by several judges, no rating of any of `candidates`, or candidates
-            without a figure.
+        ValueError: ratings by several judges, or no rating of any of `candidates`.
     """
     means = _mean_ratings(ratings, candidates).rename("overall").reset_index()
-    return _placed(means, candidates, figures)
+    return _placed(means, candidates, "ratings")
 
 
 def human_pairs(
-    preferences: pd.DataFrame,
-    drafts: pd.DataFrame,
-    figures: pd.DataFrame,
-    *,
-    votes: str = "majority",
+    preferences: pd.DataFrame, drafts: pd.DataFrame, *, votes: str = "majority"
 ) -> pd.DataFrame:
     """Return the pairs in which one response was accepted and the other rejected.
 
@@ -63,11 +51,10 @@ def human_pairs(
             item and annotator.
 
     Raises:
-        ValueError: an unknown value of `votes`, or candidates that are not in `drafts` and
-            `figures`.
+        ValueError: an unknown value of `votes`, or votes on candidates that are not in `drafts`.
     """
-    split_of = _split_of([*preferences["left_id"], *preferences["right_id"]], drafts, figures)
-    trains = preferences["left_id"].map(split_of) == "train"
+    refuse_strays(preferences, "right_id", drafts["candidate_id"], what="votes", to="candidates")
+    trains = _of("split", preferences["left_id"], drafts, "votes") == "train"
     preferences = preferences[trains | (preferences["drawn_by"] == "random")]
     if votes == "majority":
         found = majority_ticks(preferences).assign(annotator="majority")
@@ -87,13 +74,12 @@ def human_pairs(
             "annotator": found["annotator"][decided],
         }
     )
-    return _pairs(pairs, source="human", split=pairs["left_id"].map(split_of))
+    return _pairs(pairs, source="human", split=_of("split", pairs["left_id"], drafts, "pairs"))
 
 
 def judge_pairs(
     ratings: pd.DataFrame,
     candidates: pd.DataFrame,
-    figures: pd.DataFrame,
     *,
     n: int,
     split: str = "train",
@@ -112,8 +98,8 @@ def judge_pairs(
     if n < 1:
         raise ValueError(f"n = {n!r}: wanted at least one pair")
     means = _mean_ratings(ratings, candidates)
-    split_of = _split_of(means.index, candidates, figures)
-    means = means[[split_of[candidate] == split for candidate in means.index]].sort_values()
+    own = candidates.loc[candidates["split"] == split, "candidate_id"]
+    means = means[means.index.isin(own)].sort_values()
     better, worse = _draw(means.to_numpy(float), n, seed)
     swap = np.random.default_rng([seed, 1]).random(len(better)) < 0.5
     ids = means.index.to_numpy(dtype=object)
@@ -127,18 +113,15 @@ def judge_pairs(
     return _pairs(pairs, source="judge", annotator="".join(ratings["judge"].unique()), split=split)
 
 
-def pair_groups(
-    pairs: pd.DataFrame, candidates: pd.DataFrame, figures: pd.DataFrame, *, side: str = "left"
-) -> list[str]:
+def pair_groups(pairs: pd.DataFrame, candidates: pd.DataFrame, *, side: str = "left") -> pd.Series:
     """Return the group_id (article or patient) of each pair's candidate on `side`.
 
     The two candidates of a human pair share a figure, so both sides have the same group.
 
     Raises:
-        ValueError: candidates that are not in `candidates`, or whose figures are not in `figures`.
+        ValueError: pairs of candidates that are not in `candidates`.
     """
-    group_of = _of_figure("group_id", pairs[f"{side}_id"], candidates, figures)
-    return [group_of[candidate] for candidate in pairs[f"{side}_id"]]
+    return _of("group_id", pairs[f"{side}_id"], candidates, "pairs")
 
 
 def _mean_ratings(ratings: pd.DataFrame, candidates: pd.DataFrame) -> pd.Series:
@@ -153,11 +136,14 @@ def _mean_ratings(ratings: pd.DataFrame, candidates: pd.DataFrame) -> pd.Series:
     return rated.groupby("candidate_id")["overall"].mean().dropna()
 
 
-def _placed(frame: pd.DataFrame, candidates: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
-    """Add the group_id and split of each candidate's figure to `frame`."""
-    ids = frame["candidate_id"]
-    places = {name: _of_figure(name, ids, candidates, figures) for name in ("group_id", "split")}
-    return frame.assign(**{name: ids.map(value_of) for name, value_of in places.items()})
+def _placed(rows: pd.DataFrame, candidates: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Add the group_id and split of each row's candidate."""
+    ids = rows["candidate_id"]
+    return rows.assign(**{name: _of(name, ids, candidates, what) for name in ("group_id", "split")})
+
+
+def _of(column: str, ids: pd.Series, candidates: pd.DataFrame, what: str) -> pd.Series:
+    return column_of(ids, column, candidates, "candidate_id", what=what, to="candidates")
 
 
 def _draw(ratings: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -173,28 +159,6 @@ def _draw(ratings: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarra
     numbers = np.sort(rng.choice(total, size=min(n, total), replace=False, shuffle=False))
     better = np.searchsorted(ends, numbers, side="right")
     return better, numbers - (ends - below)[better]
-
-
-def _split_of(
-    ids: Iterable[str], candidates: pd.DataFrame, figures: pd.DataFrame
-) -> dict[str, str]:
-    return _of_figure("split", ids, candidates, figures)
-
-
-def _of_figure(
-    column: str, ids: Iterable[str], candidates: pd.DataFrame, figures: pd.DataFrame
-) -> dict[str, str]:
-    """Map each candidate in `ids` to `column` of its figure."""
-    figure_of = dict(zip(candidates["candidate_id"], candidates["figure_id"], strict=True))
-    value_of = dict(zip(figures["figure_id"], figures[column], strict=True))
-    wanted = list(dict.fromkeys(ids))
-    missing = [name for name in wanted if figure_of.get(name) not in value_of]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(wanted)} candidates are not in the given candidates and "
-            f"figures, first {missing[0]!r}: give the tables that contain them"
-        )
-    return {name: value_of[figure_of[name]] for name in wanted}
 
 
 def _pairs(pairs: pd.DataFrame, **constant: object) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the run folder's layout; raised when the columns of a table change."""
 
 _TEXT, _TEXTS, _FLAG = pa.string(), pa.list_(pa.string()), pa.bool_()
@@ -48,6 +48,8 @@ _CANDIDATE = (
         "`<figure_id>-<stage>-<arm>`, followed by `-<version>` under another policy",
     ),
     _column("figure_id", _TEXT, "the figure"),
+    _column("group_id", _TEXT, "the figure's article or patient"),
+    _column("split", _TEXT, "the figure's split: train, validation or test"),
     _column("stage", _TEXT, "draft (for labelling) or final (for selection)"),
     _column("arm", _TEXT, "origin of the demonstrations in the prompt: none, random, clinician"),
     _column("round", _WHOLE, "position in the conversation, from 1"),

@@ -90,3 +90,19 @@ def refuse_twice(
         raise ValueError(
             f"{len(repeats)} of {len(frame)} {what} occur twice, first {first}: {way_out}"
         )
+
+
+def column_of(
+    ids: pd.Series, column: str, known: pd.DataFrame, key: str, *, what: str, to: str
+) -> pd.Series:
+    """Return the `column` of each id's row in `known`, with the index of `ids`.
+
+    Args:
+        key: the column of `known` that holds the ids; rows of one id have the same value.
+        what, to: names of the rows with the ids and of the rows of `known`, as in `belonging`.
+
+    Raises:
+        ValueError: some ids are not in `known`, as in `refuse_strays`.
+    """
+    refuse_strays(ids.to_frame(key), key, known[key], what=what, to=to)
+    return ids.map(known.drop_duplicates(key).set_index(key)[column])

@@ -170,10 +170,7 @@ class Workspace:
             file = self.path / name / "origin.json"
             found = json.loads(file.read_text()) if file.is_file() else {}
             return found if found.get("fingerprint") == self.fingerprint(name) else {}
-        found = json.loads(pq.read_schema(self._file(name)).metadata[b"vital"])
-        # An earlier release stored neither of these.
-        settings = settings_of(found["parameters"], ())
-        return {"settings": settings, "written_by": declared(name).written_by, **found}
+        return json.loads(pq.read_schema(self._file(name)).metadata[b"vital"])
 
     def fingerprint(self, name: str) -> str:
         """Return the SHA-256 of a table's file; equal rows with an equal origin have the same.
@@ -327,8 +324,11 @@ class Workspace:
         found = json.loads(marker.read_text()).get("format_version")
         if found != FORMAT_VERSION:
             raise UnsupportedFormat(
-                f"{self.path} has format version {found!r}, this release reads {FORMAT_VERSION}: "
-                "open it with the release that wrote it, or start a new run folder from notebook 01"
+                f"{self.path} has format version {found!r}, this release reads {FORMAT_VERSION}. "
+                "Open it with the release that wrote it, run `make demo` again, or start a new run "
+                "folder from notebook 01. To pay for no reply twice, copy the old ledger.sqlite to "
+                "the new folder first; to keep old labels, convert their log with "
+                "`python -m vital_lib.labels convert OLD NEW`"
             )
 
 
