@@ -53,7 +53,7 @@ BUDGETS = {
     "generation": 710,
     "judging": 540,
     "labelling": 480,
-    "labels": 1_950,
+    "labels": 1_930,
     "modalities": 20,
     "models": 370,
     "panels": 1_250,
@@ -63,10 +63,10 @@ BUDGETS = {
     "records": 540,
     "report": 210,
     "selection": 460,
-    "selector": 1_080,
+    "selector": 1_050,
     "statistics": 170,
     "study": 130,
-    "tables": 820,  # metrics_frame and the guards of all stages moved here
+    "tables": 840,  # metrics_frame, the guards and the look-up of all stages moved here
     "tuning": 620,
     "walkthrough": 200,
 }
