@@ -37,7 +37,7 @@ from vital_lib.panels import (
     _panel,
 )
 from vital_lib.prompts import verdict_prompt
-from vital_lib.selection import select, top_candidates
+from vital_lib.selection import conversations, cut, top_candidates
 from vital_lib.statistics import Interval
 
 FOLDER = Path(panels.__file__).parent
@@ -485,7 +485,7 @@ def test_the_cut_keeps_what_the_selection_will_keep(share):
     scores = SCORES.set_index("candidate_id").score
     number = max(1, round(share * len(CANDIDATES)))
     assert kept == list(top_candidates(CANDIDATES, scores, n=number).candidate_id)
-    turns = select(CANDIDATES, scores, share=share).turns
+    turns = conversations(CANDIDATES, cut(CANDIDATES, scores, share=share)).turns
     assert sum(len(rounds) for rounds in turns) == len(kept)
 
 

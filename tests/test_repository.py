@@ -62,9 +62,9 @@ BUDGETS = {
     "prompts": 1_540,
     "records": 540,
     "report": 210,
-    "selection": 460,
-    "selector": 1_050,
-    "statistics": 170,
+    "selection": 450,
+    "selector": 1_030,
+    "statistics": 160,
     "study": 130,
     "tables": 840,  # metrics_frame, the guards and the look-up of all stages moved here
     "tuning": 620,

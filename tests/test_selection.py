@@ -24,7 +24,6 @@ from vital_lib.selection import (
     near_duplicates,
     random_candidates,
     rating_scores,
-    select,
     select_random,
     similarity_scores,
     top_candidates,
@@ -54,6 +53,10 @@ def candidate_rows(conversations: int = 5, rounds: int = 4) -> pd.DataFrame:
 def scores_for(candidates: pd.DataFrame, seed: int = 0) -> pd.Series:
     values = np.random.default_rng(seed).normal(size=len(candidates))
     return pd.Series(values, index=pd.Index(candidates["candidate_id"]))
+
+
+def select(candidates: pd.DataFrame, scores, **how) -> pd.DataFrame:
+    return conversations(candidates, cut(candidates, scores, **how))
 
 
 def kept_ids(selected: pd.DataFrame) -> set[tuple[str, str]]:

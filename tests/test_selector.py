@@ -285,9 +285,9 @@ def test_a_single_article_is_learned_without_folds():
 
 
 def test_held_out_ticks_and_ratings_are_refused(clinic):
-    with pytest.raises(ValueError, match="120 of 120 ticks are of the test split"):
+    with pytest.raises(ValueError, match="120 of 120 rows of ticks are of the test split"):
         train_selector(clinic.features, clinic.ticks("test"))
-    with pytest.raises(ValueError, match="200 of 200 ratings are of the test split"):
+    with pytest.raises(ValueError, match="200 of 200 rows of ratings are of the test split"):
         train_selector(clinic.features, ratings=clinic.ratings("test"))
 
 

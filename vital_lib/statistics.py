@@ -114,8 +114,8 @@ def mean_interval(
             counts them.
     """
     numbers = _numbers("values", values)
-    sums = _sums_by_group(check_groups(groups, len(numbers)), numbers, np.ones(len(numbers)))
-    return _interval(sums, _quotient, n=len(numbers), seed=seed, resamples=resamples)
+    ones = np.ones(len(numbers))
+    return ratio_interval(numbers, ones, groups, seed=seed, resamples=resamples)
 
 
 def difference_interval(
@@ -157,8 +157,9 @@ def ratio_interval(
         raise ValueError(f"{len(above)} numerators but {len(below)} denominators")
     if below.sum() == 0:
         raise ValueError(f"the {len(below)} denominators sum to 0: there is no ratio to report")
-    sums = _sums_by_group(check_groups(groups, len(above)), above, below)
-    return _interval(sums, _quotient, n=len(above), seed=seed, resamples=resamples)
+    groups = check_groups(groups, len(above))
+    options = {"n": len(above), "seed": seed, "resamples": resamples}
+    return sums_interval(groups, (above, below), _quotient, **options)
 
 
 def share_difference_interval(
@@ -180,14 +181,13 @@ def share_difference_interval(
     in_a = np.r_[np.ones(len(first)), np.zeros(len(second))]
     numbers = np.r_[first, second]
     both = [*check_groups(a_groups, len(first)), *check_groups(b_groups, len(second))]
-    sums = _sums_by_group(both, numbers * in_a, in_a, numbers * (1 - in_a), 1 - in_a)
-    return _interval(
-        sums,
-        lambda drawn: _quotient(drawn[:, :2]) - _quotient(drawn[:, 2:]),
-        n=len(numbers),
-        seed=seed,
-        resamples=resamples,
-    )
+    columns = (numbers * in_a, in_a, numbers * (1 - in_a), 1 - in_a)
+    options = {"n": len(numbers), "seed": seed, "resamples": resamples}
+
+    def difference(sums: np.ndarray) -> np.ndarray:
+        return _quotient(sums[:, :2]) - _quotient(sums[:, 2:])
+
+    return sums_interval(both, columns, difference, **options)
 
 
 def sums_interval(
@@ -207,9 +207,18 @@ def sums_interval(
         statistic: sums (R, k) -> values (R,); a value that is not finite is left out.
         n: the number of observations to report.
     """
-    return _interval(
-        _sums_by_group(groups, *columns), statistic, n=n, seed=seed, resamples=resamples
-    )
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, not {resamples!r}")
+    sums = _sums_by_group(groups, *columns)  # (G, k)
+    estimate = float(statistic(sums.sum(axis=0, keepdims=True))[0])
+    if len(sums) < 2:
+        return Interval(estimate, math.nan, math.nan, n, len(sums))
+    drawn = statistic(_resampled_sums(sums, seed, resamples))
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return Interval(estimate, math.nan, math.nan, n, len(sums))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Interval(estimate, float(low), float(high), n, len(sums))
 
 
 def _numbers(name: str, values: Iterable[float]) -> np.ndarray:
@@ -248,21 +257,6 @@ def _quotient(sums: np.ndarray) -> np.ndarray:
     """Divide the first column of (R, 2) by the second; NaN where the second is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(sums[:, 1] != 0, sums[:, 0] / sums[:, 1], np.nan)
-
-
-def _interval(sums: np.ndarray, statistic, *, n: int, seed: int, resamples: int) -> Interval:
-    """Return `statistic` of the sums (G, k) over all groups, with its 95 % interval."""
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, not {resamples!r}")
-    estimate = float(statistic(sums.sum(axis=0, keepdims=True))[0])
-    if len(sums) < 2:
-        return Interval(estimate, math.nan, math.nan, n, len(sums))
-    drawn = statistic(_resampled_sums(sums, seed, resamples))
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return Interval(estimate, math.nan, math.nan, n, len(sums))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(estimate, float(low), float(high), n, len(sums))
 
 
 def _resampled_sums(sums: np.ndarray, seed: int, resamples: int) -> np.ndarray:

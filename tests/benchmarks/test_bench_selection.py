@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from measuring import median_seconds
 
-from vital_lib.selection import select
+from vital_lib.selection import conversations, cut
 
 pytestmark = pytest.mark.slow
 
@@ -26,9 +26,13 @@ def _candidates(conversations: int, rounds: int = 5) -> tuple[pd.DataFrame, dict
     return pd.DataFrame(rows), dict(zip((row["candidate_id"] for row in rows), scores, strict=True))
 
 
+def _select(candidates: pd.DataFrame, scores: dict[str, float]) -> pd.DataFrame:
+    return conversations(candidates, cut(candidates, scores, share=0.4))
+
+
 def test_selecting_from_four_times_as_many_candidates_costs_no_more_for_each(report):
     few, many = _candidates(1_000), _candidates(4_000)
-    short, long = median_seconds(lambda: select(*few, share=0.4), lambda: select(*many, share=0.4))
+    short, long = median_seconds(lambda: _select(*few), lambda: _select(*many))
     growth = long / (4 * short)
     report(
         "selection",

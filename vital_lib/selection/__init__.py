@@ -20,7 +20,6 @@ from vital_lib.selection.cut import (
     conversations,
     coverage,
     cut,
-    select,
     top_candidates,
 )
 from vital_lib.selection.duplicates import near_duplicates

@@ -7,13 +7,7 @@ annotators' votes. ``pairs`` and ``published`` train the published recipe as a c
 prompts, on replies, or on the use of the scores.
 """
 
-from vital_lib.selector.alignment import (
-    alignment_metrics,
-    auc,
-    average_precision,
-    mean_rank,
-    pair_agreement,
-)
+from vital_lib.selector.alignment import alignment_metrics, pair_agreement
 from vital_lib.selector.features import (
     ENCODED_BLOCKS,
     IMAGE_BLOCKS,

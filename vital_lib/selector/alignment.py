@@ -37,53 +37,29 @@ def alignment_metrics(
     """Return agreement, auc, mean_rank and average_precision over all responses of `pairs`.
 
     As in the published code, the preferred responses of all pairs are compared with all others.
+    `mean_rank` is the mean rank of the preferred responses as a share of all responses, best first:
+    0.25 at best, and 0.5 for scores that are all equal. The other metrics are 1 at best.
 
     Raises:
         ValueError: as `pair_agreement`; also if there are no pairs or a score is null.
     """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     better, worse = _ordered(pairs, scores)
-    null = int(np.isnan(np.r_[better, worse]).sum())
+    numbers = np.r_[better, worse]
+    null = int(np.isnan(numbers).sum())
     if null or not len(better):
         raise ValueError(
             f"{null} null scores among {len(better)} pairs: give pairs with scored responses"
         )
+    preferred = np.arange(len(numbers)) < len(better)
+    ranks = pd.Series(numbers).rank(ascending=False)[preferred] - 0.5
     return {
         "agreement": float(pair_agreement(pairs, scores).mean()),
-        "auc": auc(better, worse),
-        "mean_rank": mean_rank(better, worse),
-        "average_precision": average_precision(better, worse),
+        "auc": float(roc_auc_score(preferred, numbers)),
+        "mean_rank": float(ranks.mean() / len(numbers)),
+        "average_precision": float(average_precision_score(preferred, numbers)),
     }
-
-
-def auc(better: np.ndarray, worse: np.ndarray) -> float:
-    """Return the probability that a preferred response outscores a non-preferred response.
-
-    Ties count half. The best value is 1.
-    """
-    ranks = pd.Series(np.r_[better, worse]).rank().to_numpy()[: len(better)]
-    wins = ranks.sum() - len(better) * (len(better) + 1) / 2
-    return float(wins / (len(better) * len(worse)))
-
-
-def mean_rank(better: np.ndarray, worse: np.ndarray) -> float:
-    """Return the mean rank of the preferred responses as a share of all responses, best first.
-
-    The best value is 0.25. Tied scores share their mean rank, so uninformative scores give 0.5.
-    """
-    scores = pd.Series(np.r_[better, worse])
-    ranks = scores.rank(ascending=False).to_numpy()[: len(better)] - 0.5
-    return float(ranks.mean() / len(scores))
-
-
-def average_precision(better: np.ndarray, worse: np.ndarray) -> float:
-    """Return the mean precision at the scores of the preferred responses; the best value is 1.
-
-    Tied scores are counted together, so the order of rows cannot raise the value.
-    """
-    as_high = np.sort(better)
-    hits = len(better) - np.searchsorted(as_high, better, side="left")
-    others = len(worse) - np.searchsorted(np.sort(worse), better, side="left")
-    return float((hits / (hits + others)).mean())
 
 
 def _ordered(

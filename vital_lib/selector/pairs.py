@@ -124,6 +124,20 @@ def pair_groups(pairs: pd.DataFrame, candidates: pd.DataFrame, *, side: str = "l
     return _of("group_id", pairs[f"{side}_id"], candidates, "pairs")
 
 
+def check_split(name: str, rows: pd.DataFrame, split: str) -> None:
+    """Refuse `rows`, called `name`, of another split than `split`.
+
+    Raises:
+        ValueError: rows of another split; the message has their number.
+    """
+    outside = rows["split"][rows["split"] != split]
+    if len(outside):
+        raise ValueError(
+            f"{len(outside)} of {len(rows)} rows of {name} are of the {outside.iloc[0]} split: "
+            f"give only the {split} split, {name}[{name}['split'] == {split!r}]"
+        )
+
+
 def _mean_ratings(ratings: pd.DataFrame, candidates: pd.DataFrame) -> pd.Series:
     """Return the mean rating of each rated candidate over its repeats, by candidate_id."""
     judges = sorted(ratings["judge"].unique())

@@ -20,6 +20,7 @@ from torch.nn.functional import logsigmoid
 
 from vital_lib.selector.alignment import pair_agreement
 from vital_lib.selector.features import Features
+from vital_lib.selector.pairs import check_split
 
 _ROWS_AT_ONCE = 8192  # keeps the activations of one pass in the CPU cache
 
@@ -159,9 +160,9 @@ def train_published(
             features, or settings out of range.
     """
     settings = SelectorConfig(w_human=w_human, **recipe)
-    _check_split("pairs", pairs, "train")
+    check_split("pairs", pairs, "train")
     held_out = pairs.iloc[:0] if validation is None else validation
-    _check_split("validation", held_out, "validation")
+    check_split("validation", held_out, "validation")
     data = _Data.of(pairs, features, w_human)
     with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -340,12 +341,3 @@ def _validate(head: nn.Sequential, data: _Data) -> dict[str, float | None]:
 
 def _merit(measured: dict[str, float]) -> tuple[float, float]:
     return measured["validation_agreement"], -measured["validation_loss"]
-
-
-def _check_split(name: str, pairs: pd.DataFrame, split: str) -> None:
-    outside = pairs["split"][pairs["split"] != split]
-    if len(outside):
-        raise ValueError(
-            f"{len(outside)} of {len(pairs)} rows of {name} are of the {outside.iloc[0]} split: "
-            f"give only the {split} split, pairs[pairs['split'] == {split!r}]"
-        )

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from vital_lib.selector.features import Features
 from vital_lib.selector.linear import fit_ridge, fit_ticks
 from vital_lib.selector.model import Selector, Weights
+from vital_lib.selector.pairs import check_split
 from vital_lib.selector.scaling import Scaling
 
 
@@ -133,12 +134,7 @@ def _ordering(name: str, frame: pd.DataFrame | None, column: str) -> pd.DataFram
     """Return the rows of `frame` with a value, or None if all values are equal."""
     if frame is None:
         return None
-    outside = frame["split"][frame["split"] != "train"]
-    if len(outside):
-        raise ValueError(
-            f"{len(outside)} of {len(frame)} {name} are of the {outside.iloc[0]} split: give only "
-            f"{name} of the train split, {name}[{name}['split'] == 'train']"
-        )
+    check_split(name, frame, "train")
     known = frame.dropna(subset=column)
     return known if known[column].nunique() > 1 else None
 
