@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import torch
 from PIL import Image
+from torch.nn.utils.rnn import pad_sequence
 
 from vital_lib.figures import open_image
 from vital_lib.models import VisionLanguageModel
@@ -142,15 +143,12 @@ def collate(
     Image tensors are joined along their first axis. `pad` is the id that fills shorter sequences.
     Nothing is truncated.
     """
-    length = max(len(example["input_ids"]) for example in examples)
     fill = {"input_ids": pad, "labels": IGNORED}
     batch = {}
     for name in (name for name in examples[0] if name != "figure_id"):
-        rows = [
-            example[name] + [fill.get(name, 0)] * (length - len(example[name]))
-            for example in examples
-        ]
-        batch[name] = torch.tensor(rows)  # (B, L)
+        rows = [torch.tensor(example[name]) for example in examples]
+        padded = {"batch_first": True, "padding_value": fill.get(name, 0)}
+        batch[name] = pad_sequence(rows, **padded)  # (B, L)
     for name in pictures[0]:
         batch[name] = _joined([picture[name] for picture in pictures])
     return batch
