@@ -22,7 +22,7 @@ NEGATORS = frozenset(("not", "no", "nor", "neither", "never", "none", "nothing",
 """Words that negate what follows them."""
 
 WITHOUT = (
-    r"\b(?:free|devoid|void|absence|lack|negative|exclusion|resolution|instead)"
+    r"\b(?:free|devoid|void|absence|lack|negative|instead)"
     r"(?: \w+ly)?[ -](?:of|from|for)\b|\bfail(?:s|ed)? to (?:show|reveal|demonstrate)\b"
     r"|\brul(?:es|ed|ing) out\b(?= (?:a|an|the|any)\b)|\bdenie[sd]\b|\black(?:s|ing)\b"
     r"|\brather than\b|\bclear of\b|\bexclud(?:es|ing)\b"

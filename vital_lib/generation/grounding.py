@@ -1,33 +1,23 @@
 """Flags answers that contradict, mention or copy the text of their figure.
 
-A flag is a hint, not a verdict: the check knows a few dozen words, and clinicians do accept the
-text's own wording. An ambiguous text (two sides, several modalities, "may") causes no flag. This
-module does not use images, annotators or ground truth.
+It reads the statements of a text (sides, modalities, numbers, negations) with a few dozen words and
+regular expressions; a negation extends to the end of its clause. Captions and answers are read
+alike. A flag is a hint, not a verdict: clinicians do accept the text's own wording. An ambiguous
+text (two sides, several modalities, "may") causes no flag. This module does not use images,
+annotators or ground truth.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from vital_lib.generation._reading import (
-    FINDING,
-    HEDGE,
-    MODALITY_WORDS,
-    NORMAL,
-    SENTENCE,
-    WORD,
-    Statements,
-    agree,
-    denies_all,
-    folded,
-    is_finding,
-    words_of,
-)
+from vital_lib import english
+from vital_lib.english import NEGATORS, NUMBERS, OTHER_SIDE, WITHOUT, singular
+from vital_lib.tables import refuse_strays
 
 FLAGS = (
     "side_against_text",
@@ -42,38 +32,118 @@ FLAGS = (
 REPEATED_WORDS = 8
 """Number of consecutive words of a caption or mention that an answer must share to repeat it."""
 
-_OTHER = {"left": "right", "right": "left"}
-_OWN_SIDE = re.compile(r"\b(?:ventric|atri|heart|cardiac|coronary|kidney|renal|subclavian|jugular)")
 
-_OF_FLAG = {"chest_xray": "xray", "ct_scan": "ct"}
-_NOT_THIS = re.compile(r"\b(?:no|not|isn't|rather than|instead of|unlike)\s+(?:[\w-]+\s+){0,2}$")
+def _set(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+_PICTURE = r"(?:images?|pictures?|figures?|photo\w*|panels?|slides?|screen|frame|scans?)"
+# Phrases whose side, number or negation word has another meaning.
+_LOOK_ALIKES = re.compile(
+    r"left (?:untreated|alone|behind|in situ|in place|open|over)|right (?:away|angles?|after|now)|"
+    r"(?:was|were|is|are|been|being|be) left\b(?! (?:lung|lobe|side))|"
+    rf"(?:left|right)[- ](?:hand )?(?:side )?(?:of|in) (?:the|this|each) {_PICTURE}|"
+    rf"(?:upper|lower|top|bottom|middle)?[- ]?(?:left|right)[- ](?:hand )?{_PICTURE}|"
+    r"\((?:(?:upper|lower|top|bottom|middle|center)[- ])?(?:left|right)\)|"
+    r"(?:shift|displac|deviat|push|pull|mov|tilt|turn|rotat|point)\w*(?: [\w-]+){0,10}? "
+    r"(?:to|towards?) (?:the |his |her )?(?:left|right)(?: side)?|"
+    r"(?:on|to|from) (?:the )?(?:left|right) to (?:the )?(?:left|right)|left[- ](?:to|or)[- ]right|"
+    r"not only|not (?:entirely |always |yet )?(?:certain|sure|clear|possible|uncommon\w*|specific)|"
+    r"no (?:doubt|question|longer|other|further|additional|more|new|significant|single)\b|"
+    r"without (?:any |a )?(?:contrast|doubt|question|other|further)|with (?:or|and) without|"
+    r"\d+[- ](?:year|month|week|day)s?[- ]old|fig(?:ure|s)?\b\.? ?\d+\w*|\[.*?\d.*?\]|"
+    r"\d+[.,]\d+|\b\d{3,}|"
+    r"(?:case|patient|group|stage|grade|type|level|day|t|c|l)[- ]?\d+"
+)
+_SIDE = re.compile(r"\b(left|right)(?:ward)?([- ]sided|[- ]hand(?:ed)?)?\b(?: side\b)?")
+_BOTH = re.compile(
+    r"\b(?:bilateral\w*|(?:both|each|either) (?:[\w-]+ )?(?:\w+s|side)|symmetric\w*)\b"
+)
+_OWN_SIDE = re.compile(r"\b(?:ventric|atri|heart|cardiac|coronary|kidney|renal|subclavian|jugular)")
+_MODALITIES = {
+    "chest_xray": r"x-? ?rays?|radiogra\w+|roentgen\w+|cxr|(?:plain |ap |pa )?films?",
+    "ct_scan": (
+        r"ct|cta|ctpa|cbct|computed tomogra\w+|computeri[sz]ed tomogra\w+|tomograms?|cat scans?"
+    ),
+    "mri": r"f?mri|mr|mra|magnetic resonance|t[12][- ]?(?:weighted|w)|flair",
+    "histology": (
+        r"histo[lpc]\w+|(?:photo)?micro(?:graph|scop)\w*|smears?|h ?& ?e|hematoxylin|slides?|"
+        r"immunohisto\w+|(?:tissue|stained) sections?"
+    ),
+    "gross": r"gross(?:ly)?|macroscop\w+|cut surfaces?|(?:clinical )?photo(?:graph)?s?|specimens?",
+    "ultrasound": r"ultraso\w+|sonogra\w+|echocardiogra\w+",
+    "pet": r"pet|positron emission\w*",
+    "endoscopy": r"\w*endoscop\w+|colonoscop\w+|bronchoscop\w+",
+    "fundus": r"fundus|retinal photo\w*",
+}
+_MODALITY = re.compile(
+    r"\b(?:" + "|".join(f"(?P<{name}>{words})" for name, words in _MODALITIES.items()) + r")\b"
+)
+_NOT_THIS = re.compile(r"\b(?:no|not|rather than|instead of|unlike)\s+(?:[\w-]+\s+){0,2}$")
 _ASKS_MODALITY = re.compile(
     r"modalit|imaging (?:technique|method|type|study|test)|"
     r"(?:what|which|kind|type|sort)\b.{0,20}\b(?:image|imaging|scan|picture|study|preparation)\b"
 )
 _GIVEN = re.compile(r"\b(?:this|the|these|shown|provided|given|is an?)\s+(?:[\w-]+\s+){0,3}$")
 
-_YES_OR_NO = re.compile(r"\W*(yes|no)(?=\s*(?:[,.;:!-]|$|(?:it|there|the|this|they|that)\b))", re.I)
-_PLACES = words_of("left right upper lower middle anterior posterior lateral superior inferior")
-# A negation after its subject. Phrases such as "is not only" and "is not clear" are not negations.
-_DENIAL = re.compile(
-    r"(?<![\w'-])((?:(?!(?:and|or|but|that|which|while|there)\b)[\w'-]+ ){1,5}?)"
-    r"(?:(?:is|are|was|were|has|have|do|does|did)(?: not|n't)|"
-    r"(?:has|have|(?:show|contain|reveal|display|demonstrate)s?) (no))\b"
-    r"(?! (?:only|entirely|always|yet|certain|sure|clear|possible|uncommon|specific|other|longer|"
-    r"further|additional|more|new|significant|single|doubt|question)\b)"
+_MANY = 99  # "several": contradicts one, but no other number
+_COUNTS = NUMBERS | dict.fromkeys(["single", "solitary", "lone", "sole"], 1)
+_COUNTS |= dict.fromkeys(["couple", "pair", "double"], 2)
+_COUNTS |= dict.fromkeys(["multiple", "several", "numerous", "many", "multifocal"], _MANY)
+_COUNT = re.compile(rf"\b({'|'.join(_COUNTS)}|\d{{1,2}})\b(?![-–.,/]?\d|[ -]?(?:%|×|x\b))")
+_COUNTED_END = re.compile(r"[,.]|\b(?:in|on|at|of the|within|are|is|and)\b")
+_NOT_COUNTED = re.compile(
+    r"(?:[cmn]?m|mm2|cm2|years?|yrs?|months?|weeks?|days?|hours?|minutes?|times?|fold|patients?|"
+    r"cases?|panels?|images?|views?|slices?|scans?|sections?|sequences?|planes?|figures?|types?|"
+    r"kinds?|ways?|reasons?|sides?|lungs?|eyes?|knees?|hands?|arrows?|arrowheads?|percent|of|or|"
+    r"male|female|possible|different|half|thirds?|main)$"
 )
-_PHRASE_END = re.compile(
-    r",|\b(?:in|on|at|of|within|with|along|around|behind|near|from|to|for|by|as|and|or|who|is|are|"
-    r"was|were|has|have|(?:indicat|suggest|caus|involv|extend|includ|measur|surround)ing)\b"
-)
-_SPELLED = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "ten": 10}
-_SIZE = rf"(?:\d+(?:\.\d+)?|{'|'.join(_SPELLED)})"
+_SIZE = rf"(?:\d+(?:\.\d+)?|{'|'.join(NUMBERS)})"
 _MEASURE = re.compile(
     r"(?:\b(over|above|below|under|than|least|most|every|after|up to) )?"
     rf"(?<![\w.])({_SIZE}(?:\s?(?:x|×|-|to|by|and)\s?{_SIZE})*)[ -]?"
     r"(?:(c|m|centi|milli)(?:m|met(?:er|re))|([µμ]m|kev|hu|%|min|minute|hour|day|week|month|year))"
     r"s?(?!\w)([- ]old)?"
+)
+
+_YES_OR_NO = re.compile(r"\W*(yes|no)(?=\s*(?:[,.;:!-]|$|(?:it|there|the|this|they|that)\b))")
+_DENY = re.compile(
+    rf"\b(?:{'|'.join(NEGATORS - {'non'})}|fails? to|absent|ruled out|excluded)\b|{WITHOUT}"
+)
+# A negation after its subject.
+_DENIAL = re.compile(
+    r"(?<![\w'-])((?:(?!(?:and|or|but|that|which|while|there)\b)[\w'-]+ ){1,5}?)"
+    r"(?:(?:is|are|was|were) (?:absent|excluded|ruled out)|"
+    r"(?:is|are|was|were|has|have|do|does|did) not|"
+    r"(?:has|have|(?:show|contain|reveal|display|demonstrate)s?) (no))\b"
+)
+_HEDGE = re.compile(
+    r"\b(?:may|might|could|would|can|if|possibl[ey]|perhaps|typical\w*|usual\w*|often|general\w*|"
+    r"suggest\w*|suspect\w*|potential\w*|likely|refers?|defined|means?|such as|rule out|exclude)\b"
+)
+_MAY = re.compile(r"\b(?:may|might|could|would|if|unless|until|as long as)\b")
+_COMMA = r",(?!\s*(?:or|nor|and)\b|\s*(?:[\w-]+\s+){0,2}[\w-]+\s*(?:,|\b(?:or|nor|and)\b))"
+_CLAUSE = re.compile(
+    rf"[;:()—?]|{_COMMA}|\b(?:but|however|although|though|while|whereas|which|because|since|"
+    r"there (?:is|are|was|were)|and (?=the|a|an|there|it|they|is|are|left|right|no)\b)"
+)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_FINDING = re.compile(
+    r"\b(?:(?!diagn|progn|stroma)\w{3,}(?:itis|omas?|omata|osis|oses)|lesion|mass(?:es)?\b|nodul|"
+    r"opaci|consolidat|cavit(?:y|ies|ation)|hemorrhag|bleed|infarct|calcif|tumor|neoplas|cyst|"
+    r"plaque|necro|metasta|abscess|scar|fractur|effusion|edema|infiltrat|pneumo(?:nia|thora)|embol|"
+    r"thromb|aneurysm|ulcer|herniat|aggregat|follicle|abnormal|atelecta|emphysem|anomal|"
+    r"demyelin|inflam|collaps)"
+)
+_NOTHING = _set("abnormality lesion finding pathology anomaly disease change focal abnormal")
+_NORMAL = re.compile(
+    r"\bunremarkable\b|\b(?:is|are|appears?|looks?|entirely|completely|within|shows? an?) normal\b|"
+    r"^\W*(?:yes\W+|no\W+)?normal\b"
+)
+_PLACES = _set("left right upper lower middle anterior posterior lateral superior inferior")
+_PHRASE_END = re.compile(
+    r",|\b(?:in|on|at|of|within|with|along|around|behind|near|from|to|for|by|as|and|or|who|is|are|"
+    r"was|were|has|have|(?:indicat|suggest|caus|involv|extend|includ|measur|surround)ing)\b"
 )
 _NAMES_TEXT = re.compile(
     r"\b(?:caption|figure legend|in-text|figure context|text provided|provided text|"
@@ -85,32 +155,78 @@ _NAMES_TEXT = re.compile(
     r"documented) (?:in|by) (?:the|this) (?:text|article|report|paper|study|authors?|case|"
     r"description|context)|the authors?)\b"
 )
+_EMPTY = _set(
+    "the and any are was were has have had for with without from that this these those its there "
+    "suggest suggests evidence sign signs indication indications visible seen present shown "
+    "evident apparent definite clear obvious noted identified observed detected found suggestive "
+    "suggesting show shows showing see image figure picture scan radiograph ray film does can you "
+    "not into also they them section view focal reported within under over both been being which "
+    "other some such patient"
+)
 
 
-@dataclass
-class _Text:
+class _Statements:
+    """The statements of a text: sides with the words after them, modalities, numbers, clauses."""
+
+    def __init__(self) -> None:
+        self.sides: list[tuple[str, frozenset[str]]] = []
+        self.both = False
+        self.modalities: set[str] = set()
+        self.numbers: list[tuple[int, frozenset[str]]] = []
+        self.asserted: list[tuple[str, bool]] = []  # (clause, hedged)
+        self.denied: list[str] = []  # clauses, without the negation
+
+    def read(self, text: str, *, denied: bool = False) -> None:
+        """Add the statements of `text`; `denied` negates them, for a question answered with no."""
+        for sentence in _SENTENCE.split(_plain(text)):
+            hedged = bool(_HEDGE.search(sentence))
+            for clause in _CLAUSE.split(sentence):
+                held, _, against = (
+                    part.strip(" .,") for part in _DENY.sub("|", clause, count=1).partition("|")
+                )
+                if denied:
+                    of_image = _MODALITY.search(held) and not _FINDING.search(held)
+                    held, against = "", "" if of_image else held
+                if held:
+                    self.asserted.append((held, hedged))
+                    self._read_values(held)
+                if against and not _MAY.search(clause):
+                    self.denied.append(against)
+
+    def _read_values(self, clause: str) -> None:
+        self.both |= bool(_BOTH.search(clause))
+        for found in _SIDE.finditer(clause):
+            after = "" if found[2] else clause[found.end() :]
+            self.sides.append((found[1], _words(" ".join(after.split()[:4]))))
+        for found in _COUNT.finditer(clause):
+            following = _COUNTED_END.split(clause[found.end() :])[0].split()[:4]
+            if not (following and _NOT_COUNTED.match(following[0].strip(",.- "))):
+                number = _COUNTS[found[1]] if found[1] in _COUNTS else int(found[1])
+                things = _words(" ".join(following)) or _words(clause[: found.start()])
+                self.numbers.append((number, things))
+        self.modalities |= {found.lastgroup for found in _MODALITY.finditer(clause)}
+
+
+class _Text(_Statements):
     """The statements of a figure's caption, mentions and modality flags together."""
 
-    statements: Statements
-    modalities: set[str]
-    runs: frozenset[str]
-    measures: dict[str, set[float]]
-
-    @property
-    def side(self) -> str | None:
-        sides = {side for side, _ in self.statements.sides}
-        return next(iter(sides)) if len(sides) == 1 and not self.statements.both else None
-
-    @property
-    def findings(self) -> bool:
-        return any(FINDING.search(clause) for clause, _ in self.statements.asserted)
-
-    @property
-    def clear(self) -> bool:
-        """Whether the text calls anything normal."""
-        return any(map(denies_all, self.statements.denied)) or any(
-            NORMAL.search(clause) for clause, _ in self.statements.asserted
-        )
+    def __init__(self, figure: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.modalities |= set(figure["modalities"])
+        self.measures: dict[str, set[float]] = {}
+        self.runs: set[str] = set()
+        for source in (figure["caption"], *figure["mentions"]):
+            text = _folded(source)
+            self.read(text)
+            self.runs |= _runs(text)
+            for kind, sizes in _measures(text).items():
+                self.measures.setdefault(kind, set()).update(sizes)
+        sides = {side for side, _ in self.sides}
+        self.side = sides.pop() if len(sides) == 1 and not self.both else None
+        held = [clause for clause, _ in self.asserted]
+        self.findings = any(map(_FINDING.search, held))
+        # whether the text calls anything normal
+        self.clear = any(map(_denies_all, self.denied)) or any(map(_NORMAL.search, held))
 
 
 def grounding_flags(candidates: pd.DataFrame, figures: pd.DataFrame) -> pd.Series:
@@ -127,90 +243,78 @@ def grounding_flags(candidates: pd.DataFrame, figures: pd.DataFrame) -> pd.Serie
     Raises:
         ValueError: a candidate's figure is not in `figures`.
     """
-    texts: dict[str, _Text] = {}
-    rows = {row["figure_id"]: row for row in figures.to_dict("records")}
-    found = []
-    columns = ["figure_id", "instruction", "response"]
-    for figure_id, instruction, response in candidates[columns].itertuples(index=False):
-        if figure_id not in rows:
-            raise ValueError(
-                f"figure {figure_id!r} of a candidate is not in figures: give all figures"
-            )
-        if figure_id not in texts:
-            texts[figure_id] = _text_of(rows[figure_id])
-        found.append(_flags(texts[figure_id], instruction, response))
+    wanted = figures[figures["figure_id"].isin(candidates["figure_id"])]
+    texts = {row["figure_id"]: _Text(row) for row in wanted.to_dict("records")}
+    refuse_strays(candidates, "figure_id", texts, what="candidates", to="figures")
+    rows = candidates[["figure_id", "instruction", "response"]].itertuples(index=False)
+    found = [_flags(texts[figure_id], *asked) for figure_id, *asked in rows]
     return pd.Series(found, index=candidates.index, dtype=object)
 
 
-def _text_of(figure: Mapping[str, Any]) -> _Text:
-    sources, statements = [figure["caption"], *figure["mentions"]], Statements()
-    for source in sources:
-        statements.read(_plain(source))
-    stated = {_OF_FLAG.get(flag, flag) for flag in figure["modalities"]}
-    runs = frozenset().union(*(_runs(source) for source in sources))
-    return _Text(statements, stated | statements.modalities, runs, _measures(" ; ".join(sources)))
-
-
 def _flags(text: _Text, instruction: str, response: str) -> list[str]:
-    own, question = folded(response), folded(instruction).replace("?", "")
+    own, question = _folded(response), _folded(instruction).replace("?", "")
     start = _YES_OR_NO.match(own)
     yes = start is not None and start[1] == "yes"
-    answer = Statements()
+    answer = _Statements()
     if start:
         answer.read(question, denied=not yes)
-    answer.read(_plain(own[start.end() :] if start else own))
+    answer.read(own[start.end() :] if start else own)
     checks = (
         _other_side(text, answer),
         _other_modality(text, question, own, yes),
         _other_number(text, answer, question) or _other_measure(text, own),
         _other_sign(text, answer),
         bool(_NAMES_TEXT.search(own)),
-        not _runs(response).isdisjoint(text.runs),
+        not text.runs.isdisjoint(_runs(own)),
     )
     return [name for name, failed in zip(FLAGS, checks, strict=True) if failed]
 
 
-def _other_side(text: _Text, answer: Statements) -> bool:
+def _other_side(text: _Text, answer: _Statements) -> bool:
     sides = {side for side, _ in answer.sides}
-    if text.side is None or answer.both or sides != {_OTHER[text.side]}:
+    if text.side is None or answer.both or sides != {OTHER_SIDE[text.side]}:
         return False
-    known = frozenset().union(*(words for _, words in text.statements.sides))
+    known = frozenset().union(*(words for _, words in text.sides))
     return any(not _OWN_SIDE.search(" ".join(words)) or words & known for _, words in answer.sides)
 
 
 def _other_modality(text: _Text, question: str, own: str, yes: bool) -> bool:
-    asks_modality = bool(_ASKS_MODALITY.search(question))
+    asked = bool(_ASKS_MODALITY.search(question))
     claimed = set()
-    for sentence in SENTENCE.split(f"{question}. {own}" if yes else own):
-        if HEDGE.search(sentence) and not (asks_modality or yes):
+    for sentence in _SENTENCE.split(f"{question}. {own}" if yes else own):
+        if _HEDGE.search(sentence) and not (asked or yes):
             continue
-        for found in MODALITY_WORDS.finditer(sentence):
+        for found in _MODALITY.finditer(sentence):
             before = sentence[: found.start()]
-            if (asks_modality or _GIVEN.search(before)) and not _NOT_THIS.search(before):
+            if (asked or _GIVEN.search(before)) and not _NOT_THIS.search(before):
                 claimed.add(found.lastgroup)
     return bool(claimed and text.modalities) and claimed.isdisjoint(text.modalities)
 
 
-def _other_number(text: _Text, answer: Statements, question: str) -> bool:
-    counted = (
-        words_of(question) if "how many" in question or "number of" in question else frozenset()
-    )
+def _other_number(text: _Text, answer: _Statements, question: str) -> bool:
+    asked = _words(question) if re.search("how many|number of", question) else frozenset()
     for number, words in answer.numbers:
-        things = words or counted
+        things = words or asked
         stated = {
             other
-            for other, named in text.statements.numbers
-            if things & named or (is_finding(things) and is_finding(named))
+            for other, named in text.numbers
+            if things & named or (_is_finding(things) and _is_finding(named))
         }
-        if len(stated) == 1 and not agree(number, *stated):
+        several = _MANY in {number, *stated} and 1 not in {number, *stated}  # fits all but 1
+        if len(stated) == 1 and number not in stated and not several:
             return True
     return False
 
 
+def _is_finding(words: frozenset[str]) -> bool:
+    """Return whether `words` name a finding or are empty, as for "they"."""
+    return not words or any(map(_FINDING.match, words))
+
+
 def _other_measure(text: _Text, own: str) -> bool:
     """Return whether a measure in the answer differs from the text's by more than 10 %."""
-    for sentence in SENTENCE.split(own):
-        found = {} if HEDGE.search(sentence) else _measures(sentence)
+    for sentence in _SENTENCE.split(own):
+        found = {} if _HEDGE.search(sentence) else _measures(sentence)
         for kind in found.keys() & text.measures.keys():
             stated = text.measures[kind]
             if any(all(abs(size - one) > 0.1 * one for one in stated) for size in found[kind]):
@@ -221,42 +325,34 @@ def _other_measure(text: _Text, own: str) -> bool:
 def _measures(text: str) -> dict[str, set[float]]:
     """Return the measures in `text` by kind, lengths in mm; limits ("over 3 cm") are left out."""
     found: dict[str, set[float]] = {}
-    for limit, sizes, length, unit, old in _MEASURE.findall(folded(text)):
+    for limit, sizes, length, unit, old in _MEASURE.findall(text):
         kind = "length" if length else f"{unit[:3]}{old and ' old'}"
         scale = 10.0 if length[:1] == "c" else 1.0
         for size in () if limit else re.findall(_SIZE, sizes):
-            found.setdefault(kind, set()).add(float(_SPELLED.get(size, size)) * scale)
+            found.setdefault(kind, set()).add(float(NUMBERS.get(size, size)) * scale)
     return found
 
 
-def _plain(text: str) -> str:
-    """Return `text` without measures, and with each negation before its subject.
-
-    "It is not large" becomes "not it large", because a negation extends to the end of its clause.
-    """
-
-    def denied(found: re.Match[str]) -> str:
-        # "The image shows no mass" is kept. "The left lung shows no mass" is moved, because it
-        # denies a mass in that place only.
-        return found[0] if found[2] and _PLACES.isdisjoint(found[1].split()) else f"not {found[1]}"
-
-    return _MEASURE.sub(" ", _DENIAL.sub(denied, folded(text)))
-
-
-def _other_sign(text: _Text, answer: Statements) -> bool:
+def _other_sign(text: _Text, answer: _Statements) -> bool:
     """Return whether the answer denies what the text asserts, or asserts what the text denies."""
-    stated = [words_of(clause) for clause, _ in text.statements.asserted]
-    ruled_out = [words_of(denied) for denied in text.statements.denied]
+    stated = [_words(clause) for clause, _ in text.asserted]
+    ruled_out = [_words(denied) for denied in text.denied]
     if any(_denies(denied, stated, ruled_out) for denied in answer.denied):
         return True
     held = [clause for clause, hedged in answer.asserted if not hedged]
-    nothing = any(map(denies_all, answer.denied)) or any(map(NORMAL.search, held))
+    nothing = any(map(_denies_all, answer.denied)) or any(map(_NORMAL.search, held))
     if nothing and text.findings and not text.clear:
         return True
     if text.clear and not text.findings:
-        return any(map(FINDING.search, held))
-    claims = [words_of(clause) for clause in held]
-    return any(_asserts(claims, denied, stated) for denied in text.statements.denied)
+        return any(map(_FINDING.search, held))
+    claims = [_words(clause) for clause in held]
+    return any(_asserts(claims, denied, stated) for denied in text.denied)
+
+
+def _denies_all(denied: str) -> bool:
+    """Return whether a negated clause excludes every finding: "no focal lesion on this scan"."""
+    words = _words(_MODALITY.sub(" ", re.split(r"\bon (?:this|the)\b", denied)[0]))
+    return bool(words) and words <= _NOTHING
 
 
 def _denies(denied: str, stated: list[frozenset[str]], ruled_out: list[frozenset[str]]) -> bool:
@@ -271,7 +367,7 @@ def _denies(denied: str, stated: list[frozenset[str]], ruled_out: list[frozenset
 def _asserts(claims: list[frozenset[str]], denied: str, stated: list[frozenset[str]]) -> bool:
     """Return whether a claim asserts what is `denied`, and does not place it elsewhere."""
     core, words = _core(denied)
-    if not core or denies_all(denied) or any(core <= other for other in stated):
+    if not core or _denies_all(denied) or any(core <= other for other in stated):
         return False
     elsewhere = _PLACES - words if words & _PLACES else frozenset()
     return any(core <= claim and claim.isdisjoint(elsewhere) for claim in claims)
@@ -279,14 +375,38 @@ def _asserts(claims: list[frozenset[str]], denied: str, stated: list[frozenset[s
 
 def _core(denied: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return the words of the denied thing, up to its place or action, and all words."""
-    plain = MODALITY_WORDS.sub(" ", denied)
-    words = words_of(plain)
-    if re.search(r"\b(?:that|whether|if|due)\b", plain):
-        return words, words
-    return next(filter(None, map(words_of, _PHRASE_END.split(plain))), frozenset()), words
+    plain = _MODALITY.sub(" ", denied)
+    words = _words(plain)
+    return next(filter(None, map(_words, _PHRASE_END.split(plain))), frozenset()), words
 
 
-def _runs(text: str) -> frozenset[str]:
-    words = WORD.findall(folded(text))
-    places: Iterable[int] = range(len(words) - REPEATED_WORDS + 1)
-    return frozenset(" ".join(words[place : place + REPEATED_WORDS]) for place in places)
+def _plain(text: str) -> str:
+    """Return `text` without measures and look-alikes, and with each negation before its subject.
+
+    "It is not large" becomes "not it large", because a negation extends to the end of its clause.
+    """
+
+    def denied(found: re.Match[str]) -> str:
+        # "The image shows no mass" is kept. "The left lung shows no mass" is moved, because it
+        # denies a mass in that place only.
+        return found[0] if found[2] and _PLACES.isdisjoint(found[1].split()) else f"not {found[1]}"
+
+    return _DENIAL.sub(denied, _LOOK_ALIKES.sub(" ; ", _MEASURE.sub(" ", text)))
+
+
+def _folded(text: str) -> str:
+    """Return `text` in lower case and full forms, with ASCII dashes and American spelling."""
+    text = english.folded(text).translate({0x2013: "-", 0x2011: "-", 0x2010: "-"})
+    return re.sub(r"tumour", "tumor", re.sub(r"(?<=[a-z])(?:ae|oe)(?=m|d|s)|^oe", "e", text))
+
+
+def _words(text: str) -> frozenset[str]:
+    """Return the content words of `text` in the singular."""
+    found = re.findall(r"[a-z][a-z-]{2,}", text)
+    return frozenset(singular(word) for word in found if word not in _EMPTY)
+
+
+def _runs(text: str) -> set[str]:
+    words = re.findall(r"[^\W_]+", text)
+    places = range(len(words) - REPEATED_WORDS + 1)
+    return {" ".join(words[place : place + REPEATED_WORDS]) for place in places}

@@ -9,19 +9,16 @@ does not depend on measures.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from vital_lib.english import OTHER_SIDE
 from vital_lib.figures import blank, open_image
 from vital_lib.tables import write_atomically
 
-KINDS = ("side", "modality", "count", "negation")
-"""What a probe corrupts."""
-
-_SIDES = {"left": "right", "right": "left"}
 _SIDE = re.compile(r"\b(left|right)\b", re.I)
 _OTHER_MODALITY = (
     (r"CT scans?|CT|computed tomograph(?:y|ic)", "MRI"),
@@ -74,7 +71,7 @@ def corrupt_answers(candidates: pd.DataFrame) -> pd.DataFrame:
     for row in candidates.to_dict("records"):
         for kind, corrupt in _CORRUPTERS.items():
             response = corrupt(row["response"])
-            if response is not None:
+            if response != row["response"]:
                 own = {"candidate_id": f"{row['candidate_id']}-probe-{kind}", "response": response}
                 rows.append({**row, **own, "probe_of": row["candidate_id"], "kind": kind})
     return pd.DataFrame(rows, columns=[*candidates, "probe_of", "kind"])
@@ -97,13 +94,9 @@ def blanked(resolve: Callable[[str], Path], folder: Path) -> Callable[[str], Pat
     return resolve_blank
 
 
-def _other_side(text: str) -> str | None:
-    """Swap left and right."""
-    return _changed(_SIDE.sub(lambda found: _cased(found[0], _SIDES[found[0].lower()]), text), text)
-
-
-def _other_modality(text: str) -> str | None:
-    return _changed(_MODALITY.sub(_in_other_modality, text), text)
+def _replaced(pattern: re.Pattern[str], others: Mapping[str, str], text: str) -> str:
+    """Replace each word that `pattern` finds by the other one, in its case."""
+    return pattern.sub(lambda found: _cased(found[0], others[found[0].lower()]), text)
 
 
 def _in_other_modality(found: re.Match[str]) -> str:
@@ -115,12 +108,7 @@ def _in_other_modality(found: re.Match[str]) -> str:
     return f"{_cased(found['article'], article)} {other}"
 
 
-def _other_count(text: str) -> str | None:
-    """Change every count; "one" and "none" are left to the negation."""
-    return _changed(_COUNT.sub(lambda found: _cased(found[0], _NEXT[found[0].lower()]), text), text)
-
-
-def _negated(text: str) -> str | None:
+def _negated(text: str) -> str:
     """Negate the first sentence, or undo its negation, and flip a leading yes or no."""
     lead = _LEAD.match(text)
     head = _cased(lead[0], _LEADS[lead[0].lower()]) if lead else ""
@@ -129,16 +117,17 @@ def _negated(text: str) -> str | None:
         if pattern.search(first):
             first = pattern.sub(lambda m, to=replacement: _cased(m[0], m.expand(to)), first, 1)
             break
-    return _changed(head + first + stop + others, text)
+    return head + first + stop + others
 
 
-_CORRUPTERS: dict[str, Callable[[str], str | None]] = dict(
-    zip(KINDS, (_other_side, _other_modality, _other_count, _negated), strict=True)
-)
-
-
-def _changed(text: str, before: str) -> str | None:
-    return None if text == before else text
+_CORRUPTERS: dict[str, Callable[[str], str]] = {
+    "side": partial(_replaced, _SIDE, OTHER_SIDE),
+    "modality": partial(_MODALITY.sub, _in_other_modality),
+    "count": partial(_replaced, _COUNT, _NEXT),  # "one" and "none" are left to the negation
+    "negation": _negated,
+}
+KINDS = tuple(_CORRUPTERS)
+"""What a probe corrupts."""
 
 
 def _cased(like: str, word: str) -> str:

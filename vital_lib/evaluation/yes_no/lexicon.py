@@ -89,7 +89,10 @@ BECOMES = tuple(
             r"\b(?:no|without|beyond)(?: \w+)? doubt\b|\bno (?:problem|worries)\W*$|\bnot only\b",
             " ",
         ),
-        (WITHOUT, " without "),
+        (
+            WITHOUT + r"|\b(?:exclusion|resolution)(?: \w+ly)?[ -](?:of|from|for)\b",
+            " without ",
+        ),
         (r"\b(\w+)[ -]free\b(?! (?:air|fluid|gas|edge|wall))", r" without \1 "),
         (r"\b(?:(?:has|have|had) )?(?:now |since |\w+ly )?resolved\b", " absent "),
         (
