@@ -38,7 +38,7 @@ from vital_lib.clinic.base_models.encoder import (
     measure_encoder,
     opposite,
 )
-from vital_lib.clinic.base_models.llava import CONTEXT_TOKENS, LlavaPlan, answer_scores
+from vital_lib.clinic.base_models.llava import CONTEXT_TOKENS, LlavaPlan, teacher_forced
 from vital_lib.clinic.base_models.measures import measure_llava
 from vital_lib.clinic.base_models.sequences import (
     IMAGE_TEXT,
@@ -171,9 +171,9 @@ def test_a_question_among_many_is_read_as_if_it_were_alone(made):
     rounds = [write_round(LEFT, np.random.default_rng(k)) for k in range(4)]
     pixels = draw_phantoms(1, stream=1).batch(np.arange(1))
     together = spell(rounds, tokenizer, IMAGE_TEXT, alone=True)
-    many = answer_scores(model, pixels, collate([together]))
+    many = teacher_forced(model, pixels, collate([together]))[1]
     one_by_one = [
-        answer_scores(model, pixels, collate([spell([one], tokenizer, IMAGE_TEXT)]))
+        teacher_forced(model, pixels, collate([spell([one], tokenizer, IMAGE_TEXT)]))[1]
         for one in rounds
     ]
     assert torch.allclose(many, torch.cat(one_by_one), atol=1e-5)

@@ -25,7 +25,6 @@ from vital_lib.evaluation import (
     closed_value,
     difference_metrics,
     each_draw,
-    image_overlap,
     load_and_answer,
     open_recall,
     pair_values,
@@ -1093,18 +1092,6 @@ def test_a_benchmark_without_any_image_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(no.value)
 
 
-def test_a_renamed_image_is_still_an_overlap(tmp_path):
-    for name, level in (("a", 1), ("copy", 1), ("b", 2)):
-        Image.new("L", (4, 4), level).save(tmp_path / f"{name}.png")
-    test = _questions(("open", "What?", "A cyst"), ("open", "Where?", "left"))
-    test = test.assign(image=["a.png", "a.png"])
-    train = test.assign(image="copy.png", question=["WHAT?", "Which side?"])
-    found = image_overlap(test, train, resolve=lambda image: tmp_path / image)
-    assert found == {"images": 1, "images_shared": 1, "questions": 2, "questions_shared": 1}
-    other = image_overlap(test, train.assign(image="b.png"), resolve=lambda image: tmp_path / image)
-    assert other["images_shared"] == 0
-
-
 # -- VQA-RAD -------------------------------------------------------------------------------------
 
 
@@ -1129,21 +1116,6 @@ def test_vqa_rads_training_file_with_its_odd_values_reads_the_same_both_ways(rea
     repeated = normalised.attrs["repeated"]
     assert len(repeated) == 452
     assert len(normalised) + sum(repeated.values()) - len(repeated) == 3064
-
-
-@pytest.mark.realdata
-def test_all_test_images_of_vqa_rad_also_stand_in_its_training_set(realdata, tmp_path):
-    folder = realdata / "vqa_rad"
-    test = read_questions(folder, run=tmp_path)
-    train = read_questions(folder / "vqa_rad_train.jsonl", run=tmp_path)
-    found = image_overlap(test, train)
-    assert found == {
-        "images": 203,
-        "images_shared": 203,
-        "questions": 451,
-        "questions_shared": 14,
-    }
-    assert len(list((folder / "images").iterdir())) == 315
 
 
 @pytest.mark.realdata

@@ -211,7 +211,8 @@ def test_flags_come_as_one_list_a_candidate_in_the_candidates_order():
         7: [],
         3: ["side_against_text", "modality_against_text", "names_the_text"],
     }
-    with pytest.raises(ValueError, match="2 of 2 candidates belong to none of the given figures, first 'f'"):
+    lost = "2 of 2 candidates belong to none of the given figures, first 'f'"
+    with pytest.raises(ValueError, match=lost):
         grounding_flags(pd.DataFrame(rows), pd.DataFrame([figure | {"figure_id": "g"}]))
 
 

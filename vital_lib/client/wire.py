@@ -23,6 +23,7 @@ from vital_lib.client.ledger import Entry, Request
 from vital_lib.client.prices import ImageRule, Price
 from vital_lib.figures import FigureImage
 from vital_lib.prompts import Prompt, UnreadableReply, parse
+from vital_lib.seeds import hash31
 
 _SAME_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
@@ -134,7 +135,7 @@ def seed_sent(request: Request) -> int:
     if request.repeat == request.attempt == 0:
         return request.seed
     text = f"{request.seed}/{request.repeat}" + (f"/{request.attempt}" if request.attempt else "")
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) >> 1
+    return hash31(text)
 
 
 def make_entry(response: httpx2.Response, seconds: float, price: Price, request: Request) -> Entry:

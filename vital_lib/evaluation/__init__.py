@@ -16,7 +16,6 @@ from vital_lib.evaluation.benchmarks import (
     BadQuestion,
     NoImages,
     OtherFigures,
-    image_overlap,
     read_questions,
     reading_notes,
     with_images,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -184,32 +185,6 @@ def with_images(questions: pd.DataFrame, resolve: Callable[[str], Path]) -> pd.D
     return kept
 
 
-def image_overlap(
-    test: pd.DataFrame, train: pd.DataFrame, *, resolve: Callable[[str], Path] = Path
-) -> dict[str, int]:
-    """Count the images and questions of a test set that its training set also has.
-
-    Images are compared by the bytes of their files, so that a renamed copy is found.
-
-    Returns:
-        images and questions (of `test`), images_shared, questions_shared (same image, question and
-        reference, ignoring case).
-    """
-    content = {
-        image: hashlib.sha256(Path(resolve(image)).read_bytes()).hexdigest()
-        for image in {*test["image"], *train["image"]}
-    }
-    own, other = ([_key(row, content) for row in frame.itertuples()] for frame in (test, train))
-    known, known_images = set(other), {key[0] for key in other}
-    own_images = {key[0] for key in own}
-    return {
-        "images": len(own_images),
-        "images_shared": len(own_images & known_images),
-        "questions": len(own),
-        "questions_shared": sum(key in known for key in own),
-    }
-
-
 def _clinic_file(run: Path) -> Path:
     file = run / "clinic" / "benchmark.jsonl"
     made_of = _figures_of(run)
@@ -338,26 +313,23 @@ class _Answers:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._found: dict[str, Any] | None = None
 
     def joined(self, question: Any) -> Any:
         """Add the reference from the answer file to a question that states none."""
-        if (
-            not isinstance(question, Mapping)
-            or "reference" in question
-            or "question_id" not in question
-        ):
+        lacks = isinstance(question, Mapping) and "reference" not in question
+        if not lacks or "question_id" not in question:
             return question
-        if self._found is None:
-            self._found = dict(self._answers())
         answer = self._found.get(str(question["question_id"]))
         return question if answer is None else {"kind": "chat", **question, "reference": answer}
 
-    def _answers(self) -> Iterator[tuple[str, Any]]:
-        for answer_file in answers_beside(self._file):
-            for _, record in read_records(answer_file, fields=("question_id",)):
-                if isinstance(record, Mapping):
-                    yield str(record.get("question_id")), record.get("text", record.get("answer"))
+    @cached_property
+    def _found(self) -> dict[str, Any]:
+        return {
+            str(record.get("question_id")): record.get("text", record.get("answer"))
+            for file in answers_beside(self._file)
+            for _, record in read_records(file, fields=("question_id",))
+            if isinstance(record, Mapping)
+        }
 
 
 def _missing(questions: pd.DataFrame, run: Path) -> list[str]:
@@ -367,19 +339,14 @@ def _missing(questions: pd.DataFrame, run: Path) -> list[str]:
 
 def _once(questions: pd.DataFrame) -> pd.DataFrame:
     """Keep each question once, and note the repeated ones."""
-    keys = pd.Series([_key(row) for row in questions.itertuples()], dtype=object)
-    times = keys.map(keys.value_counts())
+    texts = questions[["question", "reference"]].map(lambda text: " ".join(text.lower().split()))
+    keys = texts.assign(image=questions["image"])
+    times = keys.groupby(list(keys))["image"].transform("size")
     first = ~keys.duplicated()
-    kept = questions[first.to_numpy(bool)].reset_index(drop=True)
-    ids = questions["question_id"]
-    repeated = {ids[k]: int(times[k]) for k in ids.index if first[k] and times[k] > 1}
-    kept.attrs = {**questions.attrs, "repeated": repeated}
+    kept = questions[first].reset_index(drop=True)
+    repeated = times.set_axis(questions["question_id"])[(first & (times > 1)).to_numpy()]
+    kept.attrs = {**questions.attrs, "repeated": repeated.to_dict()}
     return kept
-
-
-def _key(row: Any, content: Mapping[str, str] | None = None) -> tuple[str, str, str]:
-    texts = (" ".join(text.lower().split()) for text in (row.question, row.reference))
-    return (content[row.image] if content else row.image, *texts)
 
 
 def _sampled(questions: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:

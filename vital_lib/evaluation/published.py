@@ -150,11 +150,6 @@ def benchmark_name(record: Mapping[str, Any], file: Path) -> str:
     return next(informative, file.stem)
 
 
-def says_nothing(name: str) -> bool:
-    """Whether a file name does not identify a benchmark: `test`, `questions`, ..."""
-    return _SAYS_NOTHING.fullmatch(name) is not None
-
-
 def questions_in(record: Any) -> Iterator[dict[str, Any] | InvalidRecord]:
     """Yield the questions of a record, with fields named as in `NAMES`: one per conversation round.
 
@@ -277,7 +272,7 @@ def question_id(found: Question, name: str, file: Path, number: int) -> str:
     """
     short = "".join(letter for letter in name.lower() if letter.isalnum() or letter == "_")
     if found.question_id is not None:
-        stem = short if says_nothing(file.stem) else file.stem
+        stem = short if _SAYS_NOTHING.fullmatch(file.stem) else file.stem
         return f"{stem}_{found.question_id}" if found.question_id.isdecimal() else found.question_id
     return f"{short}_{number if found.qid is None else found.qid}"
 

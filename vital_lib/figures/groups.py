@@ -6,7 +6,6 @@ are joined, and the frame's ``attrs`` record what was joined. This module reads 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.figures.articles import Article, rank
+from vital_lib.seeds import hash64
 
 NEAR_IDENTICAL_BITS = 4
 """Most bits, of 64, in which the perceptual hashes of near-identical pictures may differ."""
@@ -34,7 +34,7 @@ def split_of(group_id: str) -> str:
     All figures of an article or a patient are in one split. Added figures change no split, unless
     an added image joins two groups: both then take one name.
     """
-    share = int.from_bytes(hashlib.sha256(group_id.encode()).digest()[:8], "big") / 2**64
+    share = hash64(group_id) / 2**64
     if share < 0.55:
         return "train"
     return "validation" if share < 0.65 else "test"

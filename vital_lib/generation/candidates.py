@@ -7,7 +7,6 @@ through the client.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from vital_lib.generation.grounding import grounding_flags
 from vital_lib.generation.hollow import hollow_flags
 from vital_lib.modalities import MODALITIES
 from vital_lib.prompts import VERSIONS, Drafts, Prompt, draft_prompt, generation_prompt
+from vital_lib.seeds import hash31
 from vital_lib.tables import empty_frame, refuse_twice
 
 ARMS = ("none", "random", "clinician")
@@ -376,5 +376,4 @@ def _check_arm(arm: str, demonstrations: pd.DataFrame) -> None:
 
 
 def _number(*parts: Any) -> int:
-    """Return a 31-bit hash of the parts."""
-    return int(hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8], 16) >> 1
+    return hash31(json.dumps(parts))

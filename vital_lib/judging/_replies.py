@@ -6,7 +6,6 @@ depend on candidates, on questions or on the use of a row.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 from vital_lib.client import UNSENT, ChatClient, Control, Reply
 from vital_lib.figures import FigureImage, UnreadableImage, open_image
 from vital_lib.prompts import VERSIONS, Prompt
+from vital_lib.seeds import hash31
 
 Resolve = Callable[[str], Path]
 Row = dict[str, Any]
@@ -84,8 +84,7 @@ def ask_rows(
 
 def _seed(seed: int, repeat: int) -> int:
     """Return `seed` for repeat 0 and a derived seed for every other repeat."""
-    text = f"{seed}/{repeat}".encode()
-    return int(hashlib.sha256(text).hexdigest()[:8], 16) >> 1 if repeat else seed
+    return hash31(f"{seed}/{repeat}") if repeat else seed
 
 
 def _unsent(why: str) -> Reply:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.labels.log import VOTES
+from vital_lib.seeds import hash64
 
 COLUMNS = ["figure_id", "item_id", "left_id", "right_id", "drawn_by"]
 """Columns of an order."""
@@ -151,8 +152,7 @@ def _hashes(values: Any, *parts: Any) -> np.ndarray:
 
 def number(*parts: Any) -> int:
     """Return a 64-bit hash of `parts`."""
-    text = "\x1f".join(map(str, parts))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return hash64("\x1f".join(map(str, parts)))
 
 
 def rows_to_judge(

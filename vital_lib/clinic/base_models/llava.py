@@ -186,7 +186,7 @@ def _losses(
     model, reminder: Reminder, pixels: torch.Tensor, words: dict[str, torch.Tensor], codes
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy of the answers' tokens, weighted as in `Spelt`, and the reminder's loss."""
-    layers, scores = _read(model, pixels, words)
+    layers, scores = teacher_forced(model, pixels, words)
     learnt = words["labels"][:, 1:] != IGNORED
     losses = nn.functional.cross_entropy(scores, words["labels"][:, 1:][learnt], reduction="none")
     weights = words["weights"][:, 1:][learnt]
@@ -198,18 +198,14 @@ def _losses(
     return (weights * losses).sum() / weights.sum(), reminded
 
 
-def answer_scores(
+def teacher_forced(
     model: LlavaForConditionalGeneration, pixels: torch.Tensor, words: dict[str, torch.Tensor]
-) -> torch.Tensor:
-    """Teacher-forced scores (t, vocabulary) for the t tokens with a label.
+) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+    """Return hidden states (n, L, width) of the language model by layer, and its answers' scores.
 
-    `pixels` (b, 3, 96, 96) are those of the texts in `words` that have a picture, in order.
+    The scores (t, vocabulary) are those of the t tokens with a label. `pixels` (b, 3, 96, 96) are
+    those of the texts in `words` that have a picture, in order.
     """
-    return _read(model, pixels, words)[1]
-
-
-def _read(model, pixels, words) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-    """Hidden states (n, L, width) of the language model by layer, and the scores of its answers."""
     with torch.no_grad():
         seen = model.model.vision_tower(pixel_values=pixels, output_hidden_states=True)
     pictures = model.model.multi_modal_projector(seen.hidden_states[-1])  # (b, 65, width)
