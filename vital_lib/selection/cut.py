@@ -1,6 +1,15 @@
 """The cut: choose the scored rounds to keep, within groups, and record why others are left out.
 
 Method, stage 2, item 11. Scores can come from any source: a selector, a judge's ratings, a control.
+
+Notebook 07 cuts within question types and polarities (`answer_polarity`). On labelled drafts of
+validation articles (clinic seeds 0, 1, 2, 7 and 11), the best 40 % were accepted at a rate of 0.897
+when ranked over all candidates, 0.887 within modalities, 0.876 within question types and 0.858
+within question types and polarities. A single ranking kept 0.19 of the proportional share of one
+question type. Within question types alone, two of the five selected sets said no more than twice as
+often as yes, and their tuned models lost 5 points of closed accuracy on figures of no run; with the
+polarities kept they lost 0.3. The tuned model cannot learn a type that is not kept, and repeats a
+polarity that is kept too often, so the loss of acceptance is the smaller price.
 """
 
 from __future__ import annotations
@@ -57,16 +66,6 @@ def cut(
     equal remainders, the group whose next candidate scores higher) and keeps the best of each, so
     that ranking by one number cannot thin out a group. A round below `floor` is not kept, whatever
     the quota of its group, and no other round replaces it.
-
-    Notebook 07 cuts within question types and polarities (`answer_polarity`). On labelled drafts of
-    validation articles (clinic seeds 0, 1, 2, 7 and 11), the best 40 % were accepted at a rate of
-    0.897 when ranked over all candidates, 0.887 within modalities, 0.876 within question types and
-    0.858 within question types and polarities. A single ranking kept 0.19 of the proportional share
-    of one question type. Within question types alone, two of the five selected sets said no more
-    than twice as often as yes, and their tuned models lost 5 points of closed accuracy on figures
-    of no run; with the polarities kept they lost 0.3. The tuned model cannot learn a type that is
-    not kept, and repeats a polarity that is kept too often, so the loss of acceptance is the
-    smaller price.
 
     Args:
         candidates: column candidate_id and those in `within`; optionally flags (lists).

@@ -109,8 +109,7 @@ def tune(
     losses, planned = _train(model, vlm, own, mix_examples, tensors, config, on_step)
     metrics = {**_summary(losses, planned), **counts, "seconds": time.perf_counter() - start}
     metrics |= {f"mix_{name}": count for name, count in mix_counts.items()}
-    versions = {name: version(name) for name in ("torch", "transformers", "peft")}
-    described |= {**trained, "stopped": len(losses) < planned, "versions": versions}
+    described |= {**trained, "stopped": len(losses) < planned, "versions": _versions()}
     save_folder(Path(folder), model, vlm.model.dtype, described, {**metrics, "losses": losses})
     return metrics
 
@@ -322,6 +321,10 @@ def _summary(losses: list[float], planned: int) -> dict[str, float]:
         "loss_first": sum(losses[:tenth]) / tenth,
         "loss_last": sum(losses[-tenth:]) / tenth,
     }
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "transformers", "peft")}
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
