@@ -15,12 +15,12 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
@@ -166,7 +166,7 @@ class _Team:
         self._waiting, self._on_step = deque(packed), on_step
         self._module = function.__module__
         self._outcomes: dict[str, Outcome] = {}
-        self._workers: dict[Connection, _Worker] = {}
+        self._workers: dict[Any, _Worker] = {}  # by this end of the worker's pipe
 
     def run(self, workers: int) -> dict[str, Outcome]:
         self._threads = max(1, available_cores() // workers)
@@ -207,7 +207,7 @@ class _Team:
         if kind == "outcome":
             self._outcomes[worker.name], worker.name = content, ""
             self._begin(worker)
-        elif self._on_step(worker.name, *content) is False:
+        elif self._on_step and self._on_step(worker.name, *content) is False:
             worker.stop()
 
     def _interrupt(self) -> None:
@@ -222,7 +222,7 @@ class _Team:
                 self._receive(self._workers[connection])
 
 
-def _context(module: str) -> BaseContext:
+def _context(module: str) -> SpawnContext | ForkServerContext:
     """Return the start method; a fork of this process could hang because it may have threads.
 
     On Linux, workers are forked from a single-threaded server that has imported `module` once,
@@ -326,7 +326,7 @@ def _portable(error: Exception) -> Exception:
 
 
 @contextmanager
-def _sigint_blocked() -> Iterator[None]:
+def _sigint_blocked() -> Generator[None]:
     """Block SIGINT while a process starts, until the process can ignore it itself."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -63,9 +63,10 @@ def _votes_behind(metric: str, runs: Sequence[Mapping[str, float]]) -> dict[str,
     Returns an empty dict if one of these runs has not recorded whose votes they are.
     """
     own = [votes_behind(metrics, metric) for metrics in runs if metric in metrics]
-    if not own or None in own:
+    known = [votes for votes in own if votes is not None]
+    if not known or len(known) < len(own):
         return {}
-    counts = zip(*((votes.n, votes.simulated, votes.without_truth) for votes in own), strict=True)
+    counts = zip(*((votes.n, votes.simulated, votes.without_truth) for votes in known), strict=True)
     return Votes(*map(sum, counts)).metrics(metric.split(".")[0])
 
 

@@ -85,7 +85,7 @@ def run_notebooks(
         for place, path in enumerate(chosen, start=1):
             start = time.perf_counter()
             # The next kernel starts and imports on another core while this notebook runs.
-            spare = _start_kernel(kernels) if place < len(chosen) else None
+            spare = _start_kernel(kernels) if place < len(chosen) else kernel
             parameters = {name: wanted[name] for name in wanted if name in declared[path]}
             _execute(path, folder / "executed" / path.name, parameters, kernel)
             _stop(kernel)

@@ -95,7 +95,7 @@ def read_body(raw: bytes) -> Said:
     value = _value_of(raw)
     value = _joined(value) if isinstance(value, list) else value
     tokens_in, tokens_out = _tokens_of(value, raw)
-    common = {"tokens_in": tokens_in, "tokens_out": tokens_out}
+    common: dict[str, Any] = {"tokens_in": tokens_in, "tokens_out": tokens_out}
     if not isinstance(value, dict):
         if api := named_api(value):
             return Said(fault=f"a body without choices: {api}", written=True, **common)
@@ -304,7 +304,7 @@ def _tokens_of(value: Any, raw: bytes) -> tuple[int | None, int | None]:
     if tokens_in is None and total is not None:
         tokens_in = max(0, total - (tokens_out or 0))
     elif tokens_out is None and total is not None:
-        tokens_out = max(0, total - tokens_in)
+        tokens_out = max(0, total - (tokens_in or 0))
     return tokens_in, tokens_out
 
 

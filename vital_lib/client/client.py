@@ -99,7 +99,7 @@ class ChatClient:
         self.replayed = replay is not None
         free = local or self._embedded or self.replayed
         self.price = nothing(model) if free else price_of(model, prices)
-        self.ledger = Ledger.of_export(replay) if self.replayed else Ledger(ledger)
+        self.ledger = Ledger(ledger) if replay is None else Ledger.of_export(replay)
         self.images = Images(self.price.images)
         self.in_flight = InFlight.of(self.ledger.path)
         self.cost = Cost(self.price, model, self.ledger, max_usd)

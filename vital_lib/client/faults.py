@@ -77,12 +77,14 @@ _REFUSING = re.compile(
     re.I,
 )
 _NOT_OF_FIELDS = (401, 402, 403, 404, 408, 409, 413, 429)
-_KINDS = {401: openai.AuthenticationError, 403: openai.PermissionDeniedError}
-_KINDS |= {404: openai.NotFoundError, 429: openai.RateLimitError}
+_KINDS: dict[int, type[openai.APIStatusError]] = {
+    **{401: openai.AuthenticationError, 403: openai.PermissionDeniedError},
+    **{404: openai.NotFoundError, 429: openai.RateLimitError},
+}
 _spread = tenacity.wait_random_exponential(multiplier=0.2, max=20)
 
 
-def is_transient(error: BaseException) -> bool:
+def is_transient(error: BaseException | None) -> bool:
     """Return whether the same request may succeed if it is retried."""
     if isinstance(error, openai.APIConnectionError | NoCompletion):
         return True
@@ -110,7 +112,7 @@ class RetryPolicy:
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:
         """Return whether to stop retrying."""
-        error = state.outcome.exception()
+        error = _raised(state)
         self.may_cost = self.may_cost or may_cost(error)
         if isinstance(error, openai.RateLimitError):  # never specific to one prompt
             self._waited_seconds += max(0.0, state.upcoming_sleep - (asked_seconds(error) or 0.0))
@@ -128,15 +130,19 @@ class RetryPolicy:
 
 def wait_seconds(state: tenacity.RetryCallState) -> float:
     """Return the longer of a random exponential backoff and the jittered Retry-After."""
-    requested = asked_seconds(state.outcome.exception()) or 0.0
+    requested = asked_seconds(_raised(state)) or 0.0
     return max(_spread(state), requested + random.uniform(0, min(requested / 4, 5)))
 
 
-def may_cost(error: BaseException) -> bool:
+def _raised(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def may_cost(error: BaseException | None) -> bool:
     """Return whether a failed attempt may be charged for: sent, without an error response."""
     if not isinstance(error, openai.APIConnectionError):
         return isinstance(error, NoCompletion)
-    causes = [error]
+    causes: list[BaseException] = [error]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
     # openai's client reports every aiohttp connection error as ConnectTimeout.
@@ -229,13 +235,14 @@ def describe(
         return "no reply in time; is the server running, or overloaded?", not reached
     if isinstance(error, openai.APIConnectionError):
         return "cannot be reached; is the server running, and is base_url right?", True
-    invalid = isinstance(error, NoCompletion) or error.status_code in (400, 422)
+    status = getattr(error, "status_code", None)
+    invalid = isinstance(error, NoCompletion) or status in (400, 422)
     if invalid and (name := _refused_parameter(words_of(error), parameters)):
         out = f"leave {name!r} out of parameters"
         return f"the endpoint rejects a field of the request ({_words(error)}); {out}", True
     if isinstance(error, NoCompletion):
         return error.reason, False
-    if error.status_code == 402:
+    if status == 402:
         return f"the endpoint requires payment first ({_words(error)})", True
     return f"the API refused the request or failed: {_words(error)}", False
 
@@ -258,7 +265,7 @@ def without_key(text: str) -> str:
     return text
 
 
-def _words(error: openai.APIStatusError | NoCompletion) -> str:
+def _words(error: Exception) -> str:
     return without_key(words_of(error) or str(error))[:500]
 
 

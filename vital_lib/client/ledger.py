@@ -16,7 +16,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,8 +89,8 @@ class Request:
 
     def __post_init__(self) -> None:
         hashes = tuple(_hash(message) for message in self.messages)
-        parts = [self.model, hashes, self.schema, self.prompt_version, self.seed, self.repeat]
-        parts += [part for part in (self.endpoint, self.parameters) if part]
+        parts: list[Any] = [self.model, hashes, self.schema, self.prompt_version]
+        parts += [self.seed, self.repeat, *filter(None, (self.endpoint, self.parameters))]
         object.__setattr__(self, "hashes", hashes)
         object.__setattr__(self, "key", _hash(json.dumps(parts, sort_keys=True)))
 
@@ -237,11 +237,12 @@ class Ledger:
             stale_seconds: how old the view of other processes' replies may be. This object's own
                 replies are always found.
         """
-        found = (rows := self._where(key, stale_seconds)) and self._query(
+        rows = self._where(key, stale_seconds)
+        query = (
             f"SELECT {', '.join(_ENTRY)} FROM replies WHERE row IN ({rows}) "
-            "AND key = ? AND answered ORDER BY attempt DESC, row LIMIT 1",
-            key,
+            "AND key = ? AND answered ORDER BY attempt DESC, row LIMIT 1"
         )
+        found = self._query(query, key) if rows else []
         return Entry(bool(found[0][0]), *found[0][1:]) if found else None
 
     def spoilt(self, request: Request) -> bool:
@@ -370,7 +371,7 @@ class Ledger:
         )
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Generator[sqlite3.Connection]:
         """Commit the block's writes, or roll all of them back."""
         with self._writing:
             try:

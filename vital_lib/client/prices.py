@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 TABLE = Path(__file__).with_name("prices.csv")
 """The price table included in this package."""
@@ -163,7 +164,7 @@ def _read(table: Path) -> Iterable[Price]:
             raise ValueError(f"{table}: its first line must be {','.join(columns)}")
         for row in rows:
             try:
-                yield Price(**row)
+                yield Price(**dict[str, Any](row))  # its fields turn the text into numbers
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{table}, line {rows.line_num}: {error}") from None
 

@@ -235,7 +235,7 @@ class Run:
         # Outside the handler, so that the API's error, which may repeat the key, is not chained.
         self._failed_in_row += 1
         if everywhere or self._failed_in_row >= _DEAD_AFTER:
-            raise self._client.unavailable(entry.error)
+            raise self._client.unavailable(entry.error or "")
         if not kept:
             await self._writer.keep(request, entry)
         return entry
@@ -275,8 +275,8 @@ class Run:
             raise
         finally:
             self._limit.leave()
-        unusable = entry.error and faults.NoCompletion(entry.text, entry.error)
-        self._record_outcome(entered, unusable or None)
+        unusable = faults.NoCompletion(entry.text, entry.error) if entry.error else None
+        self._record_outcome(entered, unusable)
         if unusable and self._client.ledger.spoilt(request):
             entry = replace(entry, answered=True)  # the second unusable reply: not requested again
         await self._writer.keep(request, entry)
@@ -304,9 +304,12 @@ class Run:
     def _body(self, request: Request, prompt: Prompt, without: set[str]) -> dict[str, Any]:
         """Return the request body without the fields that the endpoint rejects."""
         client = self._client
-        if self._openai is None:
-            self._openai = client.open_client()
+        self._opened()  # a missing key raises here, before a cost is reserved
         return wire.make_body(request, prompt, client.images, without=client.refused | without)
+
+    def _opened(self) -> openai.AsyncOpenAI:
+        self._openai = self._openai or self._client.open_client()
+        return self._openai
 
     async def _exchange(
         self, request: Request, prompt: Prompt, body: dict[str, Any], without: set[str]
@@ -347,7 +350,7 @@ class Run:
         try:
             # The OpenAI client's own timeout limits only the gap between two bytes.
             async with asyncio.timeout(client.timeout_seconds):
-                response = await self._openai.post(
+                response = await self._opened().post(
                     "/chat/completions", content=to_json(body), cast_to=httpx2.Response
                 )
         except TimeoutError:

@@ -42,7 +42,7 @@ class Reply:
     """
 
     reply_id: str
-    value: BaseModel | None
+    value: Any
     text: str
     reason: str | None
     tokens_in: int

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
+from typing import Any
 
 from vital_lib.clinic.anatomy import Scene, scene_of
 from vital_lib.clinic.asides import FOREIGN, knowledge_of
@@ -41,7 +42,7 @@ class Subject:
     """
 
     shown: Shown
-    facts: Mapping[str, str | int] = field(hash=False)
+    facts: Mapping[str, Any] = field(hash=False)
     scene: Scene
     several: bool
 
@@ -50,7 +51,7 @@ class Subject:
         """The key terms of the caption."""
         return key_terms((self.shown.caption,))
 
-    def phrases(self, facts: Mapping[str, str | int], rng: Random) -> Phrases:
+    def phrases(self, facts: Mapping[str, Any], rng: Random) -> Phrases:
         """Return the template slots, worded for this figure and `facts`."""
         return Phrases(facts, self.scene, rng, self.several)
 
@@ -120,7 +121,7 @@ def _fits(kind: Kind, subject: Subject) -> bool:
 def ask(subject: Subject, kind: Kind, rng: Random) -> Question:
     """Return a question of `kind`, worded for the figure."""
     facts = dict(subject.facts)
-    proposed = _proposal(subject, kind, rng) if kind.closed else None
+    proposed: Any = _proposal(subject, kind, rng) if kind.closed else None
     named: dict[str, str] = {}
     if proposed is not None and not kind.asks:
         named["topic"] = str(proposed)

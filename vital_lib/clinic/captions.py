@@ -238,8 +238,9 @@ def _image(truth: Truth, tell_modality: bool, rng: np.random.Generator) -> str:
     """Return the image as a sentence's subject: "The chest radiograph", "MRI of the brain"."""
     register = REGISTERS[truth.modality]
     image = _pick(register.images if tell_modality else register.plain, rng)
-    head = _HEAD.match(image).group()
-    return f"The {_small(image)}" if head.split()[-1].lower() in _COUNTED else image
+    head = _HEAD.match(image)
+    counted = head is not None and head[0].split()[-1].lower() in _COUNTED
+    return f"The {_small(image)}" if counted else image
 
 
 def _small(image: str) -> str:

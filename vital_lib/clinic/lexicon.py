@@ -189,13 +189,12 @@ def read_answer(question: str, answer: str) -> frozenset[Claim]:
     claims: set[Claim] = set()
     rest = fold(answer)
     if _is_closed(question):
-        yes, no = _YES.match(rest), _NO.match(rest)
-        if yes:
+        if yes := _YES.match(rest):
             claims |= _question(question)[0].claims
-        elif no:
+            rest = rest[yes.end() :]
+        elif no := _NO.match(rest):
             claims |= _turned(_question(question)[1].claims)
-        if yes or no:
-            rest = rest[(yes or no).end() :]
+            rest = rest[no.end() :]
     claims |= read(rest, wanted).claims
     if "count" in wanted and not any(claim.attribute == "count" for claim in claims):
         denied = any(claim.attribute == "finding" and not claim.holds for claim in claims)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO, Any, cast
 
 import numpy as np
 from PIL import Image
@@ -70,7 +71,7 @@ _IMPORTED = {"matplotlib": "matplotlib", "pydicom": "pydicom", "scikit-image": "
 def _head_mr() -> Image.Image:
     from matplotlib.cbook import get_sample_data
 
-    raw = get_sample_data("s1045.ima.gz").read()
+    raw = cast(IO[bytes], get_sample_data("s1045.ima.gz")).read()
     return _grey(np.frombuffer(raw, np.uint16).reshape(256, 256))
 
 
@@ -114,7 +115,7 @@ def _two_panels() -> Image.Image:
 
 def _skimage_file(name: str) -> Image.Image:
     """Open an image in scikit-image's data folder; its own loaders may use the network."""
-    folder = Path(find_spec("skimage").origin).parent / "data"
+    folder = Path(cast(Any, find_spec("skimage")).origin).parent / "data"
     with Image.open(folder / name) as image:
         return image.convert("RGB")
 

@@ -5,7 +5,7 @@ Independent of how the phrases are combined and of what a figure shows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Finding -> its (singular, plural) names.
 NAMES: dict[str, tuple[tuple[str, str], ...]] = {
@@ -131,7 +131,7 @@ _BRAIN = Register(
 
 
 def _brain(*images: str) -> Register:
-    return Register(**{**vars(_BRAIN), "images": images})
+    return replace(_BRAIN, images=images)
 
 
 REGISTERS: dict[str, Register] = {

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from vital_lib.clinic.lexicon import known_facts
 from vital_lib.modalities import MODALITY_NAMES
@@ -87,7 +87,7 @@ def shown_candidate(request: Mapping[str, Any]) -> tuple[Shown, str, str]:
     text = last_text(request)
     found = _FIGURE.match(text)
     candidate = _CANDIDATE.fullmatch(text, found.end()) if found else None
-    if candidate is None:
+    if found is None or candidate is None:
         raise _lacking("a figure's text, then 'Instruction: ' and 'Response: '", text)
     return _shown(found.group()), candidate["instruction"], candidate["response"]
 
@@ -197,7 +197,7 @@ def _parts(content: Any, place: str) -> list[tuple[str, str]]:
         raise BadRequest(f"{place} is neither a string nor a list of parts", place)
     parts = []
     for number, part in enumerate(content):
-        kind = part.get("type") if isinstance(part, Mapping) else None
+        kind = str(part.get("type")) if isinstance(part, Mapping) else ""
         value = part.get(kind) if kind in ("text", "image_url") else None
         if kind == "image_url" and isinstance(value, Mapping):
             value = value.get("url")
@@ -209,7 +209,7 @@ def _parts(content: Any, place: str) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=4096)
 def _shown(text: str) -> Shown:
-    found = _FIGURE.match(text)
+    found = cast(re.Match[str], _FIGURE.match(text))
     mentions = tuple(line[2:] for line in found["mentions"].split("\n")[1:])
     written = found["modalities"]
     names = () if written == "not stated" else tuple(written.split(", "))

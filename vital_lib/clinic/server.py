@@ -25,10 +25,10 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, fields
 from http import HTTPStatus
-from typing import Any
+from typing import IO, Any, cast
 
 from vital_lib.clinic.dials import FAULTS, Dials
 from vital_lib.clinic.provider import Answer, Provider
@@ -92,7 +92,7 @@ def serve(
 
 
 @contextlib.contextmanager
-def running(dials: Dials | None = None, port: int = 0) -> Iterator[Server]:
+def running(dials: Dials | None = None, port: int = 0) -> Generator[Server]:
     """Run a server in a separate process on loopback until the block ends.
 
     It also ends with the process that started it, even after SIGKILL, and ignores Ctrl-C. It gets
@@ -109,23 +109,24 @@ def running(dials: Dials | None = None, port: int = 0) -> Iterator[Server]:
         text=True,
         start_new_session=True,
     )
+    dials_in, report = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
     try:
         settings = {**vars(dials), "faults": dict(dials.faults)}
-        process.stdin.write(json.dumps({"port": port, "dials": settings}) + "\n")
-        process.stdin.flush()
-        reply = json.loads(process.stdout.readline() or "{}")
+        dials_in.write(json.dumps({"port": port, "dials": settings}) + "\n")
+        dials_in.flush()
+        reply = json.loads(report.readline() or "{}")
         if "url" not in reply:
             raise OSError(reply.get("error", "the server did not start; its output shows why"))
         yield Server(reply["url"], process.pid)
     finally:
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
+            dials_in.close()
         try:
             process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdout.close()
+        report.close()
 
 
 async def _serve(
@@ -181,7 +182,7 @@ class _Connection(asyncio.Protocol):
         self._answer: Answer | None = None  # pending
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         """Keep the transport, which sends or aborts answers."""
         self._transport = transport
 
@@ -195,7 +196,7 @@ class _Connection(asyncio.Protocol):
                 body = json.dumps({"error": {"message": str(error)}}).encode()
                 self._write(Answer("page", error.status, body), closes=True)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """Count a pending answer as not delivered."""
         if self._timer is not None:
             self._timer.cancel()
@@ -205,9 +206,9 @@ class _Connection(asyncio.Protocol):
 
     def _read(self) -> None:
         """Start to answer the next request, once it is complete."""
-        if self._head is None and not self._read_head():
-            return
-        if len(self._buffer) < self._length:
+        if self._head is None:
+            self._head = self._read_head()
+        if self._head is None or len(self._buffer) < self._length:
             return
         body = bytes(memoryview(self._buffer)[: self._length])
         del self._buffer[: self._length]
@@ -217,14 +218,14 @@ class _Connection(asyncio.Protocol):
         arrived = loop.time()
         self._answer = self._provider.receive(method, path, headers, body)
         if self._answer.kind != "hang":
-            self._timer = loop.call_at(arrived + self._answer.seconds, self._send)
+            self._timer = loop.call_at(arrived + self._answer.seconds, self._send, self._answer)
 
-    def _read_head(self) -> bool:
+    def _read_head(self) -> tuple[str, str, dict[str, str]] | None:
         end = self._buffer.find(b"\r\n\r\n")
         if max(end, len(self._buffer) if end < 0 else 0) > _HEAD_BYTES:
             raise _Unreadable(431, f"the request head is longer than {_HEAD_BYTES} bytes")
         if end < 0:
-            return False
+            return None
         first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
         method, _, rest = first.partition(" ")
@@ -240,13 +241,13 @@ class _Connection(asyncio.Protocol):
             raise _Unreadable(400, f"Content-Length is {length[:40]!r}; it must be a number")
         if int(length) > _BODY_BYTES:
             raise _Unreadable(413, f"the body has {length} bytes; at most {_BODY_BYTES} are read")
-        self._head, self._length = (method, path.partition("?")[0], headers), int(length)
+        self._length = int(length)
         if headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return True
+        return method, path.partition("?")[0], headers
 
-    def _send(self) -> None:
-        answer, self._answer, self._timer = self._answer, None, None
+    def _send(self, answer: Answer) -> None:
+        self._answer, self._timer = None, None
         self._provider.finish(answer, heard=True)
         if answer.kind == "reset":
             connection = self._transport.get_extra_info("socket")
@@ -321,8 +322,10 @@ def _parser() -> argparse.ArgumentParser:
     for dial in fields(Dials):
         flag, meaning = f"--{dial.name.replace('_', '-')}", dial.metadata["meaning"]
         if dial.name == "faults":
-            form = {"action": "append", "default": [], "metavar": "NAME=SHARE"}
-            parser.add_argument("--fault", dest="faults", help=meaning, **form)
+            parser.add_argument(
+                "--fault", dest="faults", action="append", default=[], metavar="NAME=SHARE",
+                help=meaning,
+            )  # fmt: skip
         elif dial.name == "key":
             meaning = f"environment variable that holds {meaning}"
             parser.add_argument("--key-from", metavar="VARIABLE", help=meaning)
@@ -345,8 +348,9 @@ def _dials(options: argparse.Namespace) -> Dials:
     key = os.environ.get(options.key_from) if options.key_from else None
     if options.key_from and not key:
         raise ValueError(f"--key-from {options.key_from}: variable not set; set it to the key")
-    plain = {dial.name: getattr(options, dial.name, None) for dial in fields(Dials)}
-    return Dials(**{**plain, "faults": faults, "key": key})
+    given: dict[str, Any] = {dial.name: getattr(options, dial.name, None) for dial in fields(Dials)}
+    given |= {"faults": faults, "key": key}
+    return Dials(**given)
 
 
 if __name__ == "__main__":

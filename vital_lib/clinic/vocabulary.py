@@ -8,7 +8,7 @@ claims, the scope of denials and the ground truth.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 _BODY = (
     r"(?:hands?|arms?|f(?:oo|ee)t|legs?|knees?|elbows?|wrists?|hips?|ankles?|shoulders?|femur|"
@@ -279,7 +279,7 @@ class Token(NamedTuple):
     """A word or phrase of the table, with its kind, its value and its position."""
 
     kind: str
-    value: str | int | None
+    value: Any
     start: int
     end: int
 
@@ -326,8 +326,8 @@ def scan(sentence: str) -> list[Token]:
         if sentence[start] in _PAUSES:
             tokens.append(Token("break", None, start, end))
             continue
-        row = _NAME.match(sentence, start)
-        kind, value, _ = _TABLE[int(row.lastgroup[1:])]
+        row = cast(re.Match[str], _NAME.match(sentence, start))  # what _FIND found has a name
+        kind, value, _ = _TABLE[int(str(row.lastgroup)[1:])]
         if kind == "skip":
             continue
         if value == "number":
@@ -337,5 +337,5 @@ def scan(sentence: str) -> list[Token]:
 
 
 def _number(text: str) -> int:
-    word = _DIGITS.search(text).group()
+    word = cast(re.Match[str], _DIGITS.search(text)).group()
     return _WORDS[word] if word in _WORDS else int(word)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from random import Random
+from typing import Any
 
 from vital_lib.clinic.anatomy import BRAIN, HALVES, PLACES, THIRDS, Scene, images_of
 
@@ -99,7 +100,7 @@ class Phrases(dict):
     """
 
     def __init__(
-        self, facts: Mapping[str, str | int], scene: Scene, rng: Random, several: bool = False
+        self, facts: Mapping[str, Any], scene: Scene, rng: Random, several: bool = False
     ) -> None:
         super().__init__()
         self.facts, self._scene, self._rng, self._several = facts, scene, rng, several

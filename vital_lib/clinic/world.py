@@ -6,6 +6,7 @@ Independent of images and of the wording and authors of texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from vital_lib.modalities import MODALITIES
 
@@ -37,9 +38,9 @@ class Truth:
 
     modality: str
     finding: str
-    side: str | None
-    level: str | None
-    size: str | None
+    side: Any  # a text, or None without a finding; so are level and size
+    level: Any
+    size: Any
     count: int
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ Pure functions over rows, as in `vital_lib.evaluation.metrics`. Independent of j
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -141,7 +142,7 @@ def chat_gain_metrics(
 
 def _mean(scored: pd.DataFrame, seed: int) -> tuple[float, float, float]:
     if scored.empty:
-        return (float("nan"),) * 3
+        return math.nan, math.nan, math.nan
     found = mean_interval(scored["value"], scored["group_id"], seed=seed)
     return found.estimate, found.low, found.high
 

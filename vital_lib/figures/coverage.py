@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -98,7 +98,7 @@ def _reach(unit: np.ndarray, seen: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def _coverage(
-    unit: np.ndarray, seen: np.ndarray, places: Sequence[int], reach: float
+    unit: np.ndarray, seen: np.ndarray, places: np.ndarray, reach: float
 ) -> tuple[float, float]:
     """Return the share of `seen` that `places` cover, and the mean distance to them."""
     nearest = np.empty(len(seen), dtype=np.float32)

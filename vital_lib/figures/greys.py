@@ -8,9 +8,10 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
 PERCENTILES = (1.0, 99.0)
 """Greys of more than 8 bits are stretched between these percentiles if the extremes lie far out."""
@@ -21,14 +22,15 @@ GREYS = "greys"
 _ENOUGH = 1_000_000  # evenly spaced pixels from which percentiles are computed
 _PHOTOMETRIC = 262  # TIFF tag PhotometricInterpretation: 0 means that white is zero
 
-for _key, _modes in tuple(TiffImagePlugin.OPEN_INFO.items()):
+_forms: dict[Any, Any] = TiffImagePlugin.OPEN_INFO
+for _key, _modes in tuple(_forms.items()):
     # Pillow reads some grey formats only with black as zero. Read the others alike and invert them.
     if _key[1] == 1 and _modes[0][0] in "IF":
-        TiffImagePlugin.OPEN_INFO.setdefault((_key[0], 0, *_key[2:]), _modes)
+        _forms.setdefault((_key[0], 0, *_key[2:]), _modes)
 
 
 def upright_rgb(
-    image: Image.Image, again: Callable[[], Image.Image]
+    image: ImageFile.ImageFile, again: Callable[[], ImageFile.ImageFile]
 ) -> tuple[Image.Image, tuple[str, ...]]:
     """Convert the first frame of a newly opened image to upright RGB.
 
@@ -49,7 +51,8 @@ def upright_rgb(
     """
     notes = _frames(image)
     raw = _raw_mode(image)
-    white_is_zero = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0
+    tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+    white_is_zero = tiff and image.tag_v2.get(_PHOTOMETRIC) == 0
     if raw == "LA;16B":  # Pillow would drop the lower 8 bits; read as RGBA, all four bytes remain
         image.tile = [tile._replace(args="RGBA") for tile in image.tile]
     image.load()
@@ -76,7 +79,7 @@ def _dark(upper: np.ndarray) -> bool:
     return bool(np.percentile(upper[::4, ::4, :3], 99) < 16)
 
 
-def _lower_bytes(image: Image.Image, raw: str) -> Image.Image:
+def _lower_bytes(image: ImageFile.ImageFile, raw: str) -> ImageFile.ImageFile:
     """Load the lower 8 bits of 16-bit colours, by naming the opposite byte order to Pillow."""
     upper = {"L": "little", "B": "big", "N": sys.byteorder}[raw[-1]]
     other = raw[:-1] + ("B" if upper == "little" else "L")
@@ -96,9 +99,9 @@ def _frames(image: Image.Image) -> list[str]:
     return [f"only the first of {frames:,} frames is shown"] if frames > 1 else []
 
 
-def _raw_mode(image: Image.Image) -> str:
+def _raw_mode(image: ImageFile.ImageFile) -> str:
     """Return Pillow's name for the pixel layout of the file."""
-    args = image.tile[0].args if getattr(image, "tile", None) else ""
+    args = image.tile[0].args if image.tile else ""
     first = args[0] if isinstance(args, tuple) and args else args
     return first if isinstance(first, str) else ""
 

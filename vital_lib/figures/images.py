@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from vital_lib.figures.folders import ImageFolder, UnreadableImage
 from vital_lib.figures.greys import GREYS, upright_rgb
@@ -199,7 +199,7 @@ def _read(file: Path) -> bytes:
         raise UnreadableImage("image", reason) from None
 
 
-def _open_header(content: bytes) -> Image.Image:
+def _open_header(content: bytes) -> ImageFile.ImageFile:
     """Open the image, reading its header only."""
     with warnings.catch_warnings():
         # Pillow warns above 89 million pixels, below MAX_PIXELS.

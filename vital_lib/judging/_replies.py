@@ -76,8 +76,8 @@ def ask_rows(
     ]
     null = [n for n, row in enumerate(rows) if any(row.get(name, "") is None for name in NULL)]
     if unread_again and null:
-        retry = {**options, "seed": seed, "control": control, "again": True, "on_reply": None}
-        retried = ask_rows([requests[n] for n in null], client, resolve, columns_of, **retry)
+        options |= {"seed": seed, "control": control, "again": True, "on_reply": None}
+        retried = ask_rows([requests[n] for n in null], client, resolve, columns_of, **options)
         rows = [*{**dict(enumerate(rows)), **dict(zip(null, retried, strict=True))}.values()]
     return rows
 

@@ -110,9 +110,10 @@ def _in_other_modality(found: re.Match[str]) -> str:
 
 def _negated(text: str) -> str:
     """Negate the first sentence, or undo its negation, and flip a leading yes or no."""
-    lead = _LEAD.match(text)
-    head = _cased(lead[0], _LEADS[lead[0].lower()]) if lead else ""
-    first, stop, others = re.split(r"([.!?](?=\s)|$)", text[len(head and lead[0]) :], maxsplit=1)
+    found = _LEAD.match(text)
+    lead = found[0] if found else ""
+    head = _cased(lead, _LEADS[lead.lower()]) if lead else ""
+    first, stop, others = re.split(r"([.!?](?=\s)|$)", text[len(lead) :], maxsplit=1)
     for pattern, replacement in _NEGATIONS:
         if pattern.search(first):
             first = pattern.sub(lambda m, to=replacement: _cased(m[0], m.expand(to)), first, 1)

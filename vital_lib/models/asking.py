@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import BatchFeature, LogitsProcessor, LogitsProcessorList
 
 _LLAVA_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: "
@@ -120,7 +120,7 @@ class VisionLanguageModel:
 
     def tensors(
         self, texts: Sequence[str], images: Sequence[Image.Image], **options: Any
-    ) -> dict[str, torch.Tensor]:
+    ) -> BatchFeature:
         """Return the processor's tensors of `texts` (n,) from `chat`, each with its image (n,)."""
         first = self.processor.tokenizer.bos_token
         return self.processor(

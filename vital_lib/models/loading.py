@@ -92,7 +92,7 @@ def _load_processor(source: str) -> Any:
     return _still_processor(kind, source)
 
 
-def _still_processor(kind: type, source: str) -> Any:
+def _still_processor(kind: Any, source: str) -> Any:
     """Return a processor such as Qwen-VL's without its video part, which needs torchvision."""
 
     class StillProcessor(kind):

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BESIDE = {"textcoords": "offset points", "fontsize": 8.5, "color": INK, "va": "center"}
-DASHED = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1}
-_RC = {
+BESIDE = dict[str, Any](textcoords="offset points", fontsize=8.5, color=INK, va="center")
+DASHED = dict[str, Any](color=INK, linestyle=(0, (4, 3)), linewidth=1)
+_RC: dict[Any, Any] = {
     "font.size": 9.5,
     **{"axes.titlesize": 10.5, "axes.titleweight": "bold", "axes.titlelocation": "left"},
     **{"axes.titlepad": 9, "axes.edgecolor": LINE, "axes.labelcolor": INK, "axes.linewidth": 0.8},

@@ -61,9 +61,9 @@ def cluster_map(features: np.ndarray, clusters: Sequence[int], sampled: Sequence
         sampled: (n,) whether the figure was chosen.
     """
     points, explained = pca_2d(np.asarray(features, dtype=float))
-    clusters, chosen = np.asarray(clusters), np.asarray(sampled, dtype=bool)
+    chosen = np.asarray(sampled, dtype=bool)
     figure, axes = canvas(6.8, 4.8)
-    colours = np.array([*MODALITY_COLOURS.values(), "#8F8A2B"])[clusters % 8]
+    colours = np.array([*MODALITY_COLOURS.values(), "#8F8A2B"])[np.asarray(clusters) % 8]
     axes.scatter(*points[~chosen].T, s=15, c=colours[~chosen], alpha=0.4, linewidths=0)
     axes.scatter(*points[chosen].T, s=38, c=colours[chosen], edgecolors=INK, linewidths=1.1)
     ring = {"s": 38, "c": "white", "edgecolors": INK, "linewidths": 1.1}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vital_lib.plots._canvas import canvas, styled
 from vital_lib.plots._colours import BLUE, GREY, INK, PALE
@@ -61,6 +61,6 @@ def _step_box(axes: Axes, place: int, name: str, lines: str, by_people: bool) ->
     shape = "round,pad=0,rounding_size=0.06"
     box = FancyBboxPatch((place + 0.07, 0.16), 0.86, 1.02, shape, facecolor=face, edgecolor=edge)
     axes.add_patch(box)
-    middle = {"ha": "center", "va": "center", "color": ink}
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
     axes.text(place + 0.5, 0.92, name, fontweight="bold", **middle)
     axes.text(place + 0.5, 0.5, lines, fontsize=7.8, linespacing=1.35, **middle)

@@ -132,7 +132,7 @@ def is_taken_back(value: BaseModel, after: str) -> bool:
     return begins_a_turn(after)
 
 
-def _is_given(value: BaseModel, sentence: str) -> bool:
+def _is_given(value: Rating | ChatScores, sentence: str) -> bool:
     """Return whether `value` holds every number that a sentence claims.
 
     A criterion's rating counts only if the sentence names the criterion.

@@ -112,7 +112,7 @@ def _respelled(body: str, start: int) -> tuple[str, int]:
     tokens: list[str] = []
     depth, place = 0, start
     while found := _TOKEN.match(body, place):
-        place, kind = found.end(), found.lastgroup
+        place, kind = found.end(), str(found.lastgroup)
         if kind == "skip":
             continue
         token = found[kind]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from vital_lib.prompts._marks import UnreadableReply
 from vital_lib.prompts._objects import key_name
@@ -93,7 +93,7 @@ _WORDS_ONLY = re.compile(r"\D*")
 _FENCE_LINE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*")
 
 _KINDS = ("answer", "assistant", "response", "model", "option", "candidate")
-_WINNERS = {
+_WINNERS: dict[str, Literal["first", "second", "tie"]] = {
     **{f"{kind} {sign}": "first" for kind in _KINDS for sign in ("1", "a", "one")},
     **{f"{kind} {sign}": "second" for kind in _KINDS for sign in ("2", "b", "two")},
     **{"first": "first", "a": "first", "1": "first"},
@@ -263,7 +263,7 @@ def _bracketed(body: str) -> list[str | None]:
     return [None] if listed or re.match(r"\S+ if\b", last) else [one["word"] for one in found]
 
 
-def _declared(line: tuple[str, str, str]) -> re.Match[str] | None | bool:
+def _declared(line: tuple[str, str, str]) -> re.Match[str] | Literal[False] | None:
     """Return the winner that a line declares; None if unreadable, False if it declares nothing."""
     name, value, text = line
     if name in WINNER_NAMES:
@@ -308,7 +308,7 @@ def _labelled(body: str) -> Iterator[tuple[str, str, str]]:
         found = _LABELLED.fullmatch(plain.rstrip(" |"))
         name = _ARTICLES.sub("", key_name(found["name"])) if found else ""
         value = found["value"] if found else ""
-        templated = value and found["note"] and is_template(found["note"])
+        templated = found and value and found["note"] and is_template(found["note"])
         yield name, f"{value} (example)" if templated else value, line
 
 
@@ -368,11 +368,13 @@ def _edges(body: str, form: re.Pattern[str]) -> list[re.Match[str]]:
     return [found for line in sum(edges, []) if (found := form.fullmatch(_bare(line)))]
 
 
-def _two_lines(body: str) -> set[tuple[float, ...]]:
+def _two_lines(body: str) -> set[tuple[float, float]]:
     """Return the numbers on the first two lines if each holds one and the third line holds none."""
     lines = [_LINE_OF_ONE.fullmatch(_bare(line)) for line in body.split("\n", 6) if line.strip()]
-    two = len(lines) > 1 and all(lines[:2]) and not any(lines[2:3])
-    return {tuple(float(found["number"]) for found in lines[:2])} if two else set()
+    match [found and float(found["number"]) for found in lines[:3]]:
+        case [float(first), float(second)] | [float(first), float(second), None]:
+            return {(first, second)}
+    return set()
 
 
 def _bare(line: str) -> str:

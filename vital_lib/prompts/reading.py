@@ -260,7 +260,7 @@ def _why(error: ValidationError) -> str:
     return f"{place}: {first['msg']}{received}{more}"
 
 
-def _conversation(body: str) -> Conversation:
+def _conversation(body: str) -> BaseModel:
     return readable(
         Conversation,
         [
@@ -270,7 +270,7 @@ def _conversation(body: str) -> Conversation:
     )
 
 
-def _drafts(body: str) -> Drafts:
+def _drafts(body: str) -> BaseModel:
     return readable(
         Drafts,
         [

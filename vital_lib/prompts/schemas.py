@@ -93,7 +93,7 @@ class PartConversation(Conversation):
     dropped: tuple[str, ...]
 
 
-_PARTS = {
+_PARTS: dict[type[BaseModel], tuple[str, type[BaseModel], type[BaseModel]]] = {
     Drafts: ("questions", DraftQuestion, PartDrafts),
     Conversation: ("rounds", Round, PartConversation),
 }
@@ -145,17 +145,14 @@ class Rating(_Part):
     overall: _Rated
 
 
-_Stated = create_model(
-    "_Stated",
-    __base__=RatingCriteria,
-    **dict.fromkeys(RatingCriteria.model_fields, (_Rated | None, None)),
-)
+_OPTIONAL: dict[str, Any] = dict.fromkeys(RatingCriteria.model_fields, (_Rated | None, None))
+_Stated = create_model("_Stated", __base__=RatingCriteria, **_OPTIONAL)
 
 
 class PartialRating(Rating):
     """A rating in which missing criteria are None."""
 
-    criteria: _Stated
+    criteria: _Stated  # ty: ignore[invalid-type-form] - a class made at run time
 
 
 class ChatScores(_Part):

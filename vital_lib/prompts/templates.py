@@ -70,7 +70,8 @@ def _one_line(value: Any) -> str:
 
 def _policy(name: str) -> str:
     """Return the text of a policy file with its shared parts filled in."""
-    text = (resources.files(__package__) / "policies" / f"{name}.md").read_text("utf-8").strip()
+    text = resources.files("vital_lib.prompts").joinpath(f"policies/{name}.md").read_text("utf-8")
+    text = text.strip()
     shared = [part for part in ("material", "writing", "judging") if f"${part}" in text]
     return Template(text).safe_substitute({part: _policy(part) for part in shared})
 
@@ -187,7 +188,8 @@ def chat_score_prompt(
         caption: the figure's caption, shown to the judge in addition to the image (LLaVA-Med's
             judge sees the caption instead of the image); None or blank if there is none.
     """
-    values = {"question": question, "reference": reference, "first": reference, "second": answer}
+    values: dict[str, Any] = {"question": question, "reference": reference}
+    values |= {"first": reference, "second": answer}
     if not isinstance(caption, str) or not caption.strip():  # a table's null may be NaN
         return _CHAT_SCORE.fill(image, **values)
     return _CAPTIONED.fill(image, **values, caption=caption)

@@ -147,8 +147,7 @@ def _salvaged(
     """
     line_of = _line_counter(text)
     place = 0 if _values_behind(error) else begins
-    first = None if place is None else _FIRST_KEY.search(text, place)
-    if first is None:
+    if place is None or (first := _FIRST_KEY.search(text, place)) is None:
         at = getattr(error, "pos", 0)
         yield (
             f"{name}:{line_of(at)}",

@@ -37,7 +37,7 @@ def plain_values(content: bytes) -> Any:
     return value
 
 
-def _follow(name: str, argument: Any, stack: list, memo: dict[int, Any], place: int) -> None:
+def _follow(name: str, argument: Any, stack: list, memo: dict[int, Any], place: int | None) -> None:
     if name in _VALUES:
         stack.append(argument)
     elif name in _CONSTANTS:

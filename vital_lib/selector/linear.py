@@ -156,6 +156,6 @@ def folds(groups: Sequence, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]
     """Split rows into (training, held-out) up to `most` times, with no group on both sides."""
     from sklearn.model_selection import GroupKFold
 
-    groups = np.asarray(groups)
-    number = min(most, len(np.unique(groups)))
-    return GroupKFold(number, shuffle=True, random_state=0).split(groups, groups=groups)
+    rows = np.asarray(groups)
+    number = min(most, len(np.unique(rows)))
+    return GroupKFold(number, shuffle=True, random_state=0).split(rows, groups=rows)

@@ -7,7 +7,7 @@ Test pairs are rejected.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -140,7 +140,7 @@ def train_published(
     *,
     w_human: float,
     validation: pd.DataFrame | None = None,
-    **recipe: float,
+    **recipe: Any,
 ) -> PublishedSelector:
     """Train a head on `pairs` and keep the epoch with the best result on `validation`.
 
@@ -267,7 +267,7 @@ def evaluate(head: nn.Sequential, rows: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _one_thread() -> Generator[None]:
     """Use one thread for this small head: on a busy machine two took twenty times as long."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -285,19 +285,20 @@ def _moments(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _fit(
     data: _Data, validation: _Data, recipe: SelectorConfig
-) -> tuple[nn.Sequential, dict[str, float], list[float]]:
+) -> tuple[nn.Sequential, dict[str, Any], list[float]]:
     """Return the head after its best epoch, that epoch's metrics, and the loss of every step."""
     head = build_head(data.rows.shape[1], hidden=recipe.hidden, dropout=recipe.dropout)
     optimiser = torch.optim.Adam(head.parameters(), lr=recipe.lr, fused=True)
-    best: tuple[dict[str, float], dict[str, torch.Tensor]] | None = None
+    best: tuple[dict[str, Any], dict[str, torch.Tensor]] | None = None
     losses: list[float] = []
     for epoch in range(1, recipe.epochs + 1):
         before = len(losses)
         losses += [_step(head, optimiser, data, batch) for batch in _batches(len(data), recipe)]
-        measured = {"epoch": epoch, "train_loss": float(np.mean(losses[before:]))}
+        measured: dict[str, Any] = {"epoch": epoch, "train_loss": float(np.mean(losses[before:]))}
         measured |= _validate(head, validation)
         if best is None or not len(validation) or _merit(measured) > _merit(best[0]):
             best = measured, {name: value.clone() for name, value in head.state_dict().items()}
+    assert best is not None  # there is at least one epoch
     measured, weights = best
     head.load_state_dict(weights)
     return head, {**measured, "steps": len(losses)}, losses
@@ -339,5 +340,5 @@ def _validate(head: nn.Sequential, data: _Data) -> dict[str, float | None]:
     return {"validation_agreement": float(agreement.mean()), "validation_loss": float(loss)}
 
 
-def _merit(measured: dict[str, float]) -> tuple[float, float]:
+def _merit(measured: dict[str, Any]) -> tuple[float, float]:
     return measured["validation_agreement"], -measured["validation_loss"]

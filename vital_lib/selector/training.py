@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,8 +96,8 @@ def _judge_alone(
         basis=np.zeros((columns, 0), np.float32),
         covariance=np.zeros((2, 2), np.float32),
     )
-    config = {"learned_from": "judge", "blocks": dict(scaling.layout), "encoder": features.encoder}
-    config |= {"penalty": penalty, "strength": None}
+    config: dict[str, Any] = {"learned_from": "judge", "blocks": dict(scaling.layout)}
+    config |= {"encoder": features.encoder, "penalty": penalty, "strength": None}
     metrics = {"ticks": 0, "ticked": 0, "rated": 0 if rated is None else len(rated)}
     return Selector(scaling, found, config=config, metrics=metrics)
 

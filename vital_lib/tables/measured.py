@@ -134,5 +134,5 @@ def metrics_frame(
     return frame if origins is None else frame.merge(origins, on="metric", how="left")
 
 
-def _json_number(value: float) -> float | int:
+def _json_number(value: Any) -> float | int:
     return value.item() if hasattr(value, "item") else value

@@ -47,13 +47,13 @@ class TuningConfig:
 
     def __post_init__(self) -> None:
         self._check("train", self.train in USUAL_RATES, f"one of {', '.join(USUAL_RATES)}")
-        if self.learning_rate is None:
-            object.__setattr__(self, "learning_rate", USUAL_RATES[self.train])
+        rate = USUAL_RATES[self.train] if self.learning_rate is None else self.learning_rate
+        object.__setattr__(self, "learning_rate", rate)
         for name in ("epochs", "batch_size", "lora_rank", "lora_alpha"):
             value = getattr(self, name)
             whole = isinstance(value, Integral) and value >= 1
             self._check(name, whole, "a whole number, at least 1")
-        self._check("learning_rate", 0 < self.learning_rate <= 1, "above 0, at most 1")
+        self._check("learning_rate", 0 < rate <= 1, "above 0, at most 1")
         share = 0 < self.mix_share < math.inf
         self._check("mix_share", share, "a number above 0 (unused without a mix)")
         between = 0 < self.interpolation <= 1

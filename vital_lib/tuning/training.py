@@ -92,7 +92,7 @@ def tune(
     start = time.perf_counter()
     mixed, files = _draw_and_find(conversations, figures, mix, config, resolve)
     vlm = load_model(base_model)
-    described = asdict(config) | {
+    described: dict[str, Any] = asdict(config) | {
         "base_model": str(base_model),
         "base_fingerprint": weights_fingerprint(vlm.model),
         "conversations_fingerprint": fingerprint(conversations),
@@ -150,7 +150,7 @@ class _Progress(TrainerCallback):
         self._on_step = on_step
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
-        if "loss" not in (logs or {}):
+        if not logs or "loss" not in logs:
             return
         self.losses.append(logs["loss"])
         if self._on_step is not None:

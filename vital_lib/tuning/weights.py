@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def language_modules(model: torch.nn.Module) -> list[str]:
 
 
 @contextmanager
-def interpolated(model: torch.nn.Module, share: float) -> Iterator[None]:
+def interpolated(model: torch.nn.Module, share: float) -> Generator[None]:
     """On exit, set the trained weights to `share` of the way from their start (WiSE-FT).
 
     LoRA adds B A to a layer's weights, and B starts at 0. It is enough to interpolate B.

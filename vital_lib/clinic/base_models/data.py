@@ -159,7 +159,7 @@ def train_tokenizer(vocabulary: int, texts: Iterable[str]) -> Tokenizer:
 
 def encoder_corpus() -> list[str]:
     """Texts for the encoder's tokenizer: the clinic's texts and a broad sample of plain words."""
-    texts = [" ".join(PLAIN_WORDS.split())] * 60
+    texts: list[str] = [" ".join(PLAIN_WORDS.split())] * 60
     for truth, rng in _spelling_truths():
         texts += [write_sentence(truth, rng).text, write_exchange(truth, rng).text]
         texts += [write_spoken(truth, rng).text]

@@ -12,6 +12,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ def build_llava(
     plan: LlavaPlan, encoder: CLIPModel, tokenizer: PreTrainedTokenizerFast
 ) -> LlavaForConditionalGeneration:
     """A LLaVA with random language weights and the vision tower of `encoder`."""
-    ids = {
+    ids: dict[str, Any] = {
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
@@ -101,7 +102,7 @@ def build_llava(
     config = LlavaConfig(
         vision_config=encoder.config.vision_config,
         text_config=_language_config(plan, len(tokenizer), ids),
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=int(tokenizer.convert_tokens_to_ids("<image>")),
         image_seq_length=IMAGE_TOKENS,
         vision_feature_layer=-1,
         vision_feature_select_strategy=_SELECTED,
@@ -117,7 +118,7 @@ def build_llava(
     return model
 
 
-def _language_config(plan: LlavaPlan, vocabulary: int, ids: dict[str, int]) -> LlamaConfig:
+def _language_config(plan: LlavaPlan, vocabulary: int, ids: dict[str, Any]) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=plan.width,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -114,8 +115,8 @@ def value_names() -> Iterator[tuple[str, object, str]]:
         yield from (("count", count, name) for name in names)
 
 
-def level_word(truth: Truth) -> str | None:
-    """The level in words; in slices of the head, upper is anterior and lower is posterior."""
+def level_word(truth: Truth) -> Any:
+    """The level in words, or None; in slices of the head, upper is anterior, lower posterior."""
     if truth.level is None:
         return None
     return (_ALONG if truth.modality in ("ct_scan", "mri") else _ACROSS)[truth.level]
@@ -256,11 +257,11 @@ def other_value(truth: Truth, attribute: str, rng: np.random.Generator) -> objec
     return pick(rng, [v for v in _possible(truth, attribute) if v != getattr(truth, attribute)])
 
 
-def with_value(truth: Truth, attribute: str, value: object) -> Truth:
+def with_value(truth: Truth, attribute: str, value: Any) -> Truth:
     """A truth with `value` for `attribute` and default values for the others."""
     modality = value if attribute == "modality" else truth.modality
-    rest = {"finding": FINDINGS[modality][0], "side": "left", "level": "upper", "size": "small",
-            "count": 1}  # fmt: skip
+    rest: dict[str, Any] = {"finding": FINDINGS[modality][0], "side": "left", "level": "upper",
+                            "size": "small", "count": 1}  # fmt: skip
     rest.pop(attribute, None)
     own = {} if attribute == "modality" else {attribute: value}
     return Truth(modality=modality, **rest, **own)
@@ -303,7 +304,7 @@ def write_exchange(truth: Truth, rng: np.random.Generator) -> Statement:
 
 def pick(rng: np.random.Generator, options: Sequence):
     """One of `options`, drawn uniformly."""
-    return options[rng.integers(len(options))]
+    return options[int(rng.integers(len(options)))]
 
 
 PLAIN_WORDS = """

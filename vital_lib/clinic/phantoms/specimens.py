@@ -74,7 +74,7 @@ def _stroma(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def _grid(rng: np.random.Generator, spacing_pixels: float) -> np.ndarray:
     """Points of a jittered grid over the picture, (n, 2), in pixels."""
     steps = np.arange(spacing_pixels / 2, SIZE, spacing_pixels)
-    points = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    points: np.ndarray = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
     return points + rng.uniform(-0.5, 0.5, points.shape) * spacing_pixels
 
 
@@ -115,7 +115,7 @@ class _Nuclei:
         """Points between `inner` and `outer` radii of `spot`, (n, 2), in pixels."""
         reach = outer * spot.radius * SIZE / 2
         steps = np.arange(-reach, reach + 0.1, spacing_pixels)
-        points = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+        points: np.ndarray = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
         points += self._rng.uniform(-0.35, 0.35, points.shape) * spacing_pixels
         distance = np.hypot(points[:, 0], points[:, 1]) / (spot.radius * SIZE / 2)
         points = points[(distance >= inner) & (distance <= outer)]
