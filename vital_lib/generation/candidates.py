@@ -231,7 +231,7 @@ def _after_demonstrations(pool: list[_Demonstration], rounds: int, policy: str |
 
 
 def _only_prompts(*arguments: Any) -> Iterator[Prompt]:
-    return (prompt for _, prompt in _prompts(*arguments, {}))
+    return (prompt for _, prompt in _prompts(*arguments, unreadable={}))
 
 
 def _prompts(

@@ -128,7 +128,7 @@ def _check_run(service: Service) -> str:
         )
     workspace = Workspace(service.run)
     workspace.read("figures")
-    given = {name: value for name, value in service.card.items() if name != "calibrate"}
+    given = {name: value for name, value in (service.card or {}).items() if name != "calibrate"}
     queue, _, log = open_queue(workspace, service.annotators[0], **given)
     known = log.annotators()
     log.close()

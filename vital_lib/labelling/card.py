@@ -83,8 +83,9 @@ def open_queue(
     if strategy == "uncertainty":
         scores = workspace.read("scores")[["candidate_id", "uncertainty"]]
         drafts = drafts.merge(scores, how="left")
-    settings = {"wanted": wanted, "strategy": strategy, "seed": seed, "flagged": flagged}
-    queue = labels.Queue(log, drafts, annotator, **settings)
+    queue = labels.Queue(
+        log, drafts, annotator, wanted=wanted, strategy=strategy, seed=seed, flagged=flagged
+    )
     return queue, drafts, log
 
 
@@ -145,7 +146,8 @@ def open_page(
     """
     import ipywidgets
 
-    page, shared = ipywidgets.VBox(), {"label_log": label_log, "seed": seed}
+    page = ipywidgets.VBox()
+    shared: dict[str, Any] = {"label_log": label_log, "seed": seed}
 
     def label() -> None:
         before = page.children
@@ -153,7 +155,9 @@ def open_page(
         for widget in before:
             widget.close()
 
-    first = calibrate and open_calibration(run, annotator, n=calibrate, then=label, **shared)
+    first = None
+    if calibrate:
+        first = open_calibration(run, annotator, n=calibrate, then=label, **shared)
     if first:
         page.children = [first.widget]
     else:

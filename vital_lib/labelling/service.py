@@ -141,7 +141,7 @@ class LinkIdentity(IdentityProvider):
     def get_user(self, handler: RequestHandler) -> User | None:
         """Return the annotator, or None (status 403) if link or kernel is not theirs."""
         name = self.annotators.get(fingerprint(self.get_token(handler) or ""))
-        if name and handler.kernel_manager.may_use(name, handler.request.path):
+        if name and handler.settings["kernel_manager"].may_use(name, handler.request.path):
             return User(username=name)
         if isinstance(handler, VoilaHandler):  # Jupyter would redirect to a login page
             handler.current_user = handler._jupyter_current_user = None
@@ -166,7 +166,10 @@ class CardKernels(AsyncMappingKernelManager):
         super().__init__(**kwargs)
         self._owners: dict[str, str] = {}
 
-    async def start_kernel(self, *, env: Mapping[str, str], **kwargs: Any) -> str:
+    # The server always gives env.
+    async def start_kernel(  # ty: ignore[incompatible-method-override]
+        self, *, env: Mapping[str, str], **kwargs: Any
+    ) -> str:
         """Start a kernel for the sender of the current request, and return its id."""
         annotator = CallContext.get(CallContext.JUPYTER_HANDLER).current_user.username
         kept = {name: value for name, value in env.items() if name not in _NAMES_THE_LINK}
@@ -244,5 +247,5 @@ def _config(service: Service) -> Config:
 
 def _fill_template(handler: RequestHandler, notebook: Any, cwd: str) -> None:
     """Give the template the page's annotator and the secret for its requests."""
-    secret = handler.identity_provider.get_token(handler)
+    secret = handler.settings["identity_provider"].get_token(handler)
     notebook.metadata["vital"] = {"annotator": handler.current_user.username, "token": secret}

@@ -22,7 +22,8 @@ LOG = logging.getLogger(__name__)
 IMAGE_TOKEN = IMAGE_TAG
 """Image token in the first question of a LLaVA conversation."""
 
-_PLACED = {None: None, "copy": shutil.copyfile, "link": lambda image, new: new.symlink_to(image)}
+_PLACED: dict[str | None, Any] = {None: None, "copy": shutil.copyfile}
+_PLACED["link"] = lambda image, new: new.symlink_to(image)
 
 
 def export_llava(

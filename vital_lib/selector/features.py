@@ -147,7 +147,7 @@ def candidate_features(
     image = encoder.images([open_image(resolve(path)) for path in shown["image"]])  # (m, d)
     contexts = [[row["caption"], *row["mentions"]] for row in shown.to_dict("records")]
     rows = candidates[["instruction", "response"]].to_dict("records")
-    found = _encoded(rows, of_figure, image, contexts, encoder)
+    found: dict[str, Any] = _encoded(rows, of_figure, image, contexts, encoder)
     found["wording"] = _wording(rows, of_figure, contexts)
     found["words"] = hashed_words([row["response"] for row in rows])
     if flags is not None:
