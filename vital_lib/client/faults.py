@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from email.utils import parsedate_to_datetime
+from typing import cast
 
 import aiohttp
 import httpx2
@@ -77,10 +78,9 @@ _REFUSING = re.compile(
     re.I,
 )
 _NOT_OF_FIELDS = (401, 402, 403, 404, 408, 409, 413, 429)
-_KINDS: dict[int, type[openai.APIStatusError]] = {
-    **{401: openai.AuthenticationError, 403: openai.PermissionDeniedError},
-    **{404: openai.NotFoundError, 429: openai.RateLimitError},
-}
+_KINDS: dict[int, type[openai.APIStatusError]] = {404: openai.NotFoundError}
+_KINDS |= {401: openai.AuthenticationError, 403: openai.PermissionDeniedError}
+_KINDS |= {429: openai.RateLimitError}
 _spread = tenacity.wait_random_exponential(multiplier=0.2, max=20)
 
 
@@ -112,7 +112,7 @@ class RetryPolicy:
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:
         """Return whether to stop retrying."""
-        error = _raised(state)
+        error = cast(tenacity.Future, state.outcome).exception()
         self.may_cost = self.may_cost or may_cost(error)
         if isinstance(error, openai.RateLimitError):  # never specific to one prompt
             self._waited_seconds += max(0.0, state.upcoming_sleep - (asked_seconds(error) or 0.0))
@@ -130,12 +130,8 @@ class RetryPolicy:
 
 def wait_seconds(state: tenacity.RetryCallState) -> float:
     """Return the longer of a random exponential backoff and the jittered Retry-After."""
-    requested = asked_seconds(_raised(state)) or 0.0
+    requested = asked_seconds(cast(tenacity.Future, state.outcome).exception()) or 0.0
     return max(_spread(state), requested + random.uniform(0, min(requested / 4, 5)))
-
-
-def _raised(state: tenacity.RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
 
 
 def may_cost(error: BaseException | None) -> bool:

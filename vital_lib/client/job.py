@@ -41,8 +41,7 @@ class Job:
             raise ValueError(f"total {total!r}: give the number of prompts, 0 or more")
         self.total, self.control = int(total), Control()
         self.started, self.ended = threading.Event(), threading.Event()
-        self._work, self._value = work, None
-        self._error: BaseException | None = None
+        self._work, self._value, self._error = work, None, None
         self._lock = threading.Lock()
         self._began = self._until = 0.0
         self._samples: deque[tuple[float, int]] = deque()  # (time, replies so far)

@@ -238,11 +238,11 @@ class Ledger:
                 replies are always found.
         """
         rows = self._where(key, stale_seconds)
-        query = (
+        found = self._query(
             f"SELECT {', '.join(_ENTRY)} FROM replies WHERE row IN ({rows}) "
-            "AND key = ? AND answered ORDER BY attempt DESC, row LIMIT 1"
+            "AND key = ? AND answered ORDER BY attempt DESC, row LIMIT 1",
+            key,
         )
-        found = self._query(query, key) if rows else []
         return Entry(bool(found[0][0]), *found[0][1:]) if found else None
 
     def spoilt(self, request: Request) -> bool:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
 import openai
@@ -304,12 +304,9 @@ class Run:
     def _body(self, request: Request, prompt: Prompt, without: set[str]) -> dict[str, Any]:
         """Return the request body without the fields that the endpoint rejects."""
         client = self._client
-        self._opened()  # a missing key raises here, before a cost is reserved
+        if self._openai is None:
+            self._openai = client.open_client()
         return wire.make_body(request, prompt, client.images, without=client.refused | without)
-
-    def _opened(self) -> openai.AsyncOpenAI:
-        self._openai = self._openai or self._client.open_client()
-        return self._openai
 
     async def _exchange(
         self, request: Request, prompt: Prompt, body: dict[str, Any], without: set[str]
@@ -350,7 +347,7 @@ class Run:
         try:
             # The OpenAI client's own timeout limits only the gap between two bytes.
             async with asyncio.timeout(client.timeout_seconds):
-                response = await self._opened().post(
+                response = await cast(openai.AsyncOpenAI, self._openai).post(
                     "/chat/completions", content=to_json(body), cast_to=httpx2.Response
                 )
         except TimeoutError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
 
 from vital_lib.clinic.vocabulary import Token, scan, sentences
 from vital_lib.clinic.world import FINDINGS, NO_FINDING, Claim
@@ -63,7 +62,7 @@ class _Notes:
 
     claims: set[Claim] = field(default_factory=set)
     # (finding, or None for any; places), from "no nodule in the left lung"
-    local_denials: list[tuple[Any, frozenset[Token]]] = field(default_factory=list)
+    local_denials: list[tuple[str | None, frozenset[Token]]] = field(default_factory=list)
     alternatives: set[str] = field(default_factory=set)
 
     def add(self, attribute: str, value: str | int, holds: bool = True) -> None:

@@ -322,10 +322,8 @@ def _parser() -> argparse.ArgumentParser:
     for dial in fields(Dials):
         flag, meaning = f"--{dial.name.replace('_', '-')}", dial.metadata["meaning"]
         if dial.name == "faults":
-            parser.add_argument(
-                "--fault", dest="faults", action="append", default=[], metavar="NAME=SHARE",
-                help=meaning,
-            )  # fmt: skip
+            form: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAME=SHARE"}
+            parser.add_argument("--fault", dest="faults", help=meaning, **form)
         elif dial.name == "key":
             meaning = f"environment variable that holds {meaning}"
             parser.add_argument("--key-from", metavar="VARIABLE", help=meaning)
