@@ -237,10 +237,9 @@ class Ledger:
             stale_seconds: how old the view of other processes' replies may be. This object's own
                 replies are always found.
         """
-        rows = self._where(key, stale_seconds)
         found = self._query(
-            f"SELECT {', '.join(_ENTRY)} FROM replies WHERE row IN ({rows}) "
-            "AND key = ? AND answered ORDER BY attempt DESC, row LIMIT 1",
+            f"SELECT {', '.join(_ENTRY)} FROM replies WHERE key = ? AND answered AND row IN "
+            f"({self._where(key, stale_seconds)}) ORDER BY attempt DESC, row LIMIT 1",
             key,
         )
         return Entry(bool(found[0][0]), *found[0][1:]) if found else None
