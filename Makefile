@@ -4,6 +4,7 @@
 # make serve-clinic   simulated models for any OpenAI client: PORT=8801 OPTIONS="--latency 0.2"
 # make study   run the demo for SEEDS="0 1 2 7 11" with more tuned models and pool the claims
 # make test    run lint and the fast tests     make test-all    also run the slow tests
+# make docs    build the site of executed notebooks and pages (RUN=data/runs/mine)
 # make bench   run the benchmarks              make clean       remove .venv, caches, demo run
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -19,7 +20,7 @@ INSTALLED := .venv/.installed
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo study lab label serve-clinic test test-all lint bench models clean
+.PHONY: demo study lab label serve-clinic test test-all lint docs bench models clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m vital_lib.walkthrough --run data/runs/demo --seed $(SEED) --fresh
@@ -42,15 +43,22 @@ serve-clinic: $(INSTALLED)
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"
 
+test-all: MEASURED := --cov=vital_lib --cov-report=
 test-all: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"
-	$(BIN)/python -m pytest -q -m slow --ignore=tests/benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow" $(MEASURED)
+	$(BIN)/python -m pytest -q -m slow --ignore=tests/benchmarks $(MEASURED) --cov-append
+	$(BIN)/python tests/coverage_gaps.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check vital_lib tests
+	$(BIN)/ruff format --check vital_lib tests docs
+	$(BIN)/ty check --output-format concise vital_lib
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	sh tests/lint_scripts.sh
+
+docs: $(INSTALLED)
+	$(BIN)/python docs/site.py $(RUN)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m pytest -q -s tests/benchmarks -m "slow or not slow"
@@ -65,4 +73,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv data/runs/demo .pytest_cache .ruff_cache .import_linter_cache *.egg-info
+	rm -rf .venv build data/runs/demo .coverage* .pytest_cache .ruff_cache .import_linter_cache *.egg-info

@@ -1,0 +1,127 @@
+"""Build the documentation site from the pages of the repository and a run's executed notebooks.
+
+This file is also mkdocs' hook. It draws the Mermaid diagrams as SVG, since Mermaid's own script
+would have to come from another server, and it points links between notebooks to their pages.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from html import escape
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/*.png", "data/README.md")
+WIDTH, HEIGHT, GAP = 190, 32, 30  # of a box, and below it, in pixels
+
+_DIAGRAM = re.compile(r"```mermaid\nflowchart TD\n(.*?)```", re.S)
+_NODE = r'(\w+)(?:\[(\()?"([^"]*)"\)?\])?'
+_EDGE = re.compile(rf'\s*{_NODE} --(?: "([^"]*)" --)?> {_NODE}')
+_PANEL = "<p><em>Here a running notebook shows a panel: open it with make lab.</em></p>"
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def main(run: str) -> int:
+    """Build the site in build/site/ from the executed notebooks of `run`; return an exit code."""
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    executed = sorted((ROOT / run / "executed").glob("*.ipynb"))
+    names = [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    if missing := set(names) - {path.name for path in executed}:
+        print(f"{run}/executed lacks {', '.join(sorted(missing))}: run make demo first, or give")
+        print("a finished run, as in make docs RUN=data/runs/mine")
+        return 2
+    pages = ROOT / "build" / "docs"
+    shutil.rmtree(pages, ignore_errors=True)
+    for path in (path for pattern in PAGES for path in ROOT.glob(pattern)):
+        _copy(path, pages / path.relative_to(ROOT))
+    (pages / "notebooks").mkdir()
+    for path in executed:
+        (pages / "notebooks" / path.name).write_text(_without_panels(path.read_text("utf-8")))
+    build(load_config(str(ROOT / "docs" / "mkdocs.yml")))
+    print(f"the site is in {ROOT / 'build' / 'site' / 'index.html'}")
+    return 0
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _without_panels(notebook: str) -> str:
+    """Replace panels by a note; to show them, a page would load scripts from another server."""
+    content = json.loads(notebook)
+    content["metadata"].pop("widgets", None)
+    for cell in content["cells"]:
+        for output in cell.get("outputs", []):
+            if _VIEW in output.get("data", {}):
+                output["data"] = {"text/html": _PANEL}
+    return json.dumps(content)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Draw the diagrams of a page (called by mkdocs)."""
+    return _DIAGRAM.sub(lambda found: _drawn(found[1]), markdown)
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Point a notebook's links to pages (called by mkdocs)."""
+    if not page.file.src_path.endswith(".ipynb"):
+        return output
+    return re.sub(r'href="(?!https?:)([^"#]*)\.ipynb(?=["#])', r'href="\1.html', output)
+
+
+def _drawn(diagram: str) -> str:
+    """Return a flowchart, from top to bottom, as SVG; a node stands below all that lead to it."""
+    names: dict[str, tuple[str, bool]] = {}
+    edges: list[tuple[str, str, str]] = []
+    for line in diagram.splitlines():
+        one, log_one, text_one, label, two, log_two, text_two = _EDGE.match(line).groups()
+        names |= {one: (text_one, bool(log_one))} if text_one else {}
+        names |= {two: (text_two, bool(log_two))} if text_two else {}
+        edges.append((one, two, label or ""))
+    level = dict.fromkeys(names, 0)
+    for _ in names:
+        for one, two, _label in edges:
+            level[two] = max(level[two], level[one] + 1)
+    rows = [[name for name in names if level[name] == n] for n in range(max(level.values()) + 1)]
+    across = (WIDTH + GAP) * max(map(len, rows)) - GAP
+    centre = {
+        name: (across / 2 + (WIDTH + GAP) * (place - (len(row) - 1) / 2), n * (HEIGHT + GAP))
+        for n, row in enumerate(rows)
+        for place, name in enumerate(row)
+    }
+    parts = [_arrow(centre[one], centre[two], label) for one, two, label in edges]
+    parts += [_box(*centre[name], *named) for name, named in names.items()]
+    down = len(rows) * (HEIGHT + GAP) - GAP
+    return (
+        f'<svg viewBox="-2 -2 {across + 4} {down + 4}" width="{across + 4}" role="img" '
+        'fill="none" stroke="currentColor" font-size="13" style="max-width:100%">'
+        f"{''.join(parts)}</svg>\n"
+    )
+
+
+def _box(x: float, y: float, text: str, log: bool) -> str:
+    corner = HEIGHT / 2 if log else 4
+    return (
+        f'<rect x="{x - WIDTH / 2}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="{corner}"/>'
+        f'<text x="{x}" y="{y + HEIGHT / 2 + 5}" text-anchor="middle" stroke="none" '
+        f'fill="currentColor">{escape(text)}</text>'
+    )
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float], label: str) -> str:
+    (x, y), (to_x, to_y) = (start[0], start[1] + HEIGHT), end
+    line = f"M{x} {y} L{to_x} {to_y - 2} m-4 -7 l4 7 l4 -7"
+    middle = f'x="{(x + to_x) / 2 + 8}" y="{(y + to_y) / 2 + 4}"'
+    text = f'<text {middle} stroke="none" fill="currentColor">{escape(label)}</text>'
+    return f'<path d="{line}"/>{text if label else ""}'
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
