@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/*.png", "data/README.md")
+PAGES = ("*.md", "docs/*.md", "docs/*.png", "data/README.md")
 WIDTH, HEIGHT, GAP = 190, 32, 30  # of a box, and below it, in pixels
 
 _DIAGRAM = re.compile(r"```mermaid\nflowchart TD\n(.*?)```", re.S)

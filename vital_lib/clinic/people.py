@@ -338,7 +338,7 @@ def tally(workspace: Workspace, rows: pd.DataFrame, drafts: pd.DataFrame | None 
         drafts: columns instruction_id and figure_id; required if `rows` lacks figure_id.
     """
     simulated = rows["annotator"].map(is_simulated).astype(bool)
-    if "figure_id" in rows:
+    if "figure_id" in rows or drafts is None:
         figure_ids = rows["figure_id"]
     else:
         figure_ids = rows["item_id"].map(
@@ -367,7 +367,7 @@ def _facts_by_figure(truth: pd.DataFrame) -> dict[str, dict[str, str | int]]:
     columns = ["figure_id", *ATTRIBUTES]  # ATTRIBUTES has the order of Truth's fields
     facts = {}
     for figure_id, *values in truth[columns].itertuples(index=False):
-        known = [None if pd.isna(value) else value for value in values]
+        known: list[Any] = [None if pd.isna(value) else value for value in values]
         facts[figure_id] = Truth(*known).facts()
     return facts
 
