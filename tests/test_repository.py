@@ -230,6 +230,11 @@ def test_the_environment_the_lock_and_the_dependencies_agree():
     )
     pinned = {canonicalize_name(name): version for name, version in pinned.items()}
     for wanted in map(
-        Requirement, [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+        Requirement,
+        [
+            *project["dependencies"],
+            *project["optional-dependencies"]["dev"],
+            *project["optional-dependencies"]["docs"],
+        ],
     ):
         assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), str(wanted)
