@@ -289,7 +289,7 @@ def _fit(
     """Return the head after its best epoch, that epoch's metrics, and the loss of every step."""
     head = build_head(data.rows.shape[1], hidden=recipe.hidden, dropout=recipe.dropout)
     optimiser = torch.optim.Adam(head.parameters(), lr=recipe.lr, fused=True)
-    best: tuple[dict[str, Any], dict[str, torch.Tensor]] | None = None
+    best: Any = None  # measures and weights of the best epoch so far
     losses: list[float] = []
     for epoch in range(1, recipe.epochs + 1):
         before = len(losses)
@@ -298,7 +298,6 @@ def _fit(
         measured |= _validate(head, validation)
         if best is None or not len(validation) or _merit(measured) > _merit(best[0]):
             best = measured, {name: value.clone() for name, value in head.state_dict().items()}
-    assert best is not None  # there is at least one epoch
     measured, weights = best
     head.load_state_dict(weights)
     return head, {**measured, "steps": len(losses)}, losses
