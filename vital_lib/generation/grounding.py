@@ -196,7 +196,7 @@ class _Statements:
                 number = _COUNTS[found[1]] if found[1] in _COUNTS else int(found[1])
                 things = _words(" ".join(following)) or _words(clause[: found.start()])
                 self.numbers.append((number, things))
-        self.modalities |= {found.lastgroup for found in _MODALITY.finditer(clause)}
+        self.modalities |= {str(found.lastgroup) for found in _MODALITY.finditer(clause)}
 
 
 class _Text(_Statements):
