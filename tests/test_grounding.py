@@ -146,6 +146,7 @@ def test_a_bare_number_answers_how_many():
         ("CT showing a pleural effusion.", "An effusion may not be visible early on.", False),
         ("CT without pleural effusion.", "There is a pleural effusion.", True),
         ("CT without pleural effusion.", "A pleural effusion might follow.", False),
+        ("Chest CT | a pleural effusion.", "There is a pleural effusion.", False),
         ("Chest radiograph. Unremarkable.", "The radiograph shows consolidation.", True),
         ("Chest radiograph. Unremarkable.", "No consolidation is seen.", False),
         ("The nodule in the left lung.", "There is no nodule in the right lung.", False),

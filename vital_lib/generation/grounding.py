@@ -173,9 +173,8 @@ class _Statements:
         for sentence in _SENTENCE.split(_plain(text)):
             hedged = bool(_HEDGE.search(sentence))
             for clause in _CLAUSE.split(sentence):
-                held, _, against = (
-                    part.strip(" .,") for part in _DENY.sub("|", clause, count=1).partition("|")
-                )
+                held, *after = (part.strip(" .,") for part in _DENY.split(clause, maxsplit=1))
+                against = after[0] if after else ""
                 if denied:
                     of_image = _MODALITY.search(held) and not _FINDING.search(held)
                     held, against = "", "" if of_image else held
