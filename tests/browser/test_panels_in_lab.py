@@ -64,7 +64,7 @@ def test_every_panel_is_drawn_and_its_texts_stay_texts(page, lab):
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     _open(page, lab, "panels.ipynb", PICTURE + ROWS, ALL_PANELS)
-    expect(page.locator(".vital")).to_have_count(7)
+    expect(page.locator(".vital")).to_have_count(6)
     expect(page.locator(".vital .picture img").first).to_be_visible()
     assert page.evaluate("document.querySelector('#markup')") is None
     assert page.evaluate("window.attacked") is None
@@ -82,4 +82,4 @@ def test_every_panel_is_drawn_and_its_texts_stay_texts(page, lab):
     page.set_viewport_size({"width": 700, "height": 900})
     wide = "(panels) => panels.map((panel) => panel.scrollWidth - panel.clientWidth)"
     expect(page.locator(".vital .disagreement")).to_have_css("grid-template-columns", _ONE)
-    assert page.locator(".vital").evaluate_all(wide) == [0] * 7
+    assert page.locator(".vital").evaluate_all(wide) == [0] * 6
