@@ -234,7 +234,7 @@ def test_what_is_not_read_is_refused_with_its_name_and_the_way_out(tmp_path, nam
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_a_pickle_of_plain_values_is_read_without_being_loaded(tmp_path, protocol):
+def test_a_pickle_of_plain_values_is_read(tmp_path, protocol):
     plain = [*GOOD, {"id": "c", "n": -7, "x": 0.5, "label": {"yes": 1}, "t": (1, 2), "no": None},
              {"id": "d", "big": 2**70, "on": True, "list": [], "long": "x" * 300}]  # fmt: skip
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(plain, protocol=protocol))

@@ -60,7 +60,7 @@ BUDGETS = {
     "plots": 680,
     "processes": 230,
     "prompts": 1_540,
-    "records": 540,
+    "records": 490,
     "report": 210,
     "seeds": 10,
     "selection": 450,

@@ -71,7 +71,7 @@ def read_questions(
 
     Published benchmarks are read as they are: VQA-RAD (its JSON, the hub's Parquet), SLAKE
     (`train.json`, `validate.json`, `test.json`: the English questions), PathVQA (the hub's Parquet,
-    or its pickles, whose plain values are read without unpickling), LLaVA-Med's chat questions
+    or its pickles, of which only plain values are read), LLaVA-Med's chat questions
     (`llava_med_eval_qa50_qa.jsonl`) and its form of the three (`conversations`, also spelt
     `conversatons`), and LLaVA's question files with an answer file beside them. A table of your own
     has question, answer (or reference), image and optionally answer_type (or kind: open, closed,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from vital_lib.records.check import InvalidRecord, shown
@@ -125,15 +126,17 @@ def _holds_list(value: Any) -> bool:
 
 def _columns(value: Mapping, known: set[str]) -> list[dict]:
     """Return the rows of an object of columns, as pandas and datasets write a table; else []."""
-    columns = list(value.values())
-    if len(columns) < 2 or not known & set(value):
+    columns = [dict(enumerate(one)) if isinstance(one, list) else one for one in value.values()]
+    if (
+        len(columns) < 2
+        or not known & set(value)
+        or not all(isinstance(one, dict) for one in columns)
+    ):
         return []
-    for kind, places in ((list, lambda column: range(len(column))), (dict, list)):
-        if all(isinstance(column, kind) for column in columns):
-            first = places(columns[0])
-            if all(list(places(column)) == list(first) for column in columns):
-                return [{key: column[n] for key, column in value.items()} for n in first]
-    return []
+    places = list(columns[0])
+    if any(list(one) != places for one in columns):
+        return []
+    return [dict(zip(value, [one[n] for one in columns], strict=True)) for n in places]
 
 
 def _salvaged(
@@ -145,14 +148,15 @@ def _salvaged(
     After a damaged record, reading resumes at the next object that begins with the name of the
     first record's first field.
     """
-    line_of = _line_counter(text)
+    ends = [found.start() for found in re.finditer("\n", text)]
+
+    def at_line(position: int) -> str:
+        return f"{name}:{bisect_left(ends, position) + 1}"
+
     place = 0 if _values_behind(error) else begins
     if place is None or (first := _FIRST_KEY.search(text, place)) is None:
-        at = getattr(error, "pos", 0)
-        yield (
-            f"{name}:{line_of(at)}",
-            InvalidRecord("record", f"not JSON ({error}): {shown(text[:80])}"),
-        )
+        wrong = InvalidRecord("record", f"not JSON ({error}): {shown(text[:80])}")
+        yield at_line(getattr(error, "pos", 0)), wrong
         return
     record = re.compile(r"\{\s*" + re.escape(first[1]) + r"\s*:")
     while place < len(text):
@@ -160,7 +164,7 @@ def _salvaged(
         place = between.end() if between else place
         if place >= len(text):
             break
-        where = f"{name}:{line_of(place)}"
+        where = at_line(place)
         try:
             value, place = _DECODER.raw_decode(text, place)
             yield where, value
@@ -170,10 +174,7 @@ def _salvaged(
             following = record.search(text, place + 1)
             place = following.start() if following else len(text)
     if not text.rstrip().endswith(("]", "}")):
-        yield (
-            f"{name}:{line_of(len(text))}",
-            InvalidRecord("record", "the file ends within its list"),
-        )
+        yield at_line(len(text)), InvalidRecord("record", "the file ends within its list")
 
 
 def _list_in(text: str, known: set[str]) -> int | None:
@@ -184,15 +185,3 @@ def _list_in(text: str, known: set[str]) -> int | None:
     wrapper = _WRAPPER.match(text)
     names = {json.loads(key) for key in _KEY.findall(wrapper[0])} if wrapper else set()
     return wrapper.end() if wrapper and not known & names else None
-
-
-def _line_counter(text: str) -> Callable[[int], int]:
-    """Return a function from a position in `text` to its line; positions must not decrease."""
-    state = [0, 1]
-
-    def line_of(position: int) -> int:
-        state[1] += text.count("\n", state[0], position)
-        state[0] = max(position, state[0])
-        return state[1]
-
-    return line_of

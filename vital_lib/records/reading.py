@@ -48,7 +48,7 @@ def read_records(
     Args:
         path: a file of JSON, JSON Lines, CSV, tab-separated cells or Parquet, a Python file whose
             one literal list holds the records, or a pickle of plain lists, dicts, texts and
-            numbers, which is read without being loaded.
+            numbers; a pickle with any other instruction is refused.
         fields: field names of which a record has at least one. An object with none of them wraps
             the list of records.
         columns: the column names of a table whose file has no header; then tabs separate the cells
@@ -143,12 +143,9 @@ def _parquet(file: Path) -> Iterator[Place]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(file)
-        number = 0
-        for batch in table.iter_batches(batch_size=256):
-            for record in batch.to_pylist():
-                yield f"{file.name}[{number}]", _without_nan(record)
-                number += 1
+        batches = pq.ParquetFile(file).iter_batches(batch_size=256)
+        for n, record in enumerate(record for batch in batches for record in batch.to_pylist()):
+            yield f"{file.name}[{n}]", _without_nan(record)
     except (pa.ArrowException, OSError) as error:
         raise UnreadableFile(f"{file.name} is not a valid Parquet file: {error}") from None
 

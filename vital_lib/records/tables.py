@@ -40,28 +40,18 @@ def table_records(
         names, at = [cell.strip() for cell in names], at + used
     while at < len(lines):
         cells, used = _row(lines, at, dialect)
-        broken = isinstance(cells, csv.Error) or len(cells) != len(names)
-        if not isinstance(cells, csv.Error) and not any(map(str.strip, cells)):  # a blank row
-            at += used
-            continue
         place = f"{name}:{at + 1}"
-        if broken:
-            received = cells if isinstance(cells, csv.Error) else f"{len(cells)}"
+        blank = isinstance(cells, list) and not any(map(str.strip, cells))
+        if isinstance(cells, csv.Error) or not blank and len(cells) != len(names):
+            received = cells if isinstance(cells, csv.Error) else len(cells)
             line = shown(lines[at].strip()[:80])
-            yield (
-                place,
-                InvalidRecord("record", f"wanted {len(names)} cells, received {received}: {line}"),
-            )
+            wrong = f"wanted {len(names)} cells, received {received}: {line}"
+            yield place, InvalidRecord("record", wrong)
             at += 1
             continue
-        yield (
-            place,
-            {
-                key: None if cell.strip() in _MISSING else cell
-                for key, cell in zip(names, cells, strict=True)
-                if key
-            },
-        )
+        if not blank:
+            known = (None if cell.strip() in _MISSING else cell for cell in cells)
+            yield place, {key: cell for key, cell in zip(names, known, strict=True) if key}
         at += used
 
 
