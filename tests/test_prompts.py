@@ -171,8 +171,8 @@ def test_every_object_of_every_schema_is_closed_and_every_field_required():
             for part in node.values():
                 yield from objects(part)
 
-    for sheet in templates._SHEETS:
-        found = list(objects(sheet.schema.model_json_schema()))
+    for template in templates._TEMPLATES:
+        found = list(objects(template.schema.model_json_schema()))
         assert found
         for node in found:
             assert node["additionalProperties"] is False

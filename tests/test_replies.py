@@ -865,3 +865,8 @@ def test_what_is_put_there_as_an_example_or_to_be_replaced_is_no_verdict(prompt,
 )
 def test_a_reason_that_speaks_of_examples_is_a_reason(prompt, text, said):
     assert read(prompt, text) == said
+
+
+def test_turns_inside_two_fences_are_no_turns():
+    with pytest.raises(UnreadableReply, match="no line 'Question:' or 'User:'"):
+        parse(TURNS, "```\n```\nQ: Which side?\nA: The left.\n```\n```")

@@ -59,7 +59,7 @@ BUDGETS = {
     "panels": 1_250,
     "plots": 680,
     "processes": 230,
-    "prompts": 1_540,
+    "prompts": 1_480,
     "records": 490,
     "report": 210,
     "seeds": 10,

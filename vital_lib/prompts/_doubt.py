@@ -120,9 +120,8 @@ def is_taken_back(value: BaseModel, after: str) -> bool:
     sentences = [part for part in _SENTENCE.split(after) if part.strip("` \n~")]
     if not sentences:
         return False
-    if any(map(is_template, sentences)) or any(map(_BACK.match, sentences)):
-        return True
-    if _ANYWHERE.search(after) or refuses_somewhere(after):
+    signs = (is_template, _BACK.match, _REFUSAL.match, _ANYWHERE.search)
+    if any(sign(sentence) for sign in signs for sentence in sentences):
         return True
     if isinstance(value, Verdict):
         named = [winner_in(found["one"] or found["other"]) for found in _WINS.finditer(after)]

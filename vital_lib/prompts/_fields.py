@@ -106,14 +106,14 @@ def fitted(schema: type[BaseModel], fields: Fields) -> BaseModel:
         ValidationError: the fields do not fit.
         UnreadableReply: a note in them says that they are a template.
     """
+    if schema in (Conversation, Drafts):
+        return readable(schema, _rounds(schema, fields))
     notes = [fields[name] for name in _NOTES if isinstance(fields.get(name), str)]
-    if schema not in (Conversation, Drafts) and any(map(is_template, notes)):
+    if any(map(is_template, notes)):
         raise UnreadableReply(f"a note in the reply marks it as a template: {notes[0]!r}")
     made = _MAKERS[schema](fields)
     if schema is Rating and None in made["criteria"].values():
         return PartialRating.model_validate(made)
-    if schema in (Conversation, Drafts):
-        return readable(schema, *made.values())
     return schema.model_validate(made)
 
 
@@ -222,32 +222,28 @@ def _verdict(fields: Fields) -> Fields:
     return {"rationale": _rationale(fields), "winner": winner}
 
 
-def _conversation(fields: Fields) -> Fields:
-    given = _rounds(fields, _ROUNDS)
-    if not isinstance(given, list):
-        return {"rounds": given}
-    if given and all(_has(one, _SPEAKER) for one in given if isinstance(one, dict)):
-        given = _paired(given)
-    return {"rounds": _each(given, _round)}
-
-
-def _rounds(fields: Fields, names: tuple[str, ...]) -> Any:
+def _rounds(schema: type[BaseModel], fields: Fields) -> Any:
     """Return the list of rounds; an object that is itself a round becomes a list."""
-    given = _first(fields, names)
+    given = _first(fields, _ROUNDS if schema is Conversation else _QUESTIONS)
     if isinstance(given, dict) and _lists_rounds([*given.values()]):
-        return [*given.values()]
-    return [fields] if given is None and _has(fields, _INSTRUCTION) else given
+        given = [*given.values()]
+    elif given is None and _has(fields, _INSTRUCTION):
+        given = [fields]
+    if not isinstance(given, list):
+        return given
+    spoken = all(_has(one, _SPEAKER) for one in given if isinstance(one, dict))
+    if schema is Conversation and given and spoken:
+        given = _paired(given)
+    return [_read_round(schema, one) for one in given]
 
 
-def _each(given: list[Any], read: Callable[[Fields], Fields]) -> list[Any]:
-    """Read each round; a round that breaks off inside a thought becomes the reason as text."""
-    made: list[Any] = []
-    for one in given:
-        try:
-            made.append(read(one) if isinstance(one, dict) else one)
-        except UnreadableReply as error:
-            made.append(str(error))
-    return made
+def _read_round(schema: type[BaseModel], given: Any) -> Any:
+    """Return a round's fields; for a round that breaks off inside a thought, the reason as text."""
+    try:
+        read = _round if schema is Conversation else _question
+        return read(given) if isinstance(given, dict) else given
+    except UnreadableReply as error:
+        return str(error)
 
 
 def _round(fields: Fields) -> Fields:
@@ -275,13 +271,6 @@ def _paired(messages: list[Any]) -> list[Any]:
         else f"{len(responses)} answers, wanted 1"
         for instruction, responses in rounds
     ]
-
-
-def _drafts(fields: Fields) -> Fields:
-    given = _rounds(fields, _QUESTIONS)
-    if not isinstance(given, list):
-        return {"questions": given}
-    return {"questions": _each(given, _question)}
 
 
 def _question(fields: Fields) -> Fields:
@@ -317,6 +306,4 @@ _MAKERS: dict[type[BaseModel], Callable[[Fields], Fields]] = {
     Rating: _rating,
     ChatScores: _scores,
     Verdict: _verdict,
-    Conversation: _conversation,
-    Drafts: _drafts,
 }

@@ -64,13 +64,8 @@ def whole_object(body: str) -> Any:
     Raises:
         Twice: an object holds one key twice, with different values.
     """
-    try:
-        value = _loads(body) if body[:1] in ("{", '"') else None
-        return whole_object(value) if isinstance(value, str) and value[:1] == "{" else value
-    except Twice:
-        raise
-    except ValueError:
-        return None
+    value = _loads(body) if body[:1] in ("{", '"') else None
+    return whole_object(value) if isinstance(value, str) and value[:1] == "{" else value
 
 
 def objects_in(body: str) -> Iterator[Found]:
@@ -99,12 +94,7 @@ def _read_at(body: str, start: int) -> Found:
         raise
     except (ValueError, RecursionError):
         spelled, end = _respelled(body, start)
-    try:
-        return Found(start, end, _loads(spelled))
-    except Twice:
-        raise
-    except ValueError:
-        return Found(start, end, None)
+    return Found(start, end, _loads(spelled))
 
 
 def _respelled(body: str, start: int) -> tuple[str, int]:
@@ -160,7 +150,10 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_once, strict=False)
 
 
 def _loads(text: str) -> Any:
+    """Return the value of a JSON text; None if it is not JSON or nested too deeply."""
     try:
         return _DECODER.decode(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    except Twice:
+        raise
+    except (ValueError, RecursionError):
+        return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from vital_lib.prompts._marks import UnreadableReply
 
@@ -74,25 +73,26 @@ class _Round:
         return self.answers[-1] if self.answers else self.question
 
 
-def rounds_in(body: str, answers: int) -> list[dict[str, Any] | str]:
+def rounds_in(body: str, *responses: str) -> list[dict[str, str | None] | str]:
     """Return the rounds of a plain-text reply.
 
     Args:
-        answers: number of answers to each question.
+        responses: the names of the answers to each question.
 
     Returns:
-        For each round, a dict of instruction, question_type (or None) and answers (a list). For a
-        round with more or fewer answers, the reason as text.
+        For each round, a dict of instruction, question_type (or None) and each of `responses`. For
+        a round with more or fewer answers, the reason as text.
 
     Raises:
-        UnreadableReply: no round has `answers` answers, an answer comes before the first question,
+        UnreadableReply: no round has that many answers, an answer comes before the first question,
             or the reply breaks off in a code fence.
     """
+    answers = len(responses)
     lines = _unfenced(_TAG.sub(_tag_line, _OPENING.sub("", body))).splitlines()
     found = next(((p, i) for line in lines for p, i in _SPELLINGS if _speaks(p, line)), None)
-    if found is None:
+    rounds = _Reader(*found, answers).read(lines) if found else []
+    if not rounds:
         raise UnreadableReply("no line 'Question:' or 'User:' was found")
-    rounds = _Reader(*found, answers).read(lines)
     if all(len(round.answers) != answers for round in rounds):
         raise UnreadableReply(f"round 1 has {len(rounds[0].answers)} answers, wanted {answers}")
     if len(rounds) > 1 and any(_ends_in_rule(round.last) for round in rounds[:-1]):
@@ -101,7 +101,7 @@ def rounds_in(body: str, answers: int) -> list[dict[str, Any] | str]:
         {
             "instruction": _text(round.question),
             "question_type": round.kind,
-            "answers": [_text(lines) for lines in round.answers],
+            **dict(zip(responses, map(_text, round.answers), strict=True)),
         }
         if len(round.answers) == answers
         else f"{len(round.answers)} answers, wanted {answers}"
@@ -184,17 +184,15 @@ class _Reader:
 
     def _question_follows(self, lines: list[str], place: int) -> bool:
         """Return whether the next line of text begins a question."""
-        for line in map(lines.__getitem__, range(place + 1, len(lines))):
-            if line.strip() and not _is_rule(line):
-                return bool((found := _begins(self._line_of, line)) and found["asks"])
-        return False
+        after = (line for line in lines[place + 1 :] if line.strip() and not _is_rule(line))
+        found = _begins(self._line_of, next(after, ""))
+        return bool(found and found["asks"])
 
     def _is_answered(self, lines: list[str], place: int) -> bool:
         """Return whether the next turn is an answer."""
-        for line in map(lines.__getitem__, range(place + 1, len(lines))):
-            if found := _speaks(self._line_of, line):
-                return bool(found["says"])
-        return False
+        turns = (_speaks(self._line_of, line) for line in lines[place + 1 :])
+        found = next(filter(None, turns), None)
+        return bool(found and found["says"])
 
 
 def _begins(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:

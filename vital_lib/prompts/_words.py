@@ -189,7 +189,7 @@ def rating(body: str) -> PartialRating:
     if overall is None:
         overall = _number(body.strip("*`# "), _ALONE)
     on_line = {float(found["number"]) for found in _edges(body, _LINE_OF_ONE)}
-    overall = _agreed([*on_line, *([] if overall is None else [overall])], "overall")
+    overall = _agreed([*on_line, overall], "overall")
     if overall is None:
         raise UnreadableReply("overall: no line 'Overall: <number>' was found")
     criteria = {field: {*declared.get(name, [None])} for field, name in CRITERIA.items()}
@@ -210,8 +210,7 @@ def scores(body: str) -> ChatScores:
     pairs |= _two_lines(body)
     found = {}
     for at, (place, names) in enumerate(SCORE_NAMES.items()):
-        named = _only(declared, names)
-        found[place] = _agreed([*(pair[at] for pair in pairs), *_some(named)], place)
+        found[place] = _agreed([*(pair[at] for pair in pairs), _only(declared, names)], place)
     lacking = [f"'Answer {n}:'" for n, one in enumerate(found.values(), start=1) if one is None]
     if lacking:
         raise UnreadableReply(f"no line {' or '.join(lacking)} with a number was found")
@@ -238,8 +237,8 @@ def verdict(body: str) -> Verdict:
     """
     lines = list(_labelled(body))
     words = [found and found["word"] for found in map(_declared, lines) if found is not False]
-    words = words if any(words) else []
-    words = words or _bracketed(body)
+    if not any(words):
+        words = _bracketed(body)
     if not words:
         words = [found["word"] for found in _edges(body, _ALONE_WINNER) if len(found["word"]) > 1]
         words = words if len({_WINNERS[word.lower()] for word in words}) == 1 else []
@@ -276,29 +275,20 @@ def _spaced(text: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[12]\b)", " ", text.replace("_", " "))
 
 
-def tags_as_lines(body: str, names: frozenset[str]) -> str:
-    """Rewrite tags of these names as lines: "<winner>first</winner>" as "winner: first"."""
+def tags_as_lines(body: str) -> str:
+    """Rewrite tags of known names as lines: "<winner>first</winner>" as "winner: first"."""
 
     def line(found: re.Match[str]) -> str:
         name = key_name(found["name"])
-        if name not in names:
+        if name not in _TAGS:
             return found[0]
         return "\n" if found["shut"] else f"\n{name}: "
 
     return _TAG.sub(line, body)
 
 
-TAGS = frozenset(
-    (
-        *FINAL,
-        *PLAIN,
-        *WINNER_NAMES,
-        *RATIONALE_NAMES,
-        *CRITERIA.values(),
-        *sum(SCORE_NAMES.values(), ()),
-    )
-)
-"""The names that a reply may use as tags."""
+_TAGS = {*FINAL, *PLAIN, *WINNER_NAMES, *RATIONALE_NAMES, *CRITERIA.values()}
+_TAGS |= {name for names in SCORE_NAMES.values() for name in names}
 
 
 def _labelled(body: str) -> Iterator[tuple[str, str, str]]:
@@ -353,7 +343,7 @@ def _only(declared: dict[str, list[float | None]], names: tuple[str, ...]) -> fl
 
 
 def _agreed(found: Any, what: str) -> float | None:
-    several = sorted(set(found))
+    several = sorted({one for one in found if one is not None})
     if len(several) > 1:
         raise UnreadableReply(
             f"{what} is declared as {' and as '.join(f'{one:g}' for one in several)}"
@@ -379,7 +369,3 @@ def _two_lines(body: str) -> set[tuple[float, float]]:
 
 def _bare(line: str) -> str:
     return " ".join(line.strip("*`#$ \t").split())
-
-
-def _some(value: float | None) -> list[float]:
-    return [] if value is None else [value]

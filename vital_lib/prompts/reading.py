@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,15 +29,12 @@ from vital_lib.prompts._marks import (
 )
 from vital_lib.prompts._objects import objects_in, whole_object
 from vital_lib.prompts._turns import begins_a_turn, rounds_in
-from vital_lib.prompts._words import TAGS, is_template, rating, scores, tags_as_lines, verdict
+from vital_lib.prompts._words import is_template, rating, scores, tags_as_lines, verdict
 from vital_lib.prompts.schemas import (
     ChatScores,
     Conversation,
-    DraftQuestion,
     Drafts,
     Rating,
-    RatingCriteria,
-    Round,
     Verdict,
     readable,
 )
@@ -77,11 +74,8 @@ def parse(prompt: Prompt, text: str) -> BaseModel:
     """
     try:
         return _without_courtesy(_read(prompt.schema, cleaned(text)))
-    except ValidationError as error:
-        reason = _why(error)
     except UnreadableReply as error:
-        reason = str(error)
-    raise UnreadableReply(f"{prompt.schema.__name__}: {reason}")
+        raise UnreadableReply(f"{prompt.schema.__name__}: {error}") from None
 
 
 def _without_courtesy(value: BaseModel) -> BaseModel:
@@ -110,7 +104,7 @@ def _read(schema: type[BaseModel], body: str) -> BaseModel:
     if not answers or body[0] == "{" or schema in _TURNS:  # an answer's text may hold such marks
         return _plain(schema, answers[0] if len(answers) == 1 and not outside else body)
     readings = [_marked(schema, answer) for answer in answers]
-    with suppress(UnreadableReply, ValidationError):
+    with suppress(UnreadableReply):
         readings.append(_plain(schema, outside))
     return _agreed(readings)
 
@@ -126,23 +120,14 @@ def _as_sent(schema: type[BaseModel], body: str) -> BaseModel | None:
     except ValidationError:
         return None
     # As many keys as fields: no key is repeated, and no extra key contradicts them.
-    return value if body.count('":') == _fields_of(value) else None
-
-
-def _fields_of(value: BaseModel) -> int:
-    if isinstance(value, Conversation):
-        return 1 + len(Round.model_fields) * len(value.rounds)
-    if isinstance(value, Drafts):
-        return 1 + len(DraftQuestion.model_fields) * len(value.questions)
-    nested = len(RatingCriteria.model_fields) if isinstance(value, Rating) else 0
-    return len(type(value).model_fields) + nested
+    return value if body.count('":') == value.model_dump_json().count('":') else None
 
 
 def _marked(schema: type[BaseModel], answer: str) -> BaseModel:
     """Read the text inside answer marks, which may be a bare letter."""
     try:
         return _plain(schema, answer)
-    except (UnreadableReply, ValidationError):
+    except UnreadableReply:
         if schema is Verdict and "\n" not in answer:
             return _plain(schema, f"Winner: {answer}")
         raise
@@ -156,7 +141,7 @@ def _plain(schema: type[BaseModel], body: str) -> BaseModel:
     meant = [(before, fields) for before, fields in found if not is_example(before)]
     if schema in _TURNS and len(meant) > 1 and all(is_round(fields) for _, fields in meant):
         meant = [(meant[0][0], joined(fields for _, fields in meant))]
-    values = [_checked(fitted(schema, fields)) for _, fields in meant]
+    values = [_checked(_fit(fitted, schema, fields)) for _, fields in meant]
     if not values:
         raise UnreadableReply("the text before the JSON marks it as an example")
     value = _agreed(values)
@@ -201,12 +186,10 @@ def _in_words(schema: type[BaseModel], body: str) -> BaseModel:
     if schema not in _TURNS and ends_by_taking_back(body):
         raise UnreadableReply("the last line retracts the lines before it")
     try:
-        return _checked(_READERS[schema](body))
-    except ValidationError as error:
-        reason = _why(error)
+        return _checked(_fit(_READERS[schema], body))
     except UnreadableReply as error:
-        reason = str(error) if body else "the reply is empty"
-    raise UnreadableReply(f"the reply is a refusal: {body[:80]!r}" if refuses(body) else reason)
+        reason = f"the reply is a refusal: {body[:80]!r}" if refuses(body) else str(error)
+        raise UnreadableReply(reason if body else "the reply is empty") from None
 
 
 def _checked(value: BaseModel) -> BaseModel:
@@ -246,50 +229,28 @@ def _contradict(one: BaseModel, other: BaseModel) -> bool:
 def _disagrees(schema: type[BaseModel], value: BaseModel, *around: str) -> bool:
     """Return whether the text around a JSON object declares another answer."""
     for words in filter(_WORD.search, around):
-        with suppress(UnreadableReply, ValidationError):
-            if _contradict(value, _READERS[schema](words)):
+        with suppress(UnreadableReply):
+            if _contradict(value, _fit(_READERS[schema], words)):
                 return True
     return False
 
 
-def _why(error: ValidationError) -> str:
-    first, *others = error.errors(include_url=False, include_context=False)
+def _fit(read: Callable[..., BaseModel], *given: Any) -> BaseModel:
+    """Call `read`; a value that does not fit the schema raises UnreadableReply."""
+    try:
+        return read(*given)
+    except ValidationError as error:
+        first, *others = error.errors(include_url=False, include_context=False)
     place = ".".join(str(part) for part in first["loc"]) or "reply"
     received = "" if first["type"] == "missing" else f", received {str(first['input'])[:60]!r}"
     more = f" (and {len(others)} more)" if others else ""
-    return f"{place}: {first['msg']}{received}{more}"
-
-
-def _conversation(body: str) -> BaseModel:
-    return readable(
-        Conversation,
-        [
-            one if isinstance(one, str) else {**one, "response": one["answers"][0]}
-            for one in rounds_in(body, answers=1)
-        ],
-    )
-
-
-def _drafts(body: str) -> BaseModel:
-    return readable(
-        Drafts,
-        [
-            one
-            if isinstance(one, str)
-            else {**one, **dict(zip(("response_a", "response_b"), one["answers"], strict=True))}
-            for one in rounds_in(body, answers=2)
-        ],
-    )
-
-
-def _tagged(read: Callable[[str], BaseModel]) -> Callable[[str], BaseModel]:
-    return lambda body: read(tags_as_lines(body, TAGS))
+    raise UnreadableReply(f"{place}: {first['msg']}{received}{more}")
 
 
 _READERS: dict[type[BaseModel], Callable[[str], BaseModel]] = {
-    Rating: _tagged(rating),
-    ChatScores: _tagged(scores),
-    Verdict: _tagged(verdict),
-    Conversation: _conversation,
-    Drafts: _drafts,
+    Rating: lambda body: rating(tags_as_lines(body)),
+    ChatScores: lambda body: scores(tags_as_lines(body)),
+    Verdict: lambda body: verdict(tags_as_lines(body)),
+    Conversation: lambda body: readable(Conversation, rounds_in(body, "response")),
+    Drafts: lambda body: readable(Drafts, rounds_in(body, "response_a", "response_b")),
 }

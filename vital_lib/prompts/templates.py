@@ -102,19 +102,19 @@ class PromptTemplate:
 
 
 @cache
-def with_policy(sheet: PromptTemplate, policy: str | None) -> PromptTemplate:
+def with_policy(template: PromptTemplate, policy: str | None) -> PromptTemplate:
     """Return the template with another policy, or unchanged for None.
 
     Raises:
         ValueError: the policy names other variables than the template's own policy.
     """
-    own, named = (Template(text).get_identifiers() for text in (sheet.policy, policy or ""))
+    own, named = (Template(text).get_identifiers() for text in (template.policy, policy or ""))
     if policy is not None and set(own) != set(named):
         raise ValueError(
-            f"the {sheet.name} policy names {named or 'no variable'}; it must name {own} and "
+            f"the {template.name} policy names {named or 'no variable'}; it must name {own} and "
             "nothing else (a dollar sign is written $$)"
         )
-    return sheet if policy is None else replace(sheet, policy=policy)
+    return template if policy is None else replace(template, policy=policy)
 
 
 def _hash(*content: Any) -> str:
@@ -134,8 +134,8 @@ _CAPTIONED = PromptTemplate(
     "chat_score", _policy("chat_score_captioned"), f"Caption: $caption\n{_ANSWERS}", ChatScores
 )
 _VERDICT = PromptTemplate("verdict", POLICIES["verdict"], _ANSWERS, Verdict)
-_SHEETS = (_DRAFT, _GENERATION, _RATING, _CHAT_SCORE, _VERDICT)
-VERSIONS = {sheet.name: sheet.version for sheet in _SHEETS}
+_TEMPLATES = (_DRAFT, _GENERATION, _RATING, _CHAT_SCORE, _VERDICT)
+VERSIONS = {template.name: template.version for template in _TEMPLATES}
 """`Prompt.version` of each prompt by name; chat_score with a caption has another version."""
 
 
@@ -168,8 +168,8 @@ def generation_prompt(
     """
     _positive("rounds", rounds)
     shown = [message for row, seen in demonstrations for message in _demonstration(row, seen)]
-    sheet = with_policy(_GENERATION, policy)
-    return sheet.fill(image, figure_text(figure), shown=shown, rounds=rounds)
+    template = with_policy(_GENERATION, policy)
+    return template.fill(image, figure_text(figure), shown=shown, rounds=rounds)
 
 
 def rating_prompt(
