@@ -15,7 +15,7 @@ from vital_lib.demonstrations import (
     import_demonstrations,
     random_demonstrations,
 )
-from vital_lib.figures import diverse_sample, joined_features, random_sample
+from vital_lib.figures import choose_figures, joined_features, random_sample
 from vital_lib.tables import TABLES, Workspace
 
 
@@ -93,7 +93,9 @@ def responses(demonstrations: pd.DataFrame) -> list[list[str]]:
 
 
 def test_every_cluster_gives_its_equal_share():
-    sample = diverse_sample(make_figures(60), make_features(60, 4), n=12, clusters=4, seed=0)
+    sample = choose_figures(
+        make_figures(60), make_features(60, 4), n=12, clusters=4, seed=0, evenly=True
+    )
     assert sorted(Counter(sample["cluster"]).values()) == [3, 3, 3, 3]
     rows = sample["figure_id"].str.split("_").str[0].astype(int) % 4
     assert pd.crosstab(rows, sample["cluster"]).gt(0).sum().tolist() == [1, 1, 1, 1]
@@ -103,47 +105,51 @@ def test_the_nearest_to_its_centre_comes_first():
     features = make_features(20, 2)
     centre = features[::2].mean(axis=0)
     nearest = 2 * int(np.linalg.norm(features[::2] - centre, axis=1).argmin())
-    sample = diverse_sample(make_figures(20), features, n=2, clusters=2, seed=0)
+    sample = choose_figures(make_figures(20), features, n=2, clusters=2, seed=0, evenly=True)
     assert f"{nearest}_F1" in sample["figure_id"].tolist()
 
 
 def test_two_near_identical_pictures_are_never_both_chosen():
     figures = make_figures(10)
     figures.loc[:4, "phash"] = ["00000000000000ff", "00000000000000fe"] + ["00000000000000ff"] * 3
-    sample = diverse_sample(figures, make_features(10, 2), n=10, clusters=2, seed=0)
+    sample = choose_figures(figures, make_features(10, 2), n=10, clusters=2, seed=0, evenly=True)
     assert len(sample) == 6
     assert len(set(sample["figure_id"]) & {f"{i}_F1" for i in range(5)}) == 1
 
 
 def test_a_short_cluster_leaves_its_places_to_the_others():
     features = np.concatenate([make_features(18, 1), make_features(2, 2)[1:] * 3])
-    sample = diverse_sample(make_figures(19), features, n=10, clusters=2, seed=0)
+    sample = choose_figures(make_figures(19), features, n=10, clusters=2, seed=0, evenly=True)
     assert sorted(Counter(sample["cluster"]).values()) == [1, 9]
 
 
 def test_every_modality_is_sampled_even_a_single_figure():
     figures = make_figures(40, modalities=[("mri",), ("ct_scan",)])
     figures.at[37, "modalities"] = ["gross", "histology"]
-    sample = diverse_sample(figures, make_features(40, 3), n=4, clusters=3, seed=0)
+    sample = choose_figures(figures, make_features(40, 3), n=4, clusters=3, seed=0, evenly=True)
     chosen = figures.set_index("figure_id").loc[sample["figure_id"], "modalities"]
     assert {flag for flags in chosen for flag in flags} == {"mri", "ct_scan", "gross", "histology"}
 
 
 def test_figures_without_a_modality_may_be_sampled():
     figures = make_figures(8, modalities=[()])
-    assert len(diverse_sample(figures, make_features(8, 2), n=4, clusters=2, seed=0)) == 4
+    assert (
+        len(choose_figures(figures, make_features(8, 2), n=4, clusters=2, seed=0, evenly=True)) == 4
+    )
 
 
 def test_the_same_seed_gives_the_same_sample():
     figures, features = make_figures(50), np.random.default_rng(3).normal(size=(50, 5))
-    first = diverse_sample(figures, features, n=10, clusters=5, seed=1)
-    assert first.equals(diverse_sample(figures, features, n=10, clusters=5, seed=1))
-    assert not first.equals(diverse_sample(figures, features, n=10, clusters=5, seed=2))
+    first = choose_figures(figures, features, n=10, clusters=5, seed=1, evenly=True)
+    assert first.equals(choose_figures(figures, features, n=10, clusters=5, seed=1, evenly=True))
+    assert not first.equals(
+        choose_figures(figures, features, n=10, clusters=5, seed=2, evenly=True)
+    )
 
 
 def test_a_sample_fits_its_table_and_repeats_no_figure(tmp_path):
     figures = make_figures(30, splits=("train", "test"))
-    sample = diverse_sample(figures, make_features(30, 3), n=9, clusters=3, seed=0)
+    sample = choose_figures(figures, make_features(30, 3), n=9, clusters=3, seed=0, evenly=True)
     assert Workspace(tmp_path).write("figures_sampled", sample) == 9
     assert sample["figure_id"].is_unique
     assert set(sample["chosen_by"]) == {"cluster"}
@@ -155,12 +161,14 @@ def test_a_sample_fits_its_table_and_repeats_no_figure(tmp_path):
 @pytest.mark.parametrize(("n", "clusters"), [(5, 6), (50, 40), (5, 0)])
 def test_impossible_numbers_show_what_was_given(n, clusters):
     with pytest.raises(ValueError, match=rf"clusters={clusters}.*n={n}.*figures, 30"):
-        diverse_sample(make_figures(30), make_features(30, 3), n=n, clusters=clusters, seed=0)
+        choose_figures(
+            make_figures(30), make_features(30, 3), n=n, clusters=clusters, seed=0, evenly=True
+        )
 
 
 def test_features_of_other_figures_are_refused():
     with pytest.raises(ValueError, match="29 rows of features for 30 figures"):
-        diverse_sample(make_figures(30), make_features(29, 3), n=5, clusters=3, seed=0)
+        choose_figures(make_figures(30), make_features(29, 3), n=5, clusters=3, seed=0, evenly=True)
 
 
 def test_joined_parts_weigh_the_same_whatever_their_scale():

@@ -29,7 +29,6 @@ from vital_lib.figures.records import (
 from vital_lib.figures.sampling import (
     choose_figures,
     cluster_figures,
-    diverse_sample,
     joined_features,
     random_sample,
 )

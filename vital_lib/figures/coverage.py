@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from vital_lib.figures.groups import NEAR_IDENTICAL_BITS
-from vital_lib.figures.sampling import hash_codes, random_sample, unit_rows
+from vital_lib.figures.groups import NEAR_IDENTICAL_BITS, hash_codes, unit_rows
+from vital_lib.figures.sampling import random_sample
 
 _MEASURED = 2_000  # most figures on which coverage is measured: standard error about 0.01
 _RANDOM_DRAWS = 5
@@ -136,7 +136,7 @@ def _modality_shares(modalities: pd.Series) -> dict[str, float]:
 
 
 def _gap(shares: Mapping[str, float], others: Mapping[str, float]) -> float:
-    names = shares.keys() | others.keys()
+    names = sorted(shares.keys() | others.keys())  # so that the sum is the same in every process
     return sum(abs(shares.get(name, 0.0) - others.get(name, 0.0)) for name in names) / 2
 
 

@@ -126,11 +126,10 @@ def near_identical(
         ValueError: the features hold NaN or infinite numbers.
     """
     known = np.flatnonzero(pd.notna(np.asarray(phashes, dtype=object)))
-    codes = np.array([int(phashes[row], 16) for row in known], dtype=np.uint64)
-    unit = np.asarray(features, dtype=np.float32)
-    if not np.isfinite(unit).all():
+    codes = hash_codes(phashes[row] for row in known)
+    if not np.isfinite(features).all():
         raise ValueError("features of pictures hold NaN or infinite numbers")
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(features)
     for i, row in enumerate(known):
         bits = np.bitwise_count(codes[:i] ^ codes[i])
         near = np.flatnonzero(bits <= NEAR_IDENTICAL_BITS)
@@ -138,6 +137,17 @@ def near_identical(
         sure = cosines >= ALIKE_COSINE
         if sure.any():
             yield int(row), known[near[sure]], bits[near[sure]], cosines[sure]
+
+
+def unit_rows(features: np.ndarray) -> np.ndarray:
+    """Return rows of length 1, as float32; a row of zeros stays zero."""
+    rows = np.asarray(features, dtype=np.float32)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def hash_codes(phashes: Iterable[str]) -> np.ndarray:
+    """Return hexadecimal perceptual hashes as 64-bit integers."""
+    return np.array([int(phash, 16) for phash in phashes], dtype=np.uint64)
 
 
 def join_twins(figures: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
-"""Samples figures by K-means over image and text features, for labelling or within a budget.
+"""Chooses figures by K-means over image and text features, for labelling or within a budget.
 
-`random_sample` draws the control for both. The features are arguments: this module encodes nothing,
+`random_sample` draws the control. The features are arguments: this module encodes nothing,
 sends nothing, and has no prompts or models.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from vital_lib.figures.groups import ALIKE_COSINE, NEAR_IDENTICAL_BITS
+from vital_lib.figures.groups import ALIKE_COSINE, NEAR_IDENTICAL_BITS, hash_codes, unit_rows
 
 _PARTS_AT_ONCE = 32
 _MINI_BATCHES_FROM = 20_000  # rows from which K-means runs in mini-batches
@@ -28,19 +28,31 @@ def joined_features(images: np.ndarray, texts: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def diverse_sample(
-    figures: pd.DataFrame, features: np.ndarray, *, n: int, clusters: int, seed: int
+def choose_figures(
+    figures: pd.DataFrame,
+    features: np.ndarray,
+    *,
+    n: int,
+    clusters: int,
+    seed: int,
+    evenly: bool = False,
 ) -> pd.DataFrame:
-    """Sample a few figures from every K-means cluster (BioMed-VITAL, stage 1).
+    """Choose `n` figures from all K-means clusters; the control is `random_sample`.
 
-    One figure of every modality comes first, rarest modality first. Then the cluster with the
-    fewest chosen figures gives its most central remaining figure, and so on. Near-identical
-    pictures are never chosen together.
+    By default each cluster receives a quota in proportion to its size, at least one figure. K-means
+    divides the cluster into as many parts as its quota, and each part gives its most central
+    figure. A near-identical picture (`NEAR_IDENTICAL_BITS`, or `ALIKE_COSINE` within its cluster)
+    is skipped. In arXiv 2503.07591, cluster-typical images kept 96.8 % of full performance at 15 %
+    of the data, and random images 95.7 %.
 
     Args:
         figures: table `figures`.
         features: (n figures, d), rows as in `figures`; see `joined_features`.
         n: number of figures, at least `clusters`; fewer are returned if too few are distinct.
+        evenly: sample a few figures from every cluster instead (BioMed-VITAL, stage 1). One figure
+            of every modality comes first, rarest modality first. Then the cluster with the fewest
+            chosen figures gives its most central remaining figure, and so on. Pictures are
+            near-identical by `NEAR_IDENTICAL_BITS` alone.
 
     Returns:
         Table `figures_sampled` with chosen_by "cluster", in the order chosen.
@@ -48,45 +60,26 @@ def diverse_sample(
     Raises:
         ValueError: the rows do not match, or `n` and `clusters` do not fit the figures.
     """
-    _check_numbers(figures, features, n, clusters)
+    if len(features) != len(figures):
+        raise ValueError(f"{len(features)} rows of features for {len(figures)} figures")
+    if not 1 <= clusters <= min(n, len(figures)):
+        raise ValueError(
+            f"clusters={clusters}: give at least 1 and at most the smaller of n={n} and the "
+            f"number of figures, {len(figures)}"
+        )
     cluster, distance = _clustered(features, clusters, seed)
-    picker = _Picker(figures, cluster, distance)
-    for modality in _rarest_first(figures["modalities"]):
-        picker.take_modality(modality, n)
-    while len(picker.chosen) < n and picker.take_from_fewest():
-        pass
-    return _sampled(figures.iloc[picker.chosen], cluster[picker.chosen], "cluster")
-
-
-def choose_figures(
-    figures: pd.DataFrame, features: np.ndarray, *, n: int, clusters: int, seed: int
-) -> pd.DataFrame:
-    """Choose `n` typical figures, spread over the clusters, for a budget of `n` generations.
-
-    Each K-means cluster receives a quota in proportion to its size, at least one figure. K-means
-    divides the cluster into as many parts as its quota, and each part gives its most central
-    figure. A near-identical picture (`NEAR_IDENTICAL_BITS`, or `ALIKE_COSINE` within its cluster)
-    is skipped. In arXiv 2503.07591, cluster-typical images kept 96.8 % of full performance at 15 %
-    of the data, and random images 95.7 %. The control is `random_sample`.
-
-    Args:
-        figures: table `figures`.
-        features: (n figures, d), rows as in `figures`; see `joined_features`.
-        n: number of figures, at least `clusters`; fewer are returned if too few are distinct.
-
-    Returns:
-        Table `figures_sampled` with chosen_by "cluster", cluster by cluster.
-
-    Raises:
-        ValueError: the rows do not match, or `n` and `clusters` do not fit the figures.
-    """
-    _check_numbers(figures, features, n, clusters)
-    cluster, distance = _clustered(features, clusters, seed)
-    quota = _quotas(np.bincount(cluster, minlength=clusters), n)
-    picker = _Picker(figures, cluster, distance, unit_rows(features), quota)
-    for k in np.flatnonzero(quota):
-        for part in _parts(features, np.flatnonzero(cluster == k), quota[k], seed):
-            picker.take_first(part)
+    if evenly:
+        picker = _Picker(figures, cluster, distance, np.zeros(clusters, dtype=int))
+        for modality in _rarest_first(figures["modalities"]):
+            shows = np.array([modality in flags for flags in figures["modalities"]])
+            if len(picker.chosen) < n and not shows[picker.chosen].any():
+                picker.take_first(i for i in picker.nearest if shows[i])
+    else:
+        quota = _quotas(np.bincount(cluster, minlength=clusters), n)
+        picker = _Picker(figures, cluster, distance, quota, unit_rows(features))
+        for k in np.flatnonzero(quota):
+            for part in _parts(features, np.flatnonzero(cluster == k), quota[k], seed):
+                picker.take_first(part)
     while len(picker.chosen) < n and picker.take_from_fewest():
         pass
     return _sampled(figures.iloc[picker.chosen], cluster[picker.chosen], "cluster")
@@ -156,27 +149,6 @@ def _quotas(sizes: np.ndarray, n: int) -> np.ndarray:
     return quotas
 
 
-def unit_rows(features: np.ndarray) -> np.ndarray:
-    """Return rows of length 1, as float32; a row of zeros stays zero."""
-    rows = np.asarray(features, dtype=np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-
-
-def hash_codes(phashes: Iterable[str]) -> np.ndarray:
-    """Return hexadecimal perceptual hashes as 64-bit integers."""
-    return np.array([int(phash, 16) for phash in phashes], dtype=np.uint64)
-
-
-def _check_numbers(figures: pd.DataFrame, features: np.ndarray, n: int, clusters: int) -> None:
-    if len(features) != len(figures):
-        raise ValueError(f"{len(features)} rows of features for {len(figures)} figures")
-    if not 1 <= clusters <= min(n, len(figures)):
-        raise ValueError(
-            f"clusters={clusters}: give at least 1 and at most the smaller of n={n} and the "
-            f"number of figures, {len(figures)}"
-        )
-
-
 def _rarest_first(modalities: Iterable[list[str]]) -> list[str]:
     counts = Counter(modality for flags in modalities for modality in flags)
     return sorted(counts, key=lambda modality: (counts[modality], modality))
@@ -185,8 +157,8 @@ def _rarest_first(modalities: Iterable[list[str]]) -> list[str]:
 class _Picker:
     """Picks the most central rows and leaves out near-identical pictures.
 
-    With unit features, rows near-identical in features within a cluster are left out too. With
-    quotas, the cluster furthest below its quota gives the next row.
+    The cluster furthest below its quota gives the next row. With unit features, rows near-identical
+    in features within a cluster are left out too.
     """
 
     def __init__(
@@ -194,33 +166,21 @@ class _Picker:
         figures: pd.DataFrame,
         cluster: np.ndarray,
         distance: np.ndarray,
+        quota: np.ndarray,
         unit: np.ndarray | None = None,
-        quota: np.ndarray | None = None,
     ) -> None:
         self.chosen: list[int] = []
-        self._cluster, self._unit = cluster, unit
-        self._modalities = list(figures["modalities"])
+        self.nearest = np.lexsort((figures["figure_id"].to_numpy(str), distance))
+        self._cluster, self._quota, self._unit = cluster, quota, unit
         self._hashes = hash_codes(figures["phash"])
         self._taken = np.empty_like(self._hashes)  # hashes of the chosen rows, in order
-        self._nearest = np.lexsort((figures["figure_id"].to_numpy(str), distance))
         sizes = Counter(cluster.tolist())
-        order = self._nearest[np.argsort(cluster[self._nearest], kind="stable")]
+        order = self.nearest[np.argsort(cluster[self.nearest], kind="stable")]
         parts = np.split(order, np.cumsum(np.bincount(cluster))[:-1])
         self._queues = {k: deque(parts[k]) for k, _ in sizes.most_common()}
         self._given: Counter[int] = Counter()
         wide = 0 if unit is None else unit.shape[1]
         self._rows = {k: np.empty((size, wide), np.float32) for k, size in sizes.items()}
-        self._quota = np.zeros(len(parts), dtype=int) if quota is None else quota
-
-    def take_modality(self, modality: str, limit: int) -> None:
-        """Take the most central figure of `modality`, unless one is chosen already."""
-        if len(self.chosen) >= limit:
-            return
-        if any(modality in self._modalities[i] for i in self.chosen):
-            return
-        for i in self._nearest:
-            if modality in self._modalities[i] and self._take(i):
-                return
 
     def take_first(self, rows: Iterable[int]) -> bool:
         """Take the first of `rows` that repeats no chosen one; return False if there is none."""
