@@ -22,7 +22,7 @@ from vital_lib.prompts import Prompt
 def sent(prompt: Prompt, *, model: str = "clinic", seed: int = 0) -> dict[str, Any]:
     """The JSON body that the client sends for `prompt`, read back from its bytes."""
     images = Images(nothing(model).images)
-    request = make_request(model, prompt, images.rule, seed=seed, repeat=0)
+    request = make_request(model, prompt, images.rule, seed=seed)
     return json.loads(json.dumps(make_body(request, prompt, images)))
 
 

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import errno
 import gc
+import hashlib
 import io
 import itertools
 import json
@@ -212,7 +213,7 @@ def test_replies_are_found_in_the_ledger_at_any_price_of_the_model(tmp_path, pri
 
 def test_parameters_are_sent_and_stored_and_are_part_of_the_key(image):
     [prompt] = verdicts(image, 1)
-    images, options = Images(ImageRule.read("low 85")), {"seed": 0, "repeat": 0}
+    images, options = Images(ImageRule.read("low 85")), {"seed": 0}
     plain, none, warm, hot = (
         make_request("judge", prompt, images.rule, **options, **more)
         for more in (
@@ -230,6 +231,13 @@ def test_parameters_are_sent_and_stored_and_are_part_of_the_key(image):
     ledger = Ledger()
     ledger.append([(warm, Entry(answered=True))])
     assert ledger.trace(warm.reply_id)["parameters"] == {"temperature": 0.5, "top_p": 1}
+
+
+def test_keys_of_older_ledgers_stay_valid():
+    request = Request("judge", "verdict", "v1", 7, ("a", "b"), "schema")
+    hashes = [hashlib.sha256(text.encode()).hexdigest() for text in ("a", "b")]
+    older = json.dumps(["judge", hashes, "schema", "v1", 7, 0])  # the last is the repeat
+    assert request.key == hashlib.sha256(older.encode()).hexdigest()
 
 
 @pytest.mark.parametrize("place", ["folder", "no_ledger.txt", "no_ledger.txt/l.sqlite"])
@@ -1044,7 +1052,7 @@ def test_the_ceiling_is_exceeded_at_most_by_requests_in_flight(image, tmp_path, 
 def numbered_request(model, number, prompt="verdict"):
     """Return a distinct request of about 1,000 tokens."""
     message = json.dumps({"role": "user", "content": [f"number {number}"]})
-    return Request(model, prompt, "v", 0, 0, (message,), "schema", tokens_in=1000)
+    return Request(model, prompt, "v", 0, (message,), "schema", tokens_in=1000)
 
 
 def test_a_ceiling_holds_for_all_clients_of_a_ledger(image, tmp_path, prices):

@@ -116,7 +116,7 @@ def test_an_unusable_reply_of_an_earlier_run_is_requested_exactly_once_more(imag
     with Loopback(lambda sent, place: body(calling())) as server:
         client = local(server, ledger=tmp_path / "l.sqlite")
         request = wire.make_request(
-            "judge", prompt, client.images.rule, seed=0, repeat=0, endpoint=client.endpoint
+            "judge", prompt, client.images.rule, seed=0, endpoint=client.endpoint
         )
         lost = Entry(False, "{}", error="a tool call", tokens_in=100, tokens_out=20)
         Ledger(tmp_path / "l.sqlite").append([(request, lost)])
@@ -146,7 +146,7 @@ def test_a_second_request_that_was_cut_off_may_have_been_charged_for(image):
     """The cost of an unusable reply is known; that of a request in flight at a kill is not."""
     [prompt], ledger = verdicts(image, 1), Ledger()
     unusable = Entry(False, "{}", error="a tool call", tokens_in=100, tokens_out=20, usd=0.2)
-    request = wire.make_request("judge", prompt, ImageRule.read("low 85"), seed=0, repeat=0)
+    request = wire.make_request("judge", prompt, ImageRule.read("low 85"), seed=0)
     ledger.append([], [request])
     assert len(ledger.unanswered()) == 1
     ledger.append([(request, unusable)])

@@ -85,9 +85,7 @@ def state(error, sleep=0.0, attempt=1):
 
 def request_of(number):
     """Return a distinct request."""
-    return wire.make_request(
-        "judge", without_image(number), ImageRule.read("low 85"), seed=0, repeat=0
-    )
+    return wire.make_request("judge", without_image(number), ImageRule.read("low 85"), seed=0)
 
 
 # ------------------------------------------------------------------ the ledger and the run
@@ -153,7 +151,7 @@ def test_a_request_answered_by_another_process_meanwhile_is_not_sent(image, tmp_
         if place == 0:
             until(lambda: len(client.in_flight._under_way) == 2)  # looked up and waiting for a slot
             request = wire.make_request(
-                "judge", second, client.images.rule, seed=0, repeat=0, endpoint=client.endpoint
+                "judge", second, client.images.rule, seed=0, endpoint=client.endpoint
             )
             text = '{"rationale": "from elsewhere", "winner": "tie"}'
             other = Ledger(tmp_path / "l.sqlite")

@@ -76,7 +76,7 @@ def _ask(client: ChatClient, prompts: Iterator[Prompt], control: Control | None 
 def _bodies(figures: list[FigureImage], number: int, run: int) -> list[dict[str, Any]]:
     images = ChatClient().images
     return [
-        make_body(make_request("clinic", prompt, images.rule, seed=0, repeat=0), prompt, images)
+        make_body(make_request("clinic", prompt, images.rule, seed=0), prompt, images)
         for prompt in _prompts(figures, number, run)
     ]
 
@@ -158,7 +158,7 @@ def _pair(number: int) -> tuple[Request, Entry]:
     """A reply of the usual size to a request of its own."""
     text = json.dumps({"rationale": "The lesion lies on the left. " * 20, "winner": "tie"})
     said = json.dumps({"role": "user", "content": [f"Question {number}: " + "where is it? " * 40]})
-    request = Request("judge", "verdict", "v1", 0, 0, ("the policy", said), "schema")
+    request = Request("judge", "verdict", "v1", 0, ("the policy", said), "schema")
     return request, Entry(answered=True, text=text, tokens_in=900, tokens_out=150, seconds=0.2)
 
 

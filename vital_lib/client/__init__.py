@@ -5,21 +5,19 @@ depend on the content of prompts or tables. Its modules:
 
 - ``client``: the public class, `ChatClient`
 - ``run``: sends the prompts of one call
-- ``in_flight``: prevents duplicate requests
-- ``limits``: concurrency limit and circuit breaker
+- ``limits``: concurrency limit, circuit breaker, and one request for duplicates
 - ``faults``: classifies errors and sets the retry policy
 - ``wire``: converts prompts to request bodies and responses to replies
 - ``bodies``: parses response bodies
 - ``images``: encodes figures
 - ``ledger``, ``writer``: store every request and reply, so that no reply is paid for twice
 - ``prices``, ``cost``: count tokens and US dollars
-- ``control``, ``job``: pause, resume and stop; run in the background
+- ``job``: pause, resume and stop; run in the background
 """
 
 from vital_lib.client.client import ChatClient, ModelUnavailable
-from vital_lib.client.control import Control, Tally
 from vital_lib.client.cost import CostCeiling, cost_per
-from vital_lib.client.job import Job
+from vital_lib.client.job import Control, Job, Tally
 from vital_lib.client.ledger import Ledger, LedgerUnwritable
 from vital_lib.client.prices import Price, UnknownPrice, price_of
 from vital_lib.client.run import UNSENT

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
-from vital_lib.client.control import Control
 from vital_lib.client.cost import Cost
 from vital_lib.client.images import Images
-from vital_lib.client.in_flight import InFlight
+from vital_lib.client.job import Control
 from vital_lib.client.ledger import Bill, Ledger
+from vital_lib.client.limits import InFlight
 from vital_lib.client.prices import nothing, price_of
 from vital_lib.client.run import Run
 from vital_lib.client.wire import Reply

@@ -1,7 +1,8 @@
-"""Background jobs: long work that continues while the browser disconnects and cells finish.
+"""Background jobs, which continue while the browser disconnects and cells finish; their control.
 
-A job is a thread in the kernel, outside any cell. It does not depend on prompts, models or widgets:
-the work receives a `Control`, passes it to ``ChatClient.ask`` and returns its result.
+A `Control` pauses, resumes and stops a run and holds its `Tally`; the run polls it. A `Job` is a
+thread in the kernel, outside any cell: the work receives a `Control`, passes it to
+``ChatClient.ask`` and returns its result. This module has no prompts, models or widgets.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
-
-from vital_lib.client.control import Control
 
 _WINDOW_SECONDS = 30
 _WAIT_SECONDS = 0.1  # polling interval of an awaiting cell
@@ -22,6 +22,71 @@ _ONLY_THE_WAIT = (
     "only the wait was interrupted; the work goes on. Call result() to wait again, or stop() to "
     "end the work and keep what is done"
 )
+
+
+@dataclass
+class Tally:
+    """Progress counts of a run; the run writes them, other threads read them.
+
+    Args:
+        done: prompts with a reply, with or without a value; excludes prompts that a stop left
+            unsent.
+        failed: prompts in `done` whose reply has no value.
+        known: prompts in `done` that the ledger answered.
+        in_flight: requests sent and not answered yet.
+        attempts: requests sent, including retries.
+        rate_limited: attempts that the endpoint refused with status 429.
+        limit: current limit of requests in flight.
+        notice: why the run is waiting; empty if it is not.
+    """
+
+    done: int = 0
+    failed: int = 0
+    known: int = 0
+    in_flight: int = 0
+    attempts: int = 0
+    rate_limited: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float = 0.0
+    limit: int = 0
+    notice: str = ""
+
+
+class Control:
+    """Pauses, resumes or stops the run of the ``ChatClient.ask`` it is passed to, from any thread.
+
+    A paused run sends nothing until it is resumed; requests in flight still arrive and are stored.
+    A stopped run returns the replies it has; each unsent prompt gets a reply without a value, with
+    the reason `UNSENT`.
+    """
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self._lock = threading.Lock()
+        self._state = "running"
+
+    @property
+    def state(self) -> str:
+        """The state: running, paused or stopped."""
+        return self._state
+
+    def pause(self) -> None:
+        """Stop sending until `resume`."""
+        self._set("paused")
+
+    def resume(self) -> None:
+        """Continue sending."""
+        self._set("running")
+
+    def stop(self) -> None:
+        """Stop sending for good; a stopped run cannot be resumed, only started again."""
+        self._set("stopped")
+
+    def _set(self, state: str) -> None:
+        with self._lock:
+            if self._state != "stopped":
+                self._state = state
 
 
 class Job:

@@ -59,9 +59,10 @@ _TABLES += "".join(
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that determines a reply, and the key computed from it.
+    """A request and its key, a hash of what determines the reply.
 
     Args:
+        prompt: the prompt's name; not part of the key, which has its version.
         messages: each message as JSON text, with images as content hash and size.
         schema: hash of the JSON schema that the reply must fit.
         endpoint: identifies the server, since servers may use the same name for different models.
@@ -69,14 +70,13 @@ class Request:
         attempt: 0 for the first request, plus 1 for each new attempt; not part of the key.
         image_rule: how images are scaled (see `prices`); not part of the key, so that a change of
             the price table does not invalidate replies.
-        tokens_in: estimated input tokens, used if the endpoint states no count.
+        tokens_in: estimated, used if the endpoint states no count; not part of the key.
     """
 
     model: str
     prompt: str
     prompt_version: str
     seed: int
-    repeat: int
     messages: tuple[str, ...]
     schema: str
     endpoint: str = ""
@@ -89,14 +89,11 @@ class Request:
 
     def __post_init__(self) -> None:
         hashes = tuple(_hash(message) for message in self.messages)
-        parts: list[Any] = [self.model, hashes, self.schema, self.prompt_version]
-        parts += [self.seed, self.repeat, *filter(None, (self.endpoint, self.parameters))]
+        # The 0 keeps the keys of ledgers valid that counted repeats; so does their column `repeat`.
+        parts: list[Any] = [self.model, hashes, self.schema, self.prompt_version, self.seed, 0]
+        parts += filter(None, (self.endpoint, self.parameters))
         object.__setattr__(self, "hashes", hashes)
         object.__setattr__(self, "key", _hash(json.dumps(parts, sort_keys=True)))
-
-    def shared_messages(self) -> list[tuple[str, str]]:
-        """Return (hash, message) of each message except the last."""
-        return list(zip(self.hashes[:-1], self.messages[:-1], strict=True))
 
     @property
     def reply_id(self) -> str:
@@ -219,9 +216,11 @@ class Ledger:
     ) -> None:
         """Store replies and sent requests in one transaction."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        messages = [pair for request, _ in entries for pair in request.shared_messages()]
+        shared: dict[str, str] = {}
+        for request, _ in entries:
+            shared |= zip(request.hashes[:-1], request.messages[:-1], strict=True)
         with self._transaction() as connection:
-            connection.executemany(_INSERT_MESSAGE, messages)
+            connection.executemany(_INSERT_MESSAGE, shared.items())
             connection.executemany(_INSERT, [_row(at, *entry) for entry in entries])
             rows = [(at, r.reply_id, r.model, r.prompt, r.tokens_in) for r in sent]
             connection.executemany("INSERT INTO sent VALUES (?, ?, ?, ?, ?)", rows)
@@ -391,7 +390,7 @@ class Ledger:
 
 def _row(at: str, request: Request, entry: Entry) -> tuple:
     sent = (request.key, request.reply_id, request.model, request.prompt, request.prompt_version)
-    sent += (request.seed, request.repeat, json.dumps(request.parameters), request.image_rule)
+    sent += (request.seed, 0, json.dumps(request.parameters), request.image_rule)
     sent += (" ".join(request.hashes[:-1]), request.messages[-1])
     return (at, *sent, *(getattr(entry, name) for name in _ENTRY))
 

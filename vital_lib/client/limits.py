@@ -1,15 +1,21 @@
-"""The adaptive concurrency limit and the circuit breaker.
+"""What may be sent: the adaptive concurrency limit, the circuit breaker and the requests in flight.
 
 A burst of 429 responses halves the limit once. Each other reply raises it by a quarter of a
 request, so a full round of replies raises it by a quarter. Single 429 responses do not change it.
-This module does not depend on requests or prompts.
+This module does not depend on the content of requests or prompts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+from vital_lib.client.ledger import Entry
 
 _BURST_SHARE = 0.4  # of recent replies; at 10 % random refusals, reached once in a million
 _RECENT = (32, 64)  # smallest and largest number of recent replies
@@ -143,3 +149,37 @@ class CircuitBreaker:
             f"stopped early: {failed} of the last {len(self._recent)} requests failed, at "
             f"this rate or above for {seconds:.0f} s, mostly with: {failures.most_common(1)[0][0]}"
         )
+
+
+class InFlight:
+    """The requests in flight over all threads, by key."""
+
+    _of_files: weakref.WeakValueDictionary[Path, InFlight] = weakref.WeakValueDictionary()
+    _opening = threading.Lock()
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: dict[str, Future[Entry | None]] = {}
+
+    @classmethod
+    def of(cls, path: Path | None) -> InFlight:
+        """Return the object that all users of a ledger file share; for None, a new object."""
+        if path is None:
+            return cls()
+        with cls._opening:
+            return cls._of_files.setdefault(Path(path).resolve(), cls())
+
+    def claim(self, key: str) -> Future[Entry | None] | None:
+        """Return None if the caller must send the request, or the future of one in flight."""
+        with self._lock:
+            if key in self._under_way:
+                return self._under_way[key]
+            self._under_way[key] = future = Future()
+            future.set_running_or_notify_cancel()  # a waiter cannot cancel it for other waiters
+            return None
+
+    def release(self, key: str, entry: Entry | None) -> None:
+        """Pass the entry to the waiters; after None, a waiter sends the request itself."""
+        with self._lock:
+            future = self._under_way.pop(key)
+        future.set_result(entry)

@@ -22,7 +22,7 @@ import tenacity
 from pydantic_core import to_json
 
 from vital_lib.client import faults, wire
-from vital_lib.client.control import Control
+from vital_lib.client.job import Control
 from vital_lib.client.ledger import Entry, Request
 from vital_lib.client.limits import AdaptiveLimit, CircuitBreaker
 from vital_lib.client.wire import Reply
@@ -163,7 +163,7 @@ class Run:
     async def _reply(self, prompt: Prompt) -> Reply:
         client, seed = self._client, self._seed if prompt.seed is None else prompt.seed
         request = wire.make_request(
-            client.model, prompt, client.images.rule, seed=seed, repeat=0,
+            client.model, prompt, client.images.rule, seed=seed,
             endpoint=client.endpoint, parameters=client.parameters,
         )  # fmt: skip
         if not 0 <= request.seed < 2**63:  # the ledger's integer range

@@ -55,7 +55,7 @@ def make_request(model: str, prompt: Prompt, rule: ImageRule, **options: Any) ->
     """Build the ledger's request for a prompt, with images by content hash.
 
     Args:
-        options: seed, repeat and other fields of `Request`.
+        options: seed and other fields of `Request`.
 
     Raises:
         TypeError: a message holds anything but text and images from `figures.open_image`.
@@ -131,11 +131,10 @@ def make_body(
 
 
 def seed_sent(request: Request) -> int:
-    """Return the seed to send: the request's seed, or a derived seed for repeats and attempts."""
-    if request.repeat == request.attempt == 0:
+    """Return the seed to send: the request's seed; from attempt 1 on, a seed derived from it."""
+    if request.attempt == 0:
         return request.seed
-    text = f"{request.seed}/{request.repeat}" + (f"/{request.attempt}" if request.attempt else "")
-    return hash31(text)
+    return hash31(f"{request.seed}/0/{request.attempt}")
 
 
 def make_entry(response: httpx2.Response, seconds: float, price: Price, request: Request) -> Entry:

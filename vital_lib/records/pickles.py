@@ -41,7 +41,8 @@ def plain_values(content: bytes) -> Any:
             raise ValueError(
                 f"instruction {opcode.name} at byte {place} makes more than plain values"
             )
-        if opcode.name in _PUTS and int(argument or 0) > len(content):  # memory for that many places
+        if opcode.name in _PUTS and int(argument or 0) > len(content):
+            # The unpickler would reserve memory for that many places.
             raise ValueError(f"damaged: place {argument} at byte {place}")
     try:
         return _PlainUnpickler(io.BytesIO(content), encoding="latin-1").load()
