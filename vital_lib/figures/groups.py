@@ -127,7 +127,7 @@ def near_identical(
     """
     known = np.flatnonzero(pd.notna(np.asarray(phashes, dtype=object)))
     codes = hash_codes(phashes[row] for row in known)
-    if not np.isfinite(features).all():
+    if not np.isfinite(np.asarray(features, dtype=np.float32)).all():
         raise ValueError("features of pictures hold NaN or infinite numbers")
     unit = unit_rows(features)
     for i, row in enumerate(known):
