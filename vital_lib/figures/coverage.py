@@ -125,9 +125,8 @@ def _covered_by_chance(n: int, within: np.ndarray, of: int) -> float:
 
 def _random_for(covered: float, within: np.ndarray, of: int) -> int:
     """Return the least number of random figures with at least the expected coverage `covered`."""
-    return bisect.bisect_left(
-        range(of + 1), covered, key=lambda n: _covered_by_chance(n, within, of)
-    )
+    sizes = range(of + 1)
+    return bisect.bisect_left(sizes, covered, key=lambda n: _covered_by_chance(n, within, of))
 
 
 def _modality_shares(modalities: pd.Series) -> dict[str, float]:

@@ -87,15 +87,12 @@ def _roco_images(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     links, licences = folder / "dlinks.txt", folder / "licences.txt"
     if links.is_file():
         for _, row in read_records(links, columns=("id", "command", "name")):
-            archive = re.search(r"(PMC\d+)\.tar", str(row.get("command"))) if _is(row) else None
+            archive = re.search(r"(PMC\d+)\.tar", str(_object(row).get("command")))
             if archive:
                 yield row["id"], {"PMC_ID": f"{archive[1]}_{row['name']}"}
     if licences.is_file():
-        yield from ((row.get("ROCO_ID"), row) for _, row in read_records(licences) if _is(row))
-
-
-def _is(row: Any) -> bool:
-    return isinstance(row, Mapping)
+        rows = (_object(row) for _, row in read_records(licences))
+        yield from ((row.get("ROCO_ID"), row) for row in rows if row)
 
 
 def _of_medicat(record: Mapping[str, Any]) -> dict[str, Any]:

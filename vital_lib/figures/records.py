@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import pandas as pd
 from PIL import Image
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from vital_lib.figures.articles import Article, article_of
 from vital_lib.figures.folders import ImageFolder, find_first
@@ -26,9 +26,6 @@ from vital_lib.modalities import MODALITIES
 from vital_lib.records import InvalidRecord, Record, Text, UnreadableFile, checked, shown
 from vital_lib.records.check import Name, named_image, stored_image
 from vital_lib.tables import frame_of
-
-if TYPE_CHECKING:
-    from imagehash import ImageHash
 
 LOG = logging.getLogger(__name__)
 _OPEN_LICENCE = re.compile(
@@ -146,111 +143,6 @@ def _set_name(file: Path) -> str:
     return file.parent.name if file.name == "figures.jsonl" else file.name
 
 
-class _FigureRecord(Record):
-    """The fields of a record that make a figure, except its source and its group."""
-
-    pair_id: Name
-    fig_caption: Text
-    image: Annotated[Any, BeforeValidator(lambda value: _image_of(value))] = None
-    in_text_mention: Annotated[list[str], BeforeValidator(lambda value: mentions_of(value))] = (
-        Field(default=[])
-    )
-    domain: Annotated[list[str], BeforeValidator(lambda value: modalities_of(value))] = Field(
-        default=[]
-    )
-
-
-class _Reader:
-    """Collects the rows of `figures` and `figures_rejected` for one figure set."""
-
-    def __init__(
-        self,
-        set_name: str,
-        folders: list[ImageFolder],
-        relative_to: Path | None,
-        embedded: Path,
-    ) -> None:
-        self.set_name = set_name
-        self.embedded = embedded
-        self.folders = folders
-        self.relative_to = relative_to
-        self.figures: list[dict] = []
-        self.rejected: list[dict] = []
-        self._articles: list[Article] = []
-        self._notes: list[dict] = []
-        self._places: dict[str, str] = {}
-        self._phash = _load_phash()
-
-    def read(self, place: str, record: Any) -> None:
-        try:
-            row, article, notes = self._row(record)
-        except InvalidRecord as wrong:
-            where = {"source": self.set_name, "place": place}
-            self.rejected.append({**where, "field": wrong.field, "reason": wrong.reason})
-        else:
-            self._places[row["figure_id"]] = place
-            self.figures.append(row)
-            self._articles.append(article)
-            self._notes += [{"figure_id": row["figure_id"], "note": note} for note in notes]
-
-    def grouped(self) -> pd.DataFrame:
-        """Return the table `figures` with groups and splits, and log the warnings."""
-        for row, group_id in zip(self.figures, group_names(self._articles), strict=True):
-            row |= {"group_id": group_id, "split": split_of(group_id)}
-        figures = join_same_images(frame_of("figures", self.figures))
-        if self._notes:
-            figures.attrs["image_notes"] = self._notes
-        for warning in group_warnings(figures):
-            LOG.warning("%s: %s", self.set_name, warning)
-        return figures
-
-    def _row(self, record: Any) -> tuple[dict, Article, tuple[str, ...]]:
-        found = checked(_FigureRecord, record)
-        figure_id = found.pair_id
-        if figure_id in self._places:
-            first = self._places[figure_id]
-            raise InvalidRecord("pair_id", f"{figure_id!r} was already read from {first}")
-        stated = _stated_source(record)
-        article = article_of(record, figure_id)
-        image, pixels = self._opened(found.image, figure_id)
-        row = {
-            "figure_id": figure_id,
-            "image": self._image_column(image.path),
-            "caption": found.fig_caption,
-            "mentions": found.in_text_mention,
-            "modalities": found.domain,
-            "sha256": image.sha256,
-            "phash": str(self._phash(pixels)),
-            "source": stated["name"] or self.set_name,
-            "licence": stated["licence"],
-            "credit": stated["credit"],
-            **self._clearance(stated["licence"]),
-        }
-        return row, article, image.notes
-
-    def _opened(self, image: str | dict | None, figure_id: str) -> tuple[FigureImage, Image.Image]:
-        if isinstance(image, dict):
-            return open_with_pixels(stored_image(image, self.embedded))
-        return open_with_pixels(find_first(image or f"{figure_id}.jpg", self.folders))
-
-    def _image_column(self, path: Path) -> str:
-        return path.relative_to(self.relative_to).as_posix() if self.relative_to else str(path)
-
-    def _clearance(self, licence: str | None) -> dict:
-        if self.relative_to:
-            return {"cleared": True, "cleared_reason": "comes with the workbench's clinic"}
-        if licence is not None and _OPEN_LICENCE.fullmatch(licence.strip()):
-            return {"cleared": True, "cleared_reason": f"licence stated as {licence}"}
-        reason = "no licence stated" if licence is None else f"licence {licence!r}: not checked"
-        return {"cleared": None, "cleared_reason": reason}
-
-
-def _load_phash() -> Callable[[Image.Image], ImageHash]:
-    from imagehash import phash
-
-    return phash
-
-
 def _image_of(value: Any) -> str | dict | None:
     """Return a file name, or an image as {bytes, path}, the form in Parquet data sets."""
     value = named_image(value)
@@ -298,6 +190,101 @@ def modalities_of(flags: Any) -> list[str]:
             wrong = f"{name} is {shown(flags[name])}"
             raise InvalidRecord("domain", f"wanted true or false, but {wrong}")
     return [name for name in MODALITIES if flags.get(name)]
+
+
+class _FigureRecord(Record):
+    """The fields of a record that make a figure, except its source and its group."""
+
+    pair_id: Name
+    fig_caption: Text
+    image: Annotated[Any, BeforeValidator(_image_of)] = None
+    in_text_mention: Annotated[list[str], BeforeValidator(mentions_of)] = []
+    domain: Annotated[list[str], BeforeValidator(modalities_of)] = []
+
+
+class _Reader:
+    """Collects the rows of `figures` and `figures_rejected` for one figure set."""
+
+    def __init__(
+        self,
+        set_name: str,
+        folders: list[ImageFolder],
+        relative_to: Path | None,
+        embedded: Path,
+    ) -> None:
+        from imagehash import phash  # slow to import
+
+        self.set_name = set_name
+        self.embedded = embedded
+        self.folders = folders
+        self.relative_to = relative_to
+        self.figures: list[dict] = []
+        self.rejected: list[dict] = []
+        self._articles: list[Article] = []
+        self._notes: list[dict] = []
+        self._places: dict[str, str] = {}
+        self._phash = phash
+
+    def read(self, place: str, record: Any) -> None:
+        try:
+            row, article, notes = self._row(record)
+        except InvalidRecord as wrong:
+            where = {"source": self.set_name, "place": place}
+            self.rejected.append({**where, "field": wrong.field, "reason": wrong.reason})
+        else:
+            self._places[row["figure_id"]] = place
+            self.figures.append(row)
+            self._articles.append(article)
+            self._notes += [{"figure_id": row["figure_id"], "note": note} for note in notes]
+
+    def grouped(self) -> pd.DataFrame:
+        """Return the table `figures` with groups and splits, and log the warnings."""
+        for row, group_id in zip(self.figures, group_names(self._articles), strict=True):
+            row |= {"group_id": group_id, "split": split_of(group_id)}
+        figures = join_same_images(frame_of("figures", self.figures))
+        if self._notes:
+            figures.attrs["image_notes"] = self._notes
+        for warning in group_warnings(figures):
+            LOG.warning("%s: %s", self.set_name, warning)
+        return figures
+
+    def _row(self, record: Any) -> tuple[dict, Article, tuple[str, ...]]:
+        found = checked(_FigureRecord, record)
+        figure_id = found.pair_id
+        if figure_id in self._places:
+            first = self._places[figure_id]
+            raise InvalidRecord("pair_id", f"{figure_id!r} was already read from {first}")
+        stated = _stated_source(record)
+        article = article_of(record, figure_id)
+        image, pixels = self._opened(found.image, figure_id)
+        home = self.relative_to
+        row = {
+            "figure_id": figure_id,
+            "image": image.path.relative_to(home).as_posix() if home else str(image.path),
+            "caption": found.fig_caption,
+            "mentions": found.in_text_mention,
+            "modalities": found.domain,
+            "sha256": image.sha256,
+            "phash": str(self._phash(pixels)),
+            "source": stated["name"] or self.set_name,
+            "licence": stated["licence"],
+            "credit": stated["credit"],
+            **self._clearance(stated["licence"]),
+        }
+        return row, article, image.notes
+
+    def _opened(self, image: str | dict | None, figure_id: str) -> tuple[FigureImage, Image.Image]:
+        if isinstance(image, dict):
+            return open_with_pixels(stored_image(image, self.embedded))
+        return open_with_pixels(find_first(image or f"{figure_id}.jpg", self.folders))
+
+    def _clearance(self, licence: str | None) -> dict:
+        if self.relative_to:
+            return {"cleared": True, "cleared_reason": "comes with the workbench's clinic"}
+        if licence is not None and _OPEN_LICENCE.fullmatch(licence.strip()):
+            return {"cleared": True, "cleared_reason": f"licence stated as {licence}"}
+        reason = "no licence stated" if licence is None else f"licence {licence!r}: not checked"
+        return {"cleared": None, "cleared_reason": reason}
 
 
 def _stated_source(record: Mapping) -> dict[str, str | None]:
