@@ -49,7 +49,7 @@ BUDGETS = {
     "encoders": 260,
     "english": 140,
     "evaluation": 1_730,
-    "figures": 1_230,
+    "figures": 1_200,
     "generation": 640,
     "judging": 530,
     "labelling": 480,

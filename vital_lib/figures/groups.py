@@ -6,7 +6,7 @@ are joined, and the frame's ``attrs`` record what was joined. This module reads 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -187,23 +187,21 @@ def group_sizes(figures: pd.DataFrame) -> pd.DataFrame:
         group_id, figures (count), share (of all figures), split, large (more than one figure and a
         share above `LARGE_GROUP`).
     """
-    splits = dict(zip(figures["group_id"], figures["split"], strict=True))
-    rows = [
-        (name, count, count / len(figures), splits[name], _is_large(count, len(figures)))
-        for name, count in Counter(figures["group_id"]).most_common()
-    ]
-    return pd.DataFrame(rows, columns=["group_id", "figures", "share", "split", "large"])
+    groups = figures.groupby("group_id", sort=False, as_index=False)
+    sizes = groups.agg(figures=("split", "size"), split=("split", "first"))
+    sizes = sizes.sort_values("figures", ascending=False, kind="stable", ignore_index=True)
+    large = (sizes["figures"] > 1) & (sizes["figures"] > LARGE_GROUP * len(figures))
+    sizes = sizes.assign(share=sizes["figures"] / len(figures), large=large)
+    return sizes[["group_id", "figures", "share", "split", "large"]]
 
 
 def group_warnings(figures: pd.DataFrame) -> list[str]:
     """Return one sentence for each group that is large or was joined."""
-    sizes = Counter(figures["group_id"])
-    large = [name for name, count in sizes.most_common() if _is_large(count, len(figures))]
-    splits = dict(zip(figures["group_id"], figures["split"], strict=True)) if large else {}
+    sizes = group_sizes(figures)
     found = [
-        f"Group {name!r} holds {sizes[name]:,} of {len(figures):,} figures "
-        f"({sizes[name] / len(figures):.0%}), all in {splits[name]}: is it one article or patient?"
-        for name in large
+        f"Group {row.group_id!r} holds {row.figures:,} of {len(figures):,} figures "
+        f"({row.share:.0%}), all in {row.split}: is it one article or patient?"
+        for row in sizes[sizes["large"]].itertuples()
     ]
     for row in joined_groups(figures).itertuples():
         moved = f", which moves it from {row.split_before} to {row.split}"
@@ -212,10 +210,6 @@ def group_warnings(figures: pd.DataFrame) -> list[str]:
             f"{row.twin_id!r} are {row.reason}{moved if row.split != row.split_before else ''}"
         )
     return found
-
-
-def _is_large(count: int, of: int) -> bool:
-    return count > 1 and count > LARGE_GROUP * of
 
 
 def _joined(figures: pd.DataFrame, pairs: Iterable[Sequence[str]], reason: str) -> pd.DataFrame:
