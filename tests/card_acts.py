@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 
 from vital_lib.panels import PreferenceCard
-from vital_lib.panels._item_key import item_key
+from vital_lib.panels.preference_card.item_key import item_key
 
 TICKS = {
     "left": (True, False),

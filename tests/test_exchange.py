@@ -427,22 +427,40 @@ def ticks_of_part(annotation: dict, left: str, right: str) -> None:
 
 
 @pytest.mark.parametrize("made_here", [True, False])
-def test_the_last_edit_of_an_annotation_counts_after_any_number_of_edits(exported, made_here):
+def test_a_second_edit_of_an_annotation_needs_another_export(exported, made_here):
     log, path, tasks = exported
     back = through_label_studio(tasks)
     if not made_here:
         back[0]["annotations"].append(made_there(ticked("accepted", "rejected")))
+        path.write_text(json.dumps(back))
+        assert import_label_studio(path, log).stored == 1
     annotation = back[0]["annotations"][0 if made_here else -1]
     who = "ann" if made_here else "eve@clinic.example"
-    for left, right in ("ar", "rr", "ar", "aa", "rr", "ar"):
-        names = {"a": "accepted", "r": "rejected"}
-        ticks_of_part(annotation, names[left], names[right])
+    words = {"a": "accepted", "r": "rejected"}
+    for left, right in ("rr", "aa", "ar"):  # the last is the first answer
+        ticks_of_part(annotation, words[left], words[right])
         path.write_text(json.dumps(back))
         for _ in range(2):
-            assert import_label_studio(path, log).rejected.empty
-        (standing,) = log.standing(who, "i0").to_dict("records")
-        assert standing["left_accepted"] == (left == "a")
-        assert standing["right_accepted"] == (right == "a")
+            found = import_label_studio(path, log)
+            reasons = found.rejected["reason"].tolist()
+            assert [bool(reasons), len(reasons)] == (
+                [False, 0] if left == right == "r" else [True, 1]
+            )
+            assert all("export the labels to Label Studio again" in reason for reason in reasons)
+        assert choices(log)["i0", who] == "neither"
+    export_label_studio(log.history(), DRAFTS, FIGURES, path)
+    again = through_label_studio(json.loads(path.read_text()))
+    edited = next(
+        one
+        for task in again
+        for one in task["annotations"]
+        if one["import_id"] == len(log.history())
+    )
+    edited["completed_by"] = {"email": who} if "@" in who else edited["completed_by"]
+    ticks_of_part(edited, "accepted", "accepted")
+    path.write_text(json.dumps(again))
+    assert import_label_studio(path, log).rejected.empty
+    assert choices(log)["i0", who] == "both"
 
 
 def test_the_pairwise_choice_counts_only_if_it_alone_was_edited(exported, open_log):

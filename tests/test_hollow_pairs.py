@@ -140,7 +140,8 @@ def test_where_such_a_pair_is_shown_the_flag_stands_beside_the_response(flagged_
     queue = Queue(log, frame, "ann", flagged=True)
     card = PreferenceCard(queue, frame, figures, lambda _: picture, log)
     sides = {row["item_id"]: [row["left_id"], row["right_id"]] for row in card._held}
-    shown = dict(zip(sides, (card._pairs.as_card(row)["flags"] for row in card._held), strict=True))
+    flags = (list(card._pairs.as_card(row)["flags"].values()) for row in card._held)
+    shown = dict(zip(sides, flags, strict=True))
     first = sides["f00-r1"].index("f00-r1-a")
     assert shown["f00-r1"] == [["refuses"], []][:: 1 if first == 0 else -1]
     assert sorted(shown["f01-r1"]) == [[], ["echoes the request", "said twice"]]

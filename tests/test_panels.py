@@ -6,6 +6,9 @@ import base64
 import inspect
 import io
 import json
+import re
+import shutil
+import subprocess
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -598,30 +601,73 @@ def test_the_chat_says_that_it_is_not_for_clinical_use(image):
 # --- the package
 
 
+IMPORT = re.compile(r'^import \{ (.+) \} from "(.+)";$', re.M)
+TOP_LEVEL = re.compile(r"^(?:export )?(?:const|let|function|class) (\w+)", re.M)
+
+
 def test_every_panel_draws_with_the_script_beside_it(every_panel):
-    shared, used = (FOLDER / "_panel.js").read_text(), {"_panel.js"}
+    used = set()
     for panel in every_panel:
-        script = Path(inspect.getfile(type(panel))).with_suffix(".js")
-        parts = {path: path.read_text() for path in FOLDER.glob(f"{script.stem}_*.js")}
-        source = panel.widget._esm
-        assert source.startswith(shared) and source.endswith(script.read_text())
-        assert all(part in source for part in parts.values())
-        assert len(source) == len(shared + script.read_text()) + sum(map(len, parts.values()))
-        used |= {script.name, *(path.name for path in parts)}
-    assert {path.name for path in FOLDER.glob("*.js")} == used
+        source = str(panel.widget._esm)
+        for script in pieces(Path(inspect.getfile(type(panel))).with_suffix(".js")):
+            used.add(script)
+            text = re.sub(
+                r"^export (?!default)", "", IMPORT.sub("", script.read_text()), flags=re.M
+            )
+            assert source.count(text.strip()) == 1, script.name
+        assert re.findall(r"^(?:import|export) .*", source, re.M)[1:] == []
+    assert used == set(FOLDER.rglob("*.js"))
+
+
+def pieces(script: Path) -> set[Path]:
+    imported = [script.parent / other for _, other in IMPORT.findall(script.read_text())]
+    return {script, *(piece for path in imported for piece in pieces(path.resolve()))}
+
+
+def test_every_script_imports_what_others_export_and_joined_names_differ(every_panel):
+    for path in FOLDER.rglob("*.js"):
+        source = path.read_text()
+        assert len(IMPORT.findall(source)) == source.count("import ")
+        for names, other in IMPORT.findall(source):
+            exported = re.findall(
+                r"^export (?:const|function|class) (.+)", (path.parent / other).read_text(), re.M
+            )
+            for name in names.split(", "):
+                assert any(re.search(rf"\b{name}\b", line) for line in exported), (path.name, name)
+    for panel in every_panel:
+        names = TOP_LEVEL.findall(str(panel.widget._esm))
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js on the path")
+def test_every_script_loads_alone_and_joined(every_panel, tmp_path):
+    joined = []
+    for number, panel in enumerate(every_panel):
+        joined.append(tmp_path / f"{number}.mjs")
+        joined[-1].write_text(str(panel.widget._esm))
+    urls = [path.resolve().as_uri() for path in [*FOLDER.rglob("*.js"), *joined]]
+    script = f"for (const url of {json.dumps(urls)}) await import(url);"
+    command = ["node", "--experimental-default-type=module", "--input-type=module", "-e", script]
+    subprocess.run(command, check=True)
 
 
 def test_whatever_a_panel_loads_is_shipped_with_the_package():
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
     patterns = project["tool"]["setuptools"]["package-data"]["vital_lib.panels"]
-    shipped = {path.name for pattern in patterns for path in FOLDER.glob(pattern)}
-    files = {path.name for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".py"}
-    assert "style.css" in shipped and shipped == files
+    shipped = {path for pattern in patterns for path in FOLDER.glob(pattern)}
+    files = {path for path in FOLDER.rglob("*") if path.is_file() and path.suffix[:3] != ".py"}
+    assert FOLDER / "style.css" in shipped and shipped == files
 
 
 def test_no_panel_reads_or_writes_a_file_but_its_script_and_style():
-    own = ("file = Path(module)", 'Path(__file__).with_name("style.css")')
-    modules = list(FOLDER.glob("*.py"))
+    own = (
+        "Path(module)",
+        "import Path",
+        "path: Path",
+        "dict[Path,",
+        'Path(__file__).with_name("style.css")',
+    )
+    modules = list(FOLDER.rglob("*.py"))
     assert len(modules) > len(OFFERED)
     for path in modules:
         source = path.read_text()

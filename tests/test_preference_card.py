@@ -22,6 +22,7 @@ from PIL import Image
 from vital_lib.labels import FixedQueue, LabelLog, LabelsNotSaved, Queue
 from vital_lib.panels import PreferenceCard, _panel, preference_card
 from vital_lib.panels.preference_card import CRITERIA
+from vital_lib.panels.preference_card.item_key import item_key
 
 HOSTILE = '<img src=x onerror="alert(1)"> $x^2$ **bold** \u202eright to left\u202c \0 end'
 FIGURES = pd.DataFrame(
@@ -216,7 +217,7 @@ def test_saved_is_sent_only_after_another_connection_can_read_the_label(card, lo
     card.widget.send = lambda content: seen.append(
         ("saved" in content, list(other.history()["event_id"]))
     )
-    key = preference_card.item_key(card._held[0])
+    key = item_key(card._held[0])
     _judge_quietly(card, key, "e1")
     assert seen[0] == (True, ["e1"])
 
@@ -314,16 +315,16 @@ def test_a_judgement_for_another_card_is_left_to_that_card(card_on, log):
     odd = {**ROWS.iloc[0], "right_id": ROWS.right_id[3]}  # only one response is on this card
     other_arm = {**ROWS.iloc[0], "drawn_by": "calibration"}
     for row in (away, odd, other_arm):
-        answer = _judge(card, preference_card.item_key(row), "kept")
+        answer = _judge(card, item_key(row), "kept")
         assert answer == [{"not_here": "kept"}]
     assert log.history().empty and card.item_id == ROWS.item_id[0]
-    assert _judge(card_on(), preference_card.item_key(away), "kept")[0]["saved"] == "kept"
+    assert _judge(card_on(), item_key(away), "kept")[0]["saved"] == "kept"
 
 
 def test_a_key_of_mixed_or_unknown_items_is_refused(card, log):
     mixed = {**ROWS.iloc[0], "right_id": ROWS.right_id[1]}
     for row in (mixed, {**ROWS.iloc[0], "item_id": "made-up"}):
-        answer = _judge(card, preference_card.item_key(row), "e1")[0]
+        answer = _judge(card, item_key(row), "e1")[0]
         assert answer["final"] and repr(row["item_id"]) in answer["why"]
     assert log.history().empty
 
@@ -393,7 +394,12 @@ def test_a_failed_save_is_reported_and_the_event_can_be_saved_later(card_on, log
     key = _cards(card)[0]["key"]
     failing.broken = True
     answer = _judge(card, key, "e1")
-    assert answer == [{"failed": "e1", "why": "the disk is full", "final": False}]
+    assert answer == [
+        {
+            **{"failed": "e1", "why": "the disk is full", "final": False},
+            "said": "left accepted, right rejected",
+        }
+    ]
     assert card.item_id == ROWS.item_id[0]
     failing.broken = False
     assert _judge(card, key, "e1")[0]["saved"] == "e1"
@@ -431,7 +437,7 @@ def test_saved_is_sent_even_if_the_next_item_is_unavailable(card_on, log):
             raise LabelsNotSaved("gone away")
 
     card = card_on(queue=Gone())
-    keys = [preference_card.item_key(row) for row in card._held]
+    keys = [item_key(row) for row in card._held]
     saved, failed = _judge(card, keys[0], "e1")
     assert saved["saved"] == "e1"
     assert "gone away" in failed["why"]
@@ -460,7 +466,7 @@ def test_a_window_with_another_strategy_still_corrects_the_judgement(card_on, lo
     one, two = card_on(), card_on(ROWS.assign(drawn_by="cluster"))
     _judge(one, _cards(one)[0]["key"], "e1")
     two.sent.clear()
-    key = preference_card.item_key({**ROWS.iloc[0], "drawn_by": "cluster"})
+    key = item_key({**ROWS.iloc[0], "drawn_by": "cluster"})
     assert _judge(two, key, "e2")[0]["saved"] == "e2"
     assert list(log.standing("ann")["drawn_by"]) == ["random"]
 
@@ -478,9 +484,9 @@ def test_an_item_judged_with_others_votes_in_view_is_no_longer_shown_for_voting(
     (message,) = _call(voting, "refresh")
     keys = [card["key"] for card in message["cards"]]
     assert message["whole"] and len(keys) == 4
-    assert keys[0] == preference_card.item_key(second) and voting.item_id == second["item_id"]
+    assert keys[0] == item_key(second) and voting.item_id == second["item_id"]
     # A window that still shows the item sends a judgement of it.
-    answer = _judge(voting, preference_card.item_key(shown), "e1")[0]
+    answer = _judge(voting, item_key(shown), "e1")[0]
     assert answer["final"] and arm in answer["why"]
     assert log.preferences().empty
 
@@ -489,11 +495,9 @@ def test_an_item_judged_elsewhere_is_also_dropped_at_the_next_judgement(card_on,
     voting = card_on(queue=_voting(log))
     first, second, third = (row.copy() for row in voting._held[:3])
     choose(card_on(pd.DataFrame([{**second, "drawn_by": "adjudication"}])), "both")
-    dealt = _judge(voting, preference_card.item_key(first), "e1")[-1]
+    dealt = _judge(voting, item_key(first), "e1")[-1]
     assert dealt["whole"] and voting.item_id == third["item_id"]
-    assert [one["key"] for one in dealt["cards"]] == [
-        preference_card.item_key(row) for row in voting._held
-    ]
+    assert [one["key"] for one in dealt["cards"]] == [item_key(row) for row in voting._held]
 
 
 def test_a_vote_can_be_revised_after_an_adjudication(card_on, log):
@@ -597,7 +601,7 @@ def test_an_ending_kernel_releases_its_unjudged_items(log, tmp_path):
 import pandas as pd
 from vital_lib.labels import LabelLog, Queue
 from vital_lib.panels import PreferenceCard
-from vital_lib.panels._item_key import item_key
+from vital_lib.panels.preference_card.item_key import item_key
 drafts, figures = pd.read_pickle("drafts"), pd.read_pickle("figures")
 log = LabelLog("sqlite:///labels.sqlite")
 queue = Queue(log, drafts, "ann", wanted=1, repeats=0)
@@ -701,7 +705,7 @@ def test_calibration_answers_are_final(card_on, log):
         assert act() is None
         assert card.sent[-1]["word"] == "Calibration answers are final: the first answer counts."
         assert card.sent[-1]["whole"] and card.item_id == rows.item_id[1]
-    answer = _judge(other, preference_card.item_key(rows.iloc[0]), "e2")[0]  # another window
+    answer = _judge(other, item_key(rows.iloc[0]), "e2")[0]  # another window
     assert answer["final"] and "first answer" in answer["why"]
     assert log.history()["event_id"].tolist() == [first]
 
@@ -768,7 +772,7 @@ def test_the_history_hides_the_first_answer_while_its_repeat_is_open(card_on, lo
 
 
 def test_a_long_history_is_read_by_page(card_on, log, monkeypatch):
-    monkeypatch.setattr(preference_card, "_PAGE", 2)
+    monkeypatch.setattr(preference_card.card, "_PAGE", 2)
     card = card_on()
     for _ in range(5):
         choose(card, "both")
@@ -859,7 +863,7 @@ def test_the_reference_is_sent_only_after_the_judgement(card_on, log):
     assert card.widget.state["calibrating"]
     key = _cards(card)[0]["key"]
     assert "reference" not in json.dumps(card.sent)
-    assert _judge(card, key, "e1", False, False)[0]["reference"] == [True, False]
+    assert _judge(card, key, "e1", False, False)[0]["reference"] == {"left": True, "right": False}
     assert len(log.calibrations()) == 1 and log.preferences().empty
 
 
@@ -889,8 +893,8 @@ def test_an_adjudication_shows_the_votes_under_each_response(card_on, log):
     )
     card = card_on(ROWS.assign(drawn_by="adjudication"), votes=votes)
     assert [one["votes"] for one in _cards(card)[:2]] == [
-        [[["bob", True], ["eve", False]], []],
-        [[], []],
+        {"left": [["bob", True], ["eve", False]], "right": []},
+        {"left": [], "right": []},
     ]
     choose(card, "left")
     assert len(log.adjudications()) == 1 and log.preferences().empty
@@ -969,5 +973,6 @@ def test_the_kernel_keeps_few_images_in_memory(log):
 
 
 def test_the_card_reads_and_writes_no_files():
-    source = Path(preference_card.__file__).read_text()
-    assert "open(" not in source and "write_" not in source
+    for path in Path(preference_card.__file__).parent.glob("*.py"):
+        source = path.read_text()
+        assert "open(" not in source and "write_" not in source

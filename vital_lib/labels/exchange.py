@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from vital_lib.labels.database import label_events
-from vital_lib.labels.log import EVENT_COLUMNS, LabelLog, event_row, unstored
+from vital_lib.labels.log import EVENT_COLUMNS, LabelLog, event_row, is_undo, unstored
 from vital_lib.records import UnreadableFile, read_records
 from vital_lib.tables import UnsupportedFormat, write_atomically
 
@@ -152,8 +152,7 @@ def _row(log: LabelLog, event: Any) -> dict[str, Any]:
     """Return a full row of label_events; raise ValueError if `event` is not a valid event."""
     check_event(event)
     given = {name: event[name] for name in EVENT_COLUMNS if name != "at"}
-    without_ticks = event["left_accepted"] is None is event["right_accepted"]
-    undo = without_ticks and event["corrects"] and not event["cannot_judge"]
+    undo = event["corrects"] and is_undo(event) and event["right_accepted"] is None
     row = event_row(given) if undo else log.checked(**given)
     return {**row, "at": event["at"]}
 

@@ -2,7 +2,7 @@
 
 Label Studio assigns its own id to an imported annotation, keeps ours as `import_id`, and gives the
 annotation's creator and editor as user numbers. The import compares each annotation with the log,
-so a file can be imported any number of times, even an older one. This module reads one file and
+so a file can be imported any number of times. This module reads one file and
 writes to the log.
 """
 
@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from vital_lib.labels.exchange import (
     EXCHANGE_FORMAT,
@@ -25,7 +27,7 @@ from vital_lib.labels.exchange import (
     store,
 )
 from vital_lib.labels.label_studio import HELD, SIDES, TICKS, as_annotation
-from vital_lib.labels.log import LabelLog
+from vital_lib.labels.log import EVENT_COLUMNS, LabelLog, is_undo, standing
 from vital_lib.labels.names import LabelStudioUsers
 from vital_lib.records import InvalidRecord, UnreadableFile, read_records
 
@@ -41,8 +43,9 @@ def import_label_studio(
 
     The file is one of `export_label_studio`, or Label Studio's export of its tasks. The events of
     `export_label_studio` are imported unchanged. An annotation that its annotator has edited since
-    corrects the judgement; a new annotation becomes a new judgement. An annotation deleted in
-    Label Studio changes nothing in the log. A pairwise choice without ticks, or one changed without
+    corrects the judgement; a new annotation becomes a new judgement. A second edit of the same
+    annotation is refused: export the labels again before it. An annotation deleted in Label Studio
+    changes nothing in the log. A pairwise choice without ticks, or one changed without
     its ticks, accepts that response and rejects the other.
 
     Label Studio omits tasks without annotations unless it exports with `download_all_tasks=true`.
@@ -74,13 +77,12 @@ def import_label_studio(
         for k, annotation in enumerate(annotations, 1):
             given.append((f"task {n}, annotation {k}", annotation, task, events))
     known.sort(key=lambda found: _place(found[1]))
-    history = plain_events(log.history())
-    chains = _Chains([*history, *(event for _, event in known)])
-    users = _users([*history, *(event for _, event in known)], given, people or {})
+    events = [*plain_events(log.history()), *(event for _, event in known)]
+    users, judgements = _users(events, given, people or {}), _Judgements(events)
     made = []
-    for place, annotation, task, events in given:
+    for place, annotation, task, of_task in given:
         try:
-            event = _event_made(annotation, task, events, chains, drawn_by, users)
+            event = _event_made(annotation, task, of_task, judgements, drawn_by, users)
         except ValueError as error:
             event = error
         made += [(place, event)] if event else []
@@ -129,48 +131,52 @@ def _has_annotator(event: Any) -> bool:
     return isinstance(event, Mapping) and isinstance(event.get("annotator"), str)
 
 
-class _Chains:
-    """Chains of events per annotation: the first judgement, then each imported edit of it.
+class _Judgements:
+    """The judgements in the log and in the file, and those that stand.
 
-    An edit's event_id is a hash of the previous event_id and the edit's content. The import thus
-    recognises edits that it has read before, and a return to an earlier answer is a new edit.
+    The event_id of an imported edit is a hash of the judgement that it corrects and of its content,
+    so that an edit that was read before is recognised.
     """
 
-    def __init__(self, events: Iterable[Any]) -> None:
-        self._events: dict[str, Mapping[str, Any]] = {}
-        self._corrections: dict[str, list[Mapping[str, Any]]] = {}
-        for event in events:
-            try:
-                check_event(event)
-            except ValueError:
-                continue  # `store` reports it
-            self._events[event["event_id"]] = event
-            self._corrections.setdefault(event["corrects"], []).append(event)
+    def __init__(self, events: list[Any]) -> None:
+        valid = [event for event in events if _is_valid(event)]  # `store` reports the others
+        self._events = {event["event_id"]: event for event in valid}
+        rows = pd.DataFrame(self._events.values(), columns=EVENT_COLUMNS)
+        self._standing = set(standing(rows)["event_id"])
+        self._edits = {
+            event["corrects"]: event
+            for event in self._events.values()
+            if not is_undo(event)
+            and event["event_id"] == _id(event["corrects"], _content_of(event))
+        }
 
-    def latest(self, event_id: str) -> Mapping[str, Any] | None:
-        """Return the last imported edit of a judgement, or itself; None for an unknown event_id."""
-        found = self._events.get(event_id)
-        while found:
-            here = found["event_id"]
-            edit = next((e for e in self._corrections.get(here, ()) if _is_edit(e, here)), None)
-            if edit is None:
-                break
-            found = edit
-        return found
+    def changed(self, event_id: str, content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return judgement `event_id` if `content` changes it; None if that is known already.
 
-    def check_unchanged(self, event: Mapping[str, Any]) -> None:
-        """Raise ValueError if the judgement was revised or undone in the log."""
-        if self._corrections.get(event["event_id"]):
+        Raises:
+            ValueError: the judgement no longer stands.
+        """
+        event, edit = self._events[event_id], self._edits.get(event_id)
+        if content == _content_of(edit or event):
+            return None
+        if event_id not in self._standing:
             raise ValueError(
-                f"edited in Label Studio, but the judgement {event['event_id']!r} of "
+                f"edited in Label Studio, but the judgement {event_id!r} of "
                 f"{event['annotator']!r} was revised or undone in the log since: the log's version "
-                "is kept"
+                "is kept. To edit that one, export the labels to Label Studio again"
             )
+        return event
+
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._events
 
 
-def _is_edit(event: Mapping[str, Any], of: str) -> bool:
-    undo = event["left_accepted"] is None and not event["cannot_judge"]
-    return not undo and event["event_id"] == _id(of, _content_of(event))
+def _is_valid(event: Any) -> bool:
+    try:
+        check_event(event)
+    except ValueError:
+        return False
+    return True
 
 
 def _content_of(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,7 +229,7 @@ def _event_made(
     annotation: Any,
     task: Mapping[str, Any],
     events: list,
-    chains: _Chains,
+    judgements: _Judgements,
     drawn_by: str,
     users: LabelStudioUsers,
 ) -> dict[str, Any] | None:
@@ -232,41 +238,28 @@ def _event_made(
         raise ValueError(f"expected an annotation, received {str(annotation)[:60]!r}")
     # Label Studio assigns new ids and keeps ours as import_id, which is empty for new annotations.
     place = annotation.get("import_id", annotation.get("id"))
-    exported = next(
-        (event for event in events if place is not None and _place(event) == place), None
-    )
-    if exported is not None:
-        check_event(exported)
-        first, content = exported["event_id"], _content(annotation, before=as_annotation(exported))
+    exported = [event for event in events if place is not None and _place(event) == place]
+    data = task["data"] if isinstance(task.get("data"), dict) else {}
+    if exported:
+        check_event(exported[0])
+        event_id = exported[0]["event_id"]
+        content = _content(annotation, before=as_annotation(exported[0]))
     else:
-        first, content = _id("made there", _own_id(annotation), _ids(task)), _content(annotation)
-    before = chains.latest(first)
-    if before and content == _content_of(before):
-        return None
-    if before:
-        chains.check_unchanged(before)
-        _check_editor(annotation, before["annotator"], users)
-        event = {**before, "corrects": before["event_id"]}
-        event_id = _id(before["event_id"], content)
+        own_id = annotation.get("unique_id") or annotation.get("id")
+        event_id = _id("made there", own_id, [data.get("left_id"), data.get("right_id")])
+        content = _content(annotation)
+    if event_id in judgements:
+        before = judgements.changed(event_id, content)
+        if before is None:
+            return None
+        event = {**before, "corrects": event_id, "event_id": _id(event_id, content)}
     else:
-        data = task.get("data")
-        event = {**(data if isinstance(data, dict) else {}), "drawn_by": drawn_by}
-        annotator = _maker(annotation, users)
-        _check_editor(annotation, annotator, users)
-        event |= {"annotator": annotator, "repeat_of": None, "corrects": None}
-        event_id = first
+        event = {**data, "drawn_by": drawn_by, "event_id": event_id, "corrects": None}
+        event |= {"annotator": _maker(annotation, users), "repeat_of": None}
+    _check_editor(annotation, event["annotator"], users)
     seconds = annotation.get("lead_time")
     seconds = seconds if isinstance(seconds, (int, float)) else None
-    return {**event, **content, "seconds": seconds, "at": _time(annotation), "event_id": event_id}
-
-
-def _own_id(annotation: Mapping[str, Any]) -> Any:
-    return annotation.get("unique_id") or annotation.get("id")
-
-
-def _ids(task: Mapping[str, Any]) -> list[Any]:
-    data = task.get("data")
-    return [data.get(name) if isinstance(data, dict) else None for name in ("left_id", "right_id")]
+    return {**event, **content, "seconds": seconds, "at": _time(annotation)}
 
 
 def _content(annotation: Mapping[str, Any], before: Mapping | None = None) -> dict[str, Any]:

@@ -289,6 +289,11 @@ def event_row(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_undo(event: Mapping[str, Any]) -> bool:
+    """Whether a row of label_events is an undo: without ticks, though not a skip."""
+    return event["left_accepted"] is None and not event["cannot_judge"]
+
+
 def _is_undo(event: sa.FromClause) -> sa.ColumnElement[bool]:
     """Return the condition for an undo: a correction with neither ticks nor cannot_judge."""
     return event.c.left_accepted.is_(None) & ~event.c.cannot_judge
@@ -351,8 +356,7 @@ def _check_references(row: Mapping[str, Any], held: Mapping[str, Mapping[str, An
         if row[name] is None:
             continue
         other = held.get(row[name])
-        undo = other and other["left_accepted"] is None and not other["cannot_judge"]
-        if not other or undo or any(other[k] != row[k] for k in ("item_id", "annotator")):
+        if not other or is_undo(other) or any(other[k] != row[k] for k in ("item_id", "annotator")):
             raise ValueError(
                 f"{name} {row[name]!r} is not the event_id of a judgement of "
                 f"{row['item_id']!r} by {row['annotator']!r}"

@@ -1,6 +1,6 @@
 const SVG = "http://www.w3.org/2000/svg";
 const flat = (kids) => kids.flat(9).filter((kid) => kid != null && kid !== false);
-const h = (tag, props, ...kids) => ({ tag, props: props ?? {}, kids: flat(kids) });
+export const h = (tag, props, ...kids) => ({ tag, props: props ?? {}, kids: flat(kids) });
 const FOCUSABLE = /^(button|input|summary|textarea)$/;
 const TYPED = /^(text|number|textarea)$/;
 const SCROLLS = /^(Arrow|Page|Home|End)/;
@@ -48,15 +48,15 @@ function patch(parent, wanted) {
   while (parent.childNodes.length > wanted.length) parent.lastChild.remove();
 }
 
-const button = (label, onclick, props) => h("button", { type: "button", onclick, ...props }, label);
-const bar = (share, props) => h("div", { class: "bar", ...props },
+export const button = (label, onclick, props) => h("button", { type: "button", onclick, ...props }, label);
+export const bar = (share, props) => h("div", { class: "bar", ...props },
   h("i", { style: `width:${Math.round(1000 * Math.min(1, Math.max(0, share))) / 10}%` }));
-const tags = (names, cls) => names.map((name) => h("span", { class: `tag ${cls ?? ""}` }, name));
-const section = (title, ...kids) => h("section", null, h("h4", null, title), kids);
-const texts = (lines) => lines.length
+export const tags = (names, cls) => names.map((name) => h("span", { class: `tag ${cls ?? ""}` }, name));
+export const section = (title, ...kids) => h("section", null, h("h4", null, title), kids);
+export const texts = (lines) => lines.length
   ? h("ul", null, lines.map((line) => h("li", { class: "text", dir: "auto" }, line)))
   : h("p", { class: "muted text" }, "none");
-const pager = (state, ui) => h("div", { class: "row" },
+export const pager = (state, ui) => h("div", { class: "row" },
   button("‹ Previous", () => ui.latest("previous"), { disabled: state.n <= 1 }),
   h("input", { type: "number", min: 1, max: state.of, value: state.n, "aria-label": "go to number",
     onchange: (event) => ui.call("jump", Number(event.target.value)) }),
@@ -76,9 +76,10 @@ function keyName({ code, key, shiftKey }, keys) {
 const keptByIt = (node, key) => ITS_OWN[node.type]?.test(key) || (SCROLLS.test(key)
   && node.classList.contains("scroll") && node.scrollHeight > node.clientHeight);
 
-// A panel's script may define begin({ model, redraw, seen, again }), called once per widget. Its
-// result is ui.own in draw, and its receive(message) gets the kernel's messages.
-export default () => {
+// A panel's script exports panel({ draw, begin }). draw(state, ui) returns the elements. begin, which
+// is optional, is called once per widget with { model, redraw, seen, again }; its result is ui.own in
+// draw, and its receive(message) gets the kernel's messages.
+export const panel = ({ draw, begin }) => () => {
   const images = new Map(), views = new Set();
   let pending = false, late = false, waiting = null, timer = null, own = null;
   const redraw = () => views.forEach((view) => view());
@@ -128,7 +129,7 @@ export default () => {
   return {
     initialize({ model }) {
       const start = () => {  // the widget is created before its state arrives
-        if (typeof begin === "undefined" || own || !model.get("state").turn) return;
+        if (!begin || own || !model.get("state").turn) return;
         own = begin({ model, redraw, again, seen: (...of) => fetched(model, ...of) });
       };
       start();

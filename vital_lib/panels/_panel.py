@@ -4,11 +4,15 @@ A panel's appearance is a function of ``state``, a dict of plain values. In the 
 ``_panel.js`` builds elements from that state with text nodes only, never from markup, and patches
 them into the panel's view. It requests each image once, at the size shown, and receives it as
 bytes, so neither the state nor a saved notebook grows with the number of items viewed.
+
+Every ``.js`` file is a module of its own, which can be checked alone. ``script_beside`` joins a
+panel's modules into the one script that anywidget loads.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,11 +32,28 @@ _IMAGES_KEPT = 16  # JPEGs cached per panel, for a second look or a second windo
 _painter = ThreadPoolExecutor(1, thread_name_prefix="vital-images")
 
 
-def script_beside(module: str, *parts: str) -> str:
-    """Return the JavaScript of Python file `module`: each `<name>_<part>.js`, then `<name>.js`."""
-    file = Path(module)
-    names = [*(f"{file.stem}_{part}" for part in parts), file.stem]
-    return "".join(file.with_name(f"{name}.js").read_text(encoding="utf-8") for name in names)
+_IMPORT = re.compile(r'^import .+ from "(.+)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?!default )", re.MULTILINE)
+
+
+def script_beside(module: str) -> str:
+    """Return `<name>.js` of Python file `<name>.py`, after every module that it imports.
+
+    anywidget loads one module per widget, from text, where relative imports do not resolve. So each
+    imported module comes once, before those that import it, and the words `import` and `export` are
+    left out. The names at the top level of joined modules must differ.
+    """
+    joined: dict[Path, str] = {}
+
+    def add(path: Path) -> None:
+        source = path.read_text(encoding="utf-8")
+        for imported in _IMPORT.findall(source):
+            if (other := (path.parent / imported).resolve()) not in joined:
+                add(other)
+        joined[path] = _EXPORT.sub("", _IMPORT.sub("", source))
+
+    add(Path(module).with_suffix(".js").resolve())
+    return "".join(joined.values())
 
 
 def heard_where_addressed(widget: ipywidgets.DOMWidget) -> None:
@@ -46,15 +67,14 @@ def heard_where_addressed(widget: ipywidgets.DOMWidget) -> None:
 
 
 class _View(anywidget.AnyWidget):
-    """The browser side of one panel: a module of ``_panel.js`` plus the panel's own ``draw``."""
+    """The browser side of one panel: a widget with the panel's script."""
 
     # All panels share one sheet in JupyterLab's own colours, so that it fits both themes.
     _css = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-    _shared = script_beside(__file__)
     state = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, draw: str, on_close: Callable[[], None]) -> None:
-        self._esm = self._shared + draw
+    def __init__(self, script: str, on_close: Callable[[], None]) -> None:
+        self._esm = script
         self._on_close = on_close
         super().__init__()
 
@@ -67,19 +87,19 @@ class _View(anywidget.AnyWidget):
 class Panel:
     """A widget, the state that it draws, and the methods that its buttons may call.
 
-    Subclasses define ``_draw`` (a JavaScript function ``draw(state, ui)`` that returns a list of
-    elements, in a file next to their own; it may use everything ``_panel.js`` defines),
-    ``_actions`` (names of public methods) and ``_state()`` (plain values).
+    Subclasses define ``_script`` (of `script_beside`; its module exports ``panel({ draw })``, whose
+    ``draw(state, ui)`` returns a list of elements), ``_actions`` (names of public methods) and
+    ``_state()`` (plain values).
     """
 
-    _draw = ""
+    _script = ""
     _actions: tuple[str, ...] = ()
 
     def __init__(self, image_of: Callable[[str], Any] | None = None) -> None:
         self._prepared = lru_cache(_IMAGES_KEPT)(lambda key, side: _jpeg(image_of(key), side))
         self._turn = 0
         self._lock = threading.RLock()  # widget messages may arrive on another thread
-        self.widget = _View(self._draw, self._closed)
+        self.widget = _View(self._script, self._closed)
         heard_where_addressed(self.widget)
         self.widget.on_msg(self._heard)
 

@@ -1,3 +1,5 @@
+import { h, tags, section, texts, pager, panel } from "./_panel.js";
+
 function draw(state, ui) {
   ui.keys = { ArrowLeft: ["previous"], ArrowRight: ["next"] };
   const head = h("div", { class: "head" }, h("h3", null, "Candidates"),
@@ -23,3 +25,5 @@ function draw(state, ui) {
       state.rounds.map((round) => [h("span", { class: "muted number" }, String(round)),
         state.columns.map((column) => cell(column.rounds[round]))]))))];
 }
+
+export default panel({ draw });

@@ -27,7 +27,7 @@ class CandidateViewer(PagedFigures):
         image_of: figure_id -> its FigureImage, or JPEG bytes.
     """
 
-    _draw = script_beside(__file__)
+    _script = script_beside(__file__)
 
     def __init__(
         self, candidates: pd.DataFrame, figures: pd.DataFrame, image_of: Callable[[str], Any]

@@ -1,3 +1,5 @@
+import { h, button, pager, panel } from "./_panel.js";
+
 // Inline, so that it also applies while the pointer hovers over the button.
 const pressed = "background:var(--accent);color:var(--on-accent)";
 function draw(state, ui) {
@@ -57,3 +59,5 @@ function draw(state, ui) {
         : h("p", { class: "muted" }, state.listed === "picked" ? "No picks yet."
           : "No accepted conversations in this region. Draw another region.")))];
 }
+
+export default panel({ draw });

@@ -301,7 +301,7 @@ class ClusterMap:
 class _Conversations(Paged):
     """The part next to the map; its buttons call the map's methods of the same names."""
 
-    _draw = script_beside(__file__)
+    _script = script_beside(__file__)
     _buttons = (
         *("select_modality", "show_list", "pick", "unpick", "pick_region", "unpick_region"),
         *("clear", "preview"),

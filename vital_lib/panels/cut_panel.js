@@ -1,3 +1,5 @@
+import { h, bar, section, panel } from "./_panel.js";
+
 const score = (value, digits) => value.toFixed(digits).replace("-", "−");
 function histogram(state) {
   const { layers } = state.bins, n = layers[0].counts.length, base = new Array(n).fill(0);
@@ -53,3 +55,5 @@ function draw(state, ui) {
     section("Highest scores left out", state.outside.length ? state.outside.map(one)
       : h("p", { class: "muted" }, "No candidates are left out."))))];
 }
+
+export default panel({ draw });

@@ -38,7 +38,7 @@ class CutPanel(Panel):
             its groups.
     """
 
-    _draw = script_beside(__file__)
+    _script = script_beside(__file__)
     _actions = ("set_share",)
 
     def __init__(

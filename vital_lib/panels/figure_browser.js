@@ -1,3 +1,5 @@
+import { h, button, tags, section, texts, pager, panel } from "./_panel.js";
+
 function draw(state, ui) {
   const figure = state.figure;
   const chip = (value, label, count) => button(`${label} ${count}`, () => ui.call("filter", value),
@@ -19,3 +21,5 @@ function draw(state, ui) {
             [h("dt", null, name), h("dd", null, value)]))))),
   ];
 }
+
+export default panel({ draw });

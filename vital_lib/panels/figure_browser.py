@@ -23,7 +23,7 @@ class FigureBrowser(PagedFigures):
         image_of: figure_id -> its FigureImage, or JPEG bytes.
     """
 
-    _draw = script_beside(__file__)
+    _script = script_beside(__file__)
     _actions = (*PagedFigures._actions, "filter")
 
     def __init__(self, figures: pd.DataFrame, image_of: Callable[[str], Any]) -> None:

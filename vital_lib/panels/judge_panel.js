@@ -1,3 +1,5 @@
+import { h, button, bar, tags, section, texts, pager, panel } from "./_panel.js";
+
 function draw(state, ui) {
   const shown = state.shown;
   const chip = (value, label, n) => button(`${label} ${n}`, () => ui.call("higher", value),
@@ -49,3 +51,5 @@ function draw(state, ui) {
         shown.criteria.map(([name, rating]) => measure(name, rating / 10, rating.toFixed(1)))))
         : null)), judge];
 }
+
+export default panel({ draw });

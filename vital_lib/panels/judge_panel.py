@@ -34,7 +34,7 @@ class JudgePanel(Paged):
         votes: who the annotators in `people` are; the panel names them in its labels.
     """
 
-    _draw = script_beside(__file__)
+    _script = script_beside(__file__)
     _actions = (*Paged._actions, "higher")
 
     def __init__(

@@ -1,3 +1,5 @@
+import { h, panel } from "./_panel.js";
+
 function draw(state, ui) {
   const ask = (event) => {
     event.preventDefault();
@@ -32,3 +34,5 @@ function draw(state, ui) {
         state.models.map((name) => answer(entry, name)))))
       : h("p", { class: "muted" }, "The models' answers appear here side by side.")))];
 }
+
+export default panel({ draw });

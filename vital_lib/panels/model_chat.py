@@ -22,7 +22,7 @@ class ModelChat(Panel):
         ValueError: no model or no image is given.
     """
 
-    _draw = script_beside(__file__)
+    _script = script_beside(__file__)
     _actions = ("choose", "ask")
 
     def __init__(

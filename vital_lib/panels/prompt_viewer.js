@@ -1,3 +1,5 @@
+import { h, tags, panel } from "./_panel.js";
+
 function draw(state, ui) {
   const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
   const pixels = (width, height) => `${width} × ${height} pixels`;
@@ -22,3 +24,5 @@ function draw(state, ui) {
         h("pre", { class: "text small" }, state.schema))) : null),
   ];
 }
+
+export default panel({ draw });

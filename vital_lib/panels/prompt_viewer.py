@@ -31,7 +31,7 @@ class PromptViewer(Panel):
         UnreadableImage: with `client`, an image's file has changed since it was opened.
     """
 
-    _draw = script_beside(__file__)
+    _script = script_beside(__file__)
 
     def __init__(
         self, prompt: Prompt, client: ChatClient | None = None, *, tokens: int | None = None

@@ -1,3 +1,5 @@
+import { h, button, bar, panel } from "./_panel.js";
+
 function draw(state, ui) {
   const { status, asking, done, total } = state;
   const count = (n) => n.toLocaleString("en");
@@ -35,3 +37,5 @@ function draw(state, ui) {
       h("p", { class: `text ${status === "failed" ? "no" : "muted"}` }, state.message)),
   ];
 }
+
+export default panel({ draw });

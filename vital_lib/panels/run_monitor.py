@@ -26,7 +26,7 @@ class RunMonitor(Panel):
         title: name of the job.
     """
 
-    _draw = script_beside(__file__)
+    _script = script_beside(__file__)
     _actions = ("pause", "resume", "stop", "go_on")
 
     def __init__(self, job: Job, title: str = "Requests to the model") -> None:

@@ -5,7 +5,7 @@ the next item at once and sends one small message. It reports "saved" only after
 that the log has committed, and retries unsaved judgements under the same event_id. This module
 takes items from a queue, passes each judgement to a log and stores nothing itself. It does not know
 who wrote a response, and the page does not show it: item ids travel packed into a key
-(``_item_key``).
+(``item_key``).
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import pandas as pd
 
 from vital_lib.annotators import check_person
 from vital_lib.labels import LabelsNotSaved, calibration_result
-from vital_lib.panels._item_key import ITEM, item_key, item_of, store_of
-from vital_lib.panels._judgement import (
+from vital_lib.panels._panel import Panel, plain, script_beside
+from vital_lib.panels.preference_card.item_key import ITEM, item_key, item_of, store_of
+from vital_lib.panels.preference_card.judgement import (
+    CHOICES,
     FIRST_COUNTS,
     SIDES,
     after_undo,
@@ -33,8 +35,7 @@ from vital_lib.panels._judgement import (
     in_words,
     refusal,
 )
-from vital_lib.panels._pairs import Pairs
-from vital_lib.panels._panel import Panel, plain, script_beside
+from vital_lib.panels.preference_card.pairs import Pairs
 from vital_lib.prompts import RatingCriteria
 
 CRITERIA = tuple(RatingCriteria.model_fields)
@@ -73,7 +74,7 @@ class PreferenceCard(Panel):
             annotator's name is reserved for simulated annotators.
     """
 
-    _draw = script_beside(__file__, "outbox", "work", "picture")
+    _script = script_beside(__file__)
     _actions = ("judge", "refresh", "undo", "revise", "keep", "history", "go_on")
 
     def __init__(
@@ -161,7 +162,9 @@ class PreferenceCard(Panel):
             ids = {"annotator": self.annotator, "event_id": event_id}
             self._log.record(**item, **judgement, **more, **ids)
             self._held = [row for row in self._held if item_key(row) != key]
-            reference = self._reference and [self._reference.get(item[f"{s}_id"]) for s in SIDES]
+            reference = self._reference and {
+                side: self._reference.get(item[f"{side}_id"]) for side in SIDES
+            }
             reply = {"said": in_words(judgement), "reference": reference, "first": not former}
             self._send(saved=event_id, key=key, **reply)
             self._deal(int(side))
@@ -320,6 +323,7 @@ class PreferenceCard(Panel):
             "annotator": self.annotator,
             "title": _TITLES.get(self._arms[0], "Preferences"),
             "guideline": self._guideline,
+            "choices": CHOICES,
             "reasons": [[name, name.replace("_", " ")] for name in self._reasons],
             "calibrating": self._reference is not None,
             "goes_on": self._then is not None,

@@ -1,3 +1,7 @@
+import { bar, button, h, panel, tags, texts } from "../_panel.js";
+import { Labelling } from "./labelling.js";
+import { clamp, picture } from "./picture.js";
+
 // The card's elements, rebuilt at every change: first the controls to judge an item.
 function acts(ui, open) {
   const own = ui.own;
@@ -12,7 +16,7 @@ function acts(ui, open) {
   };
 }
 function response(side, keys, card, ui, act) {
-  const own = ui.own, at = SIDES.indexOf(side), votes = card.votes[at], flags = card.flags[at];
+  const own = ui.own, votes = card.votes[side], flags = card.flags[side];
   const title = `${side} response`;
   const ticked = own.draft.ticks[side];
   const tick = (accepted, key) => act(key, accepted ? "✓ Accept" : "✗ Reject",
@@ -32,7 +36,7 @@ function response(side, keys, card, ui, act) {
 function compared(side, { act, reference }) {
   const word = (accepted) => accepted == null ? "not judged" : accepted ? "✓ accepted"
     : "✗ rejected";
-  const yours = act[`${side}_accepted`], right = reference?.[SIDES.indexOf(side)];
+  const yours = act[`${side}_accepted`], right = reference?.[side];
   if (!reference) return h("p", { class: "muted" }, "The reference is shown once this is saved.");
   const same = yours === right;
   return h("dl", { class: "compared" }, h("dt", null, "you"), h("dd", null, word(yours)),
@@ -40,17 +44,10 @@ function compared(side, { act, reference }) {
     h("dt", null, "result"), h("dd", { class: same ? "yes" : "no" }, same ? "✓ the same"
       : "✗ different"));
 }
-function choices(ui, act) {
-  const own = ui.own;
-  const choice = (key, label, name) => act(key, label, name,
-    (at) => own.judge(CHOICES[name], {}, at));
-  const skip = (key, label, flags) => act(key, label, label,
-    (at) => own.judge([null, null], flags, at), { free: true });
-  return [h("div", { class: "choices", role: "group", "aria-label": "judge both responses" },
-    choice("1", "Only left", "left"), choice("2", "Only right", "right"),
-    choice("3", "Both", "both"), choice("4", "Neither", "neither"),
-    skip("5", "Cannot judge", { cannot_judge: true }),
-    skip("6", "Unsafe", { cannot_judge: true, unsafe: true }))];
+function choices(state, ui, act) {  // those that judge nothing do not wait for the image
+  return h("div", { class: "choices", role: "group", "aria-label": "judge both responses" },
+    Object.entries(state.choices).map(([label, choice], n) => act(`${n + 1}`, label, label,
+      (at) => ui.own.judge(choice, at), { free: choice.cannot_judge })));
 }
 function extras(state, ui, act) {
   const own = ui.own, { draft } = own;
@@ -93,9 +90,9 @@ function refusals(own) {
   const away = n ? h("p", { class: "muted small away" },
     `${what} kept in this browser until you open the matching card.`) : null;
   const refused = [...own.outbox.refused.values()];
-  return h("div", { class: "refused" }, away, refused.map(({ act, why }) =>
+  return h("div", { class: "refused" }, away, refused.map(({ act, why, said }) =>
     h("div", { class: "row", key: act.event_id },
-      h("span", { class: "no grow text" }, `✗ Not saved: ${why}. Your judgement: ${inWords(act)}`
+      h("span", { class: "no grow text" }, `✗ Not saved: ${why}. Your judgement: ${said}`
         + `${act.note ? ` (${act.note})` : ""}.`),
       button("Copy", () => own.copy(act), { "aria-label": "copy the unsaved judgement" }),
       button("Dismiss", () => { own.outbox.dismiss(act.event_id); own.redraw(); },
@@ -122,7 +119,7 @@ function judging(card, state, ui) {
     h("div", { class: "two" }, response("left", ["q", "a"], card, ui, act),
       response("right", ["w", "s"], card, ui, act)),
     ...(own.feedback ? [onward(ui, "Next item", () => own.go_on())]
-      : [...choices(ui, act), extras(state, ui, act)])];
+      : [choices(state, ui, act), extras(state, ui, act)])];
   return [h("div", { class: "body split" },
     h("div", { class: "figure" }, stage, sliders, h("section", { class: "context" },
       h("div", { class: "row" }, h("h4", { class: "grow" }, "Caption and mentions"),
@@ -233,3 +230,5 @@ function draw(state, ui) {
     : card ? judging(card, state, ui) : ending(state, ui);
   return [head(state, ui), refusals(own), ...[body].flat(), announced];
 }
+
+export default panel({ draw, begin: (given) => new Labelling(given) });

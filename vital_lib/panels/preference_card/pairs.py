@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_list_like
 
-from vital_lib.panels._item_key import item_key
-from vital_lib.panels._judgement import SIDES, NotHere
 from vital_lib.panels._panel import plain
+from vital_lib.panels.preference_card.item_key import item_key
+from vital_lib.panels.preference_card.judgement import SIDES, NotHere
 from vital_lib.tables import NO_ANSWER, flags_in_words
 
 
@@ -82,8 +82,8 @@ class Pairs:
             "mentions": [plain(mention) for mention in figure["mentions"]],
             "instruction": self.instruction_of(row),
             **{side: plain(self._responses.at[row[f"{side}_id"], "response"]) for side in SIDES},
-            "flags": [self._flags_of(row[f"{side}_id"]) for side in SIDES],
-            "votes": [self._votes.get(row[f"{side}_id"], []) for side in SIDES],
+            "flags": {side: self._flags_of(row[f"{side}_id"]) for side in SIDES},
+            "votes": {side: self._votes.get(row[f"{side}_id"], []) for side in SIDES},
             "before": row.get("before"),
             "revises": row.get("revises", False),
         }

@@ -1,17 +1,12 @@
-const DOUBLE = 200, SILENT = 1500, LONGEST_WAIT = 8000, SLOWLY = 30000;  // milliseconds
-const SIDES = ["left", "right"];
-const CHOICES = { left: [true, false], right: [false, true], both: [true, true],
-  neither: [false, false] };
-const FLAT = { zoom: 1, x: 0, y: 0, brightness: 0, contrast: 0 };  // light: exponents of 2
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+import { LONGEST_WAIT, openOutbox, Outbox, SILENT } from "./outbox.js";
+import { FLAT, looked } from "./picture.js";
+
+const DOUBLE = 200, SLOWLY = 30000;  // milliseconds
 const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
   (byte) => byte.toString(16).padStart(2, "0")).join("");
-const inWords = (said) => said.unsafe ? "flagged as unsafe" : said.cannot_judge
-  ? "cannot be judged"
-  : SIDES.map((s) => `${s} ${said[`${s}_accepted`] ? "accepted" : "rejected"}`).join(", ");
 
 // One annotator's session: the items held, the draft of the current item, and its image view.
-class Labelling {
+export class Labelling {
   constructor({ model, redraw, seen, again }) {
     Object.assign(this, { model, redraw, seen, again, held: [], done: 0, of: 0, ended: false,
       gone: new Set(), side: 0, draft: {}, view: { ...FLAT }, fingers: new Map(), panel: null,
@@ -72,8 +67,8 @@ class Labelling {
     if (this.feedback?.event_id === saved) this.feedback.reference = reference;
     this.said = ["yes", `Saved: ${said}`];
   }
-  failed({ failed, why, final }) {
-    const entry = this.outbox.failed(failed, why, final);
+  failed({ failed, why, final, said }) {
+    const entry = this.outbox.failed(failed, why, final, said);
     this.waiting = null;
     if (!entry) this.said = ["no", why];
     if (!entry || !final) return;
@@ -157,16 +152,17 @@ class Labelling {
   tick_side(side, accepted, at) {
     if (!this.ready(at)) return;
     this.draft.ticks[side] = accepted;
-    const [left, right] = SIDES.map((name) => this.draft.ticks[name]);
-    if (left !== undefined && right !== undefined) this.judge([left, right], {}, at);
-    else this.keep(this.draft.name, this.draft);
+    const { left, right } = this.draft.ticks;
+    if (left !== undefined && right !== undefined) {
+      this.judge({ left_accepted: left, right_accepted: right }, at);
+    } else this.keep(this.draft.name, this.draft);
   }
-  judge([left, right], flags, at) {
+  judge(choice, at) {
     const card = this.card();
     if (!card || this.feedback || !this.ready(at)) return;
     const { name, reasons, note, since } = this.draft, seconds = (at - since) / 1000;
-    const act = { key: card.key, event_id: newId(), left_accepted: left, right_accepted: right,
-      ...flags, reasons: [...reasons], note, seconds: Math.max(0, Math.round(seconds * 10) / 10) };
+    const act = { key: card.key, event_id: newId(), ...choice, reasons: [...reasons], note,
+      seconds: Math.max(0, Math.round(seconds * 10) / 10) };
     this.pressed = at;
     this.paces = [...this.paces.slice(-19), act.seconds];
     this.outbox.hold(act, { name, counts: !card.revises });
@@ -224,4 +220,3 @@ class Labelling {
     this.redraw();
   }
 }
-const begin = (given) => new Labelling(given);

@@ -15,6 +15,16 @@ from vital_lib.labels import VOTES
 from vital_lib.panels._panel import plain
 
 SIDES = ("left", "right")
+_NEITHER_JUDGED = {"left_accepted": None, "right_accepted": None, "cannot_judge": True}
+CHOICES = {
+    "Only left": {"left_accepted": True, "right_accepted": False},
+    "Only right": {"left_accepted": False, "right_accepted": True},
+    "Both": {"left_accepted": True, "right_accepted": True},
+    "Neither": {"left_accepted": False, "right_accepted": False},
+    "Cannot judge": _NEITHER_JUDGED,
+    "Unsafe": {**_NEITHER_JUDGED, "unsafe": True},
+}
+"""The page's buttons for both responses, with keys 1 to 6: label -> fields of `Judgement`."""
 FIRST_COUNTS = "Calibration answers are final: the first answer counts."
 _MOST_REASONS = 20
 
@@ -84,7 +94,9 @@ def refusal(error: Exception, given: Any) -> dict[str, Any]:
     event_id = event_id if isinstance(event_id, str) else None
     if isinstance(error, NotHere):
         return {"not_here": event_id}
-    return {"failed": event_id, "why": plain(error), "final": isinstance(error, ValueError)}
+    said = in_words(given) if event_id else ""
+    final = isinstance(error, ValueError)
+    return {"failed": event_id, "why": plain(error), "final": final, "said": said}
 
 
 def check_reasons(given: Sequence[str], offered: Collection[str]) -> None:
@@ -130,11 +142,12 @@ def former_of(
 
 
 def in_words(judgement: Mapping[str, Any]) -> str:
-    """Return a judgement of both responses as text."""
-    if judgement["cannot_judge"]:
-        return "flagged as unsafe" if judgement["unsafe"] else "cannot be judged"
+    """Return a judgement of both responses as text; missing fields count as False."""
+    said = judgement.get
+    if said("cannot_judge"):
+        return "flagged as unsafe" if said("unsafe") else "cannot be judged"
     return ", ".join(
-        f"{side} {'accepted' if judgement[f'{side}_accepted'] else 'rejected'}" for side in SIDES
+        f"{side} {'accepted' if said(f'{side}_accepted') else 'rejected'}" for side in SIDES
     )
 
 

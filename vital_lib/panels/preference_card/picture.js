@@ -1,7 +1,11 @@
+import { h, button } from "../_panel.js";
+
 // The figure of an item: zoom, pan, brightness and contrast by keys, wheel, pointer and touch.
 const NARROW = 780;  // pixels: up to this width, style.css shows the card in one column
+export const FLAT = { zoom: 1, x: 0, y: 0, brightness: 0, contrast: 0 };  // light: exponents of 2
+export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-function picture(card, ui) {
+export function picture(card, ui) {
   const own = ui.own, { view } = own, width = ui.root.clientWidth || 1000;
   const shown = (width > NARROW ? width * 0.4 : width) * (window.devicePixelRatio || 1);
   const side = clamp(256 * Math.ceil(shown / 256), 512, 1024);
@@ -90,7 +94,7 @@ function looks(own, ui) {
     small([h("kbd", null, "0"), h("span", null, "Reset")], "reset the image", () => FLAT, "0"));
 }
 // at: offset from the centre, as a share of the frame
-function looked(view, change, at = [0, 0]) {
+export function looked(view, change, at = [0, 0]) {
   const next = { ...view, ...change };
   next.zoom = clamp(next.zoom, 1, 8);
   const grown = next.zoom / view.zoom, reach = (next.zoom - 1) / 2;

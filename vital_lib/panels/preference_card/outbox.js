@@ -1,7 +1,9 @@
+export const SILENT = 1500, LONGEST_WAIT = 8000;  // milliseconds
+
 // Browser storage for one annotator and label log. It survives a reload and a kernel restart, and
 // holds one entry per unacknowledged judgement and one draft per started item. Entries are removed
 // only by name, never because a card cannot read them or lacks their item.
-function openOutbox(store) {
+export function openOutbox(store) {
   const quietly = (act) => { try { return act(); } catch { return []; } };  // private window
   const box = (prefix) => ({
     put: (name, what) => quietly(() => localStorage.setItem(prefix + name, JSON.stringify(what))),
@@ -16,7 +18,7 @@ function openOutbox(store) {
 }
 
 // The judgements not yet saved, oldest first, and those that the log refused permanently.
-class Outbox {
+export class Outbox {
   constructor(kept, send) {
     Object.assign(this, { kept, send, acts: new Map(), refused: new Map(), away: new Set() });
     const old = kept.all().map(([, one]) => one).filter(({ act }) => act?.event_id);
@@ -54,12 +56,12 @@ class Outbox {
     if (entry?.why || entry?.late) this.resend();
     return entry;
   }
-  failed(id, why, final) {
+  failed(id, why, final, said) {
     const entry = this.acts.get(id);
     if (!entry) return entry;
     if (final) {  // kept and listed until the annotator dismisses it
       this.acts.delete(id);
-      this.refused.set(id, { act: entry.act, why });
+      this.refused.set(id, { act: entry.act, why, said });
     } else {
       Object.assign(entry, { why, late: false,
         again: performance.now() + Math.min(500 * 2 ** entry.tries, LONGEST_WAIT) });
