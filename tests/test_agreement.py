@@ -10,7 +10,7 @@ from label_rows import drafts
 
 from vital_lib.labels import LabelLog
 from vital_lib.labels.agreement import adjudication_rows, agreement, disagreements
-from vital_lib.labels.log import standing
+from vital_lib.labels.events import standing
 
 FIGURES = pd.DataFrame(
     {

@@ -167,12 +167,12 @@ def test_a_jsonl_file_states_its_format_and_has_every_column(open_log, tmp_path)
     judge(log)
     assert export_jsonl(log.history(), path) == 1
     header, event = map(json.loads, path.read_text().splitlines())
-    assert header == {"format": "vital label events", "version": 2, "events": 1}
+    assert header == {"format": "vital label events", "version": 3, "events": 1}
     assert list(event) == list(log.history().columns)
 
 
 @pytest.mark.parametrize(
-    "first", ["", "not JSON", "[]", '{"format": "vital label events", "version": 1}', "\ufeff{}"]
+    "first", ["", "not JSON", "[]", '{"format": "vital label events", "version": 99}', "\ufeff{}"]
 )
 def test_a_jsonl_file_of_another_format_or_version_is_refused(first, open_log, tmp_path):
     (tmp_path / "labels.jsonl").write_text(first + "\n{}\n")
@@ -185,17 +185,19 @@ WRONG = {
     "expected an event, received '3'": "3",
     "item_id is missing": {"item_id": ...},
     "item_id must be a non-empty string": {"item_id": " "},
-    "left_accepted '1' is not of the right type": {"left_accepted": 1},
-    "cannot_judge 'no' is not of the right type": {"cannot_judge": "no"},
+    "ticks [1, False]: each response needs": {"left_accepted": 1},
+    "cannot_judge must be of type bool, not 'no'": {"cannot_judge": "no"},
     "each response needs True or False": {"left_accepted": None},
-    "reasons 'depth' is not of the right type": {"reasons": "depth"},
+    "reasons 'depth': give a list of strings": {"reasons": "depth"},
     "reasons [1]: give a list of strings": {"reasons": [1]},
-    "note 'None' is not of the right type": {"note": None},
-    "seconds 'True' is not of the right type": {"seconds": True},
+    "note is missing": {"note": None},
+    "seconds must be of type int or float, not True": {"seconds": True},
     "seconds -1": {"seconds": -(10**10)},
     "seconds 1000": {"seconds": 10**400},
     "drawn_by 'best': give one of": {"drawn_by": "best"},
-    "corrects 'nothing' is not the event_id": {"corrects": "nothing"},
+    "corrects 'nothing' is not the event_id": {"corrects": "nothing", "kind": "revision"},
+    "kind 'label': by its columns the event is a revision": {"corrects": "nothing"},
+    "of an undo: give None, and the event_id it corrects": {"kind": "undo"},
     "left_id and right_id are both": {"right_id": "i1-a"},
     "Invalid isoformat string: 'today'": {"at": "today"},
     "has no time zone": {"at": "2026-01-01T00:00:00"},
@@ -604,7 +606,7 @@ def test_unreadable_annotations_are_reported_and_the_others_are_imported(exporte
         made_there("[]"),
         None,
     ]
-    back[1]["meta"]["version"] = 1
+    back[1]["meta"]["version"] = 99
     foreign = {
         "id": 1,
         "data": {"text": "?"},

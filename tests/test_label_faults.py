@@ -403,18 +403,5 @@ def test_a_database_of_something_else_is_refused_and_unchanged(tmp_path):
 def test_a_log_of_a_newer_format_is_refused_and_unchanged(tmp_path):
     path = tmp_path / "labels.sqlite"
     whole_log(path)
-    execute(path, "UPDATE label_format SET version = 2", "DROP TABLE label_claims")
-    expect_refused(path, "format version 2, this release reads 1: open it with")
-
-
-def test_a_log_without_the_lease_table_opens_and_keeps_its_labels(tmp_path):
-    path = tmp_path / "labels.sqlite"
-    whole_log(path)
-    execute(path, "DROP TABLE label_claims", "DROP INDEX ix_label_events_item_id")
-    log = opened(path)
-    with log.database.reading() as connection:
-        found = sa.inspect(connection)
-        assert "ix_label_events_item_id" in {i["name"] for i in found.get_indexes("label_events")}
-        assert "label_claims" in found.get_table_names()
-    assert len(log.preferences()) == 300
-    log.close()
+    execute(path, "UPDATE label_format SET version = 99", "DROP TABLE label_leases")
+    expect_refused(path, "format version 99, this release reads 3: open it with")

@@ -65,7 +65,7 @@ def judge(log: LabelLog, row: dict, who: str) -> str:
 
 def leases(log: LabelLog) -> int:
     with log.database.reading() as connection:
-        return connection.exec_driver_sql("SELECT count(*) FROM label_claims").scalar()
+        return connection.exec_driver_sql("SELECT count(*) FROM label_leases").scalar()
 
 
 def judge_all(log: LabelLog, queue: Queue, most: int = 10_000) -> list[dict]:

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from label_rows import judged
 
-from vital_lib.labels import DRAWN_BY, VOTES, LabelLog, LabelsNotSaved
+from vital_lib.labels import DRAWN_BY, KINDS, VOTES, LabelLog, LabelsNotSaved
 from vital_lib.labels.database import label_events
 from vital_lib.tables import TABLES, UnsupportedFormat, Workspace
 
@@ -44,7 +44,7 @@ def test_a_judgement_reads_back_as_recorded(log):
     )
     row = log.history().iloc[0]
     assert list(log.history().columns) == [
-        *["event_id", "item_id", "annotator", "left_id", "right_id", "left_accepted"],
+        *["event_id", "kind", "item_id", "annotator", "left_id", "right_id", "left_accepted"],
         *["right_accepted", "cannot_judge", "unsafe", "reasons", "note", "drawn_by", "repeat_of"],
         *["corrects", "seconds", "at"],
     ]
@@ -418,19 +418,16 @@ def test_a_log_has_one_identity_across_openings(url, tmp_path):
     assert LabelLog(f"sqlite:///{tmp_path / 'another.sqlite'}").identity != found[0]
 
 
-def test_a_log_without_an_identity_gets_one_and_keeps_its_labels_and_format(url):
-    log = LabelLog(url)
-    log.record(**judged())
-    with log.database.writing() as connection:
-        connection.exec_driver_sql("ALTER TABLE label_format DROP COLUMN identity")
-    log.close()
-    first, second = LabelLog(url), LabelLog(url)
-    assert first.identity == second.identity and len(first.identity) == 32
-    assert choices(first) == {("i1", "ann"): "left"}
-    with first.database.reading() as connection:  # an older release reads only this
-        assert connection.exec_driver_sql("SELECT version FROM label_format").all() == [(2,)]
-    first.close()
-    second.close()
+def test_each_event_has_its_kind(log):
+    first = log.record(**judged())
+    log.record(**judged(repeat_of=first))
+    log.record(**judged("i2", drawn_by="calibration"))
+    settled = log.record(**judged("i3", drawn_by="adjudication"))
+    log.record(**judged("i3", drawn_by="adjudication", corrects=settled))
+    log.undo("ann")
+    log.record(**judged("i4", drawn_by="cluster"))
+    kinds = ["label", "repeat", "calibration", "adjudication", "revision", "undo", "label"]
+    assert log.history()["kind"].tolist() == kinds and set(kinds) == set(KINDS)
 
 
 def test_sqlite_uses_a_write_ahead_log_and_flushes_at_every_commit(tmp_path):
@@ -457,7 +454,7 @@ def test_a_log_of_a_newer_format_is_refused(url):
     with log.database.writing() as connection:
         connection.exec_driver_sql("UPDATE label_format SET version = 99")
     log.close()
-    with pytest.raises(UnsupportedFormat, match="format version 99, this release reads 2"):
+    with pytest.raises(UnsupportedFormat, match="format version 99, this release reads 3"):
         LabelLog(url)
 
 

@@ -170,7 +170,7 @@ def test_a_closed_pages_kernel_is_ended_and_an_open_ones_is_not(page, run, tmp_p
         assert service.kernels() == {open_one}
         log = LabelLog(f"sqlite:///{run / 'labels.sqlite'}")
         claims = (
-            "SELECT item_id, max(place), until FROM label_claims WHERE annotator = 'yan' GROUP BY 1"
+            "SELECT item_id, max(place), until FROM label_leases WHERE annotator = 'yan' GROUP BY 1"
         )
         with log.database.reading() as connection:
             held = connection.execute(sa.text(claims)).all()

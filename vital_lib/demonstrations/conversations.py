@@ -18,6 +18,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 
 from vital_lib.figures.forms import in_known_words
 from vital_lib.figures.records import mentions_of, modalities_of
+from vital_lib.labels import votes_long
 from vital_lib.records import (
     InvalidRecord,
     Record,
@@ -70,8 +71,8 @@ def choose_demonstrations(
     """
     if rule not in RULES:
         raise ValueError(f"rule={rule!r}: give one of {', '.join(RULES)}")
-    ids = drafts["candidate_id"]
-    votes = belonging(_votes(preferences), "candidate_id", ids, what="votes", to="drafts")
+    votes = votes_long(preferences).astype({"accepted": bool})
+    votes = belonging(votes, "candidate_id", drafts["candidate_id"], what="votes", to="drafts")
     counted = votes.groupby("candidate_id")["accepted"].agg(ticks="sum", judged="count")
     accepted = {
         row.Index: int(row.ticks)
@@ -172,18 +173,6 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
             len(rows),
         )
     return frame
-
-
-def _votes(preferences: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per annotator and judged response: candidate_id, annotator, accepted."""
-    sides = [
-        preferences[[f"{side}_id", "annotator", f"{side}_accepted"]].set_axis(
-            ["candidate_id", "annotator", "accepted"], axis=1
-        )
-        for side in ("left", "right")
-    ]
-    votes = pd.concat(sides, ignore_index=True).dropna(subset="accepted")
-    return votes.astype({"accepted": bool})
 
 
 def _training(drafts: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from vital_lib.labels import VOTES, check_names
 from vital_lib.tables import MissingTable, UnsupportedFormat, Workspace
 
 _ALL = "*"
+_CARD = ("label_log", "wanted", "strategy", "seed", "flagged", "calibrate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--labels",
+        dest="label_log",
         help="SQLAlchemy URL of the label log; default: the run's own. Give a password by "
         "PGPASSWORD or ~/.pgpass",
     )
@@ -108,14 +110,7 @@ def _service(given: argparse.Namespace) -> Service:
         host=given.host,
         port=given.port,
         url=given.url,
-        card={
-            "label_log": given.labels,
-            "wanted": given.wanted,
-            "strategy": given.strategy,
-            "seed": given.seed,
-            "flagged": given.flagged,
-            "calibrate": given.calibrate,
-        },
+        card={name: getattr(given, name) for name in _CARD},
         idle_seconds=given.idle,
     )
 

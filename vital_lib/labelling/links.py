@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
-import tempfile
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+
+from vital_lib.tables import write_atomically
 
 FILE = "label_links.json"
 """File of the links' hashes in the run folder."""
@@ -79,13 +79,5 @@ def _read(run: Path) -> dict[str, dict[str, str]]:
 
 def _write(run: Path, links: dict[str, dict[str, str]]) -> None:
     """Write the file atomically; from the start only its owner can read it."""
-    handle, temporary = tempfile.mkstemp(dir=run, prefix=f".{FILE}-")  # its mode is 600
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump({"format_version": _FORMAT_VERSION, "links": links}, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, run / FILE)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    text = json.dumps({"format_version": _FORMAT_VERSION, "links": links}, indent=1)
+    write_atomically(run / FILE, lambda temporary: temporary.write_text(text), mode=0o600)

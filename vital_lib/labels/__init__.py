@@ -1,5 +1,6 @@
 """Labels: the log of judgements (``log``) and the queue of items to judge (``queue``).
 
+``events`` checks the log's rows and says which judgements stand; ``convert`` copies an older log.
 ``votes`` counts votes, ``reading`` fingerprints the votes that a stage has read, ``agreement``
 measures agreement between annotators, and ``calibration`` is the round before labelling.
 ``exchange`` and ``label_studio`` write files for other tools and read them back.
@@ -15,13 +16,14 @@ from vital_lib.labels.calibration import (
     calibration_rows,
 )
 from vital_lib.labels.database import FORMAT_VERSION, LabelsNotSaved
+from vital_lib.labels.events import DRAWN_BY, KINDS, SIDES, VOTES
 from vital_lib.labels.exchange import Imported, export_jsonl, import_jsonl
 from vital_lib.labels.fixed_queue import FixedQueue
 from vital_lib.labels.guideline import guideline
 from vital_lib.labels.hollow_pairs import left_out
 from vital_lib.labels.label_studio import export_label_studio, label_studio_config
 from vital_lib.labels.label_studio_import import import_label_studio
-from vital_lib.labels.log import DRAWN_BY, VOTES, LabelLog
+from vital_lib.labels.log import LabelLog
 from vital_lib.labels.names import check_names
 from vital_lib.labels.queue import Queue
 from vital_lib.labels.reading import votes_read

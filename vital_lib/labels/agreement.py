@@ -13,7 +13,7 @@ from itertools import combinations
 import pandas as pd
 
 from vital_lib.labels.alpha import alpha_interval
-from vital_lib.labels.log import standing, without_undone
+from vital_lib.labels.events import standing, without_undone
 from vital_lib.labels.order import rows_to_judge
 from vital_lib.labels.votes import votes_long
 from vital_lib.statistics import RESAMPLES, Interval, ratio_interval

@@ -13,8 +13,8 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from vital_lib.labels.events import VOTES, latest_votes, standing
 from vital_lib.labels.hollow_pairs import left_out
-from vital_lib.labels.log import VOTES, standing
 from vital_lib.labels.order import number, rows_to_judge
 from vital_lib.labels.votes import accepted_share, votes_long
 
@@ -43,17 +43,16 @@ def _at_calibration(
 ) -> pd.DataFrame:
     """Return `preferences`, with past votes for the items that `annotator` has calibrated on."""
     times = enumerate(map(datetime.fromisoformat, events["at"]))
-    events = events.assign(at=[(time, place) for place, time in times])
+    events = events.assign(time=[(time, place) for place, time in times])
     own = standing(events[events["annotator"] == annotator])
     own = own[own["drawn_by"] == "calibration"]
-    calibrated_at = dict(zip(own["item_id"], own["at"], strict=True))
-    acts = zip(events["item_id"], events["at"], strict=True)
+    calibrated_at = dict(zip(own["item_id"], own["time"], strict=True))
+    acts = zip(events["item_id"], events["time"], strict=True)
     before = np.array(
-        [item in calibrated_at and at <= calibrated_at[item] for item, at in acts], dtype=bool
+        [item in calibrated_at and time <= calibrated_at[item] for item, time in acts], dtype=bool
     )
     votes = standing(events[before])
-    votes = votes[votes["drawn_by"].isin(VOTES) & votes["repeat_of"].isna()].sort_values("at")
-    votes = votes.drop_duplicates(["item_id", "annotator"], keep="last")
+    votes = latest_votes(votes[votes["drawn_by"].isin(VOTES)])
     others = preferences[~preferences["item_id"].isin(calibrated_at)]
     return pd.concat([others, votes[votes.columns.intersection(others.columns)]])
 

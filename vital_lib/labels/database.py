@@ -22,8 +22,10 @@ from sqlalchemy.pool import QueuePool
 
 from vital_lib.tables import UnsupportedFormat, log_ahead
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the log's layout, stored in the log; other versions are refused."""
+OLDER_VERSIONS = (1, 2)
+"""The versions that `convert` reads; commit 0ff7728 writes version 1."""
 
 _NETWORK_FILE_SYSTEMS = {
     *["nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afpfs", "9p", "lustre", "gpfs"],
@@ -33,17 +35,18 @@ _MISTAKES = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError)
 _LOCK = "SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(5641544100)"
 
 _metadata = sa.MetaData()
-_format = sa.Table(
+label_format = sa.Table(
     "label_format",
     _metadata,
     sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("identity", sa.Text),
+    sa.Column("identity", sa.Text, nullable=False),
 )
 label_events = sa.Table(
     "label_events",
     _metadata,
     sa.Column("place", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("event_id", sa.Text, nullable=False, unique=True),
+    sa.Column("kind", sa.Text, nullable=False),
     sa.Column("item_id", sa.Text, nullable=False, index=True),
     sa.Column("annotator", sa.Text, nullable=False, index=True),
     sa.Column("left_id", sa.Text, nullable=False),
@@ -61,8 +64,8 @@ label_events = sa.Table(
     sa.Column("at", sa.Text, nullable=False),
     sa.Index("ix_label_events_annotator_item", "annotator", "item_id"),  # looked up for every label
 )
-label_claims = sa.Table(
-    "label_claims",
+label_leases = sa.Table(
+    "label_leases",
     _metadata,
     sa.Column("place", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("item_id", sa.Text, nullable=False),
@@ -105,10 +108,8 @@ class Database:
         self._file: tuple[int, int] | None = None
         self._writer = self._engine.execution_options(vital_begin="BEGIN IMMEDIATE")
         with self.writing() as connection:
-            self.identity = _check_format(connection)
+            self.identity = self._check_format(connection)
             _metadata.create_all(connection)
-            for index in label_events.indexes:
-                index.create(connection, checkfirst=True)  # older logs lack some indexes
             _forbid_changes(connection)
         self._file = self._found()
 
@@ -151,6 +152,17 @@ class Database:
             "it back and try again, or reopen the label log to continue with what is there now"
         )
 
+    def _check_format(self, connection: sa.Connection) -> str:
+        """Refuse another version; return the log's identity, which a new log is given here."""
+        label_format.create(connection, checkfirst=True)
+        found = connection.execute(sa.select(label_format)).first()
+        if found is None:
+            row = {"version": FORMAT_VERSION, "identity": uuid.uuid4().hex}
+            connection.execute(sa.insert(label_format).values(row))
+            return row["identity"]
+        _check_version(found.version, str(self))
+        return found.identity
+
     def _found(self) -> tuple[int, int] | None:
         """Return device and inode of the file at SQLite's path; None without a file."""
         try:
@@ -192,7 +204,8 @@ def _open(url: str) -> sa.Engine:
     path = Path(address.database)
     path.parent.mkdir(parents=True, exist_ok=True)
     _warn_of_network_share(path)
-    _refuse_other_files(path)
+    if found := version_of_file(path):
+        _check_version(found, str(path))
     engine = sa.create_engine(
         address, poolclass=QueuePool, connect_args={"timeout": 60, "check_same_thread": False}
     )
@@ -201,16 +214,20 @@ def _open(url: str) -> sa.Engine:
     return engine
 
 
-def _refuse_other_files(path: Path) -> None:
-    """Refuse a file that is not a complete label log of this format; leave it unchanged."""
+def version_of_file(path: Path) -> int | None:
+    """Return the format version of a label log in SQLite; None for a missing or empty file.
+
+    Raises:
+        UnsupportedFormat: the file is not a complete label log; it is left unchanged.
+    """
     wal = path.with_name(f"{path.name}-wal")
     size, wal_size = (file.stat().st_size if file.exists() else 0 for file in (path, wal))
     if not size:
         if wal_size:  # SQLite would discard these labels
             raise _damaged(path, f"it is empty, but {wal.name} holds labels")
-        return
+        return None
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", 60, uri=True)) as file:
+        with closing(open_read_only(path)) as file:
             fault = file.execute("PRAGMA quick_check(1)").fetchone()[0]
             page = file.execute("PRAGMA page_size").fetchone()[0]
             if size % page and not wal_size:  # SQLite reads the missing part as zeros
@@ -228,8 +245,12 @@ def _refuse_other_files(path: Path) -> None:
         raise UnsupportedFormat(
             f"{path} holds something other than labels: give the log another path"
         )
-    if found:
-        _check_version(found[0])
+    return found[0] if found else None
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Open an SQLite file from which is only read."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", 60, uri=True)
 
 
 def _damaged(path: Path, fault: str) -> UnsupportedFormat:
@@ -258,7 +279,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 def _forbid_changes(connection: sa.Connection) -> None:
     if connection.dialect.name != "sqlite":
         return
-    for table in (label_events.name, label_claims.name):
+    for table in (label_events.name, label_leases.name):
         for act in ("UPDATE", "DELETE"):
             connection.exec_driver_sql(
                 f"CREATE TRIGGER IF NOT EXISTS {table}_no_{act.lower()} BEFORE {act} ON {table} "
@@ -266,30 +287,17 @@ def _forbid_changes(connection: sa.Connection) -> None:
             )
 
 
-def _check_format(connection: sa.Connection) -> str:
-    """Refuse another version; return the log's identity, which is created if missing."""
-    _format.create(connection, checkfirst=True)
-    found = connection.scalar(sa.select(_format.c.version))
-    if found is None:
-        connection.execute(sa.insert(_format).values(version=FORMAT_VERSION))
-    else:
-        _check_version(found)
-    columns = sa.inspect(connection).get_columns(_format.name)
-    if "identity" not in {column["name"] for column in columns}:  # an older log
-        connection.exec_driver_sql("ALTER TABLE label_format ADD COLUMN identity TEXT")
-    identity = connection.scalar(sa.select(_format.c.identity))
-    if identity is None:
-        identity = uuid.uuid4().hex
-        connection.execute(sa.update(_format).values(identity=identity))
-    return identity
-
-
-def _check_version(found: int) -> None:
-    if found != FORMAT_VERSION:
-        raise UnsupportedFormat(
-            f"the label log has format version {found}, this release reads {FORMAT_VERSION}: "
-            "open it with the release that wrote it"
-        )
+def _check_version(found: int, place: str) -> None:
+    if found == FORMAT_VERSION:
+        return
+    way_out = "open it with the release that wrote it"
+    if found in OLDER_VERSIONS:
+        command = f"python -m vital_lib.labels convert {place} NEW"
+        way_out = f"copy its events with `{command}`, which leaves it unchanged"
+    raise UnsupportedFormat(
+        f"the label log {place} has format version {found}, this release reads {FORMAT_VERSION}: "
+        f"{way_out}"
+    )
 
 
 def _warn_of_network_share(path: Path) -> None:

@@ -10,45 +10,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from vital_lib.labels.database import label_events
-from vital_lib.labels.log import EVENT_COLUMNS, LabelLog, event_row, is_undo, unstored
+from vital_lib.labels.events import EVENT_COLUMNS, read_event, with_kind
+from vital_lib.labels.log import LabelLog, unstored
 from vital_lib.records import UnreadableFile, read_records
 from vital_lib.tables import UnsupportedFormat, write_atomically
 
 EXCHANGE_FORMAT = "vital label events"
-EXCHANGE_VERSION = 2
-"""Version of both file formats, written into the files; other versions are refused."""
-
-
-class _Event(BaseModel):
-    """A row of label_events in JSON, with a strict type for each column."""
-
-    model_config = ConfigDict(strict=True)
-
-    event_id: str
-    item_id: str
-    annotator: str
-    left_id: str
-    right_id: str
-    left_accepted: bool | None
-    right_accepted: bool | None
-    cannot_judge: bool
-    unsafe: bool
-    reasons: list[str]
-    note: str
-    drawn_by: str
-    repeat_of: str | None
-    corrects: str | None
-    seconds: Annotated[Any, AfterValidator(lambda value: _seconds(value))]
-    at: Annotated[str, AfterValidator(lambda value: _time_zoned(value))]
+EXCHANGE_VERSION = 3
+"""Version of both file formats, written into the files."""
+_OLDER_VERSIONS = (1, 2)  # read, too; other versions are refused
 
 
 @dataclass(frozen=True)
@@ -97,13 +74,16 @@ def import_jsonl(path: str | Path, log: LabelLog) -> Imported:
         reason = error if isinstance(error, UnreadableFile) else f"{path} contains no records"
         raise UnsupportedFormat(f"{reason}: give a file written by export_jsonl") from None
     recognised = isinstance(header, dict) and header.get("format") == EXCHANGE_FORMAT
-    if not recognised or header.get("version") != EXCHANGE_VERSION:
+    version = header.get("version") if recognised else None
+    if version not in (EXCHANGE_VERSION, *_OLDER_VERSIONS):
         raise UnsupportedFormat(
             f"{path} begins with {str(header)[:80]!r}, not with format {EXCHANGE_FORMAT!r} of "
             f"version {EXCHANGE_VERSION}: give a file written by export_jsonl, or use the release "
             "that wrote it"
         )
-    found = [(f"line {place.rpartition(':')[2]}", event) for place, event in rest]
+    events = in_this_version([event for _, event in rest], version)
+    places = [f"line {place.rpartition(':')[2]}" for place, _ in rest]
+    found: list[tuple[str, Any]] = list(zip(places, events, strict=True))
     total = header["events"] if isinstance(header.get("events"), int) else 0
     if total > len(found):
         found.append(("end of file", ValueError(f"{total - len(found)} events are missing")))
@@ -115,7 +95,9 @@ def store(log: LabelLog, found: Sequence[tuple[str, Any]], total: int) -> Import
     rejected, rows, places = [], [], []
     for place, event in found:
         try:
-            rows.append(_row(log, event))
+            row = read_event(event)
+            log.check_known(row)
+            rows.append(row)
             places.append(place)
         except ValueError as error:
             rejected.append((place, str(error)))
@@ -148,53 +130,17 @@ def _append(log: LabelLog, rows: list[dict]) -> tuple[int, dict[int, str]]:
         return stored, refused
 
 
-def _row(log: LabelLog, event: Any) -> dict[str, Any]:
-    """Return a full row of label_events; raise ValueError if `event` is not a valid event."""
-    check_event(event)
-    given = {name: event[name] for name in EVENT_COLUMNS if name != "at"}
-    undo = event["corrects"] and is_undo(event) and event["right_accepted"] is None
-    row = event_row(given) if undo else log.checked(**given)
-    return {**row, "at": event["at"]}
+def in_this_version(events: list[Any], version: Any) -> list[Any]:
+    """Return the events of a file of `version` in the present one.
 
-
-def check_event(event: Any) -> None:
-    """Raise ValueError unless `event` has every column of label_events, each of its type."""
-    if isinstance(event, ValueError):
-        raise event
-    if not isinstance(event, dict):
-        raise ValueError(f"expected an event, received {str(event)[:60]!r}")
-    for text in (event.get(name) for name in EVENT_COLUMNS):
-        if isinstance(text, str):
-            text.encode()  # raises ValueError for a lone surrogate, which cannot be stored
-    try:
-        _Event.model_validate(event)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-    else:
-        return
-    name, *inside = first["loc"]
-    received = str(event.get(name))[:60]
-    if first["type"] == "missing":
-        raise ValueError(f"{name} is missing")
-    if cause := first.get("ctx", {}).get("error"):
-        raise ValueError(str(cause))
-    if inside:
-        raise ValueError(f"{name} {received}: give a list of strings")
-    raise ValueError(f"{name} {received!r} is not of the right type")
-
-
-def _seconds(value: Any) -> Any:
-    if type(value) not in (int, float, type(None)):
-        raise ValueError(f"seconds {str(value)[:60]!r} is not of the right type")
-    if value is not None and not abs(value) < 1e9:
-        raise ValueError(f"seconds {value!r} is out of range: give 0 or more and less than 1e9")
-    return value
-
-
-def _time_zoned(value: str) -> str:
-    if datetime.fromisoformat(value).tzinfo is None:
-        raise ValueError(f"at {value!r} has no time zone")
-    return value
+    Raises:
+        ValueError: this release does not read the version.
+    """
+    if version == EXCHANGE_VERSION:
+        return events
+    if version not in _OLDER_VERSIONS:
+        raise ValueError(f"version {version!r}, this release reads {EXCHANGE_VERSION}")
+    return [with_kind(event) if isinstance(event, dict) else event for event in events]
 
 
 def plain_events(events: pd.DataFrame) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from vital_lib.labels.log import LabelLog, check_text
+from vital_lib.labels.events import check_text
+from vital_lib.labels.log import LabelLog
 
 
 class FixedQueue:

@@ -10,53 +10,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import pandas as pd
 
+from vital_lib.labels.events import SIDES, standing
 from vital_lib.labels.exchange import EXCHANGE_FORMAT, EXCHANGE_VERSION, plain_events
-from vital_lib.labels.log import standing
 from vital_lib.tables import write_atomically
 
-SIDES = ("left", "right")
 TICKS = {True: ["accepted"], False: ["rejected"], None: []}
 """The choices of Label Studio's control for a side, by tick."""
 HELD = {"pairwise": "selected", "textarea": "text", "choices": "choices"}
 """The key under which a result holds its value, by type of result."""
 _REASONS = '  <Choices name="reasons" toName="instruction" choice="multiple" showInline="true">'
-_CONFIG = """\
-<View>
-  <Image name="image" value="$image" zoom="true"/>
-  <Text name="caption" value="$caption"/>
-  <Text name="mentions" value="$mentions"/>
-  <Header value="Accept or reject each response by itself; skip what you cannot judge"/>
-  <Text name="instruction" value="$instruction"/>
-  <Pairwise name="pairwise" toName="left,right"/>
-  <View style="display: flex; gap: 1em">
-    <View style="flex: 1">
-      <Text name="left" value="$left"/>
-      <Choices name="left_tick" toName="left" choice="single-radio" showInline="true">
-        <Choice value="accepted"/>
-        <Choice value="rejected"/>
-      </Choices>
-    </View>
-    <View style="flex: 1">
-      <Text name="right" value="$right"/>
-      <Choices name="right_tick" toName="right" choice="single-radio" showInline="true">
-        <Choice value="accepted"/>
-        <Choice value="rejected"/>
-      </Choices>
-    </View>
-  </View>
-  <Choices name="flags" toName="instruction" choice="multiple">
-    <Choice value="unsafe"/>
-  </Choices>
-<!-- reasons -->
-  <TextArea name="note" toName="instruction" maxSubmissions="1" editable="true"/>
-</View>
-"""
 # XML or PostgreSQL's JSON rejects these characters: Label Studio would refuse the whole file.
 _UNSHOWABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -69,7 +38,8 @@ def label_studio_config(reasons: Iterable[str] = ()) -> str:
     """
     lines = [f"    <Choice value={quoteattr(_showable(reason))}/>\n" for reason in reasons]
     offered = f"{_REASONS}\n{''.join(lines)}  </Choices>\n" if lines else ""
-    return _CONFIG.replace("<!-- reasons -->\n", offered)
+    config = resources.files("vital_lib.labels").joinpath("label_studio.xml").read_text("utf-8")
+    return config.replace("<!-- reasons -->\n", offered)
 
 
 def export_label_studio(

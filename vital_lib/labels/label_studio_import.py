@@ -11,23 +11,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from vital_lib.labels.events import EVENT_COLUMNS, SIDES, kind_of, read_event, standing
 from vital_lib.labels.exchange import (
     EXCHANGE_FORMAT,
-    EXCHANGE_VERSION,
     Imported,
-    check_event,
+    in_this_version,
     plain_events,
     read_json,
     store,
 )
-from vital_lib.labels.label_studio import HELD, SIDES, TICKS, as_annotation
-from vital_lib.labels.log import EVENT_COLUMNS, LabelLog, is_undo, standing
+from vital_lib.labels.label_studio import HELD, TICKS, as_annotation
+from vital_lib.labels.log import LabelLog
 from vital_lib.labels.names import LabelStudioUsers
 from vital_lib.records import InvalidRecord, UnreadableFile, read_records
 
@@ -45,8 +46,8 @@ def import_label_studio(
     `export_label_studio` are imported unchanged. An annotation that its annotator has edited since
     corrects the judgement; a new annotation becomes a new judgement. A second edit of the same
     annotation is refused: export the labels again before it. An annotation deleted in Label Studio
-    changes nothing in the log. A pairwise choice without ticks, or one changed without
-    its ticks, accepts that response and rejects the other.
+    changes nothing in the log. A pairwise choice without ticks, or one changed without its ticks,
+    accepts that response and rejects the other.
 
     Label Studio omits tasks without annotations unless it exports with `download_all_tasks=true`.
     Use this option if annotations were deleted in Label Studio.
@@ -103,7 +104,8 @@ def _tasks(path: Path) -> list[Any]:
 
 def _users(events: list[Any], given: list[tuple], people: Mapping) -> LabelStudioUsers:
     """Return the file's users; raise ValueError if names differ only by case or blanks."""
-    known = {event["annotator"] for event in events if _has_annotator(event)}
+    names = [event.get("annotator") for event in events if isinstance(event, Mapping)]
+    known = {name for name in names if isinstance(name, str)}
     annotations = [annotation for _, annotation, _, _ in given if isinstance(annotation, dict)]
     named = [
         annotation.get(name)
@@ -113,11 +115,10 @@ def _users(events: list[Any], given: list[tuple], people: Mapping) -> LabelStudi
     users = LabelStudioUsers(people, known, named)
     if unclear := users.unclear(named):
         listed = "; ".join(
-            f"{item.name!r}, {'log' if item.known else 'file, too'}: "
-            f"{', '.join(map(repr, item.known or item.here))}"
-            for item in unclear
+            f"{name!r}, {where}: {', '.join(map(repr, others))}"
+            for name, _, others, where in unclear
         )
-        name, key, others = unclear[0].name, unclear[0].key, unclear[0].known or unclear[0].here
+        name, key, others, _ = unclear[0]
         raise ValueError(
             f"{len(unclear)} names in Label Studio differ only by case or blanks from names in the "
             f"log or the file ({listed}): map each to its annotator with "
@@ -125,10 +126,6 @@ def _users(events: list[Any], given: list[tuple], people: Mapping) -> LabelStudi
             "another person"
         )
     return users
-
-
-def _has_annotator(event: Any) -> bool:
-    return isinstance(event, Mapping) and isinstance(event.get("annotator"), str)
 
 
 class _Judgements:
@@ -139,14 +136,17 @@ class _Judgements:
     """
 
     def __init__(self, events: list[Any]) -> None:
-        valid = [event for event in events if _is_valid(event)]  # `store` reports the others
-        self._events = {event["event_id"]: event for event in valid}
+        self._events: dict[str, dict[str, Any]] = {}
+        for event in events:
+            with suppress(ValueError):  # `store` reports it
+                row = read_event(event)
+                self._events[row["event_id"]] = row
         rows = pd.DataFrame(self._events.values(), columns=EVENT_COLUMNS)
         self._standing = set(standing(rows)["event_id"])
         self._edits = {
             event["corrects"]: event
             for event in self._events.values()
-            if not is_undo(event)
+            if event["kind"] == "revision"
             and event["event_id"] == _id(event["corrects"], _content_of(event))
         }
 
@@ -171,14 +171,6 @@ class _Judgements:
         return event_id in self._events
 
 
-def _is_valid(event: Any) -> bool:
-    try:
-        check_event(event)
-    except ValueError:
-        return False
-    return True
-
-
 def _content_of(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a judgement, as it is read from its annotation."""
     return _content(as_annotation(event))
@@ -197,12 +189,10 @@ def _task_events(task: Any) -> list[Any]:
     meta = task.get("meta")
     if not isinstance(meta, dict) or meta.get("format") != EXCHANGE_FORMAT:
         return []
-    if meta.get("version") != EXCHANGE_VERSION:
-        raise ValueError(f"version {meta.get('version')!r}, this release reads {EXCHANGE_VERSION}")
     events = read_json(str(meta.get("events")).encode(errors="surrogatepass"))
     if not isinstance(events, list):
         raise ValueError(f"meta.events is not a list: {str(events)[:80]}")
-    return events
+    return in_this_version(events, meta.get("version"))
 
 
 def _annotations(task: Mapping[str, Any]) -> list[Any]:
@@ -241,7 +231,7 @@ def _event_made(
     exported = [event for event in events if place is not None and _place(event) == place]
     data = task["data"] if isinstance(task.get("data"), dict) else {}
     if exported:
-        check_event(exported[0])
+        read_event(exported[0])
         event_id = exported[0]["event_id"]
         content = _content(annotation, before=as_annotation(exported[0]))
     else:
@@ -259,7 +249,8 @@ def _event_made(
     _check_editor(annotation, event["annotator"], users)
     seconds = annotation.get("lead_time")
     seconds = seconds if isinstance(seconds, (int, float)) else None
-    return {**event, **content, "seconds": seconds, "at": _time(annotation)}
+    made = {**event, **content, "seconds": seconds, "at": _time(annotation)}
+    return {**made, "kind": kind_of(made)}
 
 
 def _content(annotation: Mapping[str, Any], before: Mapping | None = None) -> dict[str, Any]:

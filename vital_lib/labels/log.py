@@ -6,39 +6,31 @@ derives the current votes. This module does not depend on widgets, images or mod
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from vital_lib.labels.database import Database
 from vital_lib.labels.database import label_events as _events
+from vital_lib.labels.events import (
+    EVENT_COLUMNS,
+    ITEM_COLUMNS,
+    VOTES,
+    check_text,
+    event_row,
+    latest_votes,
+    standing_events,
+)
 from vital_lib.tables import TABLES
 
-VOTES = ("random", "cluster", "uncertainty")
-"""The arms whose judgements are votes; an arm is the way in which an item was chosen."""
-DRAWN_BY = (*VOTES, "calibration", "adjudication")
-"""All arms; judgements in calibration and adjudication are not votes."""
-
 LOOK_UP_AT_ONCE = 500  # ids per IN (...), far below any database's limit
-
-EVENT_COLUMNS = [column.name for column in _events.columns if column.name != "place"]
 _KINDS = {
     **dict.fromkeys(["left_accepted", "right_accepted", "cannot_judge", "unsafe"], "boolean"),
     **{"repeat_of": "str", "corrects": "str", "seconds": "float64"},
 }
-_ITEM = ["item_id", "annotator", "left_id", "right_id"]
-_JUDGEMENT = [*_ITEM, "left_accepted", "right_accepted", "cannot_judge", "unsafe"]
-_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(["cannot_judge", "unsafe"], (bool,)),
-    **dict.fromkeys(["note", "repeat_of", "corrects"], (str,)),
-    "seconds": (int, float),
-}
+_JUDGEMENT = [*ITEM_COLUMNS, "kind", "left_accepted", "right_accepted", "cannot_judge", "unsafe"]
 _CHOICES = {(1, 0): "left", (0, 1): "right", (1, 1): "both", (0, 0): "neither"}
 
 
@@ -136,8 +128,8 @@ class LabelLog:
             found = connection.execute(latest).mappings().first()
             if found is None:
                 return None
-            kept = {name: found[name] for name in [*_ITEM, "drawn_by", "repeat_of"]}
-            row = event_row({**kept, "corrects": found["event_id"]})
+            kept = {name: found[name] for name in [*ITEM_COLUMNS, "drawn_by", "repeat_of"]}
+            row = event_row({**kept, "corrects": found["event_id"]}, undo=True)
             connection.execute(sa.insert(_events), [row])
             return found["event_id"]
 
@@ -166,8 +158,7 @@ class LabelLog:
     def preferences(self) -> pd.DataFrame:
         """Return the votes: one row per item and annotator, columns of table `preferences`.
 
-        If an annotator has several current judgements of an item, the latest by time counts. It is
-        not always the last one stored, because older judgements may be imported later. Hidden
+        If an annotator has several current judgements of an item, the latest by time counts. Hidden
         repeats, calibration and adjudication are not votes.
         """
         return self._current(VOTES)
@@ -197,38 +188,20 @@ class LabelLog:
 
     def checked(self, **event: Any) -> dict[str, Any]:
         """Return a checked row of label_events from the arguments of `record`."""
-        unknown = set(event) - (set(EVENT_COLUMNS) - {"at"})
-        if unknown:
-            raise ValueError(f"an event has no field called {', '.join(sorted(unknown))}")
-        plain = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in event.items()
-        }
-        self._check(plain)
-        return event_row(plain)
+        row = event_row(event)
+        self.check_known(row)
+        return row
 
-    def _check(self, event: Mapping[str, Any]) -> None:
-        for name in ("item_id", "annotator", "left_id", "right_id"):
-            check_text(name, event.get(name))
+    def check_known(self, row: Mapping[str, Any]) -> None:
+        """Raise ValueError for a response that may not be judged."""
         for name in ("left_id", "right_id"):
-            if self._known is not None and event[name] not in self._known:
-                raise ValueError(f"{name} {event[name]!r} is not a candidate of this queue")
-        if event.get("drawn_by", "random") not in DRAWN_BY:
-            raise ValueError(f"drawn_by {event['drawn_by']!r}: give one of {', '.join(DRAWN_BY)}")
-        if event["left_id"] == event["right_id"]:
-            raise ValueError(
-                f"left_id and right_id are both {event['left_id']!r}: give two different ones"
-            )
-        _check_types(event)
-        _check_ticks(event)
+            if self._known is not None and row[name] not in self._known:
+                raise ValueError(f"{name} {row[name]!r} is not a candidate of this queue")
 
     def _current(self, arms: Collection[str]) -> pd.DataFrame:
         """Return the latest current judgement per item and annotator, without hidden repeats."""
-        query = standing_events().where(_events.c.repeat_of.is_(None), _events.c.drawn_by.in_(arms))
-        rows = self._frame(query.order_by(_events.c.place))
-        times = [datetime.fromisoformat(at) for at in rows["at"]]
-        by_time = rows.iloc[sorted(range(len(times)), key=times.__getitem__)]
-        rows = by_time.drop_duplicates(["item_id", "annotator"], keep="last").sort_index()
+        query = standing_events().where(_events.c.drawn_by.in_(arms)).order_by(_events.c.place)
+        rows = latest_votes(self._frame(query))
         ticks = rows[["cannot_judge", "left_accepted", "right_accepted"]].itertuples(index=False)
         choices = ["skip" if skip else _CHOICES[left, right] for skip, left, right in ticks]
         columns = TABLES["preferences"].columns
@@ -239,82 +212,6 @@ class LabelLog:
             rows = connection.execute(query).mappings().all()
         frame = pd.DataFrame([dict(row) for row in rows], columns=EVENT_COLUMNS)
         return frame.astype(_KINDS)
-
-
-def check_text(name: str, value: Any) -> None:
-    """Raise ValueError unless `value` is a string with more than blanks."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} must be a non-empty string, not {value!r}")
-
-
-def _check_types(event: Mapping[str, Any]) -> None:
-    """Raise ValueError for a given value that is not of its column's type."""
-    for name, kinds in _TYPES.items():
-        if event.get(name) is not None and type(event[name]) not in kinds:
-            wanted = " or ".join(kind.__name__ for kind in kinds)
-            raise ValueError(f"{name} must be of type {wanted}, not {event[name]!r}")
-    if not 0 <= (event.get("seconds") or 0) < 1e9:
-        raise ValueError(
-            f"seconds {event['seconds']!r} is out of range: give 0 or more and less than 1e9"
-        )
-    given = () if event.get("reasons") is None else event["reasons"]
-    is_list = isinstance(given, Collection) and not isinstance(given, str)
-    if not is_list or not all(isinstance(reason, str) for reason in given):
-        raise ValueError(f"reasons {given!r}: give a list of strings")
-
-
-def _check_ticks(event: Mapping[str, Any]) -> None:
-    ticks = [event.get("left_accepted"), event.get("right_accepted")]
-    if event.get("cannot_judge"):
-        if ticks != [None, None]:
-            raise ValueError(f"ticks {ticks} with cannot_judge=True: give None for both responses")
-    elif not all(isinstance(tick, bool) for tick in ticks):
-        raise ValueError(
-            f"ticks {ticks}: each response needs True or False, or set cannot_judge=True"
-        )
-
-
-def event_row(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a full row of label_events, with defaults for columns that `values` lacks."""
-    if values.get("event_id") is not None:
-        check_text("event_id", values["event_id"])
-    given = {name: value for name, value in values.items() if value is not None}
-    return {
-        **dict.fromkeys(EVENT_COLUMNS),
-        **{"cannot_judge": False, "unsafe": False, "note": "", "drawn_by": "random"},
-        **given,
-        "event_id": given.get("event_id") or uuid.uuid4().hex,
-        "reasons": list(given.get("reasons", ())),
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-    }
-
-
-def is_undo(event: Mapping[str, Any]) -> bool:
-    """Whether a row of label_events is an undo: without ticks, though not a skip."""
-    return event["left_accepted"] is None and not event["cannot_judge"]
-
-
-def _is_undo(event: sa.FromClause) -> sa.ColumnElement[bool]:
-    """Return the condition for an undo: a correction with neither ticks nor cannot_judge."""
-    return event.c.left_accepted.is_(None) & ~event.c.cannot_judge
-
-
-@cache
-def standing_events(*columns: str) -> sa.Select:
-    """Select the current judgements: not undone, and not replaced by one that is not undone.
-
-    `columns` limits the columns; by default all are selected.
-    """
-    undo, newer, undo_newer = (_events.alias(name) for name in ("undo", "newer", "undo_newer"))
-    undone = sa.exists().where(undo.c.corrects == _events.c.event_id, _is_undo(undo))
-    newer_undone = sa.exists().where(
-        undo_newer.c.corrects == newer.c.event_id, _is_undo(undo_newer)
-    )
-    replaced = sa.exists().where(
-        newer.c.corrects == _events.c.event_id, ~_is_undo(newer), ~newer_undone
-    )
-    chosen = [_events.c[name] for name in columns] or [_events]
-    return sa.select(*chosen).where(~_is_undo(_events), ~undone, ~replaced)
 
 
 def _standing_of(annotator: str, arms: Collection[str] | None) -> sa.Select:
@@ -356,7 +253,8 @@ def _check_references(row: Mapping[str, Any], held: Mapping[str, Mapping[str, An
         if row[name] is None:
             continue
         other = held.get(row[name])
-        if not other or is_undo(other) or any(other[k] != row[k] for k in ("item_id", "annotator")):
+        undo = other and other["kind"] == "undo"
+        if not other or undo or any(other[k] != row[k] for k in ("item_id", "annotator")):
             raise ValueError(
                 f"{name} {row[name]!r} is not the event_id of a judgement of "
                 f"{row['item_id']!r} by {row['annotator']!r}"
@@ -367,19 +265,3 @@ def _check_references(row: Mapping[str, Any], held: Mapping[str, Mapping[str, An
                 f"{other['repeat_of']!r} of the judgement that it corrects, not "
                 f"{row['drawn_by']!r} and {row['repeat_of']!r}"
             )
-
-
-def standing(events: pd.DataFrame) -> pd.DataFrame:
-    """Return the current judgements in `events`: those neither undone nor replaced.
-
-    Args:
-        events: `LabelLog.history()`.
-    """
-    kept = without_undone(events)
-    return kept[~kept["event_id"].isin(set(kept["corrects"].dropna()))]
-
-
-def without_undone(events: pd.DataFrame) -> pd.DataFrame:
-    """Return `events` without undos and without the judgements that they undo."""
-    undo = events["left_accepted"].isna() & ~events["cannot_judge"].astype(bool)
-    return events[~undo & ~events["event_id"].isin(set(events["corrects"][undo].dropna()))]

@@ -48,8 +48,8 @@ class Unclear(NamedTuple):
 
     name: str
     key: int | str  # key of `people` that maps the user to an annotator
-    known: list[str]  # spellings in the log and in `people`
-    here: list[str]  # other spellings in the file, if `known` is empty
+    others: list[str]  # the other spellings
+    where: str  # "log" (which includes `people`), or "file, too"
 
 
 class LabelStudioUsers:
@@ -108,10 +108,13 @@ class LabelStudioUsers:
             if same == 1:
                 continue
             # A name that only `people` has is declared to be another person than all similar names.
-            others = alike(name, self._known) if same or alike(name, self._judged) else []
-            here = [] if others or "@" in name else alike(name, unknown[:n])
-            if others or here:
-                found.append(Unclear(name, keys[name], others, here))
+            where, others = "log", []
+            if same or alike(name, self._judged):
+                others = alike(name, self._known)
+            if not others and "@" not in name:
+                where, others = "file, too", alike(name, unknown[:n])
+            if others:
+                found.append(Unclear(name, keys[name], others, where))
         return found
 
     def _named(self, user: Any) -> str | None:

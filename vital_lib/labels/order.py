@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vital_lib.labels.log import VOTES
+from vital_lib.labels.events import VOTES
 from vital_lib.seeds import hash64
 
 COLUMNS = ["figure_id", "item_id", "left_id", "right_id", "drawn_by"]
@@ -166,7 +166,7 @@ def rows_to_judge(
     for item in items:
         ids = sides.get(item, [])
         if len(ids) != 2 or ids[0] == ids[1]:
-            raise ValueError(f"instruction {item!r} has the responses {ids}: give exactly two")
+            raise _not_two(item, ids)
         coin = hashlib.sha256(f"{seed}\x1f{annotator}\x1f{item}".encode(errors="replace")).digest()
         rows.append((item, *(ids if coin[0] % 2 else ids[::-1]), arm, None))
     figure_of = dict(zip(drafts["instruction_id"], drafts["figure_id"], strict=True))

@@ -1,7 +1,7 @@
 """The labelling queue: each item goes to a wanted number of annotators, in a strategy's order.
 
 There is always a random arm, so that its judgements are a random sample of the items whenever
-labelling stops. Annotators lease items in the label log's database (table `label_claims`). This
+labelling stops. Annotators lease items in the label log's database (table `label_leases`). This
 module displays nothing.
 """
 
@@ -17,9 +17,10 @@ import pandas as pd
 import sqlalchemy as sa
 
 from vital_lib.annotators import is_simulated
-from vital_lib.labels.database import label_claims, label_events
+from vital_lib.labels.database import label_events, label_leases
+from vital_lib.labels.events import VOTES, check_text, standing_events
 from vital_lib.labels.hollow_pairs import left_out, left_out_in_words
-from vital_lib.labels.log import LOOK_UP_AT_ONCE, VOTES, LabelLog, check_text, standing_events
+from vital_lib.labels.log import LOOK_UP_AT_ONCE, LabelLog
 from vital_lib.labels.order import COLUMNS, LEAST_RANDOM_SHARE, in_order, number
 
 GAP = 10
@@ -186,7 +187,7 @@ class Queue:
 
     def _open(self) -> None:
         """Read all judgements and unexpired leases, and pass over closed places."""
-        now, leases = time.time(), label_claims.c
+        now, leases = time.time(), label_leases.c
         with self._database.reading() as connection:
             # Read the newest place before the oldest: leases written in between are read below.
             newest = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(leases.place), 0)))
@@ -204,7 +205,7 @@ class Queue:
 
     def _catch_up(self, connection: sa.Connection) -> None:
         """Read the judgements, undos and leases since the last call."""
-        events, leases = label_events.c, label_claims.c
+        events, leases = label_events.c, label_leases.c
         new = sa.select(events.place, events.item_id).where(events.place > self._events_seen)
         changed = connection.execute(new.order_by(events.place)).all()
         self._events_seen = changed[-1][0] if changed else self._events_seen
@@ -219,7 +220,7 @@ class Queue:
             self._add_judgements(connection.execute(_standing().where(events.item_id.in_(part))))
         places = (self._place_of[item] for item in items)
         self._revisit |= {place for place in places if place < self._next}
-        query = sa.select(label_claims).where(leases.place > self._leases_seen)
+        query = sa.select(label_leases).where(leases.place > self._leases_seen)
         for row in connection.execute(query.order_by(leases.place)):
             self._leases_seen = row.place
             self._leases.setdefault(row.item_id, {})[row.annotator] = row.until
@@ -341,7 +342,7 @@ class Queue:
         items = [row["item_id"] for row in rows if not isinstance(row["repeat_of"], str)]
         shared = {"annotator": self.annotator, "until": until}
         if items:
-            connection.execute(sa.insert(label_claims), [{"item_id": i, **shared} for i in items])
+            connection.execute(sa.insert(label_leases), [{"item_id": i, **shared} for i in items])
         return dict.fromkeys(items, until)
 
 

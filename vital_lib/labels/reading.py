@@ -19,6 +19,7 @@ from vital_lib.labels.database import LabelsNotSaved
 from vital_lib.labels.log import LabelLog
 from vital_lib.tables import TABLES, NotReadable, UnsupportedFormat, VotesRead
 
+_UNREADABLE = (LabelsNotSaved, UnsupportedFormat, ValueError, sa.exc.SQLAlchemyError, ImportError)
 _SECRETS = ("password", "sslpassword")
 _CLOSED = "the label log cannot be opened from here (no password is stored: set PGPASSWORD)"
 
@@ -66,13 +67,7 @@ def votes_now(url: str, annotators: str, items: Collection[str]) -> str:
                 votes = log.preferences()
                 _LAST_READ.clear()
                 _LAST_READ[at] = votes
-    except (
-        LabelsNotSaved,
-        UnsupportedFormat,
-        ValueError,
-        sa.exc.SQLAlchemyError,
-        ImportError,
-    ) as error:
+    except _UNREADABLE as error:
         raise NotReadable(_CLOSED) from error
     return _fingerprint(votes, annotators, items)
 

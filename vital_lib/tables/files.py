@@ -12,8 +12,11 @@ from typing import Any
 import tenacity
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary file next to `path`, flush it, and rename it to `path`."""
+def write_atomically(path: Path, write: Callable[[Path], object], *, mode: int = 0o644) -> None:
+    """Call `write` on a temporary file next to `path`, flush it, and rename it to `path`.
+
+    Only the owner can read the temporary file; `mode` holds from the renaming on.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     os.close(handle)
@@ -21,7 +24,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write(Path(temporary))
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -18,13 +18,12 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.annotators import check_person
-from vital_lib.labels import LabelsNotSaved, calibration_result
+from vital_lib.labels import SIDES, LabelsNotSaved, calibration_result
 from vital_lib.panels._panel import Panel, plain, script_beside
 from vital_lib.panels.preference_card.item_key import ITEM, item_key, item_of, store_of
 from vital_lib.panels.preference_card.judgement import (
     CHOICES,
     FIRST_COUNTS,
-    SIDES,
     after_undo,
     arms_like,
     as_message,
@@ -162,9 +161,8 @@ class PreferenceCard(Panel):
             ids = {"annotator": self.annotator, "event_id": event_id}
             self._log.record(**item, **judgement, **more, **ids)
             self._held = [row for row in self._held if item_key(row) != key]
-            reference = self._reference and {
-                side: self._reference.get(item[f"{side}_id"]) for side in SIDES
-            }
+            known = self._reference
+            reference = known and {side: known.get(item[f"{side}_id"]) for side in SIDES}
             reply = {"said": in_words(judgement), "reference": reference, "first": not former}
             self._send(saved=event_id, key=key, **reply)
             self._deal(int(side))

@@ -13,8 +13,11 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import TypeAdapter, conlist
+
 ITEM = ("item_id", "left_id", "right_id", "drawn_by", "repeat_of")
 """The columns of an item that its key packs."""
+_VALUES = TypeAdapter(conlist(str | None, min_length=len(ITEM), max_length=len(ITEM)))
 
 
 def item_key(row: Mapping[str, Any]) -> str:
@@ -30,12 +33,9 @@ def item_of(key: str) -> dict[str, Any]:
         ValueError: `key` packs no item.
     """
     try:
-        values = json.loads(zlib.decompress(base64.urlsafe_b64decode(key)))
-    except (zlib.error, ValueError, RecursionError):
-        values = None
-    texts = isinstance(values, list) and all(isinstance(value, str | None) for value in values)
-    if not texts or len(values) != len(ITEM):
-        raise ValueError(f"{key[:40]!r} is not the key of an item on this card")
+        values = _VALUES.validate_json(zlib.decompress(base64.urlsafe_b64decode(key)))
+    except (zlib.error, ValueError):
+        raise ValueError(f"{key[:40]!r} is not the key of an item on this card") from None
     item = dict(zip(ITEM, values, strict=True))
     return {**item, "drawn_by": item["drawn_by"] or "random"}
 

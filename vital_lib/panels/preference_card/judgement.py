@@ -11,10 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vital_lib.labels import VOTES
+from vital_lib.labels import SIDES, VOTES
 from vital_lib.panels._panel import plain
 
-SIDES = ("left", "right")
 _NEITHER_JUDGED = {"left_accepted": None, "right_accepted": None, "cannot_judge": True}
 CHOICES = {
     "Only left": {"left_accepted": True, "right_accepted": False},
@@ -80,9 +79,8 @@ def as_message(call: str, given: Any) -> dict[str, Any]:
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(map(str, fault["loc"]))
-        raise ValueError(
-            f"{field} {reprlib.repr(fault['input'])}: {fault['msg']}".lstrip()
-        ) from None
+        message = f"{field} {reprlib.repr(fault['input'])}: {fault['msg']}"
+        raise ValueError(message.lstrip()) from None
 
 
 def refusal(error: Exception, given: Any) -> dict[str, Any]:
@@ -143,12 +141,10 @@ def former_of(
 
 def in_words(judgement: Mapping[str, Any]) -> str:
     """Return a judgement of both responses as text; missing fields count as False."""
-    said = judgement.get
-    if said("cannot_judge"):
-        return "flagged as unsafe" if said("unsafe") else "cannot be judged"
-    return ", ".join(
-        f"{side} {'accepted' if said(f'{side}_accepted') else 'rejected'}" for side in SIDES
-    )
+    if judgement.get("cannot_judge"):
+        return "flagged as unsafe" if judgement.get("unsafe") else "cannot be judged"
+    ticks = {side: judgement.get(f"{side}_accepted") for side in SIDES}
+    return ", ".join(f"{side} {'accepted' if ticks[side] else 'rejected'}" for side in SIDES)
 
 
 def in_history(event: Mapping[str, Any], instruction: str) -> dict[str, Any]:

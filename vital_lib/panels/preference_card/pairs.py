@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_list_like
 
+from vital_lib.labels import SIDES
 from vital_lib.panels._panel import plain
 from vital_lib.panels.preference_card.item_key import item_key
-from vital_lib.panels.preference_card.judgement import SIDES, NotHere
+from vital_lib.panels.preference_card.judgement import NotHere
 from vital_lib.tables import NO_ANSWER, flags_in_words
 
 
