@@ -56,12 +56,13 @@ def log(tmp_path) -> Iterator[LabelLog]:
 
 
 @pytest.fixture
-def run(tmp_path) -> Workspace:
-    """A run with the images of twelve figures, f0 to f11."""
+def run(tmp_path, monkeypatch) -> Workspace:
+    """A run with the images of twelve figures; the test runs in its folder."""
     workspace = Workspace(tmp_path / "run")
     (workspace.path / "images").mkdir()
     for number in range(12):
         save_image(workspace.path / "images" / f"f{number}.png", number)
+    monkeypatch.chdir(workspace.path)
     return workspace
 
 

@@ -309,8 +309,9 @@ from vital_lib.client import ChatClient
 folder, url = Path(sys.argv[1]), sys.argv[2]
 client = ChatClient(base_url=url, local=True, ledger=folder / "ledger.sqlite", concurrency=32)
 figures = pd.read_parquet(folder / "figures.parquet")
+figures["image"] = [str(folder / name) for name in figures["image"]]
 print("ready", flush=True)
-made, unread = draft_candidates(figures, client, resolve=lambda name: folder / name)
+made, unread = draft_candidates(figures, client)
 made.to_parquet(folder / "candidates.parquet")
 print(len(made), len(unread), flush=True)
 """

@@ -277,12 +277,12 @@ def test_dots_wear_their_modalitys_colour_and_their_states_size_whatever_else_th
 @pytest.fixture
 def asked(figures, pool, tmp_path) -> ClusterMap:
     """A map whose prompts are those that generation would send about the last figure."""
+    figures = figures.assign(image=[str(tmp_path / name) for name in figures["image"]])
     for name in figures["image"]:
-        Image.new("RGB", (30, 20), "grey").save(tmp_path / name)
+        Image.new("RGB", (30, 20), "grey").save(name)
     prompts_of = partial(
         generation_prompts,
         figures.tail(1),
-        resolve=lambda name: tmp_path / name,
         image_of=figures.set_index("figure_id")["image"].to_dict(),
     )
     estimate = ChatClient("clinic", ledger=tmp_path / "ledger.sqlite").estimate

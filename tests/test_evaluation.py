@@ -590,14 +590,12 @@ def shown(tmp_path):
         pixels = np.zeros((8, 8), dtype=np.uint8)
         pixels[:4] = level
         Image.fromarray(pixels).save(tmp_path / f"i{k}.png")
-    return tmp_path, questions
+    return tmp_path, questions.assign(image=[str(tmp_path / name) for name in questions["image"]])
 
 
 def _ask(shown, **options):
     folder, questions = shown
-    return answer_questions(
-        BrightnessReader(), questions, resolve=lambda i: folder / i, name="reader", **options
-    )
+    return answer_questions(BrightnessReader(), questions, name="reader", **options)
 
 
 def test_every_question_is_asked_about_its_own_image(shown, tmp_path):
@@ -611,7 +609,7 @@ def test_every_question_is_asked_about_its_own_image(shown, tmp_path):
 def test_closed_questions_are_greedy_and_the_others_drawn_several_times(shown):
     folder, questions = shown
     questions = questions.assign(kind=["open", "closed", "chat", "open", "closed", "chat"])
-    ask = {"resolve": lambda i: folder / i, "name": "told"}
+    ask = {"name": "told"}
     answers = answer_questions(Told(), questions, draws=2, seed=5, **ask)
     assert answers.groupby("draw")["question_id"].agg(list).tolist() == [
         [f"q{k}" for k in range(6)],
@@ -665,9 +663,7 @@ def test_a_blank_image_has_the_same_mean_and_nothing_on_it(shown):
             seen.extend(images)
             return super().answer(images, questions, max_new_tokens)
 
-    answers = answer_questions(
-        Keeper(), questions, resolve=lambda i: folder / i, name="reader", control="blank"
-    )
+    answers = answer_questions(Keeper(), questions, name="reader", control="blank")
     assert answers["answer"].tolist() == _ask(shown)["answer"].tolist()
     assert len(seen) == len(questions) == 6
     assert all(np.asarray(image).std() == 0 for image in seen)
@@ -706,7 +702,7 @@ def test_an_unreadable_image_is_named_and_its_questions_count_as_unanswered(show
 
 def test_a_model_can_be_opened_where_it_is_asked(shown, llava_folder):
     folder, questions = shown
-    options = {"resolve": lambda i: folder / i, "name": "tiny", "seed": 3, "max_new_tokens": 6}
+    options = {"name": "tiny", "seed": 3, "max_new_tokens": 6}
     told = []
     found = load_and_answer(llava_folder, None, questions, on_step=told.append, **options)
     again = answer_questions(load_model(llava_folder), questions, **options)
@@ -993,7 +989,7 @@ def test_a_benchmark_is_read_as_the_hub_keeps_it(tmp_path, repository):
     assert questions["kind"].tolist() == ["closed", "open"] * 2
     assert questions["image"].nunique() == questions["group_id"].nunique() == 2
     assert {Path(image).suffix for image in questions["image"]} == {".png"}
-    assert len(with_images(questions, Workspace(run).resolve)) == 4
+    assert len(with_images(questions)) == 4
     assert Workspace(run).write("questions", questions) == 4
 
 
@@ -1072,7 +1068,7 @@ def test_missing_images_are_counted_before_a_model_is_asked(tmp_path, caplog):
     records = [_record(0), _record(1), _record(2), _record(3, image="i1.png", question="Or?")]
     with caplog.at_level(logging.WARNING):
         questions = read_questions(_write(tmp_path, "own.jsonl", records), run=tmp_path)
-        asked = with_images(questions, Workspace(tmp_path).resolve)
+        asked = with_images(questions)
     assert "1 of 3 images are missing: 2 of 4 questions cannot be answered" in caplog.text
     assert asked["question_id"].tolist() == ["x0"]
     assert [reason[:9] for reason in asked.attrs["images_left_out"].values()] == [
@@ -1088,7 +1084,7 @@ def test_missing_images_are_counted_before_a_model_is_asked(tmp_path, caplog):
 def test_a_benchmark_without_any_image_is_refused_in_one_line(tmp_path):
     questions = read_questions(_write(tmp_path, "own.jsonl", [_record(0)]), run=tmp_path)
     with pytest.raises(NoImages, match="1 of 1 images cannot be opened.*cannot be evaluated") as no:
-        with_images(questions, Workspace(tmp_path).resolve)
+        with_images(questions)
     assert "\n" not in str(no.value)
 
 

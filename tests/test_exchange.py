@@ -863,3 +863,12 @@ def test_an_empty_labels_file_is_refused(read, open_log, tmp_path):
     (tmp_path / "labels.json").write_bytes(b"")
     with pytest.raises((UnsupportedFormat, ValueError), match=r"labels\.json is empty"):
         read(tmp_path / "labels.json", open_log())
+
+
+def test_label_studios_tasks_name_images_relative_to_their_folder(exported, tmp_path):
+    log, path, tasks = exported
+    below = FIGURES.assign(image=[str(tmp_path / image) for image in FIGURES["image"]])
+    export_label_studio(
+        log.history(), DRAFTS, below, path, lambda image: f"/data/local-files/?d={image}"
+    )
+    assert json.loads(path.read_text()) == tasks

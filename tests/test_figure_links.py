@@ -61,7 +61,8 @@ def test_a_figure_set_in_the_hubs_cache_is_read(tmp_path):
         assert frame["figure_id"].tolist() == ["1_F1", "2_F1"] and rejected.empty
         workspace = Workspace(tmp_path / "run")
         workspace.write("figures", frame)
-        assert open_image(workspace.resolve(frame["image"][0])).sha256 == frame["sha256"][0]
+        stored = workspace.read("figures")
+        assert open_image(stored["image"][0]).sha256 == frame["sha256"][0]
 
 
 def test_a_benchmark_in_the_hubs_cache_is_read(tmp_path):
@@ -180,7 +181,7 @@ def test_an_export_names_images_of_the_hubs_cache_as_the_set_names_them(tmp_path
     selected = pd.DataFrame({"conversation_id": ["c"], "figure_id": ["1_F1"], "turns": [[turn]]})
     folder = snapshot / "images"
     out = tmp_path / "out.json"
-    export_llava(selected, frame, out, resolve=Path, image_folder=folder)
+    export_llava(selected, frame, out, image_folder=folder)
     assert json.loads(out.read_text())[0]["image"] == "1_F1.png"
 
 

@@ -115,8 +115,8 @@ def test_benchmark_rows_fit_the_questions_table_and_their_images_open(run, quest
     assert frame["image"].nunique() == BENCHMARK_FIGURES
     assert set(frame["kind"]) == {"open", "closed", "chat"}
     assert set(frame["modality"].value_counts().index) == set(MODALITIES)
-    for image in frame["image"].unique()[:10]:
-        with Image.open(Workspace(run).resolve(image)) as picture:
+    for image in Workspace(run).read("questions")["image"].unique()[:10]:
+        with Image.open(image) as picture:
             assert picture.size == (224, 224)
 
 

@@ -13,6 +13,7 @@ from loopback import Loopback, fault, in_process, said
 
 from vital_lib.client import UNSENT, ChatClient, Control
 from vital_lib.demonstrations import import_demonstrations
+from vital_lib.figures import open_image
 from vital_lib.generation import (
     DROPPED,
     FEWER,
@@ -104,7 +105,7 @@ def model(content):
 def generate(run, frame, demonstrations, content=None, *, arm="clinician", **options):
     client, bodies = model(content or conversation())
     made, unread = generate_candidates(
-        frame, demonstrations, client, arm=arm, resolve=run.resolve, image_of=IMAGE_OF, **options
+        frame, demonstrations, client, arm=arm, image_of=IMAGE_OF, **options
     )
     return made, unread, bodies
 
@@ -118,7 +119,7 @@ def own_text(body):
 
 def test_every_drafted_instruction_has_two_responses_with_readable_ids(run):
     client, _ = model(drafts(questions=2))
-    made, unread = draft_candidates(figures(1), client, resolve=run.resolve, questions=2)
+    made, unread = draft_candidates(figures(1), client, questions=2)
     assert made["candidate_id"].tolist() == [
         "f0-draft-none-r1-a", "f0-draft-none-r1-b", "f0-draft-none-r2-a", "f0-draft-none-r2-b"
     ]  # fmt: skip
@@ -129,7 +130,7 @@ def test_every_drafted_instruction_has_two_responses_with_readable_ids(run):
 
 
 def test_drafts_and_candidates_fit_their_tables(run):
-    made, _ = draft_candidates(figures(), model(drafts())[0], resolve=run.resolve)
+    made, _ = draft_candidates(figures(), model(drafts())[0])
     assert run.write("drafts", made) == 3 * 4 * 2
     made, _, _ = generate(run, figures(), ONE_EACH)
     assert run.write("candidates", made) == 3 * 5
@@ -137,7 +138,7 @@ def test_drafts_and_candidates_fit_their_tables(run):
 
 
 def test_each_row_has_the_article_and_split_of_its_figure_from_the_beginning(run):
-    made, _ = draft_candidates(figures(), model(drafts(1))[0], resolve=run.resolve, questions=1)
+    made, _ = draft_candidates(figures(), model(drafts(1))[0], questions=1)
     generated, _, _ = generate(run, figures(), ONE_EACH, conversation(1))
     for rows in (made, generated):
         found = rows.drop_duplicates("figure_id").set_index("figure_id")
@@ -147,7 +148,7 @@ def test_each_row_has_the_article_and_split_of_its_figure_from_the_beginning(run
 
 def test_no_figures_give_empty_tables_with_their_columns(run):
     none = figures(0).reindex(columns=["figure_id", "image"])
-    made, unread = draft_candidates(none, ChatClient(), resolve=run.resolve)
+    made, unread = draft_candidates(none, ChatClient())
     assert list(made) == list(empty_frame("drafts")) and made.empty
     made, unread, _ = generate(run, none, ONE_EACH)
     assert list(made) == list(empty_frame("candidates")) and made.empty
@@ -163,7 +164,7 @@ def test_an_unread_reply_is_a_row_of_unread_with_the_raw_reply(run):
         return said("no JSON") if "Caption 1." in own_text(body) else said(json.dumps(drafts()))
 
     client = ChatClient("generator", local=True, transport=in_process(answer))
-    made, unread = draft_candidates(figures(), client, resolve=run.resolve)
+    made, unread = draft_candidates(figures(), client)
     assert sorted(set(made["figure_id"])) == ["f0", "f2"]
     [row] = unread.to_dict("records")
     assert (row["figure_id"], row["text"]) == ("f1", "no JSON") and row["reason"] and row["sent"]
@@ -174,7 +175,7 @@ def test_an_image_that_cannot_be_read_costs_no_other_figure(run):
     (run.path / "images" / "f1.png").write_bytes(b"not an image")
     (run.path / "images" / "f2.png").unlink()
     client, bodies = model(drafts())
-    made, unread = draft_candidates(figures(4), client, resolve=run.resolve)
+    made, unread = draft_candidates(figures(4), client)
     assert sorted(set(made["figure_id"])) == ["f0", "f3"] and len(bodies) == 2
     assert unread["figure_id"].tolist() == ["f1", "f2"] and unread["reply_id"].isna().all()
     assert unread["sent"].tolist() == [False, False]
@@ -186,7 +187,7 @@ def test_a_reply_after_a_server_error_becomes_candidates(run):
 
     with Loopback(answer) as server:
         client = ChatClient("generator", local=True, base_url=server.base_url)
-        made, unread = draft_candidates(figures(1), client, resolve=run.resolve)
+        made, unread = draft_candidates(figures(1), client)
     assert len(made) == 8 and unread.empty
 
 
@@ -205,7 +206,7 @@ def test_a_round_that_says_nothing_costs_no_other_round_and_is_said(run):
     assert made["flags"].tolist() == 4 * [[FEWER, DROPPED]]
     one = drafts(questions=2)
     one["questions"][0]["response_b"] = None
-    made, unread = draft_candidates(figures(1), model(one)[0], resolve=run.resolve, questions=1)
+    made, unread = draft_candidates(figures(1), model(one)[0], questions=1)
     assert made["flags"].tolist() == 2 * [[DROPPED]] and unread.empty
 
 
@@ -230,22 +231,22 @@ def test_only_the_figures_of_unread_are_asked_again_and_join_the_others(run):
         return said("no JSON" if bad else json.dumps(drafts()))
 
     client = ChatClient("generator", local=True, transport=in_process(answer))
-    made, unread = draft_candidates(figures(), client, resolve=run.resolve)
+    made, unread = draft_candidates(figures(), client)
     failed = figures()[figures()["figure_id"].isin(unread["figure_id"])]
-    same, still = draft_candidates(failed, client, resolve=run.resolve)
+    same, still = draft_candidates(failed, client)
     assert same.empty and still["figure_id"].tolist() == ["f1"] and len(bodies) == 3
-    more, unread = draft_candidates(failed, client, resolve=run.resolve, again=True)
+    more, unread = draft_candidates(failed, client, again=True)
     assert len(bodies) == 4 and "Caption 1." in bodies[3] and unread.empty
     whole = pd.concat([made, more])
     assert whole["candidate_id"].is_unique and whole["figure_id"].nunique() == 3
-    read, unread = draft_candidates(figures(), client, resolve=run.resolve)  # the notebook run anew
+    read, unread = draft_candidates(figures(), client)  # the notebook run anew
     assert len(bodies) == 4 and unread.empty and len(read) == len(whole)
 
 
 def test_what_goes_against_the_text_is_flagged_as_it_is_read(run):
     named = drafts(1)
     named["questions"][0]["response_a"] = "As described in the caption, it is small."
-    made, _ = draft_candidates(figures(1), model(named)[0], resolve=run.resolve, questions=2)
+    made, _ = draft_candidates(figures(1), model(named)[0], questions=2)
     assert made["flags"].tolist() == [[FEWER, "names_the_text"], [FEWER]]
 
 
@@ -274,7 +275,7 @@ def test_what_is_no_answer_is_flagged_before_a_person_sees_it(run, changes, flag
     question = {"instruction": "How big?", "question_type": None}
     question |= {"response_a": "Small.", "response_b": "Large.", **changes}
     client = model({"questions": [question]})[0]
-    made, unread = draft_candidates(figures(1), client, resolve=run.resolve, questions=1)
+    made, unread = draft_candidates(figures(1), client, questions=1)
     found = [[flag for flag in row if flag in HOLLOW] for row in made["flags"]]
     assert found == flags and unread.empty
     assert run.write("drafts", made) == 2
@@ -293,7 +294,7 @@ def test_a_round_that_comes_again_is_flagged_and_a_second_yes_is_not(run):
 
 
 def test_ids_never_clash_between_figures_stages_and_arms(run):
-    frames = [draft_candidates(figures(5), model(drafts())[0], resolve=run.resolve)[0]]
+    frames = [draft_candidates(figures(5), model(drafts())[0])[0]]
     frames += [generate(run, figures(5), pool(), arm="none")[0]]
     frames += [generate(run, figures(5), ONE_EACH, arm=arm)[0] for arm in ("random", "clinician")]
     everything = pd.concat(frames)
@@ -305,13 +306,13 @@ def test_ids_never_clash_between_figures_stages_and_arms(run):
 def test_a_figure_that_stands_twice_is_refused(run):
     twice = pd.concat([figures(2), figures(1)])
     with pytest.raises(ValueError, match="1 of 3 figures occur twice, first figure_id 'f0'"):
-        draft_candidates(twice, ChatClient(), resolve=run.resolve)
+        draft_candidates(twice, ChatClient())
 
 
 def test_the_same_seed_asks_the_same_and_another_seed_does_not(run):
     client, bodies = model(drafts())
     for seed in (1, 1, 2):
-        draft_candidates(figures(2), client, resolve=run.resolve, seed=seed)
+        draft_candidates(figures(2), client, seed=seed)
     assert len(bodies) == 4 and len({body["seed"] for body in bodies}) == 4
 
 
@@ -337,7 +338,7 @@ def test_the_recorded_seed_alone_decides_which_demonstrations_are_drawn(run):
     many = pool(*(demonstration(f"d{n}", "mri") for n in range(40)))
     made, _, _ = generate(run, figures(12), many)
     drawn = made.groupby("seed")["demonstration_ids"].agg(lambda ids: ids.iloc[0])
-    opened = _pool(many, {}, run.resolve)
+    opened = _pool(many, {})
     assert len(drawn) == 12
     for seed, ids in drawn.items():
         assert [one.id for one in _draw(opened, "another figure", seed)] == ids
@@ -421,7 +422,7 @@ def test_the_arms_differ_in_their_pool_alone(run):
 
 def test_several_arms_are_written_under_one_control_and_a_stop_lists_the_rest(run):
     plan = [("clinician", figures(2), ONE_EACH), ("none", figures(3), pool())]
-    options = {"resolve": run.resolve, "image_of": IMAGE_OF, "seed": 3}
+    options = {"image_of": IMAGE_OF, "seed": 3}
     client, bodies = model(conversation())
     made, unread = generate_arms(plan, client, **options)
     assert made.groupby("arm")["figure_id"].nunique().to_dict() == {"clinician": 2, "none": 3}
@@ -436,7 +437,7 @@ def test_several_arms_are_written_under_one_control_and_a_stop_lists_the_rest(ru
     assert not unread["sent"].any() and unread["reply_id"].isna().all()
 
 
-def test_what_a_stop_left_unsent_stands_apart_from_what_came_back_unread(run):
+def test_what_a_stop_left_unsent_stands_apart_from_what_came_back_unread(run, monkeypatch):
     """The first reply is unread; it stops the run, so that not even images are opened after it."""
     control, bodies, opened = Control(), [], []
 
@@ -445,12 +446,13 @@ def test_what_a_stop_left_unsent_stands_apart_from_what_came_back_unread(run):
         control.stop()
         return said("no JSON")
 
-    def resolve(image):
+    def opening(image):
         opened.append(image)
-        return run.resolve(image)
+        return open_image(image)
 
+    monkeypatch.setattr("vital_lib.generation.candidates.open_image", opening)
     client = ChatClient("generator", local=True, transport=in_process(answer), concurrency=1)
-    made, unread = draft_candidates(figures(12), client, resolve=resolve, control=control)
+    made, unread = draft_candidates(figures(12), client, control=control)
     assert made.empty and len(opened) < 6
     assert unread["figure_id"].tolist() == [f"f{n}" for n in range(12)]
     assert unread["sent"].sum() == len(bodies) < 6
@@ -482,9 +484,7 @@ def test_two_policies_are_compared_in_one_call_and_blind_on_the_card(run):
     bodies = []
     client = ChatClient("generator", local=True, transport=in_process(answer))
     plan = [("clinician", figures(3), ONE_EACH), ("clinician", figures(3), ONE_EACH, OTHER_POLICY)]
-    made, unread = generate_arms(
-        plan, client, resolve=run.resolve, image_of=IMAGE_OF, rounds=2, seed=3
-    )
+    made, unread = generate_arms(plan, client, image_of=IMAGE_OF, rounds=2, seed=3)
     assert unread.empty and len(bodies) == 6 and made["candidate_id"].is_unique
     assert run.write("candidates", made) == 2 * 3 * 2
     own, other = (made[made["prompt_version"] == name] for name in made["prompt_version"].unique())
@@ -511,16 +511,16 @@ def test_two_policies_are_compared_in_one_call_and_blind_on_the_card(run):
 
 def test_drafts_under_another_policy_have_ids_of_their_own(run):
     policy = "Write $questions questions, in short."
-    own, _ = draft_candidates(figures(2), model(drafts())[0], resolve=run.resolve)
+    own, _ = draft_candidates(figures(2), model(drafts())[0])
     client, bodies = model(drafts())
-    other, _ = draft_candidates(figures(2), client, resolve=run.resolve, policy=policy)
+    other, _ = draft_candidates(figures(2), client, policy=policy)
     assert pd.concat([own, other])["candidate_id"].is_unique
     assert bodies[0]["messages"][0]["content"] == "Write 4 questions, in short."
-    [prompt, _] = draft_prompts(figures(2), resolve=run.resolve, policy=policy)
+    [prompt, _] = draft_prompts(figures(2), policy=policy)
     assert set(other["prompt_version"]) == {prompt.version} != set(own["prompt_version"])
     assert other["conversation_id"].str.endswith(f"-draft-none-{prompt.version[:6]}").all()
     with pytest.raises(ValueError, match=r"must name \['questions'\]"):
-        draft_candidates(figures(1), client, resolve=run.resolve, policy="Write.")
+        draft_candidates(figures(1), client, policy="Write.")
 
 
 def test_the_pairs_of_another_comparison_have_ids_of_their_own(run):
@@ -553,7 +553,7 @@ def test_the_caption_and_mentions_are_sent_with_the_figure(run):
 
 def test_the_prompts_to_look_at_are_those_that_are_sent(run):
     (run.path / "images" / "f1.png").unlink()
-    options = {"resolve": run.resolve, "image_of": IMAGE_OF, "rounds": 3, "seed": 8}
+    options = {"image_of": IMAGE_OF, "rounds": 3, "seed": 8}
     shown = list(generation_prompts(figures(3), ONE_EACH, **options))
     client, bodies = model(conversation(3))
     client.ask(shown)
@@ -620,7 +620,7 @@ def test_instructions_that_differ_stand_above_their_responses(run):
 
 
 def test_of_a_drafted_instruction_the_first_response_is_paired(run):
-    one, _ = draft_candidates(figures(2), model(drafts(2))[0], resolve=run.resolve)
+    one, _ = draft_candidates(figures(2), model(drafts(2))[0])
     items, key = paired_drafts(one, one.assign(response="Other."))
     assert len(items) == 8 and key["original_id"].str.endswith("-a").all()
 

@@ -423,7 +423,7 @@ def drafted(tmp_path_factory):
     workspace = Workspace(tmp_path_factory.mktemp("grounding"))
     frame, _ = read_figures("clinic", run=workspace.path, seed=4, articles=120)
     client = ChatClient(transport=transport(), ledger=workspace.ledger)
-    drafts, _ = draft_candidates(frame, client, resolve=workspace.resolve)
+    drafts, _ = draft_candidates(frame, client)
     facts = {
         row["figure_id"]: {name: value for name, value in row.items() if not pd.isna(value)}
         for row in workspace.read("clinic_truth").to_dict("records")

@@ -14,7 +14,7 @@ from vital_lib import figures, judging
 from vital_lib.client import ChatClient
 from vital_lib.clinic import Clinicians, transport
 from vital_lib.clinic.rates import DEFAULT_RATES
-from vital_lib.figures import UnreadableImage, open_image
+from vital_lib.figures import open_image
 from vital_lib.generation import draft_candidates
 from vital_lib.judging.measures import COLUMNS
 from vital_lib.tables import Workspace
@@ -213,24 +213,29 @@ def test_a_probe_drop_rate_where_it_is_rated_below_its_own_answer_at_the_same_re
     assert found["n"].tolist() == [2, 2]
 
 
+def blanked_in(folder: Path, name: str) -> str:
+    figures = pd.DataFrame({"image": [str(folder / name)]})
+    return judging.blanked(figures, folder / "blank")["image"][0]
+
+
 def test_a_blanked_image_is_grey_of_the_same_size_and_made_once(tmp_path):
     save_image(tmp_path / "a.png", 1)
-    resolve = judging.blanked(lambda image: tmp_path / image, tmp_path / "blank")
-    image = open_image(resolve("a.png"))
+    image = open_image(blanked_in(tmp_path, "a.png"))
     assert image.pixels().size == Image.open(tmp_path / "a.png").size
     assert len(image.pixels().getcolors()) == 1
-    made = resolve("a.png").stat().st_mtime_ns
-    assert resolve("a.png").stat().st_mtime_ns == made
-    with pytest.raises(UnreadableImage):
-        resolve("gone.png")
+    made = image.path.stat().st_mtime_ns
+    assert Path(blanked_in(tmp_path, "a.png")).stat().st_mtime_ns == made
+
+
+def test_an_image_that_cannot_be_opened_is_not_blanked(tmp_path):
+    assert blanked_in(tmp_path, "gone.png") == str(tmp_path / "gone.png")
 
 
 def test_another_image_under_the_same_name_is_blanked_anew(tmp_path):
-    resolve = judging.blanked(lambda image: tmp_path / image, tmp_path / "blank")
     Image.new("L", (48, 48), 10).save(tmp_path / "a.png")
-    dark = open_image(resolve("a.png"))
+    dark = open_image(blanked_in(tmp_path, "a.png"))
     Image.new("L", (64, 48), 200).save(tmp_path / "a.png")
-    bright = open_image(resolve("a.png"))
+    bright = open_image(blanked_in(tmp_path, "a.png"))
     assert (dark.pixels().getpixel((0, 0)), bright.pixels().getpixel((0, 0))) == (
         (10, 10, 10), (200, 200, 200)
     )  # fmt: skip
@@ -239,7 +244,6 @@ def test_another_image_under_the_same_name_is_blanked_anew(tmp_path):
 
 def test_a_blanked_image_that_could_not_be_written_whole_is_not_there(tmp_path, monkeypatch):
     save_image(tmp_path / "a.png", 1)
-    resolve = judging.blanked(lambda image: tmp_path / image, tmp_path / "blank")
 
     def half(self, file, **options):
         Path(file).write_bytes(b"\x89PNG half of it")
@@ -247,9 +251,9 @@ def test_a_blanked_image_that_could_not_be_written_whole_is_not_there(tmp_path, 
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
         patched.setattr(Image.Image, "save", half)
-        resolve("a.png")
+        blanked_in(tmp_path, "a.png")
     assert list((tmp_path / "blank").iterdir()) == []
-    assert len(open_image(resolve("a.png")).pixels().getcolors()) == 1
+    assert len(open_image(blanked_in(tmp_path, "a.png")).pixels().getcolors()) == 1
 
 
 # ------------------------------------------------------------------ on the clinic
@@ -261,17 +265,11 @@ class Clinic:
     def __init__(self, folder):
         self.workspace = Workspace(folder)
         self.figures, _ = figures.read_figures("clinic", run=folder, seed=3, articles=120)
-        self.drafts, _ = draft_candidates(self.figures, ChatClient("clinic"), resolve=self.resolve)
+        self.drafts, _ = draft_candidates(self.figures, ChatClient("clinic"))
         people = Clinicians(self.figures, self.workspace.read("clinic_truth"), DEFAULT_RATES, 3)
         ticks = people.ticks(self.drafts)
         self.accepted = ticks.groupby("candidate_id")["accepted"].mean().reset_index()
-        article = self.figures.set_index("figure_id")["group_id"]
-        self.groups = dict(
-            zip(self.drafts["candidate_id"], self.drafts["figure_id"].map(article), strict=True)
-        )
-
-    def resolve(self, image):
-        return self.workspace.resolve(image)
+        self.groups = self.drafts.set_index("candidate_id")["group_id"].to_dict()
 
     @property
     def good(self):
@@ -279,14 +277,13 @@ class Clinic:
         liked = self.accepted["candidate_id"][self.accepted["accepted"] == 1]
         return self.drafts[self.drafts["candidate_id"].isin(liked)]
 
-    def rate(self, candidates, *, resolve=None, **judge):
+    def rate(self, candidates, *, figures=None, **judge):
         """Two ratings each, by the clinic's judge with some of its rates changed."""
         rates = replace(DEFAULT_RATES, judge=replace(DEFAULT_RATES.judge, **judge))
         return judging.rate_candidates(
             candidates,
-            self.figures,
+            self.figures if figures is None else figures,
             ChatClient("clinic", transport=transport(rates)),
-            resolve=resolve or self.resolve,
             repeats=2,
         )
 
@@ -339,9 +336,7 @@ def test_the_second_judge_is_found_to_prefer_what_stands_first(clinic):
     )  # fmt: skip
     found = []
     for name in ("clinic", "clinic-second"):
-        verdicts = judging.compare_drafts(
-            clinic.drafts, clinic.figures, ChatClient(name), resolve=clinic.resolve
-        )
+        verdicts = judging.compare_drafts(clinic.drafts, clinic.figures, ChatClient(name))
         found.append(rows(judging.position_bias(verdicts, groups))["position_bias"])
     assert found[0].low <= 0 <= found[0].high
     assert found[1].low > 0
@@ -349,6 +344,6 @@ def test_the_second_judge_is_found_to_prefer_what_stands_first(clinic):
 
 @pytest.mark.slow
 def test_a_judge_that_sees_no_image_is_found_to_miss_none(clinic, tmp_path):
-    grey = clinic.rate(clinic.good, resolve=judging.blanked(clinic.resolve, tmp_path))
+    grey = clinic.rate(clinic.good, figures=judging.blanked(clinic.figures, tmp_path))
     found = rows(judging.blank_drop_rate(grey, clinic.rate(clinic.good), clinic.groups))
     assert found["blank_points"].low <= 0 <= found["blank_points"].high

@@ -9,6 +9,7 @@ import pytest
 from loopback import Loopback, fault, in_process, said
 
 from vital_lib.client import UNSENT, ChatClient, Control
+from vital_lib.figures import open_image
 from vital_lib.judging import (
     NULL_COLUMNS,
     RESPONSES,
@@ -75,7 +76,7 @@ def judge(answer, **options):
 
 def rate(run, frame, answer, **options):
     client = answer if isinstance(answer, ChatClient) else judge(answer)
-    return rate_candidates(frame, FIGURES, client, **{"resolve": run.resolve, **options})
+    return rate_candidates(frame, FIGURES, client, **options)
 
 
 # ------------------------------------------------------------------ ratings
@@ -154,13 +155,12 @@ def test_unread_scores_verdicts_and_blanked_ratings_are_asked_again_too(run, of)
     client = judge(lambda said: "no" if silent else good)
 
     def ask(**options):
-        options |= {"resolve": run.resolve}
         if of == "scores":
             return score_answers(questions(2), answers("new", 2), client, **options)
         if of == "verdicts":
             return compare_answers(questions(2), BOTH, "old", "new", client, **options)
-        grey = blanked(run.resolve, run.path / "grey")
-        return rate(run, candidates("x", "y"), client, **options | {"resolve": grey})
+        grey = blanked(FIGURES, run.path / "grey")
+        return rate_candidates(candidates("x", "y"), grey, client, **options)
 
     before, silent = nulls(asked=ask()), False
     after = ask(unread_again=True)
@@ -189,23 +189,24 @@ def test_nulls_are_listed_of_every_kind_with_their_reason(run):
     assert nulls(ratings=rated[:1]).empty and list(nulls()) == list(NULL_COLUMNS)
 
 
-def test_what_a_stopped_run_did_not_send_is_listed_as_such_and_opens_no_image(run):
+def test_what_a_stopped_run_did_not_send_is_listed_as_such_and_opens_no_image(run, monkeypatch):
     opened, control = [], Control()
 
     def answer(said):
         control.stop()
         return rating(9)
 
-    def resolve(image):
+    def opening(image):
         opened.append(image)
-        return run.resolve(image)
+        return open_image(image)
 
+    monkeypatch.setattr("vital_lib.judging._replies.open_image", opening)
     frame = pd.concat(
         candidates(f"says {n}", figure_id=f"f{n % 4}").assign(candidate_id=f"c{n}")
         for n in range(400)
     )
     client = judge(answer, concurrency=1)
-    ratings = rate(run, frame, client, resolve=resolve, control=control)
+    ratings = rate(run, frame, client, control=control)
     assert ratings["candidate_id"].tolist() == frame["candidate_id"].tolist()
     assert ratings["overall"].notna().sum() == len(client.bodies) < 10 and len(opened) <= 4
     left = nulls(ratings=ratings)
@@ -245,12 +246,14 @@ def test_some_candidates_may_be_rated_more_often_than_others(run):
     ]  # fmt: skip
 
 
-def test_an_image_is_opened_once_for_all_repeats(run):
+def test_an_image_is_opened_once_for_all_repeats(run, monkeypatch):
     opened = []
 
-    def resolve(image):
+    def opening(image):
         opened.append(image)
-        return run.resolve(f"images/f{int(image) % 12}.png")
+        return open_image(f"images/f{int(image) % 12}.png")
+
+    monkeypatch.setattr("vital_lib.judging._replies.open_image", opening)
 
     known = pd.concat([FIGURES.iloc[:1]] * 70, ignore_index=True)
     known = known.assign(figure_id=[f"f{n}" for n in range(70)], image=[f"{n}" for n in range(70)])
@@ -258,9 +261,7 @@ def test_an_image_is_opened_once_for_all_repeats(run):
         candidates(f"says {n}", figure_id=f"f{n}").assign(candidate_id=f"c{n}") for n in range(70)
     )
     client, counts = judge(lambda said: rating(5)), []
-    ratings = rate_candidates(
-        frame, known, client, resolve=resolve, repeats=3, on_reply=counts.append
-    )
+    ratings = rate_candidates(frame, known, client, repeats=3, on_reply=counts.append)
     assert len(ratings) == len(client.bodies) == 210 and opened == [f"{n}" for n in range(70)]
     assert len({body["seed"] for body in client.bodies}) == 3
     assert ratings["repeat"].tolist() == 70 * [0, 1, 2] and counts == [*range(1, 211)]
@@ -367,7 +368,7 @@ def test_answers_are_joined_to_questions_by_id(run):
         assert said["Answer 2"].endswith(number)
         return scores(8, int(number) + 1)
 
-    scored = score_answers(questions(), shuffled(BOTH), judge(check), resolve=run.resolve)
+    scored = score_answers(questions(), shuffled(BOTH), judge(check))
     assert len(scored) == 6 and set(scored["reference_score"]) == {8.0}
     for row in scored.to_dict("records"):
         assert row["model_score"] == int(row["question_id"][1:]) + 1
@@ -377,7 +378,7 @@ def test_answers_are_joined_to_questions_by_id(run):
 def test_a_caption_of_the_benchmark_is_shown_to_the_judge_and_changes_no_other_prompt(run):
     def sent(asked, **options):
         client = judge(lambda said: scores(8, 7))
-        score_answers(asked, answers("new", 2), client, resolve=run.resolve, **options)
+        score_answers(asked, answers("new", 2), client, **options)
         return sorted((body["messages"] for body in client.bodies), key=lambda sent: repr(sent[-1]))
 
     def text(messages):
@@ -397,9 +398,7 @@ def test_a_caption_of_the_benchmark_is_shown_to_the_judge_and_changes_no_other_p
 
 
 def test_an_unread_score_is_null_and_not_a_perfect_one(run):
-    scored = score_answers(
-        questions(2), answers("new", 2), judge(lambda said: "8"), resolve=run.resolve
-    )
+    scored = score_answers(questions(2), answers("new", 2), judge(lambda said: "8"))
     assert scored[["reference_score", "model_score"]].isna().all().all()
     assert run.write("chat_scores", scored) == 2
 
@@ -407,7 +406,7 @@ def test_an_unread_score_is_null_and_not_a_perfect_one(run):
 def test_controls_and_other_questions_are_left_out(run):
     client = judge(lambda said: scores(8, 8))
     more = pd.concat([answers("new", 5), answers("new", 5, control="blank", word="blind")])
-    scored = score_answers(questions(3), more, client, resolve=run.resolve)
+    scored = score_answers(questions(3), more, client)
     assert scored["question_id"].tolist() == ["q0", "q1", "q2"]
     assert not any("blind" in fields(body)["Answer 2"] for body in client.bodies)
 
@@ -417,7 +416,7 @@ def test_a_missing_answer_is_refused(run, frame):
     both = pd.concat([answers("old"), frame])
     client = judge(lambda said: scores(8, 8))
     with pytest.raises(ValueError, match="questions have no answer of model 'new', first 'q"):
-        compare_answers(questions(), both, "old", "new", client, resolve=run.resolve)
+        compare_answers(questions(), both, "old", "new", client)
     assert client.bodies == []
 
 
@@ -427,15 +426,14 @@ def test_an_answer_given_twice_is_refused(run):
             questions(),
             pd.concat([answers("new"), answers("new")]),
             judge(lambda said: scores(8, 8)),
-            resolve=run.resolve,
         )
 
 
 def test_no_questions_give_empty_tables_with_their_columns(run):
     client, none = judge(lambda said: ""), questions(0).reindex(columns=["question_id"])
-    scored = score_answers(none, BOTH, client, resolve=run.resolve)
+    scored = score_answers(none, BOTH, client)
     pd.testing.assert_frame_equal(scored, empty_frame("chat_scores"))
-    compared = compare_answers(none, BOTH, "old", "new", client, resolve=run.resolve)
+    compared = compare_answers(none, BOTH, "old", "new", client)
     pd.testing.assert_frame_equal(compared, empty_frame("verdicts"))
 
 
@@ -455,9 +453,7 @@ def prefers(word):
 
 def compare(run, answer, count=3):
     client = answer if isinstance(answer, ChatClient) else judge(answer)
-    return compare_answers(
-        questions(count), shuffled(BOTH), "old", "new", client, resolve=run.resolve
-    )
+    return compare_answers(questions(count), shuffled(BOTH), "old", "new", client)
 
 
 def test_each_question_is_asked_in_both_orders(run):
@@ -501,7 +497,7 @@ def test_an_unread_verdict_is_null_and_not_a_tie(run, raw):
 def test_a_judge_who_keeps_to_the_methods_own_form_is_read(run):
     """BioMed-VITAL's judges: a line of two numbers (or a winner), then why."""
     client = judge(lambda said: "8 6\nThe first names the side, 3 cm from the midline.")
-    scored = score_answers(questions(2), answers("new", 2), client, resolve=run.resolve)
+    scored = score_answers(questions(2), answers("new", 2), client)
     assert scored[["reference_score", "model_score"]].values.tolist() == [[8, 6], [8, 6]]
     ratings = rate(run, candidates("fine"), lambda said: "<think>9?</think>7\nIt is 3 cm wide.")
     assert ratings["overall"].tolist() == [7] and ratings["rationale"].tolist() == [
@@ -524,13 +520,13 @@ def test_a_null_criterion_loses_no_rating_and_a_refusal_is_none(run):
 
 def test_a_model_is_not_compared_with_itself(run):
     with pytest.raises(ValueError, match="both 'old'"):
-        compare_answers(questions(), BOTH, "old", "old", ChatClient(), resolve=run.resolve)
+        compare_answers(questions(), BOTH, "old", "old", ChatClient())
 
 
 def test_the_two_responses_of_a_draft_are_compared_against_the_figures_text(run):
     frame = candidates("good", "bad", "alone").assign(instruction_id=["i0", "i0", "i1"])
     client = judge(prefers("good"))
-    verdicts = compare_drafts(frame, FIGURES, client, resolve=run.resolve)
+    verdicts = compare_drafts(frame, FIGURES, client)
     assert verdicts["question_id"].tolist() == ["i0", "i0"]  # one response alone is no pair
     assert verdicts["winner"].tolist() == ["a", "a"] and verdicts["order"].tolist() == ["ab", "ba"]
     assert set(verdicts["model_a"]) == {RESPONSES[0]} and set(verdicts["model_b"]) == {RESPONSES[1]}

@@ -104,7 +104,7 @@ def test_ratings_that_are_of_no_probe_or_of_no_rated_answer_are_refused():
 def test_drafts_of_unknown_figures_are_not_compared(tmp_path):
     drafts = draft_rows(2)
     with pytest.raises(ValueError, match="2 of 4 drafts belong to none of the given figures"):
-        judging.compare_drafts(drafts, figure_rows(1), ChatClient(), resolve=lambda image: tmp_path)
+        judging.compare_drafts(drafts, figure_rows(1), ChatClient())
 
 
 def test_a_judgement_of_other_responses_counts_for_no_arm():

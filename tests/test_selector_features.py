@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,11 +34,11 @@ def encode(tmp_path):
         Image.new("RGB", (8, 8), (40 * k, 10, 10)).save(tmp_path / f"F{k}.png")
 
     def encoded(drafts=None, figures=None, encoder=None, **options) -> Features:
+        figures = figure_rows() if figures is None else figures
         return candidate_features(
             draft_rows() if drafts is None else drafts,
-            figure_rows() if figures is None else figures,
+            figures.assign(image=[str(tmp_path / image) for image in figures["image"]]),
             encoder or WordEncoder(),
-            resolve=lambda image: Path(tmp_path / image),
             **options,
         )
 

@@ -76,9 +76,7 @@ def test_agreement_on_real_questions_is_measured_with_shuffled_and_without_image
         ("with the image", figures),
         ("images shuffled", selector.shuffle_images(figures)),
     ):
-        features = selector.candidate_features(
-            drafts, shown_figures, encoder, resolve=lambda path: path
-        )
+        features = selector.candidate_features(drafts, shown_figures, encoder)
         found[name] = agreement_of(features, ticks, pairs)
         if name == "with the image":
             found["text only"] = agreement_of(

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from vital_lib.figures import open_image, read_figures
 from vital_lib.labels import LabelLog
 from vital_lib.tables import (
     FORMAT_VERSION,
@@ -350,10 +351,53 @@ def test_a_metric_without_stage_or_number_is_refused_and_shown(tmp_path, name, v
 # Places and documentation
 
 
-def test_images_are_resolved_against_the_run_or_taken_as_they_are(tmp_path):
-    workspace = Workspace(tmp_path)
-    assert workspace.resolve("clinic/images/a.png") == tmp_path / "clinic" / "images" / "a.png"
-    assert workspace.resolve("/elsewhere/a.png") == Path("/elsewhere/a.png")
+def make_questions(*images: str) -> pd.DataFrame:
+    rows = empty_frame("questions").reindex(range(len(images))).assign(**NAMED)
+    return rows.assign(image=list(images))
+
+
+NAMED = dict.fromkeys(["question_id", "benchmark", "group_id", "question", "reference"], "x")
+NAMED |= {"kind": "open"}
+
+
+def stored_images(workspace: Workspace) -> list[str]:
+    file = workspace.path / "questions.parquet"
+    return pq.read_table(file, columns=["image"])["image"].to_pylist()
+
+
+def test_images_in_the_run_are_stored_relative_to_it_and_read_as_absolute_paths(tmp_path):
+    workspace, elsewhere = Workspace(tmp_path / "run"), str(tmp_path / "elsewhere" / "a.png")
+    inside = str(workspace.path / "images" / "a.png")
+    climbing = f"{workspace.path}/../elsewhere/a.png"
+    workspace.write("questions", make_questions(inside, "images/b.png", elsewhere, climbing))
+    assert stored_images(workspace) == ["images/a.png", "images/b.png", elsewhere, climbing]
+    read = workspace.read("questions")
+    other = str(workspace.path / "images" / "b.png")
+    assert read["image"].tolist() == [inside, other, elsewhere, climbing]
+    before = workspace.fingerprint("questions")
+    workspace.write("questions", read)
+    assert workspace.fingerprint("questions") == before
+
+
+@pytest.mark.parametrize(("opened", "named"), [("run", "run"), ("link", "link"), ("link", "run")])
+def test_a_run_folder_opened_through_a_link_stores_the_same_paths(
+    tmp_path, monkeypatch, opened, named
+):
+    Workspace(tmp_path / "run")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    Workspace(opened).write("questions", make_questions(str(tmp_path / named / "images" / "a.png")))
+    assert stored_images(Workspace("run")) == ["images/a.png"]
+    assert Workspace(opened).read("questions")["image"][0] == f"{tmp_path}/run/images/a.png"
+
+
+def test_the_images_of_a_moved_run_folder_still_open(tmp_path):
+    workspace = Workspace(tmp_path / "here")
+    figures, _ = read_figures("clinic", run=workspace.path, articles=2)
+    workspace.write("figures", figures)
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = Workspace(tmp_path / "there").read("figures")
+    assert [open_image(image).sha256 for image in moved["image"]] == moved["sha256"].tolist()
 
 
 def test_logs_and_models_lie_in_the_run_folder(tmp_path):

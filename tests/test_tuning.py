@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -58,13 +57,13 @@ def vlm(base):
 
 @pytest.fixture
 def figures(tmp_path):
-    """Eight figures of different shapes, with image paths relative to the run folder."""
+    """Eight figures of different shapes."""
     rng = np.random.default_rng(0)
     rows = []
     for k in range(8):
         pixels = rng.integers(0, 256, (48 + 16 * k, 112, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"F{k}.png")
-        rows.append({"figure_id": f"F{k}", "image": f"F{k}.png"})
+        rows.append({"figure_id": f"F{k}", "image": str(tmp_path / f"F{k}.png")})
     return pd.DataFrame(rows)
 
 
@@ -75,11 +74,8 @@ def _conversations(n=8, rounds=ROUNDS):
 
 
 def _tune(base, conversations, figures, tmp_path, folder="adapter", **settings):
-    def resolve(image):
-        return tmp_path / image
-
     settings = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, **settings}
-    return tune(base, conversations, figures, tmp_path / folder, resolve=resolve, **settings)
+    return tune(base, conversations, figures, tmp_path / folder, **settings)
 
 
 def _tensors(vlm, figures, tmp_path, **room):
@@ -690,7 +686,7 @@ def test_a_training_file_without_a_conversation_is_refused(text, message, tmp_pa
 
 def test_tuning_in_two_processes_gives_the_losses_of_one(llava_folder, figures, tmp_path):
     figures = figures.assign(image=[str(tmp_path / image) for image in figures["image"]])
-    shared = {"base_model": llava_folder, "figures": figures, "resolve": Path, "train": "language"}
+    shared = {"base_model": llava_folder, "figures": figures, "train": "language"}
     shared |= {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3}
 
     def tuned(workers):

@@ -95,9 +95,7 @@ def open_world(
     folder = grounds.workspace.path / name
     folder.mkdir()
     model = ChatClient(ledger=folder / "ledger.sqlite", transport=transport(rates, seed))
-    drafts, unread = generation.draft_candidates(
-        grounds.figures, model, resolve=grounds.workspace.resolve, seed=seed
-    )
+    drafts, unread = generation.draft_candidates(grounds.figures, model, seed=seed)
     assert unread.empty, unread
     truth = grounds.workspace.read("clinic_truth")
     people = Clinicians(grounds.figures, truth, rates, seed)
@@ -147,7 +145,6 @@ def write(world: World, pool: pd.DataFrame | None, *, seed: int = 0) -> pd.DataF
         shown,
         world.model,
         arm="none" if pool is None else "clinician",
-        resolve=grounds.workspace.resolve,
         image_of=grounds.figures.set_index("figure_id")["image"],
         seed=seed,
     )
@@ -164,7 +161,6 @@ def rate(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
         _to_rate(world, candidates),
         world.grounds.figures,
         world.model,
-        resolve=world.grounds.workspace.resolve,
     )
 
 
@@ -189,9 +185,7 @@ def learn(world: World, candidates: pd.DataFrame, ratings: pd.DataFrame) -> Lear
     """Train the selector on ticks and ratings of train; try it on the held-out pairs of people."""
     grounds = world.grounds
     everything = pd.concat([world.drafts, candidates], ignore_index=True)
-    features = selector.candidate_features(
-        everything, grounds.figures, grounds.encoder, resolve=grounds.workspace.resolve
-    )
+    features = selector.candidate_features(everything, grounds.figures, grounds.encoder)
     ticks = selector.human_ticks(world.preferences, world.drafts)
     rated = selector.judge_ratings(ratings, everything)
     scores = selector.train_selector(

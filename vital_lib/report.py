@@ -221,7 +221,7 @@ def _gallery(run: _Run) -> Any:
     frame = run.read("figures")
     kind = frame["modalities"].map(lambda flags: flags[0] if flags else "none")
     shown = frame.groupby(kind).head(2).head(10)
-    opened = {row.figure_id: _opened(run.workspace, row.image) for row in shown.itertuples()}
+    opened = {row.figure_id: _opened(row.image) for row in shown.itertuples()}
     pixels = {name: image.pixels() for name, image in opened.items() if image is not None}
     return plots.figure_grid(list(pixels.values()), list(pixels))
 
@@ -240,17 +240,17 @@ def _examples(run: _Run) -> list[dict[str, Any]]:
         figure = figures_of.get(
             row.figure_id, {"caption": f"figure {row.figure_id} is no longer in the run"}
         )
-        image = _opened(run.workspace, figure["image"]) if "image" in figure else None
+        image = _opened(figure["image"]) if "image" in figure else None
         picture = image and _data_uri(image.jpeg(360), "image/jpeg")
         example = {"figure_id": row.figure_id, "caption": figure["caption"], "turns": row.turns}
         examples.append({**example, "image": picture})
     return examples
 
 
-def _opened(workspace: Workspace, image: str) -> figures.FigureImage | None:
+def _opened(image: str) -> figures.FigureImage | None:
     """Return the image, or None if it cannot be read; the report continues without it."""
     try:
-        return figures.open_image(workspace.resolve(image))
+        return figures.open_image(image)
     except figures.UnreadableImage:
         return None
 

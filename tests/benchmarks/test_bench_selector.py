@@ -55,17 +55,17 @@ def labelled(tmp_path_factory) -> Labelled:
 def _about(labelled: Labelled) -> tuple:
     """The figures as rows by id, how their images are found, and a new encoder without a cache."""
     grounds = labelled.world.grounds
-    return grounds.figures, grounds.workspace.resolve, encoders.load_encoder("clinic")
+    return grounds.figures, encoders.load_encoder("clinic")
 
 
 def _ours(labelled: Labelled) -> None:
-    figures, resolve, encoder = _about(labelled)
-    found = selector.candidate_features(labelled.candidates, figures, encoder, resolve=resolve)
+    figures, encoder = _about(labelled)
+    found = selector.candidate_features(labelled.candidates, figures, encoder)
     selector.train_selector(found, labelled.ticks, labelled.ratings)
 
 
 def test_cosines_wording_and_words_cost_little_beside_encoding_once(labelled, report):
-    figures, resolve, _ = _about(labelled)
+    figures, _ = _about(labelled)
     shown = figures[figures["figure_id"].isin(labelled.candidates["figure_id"])]
     rows = labelled.candidates[["instruction", "response"]].to_dict("records")
     whole = [*shown["caption"], *shown["mentions"].explode().dropna()]
@@ -75,12 +75,12 @@ def test_cosines_wording_and_words_cost_little_beside_encoding_once(labelled, re
 
     def encoding() -> None:
         encoder = encoders.load_encoder("clinic")
-        encoder.images([open_image(resolve(path)) for path in shown["image"]])
+        encoder.images([open_image(path) for path in shown["image"]])
         encoder.texts(list(dict.fromkeys(texts)))
 
     def all_blocks() -> None:
         encoder = encoders.load_encoder("clinic")
-        selector.candidate_features(labelled.candidates, figures, encoder, resolve=resolve)
+        selector.candidate_features(labelled.candidates, figures, encoder)
 
     alone, together = median_seconds(encoding, all_blocks, times=3)
     report("selector", features_over_encoding_alone=together / alone)
@@ -93,7 +93,7 @@ def test_the_published_way_takes_far_longer_to_its_own_best_agreement(labelled, 
     How many epochs it takes to its best validation agreement is found with its vectors kept; what
     an epoch of 30,000 pairs costs is extrapolated from two batches.
     """
-    figures, resolve, encoder = _about(labelled)
+    figures, encoder = _about(labelled)
     about = figures.set_index("figure_id")
     known = labelled.candidates.set_index("candidate_id")
     head = build_head(2 * encoder.texts([""]).shape[1], hidden=512, dropout=0.1)
@@ -102,7 +102,7 @@ def test_the_published_way_takes_far_longer_to_its_own_best_agreement(labelled, 
     def vectors(ids: list[str], encode: encoders.Encoder) -> np.ndarray:
         rows = known.loc[ids]
         shown = about.loc[rows["figure_id"]]
-        images = [open_image(resolve(path)) for path in shown["image"]]
+        images = [open_image(path) for path in shown["image"]]
         texts = [
             " ".join([one.caption, *one.mentions, row.instruction, row.response])
             for one, row in zip(shown.itertuples(), rows.itertuples(), strict=True)
@@ -179,8 +179,8 @@ def _selector_of(weights: np.ndarray) -> selector.Selector:
 
 
 def test_training_anew_after_new_labels_takes_less_than_the_published_control(labelled, report):
-    figures, resolve, encoder = _about(labelled)
-    found = selector.candidate_features(labelled.candidates, figures, encoder, resolve=resolve)
+    figures, encoder = _about(labelled)
+    found = selector.candidate_features(labelled.candidates, figures, encoder)
     prior = selector.train_selector(found, ratings=labelled.ratings)
     vectors = found.only(*selector.ENCODED_BLOCKS)
     few = labelled.pairs.sample(1_000, random_state=0)

@@ -30,9 +30,7 @@ def workspace(tmp_path_factory) -> Workspace:
     figures, _ = read_figures("clinic", run=workspace.path, articles=6)
     figures = figures.head(12)
     model = ChatClient("clinic", ledger=workspace.ledger)
-    drafts, unread = draft_candidates(
-        figures, model, resolve=workspace.resolve, questions=QUESTIONS, seed=0
-    )
+    drafts, unread = draft_candidates(figures, model, questions=QUESTIONS, seed=0)
     assert unread.empty
     workspace.write("figures", figures)
     sampled = figures[["figure_id", "split"]].assign(cluster=0, chosen_by="cluster")

@@ -45,7 +45,6 @@ def answer_questions(
     model: AnswersQuestions,
     questions: pd.DataFrame,
     *,
-    resolve: Callable[[str], Path],
     name: str,
     control: str = "none",
     draws: int = 1,
@@ -59,7 +58,6 @@ def answer_questions(
     Args:
         model: the model that answers.
         questions: as table ``questions``.
-        resolve: returns the file of an ``image`` value, such as `Workspace.resolve`.
         name: the model's name in the rows.
         control: "none"; "blank", the image as mean grey; or "shuffled", another question's image.
         draws: answers to each open or chat question; a closed question has one greedy answer.
@@ -80,7 +78,7 @@ def answer_questions(
     """
     _check_options(control, draws, temperature)
     shown = _swapped(questions["image"], seed) if control == "shuffled" else {}
-    picture = lru_cache(maxsize=_AT_ONCE)(partial(_picture, resolve, shown, control == "blank"))
+    picture = lru_cache(maxsize=_AT_ONCE)(partial(_picture, shown, control == "blank"))
     answers: dict[tuple[int, str], str] = {}
     unreadable: dict[str, str] = {}
     done = 0
@@ -174,10 +172,8 @@ def _jobs(
             yield batch, draw, batch_temperature
 
 
-def _picture(
-    resolve: Callable[[str], Path], shown: dict[str, str], blanked: bool, image: str
-) -> Image.Image:
-    opened = open_image(resolve(shown.get(image, image)))
+def _picture(shown: dict[str, str], blanked: bool, image: str) -> Image.Image:
+    opened = open_image(shown.get(image, image))
     return blank(opened) if blanked else opened.pixels()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -114,7 +114,7 @@ def read_questions(
         raise BadQuestion(str(error)) from None
     questions = _once(reader.questions(str(source)))
     questions = questions if n is None else _sampled(questions, n, seed)
-    questions.attrs |= {"images_missing": _missing(questions, Path(run))}
+    questions.attrs |= {"images_missing": _missing(questions)}
     for note in reading_notes(questions).iloc[1:].itertuples():
         LOG.warning("%s: %s, such as %s", files[0].name, note.what, note.example)
     return questions
@@ -148,12 +148,11 @@ def reading_notes(questions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(notes, columns=["what", "example"])
 
 
-def with_images(questions: pd.DataFrame, resolve: Callable[[str], Path]) -> pd.DataFrame:
+def with_images(questions: pd.DataFrame) -> pd.DataFrame:
     """Return the questions whose image can be opened.
 
     Args:
         questions: rows of the table questions.
-        resolve: returns the file of an `image` (``Workspace.resolve``).
 
     Returns:
         The rows; ``.attrs["images_left_out"]`` holds image -> why it cannot be opened, and the log
@@ -165,7 +164,7 @@ def with_images(questions: pd.DataFrame, resolve: Callable[[str], Path]) -> pd.D
     left_out, images = {}, questions["image"]
     for image in images.unique():
         try:
-            open_image(resolve(image))
+            open_image(image)
         except UnreadableImage as error:
             left_out[image] = error.reason
     kept = questions[~images.isin(left_out)].reset_index(drop=True)
@@ -278,10 +277,10 @@ class _Reader:
 
     def _image(self, image: str | dict, file: Path) -> str:
         if isinstance(image, dict):
-            return f"{_WITHIN}/{stored_image(image, self.run / _WITHIN).name}"
-        return (
-            image if self.clinic else str(image_file(image, file, follow_links=self.follow_links))
-        )
+            return str(stored_image(image, self.run / _WITHIN))
+        if self.clinic:
+            return str(self.run.resolve() / image)
+        return str(image_file(image, file, follow_links=self.follow_links))
 
     def questions(self, source: str) -> pd.DataFrame:
         if not self.rows:
@@ -332,9 +331,8 @@ class _Answers:
         }
 
 
-def _missing(questions: pd.DataFrame, run: Path) -> list[str]:
-    images = questions["image"].unique()
-    return sorted(image for image in images if not (run / image).is_file())
+def _missing(questions: pd.DataFrame) -> list[str]:
+    return sorted(image for image in questions["image"].unique() if not Path(image).is_file())
 
 
 def _once(questions: pd.DataFrame) -> pd.DataFrame:

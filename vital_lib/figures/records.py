@@ -51,7 +51,7 @@ def read_figures(
             that `figure_files` accepts: `figures.jsonl` with one record per line, or a table or
             JSON file in the caption schema of LLaVA-Med, MedICaT or ROCO. Images lie in `images/`
             in the file's folder, named by the record's `image` or `<pair_id>.jpg`.
-        run: the run's folder; paths of clinic images are relative to it, others are absolute.
+        run: the run's folder. Paths of images are absolute.
         follow_links: whether image links to files outside the figure set are followed. Links
             within it, or within the repository folder of the Hugging Face cache, always are. A
             record's own path may never leave its folder.
@@ -81,7 +81,7 @@ def read_figures(
     reader = _Reader(
         set_name="clinic" if clinic else _set_name(home.resolve() / files[0].name),
         folders=[ImageFolder(home, name, follow_links) for name in (_image_folder(home), "")],
-        relative_to=run.resolve() if clinic else None,
+        clinic=clinic,
         embedded=run / "embedded_images",
     )
     total = 0
@@ -105,21 +105,18 @@ def image_notes(figures: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(figures.attrs.get("image_notes", []), columns=["figure_id", "note"])
 
 
-def image_opener(
-    figures: pd.DataFrame, resolve: Callable[[str], Path]
-) -> Callable[[str], FigureImage]:
+def image_opener(figures: pd.DataFrame) -> Callable[[str], FigureImage]:
     """Return a function from a figure_id to its opened image; each image is checked once.
 
     Args:
         figures: columns figure_id, image.
-        resolve: maps an `image` to its file (`Workspace.resolve`).
 
     Raises (by the returned function):
         KeyError: the figure is not in `figures`.
         UnreadableImage: the image cannot be opened.
     """
     images = dict(zip(figures["figure_id"], figures["image"], strict=True))
-    return cache(lambda figure_id: open_image(resolve(images[figure_id])))
+    return cache(lambda figure_id: open_image(images[figure_id]))
 
 
 def _clinic_file(run: Path, articles: int, seed: int) -> Path:
@@ -209,7 +206,7 @@ class _Reader:
         self,
         set_name: str,
         folders: list[ImageFolder],
-        relative_to: Path | None,
+        clinic: bool,
         embedded: Path,
     ) -> None:
         from imagehash import phash  # slow to import
@@ -217,7 +214,7 @@ class _Reader:
         self.set_name = set_name
         self.embedded = embedded
         self.folders = folders
-        self.relative_to = relative_to
+        self.clinic = clinic
         self.figures: list[dict] = []
         self.rejected: list[dict] = []
         self._articles: list[Article] = []
@@ -257,10 +254,9 @@ class _Reader:
         stated = _stated_source(record)
         article = article_of(record, figure_id)
         image, pixels = self._opened(found.image, figure_id)
-        home = self.relative_to
         row = {
             "figure_id": figure_id,
-            "image": image.path.relative_to(home).as_posix() if home else str(image.path),
+            "image": str(image.path),
             "caption": found.fig_caption,
             "mentions": found.in_text_mention,
             "modalities": found.domain,
@@ -279,7 +275,7 @@ class _Reader:
         return open_with_pixels(find_first(image or f"{figure_id}.jpg", self.folders))
 
     def _clearance(self, licence: str | None) -> dict:
-        if self.relative_to:
+        if self.clinic:
             return {"cleared": True, "cleared_reason": "comes with the workbench's clinic"}
         if licence is not None and _OPEN_LICENCE.fullmatch(licence.strip()):
             return {"cleared": True, "cleared_reason": f"licence stated as {licence}"}

@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -38,7 +37,6 @@ FEWER = "fewer_than_asked"
 DROPPED = "round_dropped"
 """Flag of every candidate of a reply with a question or round that could not be read."""
 
-Resolve = Callable[[str], Path]
 _Sent = tuple[Prompt, list[str]]  # the prompt and the ids of its demonstrations
 _PromptOf = Callable[[Mapping[str, Any], FigureImage, int], _Sent]
 
@@ -47,7 +45,6 @@ def draft_candidates(
     figures: pd.DataFrame,
     client: ChatClient,
     *,
-    resolve: Resolve,
     questions: int = 4,
     seed: int = 0,
     policy: str | None = None,
@@ -57,7 +54,6 @@ def draft_candidates(
 
     Args:
         figures: rows of the table figures.
-        resolve: maps an `image` to its file (``Workspace.resolve``).
         questions: instructions per figure to request.
         seed: seed of the run; each request's seed is derived from it and the figure's id.
         policy: text to use in place of ``prompts.POLICIES["draft"]``. Its version is part of the
@@ -73,7 +69,7 @@ def draft_candidates(
         ValueError: `figures` has a duplicate figure, or `policy` lacks $questions.
     """
     prompt_of = _without_demonstrations(questions, policy)
-    read, unread = _ask(figures, client, prompt_of, resolve, seed, sending)
+    read, unread = _ask(figures, client, prompt_of, seed, sending)
     return _frame(read, "drafts", "none", questions, client, figures), unread
 
 
@@ -83,7 +79,6 @@ def generate_candidates(
     client: ChatClient,
     *,
     arm: str,
-    resolve: Resolve,
     image_of: Mapping[str, str],
     rounds: int = 5,
     seed: int = 0,
@@ -101,7 +96,6 @@ def generate_candidates(
         demonstrations: rows of the table demonstrations; empty for arm "none". A demonstration
             without a modality is never drawn.
         arm: origin of the demonstrations: none, random or clinician.
-        resolve: maps an `image` to its file (``Workspace.resolve``).
         image_of: maps a demonstration's figure_id to its `image`. Without a readable image, the
             demonstration is shown as text only.
         rounds: rounds to request; a shorter conversation is kept and flagged.
@@ -120,8 +114,8 @@ def generate_candidates(
             figure, or `policy` lacks $rounds.
     """
     _check_arm(arm, demonstrations)
-    prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds, policy)
-    read, unread = _ask(figures, client, prompt_of, resolve, seed, sending)
+    prompt_of = _after_demonstrations(_pool(demonstrations, image_of), rounds, policy)
+    read, unread = _ask(figures, client, prompt_of, seed, sending)
     return _frame(read, "candidates", arm, rounds, client, figures), unread
 
 
@@ -152,20 +146,18 @@ def generate_arms(
 def draft_prompts(
     figures: pd.DataFrame,
     *,
-    resolve: Resolve,
     questions: int = 4,
     seed: int = 0,
     policy: str | None = None,
 ) -> Iterator[Prompt]:
     """Yield the prompts that `draft_candidates` sends with these arguments."""
-    return _only_prompts(figures, _without_demonstrations(questions, policy), resolve, seed)
+    return _only_prompts(figures, _without_demonstrations(questions, policy), seed)
 
 
 def generation_prompts(
     figures: pd.DataFrame,
     demonstrations: pd.DataFrame,
     *,
-    resolve: Resolve,
     image_of: Mapping[str, str],
     rounds: int = 5,
     seed: int = 0,
@@ -175,8 +167,8 @@ def generation_prompts(
 
     There is one per figure, in order, except for figures with an unreadable image.
     """
-    prompt_of = _after_demonstrations(_pool(demonstrations, image_of, resolve), rounds, policy)
-    return _only_prompts(figures, prompt_of, resolve, seed)
+    prompt_of = _after_demonstrations(_pool(demonstrations, image_of), rounds, policy)
+    return _only_prompts(figures, prompt_of, seed)
 
 
 class _Request(NamedTuple):
@@ -237,7 +229,6 @@ def _only_prompts(*arguments: Any) -> Iterator[Prompt]:
 def _prompts(
     figures: pd.DataFrame,
     prompt_of: _PromptOf,
-    resolve: Resolve,
     seed: int,
     unreadable: dict[str, str],
     control: Control | None = None,
@@ -247,7 +238,7 @@ def _prompts(
         if control is not None and control.state == "stopped":
             return
         try:
-            image = open_image(resolve(figure["image"]))
+            image = open_image(figure["image"])
         except UnreadableImage as error:
             unreadable[figure["figure_id"]] = str(error)
             continue
@@ -261,7 +252,6 @@ def _ask(
     figures: pd.DataFrame,
     client: ChatClient,
     prompt_of: _PromptOf,
-    resolve: Resolve,
     seed: int,
     sending: dict,
 ) -> tuple[_Read, pd.DataFrame]:
@@ -272,7 +262,7 @@ def _ask(
 
     def prompts() -> Iterator[Prompt]:
         control = sending.get("control")
-        for request, prompt in _prompts(figures, prompt_of, resolve, seed, unreadable, control):
+        for request, prompt in _prompts(figures, prompt_of, seed, unreadable, control):
             sent.append(request)
             yield prompt
 
@@ -321,7 +311,7 @@ def _policy_suffix(frame: pd.DataFrame) -> pd.Series:
 class _Demonstration:
     """A row of the table demonstrations; its image is opened at the first draw."""
 
-    def __init__(self, row: Mapping[str, Any], path: Path | None) -> None:
+    def __init__(self, row: Mapping[str, Any], path: str | None) -> None:
         self.row, self.id = row, row["demonstration_id"]
         self._path = path
 
@@ -333,14 +323,10 @@ class _Demonstration:
             return None
 
 
-def _pool(
-    demonstrations: pd.DataFrame, image_of: Mapping[str, str], resolve: Resolve
-) -> list[_Demonstration]:
-    rows = demonstrations.to_dict("records")
-    images = [image_of.get(row["figure_id"]) for row in rows]  # a null figure_id has no image
+def _pool(demonstrations: pd.DataFrame, image_of: Mapping[str, str]) -> list[_Demonstration]:
     return [
-        _Demonstration(row, None if image is None else resolve(image))
-        for row, image in zip(rows, images, strict=True)
+        _Demonstration(row, image_of.get(row["figure_id"]))  # a null figure_id has no image
+        for row in demonstrations.to_dict("records")
     ]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from vital_lib.client import UNSENT, ChatClient, Control, Reply
@@ -17,7 +16,6 @@ from vital_lib.figures import FigureImage, UnreadableImage, open_image
 from vital_lib.prompts import VERSIONS, Prompt
 from vital_lib.seeds import hash31
 
-Resolve = Callable[[str], Path]
 Row = dict[str, Any]
 
 NULL = {"overall": "candidate_id", "model_score": "question_id", "winner": "question_id"}
@@ -36,7 +34,6 @@ class RatingTask(NamedTuple):
 def ask_rows(
     requests: list[RatingTask],
     client: ChatClient,
-    resolve: Resolve,
     columns_of: Callable[[Reply], Row],
     *,
     seed: int = 0,
@@ -53,9 +50,7 @@ def ask_rows(
     """
     unsent: dict[int, Row] = {}
 
-    @lru_cache(maxsize=64)  # consecutive candidates share a figure
-    def opened(image: str) -> FigureImage:
-        return open_image(resolve(image))
+    opened = lru_cache(maxsize=64)(open_image)  # consecutive candidates share a figure
 
     def prompts() -> Iterator[Prompt]:
         for place, (_, image, prompt_with, repeat) in enumerate(requests):
@@ -77,7 +72,7 @@ def ask_rows(
     null = [n for n, row in enumerate(rows) if any(row.get(name, "") is None for name in NULL)]
     if unread_again and null:
         options |= {"seed": seed, "control": control, "again": True, "on_reply": None}
-        retried = ask_rows([requests[n] for n in null], client, resolve, columns_of, **options)
+        retried = ask_rows([requests[n] for n in null], client, columns_of, **options)
         rows = [*{**dict(enumerate(rows)), **dict(zip(null, retried, strict=True))}.values()]
     return rows
 

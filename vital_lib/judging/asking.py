@@ -18,7 +18,6 @@ from vital_lib.client import ChatClient
 from vital_lib.judging._replies import (
     NULL,
     RatingTask,
-    Resolve,
     Row,
     ask_rows,
     rating,
@@ -40,7 +39,6 @@ def rate_candidates(
     figures: pd.DataFrame,
     client: ChatClient,
     *,
-    resolve: Resolve,
     repeats: int | Mapping[str, int] = 1,
     **options: Any,
 ) -> pd.DataFrame:
@@ -49,7 +47,6 @@ def rate_candidates(
     Args:
         candidates: rows of the table candidates or drafts.
         figures: rows of the table figures, including every candidate's figure.
-        resolve: function from an `image` to its file (``Workspace.resolve``).
         repeats: number of ratings per candidate, each with another seed, or a mapping from
             candidate_id to that number (1 for missing ids). The column `repeat` counts from 0.
         options: `unread_again` (send requests with unread replies once more, including those of
@@ -72,7 +69,7 @@ def rate_candidates(
         for name, row in own.items()
         for repeat in range(counts.get(name, 1))  # innermost: an image is opened once
     ]
-    return frame_of("ratings", ask_rows(requests, client, resolve, rating, **options))
+    return frame_of("ratings", ask_rows(requests, client, rating, **options))
 
 
 def score_answers(
@@ -80,7 +77,6 @@ def score_answers(
     answers: pd.DataFrame,
     client: ChatClient,
     *,
-    resolve: Resolve,
     captions: Mapping[str, str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
@@ -115,7 +111,7 @@ def score_answers(
         for model in real["model"].unique()
         for question_id, answer in _answers_of(model, real, by_id).items()
     ]
-    return frame_of("chat_scores", ask_rows(requests, client, resolve, scores, **options))
+    return frame_of("chat_scores", ask_rows(requests, client, scores, **options))
 
 
 def compare_answers(
@@ -124,8 +120,6 @@ def compare_answers(
     model_a: str,
     model_b: str,
     client: ChatClient,
-    *,
-    resolve: Resolve,
     **options: Any,
 ) -> pd.DataFrame:
     """Have a judge compare two models' answers to each question, once in either order.
@@ -153,7 +147,7 @@ def compare_answers(
         for question_id, question in by_id.items()
         for order in ("ab", "ba")
     ]
-    verdicts = ask_rows(requests, client, resolve, verdict, **options)
+    verdicts = ask_rows(requests, client, verdict, **options)
     for row in verdicts:
         letters = dict(zip(("first", "second"), row["order"], strict=True))
         row["winner"] = letters.get(row["winner"], row["winner"])
@@ -164,8 +158,6 @@ def compare_drafts(
     drafts: pd.DataFrame,
     figures: pd.DataFrame,
     client: ChatClient,
-    *,
-    resolve: Resolve,
     **options: Any,
 ) -> pd.DataFrame:
     """Have a judge compare the two responses to each drafted instruction, once in either order.
@@ -205,7 +197,7 @@ def compare_drafts(
             "answer": two["response"],
         }
     )
-    return compare_answers(questions, answers, *RESPONSES, client, resolve=resolve, **options)
+    return compare_answers(questions, answers, *RESPONSES, client, **options)
 
 
 def nulls(**asked: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from vital_lib.english import OTHER_SIDE
-from vital_lib.figures import blank, open_image
+from vital_lib.figures import UnreadableImage, blank, open_image
 from vital_lib.tables import write_atomically
 
 _SIDE = re.compile(r"\b(left|right)\b", re.I)
@@ -77,21 +77,24 @@ def corrupt_answers(candidates: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*candidates, "probe_of", "kind"])
 
 
-def blanked(resolve: Callable[[str], Path], folder: Path) -> Callable[[str], Path]:
-    """Return a `resolve` for `rate_candidates` that replaces images by grey ones in `folder`.
+def blanked(figures: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Return `figures` with each image replaced by a grey one in `folder`.
 
-    The grey is each image's mean (``figures.blank``), and the file is named by the image's hash.
-    The returned function raises UnreadableImage if the image cannot be opened.
+    The grey is each image's mean (``figures.blank``), and the file is named by the image's hash. An
+    image that cannot be opened is not replaced, so that its requests are not sent either.
     """
 
-    def resolve_blank(image: str) -> Path:
-        seen = open_image(resolve(image))
+    def grey(image: str) -> str:
+        try:
+            seen = open_image(image)
+        except UnreadableImage:
+            return image
         target = folder / f"{seen.sha256[:16]}.png"
         if not target.exists():
             write_atomically(target, partial(blank(seen).save, format="PNG"))
-        return target
+        return str(target)
 
-    return resolve_blank
+    return figures.assign(image=figures["image"].map(grey))
 
 
 def _replaced(pattern: re.Pattern[str], others: Mapping[str, str], text: str) -> str:

@@ -189,6 +189,6 @@ def _card(
     from vital_lib.panels import PreferenceCard
 
     frame = workspace.read("figures")
-    image_of = figures.image_opener(frame, workspace.resolve)
+    image_of = figures.image_opener(frame)
     guideline = labels.guideline()
     return PreferenceCard(queue, drafts, frame, image_of, log, guideline=guideline, **more)

@@ -47,7 +47,7 @@ def export_label_studio(
     drafts: pd.DataFrame,
     figures: pd.DataFrame,
     path: str | Path,
-    resolve: Callable[[str], Any] | None = None,
+    address_of: Callable[[str], Any] | None = None,
     *,
     reasons: Iterable[str] = (),
 ) -> int:
@@ -68,12 +68,20 @@ def export_label_studio(
         events: `LabelLog.history()`.
         drafts: columns candidate_id, figure_id, instruction, response.
         figures: columns figure_id, image, caption, mentions.
-        resolve: maps an `image` value to the address at which Label Studio finds it, such as
-            `lambda image: f"/data/local-files/?d={image}"` (for which the project needs local file
-            serving and a local storage). Without it the value itself is written.
+        address_of: maps the path of an image to the address at which Label Studio finds it, such
+            as `lambda image: f"/data/local-files/?d={image}"` (for which the project needs local
+            file serving and a local storage). Without it the path itself is written. Paths of
+            images below the folder of `path` are relative to it.
         reasons: reasons to offer in addition to those in `events`.
     """
     path = Path(path)
+    folder = path.parent.resolve()
+
+    def address(image: str) -> Any:
+        inside = Path(image).is_relative_to(folder)
+        short = Path(image).relative_to(folder).as_posix() if inside else image
+        return address_of(short) if address_of else short
+
     responses = drafts.drop_duplicates("candidate_id").set_index("candidate_id").to_dict("index")
     figure_rows = figures.drop_duplicates("figure_id").set_index("figure_id").to_dict("index")
     current = set(standing(events)["event_id"])
@@ -86,7 +94,7 @@ def export_label_studio(
     written = [
         {
             "id": n,
-            "data": _task_data(ids, responses, figure_rows, resolve),
+            "data": _task_data(ids, responses, figure_rows, address),
             # A JSON string in JSON, which escapes NUL: Label Studio's database refuses a NUL.
             "meta": {**marks, "events": json.dumps(carried[ids])},
             "annotations": [as_annotation(e) for e in of_task if e["event_id"] in current],
@@ -118,7 +126,7 @@ def _showable(text: Any) -> str:
 
 
 def _task_data(
-    ids: Sequence[str], responses: Mapping, figures: Mapping, resolve: Callable | None
+    ids: Sequence[str], responses: Mapping, figures: Mapping, address: Callable[[str], Any]
 ) -> dict[str, str]:
     item, *sides = ids
     left, right = (responses.get(name, {}) for name in sides)
@@ -127,7 +135,7 @@ def _task_data(
     image = figure.get("image", "")
     data = {
         **{"item_id": item, "left_id": sides[0], "right_id": sides[1], "figure_id": figure_id},
-        "image": resolve(image) if resolve and image else image,
+        "image": address(image) if image else image,
         "caption": figure.get("caption", ""),
         "mentions": "\n".join(figure.get("mentions", ())),
         "instruction": left.get("instruction", ""),

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ def export_llava(
     figures: pd.DataFrame,
     path: str | Path,
     *,
-    resolve: Callable[[str], Path],
     image_folder: str | Path | None = None,
     images: str | None = None,
 ) -> int:
@@ -47,7 +46,6 @@ def export_llava(
         selected: columns of table `selected`, in the order to write.
         figures: columns figure_id, image.
         path: the output file, written atomically.
-        resolve: maps an `image` value to a path, such as `Workspace.resolve`.
         image_folder: base of relative image paths (LLaVA's `--image_folder`). Without it paths are
             absolute or, with `images`, relative to `images/` next to the file.
         images: "copy" or "link" puts images from elsewhere into `image_folder`, named after their
@@ -67,7 +65,7 @@ def export_llava(
     rows = selected.to_dict("records")
     turns = [_llava_turns(row) for row in rows]
     emptied = sum(len(row["turns"]) for row in rows) - sum(len(messages) // 2 for messages in turns)
-    files = {name: resolve(image_of[name]) for name in selected["figure_id"].unique()}
+    files = {name: Path(image_of[name]) for name in selected["figure_id"].unique()}
     paths = _image_paths(files, folder, images)
     records = [
         {"id": row["conversation_id"], "image": paths[row["figure_id"]], "conversations": messages}

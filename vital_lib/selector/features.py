@@ -7,9 +7,8 @@ hashed words complete the features. No feature uses preferences or ratings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +110,6 @@ def candidate_features(
     figures: pd.DataFrame,
     encoder: Encoder,
     *,
-    resolve: Callable[[str], Path],
     flags: pd.DataFrame | None = None,
 ) -> Features:
     """Compute the features of `candidates`, row for row; d is the encoder's width.
@@ -125,7 +123,6 @@ def candidate_features(
     Args:
         candidates: columns candidate_id, figure_id, instruction, response.
         figures: columns figure_id, image, caption, mentions.
-        resolve: maps an `image` value to a path, such as `Workspace.resolve`.
         flags: additional numeric or boolean columns, one row per candidate, such as grounding
             flags; they form a separate block.
 
@@ -144,7 +141,7 @@ def candidate_features(
         )
     of_figure, names = pd.factorize(candidates["figure_id"])  # each figure is encoded once
     shown = about.loc[list(names)]
-    image = encoder.images([open_image(resolve(path)) for path in shown["image"]])  # (m, d)
+    image = encoder.images([open_image(path) for path in shown["image"]])  # (m, d)
     contexts = [[row["caption"], *row["mentions"]] for row in shown.to_dict("records")]
     rows = candidates[["instruction", "response"]].to_dict("records")
     found: dict[str, Any] = _encoded(rows, of_figure, image, contexts, encoder)

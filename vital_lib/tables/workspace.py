@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,6 @@ class Workspace:
         """Folder of the trained model `name`."""
         return self.path / "models" / name
 
-    def resolve(self, image: str) -> Path:
-        """Path of a value in an `image` column, which is relative to the run folder or absolute."""
-        return self.path / image
-
     def has(self, name: str) -> bool:
         """Whether the table `name`, or the model "models/<name>", exists.
 
@@ -86,6 +83,9 @@ class Workspace:
 
     def read(self, name: str) -> pd.DataFrame:
         """Read table `name` as a DataFrame; list columns hold Python lists.
+
+        A column `image` holds absolute paths. The file holds paths relative to the run folder for
+        images in it, so that the folder can be moved.
 
         Raises:
             MissingTable: the table does not exist; the message names the notebook that writes it.
@@ -103,7 +103,7 @@ class Workspace:
                 f"table {name!r} in {self.path} was written by another release, without "
                 f"{', '.join(lost)}: run notebooks/{table.written_by}.ipynb again"
             )
-        return to_frame(rows)
+        return _with_images(to_frame(rows), self._absolute)
 
     def write(
         self,
@@ -116,7 +116,7 @@ class Workspace:
         """Write table `name` atomically and return its number of rows.
 
         Args:
-            frame: exactly the declared columns, in any order.
+            frame: exactly the declared columns, in any order; paths of images as in `read`.
             made_from: the inputs, whose fingerprints are stored: names of tables, models as
                 "models/<name>", votes of the label log as `labels.votes_read`.
             parameters: the parameters that decide the content, as JSON values; paths become text.
@@ -125,7 +125,7 @@ class Workspace:
             SchemaError: a column is missing or unknown, or holds a value of another type.
             MissingTable: an input does not exist.
         """
-        rows = conform(name, frame)
+        rows = conform(name, _with_images(frame, self._relative))
         origin = {"table": name, **self._made(declared(name).written_by, made_from, parameters)}
         rows = rows.replace_schema_metadata({b"vital": _as_json(origin).encode()})
         write_atomically(
@@ -301,6 +301,17 @@ class Workspace:
             items = list(self.read(how["on"])["instruction_id"].unique())
         return votes_now(url, how["annotators"], items)
 
+    def _absolute(self, image: str) -> str:
+        return os.path.join(self.path.resolve(), image)
+
+    def _relative(self, image: Any) -> Any:
+        """Return the path of an image in the run folder relative to it, and another path as is."""
+        for folder in (self.path.resolve(), self.path.absolute()):
+            if isinstance(image, str) and Path(image).is_relative_to(folder):
+                inside = Path(image).relative_to(folder)
+                return image if ".." in inside.parts else inside.as_posix()
+        return image
+
     def _need(self, name: str) -> None:
         if self.has(name):
             return
@@ -330,6 +341,11 @@ class Workspace:
                 "the new folder first; to keep old labels, convert their log with "
                 "`python -m vital_lib.labels convert OLD NEW`"
             )
+
+
+def _with_images(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """Return `frame` with `change` applied to each value of its column image, if it has one."""
+    return frame.assign(image=frame["image"].map(change)) if "image" in frame else frame
 
 
 def _as_json(origin: Mapping[str, Any]) -> str:

@@ -58,7 +58,6 @@ def tune(
     figures: pd.DataFrame,
     folder: str | Path,
     *,
-    resolve: Callable[[str], Path],
     mix: Mix | None = None,
     on_step: OnStep | None = None,
     **settings: Any,
@@ -72,7 +71,6 @@ def tune(
         folder: gets the trained weights, ``config.json`` (settings, fingerprints of base model,
             conversations and mix, trained modules, versions) and, once the model is complete,
             ``metrics.json`` (the returned values and the loss of every step).
-        resolve: maps an ``image`` value to a file, such as `Workspace.resolve`.
         mix: other conversations and their figures, such as the base model's own. Every batch gets
             ``mix_share`` of them per own conversation, drawn with ``seed``.
         on_step: called after each step; returning False stops training and keeps the weights.
@@ -90,7 +88,7 @@ def tune(
     """
     config = TuningConfig(**settings)
     start = time.perf_counter()
-    mixed, files = _draw_and_find(conversations, figures, mix, config, resolve)
+    mixed, files = _draw_and_find(conversations, figures, mix, config)
     vlm = load_model(base_model)
     described: dict[str, Any] = asdict(config) | {
         "base_model": str(base_model),
@@ -280,27 +278,24 @@ def _draw_and_find(
     figures: pd.DataFrame,
     mix: Mix | None,
     config: TuningConfig,
-    resolve: Callable[[str], Path],
 ) -> tuple[pd.DataFrame, dict[str, Path]]:
     """Return the mixed conversations (none without a mix), and figure_id -> file for both."""
     if not len(conversations):
         raise NothingToTune("no conversations: select some in notebooks/07_select_instructions")
-    files = _image_files(conversations, figures, resolve)
+    files = _image_files(conversations, figures)
     if mix is None:
         return conversations.iloc[:0], files
     mixed = draw_mix(mix[0], len(conversations), config.mix_share, config.seed)
-    return mixed, _joined_files(files, _image_files(mixed, mix[1], resolve))
+    return mixed, _joined_files(files, _image_files(mixed, mix[1]))
 
 
-def _image_files(
-    conversations: pd.DataFrame, figures: pd.DataFrame, resolve: Callable[[str], Path]
-) -> dict[str, Path]:
+def _image_files(conversations: pd.DataFrame, figures: pd.DataFrame) -> dict[str, Path]:
     """Map figure_id -> file for the figures of `conversations`."""
     known = dict(zip(figures["figure_id"], figures["image"], strict=True))
     used = sorted(set(conversations["figure_id"]))
     problem = "figures of the conversations are not given"
     refuse_missing(used, known, problem, "give a row of figures for each")
-    return {figure_id: Path(resolve(known[figure_id])) for figure_id in used}
+    return {figure_id: Path(known[figure_id]) for figure_id in used}
 
 
 def _joined_files(own: dict[str, Path], mixed: dict[str, Path]) -> dict[str, Path]:
