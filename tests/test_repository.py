@@ -67,7 +67,7 @@ BUDGETS = {
     "selector": 1_030,
     "statistics": 160,
     "study": 130,
-    "tables": 840,  # metrics_frame, the guards and the look-up of all stages moved here
+    "tables": 850,  # metrics_frame, guards, look-up and paths of images of all stages moved here
     "tuning": 620,
     "walkthrough": 200,
 }

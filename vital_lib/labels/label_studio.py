@@ -75,15 +75,8 @@ def export_label_studio(
         reasons: reasons to offer in addition to those in `events`.
     """
     path = Path(path)
-    folder = path.parent.resolve()
-
-    def address(image: str) -> Any:
-        inside = Path(image).is_relative_to(folder)
-        short = Path(image).relative_to(folder).as_posix() if inside else image
-        return address_of(short) if address_of else short
-
     responses = drafts.drop_duplicates("candidate_id").set_index("candidate_id").to_dict("index")
-    figure_rows = figures.drop_duplicates("figure_id").set_index("figure_id").to_dict("index")
+    figure_rows = _figure_rows(figures, path.parent.resolve(), address_of)
     current = set(standing(events)["event_id"])
     tasks: dict[tuple[str, ...], list[dict]] = {}
     rows = [{"place": n, **event} for n, event in enumerate(plain_events(events), 1)]
@@ -94,7 +87,7 @@ def export_label_studio(
     written = [
         {
             "id": n,
-            "data": _task_data(ids, responses, figure_rows, address),
+            "data": _task_data(ids, responses, figure_rows),
             # A JSON string in JSON, which escapes NUL: Label Studio's database refuses a NUL.
             "meta": {**marks, "events": json.dumps(carried[ids])},
             "annotations": [as_annotation(e) for e in of_task if e["event_id"] in current],
@@ -125,17 +118,28 @@ def _showable(text: Any) -> str:
     return _UNSHOWABLE.sub("\ufffd", str(text))
 
 
-def _task_data(
-    ids: Sequence[str], responses: Mapping, figures: Mapping, address: Callable[[str], Any]
-) -> dict[str, str]:
+def _figure_rows(
+    figures: pd.DataFrame, folder: Path, address_of: Callable[[str], Any] | None
+) -> dict[str, dict]:
+    """Return the figures by id, each `image` as its address; paths below `folder` are shortened."""
+
+    def address(image: str) -> Any:
+        if Path(image).is_relative_to(folder):
+            image = Path(image).relative_to(folder).as_posix()
+        return address_of(image) if address_of and image else image
+
+    rows = figures.drop_duplicates("figure_id").set_index("figure_id")
+    return rows.assign(image=rows["image"].map(address)).to_dict("index")
+
+
+def _task_data(ids: Sequence[str], responses: Mapping, figures: Mapping) -> dict[str, str]:
     item, *sides = ids
     left, right = (responses.get(name, {}) for name in sides)
     figure_id = left.get("figure_id", "")
     figure = figures.get(figure_id, {})
-    image = figure.get("image", "")
     data = {
         **{"item_id": item, "left_id": sides[0], "right_id": sides[1], "figure_id": figure_id},
-        "image": address(image) if image else image,
+        "image": figure.get("image", ""),
         "caption": figure.get("caption", ""),
         "mentions": "\n".join(figure.get("mentions", ())),
         "instruction": left.get("instruction", ""),
