@@ -465,14 +465,14 @@ def test_figures_of_one_article_share_a_split(tmp_path):
     assert frame["split"].nunique() > 1
 
 
-def test_clinic_images_are_relative_to_the_run_and_cleared(tmp_path, monkeypatch):
+def test_clinic_images_are_in_the_run_and_cleared(tmp_path, monkeypatch):
     def made(folder, *, articles, seed):
         assert (articles, seed) == (3, 9)
         return write_set(folder, [record("1_F1")]) / "figures.jsonl"
 
     monkeypatch.setitem(vars(clinic), "make_figure_set", made)
     frame, _ = read_figures("clinic", run=tmp_path, articles=3, seed=9)
-    assert frame["image"].tolist() == ["clinic/images/1_F1.png"]
+    assert frame["image"].tolist() == [str(tmp_path / "clinic" / "images" / "1_F1.png")]
     assert frame["cleared"].tolist() == [True]
     assert frame.columns.tolist() == TABLES["figures"].columns
 
