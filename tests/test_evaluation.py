@@ -741,7 +741,7 @@ def test_the_clinics_benchmark_is_read_from_the_run_folder(tmp_path):
               "question_type": "detail", "question": "What?", "reference": "A cyst."}  # fmt: skip
     _write(tmp_path / "clinic", "benchmark.jsonl", [record])
     questions = read_questions("clinic", run=tmp_path)
-    assert questions.iloc[0].to_dict() == record
+    assert questions.iloc[0].to_dict() == {**record, "image": str(tmp_path / record["image"])}
     assert Workspace(tmp_path).write("questions", questions) == 1
 
 
