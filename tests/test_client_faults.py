@@ -326,6 +326,8 @@ def test_random_kills_lose_nothing_and_repeat_only_requests_in_flight(image, tmp
             "caption": f"CT of head {number}.",
             "mentions": [],
             "modalities": ["ct_scan"],
+            "group_id": f"g{number}",
+            "split": "train",
         }
         for number in range(1000)
     )

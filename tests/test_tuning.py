@@ -355,7 +355,7 @@ def test_an_empty_set_of_conversations_is_refused_with_the_notebook(
 
 def test_a_conversation_about_an_unknown_figure_is_refused(llava_folder, figures, tmp_path):
     with pytest.raises(
-        ValueError, match="7 figures of the conversations are not given, first 'F1'"
+        ValueError, match="7 of 8 figures of the conversations are not given, first 'F1'"
     ):
         _tune(llava_folder, _conversations(), figures.iloc[:1], tmp_path)
 
