@@ -82,7 +82,7 @@ def figure_records(file: Path) -> Iterator[tuple[str, Any]]:
             yield place, in_known_words(record, images)
 
 
-def _roco_images(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def _roco_images(folder: Path) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     """Yield each ROCO id with its image (PMC_ID) and licence (CC); `dlinks.txt` has no licence."""
     links, licences = folder / "dlinks.txt", folder / "licences.txt"
     if links.is_file():

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Generator[sa.Connection]:
         """Yield a connection for reading; raise LabelsNotSaved if the database fails."""
         with _explained():
             self._check_file()
@@ -129,7 +129,7 @@ class Database:
                 yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Generator[sa.Connection]:
         """Yield an exclusive transaction, on disk at its end; raise LabelsNotSaved if it fails."""
         with self._lock, _explained():
             self._check_file()
@@ -173,7 +173,7 @@ class Database:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained() -> Generator[None]:
     """Turn database failures into LabelsNotSaved; pass programming errors on unchanged."""
     try:
         yield

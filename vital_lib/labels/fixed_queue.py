@@ -61,6 +61,6 @@ class FixedQueue:
         """Return item and arm of each judgement of the annotator in these arms."""
         if self._log is None:
             return set()
-        arms = {row["drawn_by"] for row in self._rows}
+        arms = {str(row["drawn_by"]) for row in self._rows}
         judged = self._log.standing(self.annotator, arms=arms)
         return set(zip(judged["item_id"], judged["drawn_by"], strict=True))

@@ -244,7 +244,12 @@ def _event_made(
             return None
         event = {**before, "corrects": event_id, "event_id": _id(event_id, content)}
     else:
-        event = {**data, "drawn_by": drawn_by, "event_id": event_id, "corrects": None}
+        event: dict[str, Any] = {
+            **data,
+            "drawn_by": drawn_by,
+            "event_id": event_id,
+            "corrects": None,
+        }
         event |= {"annotator": _maker(annotation, users), "repeat_of": None}
     _check_editor(annotation, event["annotator"], users)
     seconds = annotation.get("lead_time")

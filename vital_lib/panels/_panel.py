@@ -84,6 +84,10 @@ class _View(anywidget.AnyWidget):
         super().close()
 
 
+def _no_image(key: str) -> Any:
+    raise LookupError(f"this panel has no image {key!r}")
+
+
 class Panel:
     """A widget, the state that it draws, and the methods that its buttons may call.
 
@@ -95,7 +99,7 @@ class Panel:
     _script = ""
     _actions: tuple[str, ...] = ()
 
-    def __init__(self, image_of: Callable[[str], Any] | None = None) -> None:
+    def __init__(self, image_of: Callable[[str], Any] = _no_image) -> None:
         self._prepared = lru_cache(_IMAGES_KEPT)(lambda key, side: _jpeg(image_of(key), side))
         self._turn = 0
         self._lock = threading.RLock()  # widget messages may arrive on another thread
@@ -115,7 +119,7 @@ class Panel:
             self._turn += 1
             self.widget.state = {**self._state(), "turn": self._turn}
 
-    def _heard(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+    def _heard(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
         """Handle a message from the browser: an image request or a button press."""
         if "image" in content:
             self._paint(str(content["image"]), int(content["side"]))

@@ -54,7 +54,7 @@ class CutPanel(Panel):
         flagged: bool = False,
     ) -> None:
         super().__init__(image_of)
-        self._how = {"within": within, "floor": floor, "flagged": flagged}
+        self._how: dict[str, Any] = {"within": within, "floor": floor, "flagged": flagged}
         answers = candidates[flagged | not_to_learn(candidates).isna()]
         self._no_answer = len(candidates) - len(answers)
         rows = answers.merge(scores[["candidate_id", "score"]], on="candidate_id")

@@ -39,7 +39,8 @@ class PromptViewer(Panel):
         self._prompt, self._client, self._images = prompt, client, []
         self.tokens = tokens if client is None else client.estimate([prompt])["tokens_in"]
         self._in_words = client is not None and "response_format" in client.refused
-        messages = (*prompt.messages, *(_schema_messages(prompt, client) if self._in_words else ()))
+        in_words = _schema_messages(prompt, client) if client and self._in_words else ()
+        messages = (*prompt.messages, *in_words)
         self._messages = [
             {"role": message["role"], "parts": [self._part(part) for part in message["content"]]}
             for message in messages

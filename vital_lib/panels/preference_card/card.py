@@ -191,7 +191,9 @@ class PreferenceCard(Panel):
             known = all(map(self._pairs.knows, latest))
             event_id = self._log.undo(self.annotator, arms=self._arms) if known else None
             former = None
-            for event in (event for event in latest if event["event_id"] == event_id):
+            for event in latest:
+                if event_id is None or event["event_id"] != event_id:
+                    continue
                 former = former_of(event, self._standing(event["item_id"]), event_id)
                 self._put_first(former or event, revises=bool(former))
                 with suppress(LabelsNotSaved):  # undone even if another annotator gets the item

@@ -11,13 +11,15 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, conlist
+from pydantic import Field, TypeAdapter
 
 ITEM = ("item_id", "left_id", "right_id", "drawn_by", "repeat_of")
 """The columns of an item that its key packs."""
-_VALUES = TypeAdapter(conlist(str | None, min_length=len(ITEM), max_length=len(ITEM)))
+_VALUES = TypeAdapter(
+    Annotated[list[str | None], Field(min_length=len(ITEM), max_length=len(ITEM))]
+)
 
 
 def item_key(row: Mapping[str, Any]) -> str:

@@ -91,8 +91,9 @@ class Pairs:
 
     def _flags_of(self, candidate_id: str) -> list[str]:
         """Return the `NO_ANSWER` flags of a response as text; annotators judge the rest unaided."""
-        found = self._responses["flags"].at[candidate_id] if "flags" in self._responses else None
-        return flags_in_words(name for name in NO_ANSWER if is_list_like(found) and name in found)
+        found = self._responses["flags"].at[candidate_id] if "flags" in self._responses else ()
+        raised = list(found) if is_list_like(found) else []
+        return flags_in_words(name for name in NO_ANSWER if name in raised)
 
 
 def _by_response(votes: pd.DataFrame | None) -> dict[str, list[list[Any]]]:
