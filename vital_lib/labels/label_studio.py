@@ -21,6 +21,8 @@ from vital_lib.labels.events import SIDES, standing
 from vital_lib.labels.exchange import EXCHANGE_FORMAT, EXCHANGE_VERSION, plain_events
 from vital_lib.tables import write_atomically
 
+_Event = dict[str, Any]
+
 TICKS = {True: ["accepted"], False: ["rejected"], None: []}
 """The choices of Label Studio's control for a side, by tick."""
 HELD = {"pairwise": "selected", "textarea": "text", "choices": "choices"}
@@ -78,10 +80,8 @@ def export_label_studio(
     responses = drafts.drop_duplicates("candidate_id").set_index("candidate_id").to_dict("index")
     figure_rows = _figure_rows(figures, path.parent.resolve(), address_of)
     current = set(standing(events)["event_id"])
-    tasks: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    rows: list[dict[str, Any]] = [
-        {"place": n, **event} for n, event in enumerate(plain_events(events), 1)
-    ]
+    tasks: dict[tuple[str, ...], list[_Event]] = {}
+    rows: list[_Event] = [{"place": n, **event} for n, event in enumerate(plain_events(events), 1)]
     for row in rows:
         tasks.setdefault((row["item_id"], row["left_id"], row["right_id"]), []).append(row)
     carried = _carried(tasks, current)

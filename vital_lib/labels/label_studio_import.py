@@ -32,6 +32,8 @@ from vital_lib.labels.log import LabelLog
 from vital_lib.labels.names import LabelStudioUsers
 from vital_lib.records import InvalidRecord, UnreadableFile, read_records
 
+_Event = dict[str, Any]
+
 
 def import_label_studio(
     path: str | Path,
@@ -244,12 +246,7 @@ def _event_made(
             return None
         event = {**before, "corrects": event_id, "event_id": _id(event_id, content)}
     else:
-        event: dict[str, Any] = {
-            **data,
-            "drawn_by": drawn_by,
-            "event_id": event_id,
-            "corrects": None,
-        }
+        event: _Event = {**data, "drawn_by": drawn_by, "event_id": event_id, "corrects": None}
         event |= {"annotator": _maker(annotation, users), "repeat_of": None}
     _check_editor(annotation, event["annotator"], users)
     seconds = annotation.get("lead_time")

@@ -88,7 +88,7 @@ def _schema_messages(prompt: Prompt, client: ChatClient) -> list[dict[str, Any]]
     """Return the messages that describe the reply schema in words."""
     from vital_lib.client import wire  # imports the API's client
 
-    request = wire.make_request(client.model, prompt, client.images.rule, seed=0, repeat=0)
+    request = wire.make_request(client.model, prompt, client.images.rule, seed=0)
     added = wire.make_body(request, prompt, client.images, plain=True)["messages"]
     added = added[len(prompt.messages) :]
     return [{**message, "content": [message["content"]]} for message in added]

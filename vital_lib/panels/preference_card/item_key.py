@@ -17,9 +17,8 @@ from pydantic import Field, TypeAdapter
 
 ITEM = ("item_id", "left_id", "right_id", "drawn_by", "repeat_of")
 """The columns of an item that its key packs."""
-_VALUES = TypeAdapter(
-    Annotated[list[str | None], Field(min_length=len(ITEM), max_length=len(ITEM))]
-)
+_SIZE = Field(min_length=len(ITEM), max_length=len(ITEM))
+_VALUES = TypeAdapter(Annotated[list[str | None], _SIZE])
 
 
 def item_key(row: Mapping[str, Any]) -> str:
