@@ -174,7 +174,8 @@ def test_one_item_in_twenty_is_judged_again_and_looked_at_afresh(tmp_path):
     turned = (again["left_id"].to_numpy() != first["left_id"].to_numpy()).mean()
     assert 0.3 < turned < 0.7
 
-    figures = figures.assign(group_id=figures["figure_id"], modalities=[["ct_scan"]] * 1000)
+    figures = figures.assign(modalities=[["ct_scan"]] * 1000)
+    rows["group_id"] = rows["figure_id"]
     found = agreement(log.preferences(), log.history(), rows, figures).query("kind == 'self'")
     assert list(found["scope"]) == [f"self: {SIGNED[name]}" for name in sorted(CLINICIANS)]
     # Each sees the one wrong answer as often as the rates say, both times, and slips at times.
