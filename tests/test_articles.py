@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_figures import picture, record
+from figure_rows import picture, record
 
 from vital_lib.evaluation import read_questions
 from vital_lib.figures import (

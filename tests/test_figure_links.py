@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from test_figures import picture, record, write_set
+from figure_rows import picture, record, write_set
 
 from vital_lib.evaluation import read_questions
 from vital_lib.figures import UnreadableImage, open_image, read_figures

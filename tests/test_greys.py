@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figure_rows import record, write_set
 from PIL import Image
-from test_figures import record, write_set
 
 from vital_lib.figures import UnreadableImage, image_notes, open_image, read_figures
 
