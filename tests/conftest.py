@@ -17,6 +17,9 @@ from vital_lib.tables import Workspace
 ROOT = Path(__file__).parents[1]
 REALDATA = ROOT.parent / "shared" / "realdata"
 
+# Modules that tests import helpers from and that also hold fixtures.
+pytest.register_assert_rewrite("exchange_rows")
+
 
 def pytest_configure() -> None:
     """Let an interrupt be one: what a shell starts in the background begins by ignoring it."""
