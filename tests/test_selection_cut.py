@@ -1,62 +1,26 @@
-"""Selection of instructions: cut, groups, near-duplicates, controls and export."""
+"""The cut: its size, groups, order and outcomes; refusals and echoes never enter it."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from selection_rows import candidate_rows, rounds_in, scores_for, select
 
 from vital_lib.selection import (
     OUTCOMES,
-    accepted_shares,
-    answer_polarity,
-    chance_scores,
     conversations,
     coverage,
     cut,
-    export_llava,
     length_scores,
     near_duplicates,
     random_candidates,
-    rating_scores,
     select_random,
-    similarity_scores,
     top_candidates,
-    typical_scores,
 )
 from vital_lib.tables import Workspace
-
-
-def candidate_rows(conversations: int = 5, rounds: int = 4) -> pd.DataFrame:
-    """Candidates F0-final-r1-a, ... in reverse order of their rounds."""
-    rows = [
-        {
-            "candidate_id": f"F{c}-final-r{r}-a",
-            "conversation_id": f"F{c}-final",
-            "figure_id": f"F{c}",
-            "group_id": f"g{c}",
-            "round": r,
-            "instruction": f"Question {r} on {c}?",
-            "response": f"Answer {r} on {c}.",
-        }
-        for r in reversed(range(1, rounds + 1))
-        for c in range(conversations)
-    ]
-    return pd.DataFrame(rows)
-
-
-def scores_for(candidates: pd.DataFrame, seed: int = 0) -> pd.Series:
-    values = np.random.default_rng(seed).normal(size=len(candidates))
-    return pd.Series(values, index=pd.Index(candidates["candidate_id"]))
-
-
-def select(candidates: pd.DataFrame, scores, **how) -> pd.DataFrame:
-    return conversations(candidates, cut(candidates, scores, **how))
 
 
 def kept_ids(selected: pd.DataFrame) -> set[tuple[str, str]]:
@@ -66,10 +30,6 @@ def kept_ids(selected: pd.DataFrame) -> set[tuple[str, str]]:
         for row in selected.to_dict("records")
         for turn in row["turns"]
     }
-
-
-def rounds_in(selected: pd.DataFrame) -> int:
-    return int(selected["turns"].str.len().sum())
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.4, 0.8, 1.0])
@@ -319,299 +279,7 @@ def test_every_candidate_has_an_outcome():
     assert rounds_in(conversations(candidates, outcome)) == 6
 
 
-# --- near-duplicates
-
-
-FIGURES = pd.DataFrame(
-    {"figure_id": ["F0", "F1", "F2"], "phash": ["ff00ff00ff00ff00", "ff00ff00ff00ff01", None]}
-)
-ALIKE = {"F0": np.array([1.0, 0.0]), "F1": np.array([2.0, 0.01]), "F2": np.array([1.0, 0.0])}
-
-
-def test_all_rounds_of_the_lower_scored_near_identical_picture_are_dropped():
-    candidates = candidate_rows(conversations=3, rounds=2)
-    scores = candidates.set_index("candidate_id")["figure_id"].eq("F1").astype(float)
-    found = near_duplicates(candidates, scores, FIGURES, ALIKE)
-    assert sorted(found["candidate_id"]) == ["F0-final-r1-a", "F0-final-r2-a"]
-    assert set(found["reason"]) == {"same picture"} and set(found["repeats"]) == {"F1"}
-    assert set(found["bits"]) == {1} and found["cosine"].min() > 0.995
-
-
-def test_near_identical_pictures_need_similar_hashes_and_features():
-    candidates = candidate_rows(conversations=3, rounds=2)
-    unlike = {**ALIKE, "F1": np.array([0.0, 1.0])}
-    assert near_duplicates(candidates, scores_for(candidates), FIGURES, unlike).empty
-    far = FIGURES.assign(phash=["ff00ff00ff00ff00", "00ff00ff00ff00ff", None])
-    assert near_duplicates(candidates, scores_for(candidates), far, ALIKE).empty
-
-
-def test_of_equal_texts_about_a_figure_only_the_best_scored_is_kept():
-    candidates = candidate_rows(conversations=3, rounds=3)
-    again = candidates["candidate_id"].isin(["F2-final-r1-a", "F2-final-r3-a"])
-    candidates.loc[again, "instruction"] = ["Which side?", "which  SIDE?"]
-    candidates.loc[again, "response"] = "Left."
-    scores = dict.fromkeys(candidates["candidate_id"], 0.0) | {"F2-final-r3-a": 1.0}
-    far = FIGURES.assign(phash=None)
-    found = near_duplicates(candidates, scores, far, ALIKE)
-    assert found[["candidate_id", "reason", "repeats"]].to_numpy().tolist() == [
-        ["F2-final-r1-a", "same words", "F2-final-r3-a"]
-    ]
-
-
-def test_near_duplicates_need_every_figure_and_finite_features():
-    candidates = candidate_rows(conversations=3, rounds=1)
-    scores = scores_for(candidates)
-    with pytest.raises(ValueError, match="1 of 3 figures .* no row in figures or no features"):
-        near_duplicates(candidates, scores, FIGURES[:2], ALIKE)
-    with pytest.raises(ValueError, match="features of pictures hold NaN"):
-        near_duplicates(candidates, scores, FIGURES, {**ALIKE, "F0": np.array([np.nan, 1.0])})
-
-
-# --- controls
-
-
-def test_typical_candidates_are_nearest_to_their_centre_in_every_cluster():
-    candidates = candidate_rows(conversations=10, rounds=2)
-    rng = np.random.default_rng(0)
-    centres = np.repeat(np.eye(4)[:2], 10, axis=0)
-    spread = np.tile(np.linspace(0.0, 0.4, 10), 2)[:, None]
-    features = centres + spread * rng.choice([-1, 1], (20, 4)) * [0, 0, 1, 1]
-    kept = top_candidates(candidates, typical_scores(candidates, features, clusters=2), n=10)
-    places = [list(candidates["candidate_id"]).index(name) for name in kept["candidate_id"]]
-    assert sum(place < 10 for place in places) == 5
-    assert spread[places].mean() < spread.mean()
-
-
-def test_similarity_is_the_cosine_of_picture_and_answer():
-    candidates = candidate_rows(conversations=3, rounds=1)
-    images = np.array([[1.0, 0.0], [1.0, 0.0], [3.0, 3.0]])
-    answers = np.array([[0.0, 2.0], [5.0, 0.0], [1.0, 0.0]])
-    found = similarity_scores(candidates, images, answers)
-    assert found.tolist() == pytest.approx([0.0, 1.0, math.sqrt(0.5)])
-    with pytest.raises(ValueError, match="have width 2, responses 1: encode both with one encoder"):
-        similarity_scores(candidates, images, answers[:, :1])
-    with pytest.raises(ValueError, match="2 rows of images for 3 candidates"):
-        similarity_scores(candidates, images[:2], answers)
-    with pytest.raises(ValueError, match="1 of 3 rows of responses hold NaN"):
-        similarity_scores(candidates, images, answers * [[np.nan], [1], [1]])
-
-
-def test_length_scores_count_words_and_chance_scores_ignore_the_order_of_rows():
-    candidates = candidate_rows(conversations=2, rounds=1).assign(response=["One.", "One two."])
-    assert length_scores(candidates).tolist() == [1, 2]
-    assert chance_scores(candidates, seed=3).equals(chance_scores(candidates[::-1], seed=3))
-
-
-def test_a_rating_score_is_the_mean_of_the_first_repeats_and_too_few_are_refused():
-    ratings = pd.DataFrame(
-        [("a", 0, 8.0), ("a", 1, 4.0), ("b", 0, 6.0), ("c", 0, None), ("c", 1, None)],
-        columns=["candidate_id", "repeat", "overall"],
-    )
-    assert rating_scores(ratings).dropna().to_dict() == {"a": 8.0, "b": 6.0}
-    twice = rating_scores(ratings, repeats=2)
-    assert twice["a"] == 6.0 and math.isnan(twice["c"]) and "b" not in twice
-    candidates = candidate_rows(conversations=2, rounds=1).assign(candidate_id=["a", "b"])
-    with pytest.raises(ValueError, match="1 of 2 candidates have no score, first 'b'"):
-        top_candidates(candidates, twice, n=1)
-
-
-def test_the_polarity_of_an_answer_is_its_first_word():
-    responses = [
-        "Yes, left.",
-        "no",
-        "No: none.",
-        " \u201cYes.\u201d",
-        "Nodules.",
-        "Yesterday",
-        "A no.",
-    ]
-    said = answer_polarity(pd.Series(responses, index=range(3, 10)))
-    assert said.tolist() == ["yes", "no", "no", "yes", "other", "other", "other"]
-    assert said.index.tolist() == list(range(3, 10))
-    assert answer_polarity(pd.Series([None, ""], dtype=object)).tolist() == ["other"] * 2
-
-
-def test_a_selector_that_prefers_no_does_not_change_the_balance_of_yes_and_no():
-    candidates = candidate_rows(conversations=10)
-    no = np.arange(len(candidates)) % 2 == 1
-    candidates["response"] = np.where(no, "No, it is not.", "Yes, it is.")
-    candidates["polarity"] = answer_polarity(candidates["response"])
-    scores = pd.Series(no.astype(float), candidates["candidate_id"])
-    plain = top_candidates(candidates, scores, share=0.4)
-    assert set(plain["polarity"]) == {"no"}
-    grouped = top_candidates(candidates, scores, share=0.4, within="polarity")
-    assert grouped["polarity"].value_counts().to_dict() == {
-        "yes": len(grouped) // 2, "no": len(grouped) // 2
-    }  # fmt: skip
-
-
-def test_a_control_within_groups_has_their_proportions():
-    candidates = candidate_rows(conversations=10)
-    drawn = random_candidates(candidates, n=20, seed=1, within="round")
-    assert set(drawn["round"].value_counts()) == {5}
-    assert rounds_in(select_random(candidates, n=20, seed=1, within="round")) == 20
-
-
-def test_accepted_shares_and_their_difference_are_computed_from_ticks():
-    candidates = candidate_rows(conversations=12, rounds=2)
-    ticks = candidates[["candidate_id", "figure_id"]].assign(accepted=candidates["round"] == 1)
-    chosen = {
-        "selected": candidates[candidates["round"] == 1],
-        "random": pd.concat([candidates, candidates]),
-    }
-    shares = accepted_shares(chosen, ticks)
-    assert set(shares) == {"selected", "random", "selected_minus_random"}
-    assert (shares["selected"].estimate, shares["random"].estimate) == (1.0, 0.5)
-    ahead = shares["selected_minus_random"]
-    assert ahead.estimate == pytest.approx(0.5) and ahead.low > 0.3
-    with pytest.raises(ValueError, match="1 of 12 candidates of 'selected' have no vote"):
-        accepted_shares(chosen, ticks[ticks["candidate_id"] != "F3-final-r1-a"])
-
-
-# --- export
-
-
-@pytest.fixture
-def export(tmp_path):
-    figures = pd.DataFrame(
-        {
-            "figure_id": [f"F{c}" for c in range(5)],
-            "image": [str(tmp_path / f"images/F{c}.png") for c in range(5)],
-        }
-    )
-    candidates = candidate_rows()
-    return select(candidates, scores_for(candidates), share=0.6), figures, Workspace(tmp_path)
-
-
-def test_the_export_has_every_round_in_llava_format(export):
-    selected, figures, workspace = export
-    path = workspace.path / "selected_llava.json"
-    assert export_llava(selected, figures, path) == len(selected) > 0
-    records = json.loads(path.read_text(encoding="utf-8"))
-    for record, row in zip(records, selected.to_dict("records"), strict=True):
-        assert set(record) == {"id", "image", "conversations"}
-        assert record["id"] == row["conversation_id"]
-        assert (
-            Path(record["image"]) == (workspace.path / f"images/{row['figure_id']}.png").resolve()
-        )
-        assert [turn["from"] for turn in record["conversations"]] == ["human", "gpt"] * len(
-            row["turns"]
-        )
-        values = [turn["value"] for turn in record["conversations"]]
-        assert values[0].startswith("<image>\n")
-        assert sum(value.count("<image>") for value in values) == 1
-        values[0] = values[0].removeprefix("<image>\n")
-        turns = [
-            {"instruction": question, "response": answer}
-            for question, answer in zip(values[::2], values[1::2], strict=True)
-        ]
-        assert turns == row["turns"]
-
-
-def test_image_paths_can_be_relative_to_a_folder(export):
-    selected, figures, workspace = export
-    path = workspace.path / "out.json"
-    folder = workspace.path / "images"
-    export_llava(selected, figures, path, image_folder=folder)
-    records = json.loads(path.read_text())
-    assert len(records) == len(selected) > 0
-    assert all(re.fullmatch(r"F\d\.png", record["image"]) for record in records)
-    with pytest.raises(ValueError, match="is not inside image_folder"):
-        export_llava(selected, figures, path, image_folder=folder / "deeper")
-
-
-def test_a_text_cannot_add_a_second_image(export):
-    selected, figures, workspace = export
-    forged = selected.head(1).copy()
-    forged["turns"] = [[{"instruction": "What is <image>?", "response": "A <image>nodule."}] * 2]
-    path = workspace.path / "out.json"
-    export_llava(forged, figures, path)
-    assert path.read_text().count("<image>") == 1
-
-
-def _drawn(figures):
-    for place, image in enumerate(figures["image"]):
-        Path(image).parent.mkdir(parents=True, exist_ok=True)
-        Path(image).write_bytes(b"image %d" % place)
-
-
-@pytest.mark.parametrize("images", ["copy", "link"])
-@pytest.mark.parametrize("folder", [None, "given"])
-def test_images_are_placed_next_to_the_file_on_request(export, tmp_path, images, folder):
-    selected, figures, workspace = export
-    _drawn(figures)
-    path = tmp_path / "out" / "selected.json"
-    path.parent.mkdir()
-    base = path.parent / "images" if folder is None else tmp_path / folder
-    given = {} if folder is None else {"image_folder": base}
-    for _ in range(2):  # the second time all images exist already
-        export_llava(selected, figures, path, images=images, **given)
-    records = json.loads(path.read_text())
-    assert len(records) == len(selected) > 1
-    for record, name in zip(records, selected["figure_id"], strict=True):
-        assert record["image"] == f"{name}.png"
-        placed = base / record["image"]
-        assert placed.read_bytes() == (workspace.path / f"images/{name}.png").read_bytes()
-        assert placed.is_symlink() == (images == "link")
-    assert len(list(base.iterdir())) == selected["figure_id"].nunique()
-
-
-def test_a_figures_name_cannot_escape_the_image_folder_or_overwrite_an_image(export, tmp_path):
-    selected, figures, workspace = export
-    _drawn(figures)
-    names = ["../../up", ".. up", "a/b", "a b", "..."]
-    renamed = dict(zip(figures["figure_id"], names, strict=True))
-    selected = selected.assign(figure_id=selected["figure_id"].map(renamed))
-    figures = figures.assign(figure_id=names)
-    path = tmp_path / "out" / "selected.json"
-    path.parent.mkdir()
-    export_llava(selected, figures, path, images="copy")
-    images = dict(zip(figures["figure_id"], figures["image"], strict=True))
-    for record, name in zip(json.loads(path.read_text()), selected["figure_id"], strict=True):
-        placed = (path.parent / "images" / record["image"]).resolve()
-        assert placed.is_relative_to(path.parent / "images")
-        assert placed.read_bytes() == Path(images[name]).read_bytes()
-
-
-def test_an_unknown_images_option_is_refused(export, tmp_path):
-    selected, figures, workspace = export
-    with pytest.raises(ValueError, match="images='move'"):
-        export_llava(selected, figures, tmp_path / "o.json", images="move")
-
-
-def test_a_round_with_only_an_image_tag_is_dropped_and_counted(export, caplog):
-    selected, figures, workspace = export
-    good = {"instruction": "<image>Where?", "response": "Left."}
-    rounds = [{**good, "instruction": "<image>\n"}, good, {**good, "response": " <image> "}]
-    forged = selected.head(2).copy()
-    forged["turns"] = [rounds, rounds[:1]]
-    path = workspace.path / "out.json"
-    assert export_llava(forged, figures, path) == 1
-    (record,) = json.loads(path.read_text())
-    assert [turn["value"] for turn in record["conversations"]] == ["<image>\nWhere?", "Left."]
-    assert "left out 3 rounds with only <image>, and 1 of 2 conversations" in caplog.text
-
-
-def test_a_failed_export_keeps_the_former_file(export):
-    selected, figures, workspace = export
-    path = workspace.path / "out.json"
-    export_llava(selected, figures, path)
-    before = path.read_bytes()
-    with pytest.raises(
-        ValueError, match="1 of .* conversations are about figures that are not given"
-    ):
-        export_llava(
-            selected,
-            figures[figures["figure_id"] != selected["figure_id"].iloc[0]],
-            path,
-        )
-    empty = selected.assign(turns=[[] for _ in range(len(selected))])
-    with pytest.raises(ValueError, match="has no rounds"):
-        export_llava(empty, figures, path)
-    assert path.read_bytes() == before
-
-
-# Bad input
+# --- bad input
 
 
 def test_an_impossible_number_is_refused_with_the_value():
@@ -621,17 +289,6 @@ def test_an_impossible_number_is_refused_with_the_value():
         cut(pool, scores, n=2.5)
     with pytest.raises(ValueError, match=r"share = 1 of 4 makes n = 4 with 3 eligible candidates"):
         cut(pool, scores, share=1, duplicates=pool[:1])
-
-
-def test_ratings_of_two_judges_are_not_averaged():
-    ratings = pd.DataFrame({"candidate_id": ["a", "a"], "judge": ["j", "k"], "repeat": 0})
-    with pytest.raises(ValueError, match=r"ratings by 2 judges \(j, k\): keep one judge's ratings"):
-        rating_scores(ratings.assign(overall=[1.0, 9.0]))
-
-
-def test_an_empty_pool_has_no_near_duplicates():
-    figures = pd.DataFrame({"figure_id": [], "phash": []})
-    assert near_duplicates(candidate_rows()[:0], {}, figures, {}).empty
 
 
 # --- refusals and echoes
