@@ -1,0 +1,400 @@
+"""What each panel shows and its methods do, without a browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from loopback import fault, in_process, said, save_image
+from panel_rows import (
+    CANDIDATES,
+    DRAFTS,
+    FIGURES,
+    HOSTILE,
+    PEOPLE,
+    RATINGS,
+    SCORES,
+    picture_of,
+    rating_prompt,
+)
+from PIL import Image
+
+from vital_lib import judging
+from vital_lib.annotators import Votes
+from vital_lib.client import ChatClient
+from vital_lib.figures import open_image
+from vital_lib.panels import (
+    CandidateViewer,
+    CutPanel,
+    FigureBrowser,
+    JudgePanel,
+    ModelChat,
+    PromptViewer,
+)
+from vital_lib.prompts import verdict_prompt
+from vital_lib.selection import conversations, cut, top_candidates
+from vital_lib.statistics import Interval
+
+pytest_plugins = "panel_rows"
+
+# --- the figure browser
+
+
+def test_next_and_previous_stop_at_the_ends():
+    browser = FigureBrowser(FIGURES, picture_of)
+    browser.previous()
+    assert browser.figure_id == "f1"
+    for _ in range(5):
+        browser.next()
+    assert browser.figure_id == "f3"
+    assert (browser.widget.state["n"], browser.widget.state["of"]) == (3, 3)
+
+
+def test_a_filter_keeps_the_figures_flagged_so():
+    browser = FigureBrowser(FIGURES, picture_of)
+    browser.filter("ct_scan")
+    assert (browser.figure_id, browser.widget.state["of"]) == ("f3", 1)
+    browser.filter("not_stated")
+    assert browser.figure_id == "f2"
+    browser.filter("histology")
+    assert browser.figure_id is None and browser.widget.state["n"] == 0
+    browser.filter(None)
+    assert browser.widget.state["of"] == 3
+
+
+def test_a_figure_is_found_by_its_id_or_its_absence_is_said():
+    browser = FigureBrowser(FIGURES, picture_of)
+    browser.jump("f2")
+    assert browser.widget.state["n"] == 2
+    with pytest.raises(ValueError, match="'f9'"):
+        browser.jump("f9")
+
+
+def test_facts_that_are_missing_are_left_out():
+    browser = FigureBrowser(FIGURES, picture_of)
+    assert ["licence", "CC0"] in browser.widget.state["figure"]["facts"]
+    for number in (2, 3):
+        browser.jump(number)
+        assert "licence" not in dict(browser.widget.state["figure"]["facts"])
+
+
+# --- the prompt viewer
+
+
+def test_a_prompt_is_shown_message_by_message(image):
+    state = PromptViewer(rating_prompt(image)).widget.state
+    assert [message["role"] for message in state["messages"]] == ["system", "user"]
+    parts = state["messages"][1]["parts"]
+    assert [part.get("text", part.get("size")) for part in parts] == [
+        [300, 200],
+        HOSTILE,
+        [300, 200],
+    ]
+    assert json.loads(state["schema"])["required"] == ["answer"]
+    assert (state["tokens"], state["settings"]) == (None, [])
+
+
+@pytest.mark.parametrize("refusing", [False, True])
+def test_a_prompt_beside_its_model_is_shown_word_for_word_as_it_is_sent(tmp_path, refusing):
+    """Also after the endpoint has refused a JSON schema and a seed: then words say the form."""
+    bodies = []
+
+    def answer(body, place):
+        bodies.append(body)
+        refused = [name for name in ("response_format", "seed") if refusing and name in body]
+        return fault(400, f"unknown field: {refused[0]}") if refused else said("{}")
+
+    image = open_image(save_image(tmp_path / "large.png", seed=1, side=1600))
+    prompt = replace(verdict_prompt(HOSTILE, image, "r", "x", "y"), seed=7)
+    settings = {"prices": _prices(tmp_path), "parameters": {"temperature": 0.5}}
+    client = ChatClient(
+        "judge", base_url="http://a.test/v1", transport=in_process(answer), **settings
+    )
+    client.ask([prompt])
+    viewer = PromptViewer(prompt, client)
+    state, sent = viewer.widget.state, bodies[-1]
+    assert ("seed" in sent, bool(state["schema"])) == (not refusing, not refusing)
+    assert state["settings"] == [f"{name} {sent[name]}" for name in SETTINGS if name in sent]
+    assert [_drawn(viewer, message) for message in state["messages"]] == [
+        (message["role"], _parts_sent(message["content"])) for message in sent["messages"]
+    ]
+    facts = state["messages"][1]["parts"][0]["sent"]
+    assert (facts["width"], facts["height"], facts["tokens"]) == (768, 768, 765)
+    assert state["tokens"] == viewer.tokens == client.estimate([prompt])["tokens_in"]
+
+
+SETTINGS = ("model", "temperature", "seed")
+
+
+def _prices(folder: Path) -> Path:
+    header = "model,usd_per_million_in,usd_per_million_out,image_tokens,as_of"
+    (folder / "prices.csv").write_text(f"{header}\njudge,1,2,tiles 85 170,2025-01-01\n")
+    return folder / "prices.csv"
+
+
+def _drawn(viewer: PromptViewer, message: dict) -> tuple:
+    """The role, and texts and JPEGs as the browser gets them."""
+    parts = message["parts"]
+    return message["role"], [
+        part["text"] if "text" in part else viewer._prepared(part["image"], 320) for part in parts
+    ]
+
+
+def _parts_sent(content: str | list) -> list:
+    if isinstance(content, str):
+        return [content]
+    head = "data:image/jpeg;base64,"
+    return [
+        part["text"]
+        if part["type"] == "text"
+        else base64.b64decode(part["image_url"]["url"].removeprefix(head))
+        for part in content
+    ]
+
+
+# --- the candidate viewer
+
+
+def test_arms_stand_side_by_side_and_their_rounds_are_aligned():
+    state = CandidateViewer(CANDIDATES, FIGURES, picture_of).widget.state
+    assert [c["arm"] for c in state["columns"]] == [
+        "no demonstrations",
+        "accepted demonstrations",
+    ]
+    assert state["rounds"] == [1, 2, 3]
+    assert [sorted(c["rounds"]) for c in state["columns"]] == [["1", "2", "3"], ["1", "2"]]
+    assert "2 demonstrations shown" in state["columns"][1]["about"]
+
+
+def test_both_drafts_of_an_instruction_stand_in_one_cell_with_their_flags():
+    state = CandidateViewer(DRAFTS, FIGURES, picture_of).widget.state
+    cell = state["columns"][0]["rounds"]["1"]
+    assert len(cell["responses"]) == 2
+    assert cell["flags"] == ["wrong side"]
+
+
+def test_the_candidate_viewer_goes_from_figure_to_figure():
+    viewer = CandidateViewer(CANDIDATES, FIGURES, picture_of)
+    viewer.next()
+    assert viewer.figure_id == "f3"
+    viewer.jump("f1")
+    assert viewer.figure_id == "f1"
+
+
+def test_no_candidates_are_shown_as_none():
+    assert CandidateViewer(CANDIDATES[:0], FIGURES, picture_of).figure_id is None
+
+
+# --- the judge panel
+
+
+def test_the_largest_disagreement_comes_first_and_unread_ratings_are_left_out():
+    panel = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of)
+    gaps = panel.disagreements.set_index("candidate_id").gap.round(6).to_dict()
+    first, second, _, fourth = DRAFTS.candidate_id[:4]
+    assert gaps == {first: 0.85, second: -0.8, fourth: -0.4}
+    assert panel.candidate_id == first
+
+
+def test_only_what_one_side_rates_higher_can_be_listed():
+    panel = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of)
+    panel.higher("people")
+    assert panel.candidate_id == DRAFTS.candidate_id[1]
+    assert panel.widget.state["of"] == 2
+    panel.higher("judge")
+    assert panel.widget.state["of"] == 1
+
+
+def test_repeats_are_averaged_and_the_first_reasons_shown():
+    shown = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of).widget.state["shown"]
+    assert (shown["rating"], shown["rationale"]) == (8.5, HOSTILE)
+    assert shown["criteria"] == [["image use", 3.0]]
+    assert shown["people"] == "0 of 1"
+
+
+def test_shares_come_with_their_number_of_people():
+    shares = PEOPLE.assign(accepted=[1 / 3, 1.0, 1.0, 0.5], annotators=[3, 3, 3, 2])
+    panel = JudgePanel(RATINGS, DRAFTS, shares, FIGURES, picture_of)
+    rows = panel.disagreements.set_index("candidate_id")
+    assert rows.annotators.to_dict() == dict(
+        zip(DRAFTS.candidate_id[[0, 1, 3]], [3, 3, 2], strict=True)
+    )
+    panel.higher("judge")
+    assert panel.widget.state["shown"]["people"] == "1 of 3"
+
+
+def test_without_anything_judged_by_both_the_panel_says_so():
+    panel = JudgePanel(RATINGS[:0], DRAFTS, PEOPLE, FIGURES, picture_of)
+    assert panel.candidate_id is None and panel.widget.state["shown"] is None
+
+
+def test_the_policy_and_the_measures_stand_beside_the_disagreements():
+    measures = judging.measured(
+        agreement=Interval(0.8, 0.7, 0.9, 1200), null_share=Interval(0.0, float("nan"), 1.0, 3)
+    )
+    panel = JudgePanel(
+        RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of, policy=HOSTILE, measures=measures
+    )
+    state = panel.widget.state
+    assert state["policy"] == HOSTILE and state["of"] == 3
+    agreement, nulls = state["measures"]
+    assert "annotators" in agreement[0] and agreement[1:] == ["0.80", "0.70 to 0.90", "1,200"]
+    assert nulls[1:] == ["0.00", "", "3"]
+    panel.higher("people")
+    assert panel.widget.state["measures"] == state["measures"]
+
+
+def test_the_panel_says_whose_votes_the_judge_is_held_against():
+    for votes, named in ((Votes(3, 3), "simulated clinicians"), (Votes(3), "clinicians")):
+        panel = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of, votes=votes)
+        assert panel.widget.state["who"] == named
+    panel = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of, votes=Votes(3, 3, 1))
+    assert "1 of 3 judged without truth" in panel.widget.state["votes"]
+    assert (
+        "clinicians" not in JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of)._judge["who"]
+    )
+
+
+def test_the_policy_stands_with_the_versions_that_the_ratings_were_made_by():
+    one, several = (RATINGS.assign(prompt_version=version) for version in ("v1", list("babab")))
+    for ratings, versions in ((RATINGS, []), (one, ["v1"]), (several, ["a", "b"])):
+        panel = JudgePanel(ratings, DRAFTS, PEOPLE, FIGURES, picture_of, policy="Rate.")
+        assert panel.widget.state["versions"] == versions
+
+
+def test_a_measure_below_zero_is_shown_with_a_minus():
+    measures = judging.measured(agreement=Interval(-0.001, -0.25, 0.9, 3))
+    panel = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of, measures=measures)
+    assert panel.widget.state["measures"][0][1:3] == ["0.00", "−0.25 to 0.90"]
+
+
+# --- the cut
+
+
+def test_a_share_keeps_that_many_of_the_best_scored():
+    panel = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=0.5)
+    best = SCORES.sort_values("score", ascending=False).candidate_id
+    assert panel.kept == list(best[:3])
+    panel.set_share(1)
+    assert sorted(panel.kept) == sorted(CANDIDATES.candidate_id)
+    panel.set_share(0.001)
+    assert panel.kept == [best.iloc[0]]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.75, 0.9])
+def test_the_cut_keeps_what_the_selection_will_keep(share):
+    kept = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=share).kept
+    scores = SCORES.set_index("candidate_id").score
+    number = max(1, round(share * len(CANDIDATES)))
+    assert kept == list(top_candidates(CANDIDATES, scores, n=number).candidate_id)
+    turns = conversations(CANDIDATES, cut(CANDIDATES, scores, share=share)).turns
+    assert sum(len(rounds) for rounds in turns) == len(kept)
+
+
+def test_refusals_and_echoes_are_counted_and_not_shown_beside_the_cut():
+    best = SCORES.sort_values("score", ascending=False).candidate_id.iloc[0]
+    rows = CANDIDATES.assign(flags=[["refuses"] * (i == best) for i in CANDIDATES.candidate_id])
+    panel = CutPanel(SCORES, rows, FIGURES, picture_of, share=1)
+    state = panel.widget.state
+    assert best not in panel.kept and len(panel.kept) == 5
+    assert (state["of"], state["no_answer"], state["unscored"]) == (5, 1, 0)
+    kept = CutPanel(SCORES, rows, FIGURES, picture_of, share=0.5, flagged=True)
+    assert best in kept.kept and kept.widget.state["no_answer"] == 0
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan")])
+def test_a_share_outside_its_range_is_refused(share):
+    with pytest.raises(ValueError, match="above 0"):
+        CutPanel(SCORES, CANDIDATES, FIGURES, picture_of).set_share(share)
+
+
+def test_borderline_cases_stand_next_to_the_cut():
+    panel = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=0.5)
+    state = panel.widget.state
+    assert state["inside"][-1]["candidate_id"] == panel.kept[-1]
+    assert state["outside"][0]["score"] <= state["inside"][-1]["score"]
+    assert len(state["outside"]) == 3
+
+
+def test_coverage_adds_up_before_and_after_the_cut():
+    state = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=0.5).widget.state
+    rows = {row["name"]: (row["before"], row["after"]) for row in state["coverage"]}
+    assert rows == {"chest X-ray": (5, 2), "several": (1, 1)}
+    assert sum(row["share_after"] for row in state["coverage"]) == pytest.approx(1)
+
+
+def test_within_groups_the_panel_keeps_what_the_selection_keeps_and_shows_their_mix():
+    panel = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=0.5, within="arm")
+    scores = SCORES.set_index("candidate_id").score
+    kept = top_candidates(CANDIDATES, scores, share=0.5, within="arm")
+    assert panel.kept == list(kept.candidate_id)
+    assert panel.kept != CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=0.5).kept
+    state = panel.widget.state
+    rows = {row["name"]: (row["before"], row["after"]) for row in state["coverage"]}
+    assert rows == {"none": (3, 1), "clinician": (2, 1), "random": (1, 1)}
+    assert state["grouped"] and state["threshold"] == scores[panel.kept].min()
+    assert state["outside"][0]["candidate_id"] not in panel.kept
+
+
+def test_a_floor_empties_places_in_the_panel_too():
+    panel = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=1, floor=0.2)
+    assert len(panel.kept) == (SCORES.score >= 0.2).sum() == 3
+
+
+def test_candidates_without_a_score_are_counted_not_kept():
+    panel = CutPanel(SCORES[:4], CANDIDATES, FIGURES, picture_of, share=1)
+    assert len(panel.kept) == 4
+    assert panel.widget.state["unscored"] == 2
+
+
+def test_scores_all_alike_can_still_be_drawn():
+    state = CutPanel(SCORES.assign(score=0.0), CANDIDATES, FIGURES, picture_of).widget.state
+    assert 0 <= state["place"] <= 1
+
+
+# --- model chat
+
+
+def test_every_model_is_asked_about_the_chosen_image(image):
+    asked = []
+
+    def model(pixels, question):
+        asked.append((pixels.size, question))
+        return "an answer"
+
+    small = Image.new("RGB", (8, 8))
+    chat = ModelChat({"base": model, "tuned": model}, {"one": image, "two": small})
+    chat.choose("two")
+    assert chat.ask(" What? ") == {"base": "an answer", "tuned": "an answer"}
+    assert asked == [((8, 8), "What?")] * 2
+    chat.choose("one")
+    chat.ask("And?")
+    assert asked[-1][0] == (300, 200)
+    assert [entry["question"] for entry in chat.widget.state["asked"]] == ["And?", "What?"]
+
+
+def test_a_model_that_raises_is_shown_as_having_no_answer(image):
+    def broken(pixels, question):
+        raise RuntimeError("out of memory")
+
+    chat = ModelChat({"good": lambda i, q: "yes", "broken": broken}, {"one": image})
+    with pytest.raises(RuntimeError, match="out of memory"):
+        chat.ask("What?")
+    entry = chat.widget.state["asked"][0]
+    assert entry["failed"] and entry["answers"]["good"]["text"] == "yes"
+
+
+def test_an_empty_question_and_an_unknown_figure_are_refused(image):
+    chat = ModelChat({"base": lambda i, q: "yes"}, {"one": image})
+    with pytest.raises(ValueError, match="empty"):
+        chat.ask("  ")
+    with pytest.raises(ValueError, match="'three'"):
+        chat.choose("three")
+
+
+def test_the_chat_says_that_it_is_not_for_clinical_use(image):
+    chat = ModelChat({"base": lambda i, q: "yes"}, {"one": image})
+    assert "not for clinical use" in str(chat.widget._esm)
