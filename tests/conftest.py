@@ -1,4 +1,4 @@
-"""What tests share: the root, the real figures, a label log, a run of images, models, a disk."""
+"""What tests share: root, real figures, an image, prices, a log, a run, models, a disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from loopback import save_image
 
+from vital_lib.figures import FigureImage, open_image
 from vital_lib.labels import LabelLog
 from vital_lib.tables import Workspace
 
@@ -48,6 +49,22 @@ def realdata() -> Path:
             "clinician_demonstrations.jsonl (BioMed-VITAL's, as published)"
         )
     return REALDATA
+
+
+@pytest.fixture
+def image(tmp_path) -> FigureImage:
+    """An image of noise to send."""
+    return open_image(save_image(tmp_path / "figure.png", seed=0))
+
+
+@pytest.fixture
+def prices(tmp_path) -> Path:
+    """A price table with the model `judge`."""
+    from client_acts import PRICES  # brings in the client
+
+    table = tmp_path / "prices.csv"
+    table.write_text(f"{PRICES}judge,2.0,10.0,tiles 85 170,2026-01-01\n")
+    return table
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 import httpx2
 import pandas as pd
 import pytest
-from loopback import Loopback, fault, said, save_image
-from test_client import KEY, echo, local, verdicts
+from client_acts import KEY, echo, local, verdicts
+from loopback import Loopback, fault, said
 from waiting import until
 
 from vital_lib.client import (
@@ -34,13 +34,6 @@ from vital_lib.client import (
 from vital_lib.client.faults import KEY_NAMES
 from vital_lib.client.limits import AdaptiveLimit, CircuitBreaker
 from vital_lib.clinic.server import Dials, running
-from vital_lib.figures import open_image
-
-
-@pytest.fixture
-def image(tmp_path):
-    return open_image(save_image(tmp_path / "figure.png", seed=0))
-
 
 # ------------------------------------------------------------------ concurrency limit
 
