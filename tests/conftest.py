@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 REALDATA = ROOT.parent / "shared" / "realdata"
 
 # Modules that tests import helpers from and that also hold fixtures.
-pytest.register_assert_rewrite("exchange_rows", "panel_rows", "preference_card_rows")
+pytest.register_assert_rewrite("exchange_rows", "panel_rows", "preference_card_rows", "tuning_rows")
 
 
 def pytest_configure() -> None:
