@@ -125,6 +125,12 @@ def test_no_module_outgrows_400_lines():
     assert not long
 
 
+def test_no_test_file_outgrows_600_lines():
+    paths = _modules(ROOT / "tests")
+    long = {p.name: n for p in paths if (n := len(p.read_text().splitlines())) > 600}
+    assert paths and not long
+
+
 def test_no_function_outgrows_60_lines():
     long = []
     for path in _modules(LIBRARY):
