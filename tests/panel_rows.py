@@ -95,7 +95,7 @@ def rating_prompt(image) -> SimpleNamespace:
 
 
 @pytest.fixture
-def image(tmp_path):
+def wide_image(tmp_path):
     """A grey image of 300 by 200 pixels."""
     Image.new("RGB", (300, 200), "grey").save(tmp_path / "one.png")
     return open_image(tmp_path / "one.png")

@@ -84,8 +84,8 @@ def test_facts_that_are_missing_are_left_out():
 # --- the prompt viewer
 
 
-def test_a_prompt_is_shown_message_by_message(image):
-    state = PromptViewer(rating_prompt(image)).widget.state
+def test_a_prompt_is_shown_message_by_message(wide_image):
+    state = PromptViewer(rating_prompt(wide_image)).widget.state
     assert [message["role"] for message in state["messages"]] == ["system", "user"]
     parts = state["messages"][1]["parts"]
     assert [part.get("text", part.get("size")) for part in parts] == [
@@ -358,7 +358,7 @@ def test_scores_all_alike_can_still_be_drawn():
 # --- model chat
 
 
-def test_every_model_is_asked_about_the_chosen_image(image):
+def test_every_model_is_asked_about_the_chosen_image(wide_image):
     asked = []
 
     def model(pixels, question):
@@ -366,7 +366,7 @@ def test_every_model_is_asked_about_the_chosen_image(image):
         return "an answer"
 
     small = Image.new("RGB", (8, 8))
-    chat = ModelChat({"base": model, "tuned": model}, {"one": image, "two": small})
+    chat = ModelChat({"base": model, "tuned": model}, {"one": wide_image, "two": small})
     chat.choose("two")
     assert chat.ask(" What? ") == {"base": "an answer", "tuned": "an answer"}
     assert asked == [((8, 8), "What?")] * 2
@@ -376,25 +376,25 @@ def test_every_model_is_asked_about_the_chosen_image(image):
     assert [entry["question"] for entry in chat.widget.state["asked"]] == ["And?", "What?"]
 
 
-def test_a_model_that_raises_is_shown_as_having_no_answer(image):
+def test_a_model_that_raises_is_shown_as_having_no_answer(wide_image):
     def broken(pixels, question):
         raise RuntimeError("out of memory")
 
-    chat = ModelChat({"good": lambda i, q: "yes", "broken": broken}, {"one": image})
+    chat = ModelChat({"good": lambda i, q: "yes", "broken": broken}, {"one": wide_image})
     with pytest.raises(RuntimeError, match="out of memory"):
         chat.ask("What?")
     entry = chat.widget.state["asked"][0]
     assert entry["failed"] and entry["answers"]["good"]["text"] == "yes"
 
 
-def test_an_empty_question_and_an_unknown_figure_are_refused(image):
-    chat = ModelChat({"base": lambda i, q: "yes"}, {"one": image})
+def test_an_empty_question_and_an_unknown_figure_are_refused(wide_image):
+    chat = ModelChat({"base": lambda i, q: "yes"}, {"one": wide_image})
     with pytest.raises(ValueError, match="empty"):
         chat.ask("  ")
     with pytest.raises(ValueError, match="'three'"):
         chat.choose("three")
 
 
-def test_the_chat_says_that_it_is_not_for_clinical_use(image):
-    chat = ModelChat({"base": lambda i, q: "yes"}, {"one": image})
+def test_the_chat_says_that_it_is_not_for_clinical_use(wide_image):
+    chat = ModelChat({"base": lambda i, q: "yes"}, {"one": wide_image})
     assert "not for clinical use" in str(chat.widget._esm)

@@ -73,16 +73,16 @@ OFFERED = [name for name, value in vars(panels).items() if isinstance(value, typ
 
 
 @pytest.fixture
-def every_panel(card, image) -> list:
+def every_panel(card, wide_image) -> list:
     return [
         card,
         FigureBrowser(FIGURES, picture_of),
-        PromptViewer(rating_prompt(image)),
+        PromptViewer(rating_prompt(wide_image)),
         CandidateViewer(CANDIDATES, FIGURES, picture_of),
         JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of),
         CutPanel(SCORES, CANDIDATES, FIGURES, picture_of),
         RunMonitor(Job(lambda control: None, 3)),
-        ModelChat({"base": lambda image, question: HOSTILE}, {"f1": image}),
+        ModelChat({"base": lambda image, question: HOSTILE}, {"f1": wide_image}),
         ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, picture_of).conversations,
     ]
 
@@ -141,8 +141,8 @@ def test_the_browser_can_call_nothing_but_the_buttons_methods():
     assert browser.figure_id == "f1"
 
 
-def test_an_image_is_sent_as_bytes_of_the_size_asked_for(image):
-    panel, sent = FigureBrowser(FIGURES, lambda figure: image), []
+def test_an_image_is_sent_as_bytes_of_the_size_asked_for(wide_image):
+    panel, sent = FigureBrowser(FIGURES, lambda figure: wide_image), []
     panel.widget.send = lambda content, buffers=(): sent.append((content, buffers))
     panel._heard(panel.widget, {"image": "f1", "side": 90}, [])
     _panel._painter.submit(lambda: None).result(20)  # images come from a thread of their own
