@@ -6,10 +6,11 @@ Notebook 07 cuts within question types and polarities (`answer_polarity`). On la
 validation articles (clinic seeds 0, 1, 2, 7 and 11), the best 40 % were accepted at a rate of 0.897
 when ranked over all candidates, 0.887 within modalities, 0.876 within question types and 0.858
 within question types and polarities. A single ranking kept 0.19 of the proportional share of one
-question type. Within question types alone, two of the five selected sets said no more than twice as
-often as yes, and their tuned models lost 5 points of closed accuracy on figures of no run; with the
-polarities kept they lost 0.3. The tuned model cannot learn a type that is not kept, and repeats a
-polarity that is kept too often, so the loss of acceptance is the smaller price.
+question type. Within question types alone, three of the five selected sets said "no" more than
+twice as often as "yes" (their pools: 1.2 to 1.5 times), and their tuned models lost 4.0 points of
+closed accuracy on figures of no run; with the polarities kept they gained 0.2. The tuned model cannot
+learn a type that is not kept, and repeats a polarity that is kept too often, so the loss of
+acceptance is the smaller price.
 """
 
 from __future__ import annotations
@@ -148,8 +149,8 @@ def answer_polarity(responses: pd.Series) -> pd.Series:
     """Return "yes" or "no" for each response that begins with this word, and "other" for the rest.
 
     Annotators accept more of one polarity if a generator's errors are mostly of the other, such as
-    findings that are not there. A selected set that says no more often than its pool teaches the
-    model to answer no, whatever the image shows, so notebook 07 cuts within polarities. The bias
+    findings that are not there. A selected set that says "no" more often than its pool teaches the
+    model to say "no", whatever the image shows, so notebook 07 cuts within polarities. The bias
     of answers in visual question answering is described by Goyal et al. (CVPR 2017).
     """
     first = responses.str.extract(r"(?i)^\W*(yes|no)\b", expand=False)
