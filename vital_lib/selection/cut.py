@@ -8,8 +8,8 @@ when ranked over all candidates, 0.887 within modalities, 0.876 within question 
 within question types and polarities. A single ranking kept 0.19 of the proportional share of one
 question type. Within question types alone, three of the five selected sets said "no" more than
 twice as often as "yes" (their pools: 1.2 to 1.5 times), and their tuned models lost 4.0 points
-of closed accuracy on figures of no run; with the polarities kept they gained 0.2. The tuned model cannot
-learn a type that is not kept, and repeats a polarity that is kept too often, so the loss of
+of closed accuracy on figures of no run; with the polarities kept they gained 0.2. The tuned model
+cannot learn a type that is not kept, and repeats a polarity that is kept too often, so the loss of
 acceptance is the smaller price.
 """
 
