@@ -11,6 +11,7 @@ from selection_rows import candidate_rows, rounds_in, scores_for
 
 from vital_lib.selection import (
     accepted_shares,
+    add_groups,
     answer_polarity,
     chance_scores,
     length_scores,
@@ -135,6 +136,23 @@ def test_the_polarity_of_an_answer_is_its_first_word():
     assert said.tolist() == ["yes", "no", "no", "yes", "other", "other", "other"]
     assert said.index.tolist() == list(range(3, 10))
     assert answer_polarity(pd.Series([None, ""], dtype=object)).tolist() == ["other"] * 2
+
+
+def test_candidates_get_the_columns_that_a_cut_can_group_by():
+    figures = pd.DataFrame({"figure_id": ["F1", "F2"], "modalities": [["mri"], []]})
+    rows = pd.DataFrame(
+        {
+            "figure_id": ["F2", "F1", "F1"],
+            "question_type": [" Location ", None, "location"],
+            "response": ["No.", None, "On the left."],
+        },
+        index=[7, 8, 9],
+    )
+    found = add_groups(rows, figures)
+    assert found["modality"].tolist() == ["not_stated", "mri", "mri"]
+    assert found["question_type"].tolist() == ["location", "not stated", "location"]
+    assert found["polarity"].tolist() == ["no", "other", "other"]
+    assert found.index.tolist() == [7, 8, 9]
 
 
 def test_a_selector_that_prefers_no_does_not_change_the_balance_of_yes_and_no():

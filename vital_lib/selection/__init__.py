@@ -16,6 +16,7 @@ from vital_lib.selection.controls import (
 from vital_lib.selection.cut import (
     OUTCOMES,
     Grouping,
+    add_groups,
     answer_polarity,
     conversations,
     coverage,

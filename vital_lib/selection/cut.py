@@ -22,6 +22,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
+from vital_lib.modalities import modality_of
 from vital_lib.tables import (
     NOT_TO_LEARN,
     TABLES,
@@ -143,6 +144,24 @@ def coverage(candidates: pd.DataFrame, outcome: pd.DataFrame, by: Grouping) -> p
     rows["share_before"] = rows["candidates"] / rows["candidates"].sum()
     rows["share_after"] = rows["kept"] / rows["kept"].sum()
     return rows.reset_index()
+
+
+def add_groups(rows: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
+    """Return `rows` with the columns that a cut can group by: modality, question_type, polarity.
+
+    The modality is that of the row's figure (`modality_of`; null for an unknown figure). Question
+    types are compared without case and surrounding space, and a missing one is "not stated".
+
+    Args:
+        rows: columns figure_id, question_type, response, as in tables drafts and candidates.
+        figures: columns figure_id, modalities.
+    """
+    modality = figures.set_index("figure_id")["modalities"].map(modality_of)
+    return rows.assign(
+        modality=rows["figure_id"].map(modality),
+        question_type=rows["question_type"].fillna("not stated").str.strip().str.lower(),
+        polarity=answer_polarity(rows["response"]),
+    )
 
 
 def answer_polarity(responses: pd.Series) -> pd.Series:
