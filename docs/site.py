@@ -1,7 +1,8 @@
 """Build the documentation site from the pages of the repository and a run's executed notebooks.
 
-This file is also mkdocs' hook. It draws the Mermaid diagrams as SVG, since Mermaid's own script
-would have to come from another server, and it points links between notebooks to their pages.
+This file is also mkdocs' hook. It draws the Mermaid diagrams as SVG and formulas as MathML, since
+scripts that draw them would have to come from another server, and it points links between notebooks
+to their pages.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from latex2mathml.converter import convert
+
 ROOT = Path(__file__).parents[1]
 PAGES = ("*.md", "docs/*.md", "docs/*.png", "data/README.md")
 WIDTH, HEIGHT, GAP = 190, 32, 30  # of a box, and below it, in pixels
@@ -22,10 +25,11 @@ _DIAGRAM = re.compile(r"```mermaid\nflowchart TD\n(.*?)```", re.S)
 _NODE = r'(\w+)(?:\[(\()?"([^"]*)"\)?\])?'
 _EDGE = re.compile(rf'\s*{_NODE} --(?: "([^"]*)" --)?> {_NODE}')
 _PANEL = "<p><em>Here a running notebook shows a panel: open it with make lab.</em></p>"
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\\w$])\$([^\s$](?:[^$\n]*[^\s$])?)\$(?!\d)", re.S)
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def main(run: str) -> int:
+def main(run: str = "data/runs/demo") -> int:
     """Build the site in build/site/ from the executed notebooks of `run`; return an exit code."""
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
@@ -42,7 +46,7 @@ def main(run: str) -> int:
         _copy(path, pages / path.relative_to(ROOT))
     (pages / "notebooks").mkdir()
     for path in executed:
-        (pages / "notebooks" / path.name).write_text(_without_panels(path.read_text("utf-8")))
+        (pages / "notebooks" / path.name).write_text(_readable(path.read_text("utf-8")), "utf-8")
     build(load_config(str(ROOT / "docs" / "mkdocs.yml")))
     print(f"the site is in {ROOT / 'build' / 'site' / 'index.html'}")
     return 0
@@ -53,15 +57,21 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _without_panels(notebook: str) -> str:
-    """Replace panels by a note; to show them, a page would load scripts from another server."""
+def _readable(notebook: str) -> str:
+    """Replace formulas by MathML, and panels by a note; a page cannot show their own forms."""
     content = json.loads(notebook)
     content["metadata"].pop("widgets", None)
     for cell in content["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = _FORMULA.sub(_mathml, "".join(cell["source"]))
         for output in cell.get("outputs", []):
             if _VIEW in output.get("data", {}):
                 output["data"] = {"text/html": _PANEL}
     return json.dumps(content)
+
+
+def _mathml(found: re.Match[str]) -> str:
+    return convert(found[1] or found[2], display="block" if found[1] else "inline")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
