@@ -1,0 +1,144 @@
+"""The facets by which candidates are filtered: their values, and which rows have each value.
+
+Independent of the panel. A row may have several values of a facet (flags, annotators) or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.modalities import MODALITY_LABELS
+from vital_lib.tables import flags_in_words
+
+ARMS = {
+    "none": "no demonstrations",
+    "random": "random demonstrations",
+    "clinician": "accepted demonstrations",
+}
+_MOST = 30  # values listed; rarer ones count as "other"
+_OTHER, _NONE = "other", "none"
+_RATINGS = (0.0, 2.0, 4.0, 6.0, 8.0)  # lower bounds; the last group includes 10
+_FIFTHS = ("lowest fifth", "second fifth", "third fifth", "fourth fifth", "highest fifth")
+
+
+@dataclass
+class Facet:
+    """One facet: its title and, per value, a label and the mask of the rows that have it."""
+
+    title: str
+    labels: dict[str, str]
+    masks: dict[str, np.ndarray]
+
+    def chosen(self, values: Iterable[str]) -> np.ndarray:
+        """Return the mask of the rows that have one of `values`."""
+        return np.logical_or.reduce([self.masks[value] for value in values])
+
+
+def facets_of(rows: pd.DataFrame, ticks: pd.DataFrame | None = None) -> dict[str, Facet]:
+    """Return the facets that `rows` can be filtered by, as far as their columns are given.
+
+    Args:
+        rows: from `joined_rows`.
+        ticks: columns candidate_id, annotator, for the facet of annotators.
+    """
+    found = {
+        "stage": _single("stage", rows.get("stage")),
+        "arm": _single("arm", rows.get("arm"), ARMS),
+        "prompt_version": _single("prompt version", rows.get("prompt_version")),
+        "split": _single("split", rows.get("split")),
+        "modality": _single("modality", rows["modality"], MODALITY_LABELS),
+        "question_type": _single("question type", rows.get("question_type")),
+        "flag": _flags(rows.get("flags")),
+        "rating": _ratings(rows.get("rating")),
+        "score": _fifths(rows.get("score")),
+        "accepted": _shares(rows.get("accepted")),
+        "annotator": None if ticks is None else _annotators(rows, ticks),
+        "outcome": _single("cut", rows.get("outcome")),
+    }
+    return {name: facet for name, facet in found.items() if facet and len(facet.masks) > 1}
+
+
+def _single(
+    title: str, column: pd.Series | None, labels: Mapping[str, str] | None = None
+) -> Facet | None:
+    """Return the facet of a column with one value per row; null is "none"."""
+    if column is None:
+        return None
+    values = column.astype(object).where(column.notna(), _NONE).astype(str)
+    codes, names = pd.factorize(values)
+    counts = np.bincount(codes, minlength=len(names))
+    frequent = np.argsort(-counts, kind="stable")[:_MOST]
+    known = {} if labels is None else dict(labels)
+    listed = sorted(frequent, key=lambda code: _rank(names[code], list(known)))
+    masks = {str(names[code]): codes == code for code in listed}
+    if len(names) > _MOST:
+        masks[_OTHER] = ~np.logical_or.reduce(list(masks.values()))
+    return Facet(title, {name: known.get(name, name) for name in masks}, masks)
+
+
+def _rank(name: str, known: list[str]) -> tuple[int, str]:
+    return (known.index(name) if name in known else len(known) + (name == _NONE), name)
+
+
+def _flags(flags: pd.Series | None) -> Facet | None:
+    if flags is None:
+        return None
+    own = flags.reset_index(drop=True)
+    long = own.explode().dropna()
+    masks = {}
+    for name in sorted(long.unique()):
+        masks[str(name)] = np.zeros(len(own), dtype=bool)
+        masks[str(name)][long.index[long == name]] = True
+    masks[_NONE] = ~np.isin(np.arange(len(own)), long.index)
+    labels = {name: flags_in_words([name])[0] for name in masks}
+    return Facet("flag", labels | {_NONE: "no flag"}, masks)
+
+
+def _ratings(rating: pd.Series | None) -> Facet | None:
+    if rating is None:
+        return None
+    values = rating.to_numpy(dtype=float)
+    ends = [*_RATINGS[1:], np.inf]
+    masks = {
+        f"{low:.0f}": (values >= low) & (values < high)
+        for low, high in zip(_RATINGS, ends, strict=True)
+    }
+    labels = {name: f"{name} to under {int(name) + 2}" for name in masks} | {"8": "8 to 10"}
+    return Facet("rating", labels | {_NONE: "no rating"}, masks | {_NONE: np.isnan(values)})
+
+
+def _fifths(score: pd.Series | None) -> Facet | None:
+    """Return the fifths of the scores; only the order of scores has meaning."""
+    if score is None:
+        return None
+    values = score.to_numpy(dtype=float)
+    rank = score.rank(pct=True, method="average").to_numpy(dtype=float)
+    place = np.ceil(5 * rank - 1e-9)
+    masks = {str(n): place == n for n in range(1, 6)}
+    labels = {str(n): name for n, name in enumerate(_FIFTHS, start=1)}
+    return Facet("score", labels | {_NONE: "no score"}, masks | {_NONE: np.isnan(values)})
+
+
+def _shares(accepted: pd.Series | None) -> Facet | None:
+    if accepted is None:
+        return None
+    share = accepted.to_numpy(dtype=float)
+    masks = {"all": share == 1, "some": (share > 0) & (share < 1), "no_one": share == 0}
+    labels = {"all": "by all", "some": "by some", "no_one": "by no one", _NONE: "not judged"}
+    return Facet("accepted", labels, masks | {_NONE: np.isnan(share)})
+
+
+def _annotators(rows: pd.DataFrame, ticks: pd.DataFrame) -> Facet:
+    given = ticks.dropna(subset="accepted")
+    names = given["annotator"].value_counts().index[:_MOST]
+    ids = rows["candidate_id"]
+    masks = {
+        str(name): ids.isin(given["candidate_id"][given["annotator"] == name]).to_numpy()
+        for name in sorted(names)
+    }
+    masks[_NONE] = ~ids.isin(given["candidate_id"]).to_numpy()
+    return Facet("judged by", {name: name for name in masks} | {_NONE: "no one"}, masks)
