@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import worlds
 
+from vital_lib import rewards
 from vital_lib.clinic import Clinicians
 from vital_lib.clinic.rates import DEFAULT_RATES, FACTUAL, STYLE
 from vital_lib.statistics import Interval
@@ -122,6 +123,15 @@ def test_ordinarily_people_accept_more_of_the_selected_than_of_a_draw(selected_m
     assert selected_minus_random.low > 0
 
 
+def test_ordinarily_people_are_found_to_reward_what_they_mean(ordinary):
+    """They reject overconfident and vague answers: the clinic's rates say so, the measure is not
+    told."""
+    found = rewards.rewards(ordinary.drafts, ordinary.preferences)
+    people = found[found["kind"] == rewards.ALL].set_index("property")
+    assert people.loc[["absolutes", "hedges"], "found"].all()
+    assert (people.loc[["absolutes", "hedges"], "high"] < 0).all()
+
+
 # ------------------------------------------------------------------- people who tick at random
 
 
@@ -152,6 +162,11 @@ def test_coins_accept_no_more_of_the_selected_than_of_a_draw(
     ahead = worlds.selected_minus_random(coins, coins_shown, coins_learned.scores)
     assert is_nothing(ahead), ahead
     assert half_width(ahead) < selected_minus_random.estimate
+
+
+def test_coins_are_found_to_reward_nothing(coins):
+    found = rewards.rewards(coins.drafts, coins.preferences)
+    assert found["p"].notna().sum() > 30 and not found["found"].any()
 
 
 # ------------------------------------------------------------------ a judge who is the people

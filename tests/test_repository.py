@@ -33,7 +33,7 @@ TORCH_FREE = [
         "labels",
         "demonstrations",
     ),
-    *("generation", "judging", "selection", "evaluation", "walkthrough", "clinic"),
+    *("generation", "judging", "rewards", "selection", "evaluation", "walkthrough", "clinic"),
     *("clinic.service", "clinic.people", "clinic.figure_set", "clinic.server"),
     "labelling",
 ]
@@ -62,10 +62,11 @@ BUDGETS = {
     "prompts": 1_480,
     "records": 490,
     "report": 210,
+    "rewards": 330,  # what annotators and judges reward: properties, slopes, sentences, examples
     "seeds": 10,
     "selection": 460,  # the columns that a cut can group by are made here, for two notebooks
     "selector": 1_030,
-    "statistics": 160,
+    "statistics": 190,  # a sign-flip test; several intervals from one resample
     "study": 130,
     "tables": 850,  # metrics_frame, guards, look-up and paths of images of all stages moved here
     "tuning": 620,

@@ -19,6 +19,9 @@ from vital_lib.statistics import (
     mean_interval,
     ratio_interval,
     share_difference_interval,
+    sign_flip_test,
+    sums_interval,
+    sums_intervals,
 )
 
 
@@ -264,3 +267,27 @@ def test_an_interval_comes_back_from_the_metrics_it_was_written_to():
     assert (found.estimate, found.low, found.high) == (0.5, 0.4, 0.6)
     assert math.isnan(interval_of({"a.b": 0.5}, "a.b").low)
     assert interval_of({"a.c": 0.5}, "a.b") is None
+
+
+def test_several_intervals_of_the_same_sums_are_those_of_each_alone():
+    rng = np.random.default_rng(0)
+    groups, columns = rng.integers(0, 12, 40), rng.random((3, 40))
+    first = sums_interval(groups, columns, lambda sums: sums[:, 0] / sums[:, 1], n=40)
+    second = sums_interval(groups, columns, lambda sums: sums[:, 2] / sums[:, 1], n=7)
+    both = sums_intervals(groups, columns, lambda sums: sums[:, [0, 2]] / sums[:, [1]], n=[40, 7])
+    assert both == [first, second]
+
+
+def test_a_sign_flip_test_is_the_share_of_all_flips_that_lie_as_far_out():
+    values, groups = np.array([3.0, 1.0, 2.0, -0.5, 1.5]), ["a", "a", "b", "c", "d"]
+    sums = [4.0, 2.0, -0.5, 1.5]
+    every = [abs(np.dot(signs, sums)) for signs in itertools.product((-1, 1), repeat=4)]
+    exact = np.mean([far >= abs(sum(sums)) for far in every])
+    [p] = sign_flip_test(values[:, None], groups, flips=20_000)
+    assert p == pytest.approx(exact, abs=0.01)
+
+
+def test_equal_columns_have_equal_p_values_and_no_effect_has_one_of_1():
+    values = np.array([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0], [-1.0, -1.0, 0.0]])
+    first, second, none = sign_flip_test(values, ["a", "b", "c"], flips=99)
+    assert first == second and none == 1

@@ -25,6 +25,7 @@ _RESTS = {
     "candidates": ("accepted_share_",),
     "arms": ("",),
     "judge": ("",),
+    "rewards": ("accepted_",),
     "selector": ("",),
     "selection": ("accepted_share_",),
     "evaluation": ("win_rate_clinicians",),

@@ -31,6 +31,7 @@ STAGES = {
     "candidates": "Generated candidates",
     "arms": "Blind comparison of two arms",
     "judge": "The judge",
+    "rewards": "What annotators and the judge reward",
     "selector": "The selector",
     "selection": "The selected set",
     "tuning": "Tuning",
