@@ -16,7 +16,6 @@ from panel_rows import (
     HOSTILE,
     PEOPLE,
     RATINGS,
-    SCORES,
     picture_of,
     rating_prompt,
 )
@@ -28,14 +27,12 @@ from vital_lib.client import ChatClient
 from vital_lib.figures import open_image
 from vital_lib.panels import (
     CandidateViewer,
-    CutPanel,
     FigureBrowser,
     JudgePanel,
     ModelChat,
     PromptViewer,
 )
 from vital_lib.prompts import verdict_prompt
-from vital_lib.selection import conversations, cut, top_candidates
 from vital_lib.statistics import Interval
 
 pytest_plugins = "panel_rows"
@@ -269,90 +266,6 @@ def test_a_measure_below_zero_is_shown_with_a_minus():
     measures = judging.measured(agreement=Interval(-0.001, -0.25, 0.9, 3))
     panel = JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of, measures=measures)
     assert panel.widget.state["measures"][0][1:3] == ["0.00", "−0.25 to 0.90"]
-
-
-# --- the cut
-
-
-def test_a_share_keeps_that_many_of_the_best_scored():
-    panel = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=0.5)
-    best = SCORES.sort_values("score", ascending=False).candidate_id
-    assert panel.kept == list(best[:3])
-    panel.set_share(1)
-    assert sorted(panel.kept) == sorted(CANDIDATES.candidate_id)
-    panel.set_share(0.001)
-    assert panel.kept == [best.iloc[0]]
-
-
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.75, 0.9])
-def test_the_cut_keeps_what_the_selection_will_keep(share):
-    kept = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=share).kept
-    scores = SCORES.set_index("candidate_id").score
-    number = max(1, round(share * len(CANDIDATES)))
-    assert kept == list(top_candidates(CANDIDATES, scores, n=number).candidate_id)
-    turns = conversations(CANDIDATES, cut(CANDIDATES, scores, share=share)).turns
-    assert sum(len(rounds) for rounds in turns) == len(kept)
-
-
-def test_refusals_and_echoes_are_counted_and_not_shown_beside_the_cut():
-    best = SCORES.sort_values("score", ascending=False).candidate_id.iloc[0]
-    rows = CANDIDATES.assign(flags=[["refuses"] * (i == best) for i in CANDIDATES.candidate_id])
-    panel = CutPanel(SCORES, rows, FIGURES, picture_of, share=1)
-    state = panel.widget.state
-    assert best not in panel.kept and len(panel.kept) == 5
-    assert (state["of"], state["no_answer"], state["unscored"]) == (5, 1, 0)
-    kept = CutPanel(SCORES, rows, FIGURES, picture_of, share=0.5, flagged=True)
-    assert best in kept.kept and kept.widget.state["no_answer"] == 0
-
-
-@pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan")])
-def test_a_share_outside_its_range_is_refused(share):
-    with pytest.raises(ValueError, match="above 0"):
-        CutPanel(SCORES, CANDIDATES, FIGURES, picture_of).set_share(share)
-
-
-def test_borderline_cases_stand_next_to_the_cut():
-    panel = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=0.5)
-    state = panel.widget.state
-    assert state["inside"][-1]["candidate_id"] == panel.kept[-1]
-    assert state["outside"][0]["score"] <= state["inside"][-1]["score"]
-    assert len(state["outside"]) == 3
-
-
-def test_coverage_adds_up_before_and_after_the_cut():
-    state = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=0.5).widget.state
-    rows = {row["name"]: (row["before"], row["after"]) for row in state["coverage"]}
-    assert rows == {"chest X-ray": (5, 2), "several": (1, 1)}
-    assert sum(row["share_after"] for row in state["coverage"]) == pytest.approx(1)
-
-
-def test_within_groups_the_panel_keeps_what_the_selection_keeps_and_shows_their_mix():
-    panel = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=0.5, within="arm")
-    scores = SCORES.set_index("candidate_id").score
-    kept = top_candidates(CANDIDATES, scores, share=0.5, within="arm")
-    assert panel.kept == list(kept.candidate_id)
-    assert panel.kept != CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=0.5).kept
-    state = panel.widget.state
-    rows = {row["name"]: (row["before"], row["after"]) for row in state["coverage"]}
-    assert rows == {"none": (3, 1), "clinician": (2, 1), "random": (1, 1)}
-    assert state["grouped"] and state["threshold"] == scores[panel.kept].min()
-    assert state["outside"][0]["candidate_id"] not in panel.kept
-
-
-def test_a_floor_empties_places_in_the_panel_too():
-    panel = CutPanel(SCORES, CANDIDATES, FIGURES, picture_of, share=1, floor=0.2)
-    assert len(panel.kept) == (SCORES.score >= 0.2).sum() == 3
-
-
-def test_candidates_without_a_score_are_counted_not_kept():
-    panel = CutPanel(SCORES[:4], CANDIDATES, FIGURES, picture_of, share=1)
-    assert len(panel.kept) == 4
-    assert panel.widget.state["unscored"] == 2
-
-
-def test_scores_all_alike_can_still_be_drawn():
-    state = CutPanel(SCORES.assign(score=0.0), CANDIDATES, FIGURES, picture_of).widget.state
-    assert 0 <= state["place"] <= 1
 
 
 # --- model chat

@@ -34,13 +34,13 @@ from vital_lib.labels import FixedQueue, LabelLog
 from vital_lib.panels import (
     CandidateViewer,
     ClusterMap,
-    CutPanel,
     FigureBrowser,
     JudgePanel,
     ModelChat,
     PreferenceCard,
     PromptViewer,
     RunMonitor,
+    ScoreExplorer,
     _panel,
 )
 
@@ -80,7 +80,7 @@ def every_panel(card, wide_image) -> list:
         PromptViewer(rating_prompt(wide_image)),
         CandidateViewer(CANDIDATES, FIGURES, picture_of),
         JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of),
-        CutPanel(SCORES, CANDIDATES, FIGURES, picture_of),
+        ScoreExplorer(SCORES, CANDIDATES, FIGURES, picture_of),
         RunMonitor(Job(lambda control: None, 3)),
         ModelChat({"base": lambda image, question: HOSTILE}, {"f1": wide_image}),
         ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, picture_of).conversations,

@@ -37,7 +37,7 @@ ratings = drafts[["candidate_id"]].assign(
     rationale=HOSTILE)
 people = drafts[["candidate_id"]].assign(accepted=0.0, annotators=1)
 scores = drafts[["candidate_id"]].assign(score=[i / 10 for i in range(len(drafts))])
-cut = CutPanel(scores, drafts, figures, picture)
+cut = ScoreExplorer(scores, drafts, figures, picture)
 chat = ModelChat({"base": lambda image, question: question + HOSTILE},
                  {"f1": Image.new("RGB", (64, 64))})
 for panel in (FigureBrowser(figures, picture), PromptViewer(prompt),
@@ -72,8 +72,8 @@ def test_every_panel_is_drawn_and_its_texts_stay_texts(page, lab):
 
     _button(page, "Next ›").first.click()
     expect(page.locator(".vital input[type=number]").first).to_have_value("2")
-    page.locator(".vital input[type=range]").press("ArrowRight")
-    expect(page.locator(".vital strong", has_text="41 %")).to_be_visible()
+    page.get_by_role("slider", name="cut").press("ArrowLeft")
+    expect(page.locator(".vital [role=status]", has_text="41.0 %")).to_be_visible()
     page.locator(".vital input[name=question]").fill("Which side?")
     _button(page, "Ask").click()
     expect(page.locator(".vital .answers")).to_contain_text("Which side?<b id=")

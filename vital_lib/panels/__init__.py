@@ -9,10 +9,10 @@ reaches the page as text nodes only.
 
 from vital_lib.panels.candidate_viewer import CandidateViewer
 from vital_lib.panels.cluster_map import ClusterMap
-from vital_lib.panels.cut_panel import CutPanel
 from vital_lib.panels.figure_browser import FigureBrowser
 from vital_lib.panels.judge_panel import JudgePanel
 from vital_lib.panels.model_chat import ModelChat
 from vital_lib.panels.preference_card import PreferenceCard
 from vital_lib.panels.prompt_viewer import PromptViewer
 from vital_lib.panels.run_monitor import RunMonitor
+from vital_lib.panels.score_explorer import ScoreExplorer

@@ -78,7 +78,7 @@ const keptByIt = (node, key) => ITS_OWN[node.type]?.test(key) || (SCROLLS.test(k
 
 // A panel's script exports panel({ draw, begin }). draw(state, ui) returns the elements. begin, which
 // is optional, is called once per widget with { model, redraw, seen, again }; its result is ui.own in
-// draw, and its receive(message) gets the kernel's messages.
+// draw, and its receive(message, buffers) gets the kernel's messages.
 export const panel = ({ draw, begin }) => () => {
   const images = new Map(), views = new Set();
   let pending = false, late = false, waiting = null, timer = null, own = null;
@@ -96,7 +96,7 @@ export const panel = ({ draw, begin }) => () => {
     redraw();
   }
   async function receive(message, buffers) {
-    if (message.image === undefined) return own?.receive(message);
+    if (message.image === undefined) return own?.receive(message, buffers);
     const name = `${message.side} ${message.image}`;
     if (images.get(name)?.url) return;
     images.set(name, buffers.length ? await decoded(buffers[0]) : { missing: message.missing });

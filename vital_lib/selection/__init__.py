@@ -21,6 +21,7 @@ from vital_lib.selection.cut import (
     conversations,
     coverage,
     cut,
+    quotas,
     top_candidates,
 )
 from vital_lib.selection.duplicates import near_duplicates

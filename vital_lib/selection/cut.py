@@ -103,6 +103,32 @@ def cut(
     return rows
 
 
+def quotas(codes: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+    """Return how many of each group `cut` keeps, for each total in `numbers`.
+
+    Proportional to the size of the group, by largest remainder; of equal remainders, the group
+    whose next candidate scores higher.
+
+    Args:
+        codes: (n,) the group of each eligible candidate, best first, as a number from 0.
+        numbers: totals, each at most n.
+
+    Returns:
+        (len(numbers), number of groups) whole numbers; each row sums to its total.
+    """
+    sizes = np.bincount(codes)
+    ranks = np.append(np.argsort(codes, kind="stable"), len(codes))  # group by group, best first
+    starts = np.cumsum(sizes) - sizes
+    made = np.empty((len(numbers), len(sizes)), dtype=int)
+    for row, n in zip(made, numbers, strict=True):
+        fair = n * sizes / len(codes)
+        row[:] = np.floor(fair + 1e-9)
+        remainder = np.where(row < sizes, (fair - row).round(9), -1)
+        following = ranks[starts + row]  # the rank of each group's next candidate
+        row[np.lexsort((following, -remainder))[: n - row.sum()]] += 1
+    return made
+
+
 def top_candidates(candidates: pd.DataFrame, scores: Scores, **how) -> pd.DataFrame:
     """Return the rows of `candidates` that `cut` keeps, best first; arguments as in `cut`."""
     return _kept_rows(candidates, cut(candidates, scores, **how))
@@ -281,15 +307,10 @@ def _number(
 
 def _best_of_each(eligible: pd.DataFrame, n: int) -> pd.Index:
     """Return the index of the best of each group, `n` in total by largest remainder."""
+    codes = pd.factorize(eligible["group"])[0]
+    [quota] = quotas(codes, [n])
     place = eligible.groupby("group", sort=False).cumcount()  # 0 for the best of its group
-    sizes = eligible["group"].map(eligible["group"].value_counts())
-    fair = n * sizes / len(eligible)
-    quota = np.floor(fair + 1e-9).astype(int)
-    sure = place < quota
-    # Each group's next candidate, by remainder; a stable sort keeps ties best first.
-    following = (fair - quota)[place == quota].round(9)
-    more = following.sort_values(ascending=False, kind="stable").index[: n - int(sure.sum())]
-    return eligible.index[sure].union(more)
+    return eligible.index[place.to_numpy() < quota[codes]]
 
 
 def _finite(name: str, value: float) -> float:
