@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from vital_lib.figures import open_image
+from vital_lib.rewards import ALL, JUDGE
 
 HOSTILE = '<img src=x onerror="alert(1)"> $x^2$ & "quotes"'
 FIGURES = pd.DataFrame(
@@ -70,6 +71,29 @@ RATINGS = pd.DataFrame(
 PEOPLE = pd.DataFrame(
     {"candidate_id": list(DRAFTS.candidate_id[:4]), "accepted": [0.0, 1.0, 1.0, 1.0]}
 ).assign(annotators=1)
+
+PREFERENCES = pd.DataFrame(
+    {"item_id": DRAFTS.instruction_id[::2], "annotator": "ann", "left_id": DRAFTS.candidate_id[::2]}
+).assign(right_id=list(DRAFTS.candidate_id[1::2]), left_accepted=True, right_accepted=False)
+REWARDED = pd.DataFrame(
+    [
+        (
+            "flag_wrong_side",
+            "flag: wrong side",
+            "with it",
+            ALL,
+            ALL,
+            -20.0,
+            -30.0,
+            -10.0,
+            0.01,
+            True,
+        ),
+        ("flag_wrong_side", "flag: wrong side", "with it", "j", JUDGE, 2.0, -3.0, 7.0, 0.4, False),
+        ("words", "length", "per ten words", ALL, ALL, None, None, None, None, False),
+    ],
+    columns=["property", "label", "unit", "source", "kind", "effect", "low", "high", "p", "found"],
+).assign(n=4, articles=2)
 
 
 def picture_of(figure_id: str) -> bytes:

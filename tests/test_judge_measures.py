@@ -209,8 +209,17 @@ def test_a_probe_drop_rate_where_it_is_rated_below_its_own_answer_at_the_same_re
         }
     )
     found = judging.probe_drop_rate(probes, of_probes, rated, GROUPS)
-    assert values(found) == {"probe_drop_rate_side": 0.25, "probe_points_side": 0.25}
-    assert found["n"].tolist() == [2, 2]
+    by_chance = {"probe_minus_control_side": -0.5}  # c0: 9, then 5; half of its probes are lower
+    assert values(found) == {"probe_drop_rate_side": 0.25, "probe_points_side": 0.25} | by_chance
+    assert found["n"].tolist() == [2, 2, 1]
+
+
+def test_a_blanked_image_costs_what_exceeds_the_noise_of_the_same_answers():
+    rated = pd.concat([ratings(9, 8, 7), ratings(9, 7, None, repeat=1)])  # c2 is rated once
+    found = values(judging.blank_drop_rate(ratings(8, 7, 6), rated, GROUPS))
+    assert found["blank_drop_rate"] == 1 and found["blank_minus_control"] == 0.5
+    once = values(judging.blank_drop_rate(ratings(8, 7, 6), ratings(9, 8, 7), GROUPS))
+    assert "blank_minus_control" not in once
 
 
 def blanked_in(folder: Path, name: str) -> str:

@@ -15,7 +15,9 @@ from panel_rows import (
     FIGURES,
     HOSTILE,
     PEOPLE,
+    PREFERENCES,
     RATINGS,
+    REWARDED,
     picture_of,
     rating_prompt,
 )
@@ -31,6 +33,7 @@ from vital_lib.panels import (
     JudgePanel,
     ModelChat,
     PromptViewer,
+    RewardPanel,
 )
 from vital_lib.prompts import verdict_prompt
 from vital_lib.statistics import Interval
@@ -183,6 +186,37 @@ def test_the_candidate_viewer_goes_from_figure_to_figure():
 
 def test_no_candidates_are_shown_as_none():
     assert CandidateViewer(CANDIDATES[:0], FIGURES, picture_of).figure_id is None
+
+
+# --- the panel of what annotators reward
+
+
+def test_a_property_shows_its_effects_and_the_pairs_that_differ_in_it():
+    panel = RewardPanel(REWARDED, DRAFTS, PREFERENCES, RATINGS, picture_of, votes=Votes(4, 4))
+    state = panel.widget.state
+    assert (panel.name, state["of"]) == ("flag_wrong_side", 4)
+    assert [row["people"] for row in state["list"]] == [["−"], [""]]
+    assert state["effects"][0][:2] == [
+        "simulated clinicians",
+        "−20.0 points with it [−30.0, −10.0]",
+    ]
+    assert state["effects"][1] == [
+        "judge j",
+        "+2.0 points with it [−3.0, 7.0]",
+        "not beyond chance",
+    ]
+    more, less = state["shown"]["sides"]
+    assert (more["accepted"], more["rating"], less["rating"]) == ("0 %", "2.0 of 10", "8.5 of 10")
+    panel.choose("words")
+    assert panel.widget.state["of"] == 0 and panel.widget.state["shown"] is None
+    assert panel.widget.state["effects"] == [
+        ["simulated clinicians", "too few: 2 articles with a difference", ""]
+    ]
+
+
+def test_without_votes_the_panel_of_rewards_is_empty():
+    panel = RewardPanel(REWARDED[:0], DRAFTS, PREFERENCES[:0], None, picture_of)
+    assert (panel.name, panel.widget.state["list"], panel.widget.state["of"]) == (None, [], 0)
 
 
 # --- the judge panel

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from panel_rows import REWARDED
 from PIL import Image
 
 from vital_lib import plots
@@ -93,6 +94,7 @@ EVERY_PLOT = {
     "judge_probes": lambda: plots.judge_probes(PROBES),
     "learning_curve": lambda: plots.learning_curve(CURVE, AGREEMENT),
     "score_distributions": lambda: plots.score_distributions(SCORES, PEOPLE),
+    "reward_forest": lambda: plots.reward_forest(REWARDED),
     "selection_bars": lambda: plots.selection_bars(SELECTION),
     "loss_curves": lambda: plots.loss_curves({"selected": [3.0, 2.0, 1.5], "mine": [3.0, 2.5]}),
     "evaluation_bars": lambda: plots.evaluation_bars(EVALUATION),
@@ -134,6 +136,23 @@ def test_a_figure_with_two_modalities_counts_under_each():
     names = [label.get_text() for label in axes.get_yticklabels()]
     counts = dict(zip(names, totals, strict=True))
     assert counts == {"not stated": "1", "gross pathology": "1", "MRI": "2", "CT": "1"}
+
+
+def test_an_effect_beyond_chance_has_a_filled_mark_and_another_an_open_one():
+    axes = plots.reward_forest(REWARDED).axes[0]
+    dots = [line for line in axes.lines if len(line.get_xdata()) == 1 and line.get_marker() in "oD"]
+    filled = {float(dot.get_xdata()[0]): dot.get_markerfacecolor() != "none" for dot in dots}
+    assert filled == {-20.0: True, 2.0: False}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["with it"]  # tested ones only
+
+
+def test_the_noise_that_the_probes_are_read_against_is_a_line_with_its_interval():
+    ends = {f"judge.probe_drop_rate_control_{end}": x for end, x in (("low", 0.3), ("high", 0.5))}
+    axes = plots.judge_probes(PROBES | ends).axes[0]
+    assert "unchanged answer rated again, 39 %" in _texts(axes.figure)
+    band = axes.patches[-1].get_bbox()
+    assert (band.x0, band.x1) == (30, 50)
+    assert len(plots.judge_probes(PROBES).axes[0].patches) == 2  # no band without an interval
 
 
 def test_bars_are_as_long_as_their_metrics_say_in_per_cent():
@@ -249,6 +268,7 @@ ON_VOTES = {
     "judge_probes": lambda votes: plots.judge_probes(_named(votes, "judge", PROBES)),
     "learning_curve": lambda votes: plots.learning_curve(CURVE, AGREEMENT, votes=votes),
     "reliability_diagram": lambda votes: plots.reliability_diagram(RATINGS, PEOPLE, votes=votes),
+    "reward_forest": lambda votes: plots.reward_forest(REWARDED, votes=votes),
     "score_distributions": lambda votes: plots.score_distributions(SCORES, PEOPLE, votes=votes),
     "selection_bars": lambda votes: plots.selection_bars(_named(votes, "selection", SELECTION)),
 }

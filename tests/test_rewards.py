@@ -65,6 +65,20 @@ def test_every_flag_that_occurs_is_a_property():
     assert [one.label for one in known[-2:]] == ["flag: names the text", "flag: new one"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("hedges", "It may be a cyst.", [("It ", False), ("may be", True), (" a cyst.", False)]),
+        ("number", "Two of 3", [("Two", True), (" of ", False), ("3", True)]),
+        ("side", "No side", [("No side", False)]),
+        ("words", "Two may", [("Two may", False)]),
+        ("terms", "", []),
+    ],
+)
+def test_the_words_that_a_property_is_about_are_marked(name, text, expected):
+    assert taste.marked(name, text) == expected
+
+
 # --- effects
 
 

@@ -45,6 +45,18 @@ for panel in (FigureBrowser(figures, picture), PromptViewer(prompt),
               JudgePanel(ratings, drafts, people, figures, picture), cut, chat):
     display(panel.widget)
 """
+REWARDS = """
+from vital_lib import rewards
+from vital_lib.panels import RewardPanel
+rows = drafts.assign(group_id=drafts["figure_id"], response=[
+    f"It may be a cyst. {HOSTILE}" if i % 2 else "It is a cyst." for i in range(len(drafts))])
+preferences = pd.DataFrame({
+    "item_id": rows["instruction_id"][::2], "annotator": "ann",
+    "left_id": rows["candidate_id"][::2], "left_accepted": True, "right_accepted": False,
+}).assign(right_id=list(rows["candidate_id"][1::2]))
+panel = RewardPanel(rewards.rewards(rows, preferences), rows, preferences, None, picture)
+panel.widget
+"""
 
 
 _ONE = re.compile(r"^[\d.]+px$")  # column, where there is room for no more
@@ -83,3 +95,21 @@ def test_every_panel_is_drawn_and_its_texts_stay_texts(page, lab):
     wide = "(panels) => panels.map((panel) => panel.scrollWidth - panel.clientWidth)"
     expect(page.locator(".vital .disagreement")).to_have_css("grid-template-columns", _ONE)
     assert page.locator(".vital").evaluate_all(wide) == [0] * 6
+
+
+def test_a_property_is_chosen_and_its_pairs_are_paged_with_the_mouse_and_the_keys(page, lab):
+    _open(page, lab, "rewards.ipynb", PICTURE + ROWS, REWARDS)
+    pressed = page.locator('.vital .rewards button[aria-pressed="true"]')
+    expect(pressed).to_contain_text("length")
+    _button(page, "hedging words").click()
+    expect(page.locator(".vital mark")).to_have_text("may be")
+    expect(page.locator(".vital .rewards")).to_contain_text("accepted by 0 % · hedging words: 1")
+    assert page.evaluate("document.querySelector('#markup') ?? window.attacked ?? null") is None
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".vital input[type=number]")).to_have_value("2")
+    expect(page.locator(".vital strong")).to_have_text("Question 2 about f1?")
+    _button(page, "has a side").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".vital .rewards")).to_contain_text("No pair of responses differs")
+    page.set_viewport_size({"width": 700, "height": 900})
+    expect(page.locator(".vital .rewards")).to_have_css("grid-template-columns", _ONE)

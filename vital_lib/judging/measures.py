@@ -34,6 +34,7 @@ MEANINGS = {
     "probe_drop_rate_control": "repeated ratings of an unchanged answer that are lower",
     "blank_drop_rate": "ratings that fall when the image is blanked",
     "blank_points": "points lost when the image is blanked",
+    "blank_minus_control": "ratings that fall when the image is blanked, minus those by chance",
 }
 """The meaning of each measure; `_meaning` adds those of the probes."""
 
@@ -202,7 +203,8 @@ def probe_drop_rate(
     """Measure probe_drop_rate_<kind> and probe_points_<kind>: the cost of an error in an answer.
 
     The share of probes rated below the unchanged answer (at the same repeat), and the points lost.
-    Ratings vary by chance: compare the share with probe_drop_rate_control of `consistency`.
+    Ratings vary by chance: probe_minus_control_<kind> is the share minus that of lower second
+    ratings of the same unchanged answers, where these were rated repeatedly.
 
     Args:
         probes: rows of `corrupt_answers`.
@@ -229,7 +231,8 @@ def blank_drop_rate(
     """Measure blank_drop_rate and blank_points: the cost of blanking an answer's image.
 
     A judge that looks at images should not trust an answer about a grey one. `blank_ratings` rate
-    the candidates of `ratings` with `blanked` images; the rest is as in `probe_drop_rate`.
+    the candidates of `ratings` with `blanked` images; the rest is as in `probe_drop_rate`, with
+    blank_minus_control for what exceeds the chance of a lower second rating.
     """
     return measured(**_falls("blank", "", blank_ratings, ratings, groups))
 
@@ -247,16 +250,29 @@ def _falls(
     both["drops"] = (both["lost"] > 0).astype(float)
     means = both.groupby("candidate_id")[["drops", "lost"]].mean()  # over repeats
     of = _of(means.index, groups)
-    return {
+    found = {
         f"{what}_drop_rate{end}": mean_interval(means["drops"], of),
         f"{what}_points{end}": mean_interval(means["lost"], of),
     }
+    noise = means.join(_falls_by_chance(before), how="inner")
+    if len(noise):
+        pair = (noise["drops"], noise["by_chance"], _of(noise.index, groups))
+        found[f"{what}_minus_control{end}"] = difference_interval(*pair)
+    return found
+
+
+def _falls_by_chance(ratings: pd.DataFrame) -> pd.Series:
+    """Return the share of lower second ratings, by_chance, of each answer rated repeatedly."""
+    read = ratings.dropna(subset="overall").sort_values("repeat").groupby("candidate_id")["overall"]
+    shares = {name: _within(part.to_numpy(float), 0.0)[3] for name, part in read if len(part) > 1}
+    return pd.Series(shares, name="by_chance", dtype=float)
 
 
 def _meaning(name: str) -> str:
     for start, words in (
         ("probe_drop_rate_", "probes rated lower"),
         ("probe_points_", "points lost"),
+        ("probe_minus_control_", "probes rated lower, minus those by chance"),
     ):
         if name.startswith(start) and name not in MEANINGS:
             return f"{words}, error in the {name.removeprefix(start)}"

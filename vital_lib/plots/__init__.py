@@ -15,6 +15,7 @@ from vital_lib.plots.generation import accepted_share_by_arm
 from vital_lib.plots.judge import judge_probes, rating_distribution, reliability_diagram
 from vital_lib.plots.labels import agreement_forest
 from vital_lib.plots.overview import pipeline_overview
+from vital_lib.plots.rewards import reward_forest
 from vital_lib.plots.selection import selection_bars
 from vital_lib.plots.selector import agreement_bars, learning_curve, score_distributions
 from vital_lib.plots.tuning import loss_curves

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -31,15 +32,21 @@ _ERRORS = {
 def judge_probes(metrics: Mapping[str, float]) -> Figure:
     """Draw the share of accepted answers that are rated lower with one error put in.
 
-    The dashed line is the share of unchanged answers that are rated lower when they are rated
-    again. The bars of a judge that notices no errors end there.
+    The dashed line, with its interval as a band, is the share of unchanged answers that are rated
+    lower when they are rated again. The bars of a judge that notices no errors end there.
     """
     control = 100 * value_of(metrics, "judge.probe_drop_rate_control")
     line = None if control != control else (control, "unchanged answer rated again")
     votes = votes_behind(metrics, "judge.probe_drop_rate_control")
     note = f"\nof those accepted by {who(votes)}{below(votes)}"
     title, label = "Errors that the judge notices", "answers rated lower"
-    return bar_figure(metrics, _ERRORS, title, label, note=note, line=line)
+    figure = bar_figure(metrics, _ERRORS, title, label, note=note, line=line)
+    band = [
+        100 * value_of(metrics, f"judge.probe_drop_rate_control_{end}") for end in ("low", "high")
+    ]
+    if not any(map(math.isnan, band)):
+        figure.axes[0].axvspan(*band, color=GREY, alpha=0.3, linewidth=0)
+    return figure
 
 
 @styled

@@ -11,6 +11,7 @@ from vital_lib.rewards.properties import (
     Property,
     absolutes,
     hedges,
+    marked,
     properties_of,
     terms,
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from vital_lib.english import split_words, words
+from vital_lib.english import NUMBERS, split_words
 from vital_lib.tables import flags_in_words
 
 FLAGGED = "flag_"
@@ -49,7 +49,7 @@ _TERMS = re.compile(
 _NOT_TERMS = frozenset(("diploma", "hypothesis", "hypothetical", "aroma", "avoid", "period"))
 _TERM_LETTERS = 6  # shorter words with such parts ("coma", "void") are mostly everyday English
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_SIDE = re.compile(r"\b(?:left|right)(?![ -](?:away|now|angles?))|\bbilateral", re.I)
+_SIDE = re.compile(r"\b(?:(?:left|right)(?![ -](?:away|now|angles?))|bilateral)", re.I)
 _YES_OR_NO = re.compile(r"\W*(?:yes|no)\s*(?:[,.;:!–—-]|$)", re.I)
 
 
@@ -89,8 +89,33 @@ def terms(text: str) -> list[str]:
     ]
 
 
-def _digit(word: str) -> bool:
-    return word[0].isdigit()
+def sides(text: str) -> list[str]:
+    """Return the words of `text` that name a side, in order."""
+    return _SIDE.findall(text)
+
+
+def numbers(text: str) -> list[str]:
+    """Return the numbers of `text`, in digits or in words, in order."""
+    return [word for word in split_words(text) if word[0].isdigit() or word.lower() in NUMBERS]
+
+
+_WORDS_OF = {
+    **{"hedges": hedges, "absolutes": absolutes, "terms": terms},
+    **{"number": numbers, "side": sides},
+}
+
+
+def marked(name: str, text: str) -> list[tuple[str, bool]]:
+    """Split `text` into runs, each with whether it is a word of property `name`.
+
+    A property that is not about single words has one run, unmarked.
+    """
+    runs, place = [], 0
+    for word in _WORDS_OF[name](text) if name in _WORDS_OF else ():
+        start = text.index(word, place)
+        runs += [(text[place:start], False), (word, True)]
+        place = start + len(word)
+    return [run for run in (*runs, (text[place:], False)) if run[0]]
 
 
 def _sentences(text: str) -> float:
@@ -98,13 +123,18 @@ def _sentences(text: str) -> float:
 
 
 PROPERTIES = (
-    Property("words", "length", "per ten words", lambda text: len(split_words(text)) / 10),
+    Property(
+        "words",
+        "length in tens of words",
+        "per ten words",
+        lambda text: len(split_words(text)) / 10,
+    ),
     Property("sentences", "sentences", "per sentence", _sentences),
     Property("hedges", "hedging words", "per hedging word", lambda text: len(hedges(text))),
     Property("absolutes", "absolute words", "per absolute word", lambda t: len(absolutes(t))),
     Property("terms", "technical terms", "per technical term", lambda text: len(terms(text))),
-    Property("number", "has a number", "with a number", lambda text: any(map(_digit, words(text)))),
-    Property("side", "has a side", "with a side", lambda text: bool(_SIDE.search(text))),
+    Property("number", "has a number", "with a number", lambda text: bool(numbers(text))),
+    Property("side", "has a side", "with a side", lambda text: bool(sides(text))),
     Property(
         *("yes_or_no", "begins with yes or no", "with a yes or no at the start"),
         lambda text: bool(_YES_OR_NO.match(text)),
