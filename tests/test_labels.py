@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import statistics
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 from label_rows import judged
 
-from vital_lib.labels import DRAWN_BY, KINDS, VOTES, LabelLog, LabelsNotSaved
+from vital_lib.labels import DRAWN_BY, KINDS, VOTES, LabelLog, LabelsNotSaved, practice_log
 from vital_lib.labels.database import label_events
 from vital_lib.tables import TABLES, UnsupportedFormat, Workspace
 
@@ -506,3 +507,15 @@ def test_importing_the_log_imports_no_heavy_package():
     here = Path(__file__).parents[1]
     result = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_a_practice_log_is_its_own_and_leaves_nothing_behind(log):
+    practice = practice_log()
+    practice.record(**judged())
+    assert len(practice.preferences()) == 1 and log.preferences().empty
+    assert practice_log().preferences().empty and practice.identity != log.identity
+    place = Path(practice.database._path).parent
+    assert place.is_dir()
+    del practice
+    gc.collect()
+    assert not place.exists()

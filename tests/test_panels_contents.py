@@ -196,14 +196,9 @@ def test_a_property_shows_its_effects_and_the_pairs_that_differ_in_it():
     state = panel.widget.state
     assert (panel.name, state["of"]) == ("flag_wrong_side", 4)
     assert [row["people"] for row in state["list"]] == [["−"], [""]]
-    assert state["effects"][0][:2] == [
-        "simulated clinicians",
-        "−20.0 points with it [−30.0, −10.0]",
-    ]
-    assert state["effects"][1] == [
-        "judge j",
-        "+2.0 points with it [−3.0, 7.0]",
-        "not beyond chance",
+    assert state["effects"] == [
+        ["simulated clinicians", "−20.0 points with it [−30.0, −10.0]", ""],
+        ["judge j", "+2.0 points with it [−3.0, 7.0]", "not beyond chance"],
     ]
     more, less = state["shown"]["sides"]
     assert (more["accepted"], more["rating"], less["rating"]) == ("0 %", "2.0 of 10", "8.5 of 10")
@@ -321,6 +316,21 @@ def test_every_model_is_asked_about_the_chosen_image(wide_image):
     chat.ask("And?")
     assert asked[-1][0] == (300, 200)
     assert [entry["question"] for entry in chat.widget.state["asked"]] == ["And?", "What?"]
+
+
+def test_a_sample_question_is_offered_and_its_reference_shown(wide_image):
+    samples = {
+        "one": [("Which side?", "left"), (HOSTILE, "x"), *((f"Q{n}?", "y") for n in range(9))]
+    }
+    chat = ModelChat(
+        {"base": lambda i, q: "right"}, {"one": wide_image, "two": wide_image}, samples
+    )
+    assert chat.widget.state["samples"] == ["Which side?", HOSTILE, "Q0?", "Q1?", "Q2?", "Q3?"]
+    chat.ask("Which side?")
+    chat.ask("Which organ?")
+    assert [entry["reference"] for entry in chat.widget.state["asked"]] == ["", "left"]
+    chat.choose("two")
+    assert chat.widget.state["samples"] == []
 
 
 def test_a_model_that_raises_is_shown_as_having_no_answer(wide_image):

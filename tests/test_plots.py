@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from panel_rows import REWARDED
 from PIL import Image
 
@@ -311,8 +313,44 @@ def test_a_group_without_any_candidate_is_drawn_as_empty():
 def test_features_of_two_dimensions_are_drawn_as_they_are():
     points = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
     axes = plots.cluster_map(points, [0, 1, 1], [False, True, False]).axes[0]
-    assert axes.collections[0].get_offsets().tolist() == [[0, 1], [4, 5]]
-    assert axes.collections[1].get_offsets().tolist() == [[2, 3]]
+    drawn = [part.get_offsets().tolist() for part in axes.collections if len(part.get_offsets())]
+    assert sorted(drawn) == [[[0, 1]], [[2, 3]], [[4, 5]]]
+
+
+def test_twelve_clusters_have_twelve_marks_and_their_numbers():
+    clusters = list(range(12)) * 3
+    points = np.random.default_rng(0).normal(size=(36, 2))
+    axes = plots.cluster_map(points, clusters, [True] * 36).axes[0]
+    marks = {
+        (tuple(part.get_facecolor()[0]), len(part.get_paths()[0].vertices))
+        for part in axes.collections
+        if len(part.get_offsets()) == 3
+    }
+    assert len(marks) == 12
+    assert [text.get_text() for text in axes.texts] == [str(n) for n in range(12)]
+
+
+def _contrast(colour: str, ground: str) -> float:
+    """The contrast ratio of WCAG 2."""
+    light, dark = sorted((_luminance(colour), _luminance(ground)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = np.array(to_rgb(colour))
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("name", EVERY_PLOT)
+def test_a_plot_has_no_ground_and_reads_on_a_light_and_on_a_dark_page(name):
+    figure = EVERY_PLOT[name]()
+    pixels = np.asarray(Image.open(io.BytesIO(figure._repr_png_())).convert("RGBA"))
+    assert (pixels[[0, -1]][:, [0, -1], 3] == 0).all()
+    colours = {axes.title.get_color() for axes in figure.axes}
+    colours |= {label.get_color() for axes in figure.axes for label in axes.get_xticklabels()}
+    for ground in ("#ffffff", "#111111"):  # JupyterLab's themes
+        assert all(_contrast(colour, ground) > 4 for colour in colours)
 
 
 def test_the_first_component_is_the_direction_that_varies_most():
@@ -395,6 +433,13 @@ def _cells(rows, n=None) -> list[str]:
 def test_a_table_joins_lists_ticks_yes_and_no_and_leaves_what_is_missing_empty():
     rows = pd.DataFrame({"m": [["ct_scan", "mri"], []], "yes": [True, False], "x": [None, "a"]})
     assert _cells(rows) == ["ct_scan, mri", "✓", "", "", "✗", "a"]
+
+
+def test_a_table_spells_modalities_as_the_plots_do():
+    rows = pd.DataFrame({"modalities": [["chest_xray", "mri"], []], "modality": ["gross", "other"]})
+    assert _cells(rows) == ["chest X-ray, MRI", "gross pathology", "", "other"]
+    counts = pd.Series([3], index=pd.Index(["ct_scan"], name="modality"), name="figures")
+    assert _cells(counts) == ["CT", "3"]
 
 
 def test_a_table_rounds_shares_and_not_counts():

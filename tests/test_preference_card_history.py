@@ -154,6 +154,8 @@ def test_the_title_names_the_kind_of_card(card_on):
         card.widget.state["title"] for card in (card_on(), card_on(reference={}), adjudication)
     ]
     assert titles == ["Preferences", "Calibration", "Adjudication"]
+    practice = card_on(practice=True).widget.state["title"]
+    assert practice == "Preferences · practice: labels do not count"
 
 
 def test_the_history_hides_the_first_answer_while_its_repeat_is_open(card_on, log):

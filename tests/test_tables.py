@@ -103,10 +103,31 @@ def test_rows_become_a_frame_with_the_types_of_one_read_from_disk(tmp_path):
     pd.testing.assert_frame_equal(frame_of("scores", []), empty_frame("scores"))
 
 
-def test_a_missing_table_names_its_notebook(tmp_path):
+def test_a_missing_table_names_the_first_notebook_to_run(tmp_path):
+    workspace = Workspace(tmp_path)
+    later = r"'ratings'.*notebooks/01_explore_figures\.ipynb first, then .* to 05_judge_candidates"
     for ask in ("read", "fingerprint", "origin"):
-        with pytest.raises(MissingTable, match=r"'ratings'.*notebooks/05_judge_candidates\.ipynb"):
-            getattr(Workspace(tmp_path), ask)("ratings")
+        with pytest.raises(MissingTable, match=later):
+            getattr(workspace, ask)("ratings")
+    for name in ("figures", "drafts", "preferences", "candidates"):  # of 01 to 04
+        workspace.write(name, empty_frame(name))
+    with pytest.raises(MissingTable, match=r"notebooks/05_judge_candidates\.ipynb first$"):
+        workspace.read("ratings")
+    with pytest.raises(MissingTable, match=r"notebooks/05_.* to 06_train_selector$"):
+        workspace.read("scores")
+
+
+def test_a_notebook_shows_a_missing_table_in_one_line(tmp_path):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    shown = []
+    shell._showtraceback = lambda kind, error, lines: shown.extend(lines)
+    shell.run_cell(
+        f"from vital_lib.tables import Workspace; Workspace({str(tmp_path)!r}).read('figures')"
+    )
+    [line] = shown
+    assert line.startswith("MissingTable: no table 'figures' in ") and "\n" not in line
 
 
 @pytest.mark.parametrize("ask", ["read", "has", "fingerprint"])

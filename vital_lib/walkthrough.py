@@ -23,6 +23,7 @@ import pandas as pd
 from jupyter_core.utils import run_sync
 
 from vital_lib.annotators import is_simulated
+from vital_lib.parameters import check_parameters
 from vital_lib.tables import UnsupportedFormat, Workspace, metrics_frame
 
 if TYPE_CHECKING:
@@ -68,10 +69,11 @@ def run_notebooks(
 
     Raises:
         NotebookFailed: a cell raised an error; later cells and notebooks are not run.
-        ValueError: no notebook declares a parameter in `settings`.
+        ValueError: no notebook declares a parameter in `settings`, or its value is wrong.
     """
     import papermill
 
+    check_parameters(settings or {})
     folder = Path(run).resolve()
     wanted = {"run": str(folder), **(settings or {})}
     chosen = notebooks(first, last)

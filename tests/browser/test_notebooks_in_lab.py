@@ -39,11 +39,11 @@ def workspace(tmp_path_factory) -> Workspace:
     return workspace
 
 
-def _copy_of_the_notebook(folder: Path, run: Path) -> str:
+def _copy_of_the_notebook(folder: Path, run: Path, *, practice: bool | None) -> str:
     """The name of the notebook's copy in `folder`, which works on `run`."""
     book = nbformat.read(NOTEBOOK, as_version=4)
     [cell] = [cell for cell in book.cells if "parameters" in cell.metadata.get("tags", [])]
-    cell.source += f"\nrun = {str(run)!r}"
+    cell.source += f"\nrun = {str(run)!r}\npractice = {practice}"
     nbformat.write(book, folder / NOTEBOOK.name)
     return NOTEBOOK.name
 
@@ -61,7 +61,7 @@ def _press(card: Locator, key: str, *, done: int) -> None:
 def test_three_labels_and_an_undo_on_notebook_03_are_all_in_the_log(workspace, lab, page):
     items = workspace.read("drafts")["instruction_id"].nunique()
     log = LabelLog(workspace.label_url)
-    run_notebook(page, lab, _copy_of_the_notebook(lab.folder, workspace.path))
+    run_notebook(page, lab, _copy_of_the_notebook(lab.folder, workspace.path, practice=False))
     assert errors(page) == []
     simulated = len(log.history())
     assert len(log.preferences()) == 3 * items  # each of three simulated clinicians judged each
@@ -77,3 +77,15 @@ def test_three_labels_and_an_undo_on_notebook_03_are_all_in_the_log(workspace, l
     mine = log.preferences().query("annotator == 'me'")
     assert sorted(mine.choice) == ["both", "left"]
     assert len(log.history()) == simulated + 4
+
+
+def test_by_default_the_card_is_for_practice_while_simulated_clinicians_vote(workspace, lab, page):
+    log = LabelLog(workspace.label_url)
+    run_notebook(page, lab, _copy_of_the_notebook(lab.folder, workspace.path, practice=None))
+    assert errors(page) == []
+    events = len(log.history())
+    card = page.locator(".vital", has=page.locator("h3", has_text="Preferences · practice"))
+    card.locator("h3").click()
+    for place, key in enumerate("13", start=1):
+        _press(card, key, done=place)
+    assert len(log.history()) == events

@@ -39,7 +39,7 @@ people = drafts[["candidate_id"]].assign(accepted=0.0, annotators=1)
 scores = drafts[["candidate_id"]].assign(score=[i / 10 for i in range(len(drafts))])
 cut = ScoreExplorer(scores, drafts, figures, picture)
 chat = ModelChat({"base": lambda image, question: question + HOSTILE},
-                 {"f1": Image.new("RGB", (64, 64))})
+                 {"f1": Image.new("RGB", (64, 64))}, {"f1": [("Which lobe?", "upper")]})
 for panel in (FigureBrowser(figures, picture), PromptViewer(prompt),
               CandidateViewer(drafts, figures, picture),
               JudgePanel(ratings, drafts, people, figures, picture), cut, chat):
@@ -89,6 +89,9 @@ def test_every_panel_is_drawn_and_its_texts_stay_texts(page, lab):
     page.locator(".vital input[name=question]").fill("Which side?")
     _button(page, "Ask").click()
     expect(page.locator(".vital .answers")).to_contain_text("Which side?<b id=")
+    _button(page, "Which lobe?").click()
+    expect(page.locator(".vital .chat")).to_contain_text("Reference: upper")
+    expect(page.locator(".vital .answers").first).to_contain_text("check it against the image")
     assert faults == []
 
     page.set_viewport_size({"width": 700, "height": 900})

@@ -23,7 +23,7 @@ from vital_lib.labels.guideline import guideline
 from vital_lib.labels.hollow_pairs import left_out
 from vital_lib.labels.label_studio import export_label_studio, label_studio_config
 from vital_lib.labels.label_studio_import import import_label_studio
-from vital_lib.labels.log import LabelLog
+from vital_lib.labels.log import LabelLog, practice_log
 from vital_lib.labels.names import check_names
 from vital_lib.labels.queue import Queue
 from vital_lib.labels.reading import votes_read

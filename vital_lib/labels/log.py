@@ -6,7 +6,9 @@ derives the current votes. This module does not depend on widgets, images or mod
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -212,6 +214,22 @@ class LabelLog:
             rows = connection.execute(query).mappings().all()
         frame = pd.DataFrame([dict(row) for row in rows], columns=EVENT_COLUMNS)
         return frame.astype(_KINDS)
+
+
+def practice_log() -> LabelLog:
+    """Return an empty log of its own, in a temporary folder that is deleted with it.
+
+    For practice with the card: its labels are votes nowhere, and end with the kernel.
+    """
+    folder = TemporaryDirectory(prefix="vital-practice-")
+    log = LabelLog(f"sqlite:///{folder.name}/labels.sqlite")
+    weakref.finalize(log, _forget, log.database, folder)
+    return log
+
+
+def _forget(database: Database, folder: TemporaryDirectory) -> None:
+    database.close()
+    folder.cleanup()
 
 
 def _standing_of(annotator: str, arms: Collection[str] | None) -> sa.Select:

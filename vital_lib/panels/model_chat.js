@@ -1,4 +1,4 @@
-import { h, panel } from "./_panel.js";
+import { h, button, panel } from "./_panel.js";
 
 function draw(state, ui) {
   const ask = (event) => {
@@ -11,7 +11,8 @@ function draw(state, ui) {
     const found = entry.answers[name];
     return h("div", { class: "box" }, h("h4", null, name), found
       ? [h("p", { class: "text" }, found.text || "(an empty answer)"),
-        h("span", { class: "muted small" }, `${found.seconds.toFixed(1)} s`)]
+        h("span", { class: "muted small" },
+          `May be wrong: check it against the image. ${found.seconds.toFixed(1)} s`)]
       : h("span", { class: entry.failed ? "no" : "muted" },
         entry.failed ? "no answer: the model raised an error" : "thinking …"));
   };
@@ -27,9 +28,13 @@ function draw(state, ui) {
       h("input", { type: "text", name: "question", class: "grow", autocomplete: "off",
         placeholder: "A question about this figure", "aria-label": "question" }),
       h("button", { type: "submit", class: "main", disabled: ui.busy }, "Ask")),
+    state.samples.length ? h("div", { class: "row samples", role: "group", "aria-label": "sample questions" },
+      state.samples.map((text) => button(text, () => ui.call("ask", text),
+        { class: "chip", disabled: ui.busy }))) : null,
     state.asked.length ? state.asked.map((entry) => h("section", null,
       h("p", { class: "text" }, h("strong", null, entry.question),
         h("span", { class: "muted small" }, `  ${entry.figure}`)),
+      entry.reference ? h("p", { class: "text muted" }, `Reference: ${entry.reference}`) : null,
       h("div", { class: "answers", style: columns },
         state.models.map((name) => answer(entry, name)))))
       : h("p", { class: "muted" }, "The models' answers appear here side by side.")))];

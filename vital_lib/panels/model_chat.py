@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vital_lib.panels._panel import Panel, plain, script_beside
 
 _REMEMBERED = 20  # questions kept
+_OFFERED = 6  # sample questions shown
 
 
 class ModelChat(Panel):
@@ -17,6 +18,8 @@ class ModelChat(Panel):
     Args:
         models: name -> callable(PIL image, question) -> answer.
         images: name -> FigureImage or PIL image.
+        samples: name of an image -> its sample questions, each with the reference answer. The panel
+            offers the first few, and shows the reference beside the answers to a sample question.
 
     Raises:
         ValueError: no model or no image is given.
@@ -26,7 +29,10 @@ class ModelChat(Panel):
     _actions = ("choose", "ask")
 
     def __init__(
-        self, models: Mapping[str, Callable[[Any, str], str]], images: Mapping[str, Any]
+        self,
+        models: Mapping[str, Callable[[Any, str], str]],
+        images: Mapping[str, Any],
+        samples: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     ) -> None:
         if not models or not images:
             raise ValueError(
@@ -34,6 +40,7 @@ class ModelChat(Panel):
             )
         super().__init__(lambda name: images[name])
         self._models, self._images = dict(models), images
+        self._samples = {name: dict(pairs) for name, pairs in (samples or {}).items()}
         self.figure = next(iter(images))
         self.asked: list[dict[str, Any]] = []
         self._show()
@@ -61,6 +68,7 @@ class ModelChat(Panel):
             raise ValueError("the question is empty")
         with self._lock:
             entry = {"figure": self.figure, "question": question, "answers": {}}
+            entry["reference"] = plain(self._samples.get(self.figure, {}).get(question))
             self.asked = [entry, *self.asked][:_REMEMBERED]
             image = self._images[self.figure]
             pixels = image.pixels() if hasattr(image, "pixels") else image
@@ -85,5 +93,6 @@ class ModelChat(Panel):
             "models": list(self._models),
             "figures": [plain(name) for name in self._images],
             "figure": self.figure,
+            "samples": [plain(text) for text in self._samples.get(self.figure, {})][:_OFFERED],
             "asked": [{**entry, "answers": dict(entry["answers"])} for entry in self.asked],
         }

@@ -24,6 +24,7 @@ _RC: dict[Any, Any] = {
     **{"axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.8, "text.color": INK},
     **{"xtick.color": TICK, "ytick.color": TICK, "xtick.labelcolor": INK},
     **{"ytick.labelcolor": INK, "legend.frameon": False, "legend.fontsize": 9},
+    **{"figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none"},
 }
 
 

@@ -1,5 +1,9 @@
-"""The plots' colours: Okabe and Ito's (2008), and greys."""
+"""The plots' colours: Okabe and Ito's (2008), and greys.
+
+Plots have no ground of their own. The greys of texts and lines have a contrast of at least 4 to
+both white and JupyterLab's dark ground, so one picture serves both themes.
+"""
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-SKY, PINK, GREY, INK, PALE = "#56B4E9", "#CC79A7", "#8A8F98", "#24292F", "#C3C9D1"
-LINE, TICK, GRID = "#6E7781", "#57606A", "#E6E8EB"
+SKY, PINK, GREY, INK, PALE = "#56B4E9", "#CC79A7", "#8A8F98", "#757980", "#A9AFB8"
+LINE, TICK, GRID = "#757980", "#757980", "#8A8F9840"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vital_lib.modalities import MODALITY_LABELS
+
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
@@ -22,8 +24,8 @@ _WRAPPED = "white-space: pre-line; min-width: 16em; max-width: 42em; overflow-wr
 def table(rows: pd.DataFrame | pd.Series | Mapping[str, Any], n: int | None = None) -> Styler:
     """Return the first `n` of `rows` (all by default) as a table for a notebook.
 
-    Lists are joined, true and false become ✓ and ✗, and missing values stay empty. An unnamed
-    numeric index is hidden. Texts are escaped.
+    Lists are joined, true and false become ✓ and ✗, modalities have their names, and missing values
+    stay empty. An unnamed numeric index is hidden. Texts are escaped.
 
     Args:
         rows: a frame, a series, or a mapping, which becomes one row.
@@ -35,6 +37,8 @@ def table(rows: pd.DataFrame | pd.Series | Mapping[str, Any], n: int | None = No
     if any(names) or not pd.api.types.is_integer_dtype(frame.index):
         frame = frame.rename_axis([name or "" for name in names]).reset_index()
     frame.columns = [str(name) for name in frame.columns]
+    for name in {"modality", "modalities"} & set(frame):
+        frame = frame.assign(**{name: frame[name].map(_modality)})
     texts = frame.apply(_texts).reset_index(drop=True)
     shown = texts.style.hide().format(escape="html").format_index(escape="html", axis=1)
     looks = {name: _look(frame[name], texts[name]) for name in frame}
@@ -42,6 +46,13 @@ def table(rows: pd.DataFrame | pd.Series | Mapping[str, Any], n: int | None = No
     if len(frame) < of or not of:
         shown = shown.set_caption(f"{len(frame):,} of {of:,} rows" if of else "no rows")
     return shown
+
+
+def _modality(value: Any) -> Any:
+    """Return the label of a modality flag, or of each of a list of flags."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_modality(part) for part in value]
+    return MODALITY_LABELS.get(value, value)
 
 
 def _is_number(column: pd.Series) -> bool:

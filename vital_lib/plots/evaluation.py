@@ -25,7 +25,6 @@ MODELS = {
 }
 """Names and colours of the compared models."""
 
-_ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # keeps lines off a title
 _OVER = {"base": "base model", "oracle": "oracle", "judge_top": "judge's top-rated"}
 _OVER |= {"unaligned": "unaligned", "random": "random sample"}
 
@@ -104,7 +103,7 @@ def claims_forest(claims: pd.DataFrame, seeds: Sequence[str] = ()) -> Figure:
         if title:
             above = (0, place - 0.85)
             axes.annotate(row["measured"], above, (4, 0), xycoords=("axes fraction", "data"),
-                          **BESIDE, weight="bold", bbox=_ON_WHITE)  # fmt: skip
+                          **BESIDE, weight="bold")  # fmt: skip
     name_rows(axes, places, [f"over {name}" for name in claims["against"]])
     axes.set_ylim(places[-1] + 0.6, -1.4)
     axes.set_title("Model, selected set and selector, compared with baselines")

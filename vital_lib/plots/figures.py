@@ -24,6 +24,14 @@ MODALITY_COLOURS = dict(
 )
 
 
+_CLUSTER_COLOURS = (BLUE, ORANGE, GREEN, PINK, RED, SKY)
+_SHAPES = ("o", "s", "^", "D")
+_NUMBERED: dict[str, Any] = {
+    **{"ha": "center", "va": "center", "fontsize": 8.5, "fontweight": "bold", "color": "white"},
+    "bbox": {"boxstyle": "circle,pad=0.2", "facecolor": "#3A3F45", "edgecolor": "none"},
+}
+
+
 @styled
 def modality_counts(figures: pd.DataFrame) -> Figure:
     """Figures by modality, stacked by split; a figure with several modalities counts under each.
@@ -57,18 +65,24 @@ def cluster_map(features: np.ndarray, clusters: Sequence[int], sampled: Sequence
 
     Args:
         features: (n, d) features; plotted directly if d is 2.
-        clusters: (n,) K-means cluster of each figure; colours repeat after eight.
+        clusters: (n,) K-means cluster of each figure. Each has a colour and a shape of its own, up
+            to 24 of them, and its number at its median.
         sampled: (n,) whether the figure was chosen.
     """
     points, explained = pca_2d(np.asarray(features, dtype=float))
     chosen = np.asarray(sampled, dtype=bool)
     figure, axes = canvas(6.8, 4.8)
-    colours = np.array([*MODALITY_COLOURS.values(), "#8F8A2B"])[np.asarray(clusters) % 8]
-    axes.scatter(*points[~chosen].T, s=15, c=colours[~chosen], alpha=0.4, linewidths=0)
-    axes.scatter(*points[chosen].T, s=38, c=colours[chosen], edgecolors=INK, linewidths=1.1)
-    ring = {"s": 38, "c": "white", "edgecolors": INK, "linewidths": 1.1}
+    names = np.asarray(clusters)
+    for place, name in enumerate(np.unique(names)):
+        shape = _SHAPES[place // len(_CLUSTER_COLOURS) % len(_SHAPES)]
+        mark = {"marker": shape, "color": _CLUSTER_COLOURS[place % len(_CLUSTER_COLOURS)]}
+        own = names == name
+        axes.scatter(*points[own & ~chosen].T, s=17, alpha=0.4, linewidths=0, **mark)
+        axes.scatter(*points[own & chosen].T, s=40, edgecolors=INK, linewidths=1.1, **mark)
+        axes.annotate(str(name), np.median(points[own], axis=0), **_NUMBERED)
+    ring = {"s": 38, "c": "none", "edgecolors": INK, "linewidths": 1.1}
     axes.scatter([], [], label=f"chosen for labelling ({chosen.sum():,})", **ring)
-    axes.set_title(f"{len(chosen):,} figures in {len(np.unique(clusters))} clusters (by colour)")
+    axes.set_title(f"{len(chosen):,} figures in {len(np.unique(names))} numbered clusters")
     axes.set_xlabel(f"first component{explained[0]}")
     axes.set_ylabel(f"second component{explained[1]}")
     legend_below_title(axes)

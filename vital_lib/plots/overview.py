@@ -33,7 +33,7 @@ def pipeline_overview() -> Figure:
     axes.set(xlim=(0, 9), ylim=(-0.35, 1.95))
     for start, end, title in _STAGES:
         axes.plot([start + 0.07, end - 0.07], [0, 0], color=PALE, linewidth=2)
-        axes.text((start + end) / 2, -0.2, title, ha="center", va="center", color="#57606A")
+        axes.text((start + end) / 2, -0.2, title, ha="center", va="center", color=INK)
     for place, step in enumerate(_STEPS):
         _step_box(axes, place, *step)
         if place:
@@ -57,7 +57,7 @@ def _step_box(axes: Axes, place: int, name: str, lines: str, by_people: bool) ->
     """Draw one step of the overview; steps of people are filled."""
     from matplotlib.patches import FancyBboxPatch
 
-    face, edge, ink = (BLUE, BLUE, "white") if by_people else ("#F6F8FA", "#AFB8C1", INK)
+    face, edge, ink = (BLUE, BLUE, "white") if by_people else ("none", GREY, INK)
     shape = "round,pad=0,rounding_size=0.06"
     box = FancyBboxPatch((place + 0.07, 0.16), 0.86, 1.02, shape, facecolor=face, edgecolor=edge)
     axes.add_patch(box)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pandas as pd
 import pyarrow.parquet as pq
 
-from vital_lib.tables.columns import FORMAT_VERSION, TABLES, declared
+from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, declared
 from vital_lib.tables.files import write_atomically
 from vital_lib.tables.frames import conform, to_frame
 from vital_lib.tables.measured import add_metrics, checked, read_metrics, read_origins
@@ -27,7 +27,11 @@ _END_BYTES = 2**20
 
 
 class MissingTable(FileNotFoundError):
-    """A table that no notebook has written yet; the message names the notebook to run."""
+    """A table that no notebook has written yet; the message names the first notebook to run."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: the message alone, since no code is at fault."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class UnsupportedFormat(RuntimeError):
@@ -93,9 +97,7 @@ class Workspace:
         """
         table = declared(name)
         if not self.has(name):
-            raise MissingTable(
-                f"no table {name!r} in {self.path}: run notebooks/{table.written_by}.ipynb first"
-            )
+            raise MissingTable(f"no table {name!r} in {self.path}: {self._to_run(table)}")
         rows = pq.ParquetFile(self._file(name)).read()
         lost = [column for column in table.columns if column not in rows.column_names]
         if lost:
@@ -318,6 +320,15 @@ class Workspace:
         if name.startswith(_MODELS):
             raise MissingTable(f"no model in {self.path / name}: run the notebook that trains it")
         self.read(name)
+
+    def _to_run(self, table: Table) -> str:
+        """Return which notebooks have to run for `table`: from the first that wrote nothing yet."""
+        wrote = {other.written_by for name, other in TABLES.items() if self.has(name)}
+        last = table.written_by
+        before = {other.written_by for other in TABLES.values() if other.written_by < last}
+        first = min(before - wrote, default=last)
+        more = "" if first == last else f", then the others up to {last}"
+        return f"run notebooks/{first}.ipynb first{more}"
 
     def _file(self, name: str) -> Path:
         """Return the file of table `name`, or the config of model "models/<name>"."""

@@ -42,6 +42,7 @@ CRITERIA = tuple(RatingCriteria.model_fields)
 
 _AHEAD = 3  # items that the browser holds in addition to the current item
 _PAGE = 100  # judgements per page of the history
+_PRACTICE = " · practice: labels do not count"
 _TITLES = {"calibration": "Calibration", "adjudication": "Adjudication"}
 
 
@@ -65,6 +66,7 @@ class PreferenceCard(Panel):
             judgement with it.
         votes: columns annotator, candidate_id, accepted, for adjudication: the card shows them
             under each response.
+        practice: whether `log` is a `labels.practice_log`; the card then says so.
         then: called when the annotator continues from the end of the queue; without it, the
             last page has no button to continue.
 
@@ -89,6 +91,7 @@ class PreferenceCard(Panel):
         reference: Mapping[str, bool] | None = None,
         votes: pd.DataFrame | None = None,
         then: Callable[[], None] | None = None,
+        practice: bool = False,
     ) -> None:
         super().__init__(image_of)
         check_person(queue.annotator)
@@ -96,7 +99,7 @@ class PreferenceCard(Panel):
         self._queue, self._log = queue, log
         self._pairs = Pairs(drafts, figures, votes)
         self._guideline, self._reasons = guideline, list(reasons)
-        self._reference, self._then = reference, then
+        self._reference, self._then, self._practice = reference, then, practice
         self._store = store_of(log.identity, self.annotator)
         self._listed: dict[str, str] = {}  # event_id -> item_id of the history rows sent
         self._held: list[dict[str, Any]] = []  # the current item, then the next items
@@ -321,7 +324,7 @@ class PreferenceCard(Panel):
         """Return what stays the same for all items; messages carry everything else, once."""
         return {
             "annotator": self.annotator,
-            "title": _TITLES.get(self._arms[0], "Preferences"),
+            "title": _TITLES.get(self._arms[0], "Preferences") + _PRACTICE * self._practice,
             "guideline": self._guideline,
             "choices": CHOICES,
             "reasons": [[name, name.replace("_", " ")] for name in self._reasons],

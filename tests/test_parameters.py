@@ -1,0 +1,85 @@
+"""Claims about the parameter cells: a wrong value is refused there, in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import papermill
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from vital_lib.parameters import RULES, WrongParameter, check_parameters
+from vital_lib.walkthrough import run_notebooks
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def _cells(path: Path) -> list[str]:
+    """The sources of the imports and of the parameter cell."""
+    cells = json.loads(path.read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return code[:2]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_parameter_cell_checks_itself_and_its_defaults_pass(path):
+    _, parameters = _cells(path)
+    assert parameters.rstrip().endswith("\ncheck_parameters(globals())")
+    shell = InteractiveShell(user_ns={"check_parameters": check_parameters})
+    shell.run_cell(parameters).raise_error()
+
+
+def test_every_parameter_has_a_rule_or_is_known_to_be_free():
+    declared = {name for path in NOTEBOOKS for name in papermill.inspect_notebook(str(path))}
+    assert declared - set(RULES) == {"within", "priced_as"}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "said"),
+    [
+        ("share", 40, "share = 40: give a number above 0 and at most 1"),
+        ("share", 0, "share = 0: give a number above 0"),
+        ("share", float("nan"), "share = nan: give a number above 0"),
+        ("share", True, "share = True: give a number"),
+        ("annotators", "me", "annotators = 'me': give one of 'clinic', 'people'"),
+        ("seed", -1, "seed = -1: give a whole number, at least 0"),
+        ("repeats", 2.5, "repeats = 2.5: give a whole number, at least 1"),
+        ("wanted", 0, "wanted = 0: give a whole number, at least 1, or None"),
+        ("max_usd", "20", "max_usd = '20': give a number of at least 0, or None"),
+        ("local", "yes", "local = 'yes': give True or False"),
+        ("judge", " ", "judge = ' ': give a text"),
+        ("sizes", 10, "sizes = 10: give a list; for each value, give a whole number, at least 0"),
+        ("practice", "no", "practice = 'no': give one of None, True, False"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_would_be_right(name, wrong, said):
+    with pytest.raises(WrongParameter) as raised:
+        check_parameters({name: wrong, "other": object()})
+    assert str(raised.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [("share", 1), ("max_usd", None), ("max_usd", 0.5), ("floor", -2.5), ("weights", [10, 0.5])],
+)
+def test_a_usable_value_passes(name, right):
+    assert check_parameters({name: right}) == "parameters checked: 1"
+
+
+def test_all_wrong_values_are_named_in_one_line_of_the_cell():
+    shell = InteractiveShell()
+    shown: list[str] = []
+    shell._showtraceback = lambda kind, error, lines: shown.extend(lines)
+    shell.run_cell(
+        "from vital_lib.parameters import check_parameters\nshare = 2\nseed = 'a'\n"
+        "check_parameters(globals())"
+    )
+    [line] = shown
+    assert line.startswith("WrongParameter: seed = 'a': ") and "; share = 2: " in line
+
+
+def test_an_unattended_run_refuses_a_wrong_setting_before_its_first_notebook(tmp_path):
+    with pytest.raises(WrongParameter, match="share = 40"):
+        next(run_notebooks(tmp_path / "run", settings={"share": 40}))
+    assert not (tmp_path / "run").exists()
