@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from lesson_cells import solutions, value_of
 
 from vital_lib.labels import LabelLog, Queue
 from vital_lib.report import simulated_parts, stale, write_report
@@ -148,6 +149,14 @@ def test_no_path_of_the_machine_stands_in_a_table_of_the_clinic(demo):
     holding = [path.name for path in tables if str(Path(demo[0])) in pd.read_parquet(path).to_csv()]
     assert len(tables) > 10 and not holding
     assert not pd.read_parquet(demo[0] / "figures.parquet")["image"].str.startswith("/").any()
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_every_solution_of_a_notebook_ends_with_a_value_on_the_finished_run(demo, notebook):
+    found = solutions(nbformat.read(notebook, as_version=4))
+    assert all(value_of(solution, demo[0]) is not None for solution in found)
 
 
 def test_people_can_label_instead_beginning_with_nobody(demo, tmp_path):
