@@ -14,7 +14,7 @@ from lesson_cells import CONCLUDE, EXERCISE, PAPER, PREDICT, exercises, markdown
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LONG = ("03", "05", "06", "09")
+LONG = ("03", "05", "06", "07", "09")
 _NAME = re.compile(r"`([a-z_]+(?:\.\w+)+)(?<!\.html)(?<!\.jsonl)`")
 
 
