@@ -94,3 +94,17 @@ def test_every_function_of_the_library_that_the_prose_names_exists(book):
         for attribute in attributes:
             assert hasattr(found, attribute), name
             found = getattr(found, attribute)
+
+
+def test_the_lesson_plan_names_sections_and_notebooks_that_exist_and_fills_two_hours():
+    page = (ROOT / "docs" / "teaching.md").read_text()
+    numbers = {path.name[:2]: path for path in NOTEBOOKS}
+    rows = re.findall(r"^\| (\d+) to (\d+) \|.*\| (.*) \|$", page, re.M)
+    minutes = [(int(start), int(end)) for start, end, _ in rows]
+    assert minutes[0][0] == 0 and minutes[-1][1] == 120
+    assert all(one[1] == two[0] for one, two in zip(minutes, minutes[1:], strict=False))
+    for _, _, shown in rows:
+        for number, sections in re.findall(r"`(\d\d)\w*`: ([^`;]*)", shown):
+            text = "\n".join(markdown(nbformat.read(numbers[number], as_version=4)))
+            for section in re.findall(r'"([^"]+)"', sections):
+                assert f"## {section}" in text, (number, section)
