@@ -14,7 +14,7 @@ from vital_lib.labelling.__main__ import _check_run as checked
 from vital_lib.labelling.__main__ import _parser, _service
 from vital_lib.labelling.card import open_card
 from vital_lib.labels import Queue, calibration_rows, left_out
-from vital_lib.panels import CandidateViewer, PreferenceCard
+from vital_lib.panels import CandidateExplorer, PreferenceCard
 from vital_lib.tables import Workspace
 
 TWICE, ECHO, NO = ["said_twice"], ["echoes_the_request"], ["refuses"]
@@ -131,12 +131,13 @@ def _words(workspace: Workspace, *more: str) -> list[str]:
 
 
 def test_where_such_a_pair_is_shown_the_flag_stands_beside_the_response(flagged_run, log):
-    """In the viewer's words; what goes against the figure's text is for people to find."""
+    """In the explorer's words; what goes against the figure's text is for people to find."""
     frame, figures = flagged_run.read("drafts"), flagged_run.read("figures")
     frame.at[2, "flags"] = ['<img src=x onerror="alert(1)">', *ECHO, *TWICE]
     picture = (flagged_run.path / "f00.png").read_bytes()
-    viewed = CandidateViewer(frame, figures, lambda _: picture).widget.state["columns"][0]
-    assert viewed["rounds"]["1"]["flags"] == ["refuses", "side against text"]
+    explorer = CandidateExplorer(frame, figures, lambda _: picture)
+    explorer.jump("f00-r1-a")
+    assert explorer.widget.state["shown"]["flags"] == ["refuses", "side against text"]
     queue = Queue(log, frame, "ann", flagged=True)
     card = PreferenceCard(queue, frame, figures, lambda _: picture, log)
     sides = {row["item_id"]: [row["left_id"], row["right_id"]] for row in card._held}

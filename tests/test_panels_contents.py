@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from loopback import fault, in_process, said, save_image
 from panel_rows import (
-    CANDIDATES,
     DRAFTS,
     FIGURES,
     HOSTILE,
@@ -28,7 +27,6 @@ from vital_lib.annotators import Votes
 from vital_lib.client import ChatClient
 from vital_lib.figures import open_image
 from vital_lib.panels import (
-    CandidateViewer,
     FigureBrowser,
     JudgePanel,
     ModelChat,
@@ -153,39 +151,6 @@ def _parts_sent(content: str | list) -> list:
         else base64.b64decode(part["image_url"]["url"].removeprefix(head))
         for part in content
     ]
-
-
-# --- the candidate viewer
-
-
-def test_arms_stand_side_by_side_and_their_rounds_are_aligned():
-    state = CandidateViewer(CANDIDATES, FIGURES, picture_of).widget.state
-    assert [c["arm"] for c in state["columns"]] == [
-        "no demonstrations",
-        "accepted demonstrations",
-    ]
-    assert state["rounds"] == [1, 2, 3]
-    assert [sorted(c["rounds"]) for c in state["columns"]] == [["1", "2", "3"], ["1", "2"]]
-    assert "2 demonstrations shown" in state["columns"][1]["about"]
-
-
-def test_both_drafts_of_an_instruction_stand_in_one_cell_with_their_flags():
-    state = CandidateViewer(DRAFTS, FIGURES, picture_of).widget.state
-    cell = state["columns"][0]["rounds"]["1"]
-    assert len(cell["responses"]) == 2
-    assert cell["flags"] == ["wrong side"]
-
-
-def test_the_candidate_viewer_goes_from_figure_to_figure():
-    viewer = CandidateViewer(CANDIDATES, FIGURES, picture_of)
-    viewer.next()
-    assert viewer.figure_id == "f3"
-    viewer.jump("f1")
-    assert viewer.figure_id == "f1"
-
-
-def test_no_candidates_are_shown_as_none():
-    assert CandidateViewer(CANDIDATES[:0], FIGURES, picture_of).figure_id is None
 
 
 # --- the panel of what annotators reward

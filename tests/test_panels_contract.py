@@ -34,7 +34,7 @@ from vital_lib.client.job import Job
 from vital_lib.figures import open_image
 from vital_lib.labels import FixedQueue, LabelLog
 from vital_lib.panels import (
-    CandidateViewer,
+    CandidateExplorer,
     ClusterMap,
     FigureBrowser,
     JudgePanel,
@@ -81,7 +81,7 @@ def every_panel(card, wide_image) -> list:
         card,
         FigureBrowser(FIGURES, picture_of),
         PromptViewer(rating_prompt(wide_image)),
-        CandidateViewer(CANDIDATES, FIGURES, picture_of),
+        CandidateExplorer(CANDIDATES, FIGURES, picture_of),
         JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of),
         ScoreExplorer(SCORES, CANDIDATES, FIGURES, picture_of),
         RewardPanel(REWARDED, DRAFTS, PREFERENCES, RATINGS, picture_of),

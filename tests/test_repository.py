@@ -50,7 +50,7 @@ BUDGETS = {
     "english": 140,
     "evaluation": 1_730,
     "figures": 1_200,
-    "generation": 640,
+    "generation": 690,  # it also finds the words that a flag is about
     "judging": 550,  # falls beyond the noise of the same answers
     "labelling": 470,
     "labels": 1_980,  # it converts older logs; short paths for Label Studio; a log for practice

@@ -41,7 +41,7 @@ cut = ScoreExplorer(scores, drafts, figures, picture)
 chat = ModelChat({"base": lambda image, question: question + HOSTILE},
                  {"f1": Image.new("RGB", (64, 64))}, {"f1": [("Which lobe?", "upper")]})
 for panel in (FigureBrowser(figures, picture), PromptViewer(prompt),
-              CandidateViewer(drafts, figures, picture),
+              CandidateExplorer(drafts, figures, picture),
               JudgePanel(ratings, drafts, people, figures, picture), cut, chat):
     display(panel.widget)
 """

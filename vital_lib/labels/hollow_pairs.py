@@ -15,8 +15,8 @@ def left_out(drafts: pd.DataFrame) -> pd.DataFrame:
 
     A pair is left out if both responses have the flag "said twice" (they are the same text, or an
     earlier round of their conversation has both), or if a response echoes the request or refuses.
-    Other flags are only hints for the annotator. `why` has the wording of the candidate viewer and
-    the preference card.
+    Other flags are only hints for the annotator. `why` has the wording of the candidate explorer
+    and the preference card.
 
     Args:
         drafts: columns instruction_id and flags (lists); without flags no pair is left out.

@@ -7,7 +7,7 @@ store no labels: they pass each judgement to the log or callback given. Text fro
 reaches the page as text nodes only.
 """
 
-from vital_lib.panels.candidate_viewer import CandidateViewer
+from vital_lib.panels.candidate_explorer import CandidateExplorer
 from vital_lib.panels.cluster_map import ClusterMap
 from vital_lib.panels.figure_browser import FigureBrowser
 from vital_lib.panels.judge_panel import JudgePanel

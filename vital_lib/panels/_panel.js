@@ -1,10 +1,11 @@
 const SVG = "http://www.w3.org/2000/svg";
 const flat = (kids) => kids.flat(9).filter((kid) => kid != null && kid !== false);
 export const h = (tag, props, ...kids) => ({ tag, props: props ?? {}, kids: flat(kids) });
-const FOCUSABLE = /^(button|input|summary|textarea)$/;
+const FOCUSABLE = /^(button|input|select|summary|textarea)$/;
 const TYPED = /^(text|number|textarea)$/;
 const SCROLLS = /^(Arrow|Page|Home|End)/;
-const ITS_OWN = { range: SCROLLS, button: /^(Enter| )$/, submit: /^(Enter| )$/ };
+const ITS_OWN = { range: SCROLLS, button: /^(Enter| )$/, submit: /^(Enter| )$/,
+  "select-one": /./ };
 const isText = (v) => typeof v !== "object";
 const words = (v) => String(v).replaceAll("\0", "\u2400");  // show NUL as a visible character
 
@@ -20,6 +21,7 @@ function create(v, svg) {
   node.vital = v;
   dress(node, {}, v.props);
   for (const kid of v.kids) node.append(create(kid, svg));
+  if (v.tag === "select") node.value = v.props.value;  // once it has its options
   return node;
 }
 function dress(node, before, props) {

@@ -107,7 +107,8 @@ function foot(ui, act) {
     act("u", "Undo", "undo", (at) => own.undo(at), { free: true }));
 }
 function judging(card, state, ui) {
-  const own = ui.own, [found, stage, sliders] = picture(card, ui);
+  const own = ui.own, words = "Press 5 (cannot judge) to skip it.";
+  const [found, stage, sliders] = picture(card, ui, { words });
   const act = acts(ui, Boolean(found.url) && !own.feedback);
   const hide = () => ui.set("hidden", !state.hidden);
   const said = [

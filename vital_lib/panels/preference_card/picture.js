@@ -5,7 +5,8 @@ const NARROW = 780;  // pixels: up to this width, style.css shows the card in on
 export const FLAT = { zoom: 1, x: 0, y: 0, brightness: 0, contrast: 0 };  // light: exponents of 2
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-export function picture(card, ui) {
+// words: what to do where a figure cannot be shown. pan: what is held with an arrow key to pan.
+export function picture(card, ui, { words = "", pan = "" } = {}) {
   const own = ui.own, { view } = own, width = ui.root.clientWidth || 1000;
   const shown = (width > NARROW ? width * 0.4 : width) * (window.devicePixelRatio || 1);
   const side = clamp(256 * Math.ceil(shown / 256), 512, 1024);
@@ -17,14 +18,14 @@ export function picture(card, ui) {
   const light = `filter:brightness(${2 ** view.brightness}) contrast(${2 ** view.contrast})`;
   const place = (view.zoom > 1 ? move : "") + (view.brightness || view.contrast ? light : "");
   const stage = h("div", { class: "picture stage", ...pointing(own), role: "group",
-    "aria-label": "figure: plus and minus zoom, arrow keys pan" },
+    "aria-label": `figure: plus and minus zoom, ${pan ? "shift and " : ""}arrow keys pan` },
   found.url
     ? h("img", { src: large.url ?? found.url, alt: `Figure ${card.figure}`, style: place,
       draggable: "false", decoding: "sync" })
     : h("span", null, found.missing
-      ? `Figure ${card.figure}: ${found.missing}. Press 5 (cannot judge) to skip it.`
+      ? `Figure ${card.figure}: ${found.missing}. ${words}`
       : "loading image"));
-  return [found, stage, looks(own, ui)];
+  return [found, stage, looks(own, ui, pan)];
 }
 function pointing(own) {
   const share = (event) => {
@@ -64,16 +65,16 @@ function span([first, second = null]) {
   const middle = [0, 1].map((axis) => (first[axis] + second[axis]) / 2);
   return [middle, Math.max(0.02, Math.hypot(first[0] - second[0], first[1] - second[1]))];
 }
-function looks(own, ui) {
+function looks(own, ui, pan) {
   const { view } = own, step = 0.25;
   const key = (name, change) => { ui.keys[name] = () => own.look(change()); };
   const zoom = (factor) => () => ({ zoom: own.view.zoom * factor });
   const slide = (name, by) => () => ({ [name]: own.view[name] + by });
-  const pan = (axis, by) => () => ({ [axis]: own.view[axis] + by });
+  const move = (axis, by) => () => ({ [axis]: own.view[axis] + by });
   for (const name of ["+", "="]) key(name, zoom(1.25));
   key("-", zoom(0.8));
   for (const [name, axis, by] of [["ArrowLeft", "x", 0.1], ["ArrowRight", "x", -0.1],
-    ["ArrowUp", "y", 0.1], ["ArrowDown", "y", -0.1]]) key(name, pan(axis, by));
+    ["ArrowUp", "y", 0.1], ["ArrowDown", "y", -0.1]]) key(pan + name, move(axis, by));
   for (const name of ["brightness", "contrast"]) {
     key(name[0], slide(name, step));
     key(`⇧${name[0]}`, slide(name, -step));

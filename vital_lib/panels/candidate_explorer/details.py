@@ -1,0 +1,207 @@
+"""What is known of one candidate, as plain values: texts, judgements, score, prompt and cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.generation.marking import marked
+from vital_lib.modalities import MODALITY_LABELS
+from vital_lib.panels._panel import plain
+from vital_lib.panels.candidate_explorer.facets import ARMS
+from vital_lib.tables import flags_in_words
+
+if TYPE_CHECKING:
+    from vital_lib.client import Ledger
+
+_LONGEST = 20_000  # characters of one text that are sent to the page
+_BINS = 40
+_FACTS = ("stage", "split", "question_type", "generator", "prompt_version", "outcome")
+
+
+class Details:
+    """Looks up the parts of a candidate's detail in the tables given.
+
+    Args:
+        rows: from `joined_rows`.
+        figures: columns figure_id, caption, mentions; sha256 to find the images of a prompt.
+        ratings: columns candidate_id, judge, repeat, overall, criteria, rationale.
+        ticks: columns candidate_id, annotator, accepted.
+        demonstrations: columns demonstration_id, figure_id, turns, annotators.
+        ledger: the ledger that holds the candidates' replies.
+    """
+
+    def __init__(
+        self,
+        rows: pd.DataFrame,
+        figures: pd.DataFrame,
+        *,
+        ratings: pd.DataFrame | None = None,
+        ticks: pd.DataFrame | None = None,
+        demonstrations: pd.DataFrame | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self._rows, self._ratings, self._ticks = rows, ratings, ticks
+        self._ledger, self._figures = ledger, figures.set_index("figure_id")
+        known = demonstrations is not None
+        self._shown = demonstrations.set_index("demonstration_id") if known else None
+        self._scores = np.sort(rows["score"].dropna()) if "score" in rows else np.empty(0)
+
+    def of(self, place: int, *, with_prompt: bool = False) -> dict[str, Any]:
+        """Return the detail of the row at `place`; the prompt only if asked for, it is long."""
+        row = self._rows.iloc[place]
+        caption, *mentions, response = self._marked(row)
+        sent = self._sent(row) if self._ledger is not None else None
+        return {
+            "id": plain(row["candidate_id"]),
+            "figure": plain(row["figure_id"]),
+            "facts": self._facts(row),
+            "flags": flags_in_words(_listed(row, "flags")),
+            "caption": caption,
+            "mentions": mentions,
+            "rounds": self._rounds(row, response),
+            "ratings": self._rated(row),
+            "ticks": self._ticked(row),
+            "score": self._scored(row),
+            "demonstrations": [
+                self._demonstration(name) for name in _listed(row, "demonstration_ids")
+            ],
+            "cost": self._cost(row, sent) if self._ledger is not None else None,
+            "prompt": self._messages(sent) if sent and with_prompt else None,
+            "has_prompt": sent is not None,
+        }
+
+    def _marked(self, row: pd.Series) -> list[list[tuple[str, bool]]]:
+        texts = [""]
+        if row["figure_id"] in self._figures.index:
+            figure = self._figures.loc[row["figure_id"]]
+            texts = [_text(figure["caption"]), *map(_text, figure["mentions"])]
+        return marked(texts, _text(row["response"]), _listed(row, "flags"))
+
+    def _facts(self, row: pd.Series) -> list[list[str]]:
+        arm = plain(row.get("arm"))
+        found = [("arm", ARMS.get(arm, arm))]
+        found += [(name.replace("_", " "), plain(row.get(name))) for name in _FACTS]
+        found.append(("modality", MODALITY_LABELS[row["modality"]]))
+        return [[name, value] for name, value in found if value]
+
+    def _rounds(self, row: pd.Series, response: list) -> list[dict[str, Any]]:
+        """Return the rounds of the conversation in order; the shown response is in pieces."""
+        own = self._rows[self._rows["conversation_id"] == row["conversation_id"]]
+        own = own.sort_values("round", kind="stable").head(200)
+        return [
+            {
+                "round": int(number),
+                "instruction": _text(rows["instruction"].iloc[0]),
+                "responses": [
+                    {
+                        "id": plain(other["candidate_id"]),
+                        "shown": (shown := other["candidate_id"] == row["candidate_id"]),
+                        "text": response if shown else [(_text(other["response"]), False)],
+                    }
+                    for other in rows.to_dict("records")
+                ],
+            }
+            for number, rows in own.groupby("round")
+        ]
+
+    def _rated(self, row: pd.Series) -> dict[str, Any] | None:
+        """Return one line per judge and repeat, its ratings in the order of `criteria`."""
+        if self._ratings is None:
+            return None
+        own = self._ratings[self._ratings["candidate_id"] == row["candidate_id"]]
+        parts = [{p["criterion"]: p["rating"] for p in given} for given in own["criteria"]]
+        names = list(dict.fromkeys(name for given in parts for name in given))
+        lines = [
+            {
+                "judge": plain(rating["judge"]),
+                "repeat": int(rating["repeat"]),
+                "overall": one_decimal(rating["overall"]),
+                "criteria": [one_decimal(given.get(name)) for name in names],
+                "reason": _text(rating["rationale"]),
+            }
+            for rating, given in zip(own.to_dict("records"), parts, strict=True)
+        ]
+        return {"criteria": [plain(name).replace("_", " ") for name in names], "lines": lines}
+
+    def _ticked(self, row: pd.Series) -> list[list[Any]] | None:
+        if self._ticks is None:
+            return None
+        own = self._ticks[self._ticks["candidate_id"] == row["candidate_id"]]
+        own = own.dropna(subset="accepted")
+        return [[plain(tick.annotator), bool(tick.accepted)] for tick in own.itertuples()]
+
+    def _scored(self, row: pd.Series) -> dict[str, Any] | None:
+        """Return the score, the share of candidates that score lower, and the distribution."""
+        score = row.get("score")
+        if score is None or pd.isna(score):
+            return None
+        counts, edges = np.histogram(self._scores, bins=_BINS)
+        width = float(edges[-1] - edges[0]) or 1.0
+        lower = int(np.searchsorted(self._scores, score, side="left"))
+        return {
+            "score": f"{score:z.3f}".replace("-", "−"),
+            "lower": lower,
+            "of": len(self._scores),
+            "bins": counts.tolist(),
+            "place": float(score - edges[0]) / width,
+        }
+
+    def _demonstration(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = {"id": plain(name), "figure": "", "by": "", "turns": []}
+        if self._shown is None or name not in self._shown.index:
+            return found
+        row = self._shown.loc[name]
+        turns = [[_text(turn["instruction"]), _text(turn["response"])] for turn in row["turns"]]
+        by = ", ".join(map(plain, row["annotators"]))
+        return {**found, "figure": plain(row["figure_id"]), "by": by, "turns": turns}
+
+    def _sent(self, row: pd.Series) -> dict[str, Any] | None:
+        """Return request and reply from the ledger; None if it does not hold them."""
+        try:
+            return self._ledger.trace(plain(row.get("reply_id"))) if self._ledger else None
+        except KeyError:
+            return None
+
+    def _cost(self, row: pd.Series, sent: dict[str, Any] | None) -> str:
+        if sent is None:
+            return "The ledger given does not hold this candidate's reply."
+        n = int((self._rows["reply_id"] == row["reply_id"]).sum())
+        usd = "of unknown price" if sent["usd"] is None else f"{sent['usd']:.4f} USD"
+        shared = "1 candidate" if n == 1 else f"{n} candidates"
+        tokens = f"{sent['tokens_in']:,} tokens in, {sent['tokens_out']:,} tokens out"
+        return f"{tokens}, {usd}, for the reply with {shared} of this table"
+
+    def _messages(self, sent: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {"role": plain(message["role"]), "parts": [self._part(p) for p in message["content"]]}
+            for message in sent["messages"]
+        ]
+
+    def _part(self, part: Any) -> dict[str, Any]:
+        """Return a text, or an image with its figure if that is among the figures given."""
+        if isinstance(part, str):
+            return {"text": _text(part)}
+        hashes = self._figures.get("sha256", pd.Series(dtype=str))
+        figure = next(iter(hashes.index[hashes == part["image"]]), None)
+        width, height = part["size"]
+        return {"image": plain(figure), "size": f"{width} × {height} pixels"}
+
+
+def one_decimal(value: Any) -> str:
+    """Return a number as text; null is empty."""
+    return "" if value is None or pd.isna(value) else f"{value:z.1f}".replace("-", "−")
+
+
+def _listed(row: pd.Series, name: str) -> list[str]:
+    found = row.get(name)
+    return [str(value) for value in found] if pd.api.types.is_list_like(found) else []
+
+
+def _text(value: Any) -> str:
+    """Return a text as far as it is sent to the page."""
+    text = plain(value)
+    more = len(text) - _LONGEST
+    return text if more <= 0 else f"{text[:_LONGEST]} … ({more:,} more characters)"
