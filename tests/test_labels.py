@@ -18,7 +18,15 @@ import pytest
 import sqlalchemy as sa
 from label_rows import judged
 
-from vital_lib.labels import DRAWN_BY, KINDS, VOTES, LabelLog, LabelsNotSaved, practice_log
+from vital_lib.labels import (
+    DRAWN_BY,
+    KINDS,
+    STRATEGIES,
+    VOTES,
+    LabelLog,
+    LabelsNotSaved,
+    practice_log,
+)
 from vital_lib.labels.database import label_events
 from vital_lib.tables import TABLES, UnsupportedFormat, Workspace
 
@@ -128,7 +136,7 @@ def test_undo_affects_only_the_annotators_own_judgement(log):
 
 
 def test_undo_and_standing_are_limited_to_the_given_arms(log):
-    vote, checked = (log.record(**judged("i1", drawn_by=arm)) for arm in ("cluster", DRAWN_BY[3]))
+    vote, checked = (log.record(**judged("i1", drawn_by=arm)) for arm in ("cluster", "calibration"))
     latest = log.record(**judged("i2"))
     assert list(log.standing("ann", arms=VOTES)["event_id"]) == [vote, latest]
     assert list(log.standing("ann", arms=["calibration"])["event_id"]) == [checked]
@@ -228,9 +236,10 @@ def test_a_revision_keeps_the_arm_and_the_repeat_it_corrects(log):
 def test_calibrations_and_adjudications_are_separate_from_votes(log):
     for number, arm in enumerate(DRAWN_BY):
         log.record(**judged(f"i{number}", drawn_by=arm))
-    assert set(log.preferences()["drawn_by"]) == {"random", "cluster", "uncertainty"}
-    assert list(log.calibrations()["item_id"]) == ["i3"]
-    assert list(log.adjudications()["item_id"]) == ["i4"]
+    assert set(log.preferences()["drawn_by"]) == set(VOTES) == {*STRATEGIES, "requested"}
+    assert DRAWN_BY[4:] == ("calibration", "adjudication")
+    assert list(log.calibrations()["item_id"]) == ["i4"]
+    assert list(log.adjudications()["item_id"]) == ["i5"]
     assert list(log.adjudications().columns) == TABLES["preferences"].columns
 
 

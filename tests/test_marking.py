@@ -7,9 +7,7 @@ import pytest
 from vital_lib.generation import FLAGS
 from vital_lib.generation.marking import marked
 
-CAPTION = (
-    "Figure 2. Axial CT scan shows 2 lesions of 3.5 cm in the LEFT kidney, without fracture."
-)
+CAPTION = "Figure 2. Axial CT scan shows 2 lesions of 3.5 cm in the LEFT kidney, without fracture."
 MENTION = "The upper left panel: no effusion was seen; both lungs are unremarkable."
 
 

@@ -12,7 +12,7 @@ from explorer_rows import IDS, ROWS, TABLES, many_rows
 from panel_rows import CANDIDATES, DRAFTS, FIGURES, HOSTILE, picture_of
 
 from vital_lib.panels import CandidateExplorer
-from vital_lib.panels.candidate_explorer.explorer import PAGE
+from vital_lib.panels.candidate_explorer.listing import PAGE
 
 LARGEST_MESSAGE = 2_000_000  # bytes
 
@@ -70,10 +70,11 @@ def test_an_unknown_facet_value_or_column_is_refused_with_those_that_exist(explo
     assert _listed(explorer) == IDS
 
 
-def test_sorting_twice_by_a_column_turns_the_order_and_the_shown_candidate_stays(explorer):
+def test_sorting_twice_by_a_column_turns_the_order_and_its_first_row_is_shown(explorer):
     explorer.jump(IDS[3])
     explorer.sort("rating")
     assert _listed(explorer)[:3] == [IDS[1], IDS[0], IDS[3]]
+    assert explorer.candidate_id == IDS[1]
     explorer.sort("rating")
     assert _listed(explorer)[:3] == [IDS[3], IDS[0], IDS[1]]
     assert explorer.candidate_id == IDS[3] and explorer.widget.state["n"] == 1

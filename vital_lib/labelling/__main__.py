@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from vital_lib.labelling.card import open_queue
 from vital_lib.labelling.links import FILE, UnreadableLinks, issue
 from vital_lib.labelling.service import Service, serve
-from vital_lib.labels import VOTES, check_names
+from vital_lib.labels import STRATEGIES, check_names
 from vital_lib.tables import MissingTable, UnsupportedFormat, Workspace
 
 _ALL = "*"
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--wanted", type=int, help="annotators per item; default: everyone")
     parser.add_argument(
         "--strategy",
-        choices=VOTES,
+        choices=STRATEGIES,
         default="random",
         help="order of the items outside the random arm; default: random",
     )

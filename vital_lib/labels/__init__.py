@@ -16,7 +16,7 @@ from vital_lib.labels.calibration import (
     calibration_rows,
 )
 from vital_lib.labels.database import FORMAT_VERSION, LabelsNotSaved
-from vital_lib.labels.events import DRAWN_BY, KINDS, SIDES, VOTES
+from vital_lib.labels.events import DRAWN_BY, KINDS, SIDES, STRATEGIES, VOTES
 from vital_lib.labels.exchange import Imported, export_jsonl, import_jsonl
 from vital_lib.labels.fixed_queue import FixedQueue
 from vital_lib.labels.guideline import guideline

@@ -7,6 +7,7 @@ merged. The statistics come from ``vital_lib.statistics``.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 
@@ -110,20 +111,28 @@ def disagreements(preferences: pd.DataFrame, drafts: pd.DataFrame) -> pd.DataFra
 
 
 def adjudication_rows(
-    disagreements: pd.DataFrame, drafts: pd.DataFrame, annotator: str, seed: int = 0
+    disagreements: pd.DataFrame,
+    drafts: pd.DataFrame,
+    annotator: str,
+    seed: int = 0,
+    *,
+    requested: Iterable[str] = (),
 ) -> pd.DataFrame:
-    """Return the items of `disagreements`, in order, as rows of a fixed queue.
+    """Return requested items and those of `disagreements`, in order, as rows of a fixed queue.
 
     Columns item_id, left_id, right_id, drawn_by ("adjudication"), repeat_of (None), figure_id. The
     left response is drawn by a hash of seed, annotator and item.
 
     Args:
         drafts: columns figure_id, instruction_id, candidate_id.
+        requested: `LabelLog.requests("adjudication")`; items that are not drafts are left out.
 
     Raises:
         ValueError: an item that does not have exactly two responses in the drafts.
     """
-    items = list(dict.fromkeys(disagreements["item_id"]))
+    known = set(drafts["instruction_id"])
+    asked = [item for item in requested if item in known]
+    items = list(dict.fromkeys([*asked, *disagreements["item_id"]]))
     return rows_to_judge(items, drafts, annotator, "adjudication", seed)
 
 

@@ -74,6 +74,16 @@ label_leases = sa.Table(
 )
 
 
+label_requests = sa.Table(
+    "label_requests",
+    _metadata,
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("item_id", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+)
+
+
 class LabelsNotSaved(RuntimeError):
     """The label database cannot be reached, read or written at the moment.
 
@@ -279,7 +289,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 def _forbid_changes(connection: sa.Connection) -> None:
     if connection.dialect.name != "sqlite":
         return
-    for table in (label_events.name, label_leases.name):
+    for table in (label_events.name, label_leases.name, label_requests.name):
         for act in ("UPDATE", "DELETE"):
             connection.exec_driver_sql(
                 f"CREATE TRIGGER IF NOT EXISTS {table}_no_{act.lower()} BEFORE {act} ON {table} "

@@ -19,7 +19,11 @@ import sqlalchemy as sa
 from vital_lib.labels.database import label_events as _events
 
 SIDES = ("left", "right")
-VOTES = ("random", "cluster", "uncertainty")
+STRATEGIES = ("random", "cluster", "uncertainty")
+"""The orders of a queue, and the arms of the items that they choose."""
+REQUESTED = "requested"
+"""The arm of items that a person has asked for by `LabelLog.request`."""
+VOTES = (*STRATEGIES, REQUESTED)
 """The arms whose judgements are votes; an arm is the way in which an item was chosen."""
 DRAWN_BY = (*VOTES, "calibration", "adjudication")
 """All arms; judgements in calibration and adjudication are not votes."""

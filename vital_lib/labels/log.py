@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 
 from vital_lib.labels.database import Database
 from vital_lib.labels.database import label_events as _events
+from vital_lib.labels.database import label_requests as _requests
 from vital_lib.labels.events import (
     EVENT_COLUMNS,
     ITEM_COLUMNS,
@@ -27,6 +29,8 @@ from vital_lib.labels.events import (
 )
 from vital_lib.tables import TABLES
 
+PURPOSES = ("label", "adjudication")
+"""What an item can be requested for."""
 LOOK_UP_AT_ONCE = 500  # ids per IN (...), far below any database's limit
 _KINDS = {
     **dict.fromkeys(["left_accepted", "right_accepted", "cannot_judge", "unsafe"], "boolean"),
@@ -187,6 +191,35 @@ class LabelLog:
     def adjudications(self) -> pd.DataFrame:
         """Return the judgements that settle disagreements; columns of `preferences`."""
         return self._current(["adjudication"])
+
+    def request(self, item_ids: Iterable[str], purpose: str = "label") -> int:
+        """Ask for judgements of items, and return how many were not asked for before.
+
+        Queues that are opened from now on hand out items requested to "label" first, in an arm of
+        their own (`REQUESTED`); `adjudication_rows` takes those requested for "adjudication".
+
+        Raises:
+            ValueError: an empty id, or an unknown purpose.
+        """
+        wanted = list(dict.fromkeys(item_ids))
+        for item in wanted:
+            check_text("item_id", item)
+        new = [item for item in wanted if item not in set(self.requests(purpose))]
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        rows = [{"item_id": item, "purpose": purpose, "at": at} for item in new]
+        if rows:
+            with self.database.writing() as connection:
+                connection.execute(sa.insert(_requests), rows)
+        return len(rows)
+
+    def requests(self, purpose: str = "label") -> list[str]:
+        """Return the items requested for a purpose, "label" or "adjudication", oldest first."""
+        if purpose not in PURPOSES:
+            raise ValueError(f"purpose {purpose!r}: give one of {', '.join(PURPOSES)}")
+        query = sa.select(_requests.c.item_id).where(_requests.c.purpose == purpose)
+        with self.database.reading() as connection:
+            found = connection.execute(query.order_by(_requests.c.place)).scalars()
+            return list(dict.fromkeys(found))
 
     def checked(self, **event: Any) -> dict[str, Any]:
         """Return a checked row of label_events from the arguments of `record`."""

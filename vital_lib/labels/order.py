@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vital_lib.labels.events import VOTES
+from vital_lib.labels.events import REQUESTED, STRATEGIES
 from vital_lib.seeds import hash64
 
 COLUMNS = ["figure_id", "item_id", "left_id", "right_id", "drawn_by"]
@@ -41,8 +41,8 @@ def in_order(
             f"random_share {random_share}: agreement is measured on the random arm, so "
             f"give {LEAST_RANDOM_SHARE} to 1"
         )
-    if strategy not in VOTES:
-        raise ValueError(f"strategy {strategy!r}: give one of {', '.join(VOTES)}")
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy {strategy!r}: give one of {', '.join(STRATEGIES)}")
     pairs = _pairs(drafts, seed, annotator)
     if strategy == "random":
         order = np.argsort(_hashes(pairs["figure_id"], seed, who, "order"), kind="stable")
@@ -59,6 +59,21 @@ def in_order(
         arms = np.where(is_random, "random", strategy)
     ordered = pairs.iloc[order].assign(drawn_by=arms)
     return ordered[COLUMNS].reset_index(drop=True)
+
+
+def requested_first(ordered: pd.DataFrame, items: Iterable[str]) -> pd.DataFrame:
+    """Return an order with the requested `items` first, in an arm of their own.
+
+    A person chose them, so they are no random sample. Items that are not in the order are ignored.
+
+    Args:
+        ordered: from `in_order`.
+    """
+    place = {item: n for n, item in enumerate(dict.fromkeys(items))}
+    ranks = ordered["item_id"].map(place).fillna(len(place))
+    arms = ordered["drawn_by"].where(ranks == len(place), REQUESTED)
+    rows = ordered.assign(drawn_by=arms)
+    return rows.iloc[np.argsort(ranks.to_numpy(), kind="stable")].reset_index(drop=True)
 
 
 def _pairs(drafts: pd.DataFrame, seed: int, annotator: str) -> pd.DataFrame:

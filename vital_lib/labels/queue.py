@@ -21,7 +21,13 @@ from vital_lib.labels.database import label_events, label_leases
 from vital_lib.labels.events import VOTES, check_text, standing_events
 from vital_lib.labels.hollow_pairs import left_out, left_out_in_words
 from vital_lib.labels.log import LOOK_UP_AT_ONCE, LabelLog
-from vital_lib.labels.order import COLUMNS, LEAST_RANDOM_SHARE, in_order, number
+from vital_lib.labels.order import (
+    COLUMNS,
+    LEAST_RANDOM_SHARE,
+    in_order,
+    number,
+    requested_first,
+)
 
 GAP = 10
 """Smallest number of other items between an item and its hidden repeat."""
@@ -30,8 +36,10 @@ GAP = 10
 class Queue:
     """The items for one annotator to judge, handed out a few at a time.
 
-    Items come in the order of `items()`. Some of them come a second time, unmarked, to measure the
-    annotator's agreement with earlier answers. Sides are drawn by hash of item and annotator.
+    Items come in the order of `items()`: first those requested before this queue was opened
+    (`LabelLog.request`), then those of the strategy. Some of them come a second time, unmarked, to
+    measure the annotator's agreement with earlier answers. Sides are drawn by hash of item and
+    annotator.
 
     The annotator does not get items they have judged, including those of calibration and
     adjudication, where others' judgements are shown. After a reload they first get the items they
@@ -83,7 +91,8 @@ class Queue:
         self.left_out = left_out_in_words(excluded, drafts, flagged=flagged)
         if not flagged:
             drafts = drafts[~drafts["instruction_id"].isin(excluded["instruction_id"])]
-        self._items = in_order(drafts, annotator, strategy, random_share, seed, order_key)
+        ordered = in_order(drafts, annotator, strategy, random_share, seed, order_key)
+        self._items = requested_first(ordered, log.requests("label"))
         self._ids = self._items["item_id"].tolist()
         self._place_of = {item: place for place, item in enumerate(self._ids)}
         rng = np.random.default_rng(number(seed, annotator, "repeats"))

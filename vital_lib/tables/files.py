@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import tenacity
 
 
@@ -29,6 +31,31 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, mode: int =
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_rows(rows: pd.DataFrame, path: str | Path) -> int:
+    """Write `rows` as JSON Lines or CSV, by the ending of `path`, and return their number.
+
+    A list in a CSV cell is JSON text. The file is written atomically.
+
+    Raises:
+        ValueError: `path` ends neither in .jsonl nor in .csv.
+    """
+    path = Path(path)
+    if path.suffix == ".jsonl":
+        text = rows.to_json(orient="records", lines=True, force_ascii=False)
+    elif path.suffix == ".csv":
+        lists = {name: rows[name].map(_as_json) for name in rows if rows[name].dtype == object}
+        text = rows.assign(**lists).to_csv(index=False)
+    else:
+        raise ValueError(f"{path.name!r}: give a name that ends in .jsonl or .csv")
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return len(rows)
+
+
+def _as_json(value: Any) -> Any:
+    listed = value.tolist() if hasattr(value, "tolist") else value
+    return json.dumps(listed, ensure_ascii=False) if isinstance(listed, list) else value
 
 
 def _is_locked(error: BaseException) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 20_000  # characters of one text that are sent to the page
 _BINS = 40
+_ROUND = ["candidate_id", "round", "instruction", "response"]
+_ALIKE = ("conversation_id", "figure_id", "reply_id")  # columns that several rows share
 _FACTS = ("stage", "split", "question_type", "generator", "prompt_version", "outcome")
 
 
@@ -44,10 +46,19 @@ class Details:
         ledger: Ledger | None = None,
     ) -> None:
         self._rows, self._ratings, self._ticks = rows, ratings, ticks
+        # Numbers are compared a hundred times faster than ids, and a detail is made at every step.
+        ids = pd.Index(rows["candidate_id"])
+        self._place_of = {
+            name: ids.get_indexer(table["candidate_id"])
+            for name, table in (("ratings", ratings), ("ticks", ticks))
+            if table is not None
+        }
+        self._codes = {name: pd.factorize(rows[name])[0] for name in _ALIKE if name in rows.columns}
         self._ledger, self._figures = ledger, figures.set_index("figure_id")
         known = demonstrations is not None
         self._shown = demonstrations.set_index("demonstration_id") if known else None
         self._scores = np.sort(rows["score"].dropna()) if "score" in rows else np.empty(0)
+        self._counts, self._edges = np.histogram(self._scores, bins=_BINS)
 
     def of(self, place: int, *, with_prompt: bool = False) -> dict[str, Any]:
         """Return the detail of the row at `place`; the prompt only if asked for, it is long."""
@@ -61,17 +72,22 @@ class Details:
             "flags": flags_in_words(_listed(row, "flags")),
             "caption": caption,
             "mentions": mentions,
-            "rounds": self._rounds(row, response),
-            "ratings": self._rated(row),
-            "ticks": self._ticked(row),
+            "rounds": self._rounds(place, response),
+            "ratings": self._rated(place),
+            "ticks": self._ticked(place),
             "score": self._scored(row),
             "demonstrations": [
                 self._demonstration(name) for name in _listed(row, "demonstration_ids")
             ],
-            "cost": self._cost(row, sent) if self._ledger is not None else None,
+            "cost": self._cost(place, sent) if self._ledger is not None else None,
             "prompt": self._messages(sent) if sent and with_prompt else None,
             "has_prompt": sent is not None,
         }
+
+    def alike(self, place: int, column: str) -> np.ndarray:
+        """Return the places of the rows with the same value as row `place` in a column."""
+        codes = self._codes[column]
+        return np.flatnonzero(codes == codes[place])
 
     def _marked(self, row: pd.Series) -> list[list[tuple[str, bool]]]:
         texts = [""]
@@ -87,9 +103,10 @@ class Details:
         found.append(("modality", MODALITY_LABELS[row["modality"]]))
         return [[name, value] for name, value in found if value]
 
-    def _rounds(self, row: pd.Series, response: list) -> list[dict[str, Any]]:
+    def _rounds(self, place: int, response: list) -> list[dict[str, Any]]:
         """Return the rounds of the conversation in order; the shown response is in pieces."""
-        own = self._rows[self._rows["conversation_id"] == row["conversation_id"]]
+        shown_id = self._rows.at[place, "candidate_id"]
+        own = self._rows[_ROUND].iloc[self.alike(place, "conversation_id")]
         own = own.sort_values("round", kind="stable").head(200)
         return [
             {
@@ -98,7 +115,7 @@ class Details:
                 "responses": [
                     {
                         "id": plain(other["candidate_id"]),
-                        "shown": (shown := other["candidate_id"] == row["candidate_id"]),
+                        "shown": (shown := other["candidate_id"] == shown_id),
                         "text": response if shown else [(_text(other["response"]), False)],
                     }
                     for other in rows.to_dict("records")
@@ -107,11 +124,11 @@ class Details:
             for number, rows in own.groupby("round")
         ]
 
-    def _rated(self, row: pd.Series) -> dict[str, Any] | None:
+    def _rated(self, place: int) -> dict[str, Any] | None:
         """Return one line per judge and repeat, its ratings in the order of `criteria`."""
         if self._ratings is None:
             return None
-        own = self._ratings[self._ratings["candidate_id"] == row["candidate_id"]]
+        own = self._ratings.iloc[np.flatnonzero(self._place_of["ratings"] == place)]
         parts = [{p["criterion"]: p["rating"] for p in given} for given in own["criteria"]]
         names = list(dict.fromkeys(name for given in parts for name in given))
         lines = [
@@ -126,10 +143,10 @@ class Details:
         ]
         return {"criteria": [plain(name).replace("_", " ") for name in names], "lines": lines}
 
-    def _ticked(self, row: pd.Series) -> list[list[Any]] | None:
+    def _ticked(self, place: int) -> list[list[Any]] | None:
         if self._ticks is None:
             return None
-        own = self._ticks[self._ticks["candidate_id"] == row["candidate_id"]]
+        own = self._ticks.iloc[np.flatnonzero(self._place_of["ticks"] == place)]
         own = own.dropna(subset="accepted")
         return [[plain(tick.annotator), bool(tick.accepted)] for tick in own.itertuples()]
 
@@ -138,15 +155,14 @@ class Details:
         score = row.get("score")
         if score is None or pd.isna(score):
             return None
-        counts, edges = np.histogram(self._scores, bins=_BINS)
-        width = float(edges[-1] - edges[0]) or 1.0
+        first, last = float(self._edges[0]), float(self._edges[-1])
         lower = int(np.searchsorted(self._scores, score, side="left"))
         return {
             "score": f"{score:z.3f}".replace("-", "−"),
             "lower": lower,
             "of": len(self._scores),
-            "bins": counts.tolist(),
-            "place": float(score - edges[0]) / width,
+            "bins": self._counts.tolist(),
+            "place": float(score - first) / (last - first),
         }
 
     def _demonstration(self, name: str) -> dict[str, Any]:
@@ -165,10 +181,10 @@ class Details:
         except KeyError:
             return None
 
-    def _cost(self, row: pd.Series, sent: dict[str, Any] | None) -> str:
+    def _cost(self, place: int, sent: dict[str, Any] | None) -> str:
         if sent is None:
             return "The ledger given does not hold this candidate's reply."
-        n = int((self._rows["reply_id"] == row["reply_id"]).sum())
+        n = len(self.alike(place, "reply_id"))
         usd = "of unknown price" if sent["usd"] is None else f"{sent['usd']:.4f} USD"
         shared = "1 candidate" if n == 1 else f"{n} candidates"
         tokens = f"{sent['tokens_in']:,} tokens in, {sent['tokens_out']:,} tokens out"

@@ -108,7 +108,8 @@ values.map(([value, label, n, on]) => button([h("span", { class: "clip" }, label
 function foot(state, own, root) {
   const name = () => root.querySelector("[name=selection]");
   const save = () => { if (name().value.trim()) own.ask("save_selection", name().value); };
-  const few = !state.selected;
+  const few = !state.selected, [log, exports] = state.acts;
+  const act = (key, label, name) => own.key(key, label, () => own.ask(name), { disabled: !state.of });
   return h("div", { class: "row foot acts" },
     h("strong", { class: "number" }, `${state.selected.toLocaleString("en")} selected`),
     button("Select all listed", () => own.ask("select_listed"), { disabled: !state.of }),
@@ -118,7 +119,10 @@ function foot(state, own, root) {
     button("Save selection", save, { disabled: few }),
     state.selections.map(([title, n]) => button(`${title} (${n.toLocaleString("en")})`,
       () => own.ask("open_selection", title), { class: "chip", title: "select these again" })),
-    h("span", { class: "grow" }), h("span", { class: "muted small" },
+    log ? [act("l", "Send to the label queue", "send_to_queue"),
+      act("j", "Send to adjudication", "send_to_adjudication")] : null,
+    exports ? act("e", "Export the listed rows", "export") : null,
+    h("span", { class: "grow small", role: "status" }, state.said), h("span", { class: "muted small" },
       "↑ ↓ move · X select · ⇧X select to here · + − 0 and ⇧ arrows: image"));
 }
 function draw(state, ui) {

@@ -6,32 +6,31 @@ module trains nothing and stores no labels: it passes requests to label to the l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from vital_lib.annotators import Votes, is_simulated
-from vital_lib.panels._panel import Paged, plain, script_beside
+from vital_lib.labels import LabelsNotSaved
+from vital_lib.panels._panel import script_beside
 from vital_lib.panels.candidate_explorer.aligned import aligned
-from vital_lib.panels.candidate_explorer.details import Details, one_decimal
-from vital_lib.panels.candidate_explorer.facets import ARMS, Facet, facets_of
-from vital_lib.panels.candidate_explorer.index import RowIndex
+from vital_lib.panels.candidate_explorer.cells import cells_of, simulated
+from vital_lib.panels.candidate_explorer.details import Details
+from vital_lib.panels.candidate_explorer.facets import Facet, facets_of
+from vital_lib.panels.candidate_explorer.listing import PAGE, Listing
 from vital_lib.panels.candidate_explorer.rows import TITLES, joined_rows
+from vital_lib.tables import write_rows
 
 if TYPE_CHECKING:
     from vital_lib.client import Ledger
+    from vital_lib.labels import LabelLog
 
-PAGE = 60
-"""Rows that the page holds at once; it shows about a quarter of them."""
-
-_CUT = 240  # characters of a text in the table
 _MARKED = {"selected": "selected", "highlighted": "highlighted"}
-_IN_TABLE = (None, "arm", "rating", "accepted", "score", "flags", "instruction", "response")
 
 
-class CandidateExplorer(Paged):
+class CandidateExplorer(Listing):
     """Drafts and candidates to filter, search, sort and select, with the detail of one of them.
 
     Every control of the panel is a method: `filter`, `search`, `sort`, `select`, `save_selection`.
@@ -49,6 +48,8 @@ class CandidateExplorer(Paged):
         outcome: columns candidate_id, outcome, from `selection.cut`.
         demonstrations: rows of table `demonstrations`.
         ledger: the `client.Ledger` of the run, for the exact prompt and its cost.
+        log: the `LabelLog` that takes requests to label or to adjudicate.
+        export_to: file that `export` writes without another name; .jsonl or .csv.
 
     Raises:
         ValueError: a candidate comes twice, or has two scores or outcomes.
@@ -59,13 +60,11 @@ class CandidateExplorer(Paged):
 
     _script = script_beside(__file__)
     _actions = (
-        *Paged._actions,
-        *("scroll", "toggle_filter", "clear_filters", "search", "sort", "align", "show_prompt"),
+        *Listing._actions,
+        *("align", "show_prompt"),
         *("toggle_selected", "select_to", "select_listed", "unselect"),
-        *("save_selection", "open_selection"),
+        *("save_selection", "open_selection", "send_to_queue", "send_to_adjudication", "export"),
     )
-
-    _items: Any = ()  # places of the listed rows
 
     def __init__(
         self,
@@ -79,111 +78,26 @@ class CandidateExplorer(Paged):
         outcome: pd.DataFrame | None = None,
         demonstrations: pd.DataFrame | None = None,
         ledger: Ledger | None = None,
+        log: LabelLog | None = None,
+        export_to: str | Path | None = None,
     ) -> None:
-        super().__init__(image_of)
         joined = {"ratings": ratings, "ticks": ticks}
-        self._rows = joined_rows(candidates, figures, **joined, scores=scores, outcome=outcome)
-        self._ids = pd.Index(self._rows["candidate_id"])
-        masks = {name: np.zeros(len(self._rows), dtype=bool) for name in _MARKED}
+        rows = joined_rows(candidates, figures, **joined, scores=scores, outcome=outcome)
+        masks = {name: np.zeros(len(rows), dtype=bool) for name in _MARKED}
         marked = {"marked": Facet("marked", dict(_MARKED), masks)}
-        self._index = RowIndex(self._rows, figures, marked | facets_of(self._rows, ticks))
+        super().__init__(rows, figures, marked | facets_of(rows, ticks), image_of)
         self._details = Details(
             self._rows, figures, **joined, demonstrations=demonstrations, ledger=ledger
         )
-        self._note = _simulated(self._rows, ticks)
+        self._log, self._export_to = log, export_to
+        self._note = simulated(self._rows, ticks)
         self.selections: dict[str, list[str]] = {}
-        self._chosen: dict[str, list[str]] = {}
-        self._query, self._sorted_by, self._descending = "", None, False
         self._aligned = self._with_prompt = False
-        self._first, self._anchor, self._said = 0, 0, ""
+        self._said = ""
         self._found: tuple[Any, dict[str, Any]] | None = None  # the detail last made, by its key
         self._match()
 
-    # --- what is listed
-
-    @property
-    def candidate_id(self) -> str | None:
-        """The id of the candidate shown; None if none is listed."""
-        return self._ids[self._items[self._place]] if len(self._items) else None
-
-    def rows(self) -> pd.DataFrame:
-        """Return the listed rows in their order: the columns given and those of `joined_rows`."""
-        return self._rows.iloc[self._items].reset_index(drop=True)
-
-    def filter(self, **values: str | Collection[str] | None) -> None:
-        """List only rows with one of the `values` of each facet named; None lifts a filter.
-
-        Facets that are not named stay as they are: `filter(arm="clinician", flag=None)`.
-
-        Raises:
-            ValueError: an unknown facet or value.
-        """
-        for name, given in values.items():
-            if name not in self._index.facets:
-                raise ValueError(f"facet {name!r}: give one of {', '.join(self._index.facets)}")
-            known = self._index.facets[name].masks
-            wanted = [given] if isinstance(given, str) else list(given or ())
-            if unknown := [value for value in wanted if value not in known]:
-                raise ValueError(f"{name} {unknown[0]!r}: give one of {', '.join(known)}")
-            self._chosen = {key: own for key, own in self._chosen.items() if key != name}
-            self._chosen |= {name: wanted} if wanted else {}
-        self._match()
-
-    def toggle_filter(self, facet: str, value: str) -> None:
-        """Add a value of a facet to the filters, or take it away."""
-        own = self._chosen.get(facet, [])
-        self.filter(**{facet: [v for v in own if v != value] if value in own else [*own, value]})
-
-    def clear_filters(self) -> None:
-        """List all rows: lift every filter and the search."""
-        self._chosen, self._query = {}, ""
-        self._match()
-
-    def search(self, query: str) -> None:
-        """List only rows whose instruction, response or caption has every word of `query`.
-
-        Case is ignored; words in double quotes are one phrase.
-        """
-        self._query = str(query)[:500]
-        self._match()
-
-    def sort(self, column: str | None, descending: bool | None = None) -> None:
-        """Sort by a column of `rows()`, nulls last; None is the order of the table.
-
-        Without `descending`, the first call sorts upwards and the next one downwards.
-
-        Raises:
-            ValueError: there is no such column.
-        """
-        if column not in (None, *self._rows.columns):
-            raise ValueError(f"column {column!r}: give one of {', '.join(self._rows.columns)}")
-        again = column == self._sorted_by and not self._descending
-        self._descending = again if descending is None else bool(descending)
-        self._sorted_by = column
-        self._match()
-
-    def jump(self, number: int | str) -> None:
-        """Show listed row `number`, counted from 1, or the candidate with that candidate_id.
-
-        Raises:
-            ValueError: no listed candidate has that id.
-        """
-        if isinstance(number, str):
-            found = np.flatnonzero(self._ids[self._items] == number)
-            if not len(found):
-                raise ValueError(f"no candidate {number!r} among the {len(self._items)} listed")
-            number = int(found[0]) + 1
-        with self._lock:
-            place = max(0, min(int(number), len(self._items)) - 1)
-            if not self._first <= place < self._first + PAGE:
-                self._first = max(0, place - PAGE // 2)
-            super().jump(number)
-
-    def scroll(self, first: int) -> None:
-        """Send the page the rows from listed row `first` on, counted from 0."""
-        with self._lock:
-            self._first = max(0, min(int(first), len(self._items) - PAGE))
-            self._show()
+    # --- what is shown
 
     def align(self, on: bool) -> None:
         """Show the candidates of the figure in columns, aligned by question, or one detail."""
@@ -269,20 +183,79 @@ class CandidateExplorer(Paged):
         """Select the rows of a saved selection."""
         self.select(self.selected(name)["candidate_id"])
 
+    # --- what is done with them
+
+    def send_to_queue(self) -> int:
+        """Ask for labels of the selected drafts, or of the draft shown if none is selected.
+
+        Queues hand these questions out first when they are opened next. Drafts of validation and
+        test articles are not sent: their labels have to stay a random sample.
+
+        Returns:
+            The number of questions sent.
+
+        Raises:
+            ValueError: the explorer was opened without a label log.
+        """
+        rows = self._targets()
+        train = rows["split"] == "train" if "split" in rows else pd.Series(True, rows.index)
+        held_out = rows["instruction_id"][~train].nunique()
+        note = f"{held_out} held out, whose labels stay a random sample" if held_out else ""
+        return self._request(rows[train], "label", note)
+
+    def send_to_adjudication(self) -> int:
+        """Ask to adjudicate the selected drafts, or the draft shown if none is selected.
+
+        Returns and raises as `send_to_queue`; held-out drafts are sent, too.
+        """
+        return self._request(self._targets(), "adjudication", "")
+
+    def export(self, path: str | Path | None = None) -> int:
+        """Write the listed rows, in their order, to a .jsonl or .csv file; return their number.
+
+        Raises:
+            ValueError: no path is given here or in `export_to`, or it has another ending.
+        """
+        path = path or self._export_to
+        if path is None:
+            raise ValueError("give a path to export to, or open the explorer with export_to")
+        count = write_rows(self.rows(), path)
+        self._say(f"{count:,} rows written to {path}")
+        return count
+
     # --- inside
 
-    def _match(self) -> None:
-        """Find the listed rows; the candidate shown stays shown if it is still listed."""
-        with self._lock:
-            shown = self._items[self._place] if len(self._items) else None
-            matched = self._index.matching(self._query)
-            passing = self._index.passing(matched, self._chosen)
-            order = {"column": self._sorted_by, "descending": self._descending}
-            self._items = self._index.in_order(passing, **order)
-            self._counts = self._index.counts(matched, self._chosen)
-            found = np.flatnonzero(self._items == shown) if shown is not None else ()
-            self._first = self._anchor = 0
-            self.jump(int(found[0]) + 1 if len(found) else 1)
+    def _heard(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
+        """Handle a message from the browser; if a call fails, the panel shows why."""
+        try:
+            super()._heard(widget, content, buffers)
+        except (LabelsNotSaved, ValueError, OSError) as error:
+            self._say(f"not done: {error}")
+
+    def _targets(self) -> pd.DataFrame:
+        mask = self._marks("selected").copy()
+        if not mask.any() and len(self._items):
+            mask[self._items[self._place]] = True
+        return self._rows[mask]
+
+    def _request(self, rows: pd.DataFrame, purpose: str, note: str) -> int:
+        """Request the questions of `rows` that have two responses, and say how many they were."""
+        if self._log is None:
+            raise ValueError("there is no label log: open the explorer with log=")
+        items = self._rows["instruction_id"].value_counts()
+        pairs = rows["instruction_id"].drop_duplicates()
+        whole = pairs[pairs.map(items) == 2]
+        single = len(pairs) - len(whole)
+        new = self._log.request(whole, purpose)
+        notes = [f"{len(whole) - new} sent before" if len(whole) > new else "", note]
+        notes.append(f"{single} without two responses to compare" if single else "")
+        to = "the label queue" if purpose == "label" else "adjudication"
+        self._say("; ".join([f"{new} questions sent to {to}", *filter(None, notes)]))
+        return new
+
+    def _say(self, said: str) -> None:
+        self._said = said
+        self._show()
 
     def _marks(self, name: str) -> np.ndarray:
         return self._index.facets["marked"].masks[name]
@@ -302,16 +275,13 @@ class CandidateExplorer(Paged):
         self._counts = self._counts | {"marked": counts}
         self._show()
 
-    def _listed(self, number: int) -> int | None:
-        place = int(number) - 1
-        return place if 0 <= place < len(self._items) else None
-
     def _state(self) -> dict[str, Any]:
         return {
             **self._pages(),
             "all": len(self._rows),
             "note": self._note,
             "said": self._said,
+            "acts": [self._log is not None, self._export_to is not None],
             "query": self._query,
             "sort": [self._sorted_by, self._descending],
             "columns": [[name, TITLES[name]] for name in TITLES if name in self._rows],
@@ -334,16 +304,11 @@ class CandidateExplorer(Paged):
         return {"name": name, "title": facet.title, "values": values}
 
     def _page(self) -> list[dict[str, Any]]:
-        """Return what the table shows of its rows; `sorted` is the value of a column not shown."""
+        """Return what the table shows of its rows."""
         places = self._items[self._first : self._first + PAGE]
-        hidden = self._sorted_by if self._sorted_by not in _IN_TABLE else None
-        lines = self._rows.iloc[places].to_dict("records")
-        return [
-            {name: bool(self._marks(name)[place]) for name in _MARKED}
-            | _cells(row)
-            | {"sorted": _short(row[hidden]) if hidden else None}
-            for place, row in zip(places, lines, strict=True)
-        ]
+        lines = cells_of(self._rows, places, self._sorted_by)
+        marks = {name: self._marks(name)[places].tolist() for name in _MARKED}
+        return [line | {name: on[n] for name, on in marks.items()} for n, line in enumerate(lines)]
 
     def _detail(self) -> dict[str, Any]:
         """Return the candidate shown, or all of its figure; the last result is kept."""
@@ -352,38 +317,6 @@ class CandidateExplorer(Paged):
         if self._found is None or self._found[0] != key:
             found = self._details.of(place, with_prompt=self._with_prompt)
             if self._aligned:
-                figure = self._rows["figure_id"] == self._rows.at[place, "figure_id"]
-                found |= aligned(self._rows[figure])
+                found |= aligned(self._rows.iloc[self._details.alike(place, "figure_id")])
             self._found = key, found
         return self._found[1]
-
-
-def _cells(row: dict[str, Any]) -> dict[str, Any]:
-    arm, accepted = plain(row.get("arm")), row.get("accepted")
-    judged = accepted is not None and not pd.isna(accepted)
-    return {
-        "instruction": _short(row.get("instruction")),
-        "response": _short(row.get("response")),
-        "arm": "draft" if row.get("stage") == "draft" else ARMS.get(arm, arm).split(" ")[0],
-        "rating": one_decimal(row.get("rating")),
-        "accepted": f"{accepted * row['annotators']:.0f} of {row['annotators']}" if judged else "",
-        "score": _two_decimals(row.get("score")),
-        "flags": 0 if row.get("flags") is None else len(row["flags"]),
-    }
-
-
-def _short(value: Any) -> str:
-    return plain(value)[:_CUT]
-
-
-def _two_decimals(value: Any) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:z.2f}".replace("-", "−")
-
-
-def _simulated(rows: pd.DataFrame, ticks: pd.DataFrame | None) -> str:
-    """Say which of the texts and ticks come from the clinic's simulation."""
-    simulated = [] if "clinic" not in set(rows.get("generator", ())) else ["texts"]
-    if ticks is not None and len(ticks):
-        votes = Votes(len(ticks), int(ticks["annotator"].map(is_simulated).sum()))
-        simulated += [f"ticks of {votes.who}"] if votes.simulated else []
-    return f"simulated by the clinic: {' and '.join(simulated)}" if simulated else ""

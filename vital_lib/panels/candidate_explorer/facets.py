@@ -134,11 +134,12 @@ def _shares(accepted: pd.Series | None) -> Facet | None:
 
 def _annotators(rows: pd.DataFrame, ticks: pd.DataFrame) -> Facet:
     given = ticks.dropna(subset="accepted")
+    places = pd.Index(rows["candidate_id"]).get_indexer(given["candidate_id"])
+    by, known = given["annotator"].to_numpy(object), places >= 0
     names = given["annotator"].value_counts().index[:_MOST]
-    ids = rows["candidate_id"]
-    masks = {
-        str(name): ids.isin(given["candidate_id"][given["annotator"] == name]).to_numpy()
-        for name in sorted(names)
-    }
-    masks[_NONE] = ~ids.isin(given["candidate_id"]).to_numpy()
+    masks = {str(name): np.zeros(len(rows), dtype=bool) for name in sorted(names)}
+    for name, mask in masks.items():
+        mask[places[known & (by == name)]] = True
+    masks[_NONE] = np.ones(len(rows), dtype=bool)
+    masks[_NONE][places[known]] = False
     return Facet("judged by", {name: name for name in masks} | {_NONE: "no one"}, masks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,8 @@ class RowIndex:
 
     def __init__(self, rows: pd.DataFrame, figures: pd.DataFrame, facets: dict[str, Facet]) -> None:
         self.facets, self._rows = facets, rows
-        self._texts = [_lower(rows[name]) for name in _SEARCHED if name in rows]
+        texts = [_lower(rows[name]).fillna("") for name in _SEARCHED if name in rows]
+        self._texts = reduce(lambda one, other: one + "\n" + other, texts)
         captions = figures.drop_duplicates("figure_id")
         self._captions = _lower(captions["caption"])
         found = pd.Index(captions["figure_id"]).get_indexer(rows["figure_id"])
@@ -49,9 +51,7 @@ class RowIndex:
     def _having(self, word: str) -> np.ndarray:
         in_caption = _contains(self._captions, word)
         found = np.append(in_caption, False)[self._figure_at]
-        for texts in self._texts:
-            found |= _contains(texts, word)
-        return found
+        return found | _contains(self._texts, word)
 
     def passing(self, matched: np.ndarray, chosen: Mapping[str, Iterable[str]]) -> np.ndarray:
         """Return the mask of the `matched` rows that have a chosen value of every chosen facet."""

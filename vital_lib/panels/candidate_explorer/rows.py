@@ -62,18 +62,26 @@ def joined_rows(
     ids = rows["candidate_id"]
     rows["modality"] = rows["figure_id"].map(names).fillna("not_stated")
     if ratings is not None:
-        rows["rating"] = ids.map(ratings.groupby("candidate_id")["overall"].mean())
+        rows["rating"], _ = _means(ids, ratings, "overall")
     if ticks is not None:
-        given = ticks.dropna(subset="accepted")
-        shares = given["accepted"].astype(float).groupby(given["candidate_id"])
-        rows["accepted"] = ids.map(shares.mean())
-        rows["annotators"] = ids.map(shares.size()).fillna(0).astype(np.int64)
+        rows["accepted"], rows["annotators"] = _means(ids, ticks, "accepted")
     for name, table in (("score", scores), ("outcome", outcome)):
         if table is not None:
             way_out = f"give the {name} of one {'selector' if name == 'score' else 'cut'}"
             refuse_twice(table["candidate_id"], f"rows with a {name}", way_out)
-            rows[name] = ids.map(table.set_index("candidate_id")[name])
+            places = pd.Index(table["candidate_id"]).get_indexer(ids)
+            rows[name] = table[name].reset_index(drop=True).reindex(places).to_numpy()
     return rows
+
+
+def _means(ids: pd.Series, table: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the number of the values that `table` has for each of `ids`."""
+    given = table.dropna(subset=name)
+    places = pd.Index(ids).get_indexer(given["candidate_id"])
+    known, values = places >= 0, given[name].to_numpy(dtype=float)
+    counts = np.bincount(places[known], minlength=len(ids))
+    sums = np.bincount(places[known], weights=values[known], minlength=len(ids))
+    return np.divide(sums, counts, out=np.full(len(ids), np.nan), where=counts > 0), counts
 
 
 def _modalities(figures: pd.DataFrame) -> zip:
