@@ -57,7 +57,7 @@ BUDGETS = {
     "modalities": 20,
     "models": 370,
     "parameters": 75,
-    "panels": 2_310,  # the explorers: of candidates (joined tables), of scores (sets, facets, cut)
+    "panels": 2_510,  # the explorers: of candidates (joined tables), of scores (views, curves, cut)
     "plots": 740,  # what annotators and judges reward
     "processes": 230,
     "prompts": 1_480,
@@ -65,7 +65,7 @@ BUDGETS = {
     "report": 210,
     "rewards": 365,  # what annotators and judges reward: properties, slopes, sentences, examples
     "seeds": 10,
-    "selection": 470,  # groups for two notebooks; the quotas of all shares at once
+    "selection": 510,  # groups for two notebooks; quotas and accepted shares for all shares
     "selector": 1_030,
     "statistics": 190,  # a sign-flip test; several intervals from one resample
     "study": 130,
@@ -73,7 +73,7 @@ BUDGETS = {
     "tuning": 620,
     "walkthrough": 200,
 }
-SCRIPT_LINES = 2_070  # JavaScript and CSS: a virtual table, a detail, a drag that the page follows
+SCRIPT_LINES = 2_310  # JavaScript and CSS: a virtual table, a detail, views that follow a drag
 
 
 def _modules(folder: Path) -> list[Path]:

@@ -225,7 +225,7 @@ def test_votes_are_a_facet_that_names_who_gave_them():
 
 def test_the_page_gets_each_row_once_as_numbers():
     panel = explorer(ALL_SCORES, BOTH, share=0.5, pool=CANDIDATES.candidate_id, people=PEOPLE)
-    content, (scores, sets, *codes) = received(panel)["points"]
+    content, (scores, sets, _, _, *codes) = received(panel)["points"]
     assert content["points"] == len(BOTH)
     assert list(np.frombuffer(scores, np.float32)) == sorted(ALL_SCORES.score.astype("f4"))[::-1]
     items = BOTH.set_index("candidate_id").loc[panel._items["candidate_id"]]

@@ -44,19 +44,28 @@ rows = pd.DataFrame({
 scores = rows[["candidate_id"]].assign(
     score=rng.normal(size=n) - 2.5 * np.array([i % 4 == 0 for i in range(n)]))
 people = rows[["candidate_id"]][400:].assign(accepted=rng.integers(0, 2, 200), annotators=1)
+ratings = pd.Series(rng.integers(0, 11, n).astype(float), rows["candidate_id"])
+ratings[scores["score"].to_numpy() < -2] = 10.0  # the judge likes what the selector likes least
+other = pd.Series(rng.normal(size=n), rows["candidate_id"])
+expected = pd.DataFrame({"ranked_by": ["selector"] * 20 + ["random"] * 20,
+    "share": [i / 20 for i in range(1, 21)] * 2, "candidates": 200, "articles": 50,
+    "accepted": [0.9 - i / 100 for i in range(20)] + [0.7] * 20})
+expected = expected.assign(low=expected["accepted"] - 0.05, high=expected["accepted"] + 0.05)
 """,
     """
 from IPython.display import display
 from vital_lib.panels import ScoreExplorer
 
 panel = ScoreExplorer(scores, rows, figures, picture, pool=rows["candidate_id"][:400],
-                      people=people)
-said = ipywidgets.Label()
+                      people=people, ratings=ratings, other=other, other_name="recipe",
+                      expected=expected)
+said, chosen = ipywidgets.Label(), ipywidgets.Label()
 def say(_=None):
     said.value = f"{panel.share} {len(panel.kept)} {panel.within}"
+    chosen.value = f"{len(panel.selected())} {panel.selected()['score'].max():.3f}"
 panel.widget.observe(say, "state")
 say()
-display(said)
+display(said, chosen)
 panel.widget
 """,
 )
@@ -88,7 +97,7 @@ def _kept(page: Page) -> tuple[int, int, float]:
 
 
 def _in_the_kernel(page: Page, share: float, kept: int, within: str = "None") -> None:
-    expect(page.locator(".widget-label")).to_have_text(f"{share} {kept} {within}")
+    expect(page.locator(".widget-label").first).to_have_text(f"{share} {kept} {within}")
 
 
 def _drag(page: Page, by: float, steps: int = 12) -> None:
@@ -166,10 +175,12 @@ def test_sets_are_shown_apart_by_votes_with_values_on_hover_and_saved(page):
         int(text) for text in page.locator(".vital .groups td:nth-child(2)").all_inner_texts()
     ]
     assert sum(counts) == 200
-    chart = page.locator(".vital .chart svg")
+    chart = page.locator(".vital .chart svg").first
     box = chart.bounding_box()
     page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.5 * box["height"])
-    expect(page.locator(".vital .readout")).to_have_text(re.compile(r"score .+ to .+: \d+ \(.+ \d"))
+    expect(page.locator(".vital .readout").first).to_have_text(
+        re.compile(r"score .+ to .+: \d+ \(.+ \d")
+    )
     with page.expect_download() as taken:
         page.get_by_role("button", name="save the rows shown as CSV").click()
     table = pd.read_csv(io.BytesIO(Path(taken.value.path()).read_bytes()))
@@ -180,6 +191,73 @@ def test_sets_are_shown_apart_by_votes_with_values_on_hover_and_saved(page):
     picture = Image.open(Path(taken.value.path()))
     assert picture.format == "PNG" and picture.width > 800
     assert len(picture.convert("RGB").getcolors(1 << 24)) > 5
+
+
+# --- the views below
+
+
+def _view(page: Page, name: str) -> None:
+    page.locator(".vital").get_by_role("group", name="view").get_by_role(
+        "button", name=name, exact=True
+    ).click()
+
+
+def _picked(page: Page) -> Locator:
+    return page.locator(".inspect [role=status]").first
+
+
+def test_a_lasso_selects_points_in_the_kernel_and_one_is_looked_at(page):
+    _view(page, "score and rating")
+    plot = page.locator(".inspect svg.lasso")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    corners = [(0.1, 0.07), (0.5, 0.07), (0.5, 0.2), (0.1, 0.2)]  # low scores, high ratings
+    path = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.mouse.move(*path[0])
+    page.mouse.down()
+    for corner in path[1:]:
+        page.mouse.move(*corner, steps=8)
+    page.mouse.up()
+    expect(_picked(page)).to_have_text(re.compile(r"lasso: [1-9]\d* selected"))
+    number = re.search(r"\d+", _picked(page).inner_text()).group()
+    expect(page.locator(".widget-label").nth(1)).to_contain_text(f"{number} ")
+    best = float(page.locator(".widget-label").nth(1).inner_text().split()[1])
+    assert best < 1  # none of the right half
+    item = page.locator(".inspect .picked button").first
+    item.press("Enter")
+    looked = page.get_by_role("region", name="candidate")
+    expect(looked.locator("img")).to_be_visible()
+    expect(looked).to_contain_text("of 10")
+    expect(looked).to_contain_text('<b id="markup">bold</b>')  # as text
+    expect(plot.locator("circle.looked")).to_have_count(1)
+
+
+def test_disagreements_and_what_crosses_the_cut_are_one_key_away(page):
+    _view(page, "score and rating")
+    select = page.locator(".vital").get_by_role("group", name="select")
+    chip = select.get_by_role("button", name="judge higher")
+    number = re.search(r"\d+$", chip.inner_text()).group()
+    assert int(number) > 20
+    chip.press("Enter")
+    expect(_picked(page)).to_contain_text(f"judge higher: {number} selected")
+    expect(page.locator(".widget-label").nth(1)).to_contain_text(f"{number} ")
+    _view(page, "selector and recipe")
+    enter = select.get_by_role("button", name="enter the set")
+    number = re.search(r"\d+$", enter.inner_text()).group()
+    enter.press(" ")
+    expect(_picked(page)).to_contain_text(f"enter the set: {number} selected")
+    _slider(page).press("Home")  # everything is kept by both
+    expect(enter).to_be_disabled()
+
+
+def test_the_accepted_share_follows_the_cut(page):
+    _view(page, "accepted share")
+    told = page.locator(".inspect [role=status]")
+    expect(told).to_have_text(
+        "at a share of 40 %: selector 83.0 % [78.0, 88.0]; random 70.0 % [65.0, 75.0]"
+    )
+    _slider(page).press("PageUp")
+    expect(told).to_contain_text("at a share of 30 %: selector 85.0 %")
 
 
 # --- notebook 07 as committed

@@ -1,7 +1,8 @@
 import { h, button, bar, section, panel } from "../_panel.js";
 import { between, count, download, percent, savePng, signed } from "./chart.js";
 import { histogram } from "./histogram.js";
-import { Cut, Points } from "./points.js";
+import { inspected, viewsOf } from "./inspecting.js";
+import { Cut, Points, columnOf } from "./points.js";
 
 const WATCHED = ["modality", "cluster"];  // groups that must not fall below half their share
 
@@ -9,13 +10,15 @@ const WATCHED = ["modality", "cluster"];  // groups that must not fall below hal
 class Explorer {
   constructor({ model, redraw }) {
     Object.assign(this, { model, redrawAll: redraw, points: null, cut: null, step: null,
-      held: false, shares: false, hovered: "", due: false, waiting: [] });
+      held: false, shares: false, hovered: "", below: false, due: false, waiting: [], loop: null, picked: [],
+      looked: -1, shown: null });
     model.send({ points: true });
   }
   receive(message, buffers) {
     if (message.file) download(message.file, new Blob([buffers[0]], { type: "text/csv" }));
     if (message.points) this.points = new Points(message, buffers);
     if (message.cut) this.cut = new Cut(message.cut, buffers);
+    if (message.picked !== undefined) this.picked = columnOf(Int32Array, buffers[0]);
     this.redraw();
   }
   redraw() {  // once for each frame
@@ -23,9 +26,9 @@ class Explorer {
     this.due = true;
     requestAnimationFrame(() => { this.due = false; this.redrawAll(); });
   }
-  hover(text) {
+  hover(text, below = false) {  // below: in the views under the histogram
     if (text === this.hovered) return;
-    this.hovered = text;
+    Object.assign(this, { hovered: text, below });
     this.redraw();
   }
   // Call a method of the kernel's panel after those called before; a newer share replaces an older.
@@ -36,6 +39,10 @@ class Explorer {
   }
   next(ui) {
     if (!ui.busy && this.waiting.length) ui.call(...this.waiting.shift());
+  }
+  choose(ui, rows) {  // of a lasso
+    this.picked = rows;
+    this.call(ui, "select", rows);
   }
   moveTo(step, ui) {
     const next = between(step, 0, this.cut.shares.length - 1);
@@ -81,12 +88,17 @@ function draw(state, ui) {
   const [, label, n, place] = state.sets.find(([name]) => name === state.set);
   const acts = state.set === "pool";
   const kept = acts ? cut.keeps : () => true;
-  const view = { place, by: state.by, n, label, cut, acts, kept };
+  const view = { place, by: state.by, n, label, cut, acts, kept, inside: own.points.in(place) };
+  const views = viewsOf(state, own, acts);
+  if (!views[own.shown]) [own.shown] = Object.keys(views);
+  own.looked = state.shown?.row ?? -1;
   return [head(...counts(state, cut, own, ui)), h("div", { class: "body" }, chosen(state, own, ui),
     h("div", { class: "split scores" },
       h("div", null, histogram(own, ui, view), under(state, own, ui)),
       h("div", null, groups(view, state, own), cut ? within(state, cut, own, ui) : null)),
-    cut && acts ? beside(cut, ui) : null)];
+    own.shown ? h("div", { class: "onward" }, chips("view", Object.entries(views), own.shown,
+      (name) => { own.shown = name; own.redraw(); }),
+    own.shown === "beside" ? beside(cut, ui) : inspected(state, own, ui, view)) : null)];
 }
 function counts(state, cut, own, ui) {
   const left = [[state.no_answer, "refuse or echo the request"],
@@ -119,7 +131,7 @@ function under(state, own, ui) {
       { class: "chip", "aria-label": "save the histogram as PNG" }),
     button("CSV", () => own.call(ui, "save_table"), { class: "chip",
       "aria-label": "save the rows shown as CSV" }),
-    h("p", { class: "readout muted number" }, own.hovered || "\u00a0"));
+    h("p", { class: "readout muted number" }, (!own.below && own.hovered) || "\u00a0"));
 }
 function groups(view, state, own) {
   const facet = own.points.facets[state.by];

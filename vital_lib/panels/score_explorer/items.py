@@ -50,6 +50,7 @@ def scored_items(
     *,
     ratings: pd.Series | None = None,
     people: pd.DataFrame | None = None,
+    other: pd.Series | None = None,
     flagged: bool = False,
 ) -> tuple[pd.DataFrame, int]:
     """Join the tables into one row per scored candidate, best first.
@@ -61,10 +62,11 @@ def scored_items(
         figures: columns figure_id, modalities, split.
         ratings: candidate_id -> the judge's rating.
         people: columns candidate_id, accepted (share of annotators), annotators.
+        other: candidate_id -> the score of another selector.
         flagged: whether responses that refuse or echo the request are among the rows.
 
     Returns:
-        The rows, with columns score, rating, accepted, annotators, modality, polarity and split
+        The rows, with score, rating, other, accepted, annotators, modality, polarity and split
         added; and the number of responses left out because they refuse or echo the request.
 
     Raises:
@@ -77,7 +79,8 @@ def scored_items(
         rows["split"] = rows["figure_id"].map(figures.set_index("figure_id")["split"])
     ids = rows["candidate_id"]
     rows["score"] = ids.map(scores.set_index("candidate_id")["score"]).astype(float)
-    rows["rating"] = np.nan if ratings is None else ids.map(ratings).astype(float)
+    for name, given in {"rating": ratings, "other": other}.items():
+        rows[name] = np.nan if given is None else ids.map(given).astype(float)
     for name in ("accepted", "annotators"):
         known = None if people is None else people.set_index("candidate_id")[name]
         rows[name] = np.nan if known is None else ids.map(known).astype(float)

@@ -1,13 +1,18 @@
 // The rows of the explorer as columns of numbers, and what a cut keeps of them. Rows are best first.
 const BINS = 44;
-const columnOf = (Kind, view) =>
+export const columnOf = (Kind, view) =>
   new Kind(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 
 export class Points {
-  constructor({ facets }, [scores, sets, ...codes]) {
+  constructor({ facets, curves }, [scores, sets, ratings, others, ...codes]) {
     this.scores = columnOf(Float32Array, scores);
     this.sets = columnOf(Uint8Array, sets);
-    this.facets = facets;
+    this.ratings = columnOf(Float32Array, ratings);
+    this.others = columnOf(Float32Array, others);
+    this.rated = this.ratings.some((value) => !Number.isNaN(value));
+    this.compared = this.others.some((value) => !Number.isNaN(value));
+    this.ordered = new Map();
+    Object.assign(this, { facets, curves });
     Object.values(facets).forEach((facet, place) => {
       facet.codes = columnOf(Uint16Array, codes[place]);
     });
@@ -20,6 +25,24 @@ export class Points {
   in(set) {
     const bit = 1 << set;
     return (row) => (this.sets[row] & bit) !== 0;
+  }
+  // The place of each row of a set by a column: the share of the set's rows below it, in percent.
+  places(set, name) {
+    const key = `${set} ${name}`;
+    if (!this.ordered.has(key)) {
+      const values = this[name], inside = this.in(set), rows = [];
+      values.forEach((value, row) => { if (inside(row) && !Number.isNaN(value)) rows.push(row); });
+      rows.sort((a, b) => values[a] - values[b]);
+      const places = new Float32Array(values.length).fill(NaN);
+      for (let first = 0, last; first < rows.length; first = last) {  // equal values share a place
+        last = first + 1;
+        while (last < rows.length && values[rows[last]] === values[rows[first]]) last += 1;
+        const place = 50 * (first + last - 1) / Math.max(1, rows.length - 1);
+        for (let at = first; at < last; at += 1) places[rows[at]] = place;
+      }
+      this.ordered.set(key, places);
+    }
+    return this.ordered.get(key);
   }
   number(set, kept) {
     const inside = this.in(set);

@@ -98,9 +98,14 @@ class PoolCut:
         """Return how many of each group `share` keeps, before the floor."""
         return quotas(self._codes, [self.number(share)])[0].tolist()
 
-    def outcome(self, share: float) -> pd.DataFrame:
-        """Return the outcome of `selection.cut` for this share; raises as it does."""
-        return cut(self._pool, self._scores, share=share, floor=self._floor, **self._how)
+    def outcome(self, share: float, scores: pd.Series | None = None) -> pd.DataFrame:
+        """Return the outcome of `selection.cut` for this share, by the pool's or other scores.
+
+        Raises:
+            ValueError: as `selection.cut`.
+        """
+        ranked = self._scores if scores is None else scores.reindex(self._scores.index)
+        return cut(self._pool, ranked, share=share, floor=self._floor, **self._how)
 
 
 def named(within: Grouping | None) -> str:
@@ -112,3 +117,12 @@ def named(within: Grouping | None) -> str:
     if isinstance(within, list | tuple):
         return " and ".join(str(name).replace("_", " ") for name in within)
     return "given groups"
+
+
+def groupings(pool: pd.DataFrame, within: Grouping | None) -> dict[str, Grouping | None]:
+    """Return the groupings offered, by label: the given one first."""
+    offered: list[Grouping | None] = [within, None]
+    for name in ("modality", "cluster", "question_type"):
+        if name in pool and pool[name].notna().all():
+            offered.append(name)
+    return {named(each): each for each in offered}
