@@ -45,15 +45,14 @@ class ScoreExplorer(Panel):
         ratings: candidate_id -> the judge's rating.
         people: from `labels.accepted_share`.
         votes: whose votes are in `people` and the curves; the panel names them.
-        other, other_name: candidate_id -> the score of another selector, and what to call it.
+        other, other_name: candidate_id -> another selector's score; its name.
         expected: from `selection.accepted_by_share`.
         learning: columns learned, questions, agreement, low, high, as for `plots.learning_curve`.
         sweep: columns w_human, validation_agreement, as from `selector.sweep_published`.
         by: the facet that colours the distributions at the start.
 
     Raises:
-        ValueError: no candidate has a score, an unknown facet, or a share that `selection.cut`
-            refuses.
+        ValueError: no candidate has a score, an unknown facet, or a share that `cut` refuses.
     """
 
     _script = script_beside(__file__)
