@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import papermill
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -20,6 +21,20 @@ def _cells(path: Path) -> list[str]:
     cells = json.loads(path.read_text())["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     return code[:2]
+
+
+def test_a_cell_that_runs_again_ignores_the_results_of_later_cells():
+    """Notebook 03 names a table of figures `train`, which is also a parameter of notebook 08."""
+    later = {"train": pd.DataFrame({"a": [1]}), "judge": object(), "seed": 0}
+    assert check_parameters(later) == "parameters checked: 1"
+    with pytest.raises(WrongParameter, match="train = {}: give one of"):
+        check_parameters({"train": {}})
+
+
+def test_a_learning_curve_needs_no_sizes_but_a_sweep_needs_weights():
+    assert check_parameters({"sizes": []}) == "parameters checked: 1"
+    with pytest.raises(WrongParameter, match="weights = "):
+        check_parameters({"weights": []})
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

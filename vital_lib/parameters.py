@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
+from types import NoneType
 from typing import Any
 
 from vital_lib.annotators import ALLOWED
@@ -51,9 +52,9 @@ def _or_none(rule: Rule) -> Rule:
     return lambda value: value is None or rule[0](value), f"{rule[1]}, or None"
 
 
-def _list_of(rule: Rule) -> Rule:
+def _list_of(rule: Rule, fewest: int = 1) -> Rule:
     def fits(value: Any) -> bool:
-        return isinstance(value, list | tuple) and len(value) > 0 and all(map(rule[0], value))
+        return isinstance(value, list | tuple) and len(value) >= fewest and all(map(rule[0], value))
 
     return fits, f"give a list; for each value, {rule[1]}"
 
@@ -62,6 +63,7 @@ def _text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
+_PLAIN = (str, bytes, Number, NoneType, list, tuple, set, dict)
 _SWITCH: Rule = (lambda value: isinstance(value, bool), "give True or False")
 _WORDS: Rule = (_text, "give a text that is not empty")
 _SOME, _FROM_NONE = _whole(1), _whole(0)
@@ -89,7 +91,7 @@ RULES: dict[str, Rule] = {
     "train": _one_of("language", "lora"),
     "exported_images": _one_of(None, "copy", "link"),
     "weights": _list_of(_number(0)),
-    "sizes": _list_of(_FROM_NONE),
+    "sizes": _list_of(_FROM_NONE, fewest=0),
     "arms": _list_of(_WORDS),
 }
 """Parameter -> whether a value can be used, and what to give instead."""
@@ -99,13 +101,15 @@ def check_parameters(values: Mapping[str, Any]) -> str:
     """Return how many of `values` are parameters with a rule; all of them have a usable value.
 
     Args:
-        values: name -> value, such as the `globals()` of a notebook; other names are ignored.
+        values: name -> value, such as the `globals()` of a notebook; other names are ignored. If
+            the cell is run again, a later cell may have given a parameter's name to a result, such
+            as a table or a model: values that no parameter cell can contain are ignored too.
 
     Raises:
         WrongParameter: a value cannot be used. The message names each such parameter, the value
             received and the values that are possible.
     """
-    known = [name for name in RULES if name in values]
+    known = [name for name in RULES if name in values and isinstance(values[name], _PLAIN)]
     wrong = [
         f"{name} = {values[name]!r}: {RULES[name][1]}"
         for name in known
