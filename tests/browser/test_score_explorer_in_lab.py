@@ -91,7 +91,7 @@ def _slider(page: Page) -> Locator:
 
 def _kept(page: Page) -> tuple[int, int, float]:
     """What the page says: kept, of how many, and the share."""
-    text = page.locator(".vital .head [role=status]").inner_text().replace(",", "")
+    text = page.locator(".vital .head span[role=status]").inner_text().replace(",", "")
     kept, of, share = re.fullmatch(r"(\d+) of (\d+) candidates kept \(([\d.]+) %\)", text).groups()
     return int(kept), int(of), float(share) / 100
 
@@ -115,13 +115,15 @@ def _drag(page: Page, by: float, steps: int = 12) -> None:
 def test_the_cut_is_dragged_and_the_kernel_holds_the_share(page):
     _in_the_kernel(page, 0.4, 160)
     _drag(page, 0.1)
-    expect(page.locator(".vital .head [role=status]")).not_to_contain_text("(40.0 %)")
+    expect(page.locator(".vital .head span[role=status]")).not_to_contain_text("(40.0 %)")
     kept, of, share = _kept(page)
     assert of == 400 and share < 0.35
     _in_the_kernel(page, round(share, 3), kept)
     assert kept == round(share * 400)
     _drag(page, -0.3, steps=1)  # in one move
-    expect(page.locator(".vital .head [role=status]")).not_to_contain_text(f"({100 * share:.1f} %)")
+    expect(page.locator(".vital .head span[role=status]")).not_to_contain_text(
+        f"({100 * share:.1f} %)"
+    )
     kept, _, more = _kept(page)
     assert more > 0.5
     _in_the_kernel(page, round(more, 3), kept)
@@ -292,7 +294,7 @@ def test_notebook_07_selects_the_share_to_which_the_cut_is_dragged(run, lab, pag
     assert share == 0.4 and before["turns"].str.len().sum() == kept
 
     _drag(page, 0.15)
-    expect(page.locator(".vital .head [role=status]")).not_to_contain_text("(40.0 %)")
+    expect(page.locator(".vital .head span[role=status]")).not_to_contain_text("(40.0 %)")
     kept, _, share = _kept(page)
     assert 0 < kept < 0.3 * of
     page.evaluate(_RUN_FROM_THE_CELL_AFTER)

@@ -13,7 +13,7 @@ from vital_lib.panels._panel import Panel, candidate_texts, plain, script_beside
 from vital_lib.panels.score_explorer.curves import curves_of
 from vital_lib.panels.score_explorer.items import facets_of, scored_items
 from vital_lib.panels.score_explorer.packing import cut_message, points_message
-from vital_lib.panels.score_explorer.picking import AGAINST, far_apart
+from vital_lib.panels.score_explorer.picking import AGAINST, far_apart, label_of
 from vital_lib.panels.score_explorer.pool_cut import PoolCut, groupings, named
 from vital_lib.selection import Grouping, add_groups
 
@@ -197,9 +197,7 @@ class ScoreExplorer(Panel):
         far = far_apart(self._items[self._sets[self.set]], against)
         far = {"selector": far[far > 0], "other": far[far < 0]}.get(higher or "", far)
         who = {"rating": "judge", "other": self._other_name}[against]
-        labels = {"selector": f"selector higher than {who}", "other": f"{who} higher"}
-        label = labels.get(higher or "", f"selector and {who} disagree")
-        self._pick([self._number(name) for name in far.index], label)
+        self._pick([self._number(name) for name in far.index], label_of(who, higher))
 
     def select_crossing(self, way: str) -> None:
         """Select the candidates that "enter" the kept set with this selector, or "leave" it.

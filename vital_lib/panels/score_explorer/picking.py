@@ -24,6 +24,12 @@ def disagreement(rows: pd.DataFrame, other: str) -> pd.Series:
     return both["score"].rank(pct=True) - both[other].rank(pct=True)
 
 
+def label_of(who: str, higher: str | None) -> str:
+    """Return what to call the rows that the "selector" or the "other" (`who`) places far higher."""
+    labels = {"selector": f"selector higher than {who}", "other": f"{who} higher"}
+    return labels.get(higher or "", f"selector and {who} disagree")
+
+
 def far_apart(rows: pd.DataFrame, other: str) -> pd.Series:
     """Return the `disagreement` of rows that are at least `FAR` apart, largest first."""
     gap = disagreement(rows, other)
