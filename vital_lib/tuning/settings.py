@@ -20,7 +20,7 @@ class TuningConfig:
     starts few weights from zero and needs ten times that rate. Those rates are the defaults of
     `learning_rate`. The clinic's tiny model needs 2e-3, batch 4 and 5 epochs, chosen by its answers
     about figures of no run: with 3 epochs its open recall rose above the base model's by 2 points,
-    with 5 by 6, with 8 by 4, and its closed accuracy fell by 2.5, 1.7 and 1.4.
+    with 5 by 6, with 8 by 4, and its closed accuracy fell by 3.2, 1.7 and 1.4 (CHANGELOG.md).
 
     `batch_size` counts own conversations per step; `micro_batch_size` splits it to save memory.
     `mix_share` is the number of mixed conversations per own conversation. `max_tokens` None means

@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from vital_lib.panels._panel import plain
-from vital_lib.panels.candidate_explorer.facets import ARMS
+from vital_lib.panels._panel import ARMS, plain
 from vital_lib.tables import flags_in_words
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.annotators import Votes, is_simulated
-from vital_lib.panels._panel import plain
+from vital_lib.panels._panel import ARMS, plain
 from vital_lib.panels.candidate_explorer.details import one_decimal
-from vital_lib.panels.candidate_explorer.facets import ARMS
 
 _CUT = 240  # characters of a text in the table
 _SHOWN = ("arm", "rating", "accepted", "score", "flags", "instruction", "response")

@@ -9,8 +9,7 @@ import pandas as pd
 
 from vital_lib.generation.marking import marked
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.panels._panel import plain
-from vital_lib.panels.candidate_explorer.facets import ARMS
+from vital_lib.panels._panel import ARMS, plain
 from vital_lib.tables import flags_in_words
 
 if TYPE_CHECKING:

@@ -12,13 +12,9 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.modalities import MODALITY_LABELS
+from vital_lib.panels._panel import ARMS
 from vital_lib.tables import flags_in_words
 
-ARMS = {
-    "none": "no demonstrations",
-    "random": "random demonstrations",
-    "clinician": "accepted demonstrations",
-}
 _MOST = 30  # values listed; rarer ones count as "other"
 _OTHER, _NONE = "other", "none"
 _RATINGS = (0.0, 2.0, 4.0, 6.0, 8.0)  # lower bounds; the last group includes 10

@@ -9,6 +9,7 @@ import pandas as pd
 
 from vital_lib.annotators import Votes, who
 from vital_lib.modalities import MODALITY_LABELS
+from vital_lib.panels._panel import ARMS
 from vital_lib.plots import MODALITY_COLOURS
 from vital_lib.plots._colours import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
 from vital_lib.selection import add_groups
@@ -16,11 +17,6 @@ from vital_lib.tables import not_to_learn, refuse_twice
 
 _COLOURS = (BLUE, ORANGE, GREEN, PINK, RED, SKY)  # of the largest groups; the others are grey
 _STAGES = {"draft": "drafts", "final": "candidates"}
-_ARMS = {
-    "none": "no demonstrations",
-    "random": "random demonstrations",
-    "clinician": "accepted demonstrations",
-}
 _LABELS = {
     "modality": "modality",
     "question_type": "question type",
@@ -115,6 +111,6 @@ def _facet(name: str, values: pd.Series) -> Facet:
         names = list(texts.value_counts(sort=True).index)
         colours = [*_COLOURS, *[GREY] * len(names)][: len(names)]
         labels = [_STAGES.get(key, key) if name == "stage" else key for key in names]
-        labels = [_ARMS.get(key, key) if name == "arm" else key for key in labels]
+        labels = [ARMS.get(key, key) if name == "arm" else key for key in labels]
     codes = pd.Categorical(texts, categories=names).codes
     return Facet(_LABELS[name], labels, colours, np.asarray(codes, dtype=np.uint16))
