@@ -23,12 +23,18 @@ def _cells(path: Path) -> list[str]:
     return code[:2]
 
 
-def test_a_cell_that_runs_again_ignores_the_results_of_later_cells():
-    """Notebook 03 names a table of figures `train`, which is also a parameter of notebook 08."""
-    later = {"train": pd.DataFrame({"a": [1]}), "judge": object(), "seed": 0}
-    assert check_parameters(later) == "parameters checked: 1"
-    with pytest.raises(WrongParameter, match="train = {}: give one of"):
-        check_parameters({"train": {}})
+@pytest.mark.parametrize(
+    "result", [pd.DataFrame({"a": [1]}), [("clinician", pd.DataFrame())], {"a": 1}, object(), 0.1]
+)
+def test_a_cell_that_runs_again_ignores_the_results_of_later_cells(result):
+    """Some notebooks give a result the name of another notebook's parameter."""
+    shell = InteractiveShell()
+    shell.user_ns |= {"check_parameters": check_parameters, **dict.fromkeys(RULES, result)}
+    cell = "seed = {}  # a table may be named `arms`\ncheck_parameters(globals())"
+    done = shell.run_cell(cell.format(0), store_history=True)
+    assert done.result == "parameters checked: 1"
+    with pytest.raises(WrongParameter, match="^seed = -1: [^;]+$"):
+        shell.run_cell(cell.format(-1), store_history=True).raise_error()
 
 
 def test_a_learning_curve_needs_no_sizes_but_a_sweep_needs_weights():
@@ -58,13 +64,13 @@ def test_every_parameter_has_a_rule_or_is_known_to_be_free():
         ("share", float("nan"), "share = nan: give a number above 0"),
         ("share", True, "share = True: give a number"),
         ("annotators", "me", "annotators = 'me': give one of 'clinic', 'people'"),
-        ("seed", -1, "seed = -1: give a whole number, at least 0"),
-        ("repeats", 2.5, "repeats = 2.5: give a whole number, at least 1"),
-        ("wanted", 0, "wanted = 0: give a whole number, at least 1, or None"),
+        ("seed", -1, "seed = -1: give a whole number of at least 0"),
+        ("repeats", 2.5, "repeats = 2.5: give a whole number of at least 1"),
+        ("wanted", 0, "wanted = 0: give a whole number of at least 1, or None"),
         ("max_usd", "20", "max_usd = '20': give a number of at least 0, or None"),
         ("local", "yes", "local = 'yes': give True or False"),
         ("judge", " ", "judge = ' ': give a text"),
-        ("sizes", 10, "sizes = 10: give a list; for each value, give a whole number, at least 0"),
+        ("sizes", 10, "sizes = 10: give a list; for each value, give a whole number of at least 0"),
         ("practice", "no", "practice = 'no': give one of None, True, False"),
     ],
 )

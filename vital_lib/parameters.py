@@ -6,10 +6,10 @@ endpoints are checked where they are opened. This module opens nothing.
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable, Mapping
-from numbers import Integral, Number, Real
-from types import NoneType
+from numbers import Integral, Real
 from typing import Any
 
 from vital_lib.annotators import ALLOWED
@@ -23,7 +23,7 @@ class WrongParameter(ValueError):
         return [f"{type(self).__name__}: {self}"]
 
 
-Rule = tuple[Callable[[Any], bool], str]
+Rule = tuple[Callable[[Any], Any], str]
 
 
 def _one_of(*allowed: Any) -> Rule:
@@ -31,20 +31,13 @@ def _one_of(*allowed: Any) -> Rule:
     return lambda value: value in allowed, f"give one of {', '.join(named)}"
 
 
-def _whole(low: int) -> Rule:
+def _number(low: float, high: float = math.inf, *, above: bool = False, kind: type = Real) -> Rule:
     def fits(value: Any) -> bool:
-        return isinstance(value, Integral) and not isinstance(value, bool) and value >= low
+        usable = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+        return usable and (low < value if above else low <= value) and value <= high
 
-    return fits, f"give a whole number, at least {low}"
-
-
-def _number(low: float, high: float = math.inf, *, above: bool = False) -> Rule:
-    def fits(value: Any) -> bool:
-        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-            return False
-        return (low < value if above else low <= value) and value <= high
-
-    words = f"give a number {'above' if above else 'of at least'} {low:g}"
+    words = f"give a {'whole ' if kind is Integral else ''}number "
+    words += f"{'above' if above else 'of at least'} {low:g}"
     return fits, words if high == math.inf else f"{words} and at most {high:g}"
 
 
@@ -59,14 +52,9 @@ def _list_of(rule: Rule, fewest: int = 1) -> Rule:
     return fits, f"give a list; for each value, {rule[1]}"
 
 
-def _text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-_PLAIN = (str, bytes, Number, NoneType, list, tuple, set, dict)
 _SWITCH: Rule = (lambda value: isinstance(value, bool), "give True or False")
-_WORDS: Rule = (_text, "give a text that is not empty")
-_SOME, _FROM_NONE = _whole(1), _whole(0)
+_WORDS: Rule = (lambda value: isinstance(value, str) and value.strip(), "give a text, not empty")
+_SOME, _FROM_NONE = _number(1, kind=Integral), _number(0, kind=Integral)
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("local", "flagged", "ask_unread_again"), _SWITCH),
@@ -97,23 +85,36 @@ RULES: dict[str, Rule] = {
 """Parameter -> whether a value can be used, and what to give instead."""
 
 
+def _of_this_cell(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the running cell of a notebook assigns; all `values` where no cell runs.
+
+    Later cells give some parameters' names to results, such as a table. If the parameter cell is
+    run again, these are no parameters. IPython keeps the source of the running cell in `In`.
+    """
+    source = (values.get("In") or [""])[-1]
+    if check_parameters.__name__ not in source:
+        return values
+    names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    return {name: value for name, value in values.items() if name in names}
+
+
 def check_parameters(values: Mapping[str, Any]) -> str:
     """Return how many of `values` are parameters with a rule; all of them have a usable value.
 
     Args:
-        values: name -> value, such as the `globals()` of a notebook; other names are ignored. If
-            the cell is run again, a later cell may have given a parameter's name to a result, such
-            as a table or a model: values that no parameter cell can contain are ignored too.
+        values: name -> value, such as the `globals()` of a notebook, of which only the names in
+            the running cell are checked. Names without a rule are ignored.
 
     Raises:
         WrongParameter: a value cannot be used. The message names each such parameter, the value
             received and the values that are possible.
     """
-    known = [name for name in RULES if name in values and isinstance(values[name], _PLAIN)]
+    given = _of_this_cell(values)
+    known = [name for name in RULES if name in given]
     wrong = [
-        f"{name} = {values[name]!r}: {RULES[name][1]}"
+        f"{name} = {given[name]!r}: {RULES[name][1]}"
         for name in known
-        if not RULES[name][0](values[name])
+        if not RULES[name][0](given[name])
     ]
     if wrong:
         raise WrongParameter("; ".join(wrong))

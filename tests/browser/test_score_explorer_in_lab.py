@@ -12,6 +12,7 @@ import pytest
 from lab import IN_CHROMIUM, PICTURE, errors, run_notebook, write_notebook
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
+from waiting import until
 
 from vital_lib.tables import Workspace
 from vital_lib.walkthrough import run_notebooks
@@ -90,8 +91,10 @@ def _slider(page: Page) -> Locator:
 
 
 def _kept(page: Page) -> tuple[int, int, float]:
-    """What the page says: kept, of how many, and the share."""
-    text = page.locator(".vital .head span[role=status]").inner_text().replace(",", "")
+    """What the page says, which is what the kernel has: kept, of how many, and the share."""
+    status = page.locator(".vital .head span[role=status]")
+    expect(status).to_have_attribute("aria-busy", "false")
+    text = status.inner_text().replace(",", "")
     kept, of, share = re.fullmatch(r"(\d+) of (\d+) candidates kept \(([\d.]+) %\)", text).groups()
     return int(kept), int(of), float(share) / 100
 
@@ -148,6 +151,29 @@ def test_the_cut_is_moved_by_keys_which_run_nothing_else(page):
     assert grip.evaluate("(node) => getComputedStyle(node).strokeWidth") == "4px"  # has focus
 
 
+@pytest.mark.parametrize("by", ["mouse", "key"])
+def test_a_cell_run_after_the_cut_moved_finds_its_share_though_the_kernel_was_busy(page, lab, by):
+    """Without subshells, as in other front ends, messages and cells wait for one another."""
+    page.evaluate(_NO_SUBSHELLS)
+    page.evaluate(_QUEUE, _BUSY)
+    until((lab.folder / "busy").exists)
+    if by == "mouse":
+        _drag(page, 0.1)
+        _drag(page, 0.1)
+    else:
+        for key in ("ArrowRight", "PageUp", "ArrowRight"):
+            _slider(page).press(key)
+    page.evaluate(_QUEUE, "print('share', panel.share)")
+    assert page.locator(".vital .head span[role=status]").get_attribute("aria-busy") == "true"
+    (lab.folder / "busy").unlink()
+    kept, _, share = _kept(page)
+    expect(page.locator(".jp-OutputArea-output", has_text=re.compile("^share")).last).to_have_text(
+        f"share {round(share, 3)}\n"
+    )
+    assert share < 0.32
+    _in_the_kernel(page, round(share, 3), kept)
+
+
 def test_a_group_below_half_its_share_is_warned_of_while_the_cut_moves(page):
     warning = page.locator(".vital .quotas [role=status]")
     expect(warning).to_contain_text("modality MRI")  # one candidate in four, but scored far lower
@@ -196,6 +222,29 @@ def test_sets_are_shown_apart_by_votes_with_values_on_hover_and_saved(page):
 
 
 # --- the views below
+
+
+_QUEUE = """(source) => {
+  const { commands, shell } = window.jupyterapp, notebook = shell.currentWidget.content;
+  notebook.activeCellIndex = notebook.widgets.length - 1;
+  return commands.execute("notebook:insert-cell-below").then(() => {
+    notebook.activeCell.model.sharedModel.setSource(source);
+    commands.execute("notebook:run-cell");
+  });
+}"""
+"""Put a cell below all others and run it, without waiting for its end."""
+
+_NO_SUBSHELLS = """() => {
+  const { sessionContext } = window.jupyterapp.shell.currentWidget;
+  sessionContext.session.kernel.commsOverSubshells = "disabled";
+}"""
+
+_BUSY = """
+import pathlib, time
+pathlib.Path("busy").touch()
+while pathlib.Path("busy").exists():
+    time.sleep(0.02)
+"""
 
 
 def _view(page: Page, name: str) -> None:

@@ -83,18 +83,19 @@ const keptByIt = (node, key) => ITS_OWN[node.type]?.test(key) || (SCROLLS.test(k
 // draw, and its receive(message, buffers) gets the kernel's messages.
 export const panel = ({ draw, begin }) => () => {
   const images = new Map(), views = new Set();
-  let pending = false, late = false, waiting = null, timer = null, own = null;
+  let pending = 0, late = false, waiting = null, timer = null, own = null;
   const redraw = () => views.forEach((view) => view());
   function send(model, name, args) {
-    pending = true;
+    pending += 1;
+    clearTimeout(timer);
     timer = setTimeout(() => { late = true; redraw(); }, 1500);
     model.send({ call: name, args, item: model.get("state").item ?? null });
     redraw();
   }
   function settle(model) {
     clearTimeout(timer);
-    pending = late = false;
-    if (waiting) { const [name, args] = waiting; waiting = null; send(model, name, args); }
+    [late, pending] = [false, Math.max(0, pending - 1)];
+    if (waiting && !pending) { const [name, args] = waiting; waiting = null; send(model, name, args); }
     redraw();
   }
   async function receive(message, buffers) {
@@ -152,9 +153,10 @@ export const panel = ({ draw, begin }) => () => {
           model.set("state", { ...model.get("state"), [name]: value });
           model.save_changes();
         },
-        get busy() { return pending; },
+        get busy() { return pending > 0; },
         get late() { return late; },
         call(name, ...args) { if (!pending) send(model, name, args); },
+        now(name, ...args) { send(model, name, args); },  // before any cell that is run later
         latest(name, ...args) { pending ? (waiting = [name, args]) : send(model, name, args); },
         seen: (id, side) => fetched(model, id, side),
         picture(id, side, height) {

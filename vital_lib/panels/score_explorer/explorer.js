@@ -40,6 +40,9 @@ class Explorer {
   next(ui) {
     if (!ui.busy && this.waiting.length) ui.call(...this.waiting.shift());
   }
+  // At the end of a drag or key press, do not wait for replies: where the kernel runs messages and
+  // cells in one order, a cell that is run from now on finds the newest share.
+  settle(ui) { while (this.waiting.length) ui.now(...this.waiting.shift()); }
   choose(ui, rows) {  // of a lasso
     this.picked = rows;
     this.call(ui, "select", rows);
@@ -106,7 +109,7 @@ function counts(state, cut, own, ui) {
   const kept = cut && own.points.number(0, cut.keeps);
   return [h("span", { class: "grow" }), ui.late ? h("span", { class: "no" }, "waiting for the kernel")
     : null, left.map(([n, why]) => h("span", { class: "no" }, `${count(n)} ${why}`)),
-  cut ? h("span", { class: "number", role: "status" }, `${count(kept)} of ${count(cut.of)} ` +
+  cut ? h("span", { class: "number", role: "status", "aria-busy": String(own.step !== null) }, `${count(kept)} of ${count(cut.of)} ` +
     `candidates kept (${percent(cut.share, 1)})`) : null];
 }
 function chosen(state, own, ui) {

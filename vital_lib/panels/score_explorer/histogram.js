@@ -61,13 +61,13 @@ function line(own, ui, cut, { x, xs, back }) {
   const at = between(x(cut.line), x(xs[0]), x(xs[1])), top = BOX.top, low = BOX.height - BOX.bottom;
   const text = `${percent(cut.share, 1)} kept`, right = at > BOX.width - 110;
   const to = (event) => own.moveTo(own.cut.stepAt(back(pointed(event)[0], 0)[0]), ui);
-  const leave = () => { own.held = false; own.redraw(); };
+  const leave = () => { own.held = false; own.settle(ui); own.redraw(); };
   return h("g", { class: "cut", role: "slider", tabindex: 0, "data-lm-suppress-shortcuts": "true",
     "aria-label": "cut: arrow keys move it by 1 % of the candidates, page keys by 10 %",
     "aria-valuemin": xs[0].toFixed(2), "aria-valuemax": xs[1].toFixed(2),
     "aria-valuenow": cut.line.toFixed(2), "aria-orientation": "horizontal",
     "aria-valuetext": `${text}, score ${signed(cut.line)}`,
-    onkeydown: (event) => own.key(event, ui),
+    onkeydown: (event) => own.key(event, ui), onkeyup: () => own.settle(ui),
     onpointerdown: (event) => {
       event.currentTarget.setPointerCapture(event.pointerId);
       event.currentTarget.focus({ preventScroll: true });
