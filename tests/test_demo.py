@@ -16,7 +16,7 @@ from lesson_cells import solutions, value_of
 
 from vital_lib.labels import LabelLog, Queue
 from vital_lib.report import simulated_parts, stale, write_report
-from vital_lib.tables import TABLES, Workspace, metrics_frame
+from vital_lib.tables import STAGES, TABLES, Workspace, metrics_frame, metrics_in_words
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -123,6 +123,13 @@ def test_the_walk_measures_everything_with_its_interval(demo):
     for name in MEASURED:
         assert metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"], name
         assert name.split()[0] in demo[1]
+
+
+def test_every_metric_of_the_walk_has_words_of_its_own(demo):
+    frame = metrics_in_words(Workspace(demo[0]).metrics)
+    assert len(frame) > 200 and set(frame["stage"]) <= set(STAGES.values())
+    assert not list(frame.loc[frame["topic"] == "Other metrics", "metric"])
+    assert not frame.duplicated(["stage", "topic", "what"]).any()
 
 
 def test_the_walk_is_of_the_size_that_its_figures_need(demo):

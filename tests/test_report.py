@@ -26,13 +26,19 @@ def test_the_claims_stand_before_every_stage(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stage", "title"), [("choice", "Choice of figures"), ("another", "another")]
+    ("stage", "title", "words", "value"),
+    [
+        ("choice", "Choice of figures", "figures close to a chosen one", "62.5 %"),
+        ("another", "another", "another.covered", "0.625"),
+    ],
 )
-def test_metrics_of_every_stage_are_shown_also_of_one_that_is_not_known(tmp_path, stage, title):
+def test_metrics_of_every_stage_are_shown_also_of_one_that_is_not_known(
+    tmp_path, stage, title, words, value
+):
     workspace = Workspace(tmp_path / "run")
     workspace.record({f"{stage}.covered": 0.625, "evaluation.draws": 1})
     page = write_report(workspace).read_text()
-    assert f"<h2>{title}</h2>" in page and "<td>covered</td>" in page and "0.625" in page
+    assert f"<h2>{title}</h2>" in page and f"<td>{words}</td>" in page and value in page
 
 
 def test_the_report_reads_each_table_once(tmp_path, monkeypatch):
@@ -86,7 +92,7 @@ def test_simulated_clinicians_are_named_whoever_made_the_figures(tmp_path, figur
     text = _text(write_report(workspace).read_text())
     parts = ["figures, clinicians", "clinicians"][figures != "clinic"]
     assert f"Simulated (by the clinic) in this run:|{parts}|" in text
-    assert "accepted share selected|0.700|0.600 to 0.800|simulated, 4 of 9 judged without" in text
+    assert "the selected set|70.0 %|[60.0, 80.0]|simulated, 4 of 9 judged without" in text
     assert "judged without truth, from caption and mentions alone: The selected set: 4 of 9" in text
 
 
@@ -95,7 +101,7 @@ def test_people_are_not_called_simulated_where_only_the_figures_are(tmp_path):
     assert simulated_parts(workspace) == ["figures"]
     text = _text(write_report(workspace).read_text())
     assert "Simulated (by the clinic) in this run:|figures|" in text
-    assert "0.600 to 0.800|people|" in text
+    assert "[60.0, 80.0]|people|" in text
 
 
 def test_a_run_of_real_things_alone_has_no_note_of_simulation(tmp_path):
@@ -122,4 +128,6 @@ def test_a_table_of_metrics_says_whose_votes_and_has_no_such_column_without_vote
 def test_the_comparison_of_two_arms_stands_in_the_report(tmp_path):
     workspace = Workspace(tmp_path / "run")
     workspace.record({"arms.a_win_rate": 0.6, **Votes(2, 2).metrics("arms")})
-    assert "a win rate|0.600|simulated" in _text(write_report(workspace).read_text())
+    assert "win rate of side a (a tie counts half)|60.0 %|simulated" in _text(
+        write_report(workspace).read_text()
+    )

@@ -62,14 +62,14 @@ BUDGETS = {
     "processes": 230,
     "prompts": 1_480,
     "records": 490,
-    "report": 210,
+    "report": 225,  # the metrics in words, for a notebook too
     "rewards": 365,  # what annotators and judges reward: properties, slopes, sentences, examples
     "seeds": 10,
     "selection": 510,  # groups for two notebooks; quotas and accepted shares for all shares
     "selector": 1_030,
     "statistics": 190,  # a sign-flip test; several intervals from one resample
     "study": 130,
-    "tables": 880,  # guards, look-up, paths of images; the first notebook to run; export of rows
+    "tables": 1_030,  # guards, look-up, paths of images; export of rows; metrics in words and units
     "tuning": 620,
     "walkthrough": 200,
 }

@@ -2,7 +2,7 @@
 
 A claim is a difference with its interval over articles. The position of the interval decides
 between "better", "worse" and "no clear difference", and each claim states its sample size.
-Independent of tables.
+It opens no table.
 """
 
 from __future__ import annotations
@@ -14,14 +14,9 @@ import pandas as pd
 
 from vital_lib.annotators import beside, votes_behind, who
 from vital_lib.statistics import Interval, claim_difference, interval_of
+from vital_lib.tables import MODELS
 
-TUNED = {
-    "unaligned": "the model tuned on unaligned data",
-    "random": "the model tuned on a random sample",
-    "judge_top": "the model tuned on the judge's top-rated set",
-    "base": "the base model",
-    "oracle": "the model tuned on candidates without errors",
-}
+TUNED = {name: f"the {words}" for name, words in MODELS.items() if name != "selected"}
 """The models that are compared with the one tuned on the selected set, by their table names."""
 
 

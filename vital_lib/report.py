@@ -19,10 +19,10 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from vital_lib import figures, plots
 from vital_lib.annotators import Votes, is_simulated
 from vital_lib.claims import claims
-from vital_lib.tables import STAGES, TABLES, Workspace, metrics_frame, write_atomically
+from vital_lib.tables import STAGES, TABLES, Workspace, metrics_in_words, write_atomically
 
 _SECOND = "second judge"
-_ORIGIN = ["written_by", "measured_on", "stale"]
+_OVERVIEW = """{% from "metrics_template.html" import overview %}{{ overview(sections) }}"""
 
 
 class _Run:
@@ -62,23 +62,47 @@ class _Run:
         return STAGES | {stage: stage for stage in _stages_of(self.metrics) if stage not in STAGES}
 
 
+@cache
+def _templates() -> Environment:
+    folder = Path(__file__).parent
+    return Environment(loader=FileSystemLoader(folder), autoescape=select_autoescape(default=True))
+
+
+class MetricsPage:
+    """The metrics of a run in words, for a notebook: one line per stage, which opens its tables."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._sections = _sections(_Run(workspace))
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            f"{row['topic']}, {row['what']}: {row['value']} {row['interval']}".strip()
+            for section in self._sections
+            for row in section["rows"]
+        )
+
+    def _repr_html_(self) -> str:
+        return _templates().from_string(_OVERVIEW).render(sections=self._sections)
+
+
 def write_report(workspace: Workspace) -> Path:
     """Write `report.html` into the run folder from its tables and metrics; return its path."""
-    folder, run = Path(__file__).parent, _Run(workspace)
-    environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=select_autoescape(default=True)
-    )
-    page = environment.get_template("report_template.html").render(
-        run=workspace.path.name,
-        claims=run.claims.to_dict("records"),
-        stale=_stale(run),
-        stale_tables=_stale_tables(run),
-        sections=_sections(run),
-        pictures={name: _png(figure) for name, figure in _pictures(run).items()},
-        examples=_examples(run),
-        origins=_origins(run),
-        simulated=run.simulated,
-        without_truth=_without_truth(run),
+    run = _Run(workspace)
+    page = (
+        _templates()
+        .get_template("report_template.html")
+        .render(
+            run=workspace.path.name,
+            claims=run.claims.to_dict("records"),
+            stale=_stale(run),
+            stale_tables=_stale_tables(run),
+            sections=_sections(run),
+            pictures={name: _png(figure) for name, figure in _pictures(run).items()},
+            examples=_examples(run),
+            origins=_origins(run),
+            simulated=run.simulated,
+            without_truth=_without_truth(run),
+        )
     )
     target = workspace.path / "report.html"
     write_atomically(target, lambda path: path.write_text(page, encoding="utf-8"))
@@ -164,34 +188,26 @@ def _stale_tables(run: _Run) -> dict[str, str]:
 
 
 def _sections(run: _Run) -> list[dict[str, Any]]:
-    """Return one section per stage, with its metrics as text (name, value, interval, votes).
+    """Return one section per stage: its title, the rows of its metrics, and these by topic.
 
-    The metrics of a section are grouped by origin.
+    A row is marked as stale if the others of its stage are not stale for the same reason.
     """
-    frame = metrics_frame(run.metrics, run.origins)
+    frame = metrics_in_words(run.metrics, run.origins)
     sections = []
     for stage, title in run.stages.items():
-        rows = frame[frame["metric"].str.startswith(f"{stage}.")]
-        groups = [
-            {
-                "by": by,
-                "on": on,
-                "stale": old,
-                "rows": [_as_text(row) for row in own.itertuples()],
-            }
-            for (by, on, old), own in rows.groupby(_ORIGIN, sort=False)
+        own = frame[frame["stage"] == title]
+        own = own.assign(marked=(own["stale"] != "") & (own["stale"].nunique() > 1))
+        topics = [
+            {"name": name, "folded": rows["folded"].all(), "rows": rows.to_dict("records")}
+            for name, rows in own.groupby("topic", sort=False)
         ]
-        if groups:
-            sections.append({"stage": stage, "title": title, "groups": groups})
+        stale = [reason for reason in own["stale"].unique() if reason]
+        if topics:
+            rows = own.to_dict("records")
+            sections.append(
+                {"stage": stage, "title": title, "topics": topics, "rows": rows, "stale": stale}
+            )
     return sections
-
-
-def _as_text(row: Any) -> tuple[str, str, str, str]:
-    name = row.metric.split(".", 1)[1].replace("_", " ")
-    interval = "" if pd.isna(row.low) else f"{row.low:.3f} to {row.high:.3f}"
-    whole = float(row.value).is_integer() and not interval
-    value = f"{row.value:,.0f}" if whole else f"{row.value:.3f}"
-    return name, value, interval, getattr(row, "votes", "")
 
 
 def _pictures(run: _Run) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The tables of a run: columns (``columns``), frame checks (``frames``), folder (``workspace``),
-metrics (``measured``), origins (``origins``), matching by id (``matching``), flags (``flags``).
+metrics (``measured``) and their words (``words``, ``units``), origins (``origins``), matching by id
+(``matching``), flags (``flags``).
 
 A table is one Parquet file, written atomically, that records what it was made from. The package
 does not depend on figures, models or labels.
@@ -18,4 +19,5 @@ from vital_lib.tables.matching import (
 )
 from vital_lib.tables.measured import STAGES, metrics_frame
 from vital_lib.tables.origins import NotReadable, VotesRead
+from vital_lib.tables.words import MODELS, Words, metrics_in_words, words_of
 from vital_lib.tables.workspace import MissingTable, UnsupportedFormat, Workspace
