@@ -35,7 +35,7 @@ from vital_lib.generation import (
     generation_prompts,
     paired_drafts,
 )
-from vital_lib.labels import LabelLog, Queue, compare_arms, ticks_of_pairs
+from vital_lib.labels import LabelLog, Queue, accepted_by_arm, compare_arms, ticks_of_pairs
 from vital_lib.modalities import MODALITIES
 from vital_lib.panels.preference_card import PreferenceCard
 
@@ -398,3 +398,13 @@ def test_judgements_of_other_items_and_skips_say_nothing_of_the_arms(run):
     assert found["arms.pairs"] == 1 and found["arms.skips"] == 1
     with pytest.raises(ValueError, match="none of 1 labels is for a pair"):
         compare_arms(pd.DataFrame(rows[2:]), key)
+
+
+def test_the_accepted_share_of_each_arm_is_of_its_own_candidates_with_an_interval(run):
+    rows = pd.concat(two_arms(run))
+    ticks = rows[["candidate_id"]].assign(accepted=(rows["arm"] == "clinician").to_numpy())
+    found = accepted_by_arm(ticks, rows)
+    assert found["candidates.accepted_share_clinician"] == 1
+    assert found["candidates.accepted_share_none_high"] == 0
+    with pytest.raises(ValueError, match="ticks belong to none of the given candidates"):
+        accepted_by_arm(ticks.assign(candidate_id="elsewhere"), rows)

@@ -19,7 +19,7 @@ from vital_lib.tables import TABLES, Workspace
 
 pytest_plugins = "postgres"
 
-LABELLING, GENERATING = "03_label_preferences", "04_generate_instructions"
+LABELLING, JUDGING = "03_label_preferences", "05_judge_candidates"
 FILLED = {"string": "x", "int64": 1, "double": 1.0, "bool": True}
 PAIRS = ["pair-1", "pair-2"]
 
@@ -41,13 +41,13 @@ def _walk(workspace, log, annotators="clinic", label_log=None):
     how = {"written_by": LABELLING, "made_from": ["preferences", "demonstrations"]}
     workspace.record({"preferences.n": len(on_drafts)}, **how)
     _write(workspace, "candidates", "drafts", "demonstrations")
-    how = {"written_by": GENERATING, "made_from": ["candidates"]}
+    how = {"written_by": "04_generate_instructions", "made_from": ["candidates"]}
     workspace.record({"candidates.n": 1}, **how)
-    how["made_from"].append(votes_read(said, annotators, label_log, items=PAIRS))
-    workspace.record({"arms.votes": int(said["item_id"].isin(PAIRS).sum())}, **how)
     _write(workspace, "ratings", "drafts")
-    how = {"written_by": "05_judge_candidates", "made_from": ["ratings", "preferences"]}
+    how = {"written_by": JUDGING, "made_from": ["ratings", "preferences"]}
     workspace.record({"judge.agreement": 0.8}, **how)
+    how["made_from"] = ["candidates", votes_read(said, annotators, label_log, items=PAIRS)]
+    workspace.record({"arms.votes": int(said["item_id"].isin(PAIRS).sum())}, **how)
     _write(workspace, "scores", "preferences", "ratings")
     how = {"written_by": "06_train_selector", "made_from": ["scores"]}
     workspace.record({"selector.agreement": 0.9}, **how)
@@ -106,9 +106,7 @@ def test_a_vote_added_makes_old_what_rests_on_votes_and_only_that(workspace, own
 
 def test_a_vote_undone_or_revised_counts_too(workspace, own):
     before = own.undo("ann", arms=["random"])
-    assert (
-        before and _old(workspace)["arms.votes"] == f"older than votes on pairs: run {GENERATING}"
-    )
+    assert before and _old(workspace)["arms.votes"] == f"older than votes on pairs: run {JUDGING}"
     first = own.standing("ann")["event_id"].iloc[-1]
     own.record(**judged("F0-r1", (False, True)), corrects=first)
     assert _old(workspace)["preferences"] == WHY
@@ -116,7 +114,7 @@ def test_a_vote_undone_or_revised_counts_too(workspace, own):
 
 def test_votes_on_pairs_are_no_votes_on_drafts(workspace, own):
     own.record(**judged("pair-2"))
-    assert _old(workspace) == {"arms.votes": f"older than votes on pairs: run {GENERATING}"}
+    assert _old(workspace) == {"arms.votes": f"older than votes on pairs: run {JUDGING}"}
 
 
 def test_the_first_vote_on_pairs_makes_old_that_there_were_none(workspace):
@@ -200,7 +198,7 @@ def test_no_password_is_kept_and_a_log_that_cannot_be_opened_is_said(workspace):
 
 
 def test_in_one_kernel_newer_votes_replace_what_was_measured_on_older_ones(workspace, own):
-    how = {"written_by": GENERATING}
+    how = {"written_by": JUDGING}
     for votes in (1, 2):
         read = votes_read(own.preferences(), "clinic", items=PAIRS)
         workspace.record({"arms.votes": votes}, **how, made_from=["candidates", read])
@@ -233,7 +231,7 @@ def test_the_report_reads_the_votes_of_a_log_once(workspace, own, monkeypatch):
 
 @pytest.mark.parametrize(
     ("book", "read_from"),
-    [(LABELLING, "preferences"), (GENERATING, "pair_votes"), ("07", "on_card")],
+    [(LABELLING, "preferences"), (JUDGING, "pair_votes"), ("07", "on_card")],
 )
 def test_the_notebooks_that_read_votes_keep_what_they_read(book, read_from):
     path = next((Path(__file__).parents[1] / "notebooks").glob(f"{book}*.ipynb"))

@@ -9,7 +9,7 @@ The package does not depend on widgets, images or models.
 """
 
 from vital_lib.labels.agreement import adjudication_rows, agreement, disagreements
-from vital_lib.labels.arms import compare_arms, ticks_of_pairs
+from vital_lib.labels.arms import accepted_by_arm, compare_arms, ticks_of_pairs
 from vital_lib.labels.calibration import (
     calibration_reference,
     calibration_result,

@@ -72,3 +72,24 @@ def ticks_of_pairs(preferences: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame
     ticks = votes_long(preferences).join(sides, on="candidate_id", how="inner")
     ticks = ticks.assign(candidate_id=ticks["original_id"], accepted=ticks["accepted"].astype(bool))
     return ticks[["candidate_id", "figure_id", "annotator", "accepted"]].reset_index(drop=True)
+
+
+def accepted_by_arm(
+    ticks: pd.DataFrame, candidates: pd.DataFrame, *, seed: int = 0
+) -> dict[str, float]:
+    """Return ``candidates.accepted_share_<arm>`` with a 95 % interval over articles, for each arm.
+
+    Args:
+        ticks: columns candidate_id and accepted, as `ticks_of_pairs` returns.
+        candidates: columns candidate_id, arm and group_id.
+
+    Raises:
+        ValueError: a tick is not about one of the candidates.
+    """
+    refuse_strays(ticks, "candidate_id", candidates["candidate_id"], what="ticks", to="candidates")
+    ticked = ticks.merge(candidates[["candidate_id", "arm", "group_id"]], on="candidate_id")
+    found: dict[str, float] = {}
+    for arm, rows in ticked.groupby("arm"):
+        share = mean_interval(rows["accepted"], rows["group_id"], seed=seed)
+        found |= share.metrics(f"candidates.accepted_share_{arm}")
+    return found
