@@ -285,7 +285,7 @@ def test_simulated_clinicians_on_real_figures_say_so_and_that_they_know_no_truth
     realdata, tmp_path
 ):
     run = tmp_path / "simulated"
-    done = _walk(run, "--last", "04", "--set", f"figure_set={realdata / 'figures'}")
+    done = _walk(run, "--last", "05", "--set", f"figure_set={realdata / 'figures'}")
     assert done.returncode == 0, done.stderr
     workspace = Workspace(run)
     annotators = LabelLog(workspace.label_url).history()["annotator"]
