@@ -293,7 +293,7 @@ def test_simulated_clinicians_on_real_figures_say_so_and_that_they_know_no_truth
     rows = metrics_frame(workspace.metrics).set_index("metric")["votes"]
     for name in ("preferences.alpha", "candidates.accepted_share_none", "arms.a_win_rate"):
         assert rows[name] == "simulated, all judged without truth"
-    assert simulated_parts(workspace) == ["generator", "clinicians"]
+    assert simulated_parts(workspace) == ["generator", "judge", "clinicians"]
 
 
 @pytest.mark.realdata
