@@ -46,7 +46,7 @@ BUDGETS = {
     "client": 1_960,  # the types of what openai and tenacity leave open
     "clinic": 7_540,
     "demonstrations": 170,
-    "encoders": 260,
+    "encoders": 265,  # a stop says that encoded batches are kept
     "english": 140,
     "evaluation": 1_730,
     "figures": 1_200,
@@ -59,7 +59,7 @@ BUDGETS = {
     "parameters": 75,
     "panels": 2_520,  # the explorers: of candidates (joined tables), of scores (views, curves, cut)
     "plots": 740,  # what annotators and judges reward
-    "processes": 230,
+    "processes": 240,  # a stop names the calls that ended
     "prompts": 1_480,
     "records": 490,
     "report": 225,  # the metrics in words, for a notebook too
@@ -68,6 +68,7 @@ BUDGETS = {
     "selection": 510,  # groups for two notebooks; quotas and accepted shares for all shares
     "selector": 1_030,
     "statistics": 190,  # a sign-flip test; several intervals from one resample
+    "stopping": 20,
     "study": 130,
     "tables": 1_030,  # guards, look-up, paths of images; export of rows; metrics in words and units
     "tuning": 620,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from vital_lib.figures import FigureImage
+from vital_lib.stopping import stoppable
 from vital_lib.tables import log_ahead
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ BATCH_SIZE = 32
 TEXT_BATCH_SIZE = 128
 """Number of texts in a batch; texts of similar length share a batch to save padding."""
 
+_GO_ON = "the batches done are in the cache. Run the cell again to go on"
 _PREPARATION = 1  # version of image and text preparation; a new version invalidates the cache
 
 
@@ -52,6 +54,7 @@ class Encoder:
         """Number of distinct texts so far that exceeded the context and were truncated."""
         return len(self._truncated)
 
+    @stoppable(_GO_ON)
     def images(
         self, images: Sequence[FigureImage], *, on_encoded: Callable[[int], None] | None = None
     ) -> np.ndarray:
@@ -74,6 +77,7 @@ class Encoder:
         found = self._found("image", by_key, encode, on_encoded)
         return self._rows(found, [image.shown_as for image in images])
 
+    @stoppable(_GO_ON)
     def texts(
         self, texts: Sequence[str], *, on_encoded: Callable[[int], None] | None = None
     ) -> np.ndarray:

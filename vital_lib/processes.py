@@ -26,6 +26,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from vital_lib.stopping import Stopped
+
 OnStep = Callable[..., bool | None]
 """Called with a call's name and its report; returning False stops that call at its next step."""
 
@@ -77,7 +79,8 @@ def run_calls(
 
     Raises:
         CallsFailed: a call raised or lost its process; raised after all calls have ended.
-        KeyboardInterrupt: raised after the calls were stopped and given ten seconds to end.
+        Stopped: on an interrupt, after the calls were stopped and given ten seconds to end; the
+            message has the names of the calls that ended.
         ValueError: `workers` is below 1.
         TypeError: the function or an argument does not pickle.
     """
@@ -88,7 +91,7 @@ def run_calls(
     if isinstance(on_step, Mapping):
         on_step = partial(_call_listener, on_step)
     if workers <= 1:
-        outcomes = {name: _call(function, call, name, on_step) for name, call in calls.items()}
+        outcomes = _one_by_one(function, calls, on_step)
     else:
         outcomes = _Team(function, calls, on_step).run(workers)
     errors = {name: error for name in calls if (error := outcomes[name][1]) is not None}
@@ -176,6 +179,10 @@ class _Team:
             while busy := self._busy():
                 for connection in wait(busy):
                     self._receive(self._workers[connection])
+        except KeyboardInterrupt:
+            stopped = _stopped(self._outcomes)
+            self._interrupt()
+            raise stopped from None
         except BaseException:
             self._interrupt()
             raise
@@ -284,6 +291,23 @@ def _send_step(connection: Connection, *step: Any) -> bool:
     connection.send(("step", step))
     # During a call the only incoming message is a stop. It stays in the pipe for the next step.
     return not connection.poll()
+
+
+def _one_by_one(
+    function: Callable[..., Any], calls: Mapping[str, Mapping[str, Any]], on_step: OnStep | None
+) -> dict[str, Outcome]:
+    outcomes: dict[str, Outcome] = {}
+    try:
+        for name, call in calls.items():
+            outcomes[name] = _call(function, call, name, on_step)
+    except KeyboardInterrupt:
+        raise _stopped(outcomes) from None
+    return outcomes
+
+
+def _stopped(outcomes: Mapping[str, Outcome]) -> Stopped:
+    ended = ", ".join(name for name, (_, error) in outcomes.items() if error is None)
+    return Stopped(f"ended before: {ended or 'none'}. Run the cell again to repeat all calls")
 
 
 def _call_listener(listeners: Mapping[str, Callable[..., Any]], name: str, *step: Any) -> Any:

@@ -26,6 +26,7 @@ from vital_lib.client.prices import nothing, price_of
 from vital_lib.client.run import Run
 from vital_lib.client.wire import Reply
 from vital_lib.prompts import Prompt
+from vital_lib.stopping import stoppable
 
 OPENAI_URL = "https://api.openai.com/v1"
 _CLINIC_URL = "http://clinic.invalid/v1"
@@ -129,6 +130,7 @@ class ChatClient:
     def __repr__(self) -> str:
         return f"ChatClient({self.model!r}, base_url={self.base_url!r}, ledger={self.ledger!r})"
 
+    @stoppable("replies so far are in the ledger. Run the cell again to send only the rest")
     def ask(
         self,
         prompts: Iterable[Prompt],

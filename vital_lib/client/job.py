@@ -15,6 +15,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
+from vital_lib.stopping import Stopped, WaitCancelled
+
 _WINDOW_SECONDS = 30
 _WAIT_SECONDS = 0.1  # polling interval of an awaiting cell
 _LEAST_SECONDS = 1  # shortest window with a meaningful rate
@@ -177,7 +179,7 @@ class Job:
         try:
             ended = self.ended.wait(timeout)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_ONLY_THE_WAIT) from None
+            raise Stopped(_ONLY_THE_WAIT) from None
         if not ended:
             raise TimeoutError(f"the work goes on after {timeout:g} s; call result() to wait more")
         if self._error is not None:
@@ -197,7 +199,7 @@ class Job:
             while self.started.is_set() and not self.ended.is_set():
                 await asyncio.sleep(_WAIT_SECONDS)
         except asyncio.CancelledError:
-            raise asyncio.CancelledError(_ONLY_THE_WAIT) from None
+            raise WaitCancelled(_ONLY_THE_WAIT) from None
         return self.result()
 
     def _run(self) -> None:

@@ -11,6 +11,7 @@ from vital_lib.evaluation.answering import (
     answer_questions,
     each_draw,
     load_and_answer,
+    show_done,
 )
 from vital_lib.evaluation.benchmarks import (
     BadQuestion,

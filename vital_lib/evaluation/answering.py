@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 from PIL import Image
+from tqdm import tqdm
 
 from vital_lib.figures import UnreadableImage, blank, open_image
 from vital_lib.tables import frame_of
@@ -130,6 +131,11 @@ def load_and_answer(
 
     model = load_model(base_model, folder)
     return answer_questions(model, questions, on_answer=on_step, **options)
+
+
+def show_done(bar: tqdm, done: int) -> None:
+    """Show the number of questions done on a progress bar; with the bar bound, an ``on_step``."""
+    bar.update(done - bar.n)
 
 
 def each_draw(

@@ -21,6 +21,7 @@ from torch.nn.functional import logsigmoid
 from vital_lib.selector.alignment import pair_agreement
 from vital_lib.selector.features import Features
 from vital_lib.selector.pairs import check_split
+from vital_lib.stopping import stoppable
 
 _ROWS_AT_ONCE = 8192  # keeps the activations of one pass in the CPU cache
 
@@ -134,6 +135,7 @@ class PublishedSelector:
         return pd.Series(np.concatenate(parts).astype(float), index=index, name="score")
 
 
+@stoppable("nothing of the training is kept. Run the cell again to begin anew")
 def train_published(
     pairs: pd.DataFrame,
     features: Features,
