@@ -49,7 +49,8 @@ def _two_decimals(value: Any) -> str:
 
 def simulated(rows: pd.DataFrame, ticks: pd.DataFrame | None) -> str:
     """Say which of the texts and ticks come from the clinic's simulation."""
-    simulated = [] if "clinic" not in set(rows.get("generator", ())) else ["texts"]
+    writers = rows["generator"].unique() if "generator" in rows else ()
+    simulated = ["texts"] if "clinic" in writers else []
     if ticks is not None and len(ticks):
         n = ticks["annotator"].value_counts()
         votes = Votes(len(ticks), int(sum(n[name] for name in n.index if is_simulated(name))))
