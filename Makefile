@@ -29,7 +29,7 @@ study: $(INSTALLED)
 	$(BIN)/python -m vital_lib.study run --folder data/runs/study --seeds $(SEEDS)
 
 lab: $(INSTALLED)
-	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" notebooks/00_start_here.ipynb
 
 label: $(INSTALLED)
 	@test -n "$(ANNOTATORS)" || { echo "name the annotators: make label ANNOTATORS=ann,bob"; exit 2; }

@@ -58,12 +58,13 @@ BUDGETS = {
     "models": 370,
     "parameters": 75,
     "panels": 2_520,  # the explorers: of candidates (joined tables), of scores (views, curves, cut)
-    "plots": 740,  # what annotators and judges reward
+    "plots": 755,  # what annotators and judges reward; the state of a run in the overview
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_480,
     "records": 490,
-    "report": 225,  # the metrics in words, for a notebook too
+    "report": 260,  # for notebook 00 too: metrics in words, the method with the run's state
     "rewards": 365,  # what annotators and judges reward: properties, slopes, sentences, examples
+    "runs": 40,
     "seeds": 10,
     "selection": 510,  # groups for two notebooks; quotas and accepted shares for all shares
     "selector": 1_030,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Iterable
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
@@ -19,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from vital_lib import figures, plots
 from vital_lib.annotators import Votes, is_simulated
 from vital_lib.claims import claims
+from vital_lib.runs import next_notebook, progress
 from vital_lib.tables import STAGES, TABLES, Workspace, metrics_in_words, write_atomically
 
 _SECOND = "second judge"
@@ -83,6 +86,42 @@ class MetricsPage:
 
     def _repr_html_(self) -> str:
         return _templates().from_string(_OVERVIEW).render(sections=self._sections)
+
+
+class ProgressPage:
+    """The method with the state of a run, for a notebook: a picture, what is next, and links.
+
+    The links are relative to the working folder, which is the notebook's.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._run, self._steps = _Run(workspace), progress(workspace)
+
+    def __repr__(self) -> str:
+        return self._steps.to_string(index=False)
+
+    def _repr_html_(self) -> str:
+        folder, steps = self._run.workspace.path, self._steps
+        states = dict(zip(steps["step"], steps["state"], strict=True))
+        copies = {name: folder / "executed" / f"{name}.ipynb" for name in steps["notebook"]}
+        return (
+            _templates()
+            .get_template("progress_template.html")
+            .render(
+                picture=_png(plots.pipeline_overview(states)),
+                alt="; ".join(f"{step}: {state}" for step, state in states.items()),
+                next=next_notebook(steps),
+                steps=steps.to_dict("records"),
+                report=_link(folder / "report.html"),
+                executed={name: link for name, path in copies.items() if (link := _link(path))},
+                simulated=self._run.simulated,
+            )
+        )
+
+
+def _link(path: Path) -> str:
+    """Return a link to a file from the working folder; empty if it does not exist."""
+    return quote(Path(os.path.relpath(path)).as_posix()) if path.is_file() else ""
 
 
 def write_report(workspace: Workspace) -> Path:

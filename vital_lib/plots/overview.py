@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vital_lib.plots._canvas import canvas, styled
-from vital_lib.plots._colours import BLUE, GREY, INK, PALE
+from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PALE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,9 +26,20 @@ _STEPS = (
 )
 
 
+_STATES = {
+    "written": ("✓ written", GREEN),
+    "stale": ("stale", ORANGE),
+    "missing": ("not yet", GREY),
+}
+
+
 @styled
-def pipeline_overview() -> Figure:
-    """Draw the method in one row: three stages, and the two ways in which clinicians steer them."""
+def pipeline_overview(states: Mapping[str, str] | None = None) -> Figure:
+    """Draw the method in one row: three stages, and the two ways in which clinicians steer them.
+
+    Args:
+        states: name of a step -> "written", "stale" or "missing", which is drawn in its box.
+    """
     figure, axes = canvas(12.6, 2.7)
     axes.axis("off")
     axes.set(xlim=(0, 9), ylim=(-0.35, 1.95))
@@ -35,7 +47,7 @@ def pipeline_overview() -> Figure:
         axes.plot([start + 0.07, end - 0.07], [0, 0], color=PALE, linewidth=2)
         axes.text((start + end) / 2, -0.2, title, ha="center", va="center", color=INK)
     for place, step in enumerate(_STEPS):
-        _step_box(axes, place, *step)
+        _step_box(axes, place, *step, state=(states or {}).get(step[0]))
         if place:
             _arrow(axes, [(place - 0.07, 0.67), (place + 0.07, 0.67)], GREY)
     _arrow(axes, [(2.64, 1.18), (2.64, 1.42), (3.5, 1.42), (3.5, 1.2)], BLUE)
@@ -53,14 +65,21 @@ def _arrow(axes: Axes, points: list[tuple[float, float]], colour: str) -> None:
     axes.annotate("", points[-1], points[-2], arrowprops=tip)
 
 
-def _step_box(axes: Axes, place: int, name: str, lines: str, by_people: bool) -> None:
-    """Draw one step of the overview; steps of people are filled."""
+def _step_box(
+    axes: Axes, place: int, name: str, lines: str, by_people: bool, *, state: str | None
+) -> None:
+    """Draw one step of the overview; steps of people are filled, missing ones dashed."""
     from matplotlib.patches import FancyBboxPatch
 
-    face, edge, ink = (BLUE, BLUE, "white") if by_people else ("none", GREY, INK)
+    word, colour = _STATES.get(state or "", ("", GREY))
+    face, edge, ink = (BLUE, BLUE, "white") if by_people else ("none", colour, INK)
     shape = "round,pad=0,rounding_size=0.06"
-    box = FancyBboxPatch((place + 0.07, 0.16), 0.86, 1.02, shape, facecolor=face, edgecolor=edge)
-    axes.add_patch(box)
+    dashes = "--" if state == "missing" else "-"
+    look: dict[str, Any] = {"facecolor": face, "edgecolor": edge, "linestyle": dashes}
+    axes.add_patch(FancyBboxPatch((place + 0.07, 0.16), 0.86, 1.02, shape, **look))
     middle: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
-    axes.text(place + 0.5, 0.92, name, fontweight="bold", **middle)
-    axes.text(place + 0.5, 0.5, lines, fontsize=7.8, linespacing=1.35, **middle)
+    up = 0.06 if state else 0
+    axes.text(place + 0.5, 0.92 + up, name, fontweight="bold", **middle)
+    axes.text(place + 0.5, 0.5 + 2 * up, lines, fontsize=7.8, linespacing=1.35, **middle)
+    middle |= {} if by_people else {"color": colour}
+    axes.text(place + 0.5, 0.29, word, fontsize=8.5, fontweight="bold", **middle)
