@@ -1,11 +1,12 @@
 """What the explorer costs over 100,000 candidates: from an act to painted rows, in Chromium.
 
-Beside it, on the same frame in the same kernel: the plain way with ipywidgets, a dropdown, a text
-field and a table in HTML. No grid widget (ipydatagrid, itables) is among the tested versions.
+Beside it, on the same frame: the plain way with ipywidgets, a dropdown, a text field and a table in
+HTML; and, where it is installed, the grid widget ipydatagrid, which sends all rows to the page.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,27 @@ TIMED = """async ({ act, rows }) => {
   await task();
   return performance.now() - since;
 }"""
+GRID = """
+import ipydatagrid
+kept = ["candidate_id", "instruction", "response", "arm", "score"]
+grid = ipydatagrid.DataGrid(rows.merge(scores, on="candidate_id")[kept])
+grid
+"""
+ACT = 'grid.transform([{"type": "filter", "operator": "=", "column": "arm", "value": "random"}])'
+BACK = "grid.revert()"
+SORT = 'grid.transform([{"type": "sort", "column": "score", "desc": True}])'
+# Milliseconds from running the cell added last to another picture in the grid's canvases.
+PAINTED = """async () => {
+  const picture = () => [...document.querySelectorAll(".lm-DataGrid-viewport canvas")]
+    .map((canvas) => canvas.toDataURL()).join("");
+  const before = picture(), since = performance.now();
+  window.jupyterapp.commands.execute("notebook:run-cell");
+  while (picture() === before || !picture()) {
+    if (performance.now() - since > 120000) throw new Error("no new picture within 120 s");
+    await new Promise((done) => requestAnimationFrame(done));
+  }
+  return performance.now() - since;
+}"""
 _RUN_CELL = 'window.jupyterapp.commands.execute("notebook:run-cell");'
 _ADD = """(source) => {
   const book = window.jupyterapp.shell.currentWidget.content;
@@ -145,10 +167,7 @@ def _open(page: Page, lab: Lab) -> tuple[float, list[int]]:
 
     Returns also the list to which the bytes of each message to the page are added.
     """
-    received: list[int] = []
-    network = page.context.new_cdp_session(page)
-    network.send("Network.enable")
-    network.on("Network.webSocketFrameReceived", lambda event: received.append(len(_bytes(event))))
+    received = _bytes_received(page)
     write_notebook(lab.folder / "explorer.ipynb", [FRAMES])
     run_notebook(page, lab, "explorer.ipynb")
     page.evaluate(_ADD, EXPLORER)
@@ -157,6 +176,15 @@ def _open(page: Page, lab: Lab) -> tuple[float, list[int]]:
     page.wait_for_selector(THEIRS)
     assert errors(page) == []
     return first, received
+
+
+def _bytes_received(page: Page) -> list[int]:
+    """The list to which the bytes of each message to the page are added from now on."""
+    received: list[int] = []
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.on("Network.webSocketFrameReceived", lambda event: received.append(len(_bytes(event))))
+    return received
 
 
 def _run(page: Page, source: str) -> None:
@@ -198,3 +226,22 @@ def test_an_act_on_100_000_candidates_is_painted_at_once_and_sends_one_page(lab,
     assert sizes["message_mb"] < TARGETS["message_mb"]
     assert memory < TARGETS["memory_mb"]
     assert max(ratios.values()) < 3  # 0.8 for a filter or a sort and 1.1 for a search were measured
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("ipydatagrid") is None, reason="needs ipydatagrid, beside Jupyter"
+)
+def test_beside_it_a_grid_widget_on_the_same_frame(lab, report):
+    with chromium() as page:
+        received = _bytes_received(page)
+        write_notebook(lab.folder / "grid.ipynb", [FRAMES])
+        run_notebook(page, lab, "grid.ipynb")
+        found = {}
+        for name, source in (("first_paint", GRID), ("filter", ACT), ("sort", SORT)):
+            page.evaluate(_ADD, source)
+            found[f"grid_{name}_ms"] = page.evaluate(PAINTED)
+            if name == "filter":
+                page.evaluate(_ADD, BACK)
+                page.evaluate(PAINTED)
+        assert errors(page) == []
+    report("explorer", **found, grid_message_mb=max(received) / MB, grid_sent_mb=sum(received) / MB)
