@@ -68,6 +68,14 @@ def test_a_number_is_the_same_in_words_and_in_digits():
     assert token_recall("3.5 cm", "About 3 to 5 cm.") == 0.5
 
 
+def test_the_sign_of_a_measure_counts_in_any_spelling_and_a_range_has_none():
+    assert token_recall("lesion ≥ 5 mm", "lesion < 5 mm") == 0.75
+    assert token_recall("+2 mm", "−2 mm") == pytest.approx(2 / 3)
+    assert token_recall("lesion >= 5 mm", "A lesion ≥5 mm.") == 1.0
+    assert token_recall("-2 mm", "It is −2 mm.") == 1.0
+    assert token_recall("3-5 mm", "3 to 5 mm") == token_recall("T2-weighted", "T2 weighted") == 1.0
+
+
 def test_a_word_is_not_found_inside_another_word():
     assert token_recall("male", "A female patient.") == 0.0
 

@@ -19,6 +19,8 @@ def _set(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
+_SIGN = re.compile(r"[<>≤≥±]=?|(?<![\w.,])[+−-](?=\d)")  # of a measure, not of a range or a word
+_SIGN_NAMES = {">=": "≥", "<=": "≤", "−": "-"}
 _CLAUSE = re.compile(r"[,;:!?]|\.(?!\d)|\bbut\b")
 _TRUTHS = {"yes": "yes", "no": "no", "true": "yes", "false": "no"}
 _NEGATORS = _set("not no nor neither than instead")
@@ -34,11 +36,16 @@ def token_recall(reference: str, answer: str) -> float:
 
     LLaVA-Med's recall with two differences (``llava_med.llava_med_recall`` is the original): words
     match by their root and a modality by any of its names, as "nodules" answers "nodule"; and a
-    repeated answer word counts at most as often as it occurs in the reference.
+    repeated answer word counts at most as often as it occurs in the reference. The sign of a
+    measure counts as a word, so that "< 5 mm" does not answer "≥ 5 mm".
     """
-    wanted = Counter(roots(reference))
-    found = wanted & Counter(roots(answer))
+    wanted = Counter([*roots(reference), *_signs(reference)])
+    found = wanted & Counter([*roots(answer), *_signs(answer)])
     return found.total() / wanted.total() if wanted else 0.0
+
+
+def _signs(text: str) -> list[str]:
+    return [_SIGN_NAMES.get(sign, sign) for sign in _SIGN.findall(text)]
 
 
 def closed_value(question: str, reference: str, answer: str) -> float:
