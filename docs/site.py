@@ -24,7 +24,7 @@ WIDTH, HEIGHT, GAP = 190, 32, 30  # of a box, and below it, in pixels
 _DIAGRAM = re.compile(r"```mermaid\nflowchart TD\n(.*?)```", re.S)
 _NODE = r'(\w+)(?:\[(\()?"([^"]*)"\)?\])?'
 _EDGE = re.compile(rf'\s*{_NODE} --(?: "([^"]*)" --)?> {_NODE}')
-_PANEL = "<p><em>Here a running notebook shows a panel: open it with make lab.</em></p>"
+_WIDGET = "<p><em>Here a running notebook shows a widget: open it with make lab.</em></p>"
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\\w$])\$([^\s$](?:[^$\n]*[^\s$])?)\$(?!\d)", re.S)
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -58,15 +58,15 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _readable(notebook: str) -> str:
-    """Replace formulas by MathML, and panels by a note; a page cannot show their own forms."""
+    """Replace formulas by MathML, and panels by their static form."""
     content = json.loads(notebook)
     content["metadata"].pop("widgets", None)
     for cell in content["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = _FORMULA.sub(_mathml, "".join(cell["source"]))
         for output in cell.get("outputs", []):
-            if _VIEW in output.get("data", {}):
-                output["data"] = {"text/html": _PANEL}
+            if output.get("data", {}).pop(_VIEW, None):
+                output["data"].setdefault("text/html", _WIDGET)
     return json.dumps(content)
 
 

@@ -243,6 +243,13 @@ def test_real_questions_go_through_the_same_evaluation(demo, realdata, tmp_path)
     assert not own["stale"].any() and not own.index.str.contains("clinicians").any()
 
 
+def test_every_panel_of_the_executed_notebooks_can_be_read_without_a_kernel(demo):
+    texts = [path.read_text("utf-8") for path in (demo[0] / "executed").glob("*.ipynb")]
+    assert not [text for text in texts if "VBox(" in text or "<vital_lib" in text]
+    assert sum(text.count("widget-view+json") for text in texts) > 20
+    assert "without a saved view" not in "".join(texts)
+
+
 def _said(run: Path) -> str:
     """All that the executed notebooks of a run show, as one text, their plots left out."""
     books = [nbformat.read(path, as_version=4) for path in (run / "executed").glob("*.ipynb")]

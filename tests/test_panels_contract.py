@@ -11,84 +11,18 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-from panel_rows import (
-    CANDIDATES,
-    DRAFTS,
-    FIGURES,
-    HOSTILE,
-    PEOPLE,
-    PREFERENCES,
-    RATINGS,
-    REWARDED,
-    SCORES,
-    picture_of,
-    rating_prompt,
-)
+from panel_rows import FIGURES, HOSTILE, picture_of
 from PIL import Image
 
 from vital_lib import panels
-from vital_lib.client.job import Job
 from vital_lib.figures import open_image
-from vital_lib.labels import FixedQueue, LabelLog
-from vital_lib.panels import (
-    CandidateExplorer,
-    ClusterMap,
-    FigureBrowser,
-    JudgePanel,
-    ModelChat,
-    PreferenceCard,
-    PromptViewer,
-    RewardPanel,
-    RunMonitor,
-    ScoreExplorer,
-    _panel,
-)
+from vital_lib.panels import FigureBrowser, _panel
 
-pytest_plugins = "panel_rows"
+pytest_plugins = ("panel_rows", "every_panel")
 
 FOLDER = Path(panels.__file__).parent
-POOL = pd.DataFrame(
-    {
-        "demonstration_id": ["d1"],
-        "figure_id": ["f1"],
-        "caption": ["A radiograph."],
-        "mentions": [[]],
-        "modalities": [["chest_xray"]],
-        "turns": [[{"instruction": "What is it?", "response": HOSTILE}]],
-        "annotators": [["ann"]],
-        "origin": ["this run"],
-    }
-)
-
-
-@pytest.fixture
-def card(tmp_path) -> PreferenceCard:
-    ids, items = list(DRAFTS.candidate_id), list(DRAFTS.instruction_id[::2])
-    rows = pd.DataFrame({"item_id": items, "left_id": ids[::2], "right_id": ids[1::2]})
-    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
-    return PreferenceCard(FixedQueue(rows, "ann"), DRAFTS, FIGURES, picture_of, log)
-
-
 OFFERED = [name for name, value in vars(panels).items() if isinstance(value, type)]
-
-
-@pytest.fixture
-def every_panel(card, wide_image) -> list:
-    return [
-        card,
-        FigureBrowser(FIGURES, picture_of),
-        PromptViewer(rating_prompt(wide_image)),
-        CandidateExplorer(CANDIDATES, FIGURES, picture_of),
-        JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of),
-        ScoreExplorer(SCORES, CANDIDATES, FIGURES, picture_of),
-        RewardPanel(REWARDED, DRAFTS, PREFERENCES, RATINGS, picture_of),
-        RunMonitor(Job(lambda control: None, 3)),
-        ModelChat({"base": lambda image, question: HOSTILE}, {"f1": wide_image}),
-        ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, picture_of).conversations,
-    ]
 
 
 def _press(panel, name: str, *args, item: object = "as shown") -> None:

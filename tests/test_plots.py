@@ -83,6 +83,14 @@ FOREST = pd.DataFrame(
     }
 )
 
+DOTS = pd.DataFrame(
+    {
+        "x": [0.0, 0.5, 1.0],
+        "y": [1.0, 0.0, 0.5],
+        "modality": ["mri", "mri", "gross"],
+        "state": ["figure", "conversation", "picked"],
+    }
+)
 EVERY_PLOT = {
     "modality_counts": lambda: plots.modality_counts(FIGURES),
     "cluster_map": lambda: plots.cluster_map(
@@ -98,6 +106,8 @@ EVERY_PLOT = {
     "score_distributions": lambda: plots.score_distributions(SCORES, PEOPLE),
     "reward_forest": lambda: plots.reward_forest(REWARDED),
     "selection_bars": lambda: plots.selection_bars(SELECTION),
+    "score_histogram": lambda: plots.score_histogram({"MRI": ("#0072B2", np.arange(9))}, cut=2),
+    "conversation_map": lambda: plots.conversation_map(DOTS),
     "loss_curves": lambda: plots.loss_curves({"selected": [3.0, 2.0, 1.5], "mine": [3.0, 2.5]}),
     "evaluation_bars": lambda: plots.evaluation_bars(EVALUATION),
     "win_rate_bars": lambda: plots.win_rate_bars(WINS),
@@ -308,6 +318,21 @@ def test_a_group_without_any_candidate_is_drawn_as_empty():
     everyone = PEOPLE.assign(accepted=True)
     figure = plots.score_distributions(SCORES, everyone, votes=Votes(6))
     assert "rejected by clinicians (0)" in _texts(figure)
+
+
+def test_each_group_of_scores_is_counted_and_the_cut_is_a_line():
+    groups = {"MRI": ("#0072B2", np.array([0.0, 1.0])), "CT": ("#E69F00", np.array([2.0]))}
+    axes = plots.score_histogram(groups, cut=0.5).axes[0]
+    assert {"MRI (2)", "CT (1)", "cut"} <= set(_texts(axes.figure).splitlines())
+    assert [line.get_xdata() for line in axes.lines] == [[0.5, 0.5]]
+    assert not plots.score_histogram(groups).axes[0].lines
+
+
+def test_picked_conversations_have_rings_on_the_map():
+    axes = plots.conversation_map(DOTS).axes[0]
+    ringed = [sum(width > 0 for width in dots.get_linewidths()) for dots in axes.collections]
+    assert ringed == [0, 1]
+    assert "3 figures; 1 with a picked conversation" in _texts(axes.figure)
 
 
 def test_features_of_two_dimensions_are_drawn_as_they_are():

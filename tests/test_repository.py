@@ -57,8 +57,8 @@ BUDGETS = {
     "modalities": 20,
     "models": 370,
     "parameters": 75,
-    "panels": 2_520,  # the explorers: of candidates (joined tables), of scores (views, curves, cut)
-    "plots": 755,  # what annotators and judges reward; the state of a run in the overview
+    "panels": 2_910,  # the explorers; the static form of each panel, for pages without a kernel
+    "plots": 815,  # what annotators and judges reward; the overview's state; pictures of two panels
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_480,
     "records": 490,

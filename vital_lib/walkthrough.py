@@ -215,6 +215,8 @@ def _execute(
                 progress_bar=False,
                 request_save_on_cell_execute=False,
                 km=kernel,
+                # Without their state, panels are shown in their static form, not as dead widgets.
+                store_widget_state=False,
             )
     except PapermillExecutionError as error:
         raise NotebookFailed(

@@ -4,9 +4,11 @@ A panel takes rows and callbacks and returns rows; ``.widget`` shows it in a not
 calls a public method of the same name, so everything except the keyboard shortcuts can be used and
 tested without a browser. Panels read only their own scripts and style sheet. They train nothing and
 store no labels: they pass each judgement to the log or callback given. Text from a model or a file
-reaches the page as text nodes only.
+reaches the page as text nodes only. A panel's output has a static form beside the widget, for pages
+without a kernel.
 """
 
+from vital_lib.panels._static import progress_bars
 from vital_lib.panels.candidate_explorer import CandidateExplorer
 from vital_lib.panels.cluster_map import ClusterMap
 from vital_lib.panels.figure_browser import FigureBrowser

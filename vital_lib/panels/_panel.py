@@ -16,7 +16,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ import anywidget
 import ipywidgets
 import pandas as pd
 import traitlets
+
+from vital_lib.panels._static import Form, WithStaticForm, picture
 
 _LARGEST_SIDE = 2048  # pixels; larger requests are capped
 _IMAGES_KEPT = 16  # JPEGs cached per panel, for a second look or a second window
@@ -73,16 +75,16 @@ def heard_where_addressed(widget: ipywidgets.DOMWidget) -> None:
     widget.comm._reply_subshell_for = lambda _data, addressed: addressed
 
 
-class _View(anywidget.AnyWidget):
-    """The browser side of one panel: a widget with the panel's script."""
+class _View(WithStaticForm, anywidget.AnyWidget):
+    """The browser side of one panel: a widget with the panel's script and static form."""
 
     # All panels share one sheet in JupyterLab's own colours, so that it fits both themes.
     _css = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     state = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, script: str, on_close: Callable[[], None]) -> None:
-        self._esm = script
-        self._on_close = on_close
+    def __init__(self, panel: Panel) -> None:
+        self._esm = panel._script
+        self._on_close, self.form, self.settled = panel._closed, panel._form, panel._settled
         super().__init__()
 
     def close(self) -> None:
@@ -99,8 +101,8 @@ class Panel:
     """A widget, the state that it draws, and the methods that its buttons may call.
 
     Subclasses define ``_script`` (of `script_beside`; its module exports ``panel({ draw })``, whose
-    ``draw(state, ui)`` returns a list of elements), ``_actions`` (names of public methods) and
-    ``_state()`` (plain values).
+    ``draw(state, ui)`` returns a list of elements), ``_actions`` (names of public methods),
+    ``_state()`` (plain values) and ``_static(state)`` (what a page without a kernel shows).
     """
 
     _script = ""
@@ -108,14 +110,27 @@ class Panel:
 
     def __init__(self, image_of: Callable[[str], Any] = _no_image) -> None:
         self._prepared = lru_cache(_IMAGES_KEPT)(lambda key, side: _jpeg(image_of(key), side))
+        self._thumbnail = partial(picture, image_of)
         self._turn = 0
         self._lock = threading.RLock()  # widget messages may arrive on another thread
-        self.widget = _View(self._script, self._closed)
+        self.widget = _View(self)
         heard_where_addressed(self.widget)
         self.widget.on_msg(self._heard)
 
     def _state(self) -> dict[str, Any]:
         raise NotImplementedError
+
+    def _static(self, state: dict[str, Any]) -> Form:
+        """Return the static form of `state`; `_thumbnail` draws an image of it by its key."""
+        raise NotImplementedError
+
+    def _form(self) -> Form:
+        with self._lock:
+            return self._static(self._state())
+
+    def _settled(self) -> bool:
+        """Return whether the static form stays as it is when later cells run."""
+        return True
 
     def _closed(self) -> None:
         """Handle the closing of the widget; may be called more than once."""

@@ -17,8 +17,9 @@ import pandas as pd
 
 from vital_lib.modalities import MODALITY_LABELS, modality_of
 from vital_lib.panels._panel import Paged, heard_where_addressed, plain, script_beside
+from vital_lib.panels._static import Form, StaticBox, joined, paragraph, plot, side_by_side, table
 from vital_lib.panels.prompt_viewer import PromptViewer
-from vital_lib.plots import MODALITY_COLOURS, pca_2d
+from vital_lib.plots import MODALITY_COLOURS, conversation_map, pca_2d
 from vital_lib.prompts import Prompt
 from vital_lib.tables import refuse_twice
 
@@ -26,6 +27,7 @@ LISTS = ("region", "elsewhere", "picked")
 """The lists next to the map: conversations in the region, those not on the map, and the picks."""
 
 _PAGE = 6  # conversations shown at once
+_SAVED = 3  # conversations in the static form
 _HEIGHT = 620  # pixels of the map
 _MARGIN = 0.27  # of the map's width, added on each side because the map is taller than wide
 _DOTS = {"figure": 4, "conversation": 10, "picked": 18}  # sizes in pixels
@@ -252,11 +254,26 @@ class ClusterMap:
         scatter.widget.toolbar_buttons = ["pan_zoom", "lasso", "reset"]
         return scatter
 
+    def _form(self) -> Form:
+        """Return the static form: the map as a picture, picks by modality, some conversations."""
+        with self._lock:
+            state, listed = self._summary(), self.listed()
+            rows = [self._conversation(self._ids.index(name)) for name in listed[:_SAVED]]
+        picks = f"{state['picks']:,} of {len(self._ids):,} conversations are picked"
+        summary = f"Map of {len(self._places):,} figures, to pick demonstrations on: {picks}"
+        counts = [(own["name"], f"{own['picked']} of {own['of']}") for own in state["modalities"]]
+        drawn = plot(conversation_map(self._dots), "figures on two components, by modality")
+        parts = [side_by_side(drawn, table(["modality", "picked"], counts))]
+        for row in rows:
+            turns = [paragraph(f"{question} ", answer) for question, answer in row["turns"]]
+            parts.append(side_by_side(self.conversations._thumbnail(row["figure"]), joined(*turns)))
+        return Form(summary, parts)
+
     def _laid_out(self) -> ipywidgets.VBox:
         scatter, conversations = self._scatter.widget, self.conversations.widget
         scatter.layout = ipywidgets.Layout(flex="0 0 42%", min_width="0")
         conversations.layout = ipywidgets.Layout(flex="1 1 0", min_width="0")
-        return ipywidgets.VBox([ipywidgets.HBox([scatter, conversations]), self._preview])
+        return StaticBox([ipywidgets.HBox([scatter, conversations]), self._preview], self._form)
 
     def _summary(self) -> dict[str, Any]:
         """Return the state of the part next to the map, without the conversations."""
@@ -318,6 +335,9 @@ class _Conversations(Paged):
         """Show page `number` of `pages`; by default, keep the current page number."""
         self._items = pages
         self.jump(self._place + 1 if number is None else number)
+
+    def _static(self, state: dict[str, Any]) -> Form:
+        return self._chooser._form()
 
     def _state(self) -> dict[str, Any]:
         rows = self._items[self._place] if self._items else []

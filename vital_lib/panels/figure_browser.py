@@ -7,10 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from vital_lib.modalities import MODALITY_LABELS
 from vital_lib.panels._panel import PagedFigures, figure_texts, plain, script_beside
+from vital_lib.panels._static import Form, joined, paragraph, side_by_side
 
+_SAVED = 6  # figures in the static form
 _FACTS = ("figure_id", "group_id", "split", "source", "licence", "credit")
 
 
@@ -57,6 +60,20 @@ class FigureBrowser(PagedFigures):
             "modalities": self._counts,
             "figure": self._figure(),
         }
+
+    def _static(self, state: dict[str, Any]) -> Form:
+        names = self._items[:_SAVED]
+        counts = ", ".join(f"{label} {n:,}" for _, label, n in state["modalities"])
+        summary = f"Figures: {len(names)} of {state['of']:,} shown; by modality: {counts}"
+        return Form(summary, [self._saved(name) for name in names])
+
+    def _saved(self, name: str) -> Markup:
+        row = self._figures.loc[name]
+        flags = ", ".join(MODALITY_LABELS.get(m, m) for m in row["modalities"]) or "not stated"
+        title = f"{plain(name)} ({flags}; {plain(row.get('split')) or 'no split'})"
+        mentions = " · ".join(figure_texts(row)["mentions"])
+        texts = paragraph(title, row["caption"]), paragraph("In-text mentions", mentions)
+        return side_by_side(self._thumbnail(name), joined(*texts))
 
     def _figure(self) -> dict[str, Any] | None:
         if not self._items:

@@ -9,8 +9,10 @@ import pandas as pd
 
 from vital_lib.annotators import Votes, beside
 from vital_lib.panels._panel import Paged, candidate_texts, figure_texts, plain, script_beside
+from vital_lib.panels._static import Form, joined, paragraph, side_by_side, table
 
 _MOST = 100  # candidates listed, largest differences first
+_SAVED = 10  # of them in the static form
 _SIDES = (None, "judge", "people")
 
 
@@ -96,6 +98,23 @@ class JudgePanel(Paged):
             "list": [[row["gap"], plain(row["instruction"])] for row in self._items],
             "shown": self._detail(self._items[self._place]) if self._items else None,
         }
+
+    def _static(self, state: dict[str, Any]) -> Form:
+        people, rows = state["who"], self._items[:_SAVED]
+        summary = (
+            f"Judge and {people}: the {len(rows)} largest of {state['counts'][0]:,} differences; "
+            f"mean difference {state['mean']:.2f}{state['votes']}"
+        )
+        titles = ["judge", f"accepted by {people}", "instruction", "response", "judge's rationale"]
+        details = [self._detail(row) for row in rows]
+        names = ("people", "instruction", "response", "rationale")
+        lines = [[f"{row['rating']:.1f}", *(row[name] for name in names)] for row in details]
+        parts = [table(titles, lines)]
+        if first := next(iter(details), None):
+            texts = [paragraph(name.capitalize(), first[name]) for name in ("caption", *names[1:])]
+            parts.insert(0, side_by_side(self._thumbnail(first["figure"]), joined(*texts)))
+        measures = table(["measure of the judge", "value", "95 % interval", "n"], state["measures"])
+        return Form(summary, [*parts, measures] if state["measures"] else parts)
 
     def _detail(self, row: dict[str, Any]) -> dict[str, Any]:
         return {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vital_lib.panels._panel import Panel, plain, script_beside
+from vital_lib.panels._static import Form, side_by_side, table
 
 _REMEMBERED = 20  # questions kept
 _OFFERED = 6  # sample questions shown
@@ -87,6 +88,25 @@ class ModelChat(Panel):
                 self.asked[0]["failed"] = True
                 self._show()
         return {"text": answer, "seconds": time.monotonic() - started}
+
+    def _static(self, state: dict[str, Any]) -> Form:
+        models = state["models"]
+        summary = (
+            f"A question box for {len(models)} models ({', '.join(models)}) and "
+            f"{len(state['figures'])} figures; not for clinical use"
+        )
+        known = self._samples.get(self.figure, {})
+        samples = [(question, known.get(question)) for question in state["samples"]]
+        asked = [
+            (entry["figure"], entry["question"], entry["reference"], name, answer["text"])
+            for entry in state["asked"]
+            for name, answer in entry["answers"].items()
+        ]
+        titles = ["figure", "question", "reference", "model", "answer (may be wrong)"]
+        offered = side_by_side(
+            self._thumbnail(self.figure), table(["sample question", "reference"], samples)
+        )
+        return Form(summary, [offered, table(titles, asked)] if asked else [offered])
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -6,12 +6,19 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from vital_lib.panels._panel import Panel, script_beside
+from vital_lib.panels._static import Form, folded, joined, paragraph, text
 from vital_lib.prompts import Prompt
 
 if TYPE_CHECKING:
     from vital_lib.client import ChatClient
     from vital_lib.figures import FigureImage
+
+
+_SAVED = 6_000  # characters of one message's text in the static form
+_PICTURES = 8  # in the static form
 
 
 class PromptViewer(Panel):
@@ -69,6 +76,29 @@ class PromptViewer(Panel):
         settings = {"model": client.model, **client.parameters, "seed": prompt.seed}
         sent = {name: settings[name] for name in settings if name not in client.refused}
         return [f"{name} {value}" for name, value in sent.items() if value is not None]
+
+    def _static(self, state: dict[str, Any]) -> Form:
+        tokens = "" if self.tokens is None else f", about {self.tokens:,} tokens"
+        n = state["images"]
+        images = "1 image" if n == 1 else f"{n} images"
+        counts = f"{len(self._messages)} messages, {images}{tokens}"
+        settings = "; ".join([f"version {state['version']}", *state["settings"]])
+        parts = [
+            paragraph(message["role"], joined(*map(self._saved, message["parts"])))
+            for message in state["messages"]
+        ]
+        if state["schema"]:
+            parts.append(folded(f"Reply schema: {state['reply']}", state["schema"], _SAVED))
+        return Form(f"Prompt {state['name']} ({settings}): {counts}", parts)
+
+    def _saved(self, part: dict[str, Any]) -> Markup:
+        """Return a part as text or image; images beyond the first few are named only."""
+        if "text" in part:
+            return text(part["text"], _SAVED) + Markup("<br>")
+        width, height = part["size"]
+        size = text(f"image of {width} × {height} pixels") + Markup("<br>")
+        drawn = int(part["image"]) < _PICTURES
+        return self._thumbnail(part["image"]) + Markup("<br>") + size if drawn else size
 
     def _state(self) -> dict[str, Any]:
         schema = self._prompt.schema.model_json_schema()

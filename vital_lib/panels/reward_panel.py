@@ -9,6 +9,7 @@ import pandas as pd
 
 from vital_lib.annotators import Votes, beside, who
 from vital_lib.panels._panel import Paged, plain, script_beside
+from vital_lib.panels._static import Form, paragraph, side_by_side, table
 from vital_lib.rewards import ALL, EACH, JUDGE, effect_in_words, examples, marked
 
 
@@ -69,6 +70,27 @@ class RewardPanel(Paged):
             "shown": self._pair(self._items[self._place]) if self._items else None,
         }
 
+    def _static(self, state: dict[str, Any]) -> Form:
+        people = state["who"]
+        lines = [
+            [row["label"] if place == 0 else "", *effect]
+            for row in state["list"]
+            for place, effect in enumerate(self._effects(row["name"], (ALL, JUDGE)))
+        ]
+        summary = f"What {people} reward: {len(state['list'])} properties of a response"
+        parts = [table(["property", "source", "effect", ""], lines)]
+        if pair := state["shown"]:
+            sides = [
+                paragraph(
+                    f"{side['value']}; accepted by {side['accepted']}",
+                    "".join(run for run, _ in side["runs"]),
+                )
+                for side in pair["sides"]
+            ]
+            parts.append(paragraph("A pair that differs", pair["instruction"]))
+            parts.append(side_by_side(self._thumbnail(pair["figure"]), *sides))
+        return Form(summary + state["votes"], parts)
+
     def _row(self, name: str) -> dict[str, Any]:
         """Return a property with its direction, if found, for annotators and for judges."""
         own = self._found[self._found["property"] == name]
@@ -79,9 +101,11 @@ class RewardPanel(Paged):
         label = own["label"].iloc[0]
         return {"name": name, "label": label, "people": signs[ALL], "judges": signs[JUDGE]}
 
-    def _effects(self, name: str | None) -> list[list[str]]:
-        """Return [source, effect in words, note] of every source."""
-        own = self._found[self._found["property"] == name]
+    def _effects(
+        self, name: str | None, kinds: tuple[str, ...] = (ALL, EACH, JUDGE)
+    ) -> list[list[str]]:
+        """Return [source, effect in words, note] of every source of these kinds."""
+        own = self._found[(self._found["property"] == name) & self._found["kind"].isin(kinds)]
         names = {ALL: who(self._votes), EACH: "", JUDGE: "judge "}
         rows = []
         for _, row in own.iterrows():

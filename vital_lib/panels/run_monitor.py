@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from vital_lib.panels._panel import Panel, script_beside
+from vital_lib.panels._static import Form, table
 
 if TYPE_CHECKING:
     from vital_lib.client.job import Job
@@ -67,6 +68,22 @@ class RunMonitor(Panel):
                 if {**shown, **self._state()} != shown:
                     self._show()
         self._show()
+
+    def _settled(self) -> bool:
+        return self._job.ended.is_set()
+
+    def _static(self, state: dict[str, Any]) -> Form:
+        counts = {
+            "done": f"{state['done']:,} of {state['total']:,}",
+            "without a value": f"{state['failed']:,}",
+            "from the ledger": f"{state['known']:,}",
+            "tokens in": f"{state['tokens_in']:,}",
+            "tokens out": f"{state['tokens_out']:,}",
+            "spent": f"{state['usd']:.4f} USD",
+            "took": "" if state["seconds"] is None else f"{state['seconds']:,} s",
+        }
+        summary = f"{self.title}: {state['status']}, {counts['done']} done; {state['message']}"
+        return Form(summary, [table(["", ""], counts.items())])
 
     def _state(self) -> dict[str, Any]:
         state = self._job.state()

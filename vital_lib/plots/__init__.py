@@ -10,12 +10,23 @@ from vital_lib.plots._rows import MissingMetric
 from vital_lib.plots._sums import pca_2d
 from vital_lib.plots._table import table
 from vital_lib.plots.evaluation import claims_forest, evaluation_bars, win_rate_bars
-from vital_lib.plots.figures import MODALITY_COLOURS, cluster_map, figure_grid, modality_counts
+from vital_lib.plots.figures import (
+    MODALITY_COLOURS,
+    cluster_map,
+    conversation_map,
+    figure_grid,
+    modality_counts,
+)
 from vital_lib.plots.generation import accepted_share_by_arm
 from vital_lib.plots.judge import judge_probes, rating_distribution, reliability_diagram
 from vital_lib.plots.labels import agreement_forest
 from vital_lib.plots.overview import pipeline_overview
 from vital_lib.plots.rewards import reward_forest
 from vital_lib.plots.selection import selection_bars
-from vital_lib.plots.selector import agreement_bars, learning_curve, score_distributions
+from vital_lib.plots.selector import (
+    agreement_bars,
+    learning_curve,
+    score_distributions,
+    score_histogram,
+)
 from vital_lib.plots.tuning import loss_curves

@@ -81,3 +81,8 @@ def legend_below_title(axes: Axes) -> None:
     place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "ncols": max(1, len(labels))}
     axes.legend(handles, labels, borderaxespad=0.1, handlelength=1.6, columnspacing=1.4, **place)
     axes.set_title(axes.get_title(loc="left"), pad=25)
+
+
+def legend_at_the_right(axes: Axes) -> None:
+    """Place a legend of many entries beside the plot, where it covers nothing."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.1, handlelength=1.6)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.plots._canvas import BESIDE, canvas, legend_below_title, styled
+from vital_lib.plots._canvas import BESIDE, canvas, legend_at_the_right, legend_below_title, styled
 from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY
 from vital_lib.plots._rows import name_rows
 from vital_lib.plots._sums import pca_2d
@@ -86,6 +86,31 @@ def cluster_map(features: np.ndarray, clusters: Sequence[int], sampled: Sequence
     axes.set_xlabel(f"first component{explained[0]}")
     axes.set_ylabel(f"second component{explained[1]}")
     legend_below_title(axes)
+    return figure
+
+
+@styled
+def conversation_map(dots: pd.DataFrame) -> Figure:
+    """Figures on two axes, coloured by modality; large if they have a conversation to pick.
+
+    Args:
+        dots: columns x, y, modality (key of `MODALITY_LABELS`), state (figure, conversation,
+            picked). Figures of picked conversations have rings.
+    """
+    figure, axes = canvas(6.8, 4.8)
+    for name, label in MODALITY_LABELS.items():
+        own = dots[dots["modality"] == name]
+        if own.empty:
+            continue
+        size = own["state"].astype(str).map({"figure": 8, "conversation": 30, "picked": 45})
+        ring = np.where(own["state"] == "picked", 1.3, 0)
+        look = {"s": size, "color": MODALITY_COLOURS[name], "edgecolors": INK, "linewidths": ring}
+        axes.scatter(own["x"], own["y"], alpha=0.8, label=label, **look)
+    picked = int((dots["state"] == "picked").sum())
+    axes.set_title(f"{len(dots):,} figures; {picked:,} with a picked conversation, in rings")
+    axes.set_xlabel("first component")
+    axes.set_ylabel("second component")
+    legend_at_the_right(axes)
     return figure
 
 

@@ -10,7 +10,16 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.annotators import Votes, votes_behind, who
-from vital_lib.plots._canvas import DASHED, below, canvas, legend_below_title, styled, value_of
+from vital_lib.plots._canvas import (
+    BESIDE,
+    DASHED,
+    below,
+    canvas,
+    legend_at_the_right,
+    legend_below_title,
+    styled,
+    value_of,
+)
 from vital_lib.plots._colours import BLUE, GREY, ORANGE, PALE, PINK, SKY
 from vital_lib.plots._rows import bar_figure, note_beside
 from vital_lib.plots._sums import accepted_share
@@ -18,6 +27,7 @@ from vital_lib.plots._sums import accepted_share
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_FILLED = 3  # groups of a histogram; more of them would hide one another
 _LEARNERS = {
     "recipe": ("ratings and ticks", BLUE),
     "people only": ("ticks only", ORANGE),
@@ -112,4 +122,33 @@ def score_distributions(
     axes.set_title(f"Scores of candidates accepted and rejected by {by}")
     axes.grid(False, axis="x")
     legend_below_title(axes)
+    return figure
+
+
+@styled
+def score_histogram(
+    scores: Mapping[str, tuple[str, np.ndarray]], *, cut: float | None = None
+) -> Figure:
+    """Histograms of scores by group; with a cut, a line at its score.
+
+    Args:
+        scores: label of a group -> its colour and the scores of its candidates.
+        cut: the score from which on candidates are kept, if there are no quotas.
+    """
+    edges = np.histogram_bin_edges(np.concatenate([own for _, own in scores.values()]), bins=40)
+    figure, axes = canvas(7.6, 3.5)
+    for name, (colour, own) in scores.items():
+        counts = np.histogram(own, edges)[0]
+        label = f"{name} ({len(own):,})"
+        if len(scores) <= _FILLED:
+            axes.stairs(counts, edges, fill=True, color=colour, alpha=0.25)
+        axes.stairs(counts, edges, color=colour, linewidth=1.4, label=label)
+    if cut is not None:
+        axes.axvline(cut, **DASHED)
+        axes.annotate("cut", (cut, 1), (4, -8), xycoords=("data", "axes fraction"), **BESIDE)
+    axes.set_xlabel("score (only the order is meaningful)")
+    axes.set_ylabel("candidates")
+    axes.set_title(f"Scores of {sum(len(own) for _, own in scores.values()):,} candidates")
+    axes.grid(False, axis="x")
+    legend_at_the_right(axes)
     return figure

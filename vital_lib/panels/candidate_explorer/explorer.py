@@ -15,12 +15,14 @@ import pandas as pd
 
 from vital_lib.labels import LabelsNotSaved
 from vital_lib.panels._panel import script_beside
+from vital_lib.panels._static import Form
 from vital_lib.panels.candidate_explorer.aligned import aligned
 from vital_lib.panels.candidate_explorer.cells import cells_of, simulated
 from vital_lib.panels.candidate_explorer.details import Details
 from vital_lib.panels.candidate_explorer.facets import Facet, facets_of
 from vital_lib.panels.candidate_explorer.listing import PAGE, Listing
 from vital_lib.panels.candidate_explorer.rows import TITLES, joined_rows
+from vital_lib.panels.candidate_explorer.saved import saved_form
 from vital_lib.tables import write_rows
 
 if TYPE_CHECKING:
@@ -294,6 +296,9 @@ class CandidateExplorer(Listing):
             "with_prompt": self._with_prompt,
             "shown": self._detail() if len(self._items) else None,
         }
+
+    def _static(self, state: dict[str, Any]) -> Form:
+        return saved_form(state, self._thumbnail)
 
     def _facet(self, name: str) -> dict[str, Any]:
         facet, chosen = self._index.facets[name], self._chosen.get(name, [])

@@ -20,6 +20,7 @@ import pandas as pd
 from vital_lib.annotators import check_person
 from vital_lib.labels import SIDES, LabelsNotSaved, calibration_result
 from vital_lib.panels._panel import Panel, plain, script_beside
+from vital_lib.panels._static import Form, joined, note, paragraph, side_by_side
 from vital_lib.panels.preference_card.item_key import ITEM, item_key, item_of, store_of
 from vital_lib.panels.preference_card.judgement import (
     CHOICES,
@@ -333,6 +334,21 @@ class PreferenceCard(Panel):
             "store": self._store,
             "hidden": self.widget.state.get("hidden", False),
         }
+
+    def _static(self, state: dict[str, Any]) -> Form:
+        done, of = self._queue.progress
+        summary = f"{state['title']}. Judged by {self.annotator}: {done:,} of {of:,} items"
+        if self.finished:
+            return Form(f"{summary}; the queue is finished")
+        card = self._pairs.as_card(self._held[0])
+        sides = [paragraph(f"{side} response".capitalize(), card[side]) for side in SIDES]
+        pair = joined(
+            paragraph("The next item", card["instruction"]),
+            side_by_side(*sides),
+            paragraph("Caption", card["caption"]),
+            note("Items are judged in a running notebook or on the labelling page."),
+        )
+        return Form(summary, [side_by_side(self._thumbnail(card["figure"]), pair)])
 
     def _send(self, **content: Any) -> None:
         self.widget.send(content)

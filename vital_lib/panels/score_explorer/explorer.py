@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.annotators import Votes, beside, who
-from vital_lib.panels._panel import Panel, candidate_texts, plain, script_beside
+from vital_lib.panels._panel import Panel, plain, script_beside
+from vital_lib.panels._static import Form
 from vital_lib.panels.score_explorer.curves import curves_of
-from vital_lib.panels.score_explorer.items import facets_of, scored_items
+from vital_lib.panels.score_explorer.items import brief, facets_of, scored_items
 from vital_lib.panels.score_explorer.packing import cut_message, points_message
 from vital_lib.panels.score_explorer.picking import AGAINST, far_apart, label_of
 from vital_lib.panels.score_explorer.pool_cut import PoolCut, groupings, named
+from vital_lib.panels.score_explorer.saved import saved_form
 from vital_lib.selection import Grouping, add_groups
 
 _BORDERLINE = 3  # cases shown on each side of the cut
@@ -353,12 +355,16 @@ class ScoreExplorer(Panel):
         names |= {"shown": None if self._looked is None else self._detail(self._looked)}
         return {**shown, **names, "cut": None if self._cut is None else self._cut_state()}
 
+    def _static(self, state: dict[str, Any]) -> Form:
+        scores, rows = self._items["score"].to_numpy(), self._sets[self.set]
+        return saved_form(state, scores, self._facets[self.by], rows, self._thumbnail)
+
     def _detail(self, number: int) -> dict[str, Any]:
         row = self._with_outcome(self._items.iloc[[number]]).iloc[0]
         shown = self._items.loc[self._sets[self.set], "score"]
         judged = "" if pd.isna(row["accepted"]) else self._ticks(row)
         return {
-            **_brief(row),
+            **brief(row),
             "row": number,
             "above": float((shown < row["score"]).mean()),
             "rating": None if pd.isna(row["rating"]) else float(row["rating"]),
@@ -391,8 +397,4 @@ class ScoreExplorer(Panel):
         }
 
     def _case(self, name: str) -> dict[str, Any]:
-        return _brief(self._rows_by_id.loc[name])
-
-
-def _brief(row: pd.Series) -> dict[str, Any]:
-    return {**candidate_texts(row), "score": float(row["score"])}
+        return brief(self._rows_by_id.loc[name])

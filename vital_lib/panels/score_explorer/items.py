@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from vital_lib.annotators import Votes, who
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.panels._panel import ARMS
+from vital_lib.panels._panel import ARMS, candidate_texts
 from vital_lib.plots import MODALITY_COLOURS
 from vital_lib.plots._colours import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
 from vital_lib.selection import add_groups
@@ -99,6 +100,11 @@ def facets_of(items: pd.DataFrame, votes: Votes | None) -> dict[str, Facet]:
         codes = np.select([items["accepted"] >= 0.5, items["accepted"] < 0.5], [0, 1], 2)
         found["votes"] = Facet("votes", names, [BLUE, ORANGE, GREY], codes.astype(np.uint16))
     return found
+
+
+def brief(row: pd.Series) -> dict[str, Any]:
+    """Return a row's id, figure, texts and score as plain values."""
+    return {**candidate_texts(row), "score": float(row["score"])}
 
 
 def _facet(name: str, values: pd.Series) -> Facet:

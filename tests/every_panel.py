@@ -1,0 +1,72 @@
+"""One panel of every kind, over small rows with hostile texts, for the tests of all panels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from panel_rows import (
+    CANDIDATES,
+    DRAFTS,
+    FIGURES,
+    HOSTILE,
+    PEOPLE,
+    PREFERENCES,
+    RATINGS,
+    REWARDED,
+    SCORES,
+    picture_of,
+    rating_prompt,
+)
+
+from vital_lib.client.job import Job
+from vital_lib.labels import FixedQueue, LabelLog
+from vital_lib.panels import (
+    CandidateExplorer,
+    ClusterMap,
+    FigureBrowser,
+    JudgePanel,
+    ModelChat,
+    PreferenceCard,
+    PromptViewer,
+    RewardPanel,
+    RunMonitor,
+    ScoreExplorer,
+)
+
+POOL = pd.DataFrame(
+    {
+        "demonstration_id": ["d1"],
+        "figure_id": ["f1"],
+        "caption": ["A radiograph."],
+        "mentions": [[]],
+        "modalities": [["chest_xray"]],
+        "turns": [[{"instruction": "What is it?", "response": HOSTILE}]],
+        "annotators": [["ann"]],
+        "origin": ["this run"],
+    }
+)
+
+
+@pytest.fixture
+def card(tmp_path) -> PreferenceCard:
+    ids, items = list(DRAFTS.candidate_id), list(DRAFTS.instruction_id[::2])
+    rows = pd.DataFrame({"item_id": items, "left_id": ids[::2], "right_id": ids[1::2]})
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    return PreferenceCard(FixedQueue(rows, "ann", log), DRAFTS, FIGURES, picture_of, log)
+
+
+@pytest.fixture
+def every_panel(card, wide_image) -> list:
+    return [
+        card,
+        FigureBrowser(FIGURES, picture_of),
+        PromptViewer(rating_prompt(wide_image)),
+        CandidateExplorer(CANDIDATES, FIGURES, picture_of),
+        JudgePanel(RATINGS, DRAFTS, PEOPLE, FIGURES, picture_of),
+        ScoreExplorer(SCORES, CANDIDATES, FIGURES, picture_of),
+        RewardPanel(REWARDED, DRAFTS, PREFERENCES, RATINGS, picture_of),
+        RunMonitor(Job(lambda control: None, 3)),
+        ModelChat({"base": lambda image, question: HOSTILE}, {"f1": wide_image}),
+        ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, picture_of).conversations,
+    ]
