@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from vital_lib.labels import FixedQueue, LabelLog
 from vital_lib.labels.calibration import (
+    calibration_feedback,
+    calibration_in_words,
     calibration_reference,
     calibration_result,
     calibration_rows,
 )
-from vital_lib.labels.guideline import guideline
+from vital_lib.labels.guideline import definitions, guideline
 from vital_lib.prompts import RatingCriteria
 
 DRAFTS = pd.DataFrame(
@@ -191,4 +195,69 @@ def test_the_guideline_fits_one_page_and_names_every_criterion():
         assert criterion.replace("_", " ") in text
     for word in ("Accept", "Reject", "Both", "neither", "Cannot judge", "Unsafe", "Keys", "break"):
         assert word in text
-    assert 200 < len(text.split()) < 600
+    assert 200 < len(text.split()) < 660
+
+
+def test_the_guideline_defines_each_criterion_as_the_judges_policy_does(root):
+    policy = (root / "vital_lib/prompts/policies/rating.md").read_text()
+    stated = dict(re.findall(r"^- (\w+): (.+)$", policy, re.MULTILINE))
+    found = definitions(guideline())
+    assert stated.keys() == RatingCriteria.model_fields.keys()
+    assert {name: found[name.replace("_", " ")] for name in stated} == stated
+
+
+def test_a_definition_may_run_over_several_lines_and_the_first_one_counts():
+    text = (
+        "- **Depth**: it goes\n  deep.\n- **depth**: again.\n- no **term**: here.\n\n**Both** may."
+    )
+    assert definitions(text) == {"depth": "it goes deep."}
+    assert definitions("") == {}
+
+
+def test_the_feedback_counts_ticks_skips_and_reasons_without_names_or_notes(log):
+    why = {"reasons": ["accuracy", "depth"], "note": "a private remark"}
+    log.record_many(
+        [
+            judged(0, (True, False), "ann", **why),
+            judged(0, (True, False), "ben", reasons=["accuracy"]),
+            judged(0, (None, None), "cat", note="blurred"),
+            judged(0, (False, False), "eve", drawn_by="calibration", reasons=["scope"]),
+            judged(1, (True, True), "ann"),
+        ]
+    )
+    found = calibration_feedback(log.history(), "eve", ["i0", "i2"])
+    assert found == {
+        "i0": {
+            "annotators": 3,
+            "judged": 2,
+            "accepted": {"i0-a": 2, "i0-b": 0},
+            "reasons": {"accuracy": 2, "depth": 1},
+        }
+    }
+    assert "private" not in str(found) and "blurred" not in str(found)
+
+
+def test_the_feedback_on_a_calibrated_item_leaves_out_later_votes(log):
+    agreed(log, {0: (True, False), 1: (True, False)})
+    log.record(**judged(0, (True, False), "eve", drawn_by="calibration"))
+    log.record_many(judged(n, (False, False), "dan", reasons=["scope"]) for n in (0, 1))
+    found = calibration_feedback(log.history(), "eve", ["i0", "i1"])
+    assert (found["i0"]["annotators"], found["i0"]["reasons"]) == (2, {})
+    assert (found["i1"]["annotators"], found["i1"]["reasons"]) == (3, {"scope": 1})
+
+
+def test_the_agreement_in_words_gives_numbers_and_the_direction_of_differences(log):
+    agreed(log, {0: (True, False), 1: (True, True), 2: (False, False)})
+    reference = calibration_reference(log.preferences())
+
+    def words() -> str:
+        return calibration_in_words(log.calibrations(), reference)
+
+    log.record(**judged(0, (True, False), "eve", drawn_by="calibration"))
+    assert words() == "You agree with the others on both responses of 1 of 1 item."
+    log.record(**judged(1, (False, True), "eve", drawn_by="calibration"))
+    log.record(**judged(2, (True, True), "eve", drawn_by="calibration"))
+    assert words() == (
+        "You agree with the others on both responses of 1 of 3 items. You accepted 2 responses "
+        "that they rejected and rejected 1 response that they accepted."
+    )

@@ -84,7 +84,7 @@ def test_reasons_and_a_note_belong_to_one_judgement_only(card, log):
 
 
 def test_the_offered_reasons_are_the_criteria_of_the_judges_policy(card):
-    assert [name for name, _ in card.widget.state["reasons"]] == list(CRITERIA)
+    assert [name for name, *_ in card.widget.state["reasons"]] == list(CRITERIA)
     assert "accuracy" in CRITERIA and len(CRITERIA) == 9
 
 

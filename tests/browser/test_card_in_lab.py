@@ -157,7 +157,7 @@ def test_the_focus_goes_round_in_order_and_is_seen(page, lab):
             break
         names.append(found[0].replace("\n", " "))
         seen.append(found[1])
-    order = ["History", "Help", "zoom out", "brightness", "reset the image", "accept the left"]
+    order = ["History", "Guideline", "zoom out", "brightness", "reset the image", "accept the left"]
     order += ["reject the left", "accept the right", "Only left", "Unsafe", "scope", "note"]
     places = [next(n for n, name in enumerate(names) if name.startswith(o)) for o in order]
     assert places == sorted(places)

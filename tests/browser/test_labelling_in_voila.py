@@ -16,6 +16,7 @@ from lab import IN_CHROMIUM, chromium
 from labelling_service import Labelling, labelling, write_run
 from pace import breathe
 from playwright.sync_api import Page, expect
+from voila_pages import OPEN_SECONDS, open_page
 from waiting import until
 
 from vital_lib.labels import LabelLog
@@ -23,7 +24,6 @@ from vital_lib.labels import LabelLog
 pytestmark = IN_CHROMIUM
 
 PEOPLE = ["ann", "bob", "cat", "dan", "eve"]  # each test has people of its own: one queue each
-OPEN_SECONDS = 30
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,6 @@ def service(run, tmp_path_factory) -> Iterator[Labelling]:
     private = tmp_path_factory.mktemp("private")
     with labelling(run, PEOPLE, private, "--calibrate=0") as service:  # what one says is no round
         yield service
-
-
-def _open(page: Page, address: str) -> None:
-    page.goto(address)
-    expect(page.locator(".vital button", has_text="Both")).to_be_enabled(
-        timeout=OPEN_SECONDS * 1000
-    )
 
 
 def _judge(page: Page, number: int, key: str) -> None:
@@ -75,7 +68,7 @@ def test_twenty_items_by_keys_alone_over_a_reload_and_an_undo(page, service, run
     faults: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: faults.append(str(error)))
-    _open(page, service.links["ann"])
+    open_page(page, service.links["ann"])
     expect(page).to_have_title("Labelling · ann")
     for number, key in enumerate("1234123412", start=1):
         _judge(page, number, key)
@@ -100,9 +93,9 @@ def test_twenty_items_by_keys_alone_over_a_reload_and_an_undo(page, service, run
 
 
 def test_two_people_label_at_once_in_one_browser_each_in_her_own_name(page, service, run):
-    _open(page, service.links["bob"])
+    open_page(page, service.links["bob"])
     other = page.context.new_page()
-    _open(other, f"{service.links['cat']}&annotator=bob")
+    open_page(other, f"{service.links['cat']}&annotator=bob")
     expect(other.locator("header")).to_contain_text("cat")
     for number, (first, second) in enumerate(zip("1112", "2221", strict=True), start=1):
         other.bring_to_front()
@@ -122,10 +115,10 @@ def test_without_a_link_the_page_says_so_and_no_kernel_starts(page, service):
 
 
 def test_of_two_tabs_the_last_one_opened_labels_and_the_other_says_so(page, service, run):
-    _open(page, service.links["dan"])
+    open_page(page, service.links["dan"])
     _judge(page, 1, "1")
     other = page.context.new_page()
-    _open(other, service.links["dan"])
+    open_page(other, service.links["dan"])
     _expect_number(other, 2)
     expect(page.locator("#note")).to_contain_text("opened in another tab")
     page.bring_to_front()
@@ -146,7 +139,7 @@ def test_of_two_tabs_the_last_one_opened_labels_and_the_other_says_so(page, serv
 
 def test_a_page_whose_kernel_was_killed_says_so_and_goes_on_by_one_press(page, service, run):
     before = service.kernels()
-    _open(page, service.links["eve"])
+    open_page(page, service.links["eve"])
     _judge(page, 1, "1")
     _saved(run, "eve", 1)
     (kernel,) = service.kernels() - before
@@ -160,10 +153,10 @@ def test_a_page_whose_kernel_was_killed_says_so_and_goes_on_by_one_press(page, s
 
 def test_a_closed_pages_kernel_is_ended_and_an_open_ones_is_not(page, run, tmp_path):
     with labelling(run, ["zoe", "yan"], tmp_path, "--idle=2", "--calibrate=0") as service:
-        _open(page, service.links["zoe"])
+        open_page(page, service.links["zoe"])
         (open_one,) = service.kernels()
         closed = page.context.new_page()
-        _open(closed, service.links["yan"])
+        open_page(closed, service.links["yan"])
         assert len(service.kernels()) == 2
         closed.close()
         until(lambda: len(service.kernels()) == 1, 30, "the closed page's kernel is ended")
@@ -187,7 +180,7 @@ def test_a_newcomer_calibrates_by_keys_alone_and_goes_on_to_labelling(page, tmp_
             ticks = {"left_accepted": True, "right_accepted": True}
             log.record(item_id=name, annotator=who, **sides, **ticks)
     with labelling(tmp_path, ["ann"], tmp_path) as service:
-        _open(page, service.links["ann"])
+        open_page(page, service.links["ann"])
         expect(page.locator(".vital h3").first).to_have_text("Calibration")
         _press(page, "3")
         expect(page.locator(".vital .compared").first).to_contain_text("✓ the same")
@@ -212,11 +205,11 @@ def test_the_end_of_the_round_says_how_it_went_and_enter_begins_labelling(page, 
             item_id="f00-r1", annotator=who, **sides, left_accepted=True, right_accepted=True
         )
     with labelling(tmp_path, ["ann"], tmp_path) as service:
-        _open(page, service.links["ann"])
+        open_page(page, service.links["ann"])
         _press(page, "3")
         _press(page, "Enter")
         expect(page.locator(".vital .end")).to_contain_text(
-            "You agreed with the reference on both responses of 1 of 1 items."
+            "You agree with the others on both responses of 1 of 1 item."
         )
         _press(page, "Enter")
         expect(page.locator(".vital h3").first).to_have_text("Preferences")
@@ -228,14 +221,14 @@ def test_the_end_of_the_round_says_how_it_went_and_enter_begins_labelling(page, 
 def test_on_a_tablet_held_upright_the_card_is_one_column_to_touch(service, scheme):
     with chromium(width=768, height=1024) as page:
         page.emulate_media(color_scheme=scheme)
-        _open(page, service.links["bob"])
+        open_page(page, service.links["bob"])
         expect(page.locator(".vital .stage img")).to_be_visible()
         check_narrow(page)
 
 
 def test_the_page_wears_the_systems_theme(page, service):
     page.emulate_media(color_scheme="dark")
-    _open(page, service.links["bob"])
+    open_page(page, service.links["bob"])
     for scheme, lightness in (("dark", range(0, 80)), ("light", range(200, 256))):
         page.emulate_media(color_scheme=scheme)
         colour = page.locator(".vital").evaluate("(card) => getComputedStyle(card).background")

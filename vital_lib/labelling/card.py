@@ -121,9 +121,12 @@ def open_calibration(
     if rows["item_id"].isin(done).all():
         return None
     events = votes_of(log.history(), "people")
-    reference = labels.calibration_reference(votes, events, annotator)
+    told = {
+        "reference": labels.calibration_reference(votes, events, annotator),
+        "others": labels.calibration_feedback(events, annotator, rows["item_id"]),
+    }
     queue = labels.FixedQueue(rows, annotator, log)
-    return _card(workspace, queue, drafts, log, reference=reference, then=then)
+    return _card(workspace, queue, drafts, log, **told, then=then)
 
 
 def open_page(
@@ -190,5 +193,5 @@ def _card(
 
     frame = workspace.read("figures")
     image_of = figures.image_opener(frame)
-    guideline = labels.guideline()
-    return PreferenceCard(queue, drafts, frame, image_of, log, guideline=guideline, **more)
+    read = {"guideline": labels.guideline(), "guideline_first": True}
+    return PreferenceCard(queue, drafts, frame, image_of, log, **read, **more)

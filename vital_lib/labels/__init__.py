@@ -11,6 +11,8 @@ The package does not depend on widgets, images or models.
 from vital_lib.labels.agreement import adjudication_rows, agreement, disagreements
 from vital_lib.labels.arms import accepted_by_arm, compare_arms, ticks_of_pairs
 from vital_lib.labels.calibration import (
+    calibration_feedback,
+    calibration_in_words,
     calibration_reference,
     calibration_result,
     calibration_rows,
@@ -19,7 +21,7 @@ from vital_lib.labels.database import FORMAT_VERSION, LabelsNotSaved
 from vital_lib.labels.events import DRAWN_BY, KINDS, SIDES, STRATEGIES, VOTES
 from vital_lib.labels.exchange import Imported, export_jsonl, import_jsonl
 from vital_lib.labels.fixed_queue import FixedQueue
-from vital_lib.labels.guideline import guideline
+from vital_lib.labels.guideline import definitions, guideline
 from vital_lib.labels.hollow_pairs import left_out
 from vital_lib.labels.label_studio import export_label_studio, label_studio_config
 from vital_lib.labels.label_studio_import import import_label_studio

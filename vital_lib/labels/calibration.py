@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,38 @@ def calibration_rows(
     return rows_to_judge(chosen, drafts, annotator, "calibration", seed)
 
 
+def calibration_feedback(
+    events: pd.DataFrame, annotator: str, items: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Return what the others decided on each of `items`, and why: item_id -> counts.
+
+    The counts of an item: `annotators` who voted on it; `judged`, those of them who did not skip
+    it; `accepted`, candidate_id -> number who accepted the response; `reasons`, reason -> number
+    who gave it, most frequent first. An item without votes is missing. Names and notes are left
+    out: annotators are promised that other annotators do not see them. For an item on which
+    `annotator` has calibrated, the votes are those at that time, as in `calibration_reference`.
+
+    Args:
+        events: `LabelLog.history()`.
+    """
+    now = standing(events)
+    votes = _at_calibration(latest_votes(now[now["drawn_by"].isin(VOTES)]), events, annotator)
+    votes = votes[votes["item_id"].isin(items) & (votes["annotator"] != annotator)]
+    return {str(item): _counts(rows) for item, rows in votes.groupby("item_id")}
+
+
+def _counts(votes: pd.DataFrame) -> dict[str, Any]:
+    """Return the counts of `calibration_feedback` for the votes on one item."""
+    accepted = votes_long(votes).groupby("candidate_id")["accepted"].sum().astype(int)
+    reasons = Counter(name for given in votes["reasons"] for name in dict.fromkeys(given))
+    return {
+        "annotators": len(votes),
+        "judged": int(votes["left_accepted"].notna().sum()),
+        "accepted": accepted.to_dict(),
+        "reasons": dict(reasons.most_common()),
+    }
+
+
 def calibration_result(calibrations: pd.DataFrame, reference: Mapping[str, bool]) -> dict:
     """Return the result of one annotator's calibration round: items, agreed, share.
 
@@ -114,9 +147,42 @@ def calibration_result(calibrations: pd.DataFrame, reference: Mapping[str, bool]
         reference: from `calibration_reference`; with events and annotator, later votes do not
             change the result. Items without a reference are not counted.
     """
+    ticks, alike, items = _compared(calibrations, reference)
+    agreed = int((alike.groupby([ticks["item_id"], ticks["annotator"]]).sum() == 2).sum())
+    return {"items": items, "agreed": agreed, "share": agreed / items if items else None}
+
+
+def calibration_in_words(calibrations: pd.DataFrame, reference: Mapping[str, bool]) -> str:
+    """Return the result of `calibration_result` as sentences, with the direction of differences.
+
+    Args:
+        calibrations, reference: as for `calibration_result`.
+    """
+    result = calibration_result(calibrations, reference)
+    ticks, alike, _ = _compared(calibrations, reference)
+    against = [int((~alike & (ticks["accepted"] == tick)).sum()) for tick in (1, 0)]
+    words = (
+        f"You agree with the others on both responses of {result['agreed']} of "
+        f"{_number_of(result['items'], 'item')}."
+    )
+    differences = [
+        f"{did} {_number_of(number, 'response')} that they {they}"
+        for number, did, they in zip(
+            against, ("accepted", "rejected"), ("rejected", "accepted"), strict=True
+        )
+        if number
+    ]
+    return f"{words} You {' and '.join(differences)}." if differences else words
+
+
+def _compared(
+    calibrations: pd.DataFrame, reference: Mapping[str, bool]
+) -> tuple[pd.DataFrame, pd.Series, int]:
+    """Return the ticks with a reference, whether each equals it, and the number of items."""
     known = calibrations["left_id"].isin(reference) & calibrations["right_id"].isin(reference)
     ticks = votes_long(calibrations[known])
-    alike = ticks["accepted"] == ticks["candidate_id"].map(dict(reference))
-    agreed = int((alike.groupby([ticks["item_id"], ticks["annotator"]]).sum() == 2).sum())
-    items = int(known.sum())
-    return {"items": items, "agreed": agreed, "share": agreed / items if items else None}
+    return ticks, ticks["accepted"] == ticks["candidate_id"].map(dict(reference)), int(known.sum())
+
+
+def _number_of(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

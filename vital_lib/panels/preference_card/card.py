@@ -18,9 +18,10 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.annotators import check_person
-from vital_lib.labels import SIDES, LabelsNotSaved, calibration_result
+from vital_lib.labels import LabelsNotSaved
 from vital_lib.panels._panel import Panel, plain, script_beside
 from vital_lib.panels._static import Form, joined, note, paragraph, side_by_side
+from vital_lib.panels.preference_card.feedback import Feedback
 from vital_lib.panels.preference_card.item_key import ITEM, item_key, item_of, store_of
 from vital_lib.panels.preference_card.judgement import (
     CHOICES,
@@ -30,9 +31,11 @@ from vital_lib.panels.preference_card.judgement import (
     as_message,
     check_blind,
     check_reasons,
+    edition_of,
     former_of,
     in_history,
     in_words,
+    reasons_offered,
     refusal,
 )
 from vital_lib.panels.preference_card.pairs import Pairs
@@ -61,10 +64,16 @@ class PreferenceCard(Panel):
         figures: columns figure_id, caption, mentions.
         image_of: figure_id -> its FigureImage, or JPEG bytes.
         log: the `LabelLog` that records the judgements.
-        guideline: text shown on the help page, next to the list of keys.
-        reasons: the reasons offered; the first nine have keys.
+        guideline: text shown at one key or click, next to the list of keys.
+        guideline_first: whether an annotator reads the guideline before the first item, and again
+            after it has changed. The browser's storage holds which text was read: this is no
+            judgement, so it is not in the log, and another browser shows the text once more.
+        reasons: the reasons offered; the first nine have keys. Their tooltips are the
+            `definitions` of the guideline.
         reference: candidate_id -> accepted, for a calibration round: the card compares each
             judgement with it.
+        others: `labels.calibration_feedback`, for a calibration round: how many others accepted
+            a response, and their reasons.
         votes: columns annotator, candidate_id, accepted, for adjudication: the card shows them
             under each response.
         practice: whether `log` is a `labels.practice_log`; the card then says so.
@@ -77,7 +86,7 @@ class PreferenceCard(Panel):
     """
 
     _script = script_beside(__file__)
-    _actions = ("judge", "refresh", "undo", "revise", "keep", "history", "go_on")
+    _actions = ("judge", "refresh", "undo", "revise", "keep", "history", "review", "go_on")
 
     def __init__(
         self,
@@ -88,8 +97,10 @@ class PreferenceCard(Panel):
         log: Any,
         *,
         guideline: str = "",
+        guideline_first: bool = False,
         reasons: Sequence[str] = CRITERIA,
         reference: Mapping[str, bool] | None = None,
+        others: Mapping[str, Any] | None = None,
         votes: pd.DataFrame | None = None,
         then: Callable[[], None] | None = None,
         practice: bool = False,
@@ -100,7 +111,9 @@ class PreferenceCard(Panel):
         self._queue, self._log = queue, log
         self._pairs = Pairs(drafts, figures, votes)
         self._guideline, self._reasons = guideline, list(reasons)
-        self._reference, self._then, self._practice = reference, then, practice
+        self._edition = edition_of(guideline) if guideline_first else ""
+        self._feedback = None if reference is None else Feedback(reference, others)
+        self._then, self._practice = then, practice
         self._store = store_of(log.identity, self.annotator)
         self._listed: dict[str, str] = {}  # event_id -> item_id of the history rows sent
         self._held: list[dict[str, Any]] = []  # the current item, then the next items
@@ -108,7 +121,7 @@ class PreferenceCard(Panel):
         self._fill()
         votes_arm = "random" if votes is None else "adjudication"
         arm = self._held[0].get("drawn_by", votes_arm) if self._held else votes_arm
-        self._arms = ("calibration",) if reference is not None else arms_like(arm)
+        self._arms = ("calibration",) if self._feedback else arms_like(arm)
         self._show()
 
     @property
@@ -154,7 +167,7 @@ class PreferenceCard(Panel):
             standing = self._standing(item["item_id"])
             check_blind(item, standing)
             former = former_of(item, standing, event_id)
-            if former and self._reference is not None:
+            if former and self._feedback:
                 raise ValueError(FIRST_COUNTS)
             if former:
                 item |= {"corrects": former["event_id"], "drawn_by": former["drawn_by"]}
@@ -165,9 +178,8 @@ class PreferenceCard(Panel):
             ids = {"annotator": self.annotator, "event_id": event_id}
             self._log.record(**item, **judgement, **more, **ids)
             self._held = [row for row in self._held if item_key(row) != key]
-            known = self._reference
-            reference = known and {side: known.get(item[f"{side}_id"]) for side in SIDES}
-            reply = {"said": in_words(judgement), "reference": reference, "first": not former}
+            told = self._feedback and self._feedback.on(item, self._calibrated())
+            reply = {"said": in_words(judgement), "feedback": told, "first": not former}
             self._send(saved=event_id, key=key, **reply)
             self._deal(int(side))
 
@@ -252,6 +264,20 @@ class PreferenceCard(Panel):
         self._send(history=rows, start=start, next=end if len(latest) > end else None)
         return rows
 
+    def review(self) -> list[dict[str, Any]]:
+        """Return the items of a finished calibration round in the order judged; the page gets them.
+
+        Each is as in `Feedback.reviewed`.
+
+        Raises:
+            ValueError: this is no calibration round, or it is not finished.
+        """
+        if not (self._feedback and self.finished):
+            raise ValueError("only a finished calibration round can be reviewed")
+        items = self._feedback.reviewed(self._calibrated(), self._pairs)
+        self._send(review=items)
+        return items
+
     def go_on(self) -> None:
         """Call `then` if the queue is finished and `then` was given."""
         if self.finished and self._then:
@@ -317,9 +343,13 @@ class PreferenceCard(Panel):
 
         The annotator has already seen the reference.
         """
-        if self._reference is not None:
+        if self._feedback:
             self._send_cards(self._held, whole=True, word=FIRST_COUNTS)
-        return self._reference is not None
+        return self._feedback is not None
+
+    def _calibrated(self) -> pd.DataFrame:
+        """Return the annotator's current calibration judgements."""
+        return self._log.standing(self.annotator, arms=("calibration",))
 
     def _state(self) -> dict[str, Any]:
         """Return what stays the same for all items; messages carry everything else, once."""
@@ -327,9 +357,10 @@ class PreferenceCard(Panel):
             "annotator": self.annotator,
             "title": _TITLES.get(self._arms[0], "Preferences") + _PRACTICE * self._practice,
             "guideline": self._guideline,
+            "edition": self._edition,
             "choices": CHOICES,
-            "reasons": [[name, name.replace("_", " ")] for name in self._reasons],
-            "calibrating": self._reference is not None,
+            "reasons": reasons_offered(self._reasons, self._guideline),
+            "calibrating": self._feedback is not None,
             "goes_on": self._then is not None,
             "store": self._store,
             "hidden": self.widget.state.get("hidden", False),
@@ -356,10 +387,8 @@ class PreferenceCard(Panel):
     def _send_cards(self, rows: list[dict[str, Any]], **content: Any) -> None:
         done, of = self._queue.progress
         cards = [self._pairs.as_card(row) for row in rows]
-        if self.finished and self._reference is not None:
-            standing = self._log.standing(self.annotator, arms=self._arms)
-            result = calibration_result(standing, self._reference)
-            content["result"] = {name: result[name] for name in ("items", "agreed")}
+        if self.finished and self._feedback:
+            content["result"] = self._feedback.so_far(self._calibrated())
         self._send(cards=cards, done=done, of=of, ended=self.finished, **content)
 
 

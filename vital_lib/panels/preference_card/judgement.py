@@ -5,13 +5,14 @@ This module does not depend on the card, the queue or the log.
 
 from __future__ import annotations
 
+import hashlib
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vital_lib.labels import SIDES, VOTES
+from vital_lib.labels import SIDES, VOTES, definitions
 from vital_lib.panels._panel import plain
 
 _NEITHER_JUDGED = {"left_accepted": None, "right_accepted": None, "cannot_judge": True}
@@ -95,6 +96,24 @@ def refusal(error: Exception, given: Any) -> dict[str, Any]:
     said = in_words(given) if event_id else ""
     final = isinstance(error, ValueError)
     return {"failed": event_id, "why": plain(error), "final": final, "said": said}
+
+
+def reasons_offered(names: Sequence[str], guideline: str) -> list[list[str]]:
+    """Return [name, label, meaning] of each reason; meanings are `definitions` of the guideline.
+
+    The meaning of a reason that the guideline does not define is empty.
+    """
+    meanings = definitions(guideline)
+    labels = [name.replace("_", " ") for name in names]
+    return [
+        [name, label, meanings.get(label.lower(), "")]
+        for name, label in zip(names, labels, strict=True)
+    ]
+
+
+def edition_of(text: str) -> str:
+    """Return a name for the content of a guideline, which differs if the text does; "" for ""."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
 
 
 def check_reasons(given: Sequence[str], offered: Collection[str]) -> None:

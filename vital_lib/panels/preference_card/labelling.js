@@ -5,15 +5,19 @@ const DOUBLE = 200, SLOWLY = 30000;  // milliseconds
 const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
   (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-// One annotator's session: the items held, the draft of the current item, and its image view.
+// One annotator's session: the items held, the draft of the current item, and its image view. Of a
+// calibration round it also holds the feedback on the item just judged, and the items reviewed.
 export class Labelling {
   constructor({ model, redraw, seen, again }) {
     Object.assign(this, { model, redraw, seen, again, held: [], done: 0, of: 0, ended: false,
       gone: new Set(), side: 0, draft: {}, view: { ...FLAT }, fingers: new Map(), panel: null,
-      history: null, feedback: null, said: null, spoken: "", waiting: null, undoing: false,
+      history: null, feedback: null, review: null, noted: null, kept: true, meanings: false, said: null,
+      spoken: "", turned: false, id: `vital-${newId().slice(0, 8)}`, waiting: null, undoing: false,
       paces: [], pressed: -DOUBLE, last: ["", -DOUBLE], asked: 0, asks: 0, began: false });
-    const kept = openOutbox(model.get("state").store);
-    this.kept = kept.drafts;
+    const { store, edition } = model.get("state"), kept = openOutbox(store);
+    Object.assign(this, { store: kept.drafts, readings: kept.read });
+    const { edition: before } = new Map(kept.read.all()).get("guideline") ?? {};
+    this.reading = !edition || before === edition ? null : before ? "changed" : "first";
     this.drafts = new Map(kept.drafts.all());
     this.outbox = new Outbox(kept.acts, (act) => this.send("judge", { ...act, side: this.side }));
     this.gone = new Set(this.outbox.keys());
@@ -55,16 +59,17 @@ export class Labelling {
     if (message.why !== undefined) this.failed(message);
     if (message.not_here) this.outbox.not_here(message.not_here);
     if (message.history) this.listed(message);
+    if (message.review) this.reviewed(message);
     if (message.cards) this.dealt(message);
     if (!this.outbox.size && this.undoing) { this.undoing = false; this.ask("undo"); }
     this.redraw();
   }
-  saved({ saved, key, said, reference, first }) {
+  saved({ saved, key, said, feedback, first }) {
     const entry = this.outbox.saved(saved);
     if (entry?.counts && first) this.done += 1;  // until the kernel sends its own count
     this.held = this.held.filter((card) => card.key !== key);
     this.gone.delete(key);
-    if (this.feedback?.event_id === saved) this.feedback.reference = reference;
+    if (this.feedback?.event_id === saved) Object.assign(this.feedback, feedback);
     this.said = ["yes", `Saved: ${said}`];
   }
   failed({ failed, why, final, said }) {
@@ -82,6 +87,10 @@ export class Labelling {
     this.waiting = null;
     this.history = { next, rows: start ? [...(this.history?.rows ?? []), ...history] : history };
   }
+  reviewed({ review }) {
+    this.waiting = null;
+    this.review = review.length ? { items: review, place: 0 } : null;
+  }
   dealt({ cards, whole, done, of, ended, word, result, coming = [], side }) {
     for (const figure of coming) this.seen(figure, side, true);
     const known = new Set(whole ? [] : this.held.map((card) => card.key));
@@ -92,7 +101,8 @@ export class Labelling {
   }
 
   // --- what is on the screen
-  card() { return this.feedback?.card ?? this.held.find((card) => !this.gone.has(card.key)); }
+  told() { return this.review?.items[this.review.place] ?? this.feedback; }  // or null
+  card() { return this.told()?.card ?? this.held.find((card) => !this.gone.has(card.key)); }
   ahead() { return this.held.filter((card) => !this.gone.has(card.key)).slice(0, 4); }
   number() {
     return Math.min(this.done + this.outbox.counted() + (this.feedback ? 0 : 1), this.of);
@@ -101,6 +111,7 @@ export class Labelling {
     return this.ended && !this.card() && !this.outbox.size && this.done < this.of;
   }
   fresh() {
+    if (this.reading) return;
     const card = this.card(), before = this.draft;
     const name = card && `${card.key} ${card.before?.said ?? ""}`;
     if (name === before.name) return;
@@ -111,6 +122,7 @@ export class Labelling {
       this.fingers.clear();
     }
     const { ticks, reasons, note } = this.drafts.get(name) ?? card?.before ?? {};
+    this.turned ||= Boolean(before.key);  // then a narrow page scrolls up to the figure
     this.draft = { name, key: card?.key, figure: card?.figure, ticks: { ...ticks },
       reasons: new Set(reasons), note: note ?? "", since: performance.now() };
     this.spoken = card ? `Item ${this.number()}: ${card.instruction.slice(0, 300)}` : "";
@@ -119,9 +131,9 @@ export class Labelling {
   keep(name, { ticks, reasons, note }) {
     const draft = { ticks, reasons: [...reasons], note };
     this.drafts.set(name, draft);
-    this.kept.put(name, draft);
+    this.kept = this.store.put(name, draft);
   }
-  forget(name) { if (this.drafts.delete(name)) this.kept.drop(name); }
+  forget(name) { if (this.drafts.delete(name)) this.store.drop(name); }
   status() {
     const trouble = this.outbox.trouble();
     if (trouble) return ["no", trouble];
@@ -129,6 +141,27 @@ export class Labelling {
       return ["no", "The kernel has not answered yet."];
     }
     return this.outbox.size ? ["muted", "Saving …"] : this.said ?? ["muted", ""];
+  }
+  // The state of the note in the field and of the note on the item before: [colour, words] each.
+  note_states() {
+    const { note } = this.draft, card = this.card(), states = [], told = this.told();
+    if (!told && card.revises && note && note === card.before.note) states.push(["yes", "Saved."]);
+    else if (!told && note.trim()) {
+      states.push(this.kept ? ["muted", "Draft, kept in this browser. Saved with your judgement."]
+        : ["no", "Draft, not kept if you close this page: your browser refuses storage. Judge the "
+          + "item to save it."]);
+    }
+    const entry = this.outbox.acts.get(this.noted), refused = this.outbox.refused.get(this.noted);
+    const last = this.feedback ? "Your note" : "Note on the item before";
+    if (refused) {
+      states.push(["no", `${last}: not saved (${refused.why}). Copy it from the top of the card, `
+        + "or judge the item again."]);
+    } else if (entry?.why || entry?.late) {
+      states.push(["no", `${last}: not saved yet (${entry.why || "the kernel has not answered"}). `
+        + "It is kept in this browser and retried. Keep this page open."]);
+    } else if (entry) states.push(["muted", `${last}: saving …`]);
+    else if (this.noted && !states.length) states.push(["yes", `${last}: saved.`]);
+    return states;
   }
   pace() {
     if (this.paces.length < 3) return "";
@@ -159,13 +192,14 @@ export class Labelling {
   }
   judge(choice, at) {
     const card = this.card();
-    if (!card || this.feedback || !this.ready(at)) return;
+    if (!card || this.told() || !this.ready(at)) return;
     const { name, reasons, note, since } = this.draft, seconds = (at - since) / 1000;
     const act = { key: card.key, event_id: newId(), ...choice, reasons: [...reasons], note,
       seconds: Math.max(0, Math.round(seconds * 10) / 10) };
     this.pressed = at;
     this.paces = [...this.paces.slice(-19), act.seconds];
     this.outbox.hold(act, { name, counts: !card.revises });
+    if (note.trim() || !this.outbox.acts.has(this.noted)) this.noted = note.trim() && act.event_id;
     this.gone.add(card.key);
     if (this.model.get("state").calibrating) this.feedback = { card, act, event_id: act.event_id };
     // Draw the next card first: the message waits for the drawing, not for the painting.
@@ -177,6 +211,14 @@ export class Labelling {
     });
   }
   go_on() { this.feedback = null; }
+  turn(by) {  // past the last item, the review ends
+    const place = Math.max(0, this.review.place + by);
+    this.review = place < this.review.items.length ? { ...this.review, place } : null;
+  }
+  start(at) {
+    this.readings.put("guideline", { edition: this.model.get("state").edition });
+    Object.assign(this, { reading: null, turned: true, pressed: at });
+  }
   undo(at) {
     if (!this.ready(at)) return;
     this.pressed = at;
@@ -189,7 +231,8 @@ export class Labelling {
     this.send(call, given);
   }
   leave_as_it_is() {
-    this.forget(this.draft.name);
+    if (this.draft.note === this.card().before.note) this.forget(this.draft.name);
+    else this.said = ["muted", "The changed note is kept as a draft. Revise the item to save it."];
     this.ask("keep");
   }
   open(panel) {
@@ -205,6 +248,7 @@ export class Labelling {
   write(note) {
     this.draft.note = note;
     this.keep(this.draft.name, this.draft);
+    this.redraw();
   }
   look(change, at) { this.see(looked(this.view, change, at)); }
   see(view) {

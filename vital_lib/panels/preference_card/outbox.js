@@ -1,12 +1,12 @@
 export const SILENT = 1500, LONGEST_WAIT = 8000;  // milliseconds
 
 // Browser storage for one annotator and label log. It survives a reload and a kernel restart, and
-// holds one entry per unacknowledged judgement and one draft per started item. Entries are removed
-// only by name, never because a card cannot read them or lacks their item.
+// holds one entry per unacknowledged judgement, one draft per started item, and the guideline read
+// last. Entries are removed only by name, never because a card cannot read them or lacks their item.
 export function openOutbox(store) {
   const quietly = (act) => { try { return act(); } catch { return []; } };  // private window
   const box = (prefix) => ({
-    put: (name, what) => quietly(() => localStorage.setItem(prefix + name, JSON.stringify(what))),
+    put: (name, what) => !quietly(() => localStorage.setItem(prefix + name, JSON.stringify(what))),
     drop: (name) => quietly(() => localStorage.removeItem(prefix + name)),
     all: () => quietly(() => Object.keys(localStorage)).filter((name) => name.startsWith(prefix))
       .flatMap((name) => quietly(() => {
@@ -14,7 +14,8 @@ export function openOutbox(store) {
         return what && typeof what === "object" ? [[name.slice(prefix.length), what]] : [];
       })),
   });
-  return { acts: box(`vital-unsaved/${store}/`), drafts: box(`vital-draft/${store}/`) };
+  return { acts: box(`vital-unsaved/${store}/`), drafts: box(`vital-draft/${store}/`),
+    read: box(`vital-read/${store}/`) };
 }
 
 // The judgements not yet saved, oldest first, and those that the log refused permanently.

@@ -17,7 +17,7 @@ export function picture(card, ui, { words = "", pan = "" } = {}) {
   const move = `transform:translate(${view.x * 100}%,${view.y * 100}%) scale(${view.zoom});`;
   const light = `filter:brightness(${2 ** view.brightness}) contrast(${2 ** view.contrast})`;
   const place = (view.zoom > 1 ? move : "") + (view.brightness || view.contrast ? light : "");
-  const stage = h("div", { class: "picture stage", ...pointing(own), role: "group",
+  const stage = h("div", { class: `picture stage ${view.zoom > 1 ? "zoomed" : ""}`, ...pointing(own), role: "group",
     "aria-label": `figure: plus and minus zoom, ${pan ? "shift and " : ""}arrow keys pan` },
   found.url
     ? h("img", { src: large.url ?? found.url, alt: `Figure ${card.figure}`, style: place,
