@@ -53,11 +53,11 @@ BUDGETS = {
     "generation": 690,  # it also finds the words that a flag is about
     "judging": 550,  # falls beyond the noise of the same answers
     "labelling": 470,
-    "labels": 2_040,  # it converts older logs; a log for practice; requests to judge an item
+    "labels": 2_090,  # it converts older logs; requests to judge an item; why others decided so
     "modalities": 20,
     "models": 370,
     "parameters": 75,
-    "panels": 2_910,  # the explorers; the static form of each panel, for pages without a kernel
+    "panels": 2_970,  # the explorers; static forms of all panels; the feedback of a round
     "plots": 815,  # what annotators and judges reward; the overview's state; pictures of two panels
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_480,
@@ -75,7 +75,7 @@ BUDGETS = {
     "tuning": 620,
     "walkthrough": 200,
 }
-SCRIPT_LINES = 2_350  # JavaScript and CSS: a virtual table, a detail, views that follow a drag
+SCRIPT_LINES = 2_515  # a virtual table, a detail, views that follow a drag; review; the phone
 
 
 def _modules(folder: Path) -> list[Path]:

@@ -193,5 +193,7 @@ def _card(
 
     frame = workspace.read("figures")
     image_of = figures.image_opener(frame)
-    read = {"guideline": labels.guideline(), "guideline_first": True}
-    return PreferenceCard(queue, drafts, frame, image_of, log, **read, **more)
+    read = labels.guideline()
+    return PreferenceCard(
+        queue, drafts, frame, image_of, log, guideline=read, guideline_first=True, **more
+    )

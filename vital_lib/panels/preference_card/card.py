@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.annotators import check_person
-from vital_lib.labels import LabelsNotSaved
+from vital_lib.labels import SIDES, LabelsNotSaved
 from vital_lib.panels._panel import Panel, plain, script_beside
 from vital_lib.panels._static import Form, joined, note, paragraph, side_by_side
 from vital_lib.panels.preference_card.feedback import Feedback

@@ -39,7 +39,7 @@ class Feedback:
         Args:
             standing: the annotator's current calibration judgements.
         """
-        counts = {"annotators": 0, "judged": 0, "accepted": {}, "reasons": {}}
+        counts: dict[str, Any] = {"annotators": 0, "judged": 0, "accepted": {}, "reasons": {}}
         counts |= self._others.get(item["item_id"], {})
         ids = {side: item[f"{side}_id"] for side in SIDES}
         return {
