@@ -30,9 +30,11 @@ from vital_lib.panels import (
     PreferenceCard,
     PromptViewer,
     RewardPanel,
+    RunList,
     RunMonitor,
     ScoreExplorer,
 )
+from vital_lib.tables import Workspace, empty_frame
 
 POOL = pd.DataFrame(
     {
@@ -57,7 +59,9 @@ def card(tmp_path) -> PreferenceCard:
 
 
 @pytest.fixture
-def every_panel(card, wide_image) -> list:
+def every_panel(card, wide_image, tmp_path) -> list:
+    workspace = Workspace(tmp_path / "runs" / "mine")
+    workspace.write("figures", empty_frame("figures"), parameters={"figures": HOSTILE})
     return [
         card,
         FigureBrowser(FIGURES, picture_of),
@@ -67,6 +71,7 @@ def every_panel(card, wide_image) -> list:
         ScoreExplorer(SCORES, CANDIDATES, FIGURES, picture_of),
         RewardPanel(REWARDED, DRAFTS, PREFERENCES, RATINGS, picture_of),
         RunMonitor(Job(lambda control: None, 3)),
+        RunList(workspace.path.parent),
         ModelChat({"base": lambda image, question: HOSTILE}, {"f1": wide_image}),
         ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, picture_of).conversations,
     ]

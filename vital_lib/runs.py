@@ -1,10 +1,32 @@
-"""The steps of a run, and how far it has come: each step is one notebook."""
+"""The runs of a folder: how far each has come, two compared, one deleted, labels backed up.
+
+A run is a folder with `run.json`. No function follows a link out of the folder of the runs.
+"""
 
 from __future__ import annotations
 
-import pandas as pd
+import os
+import secrets
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from vital_lib.tables import Workspace
+import pandas as pd
+import sqlalchemy as sa
+
+from vital_lib.annotators import is_simulated
+from vital_lib.tables import (
+    TABLES,
+    Workspace,
+    metrics_in_words,
+    write_atomically,
+)
 
 STEPS = {
     "01_explore_figures": "Figures",
@@ -19,7 +41,34 @@ STEPS = {
 }
 """The steps by their notebooks, in order."""
 
+BACKUPS = "label-backups"
+"""The folder beside the runs that receives the copies of label logs."""
+
 _SIMULATION = "clinic_"  # its tables do not exist in a run of your own figures
+_LABELS = "labels.sqlite"
+_QUIET_SECONDS = 60  # a run that was written more recently is not deleted
+_MADE_WITH = ("figures", "generator", "judge")
+_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, sqlite3.Error)
+
+
+class NotARun(ValueError):
+    """The name is not that of a run in the folder; the message says why."""
+
+
+class RunInUse(RuntimeError):
+    """The run was written a moment ago; the message says when."""
+
+
+class NoBackup(RuntimeError):
+    """The labels cannot be copied from here; the message says what to do instead."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A copy of a label log: its file, and its number of events."""
+
+    path: Path
+    events: int
 
 
 def progress(workspace: Workspace) -> pd.DataFrame:
@@ -53,3 +102,228 @@ def next_notebook(steps: pd.DataFrame) -> str | None:
     missing = steps.loc[steps["state"] == "missing", "notebook"]
     named = steps["why"].str.extract(r": run (\d\d_\w+)")[0].dropna()
     return min([*missing, *named], default=None)
+
+
+def list_runs(folder: str | Path) -> pd.DataFrame:
+    """Return the runs in `folder`, the newest first; other folders and links are left out.
+
+    Returns:
+        run (name), bytes, changed (when it was last written, UTC), seed, figures, generator, judge
+        ("simulated" for the clinic's; empty before they are used), written and stale (numbers of
+        steps), people (label events of people), problem (why the run cannot be read; else empty).
+        A run with a problem has null values.
+    """
+    paths = sorted(path for path in Path(folder).iterdir() if _is_run(path))
+    columns = ["run", "bytes", "changed", "seed", "figures", "generator", "judge", "written"]
+    rows = [_row(path) for path in paths]
+    frame = pd.DataFrame(rows, columns=[*columns, "stale", "people", "problem"])
+    whole = dict.fromkeys(("bytes", "written", "stale", "people"), "Int64")
+    newest = frame.sort_values("changed", ascending=False, kind="stable")
+    return newest.reset_index(drop=True).astype(whole)
+
+
+def compare_runs(folder: str | Path, one: str, other: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compare two runs: (the parameters that differ, the metrics that both have).
+
+    Returns:
+        Two frames. Parameters: parameter, one, other (text; empty where it is not set). Metrics:
+        stage, topic, what, one, other (text with units), difference (other minus one, in text),
+        metric; in the order of `metrics_in_words`.
+
+    Raises:
+        NotARun: a name is not that of a run in `folder`.
+    """
+    pair = [Workspace(run_in(folder, name)) for name in (one, other)]
+    first, second = (_parameters(workspace) for workspace in pair)
+    names = [name for name in first | second if first.get(name) != second.get(name)]
+    rows = [(name, first.get(name, ""), second.get(name, "")) for name in names]
+    settings = pd.DataFrame(rows, columns=["parameter", "one", "other"])
+    numbers = [workspace.metrics for workspace in pair]
+    left, right = map(metrics_in_words, numbers)
+    both = left.merge(right[["metric", "value"]], on="metric", suffixes=("", "_other"))
+    differences = [
+        row.unit.difference.text(numbers[1][row.metric] - numbers[0][row.metric])
+        for row in both.itertuples()
+    ]
+    both = both.rename(columns={"value": "one", "value_other": "other"})
+    columns = ["stage", "topic", "what", "one", "other", "difference", "metric"]
+    return settings, both.assign(difference=differences)[columns]
+
+
+def run_in(folder: str | Path, name: str) -> Path:
+    """Return the path of the run `name` in `folder`.
+
+    Raises:
+        NotARun: the name leads elsewhere, is that of a link, or of something that is no run.
+    """
+    path = Path(folder) / name
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise NotARun(f"{name!r} is not a name in {folder}: give the name of one of its runs")
+    if path.is_symlink():
+        raise NotARun(f"{name!r} in {folder} is a link: open the folder that it leads to")
+    if not _is_run(path):
+        raise NotARun(f"{name!r} in {folder} is not a run: it has no run.json")
+    return path
+
+
+def label_events(run: Path) -> dict[str, int]:
+    """Return the number of events of each annotator in the run's own label log."""
+    return {annotator: events for annotator, events, _ in _read_labels(run)}
+
+
+def delete_run(folder: str | Path, name: str) -> None:
+    """Delete the run `name` of `folder`, with its labels. Links in it are removed, not followed.
+
+    Raises:
+        NotARun: as `run_in`.
+        RunInUse: something wrote to the run within the last minute.
+        OSError: a file cannot be deleted; the message names the folder that holds what is left.
+    """
+    path = run_in(folder, name)
+    seconds = time.time() - _last_written(path)
+    if seconds < _QUIET_SECONDS:
+        raise RunInUse(
+            f"run {name!r} was written {max(0, seconds):.0f} s ago: stop what writes to it, and "
+            "try again in a minute"
+        )
+    aside = path.with_name(f".deleted-{name}-{secrets.token_hex(4)}")
+    path.rename(aside)  # at once: nothing reads a run that is half gone
+    try:
+        shutil.rmtree(aside)
+    except OSError as error:
+        raise OSError(f"{error}; the rest of run {name!r} is in {aside}") from error
+
+
+def back_up_labels(folder: str | Path, name: str) -> Backup:
+    """Copy the label log of the run `name`, also while others label, to `BACKUPS` in `folder`.
+
+    The copy is one SQLite file, of a single moment, checked and flushed to disk. To restore it,
+    stop labelling and put it in the place of the run's `labels.sqlite`.
+
+    Raises:
+        NotARun: as `run_in`.
+        NoBackup: the run has no labels, its log cannot be read, or it is on PostgreSQL.
+    """
+    path = run_in(folder, name)
+    source = _label_file(path)
+    if not source.is_file():
+        raise NoBackup(f"run {name!r} has no labels yet: {source.name} does not exist")
+    now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    target = path.parent / BACKUPS / f"{name}-{now}.sqlite"
+    counted: list[int] = []
+    try:
+        write_atomically(target, lambda new: counted.append(_copy_log(source, new)))
+    except sqlite3.Error as error:
+        raise NoBackup(f"the labels in {source} cannot be read: {error}") from error
+    return Backup(target, counted[0])
+
+
+def _copy_log(source: Path, target: Path) -> int:
+    """Copy an SQLite log of one moment; return its number of label events."""
+    with closing(_read_only(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+        new.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        [[checked]] = new.execute("PRAGMA integrity_check")
+        if checked != "ok":
+            raise sqlite3.DatabaseError(checked)
+        return new.execute("SELECT COUNT(*) FROM label_events").fetchone()[0]
+
+
+def _label_file(run: Path) -> Path:
+    """Return the SQLite file of the label log that the run's votes were read from."""
+    url = _label_url(run)
+    if url is None:
+        return run / _LABELS
+    if url.get_backend_name() == "sqlite" and url.database:
+        return Path(url.database)
+    plain = url.set(drivername=url.get_backend_name()).render_as_string()
+    raise NoBackup(
+        f"the labels of run {run.name!r} are in {plain}: back them up with "
+        f"pg_dump --format=custom --file=labels.dump '{plain}'"
+    )
+
+
+def _label_url(run: Path) -> sa.URL | None:
+    """Return the URL of the label log of the run's votes; None for the run's own log."""
+    with suppress(*_UNREADABLE):
+        workspace = Workspace(run)
+        for name in filter(workspace.has, TABLES):
+            for how in workspace.origin(name)["votes"].values():
+                if how["label_log"]:
+                    return sa.make_url(how["label_log"])
+    return None
+
+
+def _is_run(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and (path / "run.json").is_file()
+
+
+def _row(path: Path) -> tuple[Any, ...]:
+    """Return a row of `list_runs`."""
+    size = sum(found.st_size for _, found in _files(path))
+    changed = datetime.fromtimestamp(_last_written(path), UTC)
+    try:
+        workspace = Workspace(path)
+        states = progress(workspace)["state"]
+        done, stale = int((states == "written").sum()), int((states == "stale").sum())
+        people = sum(n for who, n in label_events(path).items() if not is_simulated(who))
+        found = _parameters(workspace)
+    except _UNREADABLE as error:
+        problem = str(error).split("\n")[0] or type(error).__name__
+        return path.name, size, changed, *[None] * 7, problem
+    made = (found.get("seed", ""), *(_kind(found.get(n, "")) for n in _MADE_WITH))
+    return path.name, size, changed, *made, done, stale, people, ""
+
+
+def _kind(value: str) -> str:
+    return "simulated" if value == "clinic" else value
+
+
+def _parameters(workspace: Workspace) -> dict[str, str]:
+    """Return the parameters of a run's tables and models as text; several values are joined."""
+    models = sorted((workspace.path / "models").glob("*/origin.json"))
+    names = [*TABLES, *(f"models/{file.parent.name}" for file in models)]
+    found: dict[str, dict[str, None]] = {}
+    for name in filter(workspace.has, names):
+        given: Mapping[str, Any] = workspace.origin(name).get("parameters", {})
+        for key, value in given.items():
+            found.setdefault(key, {})[_short(value)] = None
+    return {key: ", ".join(values) for key, values in found.items()}
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return "/".join(Path(text).parts[-2:]) if text.startswith("/") else text
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield the files in `folder` that exist, each with its status; links are not followed."""
+    for where, _, names in os.walk(folder):
+        for path in (Path(where) / name for name in names):
+            with suppress(FileNotFoundError):  # a temporary file of a running notebook
+                yield path, path.lstat()
+
+
+def _last_written(run: Path) -> float:
+    """Return when the run was last written, in seconds since 1970.
+
+    A label log that is only read changes its files, so its newest label counts instead.
+    """
+    times = [found.st_mtime for path, found in _files(run) if not path.name.startswith(_LABELS)]
+    with suppress(sqlite3.Error):
+        newest = [at for _, _, at in _read_labels(run)]
+        times += [datetime.fromisoformat(at).timestamp() for at in newest]
+    return max(times, default=0.0)
+
+
+def _read_labels(run: Path) -> list[tuple[str, int, str]]:
+    """Return (annotator, events, time of the newest) of the run's own label log."""
+    if not (run / _LABELS).is_file():
+        return []
+    query = "SELECT annotator, COUNT(*), MAX(at) FROM label_events GROUP BY annotator"
+    with closing(_read_only(run / _LABELS)) as log:
+        return log.execute(query).fetchall()
+
+
+def _read_only(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=30)

@@ -17,5 +17,6 @@ from vital_lib.panels.model_chat import ModelChat
 from vital_lib.panels.preference_card import PreferenceCard
 from vital_lib.panels.prompt_viewer import PromptViewer
 from vital_lib.panels.reward_panel import RewardPanel
+from vital_lib.panels.run_list import RunList
 from vital_lib.panels.run_monitor import RunMonitor
 from vital_lib.panels.score_explorer import ScoreExplorer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _MOST_DIGITS = 6  # a value that these digits show as 0 is rounding error
 
@@ -34,6 +34,11 @@ class Unit:
             return ""
         return f"[{self._number(low, plus='')}, {self._number(high, plus='')}]"
 
+    @property
+    def difference(self) -> Unit:
+        """The unit of a difference of two such values."""
+        return replace(self, name="points" if self.name == "%" else self.name, signed=True)
+
     def _number(self, value: float, plus: str = "+") -> str:
         number = self.scale * value
         digits = self.digits
@@ -42,7 +47,8 @@ class Unit:
         if 0 < abs(number) < 0.5 * 10**-digits:  # a small rate is not shown as 0
             digits = min(_MOST_DIGITS, -math.floor(math.log10(abs(number))))
         rounded = round(number, digits) + 0.0  # without the minus of −0
-        return f"{rounded:{plus if self.signed else ''},.{digits}f}".replace("-", "−")
+        sign = plus if self.signed and rounded else ""
+        return f"{rounded:{sign},.{digits}f}".replace("-", "−")
 
 
 UNITS = {

@@ -110,13 +110,13 @@ def metrics_in_words(
 
     Returns:
         stage (its title), topic, what (the metric in words), value (with its unit), interval (95 %;
-        empty without one), folded (whether the topic is a detail), votes (whose votes it is based
-        on; empty without votes), metric (its name), and the columns of `origins`. A metric without
-        words keeps its name as `what`, below the others of its stage.
+        empty without one), unit (its `Unit`), folded (whether the topic is a detail), votes (whose
+        votes it is based on; empty without votes), metric (its name), and the columns of `origins`.
+        A metric without words keeps its name as `what`, below the others of its stage.
     """
     frame = metrics_frame(metrics, origins)
     found = [_shown(*row) for row in frame[_NUMBERS].itertuples(index=False)]
-    columns = ["stage", "topic", "what", "value", "interval", "folded", "place"]
+    columns = ["stage", "topic", "what", "value", "interval", "unit", "folded", "place"]
     texts = pd.DataFrame(found, columns=columns, index=frame.index)
     votes = frame.get("votes", "")
     rest = frame.drop(columns=["value", "low", "high"]).assign(votes=votes)
@@ -135,9 +135,9 @@ def _shown(metric: str, value: float, low: float, high: float) -> tuple[object, 
     if words is None:
         unit = UNITS["count" if value == round(value) and pd.isna(low) else "number"]
         words = Words(_OTHER, metric, unit, False, (len(_families()),))
-    texts = words.unit.text(value), words.unit.interval(low, high)
-    place = (first, stage, words.place, metric)
-    return STAGES.get(stage, stage), words.topic, words.what, *texts, words.folded, place
+    unit, place = words.unit, (first, stage, words.place, metric)
+    texts = words.topic, words.what, unit.text(value), unit.interval(low, high)
+    return STAGES.get(stage, stage), *texts, unit, words.folded, place
 
 
 @functools.cache
