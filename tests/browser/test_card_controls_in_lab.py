@@ -129,7 +129,7 @@ def test_a_note_changed_while_revising_is_kept_when_the_judgement_is(page, lab):
     revise()
     expect(page.locator(".vital textarea")).to_have_value("first second")
     press(page, "1")
-    expect(progress(page)).to_have_text("item 2 of 6")
+    expect(status(page)).to_contain_text("✓ Saved")
     assert log.standing("ann")["note"].tolist() == ["first second"]
 
 
