@@ -40,7 +40,7 @@ def saved_form(state: dict[str, Any], picture: Callable[[str], Markup]) -> Form:
 def _filters(facets: list[dict[str, Any]]) -> Markup:
     lines = []
     for facet in facets:
-        values = [f"{label} {count:,}" for _, label, count, _ in facet["values"] if count]
+        values = [f"{label}: {count:,}" for _, label, count, _ in facet["values"] if count]
         if not values:
             continue
         more = [f"{len(values) - _VALUES} more"] if len(values) > _VALUES else []
