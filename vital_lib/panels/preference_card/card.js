@@ -4,7 +4,7 @@ import { helping, onward, reading } from "./guideline.js";
 import { Labelling } from "./labelling.js";
 import { clamp, picture } from "./picture.js";
 
-const TOUCH = matchMedia("(hover: none) and (pointer: coarse)");
+const touch = () => matchMedia("(hover: none) and (pointer: coarse)").matches;
 const PHONE = 520;  // pixels: up to this width, style.css keeps the buttons at the bottom edge
 
 // The card's elements, rebuilt at every change: first the controls to judge an item.
@@ -116,7 +116,7 @@ function foot(ui, act) {
   const mark = { yes: "✓ ", no: "✗ " }[colour] ?? "";
   return h("div", { class: "row foot" },  // screen readers read `spoken`, once
     h("span", { class: `${colour} grow`, role: "status", "aria-live": "off" }, mark +
-      (word || (TOUCH.matches ? "" : "Click the card or press Tab to use its keys."))),
+      (word || (touch() ? "" : "Click the card or press Tab to use its keys."))),
     act("u", "Undo", "undo", (at) => own.undo(at), { free: true }));
 }
 function judging(card, state, ui) {
