@@ -59,7 +59,7 @@ drafts = pd.DataFrame({
 })
 log = LabelLog("sqlite:///labels.sqlite")
 queue = Queue(log, drafts, "ann", repeats=0)  # a repeat's image was seen before
-card = PreferenceCard(queue, drafts, figures, image_opener(figures, Path), log)
+card = PreferenceCard(queue, drafts, figures, image_opener(figures), log)
 card.widget
 """
 
