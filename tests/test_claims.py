@@ -44,7 +44,7 @@ def test_few_articles_make_no_claim_about_selector_or_selection_either():
 def test_a_win_rate_is_compared_with_one_half():
     name = "evaluation.win_rate_clinicians_unaligned_percent"
     row = _claims(Interval(47.0, 44.0, 49.5, 300).metrics(name)).iloc[0]
-    assert row["claim"] == "worse than the model tuned on unaligned data: -3.0 points [-6.0, -0.5]"
+    assert row["claim"] == "worse than the model tuned on unaligned data: −3.0 points [−6.0, −0.5]"
 
 
 def test_what_was_not_measured_is_not_claimed():

@@ -406,5 +406,6 @@ def test_the_accepted_share_of_each_arm_is_of_its_own_candidates_with_an_interva
     found = accepted_by_arm(ticks, rows)
     assert found["candidates.accepted_share_clinician"] == 1
     assert found["candidates.accepted_share_none_high"] == 0
+    assert found["candidates.accepted_share_clinician_minus_none_low"] == 1
     with pytest.raises(ValueError, match="ticks belong to none of the given candidates"):
         accepted_by_arm(ticks.assign(candidate_id="elsewhere"), rows)

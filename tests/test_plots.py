@@ -136,6 +136,7 @@ def test_every_plot_labels_its_axes_and_shows_itself_as_an_image(name):
 def test_the_tests_draw_every_public_plot():
     drawn = {*EVERY_PLOT, "figure_grid", "pipeline_overview"}
     public = {name for name, value in vars(plots).items() if inspect.isfunction(value)} - {
+        "metrics_table",
         "table",
         "pca_2d",
     }
@@ -453,6 +454,15 @@ def _shown(rows, n=None) -> str:
 
 def _cells(rows, n=None) -> list[str]:
     return re.findall(r"(?s)<td[^>]*>(.*?)</td>", _shown(rows, n))
+
+
+def test_a_table_of_metrics_has_words_units_and_only_the_columns_that_say_something():
+    metrics = {"figures.n": 1012}
+    assert "95 % interval" not in plots.metrics_table(metrics).to_html()
+    metrics |= {"judge.agreement": 0.65, "judge.agreement_low": 0.6, "judge.agreement_high": 0.7}
+    page = plots.metrics_table(metrics).to_html()
+    assert "1,012" in page and "65.0 %" in page and "[60.0, 70.0]" in page
+    assert "judge.agreement" not in page
 
 
 def test_a_table_joins_lists_ticks_yes_and_no_and_leaves_what_is_missing_empty():

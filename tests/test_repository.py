@@ -53,12 +53,12 @@ BUDGETS = {
     "generation": 690,  # it also finds the words that a flag is about
     "judging": 550,  # falls beyond the noise of the same answers
     "labelling": 470,
-    "labels": 2_090,  # it converts older logs; requests to judge an item; why others decided so
+    "labels": 2_100,  # it converts older logs; requests; why others decided so; arms compared
     "modalities": 20,
     "models": 370,
     "parameters": 75,
     "panels": 3_075,  # the explorers; static forms; the feedback of a round; a list of runs
-    "plots": 815,  # what annotators and judges reward; the overview's state; pictures of two panels
+    "plots": 820,  # what people and judges reward; the overview; pictures of panels; metrics in words
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_480,
     "records": 490,

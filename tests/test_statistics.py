@@ -224,10 +224,10 @@ def test_many_groups_are_drawn_in_blocks_with_the_same_result(monkeypatch):
     ("ends", "sentence"),
     [
         ((0.044, 0.014, 0.072), "better than random: +4.4 points [1.4, 7.2]"),
-        ((-0.031, -0.05, -0.012), "worse than random: -3.1 points [-5.0, -1.2]"),
-        ((0.008, -0.012, 0.029), "no clear difference from random: +0.8 points [-1.2, 2.9]"),
+        ((-0.031, -0.05, -0.012), "worse than random: −3.1 points [−5.0, −1.2]"),
+        ((0.008, -0.012, 0.029), "no clear difference from random: +0.8 points [−1.2, 2.9]"),
         ((0.02, 0.0, 0.04), "no clear difference from random: +2.0 points [0.0, 4.0]"),
-        ((-0.0001, -0.01, 0.01), "no clear difference from random: +0.0 points [-1.0, 1.0]"),
+        ((-0.0001, -0.01, 0.01), "no clear difference from random: +0.0 points [−1.0, 1.0]"),
     ],
 )
 def test_a_claim_follows_from_where_the_interval_lies(ends, sentence):

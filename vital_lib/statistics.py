@@ -100,9 +100,9 @@ def claim_difference(
 
 
 def _signed(value: float, plus: str = "+") -> str:
-    """Format with one decimal, and zero without a minus."""
+    """Format with one decimal and a minus sign, and zero without one."""
     value = round(value, 1) + 0.0
-    return f"{value:{plus}.1f}"
+    return f"{value:{plus}.1f}".replace("-", "−")
 
 
 def mean_interval(

@@ -8,7 +8,11 @@ from __future__ import annotations
 import pandas as pd
 
 from vital_lib.labels.votes import votes_long
-from vital_lib.statistics import difference_interval, mean_interval
+from vital_lib.statistics import (
+    difference_interval,
+    mean_interval,
+    share_difference_interval,
+)
 from vital_lib.tables import column_of, refuse_strays
 
 
@@ -77,7 +81,10 @@ def ticks_of_pairs(preferences: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame
 def accepted_by_arm(
     ticks: pd.DataFrame, candidates: pd.DataFrame, *, seed: int = 0
 ) -> dict[str, float]:
-    """Return ``candidates.accepted_share_<arm>`` with a 95 % interval over articles, for each arm.
+    """Return ``candidates.accepted_share_<arm>`` for each arm, and what `clinician` adds to others.
+
+    The differences are ``candidates.accepted_share_clinician_minus_<arm>``; all have 95 % intervals
+    over articles.
 
     Args:
         ticks: columns candidate_id and accepted, as `ticks_of_pairs` returns.
@@ -92,4 +99,9 @@ def accepted_by_arm(
     for arm, rows in ticked.groupby("arm"):
         share = mean_interval(rows["accepted"], rows["group_id"], seed=seed)
         found |= share.metrics(f"candidates.accepted_share_{arm}")
+    own = ticked[ticked["arm"] == "clinician"]
+    for arm, rows in ticked[ticked["arm"] != "clinician"].groupby("arm") if len(own) else ():
+        sides = (part[name] for part in (own, rows) for name in ("accepted", "group_id"))
+        ahead = share_difference_interval(*sides, seed=seed)
+        found |= ahead.metrics(f"candidates.accepted_share_clinician_minus_{arm}")
     return found

@@ -8,7 +8,7 @@ in the metrics. This package computes no metric and is independent of files, mod
 
 from vital_lib.plots._rows import MissingMetric
 from vital_lib.plots._sums import pca_2d
-from vital_lib.plots._table import table
+from vital_lib.plots._table import metrics_table, table
 from vital_lib.plots.evaluation import claims_forest, evaluation_bars, win_rate_bars
 from vital_lib.plots.figures import (
     MODALITY_COLOURS,

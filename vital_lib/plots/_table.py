@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.modalities import MODALITY_LABELS
+from vital_lib.tables import metrics_in_words
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -46,6 +47,13 @@ def table(rows: pd.DataFrame | pd.Series | Mapping[str, Any], n: int | None = No
     if len(frame) < of or not of:
         shown = shown.set_caption(f"{len(frame):,} of {of:,} rows" if of else "no rows")
     return shown
+
+
+def metrics_table(metrics: Mapping[str, float]) -> Styler:
+    """Return `metrics` in words, with units and 95 % intervals, the most important first."""
+    shown = metrics_in_words(metrics)[["topic", "what", "value", "interval", "votes"]]
+    shown = shown.rename(columns={"what": "measured", "interval": "95 % interval"})
+    return table(shown.loc[:, (shown != "").any()])
 
 
 def _modality(value: Any) -> Any:
