@@ -58,7 +58,7 @@ BUDGETS = {
     "models": 370,
     "parameters": 75,
     "panels": 3_075,  # the explorers; static forms; the feedback of a round; a list of runs
-    "plots": 820,  # what people and judges reward; the overview; pictures of panels; metrics in words
+    "plots": 820,  # what people and judges reward; the overview; panels; metrics in words
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_480,
     "records": 490,
