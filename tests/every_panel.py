@@ -51,7 +51,7 @@ POOL = pd.DataFrame(
 
 
 @pytest.fixture
-def card(tmp_path) -> PreferenceCard:
+def card_of_drafts(tmp_path) -> PreferenceCard:
     ids, items = list(DRAFTS.candidate_id), list(DRAFTS.instruction_id[::2])
     rows = pd.DataFrame({"item_id": items, "left_id": ids[::2], "right_id": ids[1::2]})
     log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
@@ -59,11 +59,11 @@ def card(tmp_path) -> PreferenceCard:
 
 
 @pytest.fixture
-def every_panel(card, wide_image, tmp_path) -> list:
+def every_panel(card_of_drafts, wide_image, tmp_path) -> list:
     workspace = Workspace(tmp_path / "runs" / "mine")
     workspace.write("figures", empty_frame("figures"), parameters={"figures": HOSTILE})
     return [
-        card,
+        card_of_drafts,
         FigureBrowser(FIGURES, picture_of),
         PromptViewer(rating_prompt(wide_image)),
         CandidateExplorer(CANDIDATES, FIGURES, picture_of),
