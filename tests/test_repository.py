@@ -57,7 +57,7 @@ BUDGETS = {
     "modalities": 20,
     "models": 370,
     "parameters": 75,
-    "panels": 3_075,  # the explorers; static forms; the feedback of a round; a list of runs
+    "panels": 3_080,  # the explorers; static forms; the feedback of a round; a list of runs
     "plots": 820,  # what people and judges reward; the overview; panels; metrics in words
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_480,

@@ -63,8 +63,9 @@ def _groups(
 
 
 def _cases(title: str, cases: list[dict[str, Any]], picture: Callable[[str], Markup]) -> Markup:
+    scores = [f"{case['score']:z.2f}".replace("-", "−") for case in cases]
     rows = [
-        [picture(case["figure"]), f"{case['score']:.2f}", case["instruction"], case["response"]]
-        for case in cases
+        [picture(case["figure"]), score, case["instruction"], case["response"]]
+        for case, score in zip(cases, scores, strict=True)
     ]
     return paragraph(title, table(["figure", "score", "instruction", "response"], rows))
