@@ -183,6 +183,8 @@ def test_the_mouse_selects_one_several_and_all_and_a_selection_is_named(page):
 
 
 def test_a_title_sorts_both_ways_and_the_list_of_columns_sorts_by_the_others(page):
+    shown = page.get_by_label("sort by").evaluate("(list) => list.selectedOptions[0]?.text")
+    assert shown == "order of the table"
     title = page.get_by_role("columnheader").filter(has_text="score")
     title.get_by_role("button").click()
     expect(title).to_have_attribute("aria-sort", "ascending")

@@ -30,7 +30,7 @@ function dress(node, before, props) {
     if (name === "key" || name === "open") continue;
     if (name.startsWith("on")) node[name] = value ?? null;
     else if (name === "disabled") node.disabled = Boolean(value);
-    else if (name === "value") {
+    else if (name === "value" && node.tagName !== "OPTION") {  // an option may have the value ""
       const typed = node === document.activeElement && TYPED.test(node.type);
       if (node.value !== String(value) && !typed) node.value = value;
     } else if (value == null || value === false) node.removeAttribute(name);
