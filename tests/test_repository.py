@@ -57,7 +57,7 @@ BUDGETS = {
     "modalities": 20,
     "models": 370,
     "parameters": 75,
-    "panels": 3_080,  # the explorers; static forms; the feedback of a round; a list of runs
+    "panels": 3_110,  # the explorers; static forms; the feedback of a round; odd runs and values
     "plots": 820,  # what people and judges reward; the overview; panels; metrics in words
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_480,
@@ -71,7 +71,7 @@ BUDGETS = {
     "statistics": 190,  # a sign-flip test; several intervals from one resample
     "stopping": 20,
     "study": 130,
-    "tables": 1_030,  # guards, look-up, paths of images; export of rows; metrics in words and units
+    "tables": 1_055,  # guards of odd files, look-up, paths of images; export; metrics in words
     "tuning": 620,
     "walkthrough": 200,
 }

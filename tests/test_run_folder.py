@@ -10,6 +10,7 @@ import time
 import pandas as pd
 import pytest
 
+from vital_lib import runs
 from vital_lib.annotators import signed
 from vital_lib.labels import LabelLog, votes_read
 from vital_lib.panels import RunList
@@ -325,3 +326,147 @@ def test_the_panel_says_where_the_labels_are_copied_to(tmp_path):
     assert note.startswith(f"label log of run mine copied, 2 events: {BACKUPS}/mine-")
     panel.back_up("nothing")
     assert "not done: 'nothing'" in panel.widget.state["note"]
+
+
+# --- runs that are broken, vanish, or have odd names
+
+
+def _overwrite(name, content):
+    def break_it(folder):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+    return break_it
+
+
+def _foreign_table(folder):
+    pd.DataFrame({"a": [1]}).to_parquet(folder / "figures.parquet")
+
+
+def _odd_times(folder):
+    with sqlite3.connect(folder / "labels.sqlite") as log:
+        log.execute("CREATE TABLE label_events (annotator, at)")
+        log.execute("INSERT INTO label_events VALUES (NULL, NULL), ('ann', 'a time')")
+    log.close()
+
+
+def _far_future(folder):
+    (folder / "metrics.json").write_text("[]")
+    os.utime(folder / "metrics.json", (1e12, 1e12))
+
+
+BROKEN = {
+    "a time that no calendar has": _far_future,
+    "format": _overwrite("run.json", b"[]"),
+    "metrics as a list": _overwrite("metrics.json", b"[1]"),
+    "metrics as text": _overwrite("metrics.json", b'{"figures.n": "three"}'),
+    "origins": _overwrite("metrics_origin.json", b'{"origins": {"a": 1}}'),
+    "origins of metrics": _overwrite("metrics_origin.json", b'{"origins": [{"metrics": []}]}'),
+    "a table of others": _foreign_table,
+    "times of labels": _odd_times,
+    "label log": _overwrite("labels.sqlite", b"no database"),
+}
+
+
+@pytest.mark.parametrize("break_it", BROKEN.values(), ids=BROKEN)
+def test_a_broken_run_is_told_and_leaves_the_others_listed_compared_and_deleted(tmp_path, break_it):
+    for name in ("fine", "other"):
+        _quiet(_run(tmp_path, name))
+    broken = _run(tmp_path, "broken")
+    break_it(broken.path)
+    panel = RunList(tmp_path)
+    found = list_runs(tmp_path).set_index("run")["problem"]
+    assert found["broken"] and found["fine"] == found["other"] == ""
+    panel.compare("fine")
+    panel.compare("broken")
+    panel.refresh()
+    panel.compare("other")
+    assert "other" in panel.compared
+    _quiet(broken)
+    panel.ask("broken")
+    panel.delete()
+    assert panel.widget.state["note"] == "run broken is deleted"
+    assert not broken.path.exists()
+
+
+def test_a_run_that_vanishes_while_the_list_is_made_is_not_made_again(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        _quiet(_run(tmp_path, name))
+    row, gone = runs._row, []
+
+    def another_page_deletes(path):
+        if not gone:
+            gone.append(delete_run(tmp_path, "b"))
+        return row(path)
+
+    monkeypatch.setattr(runs, "_row", another_page_deletes)
+    assert list_runs(tmp_path)["run"].tolist() == ["a"]
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("name", ["a 'b' \"c\"\n<i>?#%20", "n" * 250, "ü" * 120, ".hidden"])
+def test_a_run_of_any_name_is_backed_up_and_deleted(tmp_path, name):
+    workspace = _run(tmp_path, name)
+    _label(workspace, "ann")
+    panel = RunList(tmp_path, current=name)
+    panel.back_up(name)
+    assert ", 1 event: " in panel.widget.state["note"]
+    (workspace.path / "labels.sqlite").unlink()  # labelled just now
+    _quiet(workspace)
+    delete_run(tmp_path, name)
+    assert [path.name for path in tmp_path.iterdir()] == [BACKUPS]
+
+
+def test_a_name_that_is_no_text_does_not_hide_the_other_runs_from_the_page(tmp_path):
+    _quiet(_run(tmp_path, "fine"))
+    (tmp_path / os.fsdecode(b"bad\xff")).mkdir()
+    (tmp_path / os.fsdecode(b"bad\xff") / "run.json").write_text('{"format_version": 0}')
+    names = [run["name"] for run in RunList(tmp_path).widget.state["runs"]]
+    assert sorted(names) == ["bad?", "fine"]
+
+
+def test_files_dated_in_the_future_do_not_keep_a_run_forever(tmp_path):
+    workspace = _run(tmp_path, "mine")
+    os.utime(workspace.path / "run.json", (4e9, 4e9))
+    delete_run(tmp_path, "mine")
+    assert not workspace.path.exists()
+
+
+def test_the_second_of_two_pages_that_delete_a_run_is_told(tmp_path):
+    _quiet(_run(tmp_path, "mine"))
+    one, two = RunList(tmp_path), RunList(tmp_path)
+    for panel in (one, two):
+        panel.ask("mine")
+    one.delete()
+    two.delete()
+    assert two.widget.state["note"].startswith("not done: 'mine'")
+    assert two.widget.state["runs"] == []
+
+
+def test_a_list_whose_folder_vanished_says_so(tmp_path):
+    _quiet(_run(tmp_path / "runs", "mine"))
+    panel = RunList(tmp_path / "runs")
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    panel.refresh()
+    assert panel.widget.state["note"].startswith("not done: ")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without permission")
+def test_a_run_that_may_not_be_read_leaves_the_others_listed(tmp_path):
+    _quiet(_run(tmp_path, "fine"))
+    _run(tmp_path, "closed").path.chmod(0)
+    half = _run(tmp_path, "half").path
+    (half / "metrics.json").chmod(0)
+    for folder in (tmp_path, *tmp_path.parents):
+        folder.chmod(folder.stat().st_mode | 0o055) if "pytest" in str(folder) else None
+    os.seteuid(65534)
+    try:
+        found = list_runs(tmp_path).set_index("run")["problem"]
+        panel = RunList(tmp_path)
+        panel.ask("fine")
+        panel.delete()
+    finally:
+        os.seteuid(0)
+    assert found["fine"] == "" and "ermission denied" in found["half"]
+    assert "ermission denied" in panel.widget.state["note"]
+    assert (tmp_path / "fine" / "run.json").exists()

@@ -48,7 +48,7 @@ _SIMULATION = "clinic_"  # its tables do not exist in a run of your own figures
 _LABELS = "labels.sqlite"
 _QUIET_SECONDS = 60  # a run that was written more recently is not deleted
 _MADE_WITH = ("figures", "generator", "judge")
-_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, sqlite3.Error)
+_NAME_BYTES = 150  # of a run's name in another name, which the disk limits to 255
 
 
 class NotARun(ValueError):
@@ -114,8 +114,8 @@ def list_runs(folder: str | Path) -> pd.DataFrame:
         A run with a problem has null values.
     """
     paths = sorted(path for path in Path(folder).iterdir() if _is_run(path))
+    rows = [row for path in paths if (row := _row(path)) and _is_run(path)]  # some may vanish
     columns = ["run", "bytes", "changed", "seed", "figures", "generator", "judge", "written"]
-    rows = [_row(path) for path in paths]
     frame = pd.DataFrame(rows, columns=[*columns, "stale", "people", "problem"])
     whole = dict.fromkeys(("bytes", "written", "stale", "people"), "Int64")
     newest = frame.sort_values("changed", ascending=False, kind="stable")
@@ -180,13 +180,13 @@ def delete_run(folder: str | Path, name: str) -> None:
         OSError: a file cannot be deleted; the message names the folder that holds what is left.
     """
     path = run_in(folder, name)
-    seconds = time.time() - _last_written(path)
+    seconds = abs(time.time() - _last_written(path))  # files of another machine may be of tomorrow
     if seconds < _QUIET_SECONDS:
         raise RunInUse(
-            f"run {name!r} was written {max(0, seconds):.0f} s ago: stop what writes to it, and "
+            f"run {name!r} was written {seconds:.0f} s ago: stop what writes to it, and "
             "try again in a minute"
         )
-    aside = path.with_name(f".deleted-{name}-{secrets.token_hex(4)}")
+    aside = path.with_name(f".deleted-{_short_name(name)}-{secrets.token_hex(4)}")
     path.rename(aside)  # at once: nothing reads a run that is half gone
     try:
         shutil.rmtree(aside)
@@ -209,7 +209,7 @@ def back_up_labels(folder: str | Path, name: str) -> Backup:
     if not source.is_file():
         raise NoBackup(f"run {name!r} has no labels yet: {source.name} does not exist")
     now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-    target = path.parent / BACKUPS / f"{name}-{now}.sqlite"
+    target = path.parent / BACKUPS / f"{_short_name(name)}-{now}.sqlite"
     counted: list[int] = []
     try:
         write_atomically(target, lambda new: counted.append(_copy_log(source, new)))
@@ -245,34 +245,46 @@ def _label_file(run: Path) -> Path:
 
 def _label_url(run: Path) -> sa.URL | None:
     """Return the URL of the label log of the run's votes; None for the run's own log."""
-    with suppress(*_UNREADABLE):
-        workspace = Workspace(run)
-        for name in filter(workspace.has, TABLES):
-            for how in workspace.origin(name)["votes"].values():
+    for name in TABLES:
+        with suppress(Exception):  # a table or run of any release or state
+            for how in Workspace(run).origin(name)["votes"].values():
                 if how["label_log"]:
                     return sa.make_url(how["label_log"])
     return None
 
 
 def _is_run(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and (path / "run.json").is_file()
+    return not path.is_symlink() and os.path.isfile(path / "run.json")  # False if not permitted
+
+
+def _short_name(name: str) -> str:
+    return os.fsencode(name)[:_NAME_BYTES].decode(errors="ignore")
+
+
+def _as_text(name: str) -> str:
+    """Return a name of the disk, which may be any bytes, as text that tables and pages can hold."""
+    return name.encode(errors="replace").decode()
 
 
 def _row(path: Path) -> tuple[Any, ...]:
     """Return a row of `list_runs`."""
-    size = sum(found.st_size for _, found in _files(path))
-    changed = datetime.fromtimestamp(_last_written(path), UTC)
+    size, changed = sum(found.st_size for _, found in _files(path)), None
+    name = _as_text(path.name)
     try:
-        workspace = Workspace(path)
+        changed = datetime.fromtimestamp(_last_written(path), UTC)
+        workspace = Workspace(run_in(path.parent, path.name))  # which would make it if it is gone
         states = progress(workspace)["state"]
         done, stale = int((states == "written").sum()), int((states == "stale").sum())
         people = sum(n for who, n in label_events(path).items() if not is_simulated(who))
         found = _parameters(workspace)
-    except _UNREADABLE as error:
-        problem = str(error).split("\n")[0] or type(error).__name__
-        return path.name, size, changed, *[None] * 7, problem
+    # A file of a run may be broken in any way; the other runs are listed all the same.
+    except Exception as error:  # noqa: BLE001
+        told = str(error).split("\n")[0]
+        plain = told and isinstance(error, OSError | ValueError | RuntimeError | sqlite3.Error)
+        problem = told if plain else f"{type(error).__name__} {told}".strip()
+        return name, size, changed, *[None] * 7, _as_text(problem)
     made = (found.get("seed", ""), *(_kind(found.get(n, "")) for n in _MADE_WITH))
-    return path.name, size, changed, *made, done, stale, people, ""
+    return name, size, changed, *made, done, stale, people, ""
 
 
 def _kind(value: str) -> str:
@@ -300,19 +312,23 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield the files in `folder` that exist, each with its status; links are not followed."""
     for where, _, names in os.walk(folder):
         for path in (Path(where) / name for name in names):
-            with suppress(FileNotFoundError):  # a temporary file of a running notebook
+            with suppress(OSError):  # a temporary file of a running notebook, or not permitted
                 yield path, path.lstat()
 
 
 def _last_written(run: Path) -> float:
     """Return when the run was last written, in seconds since 1970.
 
-    A label log that is only read changes its files, so its newest label counts instead.
+    A label log that is only read changes its files, so its newest label counts instead; the files
+    of a log that cannot be read count as other files do.
     """
-    times = [found.st_mtime for path, found in _files(run) if not path.name.startswith(_LABELS)]
-    with suppress(sqlite3.Error):
+    files = list(_files(run))
+    try:
         newest = [at for _, _, at in _read_labels(run)]
-        times += [datetime.fromisoformat(at).timestamp() for at in newest]
+        times = [datetime.fromisoformat(at).timestamp() for at in newest]
+    except (sqlite3.Error, TypeError, ValueError):
+        return max((found.st_mtime for _, found in files), default=0.0)
+    times += [found.st_mtime for path, found in files if not path.name.startswith(_LABELS)]
     return max(times, default=0.0)
 
 

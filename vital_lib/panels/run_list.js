@@ -4,9 +4,12 @@ function asked(state, run, ui) {
   const labels = run.people
     ? `Labels by people that would be lost: ${run.people.toLocaleString("en")}. `
     : run.people == null ? "Its labels cannot be read, and would be lost. " : "";
+  const own = run.current
+    ? h("p", { class: "text no" }, h("strong", null, "This notebook reads this run. "),
+      "Without it, its cells and those of the other notebooks of this run cannot go on.") : null;
   return h("div", { class: "box onward", role: "alertdialog", "aria-label": `Delete run ${run.name}?`,
     key: `asked ${run.name}` },
-  h("p", { class: "text" }, `Delete run ${run.name} (${run.size})? ${labels}This cannot be undone.`),
+  h("p", { class: "text" }, `Delete run ${run.name} (${run.size})? ${labels}This cannot be undone.`), own,
   h("div", { class: "row onward" },
     run.people !== 0 ? button("Back up its labels first", () => ui.call("back_up", run.name)) : null,
     button("Keep", () => ui.call("keep")),

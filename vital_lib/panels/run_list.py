@@ -13,7 +13,6 @@ from vital_lib.panels._panel import Panel, plain, script_beside
 from vital_lib.panels._static import Form, table
 
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
-_REFUSALS = (ValueError, RuntimeError, OSError)  # of `runs`, and of tables that cannot be read
 
 
 class RunList(Panel):
@@ -38,16 +37,19 @@ class RunList(Panel):
         self.asking: str | None = None
         self._note = ""
         self._difference: dict[str, Any] | None = None
-        self.refresh()
+        self._read()
+        self._show()
 
     def refresh(self) -> None:
         """Read the folder again."""
+        self._attempt(self._read, self._note)
+
+    def _read(self) -> None:
         self._runs = runs.list_runs(self.folder)
         known = set(self._runs["run"])
         self.compared = [name for name in self.compared if name in known]
         self.asking = self.asking if self.asking in known else None
         self._compare()
-        self._show()
 
     def compare(self, name: str) -> None:
         """Add a run to the comparison, or take it out; a third run replaces the earlier one."""
@@ -95,15 +97,19 @@ class RunList(Panel):
         try:
             act()
             self._note = done or self._note
-        except _REFUSALS as error:
-            self._note, self.asking = f"not done: {error}", None
+        # A run may be broken in any way, and the page must say why a press did nothing.
+        except Exception as error:  # noqa: BLE001
+            why = str(error) or type(error).__name__
+            self._note, self.asking = f"not done: {why}", None
         self._show()
 
     def _compare(self) -> None:
         self._difference = None
         if len(self.compared) < 2:
             return
-        settings, metrics = runs.compare_runs(self.folder, *self.compared)
+        chosen, self.compared = self.compared, []  # none, if one of them cannot be read
+        settings, metrics = runs.compare_runs(self.folder, *chosen)
+        self.compared = chosen
         topics = [
             [stage, topic, rows[["what", "one", "other", "difference"]].to_numpy().tolist()]
             for (stage, topic), rows in metrics.groupby(["stage", "topic"], sort=False)
@@ -135,7 +141,7 @@ class RunList(Panel):
             "name": row["run"],
             "current": row["run"] == self._current,
             "size": _size(row["bytes"]),
-            "changed": f"{row['changed']:%Y-%m-%d %H:%M}",
+            "changed": "" if pd.isna(row["changed"]) else f"{row['changed']:%Y-%m-%d %H:%M}",
             **{name: plain(row[name]) for name in ("seed", "figures", "generator", "judge")},
             **{name: _count(row[name]) for name in ("written", "stale", "people")},
             "problem": row["problem"],

@@ -55,9 +55,22 @@ def checked(metrics: Mapping[str, float]) -> dict[str, float | int]:
 
 
 def read_metrics(folder: Path) -> dict[str, float]:
-    """Return the flat metrics of a run; empty before the first is recorded."""
+    """Return the flat metrics of a run without nulls; empty before the first is recorded.
+
+    Raises:
+        ValueError: the file holds something else than numbers, after a manual edit.
+    """
     path = folder / METRICS
-    return json.loads(path.read_text()) if path.exists() else {}
+    found = json.loads(path.read_text()) if path.exists() else {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is not a JSON object of 'stage.figure': number")
+    wrong = [name for name, value in found.items() if not isinstance(value, Real | None)]
+    if wrong:
+        raise ValueError(
+            f"{path}: {len(wrong)} of {len(found)} metrics are no numbers, such as {wrong[0]!r}: "
+            "delete these lines, and run the notebooks that measure them again"
+        )
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def read_origins(folder: Path) -> list[dict[str, Any]]:

@@ -172,7 +172,13 @@ class Workspace:
             file = self.path / name / "origin.json"
             found = json.loads(file.read_text()) if file.is_file() else {}
             return found if found.get("fingerprint") == self.fingerprint(name) else {}
-        return json.loads(pq.read_schema(self._file(name)).metadata[b"vital"])
+        stored = (pq.read_schema(self._file(name)).metadata or {}).get(b"vital", b"null")
+        if not isinstance(origin := json.loads(stored), dict):
+            raise UnsupportedFormat(
+                f"table {name!r} in {self.path} was not written by the workbench: run notebooks/"
+                f"{declared(name).written_by}.ipynb again"
+            )
+        return origin
 
     def fingerprint(self, name: str) -> str:
         """Return the SHA-256 of a table's file; equal rows with an equal origin have the same.
@@ -343,7 +349,8 @@ class Workspace:
             text = json.dumps({"format_version": FORMAT_VERSION}) + "\n"
             write_atomically(marker, lambda path: path.write_text(text))
             return
-        found = json.loads(marker.read_text()).get("format_version")
+        stored = json.loads(marker.read_text())
+        found = stored.get("format_version") if isinstance(stored, dict) else None
         if found != FORMAT_VERSION:
             raise UnsupportedFormat(
                 f"{self.path} has format version {found!r}, this release reads {FORMAT_VERSION}. "
