@@ -15,6 +15,7 @@ from vital_lib.report import MetricsPage, write_report
 from vital_lib.rewards.properties import PROPERTIES, flag_property
 from vital_lib.statistics import Interval
 from vital_lib.tables import STAGES, Workspace, metrics_in_words, words_of
+from vital_lib.tables.measured import read_metrics
 from vital_lib.tables.units import UNITS
 
 DEMO = (Path(__file__).parent / "metric_names.txt").read_text().split()
@@ -82,6 +83,14 @@ def test_the_most_important_metric_of_a_stage_comes_first_and_topics_stay_togeth
         ("USD", 0.0004, "0.0004 USD"),
         ("USD", 1234.5, "1,234.50 USD"),
         ("rating", -0.0257, "−0.03 rating points"),
+        ("count", float("nan"), "no value"),
+        ("share difference", float("nan"), "no value"),
+        ("count", float("inf"), "∞"),
+        ("share difference", float("-inf"), "−∞ points"),
+        ("seconds", -0.0, "0 s"),
+        ("count", 5e-324, "0.000000"),
+        ("count", 1e300, "1e+300"),
+        ("share difference", -1e20, "−1e+22 points"),
     ],
 )
 def test_a_value_is_written_in_its_unit_and_a_small_one_is_not_0(unit, value, text):
@@ -93,6 +102,37 @@ def test_an_interval_is_written_in_the_unit_of_its_value():
     row = metrics_in_words(found.metrics("selection.accepted_share_selected_minus_random")).iloc[0]
     assert (row["value"], row["interval"]) == ("+16.4 points", "[13.2, 19.6]")
     assert metrics_in_words({"figures.n": 3})["interval"].tolist() == [""]
+
+
+def test_an_interval_without_an_end_is_written_and_one_with_a_missing_end_is_not():
+    assert UNITS["count"].interval(float("-inf"), float("inf")) == "[−∞, ∞]"
+    assert UNITS["share"].interval(float("nan"), 1) == ""
+
+
+def test_one_odd_metric_leaves_the_others_in_words():
+    odd = {
+        "x(y[.*+": float("inf"),
+        "choice.share_{modality}": 0.5,
+        "figures.articles": float("nan"),
+    }
+    frame = metrics_in_words({**odd, "figures.n": 3}).set_index("metric")
+    assert frame.loc["figures.n", "value"] == "3"
+    assert frame.loc["figures.articles", "value"] == "no value"
+    assert frame.loc["x(y[.*+", ["what", "value"]].tolist() == ["x(y[.*+", "∞"]
+    assert frame.loc["choice.share_{modality}", "topic"] == "Other metrics"
+
+
+def test_metrics_edited_by_hand_are_refused_with_the_line_and_a_null_is_no_metric(tmp_path):
+    workspace = Workspace(tmp_path)
+    file = tmp_path / "metrics.json"
+    file.write_text('{"figures.n": 3, "figures.articles": null}')
+    assert workspace.metrics == {"figures.n": 3}
+    file.write_text('{"figures.n": 3, "figures.articles": "two"}')
+    with pytest.raises(ValueError, match=r"1 of 2 metrics .* 'figures\.articles'.*again"):
+        read_metrics(tmp_path)
+    file.write_text("[3]")
+    with pytest.raises(ValueError, match="not a JSON object"):
+        read_metrics(tmp_path)
 
 
 def test_no_metrics_give_no_rows():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import papermill
 import pytest
@@ -72,12 +73,45 @@ def test_every_parameter_has_a_rule_or_is_known_to_be_free():
         ("judge", " ", "judge = ' ': give a text"),
         ("sizes", 10, "sizes = 10: give a list; for each value, give a whole number of at least 0"),
         ("practice", "no", "practice = 'no': give one of None, True, False"),
+        ("practice", 1, "practice = 1: give one of None, True, False"),
+        ("share", 10**400, "share = 1000"),
+        ("floor", float("-inf"), "floor = -inf: give a number, or None"),
+        ("strategy", np.array(["random", "cluster"]), "strategy = array("),
+        ("annotators", pd.DataFrame({"a": [1, 2]}), "annotators = a 0 1 1 2: give one of"),
+        ("sizes", "x" * 100_000, "sizes = 'xxx"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_would_be_right(name, wrong, said):
     with pytest.raises(WrongParameter) as raised:
         check_parameters({name: wrong, "other": object()})
     assert str(raised.value).startswith(said)
+    assert len(str(raised.value)) < 400 and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%%time\nseed = -1\ncheck_parameters(globals())",
+        "%%time\nfiles = !true\nseed = -1\ncheck_parameters(globals())",
+        "%time seed = -1\ncheck_parameters(globals())",
+        "seed = -1; check_parameters(globals())",
+        "run, seed = 'mine', -1\n%time check_parameters(globals())",
+        "share = 0.5\ncheck_parameters(globals())\nseed = -1\ncheck_parameters(globals())",
+    ],
+)
+def test_a_wrong_value_is_refused_however_the_cell_is_written(cell, capsys):
+    shell = InteractiveShell(user_ns={"check_parameters": check_parameters})
+    shown: list[str] = []
+    shell._showtraceback = lambda kind, error, lines: shown.extend(lines)
+    shell.run_cell(cell, store_history=True)
+    assert shown == ["WrongParameter: seed = -1: give a whole number of at least 0"]
+
+
+def test_a_second_parameter_cell_checks_its_own_names():
+    shell = InteractiveShell(user_ns={"check_parameters": check_parameters})
+    for cell in ("seed = -1", "share = 0.5\ncheck_parameters(globals())"):
+        done = shell.run_cell(cell, store_history=True)
+    assert done.result == "parameters checked: 1"
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ BUDGETS = {
     "labels": 2_100,  # it converts older logs; requests; why others decided so; arms compared
     "modalities": 20,
     "models": 370,
-    "parameters": 75,
+    "parameters": 95,  # names inside magics; a message of one line for any value
     "panels": 3_110,  # the explorers; static forms; the feedback of a round; odd runs and values
     "plots": 820,  # what people and judges reward; the overview; panels; metrics in words
     "processes": 240,  # a stop names the calls that ended

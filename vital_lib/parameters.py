@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral, Real
+from reprlib import Repr
 from typing import Any
 
 from vital_lib.annotators import ALLOWED
@@ -23,21 +25,28 @@ class WrongParameter(ValueError):
         return [f"{type(self).__name__}: {self}"]
 
 
+_SHORT = Repr()  # a message has one line, whatever the value
+_SHORT.maxstring = _SHORT.maxother = 100
+_MAGICS = ("run_cell_magic", "run_line_magic")  # of IPython; their last argument is code
 Rule = tuple[Callable[[Any], Any], str]
 
 
 def _one_of(*allowed: Any) -> Rule:
     named = [str(value) if value is None else repr(value) for value in allowed]
-    return lambda value: value in allowed, f"give one of {', '.join(named)}"
+    kinds = tuple(map(type, allowed))  # 1 is not True, and a table is equal to nothing
+    return lambda value: isinstance(value, kinds) and value in allowed, (
+        f"give one of {', '.join(named)}"
+    )
 
 
 def _number(low: float, high: float = math.inf, *, above: bool = False, kind: type = Real) -> Rule:
     def fits(value: Any) -> bool:
-        usable = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-        return usable and (low < value if above else low <= value) and value <= high
+        usable = isinstance(value, kind) and not isinstance(value, bool)
+        finite = usable and (isinstance(value, Integral) or math.isfinite(value))
+        return finite and (low < value if above else low <= value) and value <= high
 
-    words = f"give a {'whole ' if kind is Integral else ''}number "
-    words += f"{'above' if above else 'of at least'} {low:g}"
+    words = f"give a {'whole ' if kind is Integral else ''}number"
+    words += f" {'above' if above else 'of at least'} {low:g}" if math.isfinite(low) else ""
     return fits, words if high == math.inf else f"{words} and at most {high:g}"
 
 
@@ -94,8 +103,24 @@ def _of_this_cell(values: Mapping[str, Any]) -> Mapping[str, Any]:
     source = (values.get("In") or [""])[-1]
     if check_parameters.__name__ not in source:
         return values
-    names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    names = set(_names_in(source))
     return {name: value for name, value in values.items() if name in names}
+
+
+def _names_in(source: str) -> Iterator[str]:
+    """Yield the names of a cell, also of the code that IPython gives to a magic such as %%time."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a magic inside a magic
+        yield from re.findall(r"\w+", source)
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in _MAGICS:
+            for text in node.args[1:]:
+                if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    yield from _names_in(text.value)
 
 
 def check_parameters(values: Mapping[str, Any]) -> str:
@@ -112,7 +137,7 @@ def check_parameters(values: Mapping[str, Any]) -> str:
     given = _of_this_cell(values)
     known = [name for name in RULES if name in given]
     wrong = [
-        f"{name} = {given[name]!r}: {RULES[name][1]}"
+        f"{name} = {' '.join(_SHORT.repr(given[name]).split())}: {RULES[name][1]}"
         for name in known
         if not RULES[name][0](given[name])
     ]

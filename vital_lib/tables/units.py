@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 _MOST_DIGITS = 6  # a value that these digits show as 0 is rounding error
+_LARGEST = 1e15  # from here on, floating-point numbers have no unit digit
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Unit:
     signed: bool = False
 
     def text(self, value: float) -> str:
-        """Return `value` with its unit, such as "85.6 %" or "1,012"."""
+        """Return `value` with its unit, such as "85.6 %" or "1,012"; "no value" for NaN."""
+        if math.isnan(value):
+            return "no value"
         return f"{self._number(value)} {self.name}".strip()
 
     def interval(self, low: float, high: float) -> str:
         """Return an interval, such as "[82.1, 88.9]"; empty if an end is missing."""
-        if math.isnan(low + high):
+        if math.isnan(low) or math.isnan(high):
             return ""
         return f"[{self._number(low, plus='')}, {self._number(high, plus='')}]"
 
@@ -41,6 +44,11 @@ class Unit:
 
     def _number(self, value: float, plus: str = "+") -> str:
         number = self.scale * value
+        sign = plus if self.signed and number else ""
+        if math.isinf(number):
+            return f"{number:{sign}}".replace("-", "−").replace("inf", "∞")
+        if abs(number) >= _LARGEST:
+            return f"{number:{sign}.3g}".replace("-", "−")
         digits = self.digits
         if digits is None:
             digits = 0 if number == round(number) else 1

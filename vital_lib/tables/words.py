@@ -133,7 +133,7 @@ def _shown(metric: str, value: float, low: float, high: float) -> tuple[object, 
     first = known.index(stage) if stage in known else len(known)
     words = words_of(metric)
     if words is None:
-        unit = UNITS["count" if value == round(value) and pd.isna(low) else "number"]
+        unit = UNITS["count" if float(value).is_integer() and pd.isna(low) else "number"]
         words = Words(_OTHER, metric, unit, False, (len(_families()),))
     unit, place = words.unit, (first, stage, words.place, metric)
     texts = words.topic, words.what, unit.text(value), unit.interval(low, high)
