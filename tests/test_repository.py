@@ -49,7 +49,7 @@ BUDGETS = {
     "encoders": 265,  # a stop says that encoded batches are kept
     "english": 140,
     "evaluation": 1_730,
-    "figures": 1_200,
+    "figures": 1_205,
     "generation": 690,  # it also finds the words that a flag is about
     "judging": 550,  # falls beyond the noise of the same answers
     "labelling": 470,
@@ -58,7 +58,7 @@ BUDGETS = {
     "models": 370,
     "parameters": 95,  # names inside magics; a message of one line for any value
     "panels": 3_110,  # the explorers; static forms; the feedback of a round; odd runs and values
-    "plots": 820,  # what people and judges reward; the overview; panels; metrics in words
+    "plots": 830,  # what is rewarded; the overview; metrics in words; scores that hardly differ
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_480,
     "records": 490,

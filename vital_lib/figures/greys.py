@@ -99,6 +99,13 @@ def _frames(image: Image.Image) -> list[str]:
     return [f"only the first of {frames:,} frames is shown"] if frames > 1 else []
 
 
+def rgb(image: Image.Image) -> Image.Image:
+    """Return an image of any mode as 8-bit RGB, changed as `upright_rgb` changes a file's."""
+    if image.mode[0] in "IF":
+        return _stretched(np.asarray(image), None, False, [])[0]
+    return _eight_bits(image)
+
+
 def _raw_mode(image: ImageFile.ImageFile) -> str:
     """Return Pillow's name for the pixel layout of the file."""
     args = image.tile[0].args if image.tile else ""

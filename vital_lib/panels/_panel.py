@@ -25,6 +25,7 @@ import ipywidgets
 import pandas as pd
 import traitlets
 
+from vital_lib.figures.greys import rgb
 from vital_lib.panels._static import Form, WithStaticForm, picture
 
 _LARGEST_SIDE = 2048  # pixels; larger requests are capped
@@ -220,9 +221,14 @@ class PagedFigures(Paged):
         super().jump(number)
 
 
+def listed(values: Any) -> list[Any]:
+    """Return the values of a cell that holds a list; none if it is null."""
+    return list(values) if pd.api.types.is_list_like(values) else []
+
+
 def figure_texts(figure: Mapping[str, Any] | pd.Series) -> dict[str, Any]:
     """Return a figure's caption and mentions as text."""
-    mentions = [plain(mention) for mention in figure["mentions"]]
+    mentions = [plain(mention) for mention in listed(figure["mentions"])]
     return {"caption": plain(figure["caption"]), "mentions": mentions}
 
 
@@ -242,7 +248,7 @@ def _jpeg(image: Any, side: int) -> bytes:
     """Return JPEG bytes of a FigureImage, of a PIL image, or of bytes that are a JPEG already."""
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
-    small = image.pixels() if hasattr(image, "pixels") else image.convert("RGB")
+    small = image.pixels() if hasattr(image, "pixels") else rgb(image)
     file = io.BytesIO()
     small.thumbnail((side, side), reducing_gap=2.0)
     small.save(file, format="JPEG", quality=90)

@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets
+import pandas as pd
 from IPython import get_ipython
 from IPython.display import display
 from markupsafe import Markup
 from PIL import Image, ImageFile
+
+from vital_lib.figures.greys import rgb
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -166,7 +169,7 @@ def _small(image: Any) -> bytes:
         parser = ImageFile.Parser()
         parser.feed(bytes(image))
         image = parser.close()
-    small = image.convert("RGB") if isinstance(image, Image.Image) else image.pixels()
+    small = rgb(image) if isinstance(image, Image.Image) else image.pixels()
     small.thumbnail((_SIDE, _SIDE), reducing_gap=2.0)
     file = io.BytesIO()
     small.save(file, format="JPEG", quality=80)
@@ -197,7 +200,7 @@ def _html(form: Form) -> Markup:
 
 def _plain(value: Any) -> str:
     """Return a value as text that every file and page can hold; missing values are empty."""
-    if value is None or value != value:
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     whole = str(value).replace("\0", "\u2400").replace("\r\n", "\n")
     return whole.encode("utf-8", "replace").decode("utf-8")

@@ -18,6 +18,7 @@ BESIDE = dict[str, Any](textcoords="offset points", fontsize=8.5, color=INK, va=
 DASHED = dict[str, Any](color=INK, linestyle=(0, (4, 3)), linewidth=1)
 _RC: dict[Any, Any] = {
     "font.size": 9.5,
+    "text.parse_math": False,  # a "$" in a name is data
     **{"axes.titlesize": 10.5, "axes.titleweight": "bold", "axes.titlelocation": "left"},
     **{"axes.titlepad": 9, "axes.edgecolor": LINE, "axes.labelcolor": INK, "axes.linewidth": 0.8},
     **{"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True},

@@ -108,7 +108,7 @@ def score_distributions(
     by = who(votes)
     both = scores.set_index("candidate_id").score.to_frame()
     both = both.join(accepted_share(labels), how="inner")
-    edges = np.histogram_bin_edges(both.score, bins=30)
+    edges = score_edges(both.score.to_numpy(float), 30)
     figure, axes = canvas(7.6, 3.5)
     groups = {"accepted": (both.accepted >= 0.5, BLUE), "rejected": (both.accepted < 0.5, ORANGE)}
     for name, (rows, colour) in groups.items():
@@ -125,6 +125,15 @@ def score_distributions(
     return figure
 
 
+def score_edges(scores: np.ndarray, bins: int) -> np.ndarray:
+    """Return the edges of `bins` equal bins of finite scores, also if these hardly differ."""
+    try:
+        return np.histogram_bin_edges(scores, bins)
+    except ValueError:  # NumPy finds no room for so many bins between the scores
+        half = max(1e-6 * float(np.abs(scores).max()), 0.5)
+        return np.linspace(scores.mean() - half, scores.mean() + half, bins + 1)
+
+
 @styled
 def score_histogram(
     scores: Mapping[str, tuple[str, np.ndarray]], *, cut: float | None = None
@@ -135,7 +144,7 @@ def score_histogram(
         scores: label of a group -> its colour and the scores of its candidates.
         cut: the score from which on candidates are kept, if there are no quotas.
     """
-    edges = np.histogram_bin_edges(np.concatenate([own for _, own in scores.values()]), bins=40)
+    edges = score_edges(np.concatenate([own for _, own in scores.values()]), 40)
     figure, axes = canvas(7.6, 3.5)
     for name, (colour, own) in scores.items():
         counts = np.histogram(own, edges)[0]

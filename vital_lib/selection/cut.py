@@ -298,9 +298,14 @@ def _number(
         n = max(1, round(share * of))
     request = f"n = {n!r}" if share is None else f"share = {share!r} of {of} makes n = {n}"
     if not isinstance(n, Integral) or not 1 <= n <= len(scores):
+        way_out = (
+            "give a whole number from 1 to that count"
+            if len(scores)
+            else ("score candidates first, or allow the flagged ones with flagged=True")
+        )
         raise ValueError(
             f"{request} with {len(scores)} eligible candidates (scored, and not near-duplicates, "
-            "refusals or echoes): give a whole number from 1 to that count"
+            f"refusals or echoes): {way_out}"
         )
     return int(n)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from vital_lib.panels._panel import ARMS, plain
+from vital_lib.panels._panel import ARMS, listed, plain
 from vital_lib.tables import flags_in_words
 
 
@@ -69,7 +69,7 @@ def _rank(group: pd.DataFrame) -> tuple[bool, int, str]:
 
 def _about(group: pd.DataFrame) -> list[str]:
     first = group.iloc[0]
-    shown = len(first["demonstration_ids"])
+    shown = len(listed(first["demonstration_ids"]))
     parts = [first["stage"], first["generator"], f"prompt {plain(first['prompt_version'])[:6]}"]
     demonstrations = f"{shown} demonstration{'' if shown == 1 else 's'} shown"
     arm = plain(first["arm"])
@@ -77,7 +77,7 @@ def _about(group: pd.DataFrame) -> list[str]:
 
 
 def _cell(own: pd.DataFrame) -> dict[str, Any]:
-    flags = {plain(flag) for flags in own["flags"] for flag in flags}
+    flags = {plain(flag) for flags in own["flags"] for flag in listed(flags)}
     return {
         "instruction": plain(own["instruction"].iloc[0]),
         "type": plain(own["question_type"].iloc[0]),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.annotators import Votes, is_simulated
-from vital_lib.panels._panel import ARMS, plain
+from vital_lib.panels._panel import ARMS, listed, plain
 from vital_lib.panels.candidate_explorer.details import one_decimal
 
 _CUT = 240  # characters of a text in the table
@@ -35,7 +35,7 @@ def _cells(row: dict[str, Any]) -> dict[str, Any]:
         "rating": one_decimal(row.get("rating")),
         "accepted": f"{accepted * row['annotators']:.0f} of {row['annotators']}" if judged else "",
         "score": _two_decimals(row.get("score")),
-        "flags": 0 if row.get("flags") is None else len(row["flags"]),
+        "flags": len(listed(row.get("flags"))),
     }
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from vital_lib.generation.marking import marked
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.panels._panel import ARMS, plain
+from vital_lib.panels._panel import ARMS, listed, plain
+from vital_lib.plots.selector import score_edges
 from vital_lib.tables import flags_in_words
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Details:
         known = demonstrations is not None
         self._shown = demonstrations.set_index("demonstration_id") if known else None
         self._scores = np.sort(rows["score"].dropna()) if "score" in rows else np.empty(0)
-        self._counts, self._edges = np.histogram(self._scores, bins=_BINS)
+        self._scores = self._scores[np.isfinite(self._scores)]
+        self._counts, self._edges = np.histogram(self._scores, score_edges(self._scores, _BINS))
 
     def of(self, place: int, *, with_prompt: bool = False) -> dict[str, Any]:
         """Return the detail of the row at `place`; the prompt only if asked for, it is long."""
@@ -92,14 +94,14 @@ class Details:
         texts = [""]
         if row["figure_id"] in self._figures.index:
             figure = self._figures.loc[row["figure_id"]]
-            texts = [_text(figure["caption"]), *map(_text, figure["mentions"])]
+            texts = [_text(figure["caption"]), *map(_text, listed(figure["mentions"]))]
         return marked(texts, _text(row["response"]), _listed(row, "flags"))
 
     def _facts(self, row: pd.Series) -> list[list[str]]:
         arm = plain(row.get("arm"))
         found = [("arm", ARMS.get(arm, arm))]
         found += [(name.replace("_", " "), plain(row.get(name))) for name in _FACTS]
-        found.append(("modality", MODALITY_LABELS[row["modality"]]))
+        found.append(("modality", MODALITY_LABELS.get(row["modality"], row["modality"])))
         return [[name, value] for name, value in found if value]
 
     def _rounds(self, place: int, response: list) -> list[dict[str, Any]]:
@@ -152,7 +154,7 @@ class Details:
     def _scored(self, row: pd.Series) -> dict[str, Any] | None:
         """Return the score, the share of candidates that score lower, and the distribution."""
         score = row.get("score")
-        if score is None or pd.isna(score):
+        if score is None or pd.isna(score) or not np.isfinite(score):
             return None
         first, last = float(self._edges[0]), float(self._edges[-1])
         lower = int(np.searchsorted(self._scores, score, side="left"))
@@ -211,8 +213,7 @@ def one_decimal(value: Any) -> str:
 
 
 def _listed(row: pd.Series, name: str) -> list[str]:
-    found = row.get(name)
-    return [str(value) for value in found] if pd.api.types.is_list_like(found) else []
+    return list(map(str, listed(row.get(name))))
 
 
 def _text(value: Any) -> str:

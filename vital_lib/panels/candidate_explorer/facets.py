@@ -72,7 +72,8 @@ def _single(
     listed = sorted(frequent, key=lambda code: _rank(names[code], list(known)))
     masks = {str(names[code]): codes == code for code in listed}
     if len(names) > _MOST:
-        masks[_OTHER] = ~np.logical_or.reduce(list(masks.values()))
+        rare = ~np.logical_or.reduce(list(masks.values()))
+        masks[_OTHER] = rare | masks.get(_OTHER, False)
     return Facet(title, {name: known.get(name, name) for name in masks}, masks)
 
 

@@ -9,10 +9,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
-from pandas.api.types import is_list_like
 
 from vital_lib.labels import SIDES
-from vital_lib.panels._panel import plain
+from vital_lib.panels._panel import listed, plain
 from vital_lib.panels.preference_card.item_key import item_key
 from vital_lib.panels.preference_card.judgement import NotHere
 from vital_lib.tables import NO_ANSWER, flags_in_words
@@ -80,7 +79,7 @@ class Pairs:
             "key": item_key(row),
             "figure": plain(figure_id),
             "caption": plain(figure["caption"]),
-            "mentions": [plain(mention) for mention in figure["mentions"]],
+            "mentions": [plain(mention) for mention in listed(figure["mentions"])],
             "instruction": self.instruction_of(row),
             **{side: plain(self._responses.at[row[f"{side}_id"], "response"]) for side in SIDES},
             "flags": {side: self._flags_of(row[f"{side}_id"]) for side in SIDES},
@@ -92,7 +91,7 @@ class Pairs:
     def _flags_of(self, candidate_id: str) -> list[str]:
         """Return the `NO_ANSWER` flags of a response as text; annotators judge the rest unaided."""
         found = self._responses["flags"].at[candidate_id] if "flags" in self._responses else ()
-        raised = list(found) if is_list_like(found) else []
+        raised = listed(found)
         return flags_in_words(name for name in NO_ANSWER if name in raised)
 
 

@@ -153,10 +153,10 @@ class ScoreExplorer(Panel):
         """Show "pool", "held-out" or "training".
 
         Raises:
-            ValueError: an unknown set.
+            ValueError: an unknown set, or one without candidates.
         """
-        if name not in self._sets:
-            raise ValueError(f"set {name!r}: give one of {', '.join(self._sets)}")
+        if name not in (known := [own for own, rows in self._sets.items() if rows.any()]):
+            raise ValueError(f"set {name!r}: give one of {', '.join(known)}")
         with self._lock:
             self.set = name
             self._show()

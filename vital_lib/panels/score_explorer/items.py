@@ -82,6 +82,11 @@ def scored_items(
         known = None if people is None else people.set_index("candidate_id")[name]
         rows[name] = np.nan if known is None else ids.map(known).astype(float)
     rows = rows[np.isfinite(rows["score"])]
+    if candidates.size and answers.empty:
+        raise ValueError(
+            f"all {len(candidates):,} responses are flagged as a refusal or an echo of the "
+            "request: give flagged=True to see their scores"
+        )
     if rows.empty:
         raise ValueError("no candidate has a score: run notebooks/06_train_selector.ipynb first")
     best_first = rows.sort_values(["score", "candidate_id"], ascending=[False, True])
@@ -110,9 +115,11 @@ def brief(row: pd.Series) -> dict[str, Any]:
 def _facet(name: str, values: pd.Series) -> Facet:
     texts = values.fillna("not stated").astype(str)
     if name == "modality":
-        names = [key for key in MODALITY_LABELS if key in set(texts)]
-        colours = [MODALITY_COLOURS[key] for key in names]
-        labels = [MODALITY_LABELS[key] for key in names]
+        own = list(texts.unique())
+        names = [key for key in MODALITY_LABELS if key in own]
+        names += sorted(set(own).difference(names))  # of figures from elsewhere
+        colours = [MODALITY_COLOURS.get(key, GREY) for key in names]
+        labels = [MODALITY_LABELS.get(key, key) for key in names]
     else:
         names = list(texts.value_counts(sort=True).index)
         colours = [*_COLOURS, *[GREY] * len(names)][: len(names)]
