@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from explorer_rows import ROWS
-from panel_rows import CANDIDATES, FIGURES, SCORES, picture_of
+from panel_rows import CANDIDATES, DRAFTS, FIGURES, PEOPLE, RATINGS, SCORES, picture_of
 from PIL import Image
 
 from vital_lib import plots
-from vital_lib.panels import CandidateExplorer, FigureBrowser, ScoreExplorer
+from vital_lib.panels import CandidateExplorer, FigureBrowser, JudgePanel, ScoreExplorer
 from vital_lib.panels import _static as static
 from vital_lib.selection import cut
 
@@ -82,6 +82,18 @@ def test_a_value_called_other_keeps_its_rows_among_the_rare_ones():
     facet = _explorer(rows)._index.facets["question_type"]
     assert np.logical_or.reduce(list(facet.masks.values())).all()
     assert facet.masks["other"][:10].all()
+
+
+def test_ratings_without_criteria_and_figures_without_flags_are_shown():
+    bare = RATINGS.assign(criteria=None, rationale=None)
+    panel = JudgePanel(bare, DRAFTS, PEOPLE, FIGURES, picture_of)
+    assert "Question" in _page(panel)
+    explorer = _explorer(DRAFTS, ratings=bare)
+    assert explorer.widget.state["shown"]["ratings"]["criteria"] == []
+    _page(explorer)
+    browser = FigureBrowser(FIGURES.assign(modalities=None), picture_of)
+    assert browser.widget.state["of"] == 3
+    _page(browser)
 
 
 # --- the score explorer

@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.panels._panel import PagedFigures, figure_texts, plain, script_beside
+from vital_lib.panels._panel import PagedFigures, figure_texts, listed, plain, script_beside
 from vital_lib.panels._static import Form, joined, paragraph, side_by_side
 
 _SAVED = 6  # figures in the static form
@@ -32,7 +32,7 @@ class FigureBrowser(PagedFigures):
     def __init__(self, figures: pd.DataFrame, image_of: Callable[[str], Any]) -> None:
         super().__init__(image_of)
         self._figures = figures.set_index("figure_id", drop=False)
-        self._flags = [list(flags) or ["not_stated"] for flags in self._figures["modalities"]]
+        self._flags = [listed(flags) or ["not_stated"] for flags in self._figures["modalities"]]
         found = Counter(flag for flags in self._flags for flag in set(flags))
         names = MODALITY_LABELS.items()
         self._counts = [[name, label, found[name]] for name, label in names if found[name]]

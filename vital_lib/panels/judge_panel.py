@@ -8,7 +8,14 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.annotators import Votes, beside
-from vital_lib.panels._panel import Paged, candidate_texts, figure_texts, plain, script_beside
+from vital_lib.panels._panel import (
+    Paged,
+    candidate_texts,
+    figure_texts,
+    listed,
+    plain,
+    script_beside,
+)
 from vital_lib.panels._static import Form, joined, paragraph, side_by_side, table
 
 _MOST = 100  # candidates listed, largest differences first
@@ -126,8 +133,8 @@ class JudgePanel(Paged):
             "rationale": plain(row["rationale"]),
             "criteria": [
                 [plain(part["criterion"]).replace("_", " "), float(part["rating"])]
-                for part in row["criteria"]
-                if part["rating"] is not None
+                for part in listed(row["criteria"])
+                if pd.notna(part["rating"])
             ],
         }
 

@@ -130,7 +130,9 @@ class Details:
         if self._ratings is None:
             return None
         own = self._ratings.iloc[np.flatnonzero(self._place_of["ratings"] == place)]
-        parts = [{p["criterion"]: p["rating"] for p in given} for given in own["criteria"]]
+        parts = [
+            {p["criterion"]: p["rating"] for p in given} for given in map(listed, own["criteria"])
+        ]
         names = list(dict.fromkeys(name for given in parts for name in given))
         lines = [
             {
