@@ -69,7 +69,9 @@ class FigureBrowser(PagedFigures):
 
     def _saved(self, name: str) -> Markup:
         row = self._figures.loc[name]
-        flags = ", ".join(MODALITY_LABELS.get(m, m) for m in row["modalities"]) or "not stated"
+        flags = (
+            ", ".join(MODALITY_LABELS.get(m, m) for m in listed(row["modalities"])) or "not stated"
+        )
         title = f"{plain(name)} ({flags}; {plain(row.get('split')) or 'no split'})"
         mentions = " · ".join(figure_texts(row)["mentions"])
         texts = paragraph(title, row["caption"]), paragraph("In-text mentions", mentions)
@@ -83,6 +85,6 @@ class FigureBrowser(PagedFigures):
         return {
             "id": plain(row["figure_id"]),
             **figure_texts(row),
-            "modalities": [MODALITY_LABELS.get(m, m) for m in row["modalities"]],
+            "modalities": [MODALITY_LABELS.get(m, m) for m in listed(row["modalities"])],
             "facts": [[name, value] for name, value in facts if value],
         }
