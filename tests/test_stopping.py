@@ -56,6 +56,19 @@ def test_an_interrupt_in_a_block_says_how_to_go_on_and_an_inner_one_keeps_its_wo
         raise ValueError("a fault")
 
 
+def test_a_block_inside_a_generator_answers_a_stop_there_and_lets_it_close():
+    def steps() -> Iterator[int]:
+        with stoppable("one step is kept"):
+            yield 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(Stopped, match="^one step is kept$"):
+        list(steps())
+    begun = steps()
+    assert next(begun) == 1
+    begun.close()
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cells")

@@ -28,6 +28,9 @@ class WaitCancelled(asyncio.CancelledError):
 def stoppable(how_to_go_on: str) -> Generator[None]:
     """Turn a KeyboardInterrupt in the block, or in the decorated function, into `Stopped`.
 
+    As a decorator, it does not reach into generators and coroutines, whose bodies run after the
+    call: write the block inside them.
+
     Raises:
         Stopped: the user stopped the block; an inner `Stopped` keeps its message.
     """
