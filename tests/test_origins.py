@@ -318,8 +318,8 @@ def test_the_report_marks_what_is_stale_and_says_what_it_was_measured_on(run):
     _write(run, "figures", figures="/secret/place/mine")
     page = write_report(run).read_text()
     assert "Not up to date" in page and page.count("drafts is older than figures") >= 2
-    assert "run 02_draft_candidates" in page and '<span class="stale">(stale)' in page
-    assert "measured on figures clinic, annotators clinic" in page
+    assert '<p class="stale">Stale: drafts is older than figures: run 02_draft_candidates' in page
+    assert "<td>figures clinic, annotators clinic" in page  # below "on", beside each metric's name
     assert "/secret" not in page
 
 
