@@ -7,14 +7,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vital_lib import judging
+import vital_lib
+from vital_lib import judging, plots
 from vital_lib.claims import CLAIMS
 from vital_lib.evaluation.answering import CONTROLS
+from vital_lib.panels.candidate_explorer.facets import facets_of
 from vital_lib.plots.evaluation import MODELS as PLOTTED
 from vital_lib.report import MetricsPage, write_report
 from vital_lib.rewards.properties import PROPERTIES, flag_property
 from vital_lib.statistics import Interval
-from vital_lib.tables import STAGES, Workspace, metrics_in_words, words_of
+from vital_lib.tables import ARMS, STAGES, Workspace, metrics_in_words, words_of
 from vital_lib.tables.measured import read_metrics
 from vital_lib.tables.units import UNITS
 
@@ -45,6 +47,20 @@ def test_metrics_that_the_code_declares_have_words():
     names += [f"evaluation.open_recall_{model}" for model in PLOTTED]
     names += [f"evaluation.{c}_open_recall_base" for c in CONTROLS if c != "none"]
     assert len(names) > 60 and not [name for name in names if words_of(name) is None]
+
+
+def test_the_words_of_an_arm_stand_in_one_place_and_order():
+    source = [path.read_text() for path in Path(vital_lib.__file__).parent.rglob("*.py")]
+    assert {words: sum(f'"{words}"' in text for text in source) for words in ARMS.values()} == (
+        dict.fromkeys(ARMS.values(), 1)
+    )
+    names = {f"candidates.accepted_share_{arm}": 0.5 for arm in ARMS}
+    (axes,) = plots.accepted_share_by_arm(names).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(ARMS.values())
+    rows = pd.DataFrame({"modality": ["ct"] * 3, "arm": [*reversed(ARMS)]})
+    assert list(facets_of(rows)["arm"].labels.items()) == list(ARMS.items())
+    told = metrics_in_words(names)["what"]  # the arm that the method proposes comes first
+    assert all(word in row for word, row in zip(reversed(ARMS.values()), told, strict=True))
 
 
 def test_a_property_is_told_per_the_unit_of_its_effect():

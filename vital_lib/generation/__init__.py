@@ -7,7 +7,6 @@ uses models only through the client.
 """
 
 from vital_lib.generation.candidates import (
-    ARMS,
     DROPPED,
     FEWER,
     UNREAD_COLUMNS,

@@ -22,10 +22,7 @@ from vital_lib.generation.hollow import hollow_flags
 from vital_lib.modalities import MODALITIES
 from vital_lib.prompts import VERSIONS, Drafts, Prompt, draft_prompt, generation_prompt
 from vital_lib.seeds import hash31
-from vital_lib.tables import empty_frame, refuse_twice
-
-ARMS = ("none", "random", "clinician")
-"""Origin of the demonstrations in the generator's prompt."""
+from vital_lib.tables import ARMS, empty_frame, refuse_twice
 
 UNREAD_COLUMNS = ("figure_id", "reply_id", "reason", "text", "sent")
 """Columns of the second frame: figures without candidates, and why. `sent` is false and `reply_id`

@@ -31,13 +31,6 @@ from vital_lib.panels._static import Form, WithStaticForm, picture
 _LARGEST_SIDE = 2048  # pixels; larger requests are capped
 _IMAGES_KEPT = 16  # JPEGs cached per panel, for a second look or a second window
 
-ARMS = {
-    "none": "no demonstrations",
-    "random": "random demonstrations",
-    "clinician": "accepted demonstrations",
-}
-"""Arms of generation with their labels, in the order in which panels list them."""
-
 # Images are decoded on their own thread, so that a judgement never waits for an image.
 _painter = ThreadPoolExecutor(1, thread_name_prefix="vital-images")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vital_lib.plots._canvas import styled
 from vital_lib.plots._colours import BLUE, ORANGE, PALE
 from vital_lib.plots._rows import accepted_bars
+from vital_lib.tables import ARMS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
 @styled
 def accepted_share_by_arm(metrics: Mapping[str, float]) -> Figure:
     """Share of candidates that annotators accept, by the demonstrations in the request."""
+    colours = {"none": PALE, "random": ORANGE, "clinician": BLUE}
     named = {
-        "candidates.accepted_share_none": ("no demonstrations", PALE),
-        "candidates.accepted_share_random": ("random demonstrations", ORANGE),
-        "candidates.accepted_share_clinician": ("accepted demonstrations", BLUE),
+        f"candidates.accepted_share_{arm}": (words, colours[arm]) for arm, words in ARMS.items()
     }
     return accepted_bars(metrics, named, "Accepted candidates, by demonstrations shown")

@@ -19,5 +19,5 @@ from vital_lib.tables.matching import (
 )
 from vital_lib.tables.measured import STAGES, metrics_frame
 from vital_lib.tables.origins import NotReadable, VotesRead
-from vital_lib.tables.words import MODELS, Words, metrics_in_words, words_of
+from vital_lib.tables.words import ARMS, MODELS, Words, metrics_in_words, words_of
 from vital_lib.tables.workspace import MissingTable, UnsupportedFormat, Workspace

@@ -29,17 +29,20 @@ MODELS = {
 }
 """The compared models, by their table names."""
 
+ARMS = {
+    "none": "no demonstrations",
+    "random": "random demonstrations",
+    "clinician": "accepted demonstrations",
+}
+"""The arms of generation in words, in the order in which they are listed and drawn."""
+
 _OTHER = "Other metrics"
 _NUMBERS = ["metric", "value", "low", "high"]
 _PARTS: dict[str, Mapping[str, str]] = {
     "model": MODELS,
     "against": {"": MODELS["random"], **{f"_{name}": words for name, words in MODELS.items()}},
     "by": {"": "the second judge", "_clinicians": "clinicians"},
-    "arm": {
-        "clinician": "accepted demonstrations",
-        "random": "random demonstrations",
-        "none": "no demonstrations",
-    },
+    "arm": dict(reversed(ARMS.items())),  # the most important first
     "sample": {
         "selected": "the selected set",
         "judge_mean_of_5_top": "the judge's top-rated set (mean of five)",

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from vital_lib.panels._panel import ARMS, listed, plain
-from vital_lib.tables import flags_in_words
+from vital_lib.panels._panel import listed, plain
+from vital_lib.tables import ARMS, flags_in_words
 
 
 def aligned(rows: pd.DataFrame) -> dict[str, Any]:

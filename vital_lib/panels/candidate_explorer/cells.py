@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.annotators import Votes, is_simulated
-from vital_lib.panels._panel import ARMS, listed, plain
+from vital_lib.panels._panel import listed, plain
 from vital_lib.panels.candidate_explorer.details import one_decimal
+from vital_lib.tables import ARMS
 
 _CUT = 240  # characters of a text in the table
 _SHOWN = ("arm", "rating", "accepted", "score", "flags", "instruction", "response")

@@ -9,9 +9,9 @@ import pandas as pd
 
 from vital_lib.generation.marking import marked
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.panels._panel import ARMS, listed, plain
+from vital_lib.panels._panel import listed, plain
 from vital_lib.plots.selector import score_edges
-from vital_lib.tables import flags_in_words
+from vital_lib.tables import ARMS, flags_in_words
 
 if TYPE_CHECKING:
     from vital_lib.client import Ledger

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.panels._panel import ARMS
-from vital_lib.tables import flags_in_words
+from vital_lib.tables import ARMS, flags_in_words
 
 _MOST = 30  # values listed; rarer ones count as "other"
 _OTHER, _NONE = "other", "none"

@@ -10,11 +10,11 @@ import pandas as pd
 
 from vital_lib.annotators import Votes, who
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.panels._panel import ARMS, candidate_texts
+from vital_lib.panels._panel import candidate_texts
 from vital_lib.plots import MODALITY_COLOURS
 from vital_lib.plots._colours import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
 from vital_lib.selection import add_groups
-from vital_lib.tables import not_to_learn, refuse_twice
+from vital_lib.tables import ARMS, not_to_learn, refuse_twice
 
 _COLOURS = (BLUE, ORANGE, GREEN, PINK, RED, SKY)  # of the largest groups; the others are grey
 _STAGES = {"draft": "drafts", "final": "candidates"}
