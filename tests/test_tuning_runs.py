@@ -19,6 +19,7 @@ from vital_lib.tuning import (
     MixedBatches,
     NothingToTune,
     TuningConfig,
+    TuningEvent,
     count_steps,
     draw_mix,
     fingerprint,
@@ -38,17 +39,17 @@ def test_every_step_is_reported(llava_folder, figures, tmp_path):
     seen = []
     metrics = tune_shortly(
         llava_folder, conversation_rows(), figures, tmp_path, epochs=2,
-        on_step=lambda *step: seen.append(step),
+        on_step=seen.append,
     )  # fmt: skip
-    assert [(step, total) for step, total, _ in seen] == [(k, 4) for k in (1, 2, 3, 4)]
+    assert [(event.step, event.total) for event in seen] == [(k, 4) for k in (1, 2, 3, 4)]
     assert metrics["steps"] == metrics["steps_planned"] == 4
-    assert metrics["loss_first"] == seen[0][2] and metrics["loss_last"] == seen[-1][2]
+    assert metrics["loss_first"] == seen[0].loss and metrics["loss_last"] == seen[-1].loss
 
 
 def test_a_stopped_tuning_keeps_its_adapter(llava_folder, figures, tmp_path):
     metrics = tune_shortly(
         llava_folder, conversation_rows(), figures, tmp_path, epochs=9,
-        on_step=lambda step, total, loss: step < 3,
+        on_step=lambda event: event.step < 3,
     )  # fmt: skip
     assert (metrics["steps"], metrics["steps_planned"]) == (3, 18)
     assert json.loads((tmp_path / "adapter" / "config.json").read_text())["stopped"] is True
@@ -58,7 +59,7 @@ def test_a_stopped_tuning_keeps_its_adapter(llava_folder, figures, tmp_path):
 def test_a_bar_shows_the_step_and_its_loss():
     bar = tqdm(total=3, display=False)
     for step, loss in ((2, 0.5), (3, 0.25)):
-        assert show_step(bar, step, 3, loss) is not False
+        assert show_step(bar, TuningEvent(step, 3, loss)) is not False
     assert bar.n == 3 and "loss 0.25" in str(bar)
     bar.close()
 

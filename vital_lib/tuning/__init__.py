@@ -1,10 +1,12 @@
 """Instruction tuning: conversations in, a folder of tuned weights out.
 
 ``settings`` holds the settings, ``mixing`` adds other instruction data, and ``sequences`` turns
-conversations into token sequences. ``weights`` selects what to train, and ``training`` trains it.
-The package does not depend on benchmarks or on how the conversations were selected.
+conversations into token sequences. ``weights`` selects what to train, ``training`` trains it, and
+``events`` are what it reports meanwhile. The package does not depend on benchmarks or on how the
+conversations were selected.
 """
 
+from vital_lib.tuning.events import LeftOut, Sample, TuningEvent, show_step
 from vital_lib.tuning.mixing import MixedBatches, draw_mix, read_llava
 from vital_lib.tuning.sequences import (
     IGNORED,
@@ -21,7 +23,6 @@ from vital_lib.tuning.training import (
     fingerprint,
     read_config,
     read_losses,
-    show_step,
     tune,
 )
 from vital_lib.tuning.weights import language_modules, lora_targets

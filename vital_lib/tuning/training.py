@@ -11,7 +11,6 @@ import inspect
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -20,12 +19,12 @@ from typing import Any
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from vital_lib.models import VisionLanguageModel, load_model, weights_fingerprint
 from vital_lib.tables import refuse_missing
+from vital_lib.tuning.events import OnStep, TuningEvent
 from vital_lib.tuning.mixing import Mix, MixedBatches, draw_mix
 from vital_lib.tuning.sequences import (
     IGNORED,
@@ -37,16 +36,6 @@ from vital_lib.tuning.sequences import (
 )
 from vital_lib.tuning.settings import TuningConfig
 from vital_lib.tuning.weights import interpolated, make_trainable, save_folder
-
-OnStep = Callable[[int, int, float], bool | None]
-"""Called after each step with (step, total, loss); returning False stops training."""
-
-
-def show_step(bar: tqdm, step: int, total: int, loss: float) -> None:
-    """Show a step and its loss on a progress bar; with the bar bound, an `OnStep`."""
-    bar.set_postfix_str(f"loss {loss:.2f}", refresh=False)
-    bar.update(step - bar.n)
-
 
 _MIXED = "mixed conversations"
 Examples = list[dict[str, Any]]
@@ -73,7 +62,8 @@ def tune(
             ``metrics.json`` (the returned values and the loss of every step).
         mix: other conversations and their figures, such as the base model's own. Every batch gets
             ``mix_share`` of them per own conversation, drawn with ``seed``.
-        on_step: called after each step; returning False stops training and keeps the weights.
+        on_step: called with a `TuningEvent` after each step; returning False stops training and
+            keeps the weights.
         settings: fields of `TuningConfig`.
 
     Returns:
@@ -152,7 +142,7 @@ class _Progress(TrainerCallback):
             return
         self.losses.append(logs["loss"])
         if self._on_step is not None:
-            proceed = self._on_step(state.global_step, state.max_steps, logs["loss"])
+            proceed = self._on_step(TuningEvent(state.global_step, state.max_steps, logs["loss"]))
             control.should_training_stop = control.should_training_stop or proceed is False
 
 
