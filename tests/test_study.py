@@ -1,4 +1,4 @@
-"""Tests of the closing study: what it pools and what it refuses to pool."""
+"""Tests of the study: what it pools and what it refuses to pool."""
 
 from __future__ import annotations
 

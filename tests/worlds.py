@@ -234,5 +234,5 @@ def error_minus(world: World, kind: str, a: pd.DataFrame, b: pd.DataFrame) -> In
 
 
 def has_error(world: World, kind: str, candidates: pd.DataFrame) -> list[bool]:
-    """Whether each candidate really has an error of `kind`, as the closing study sees it."""
+    """Whether each candidate really has an error of `kind`, as the oracle arm sees it."""
     return [kind in kinds for kinds in world.people.error_kinds(candidates)["kinds"]]

@@ -1,4 +1,4 @@
-"""The closing study: run the whole method for several seeds and pool every claim over the runs.
+"""The study (`make study`): run the method for several seeds, and pool every claim over the runs.
 
 ``run`` creates a run folder for each seed, with more tuned models and more sampled answers than the
 demo. ``pool`` reads the metrics of finished runs. The study adds no measurements to those of the
