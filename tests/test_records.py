@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+from importlib import import_module
 
 import pandas as pd
 import pytest
 
-from vital_lib.records import InvalidRecord, UnreadableFile, read_records
+from vital_lib.client import Ledger, price_of
+from vital_lib.labels import guideline
+from vital_lib.prompts import templates
+from vital_lib.records import InvalidRecord, UnreadableFile, read_records, read_text
 
 GOOD = [{"id": "a", "text": "one"}, {"id": "b", "text": "two\u2028lines\u0085of é"}]
 FIELDS = ("id", "text")
@@ -189,6 +193,39 @@ def test_a_latin_1_file_is_told_with_line_byte_and_the_way_out(tmp_path):
     (place, wrong), (_, good) = read(tmp_path / "a.csv")
     assert (place, good) == ("a.csv:2", {"id": "b", "text": "tea"})
     assert "byte 0xe9" in wrong.reason and "save the file as UTF-8" in wrong.reason
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_text_is_read_in_any_encoding_of_unicode_and_with_any_line_ends(tmp_path, encoding):
+    (tmp_path / "a.md").write_bytes("# Café\r\n\r\nTick it.\n".encode(encoding))
+    assert read_text(tmp_path / "a.md") == "# Café\n\nTick it.\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "read_it"),
+    [
+        ("vital_lib.labels.guideline", "_GUIDELINE", guideline),
+        ("vital_lib.prompts.templates", "_POLICIES", lambda: templates._policy("draft")),
+        ("vital_lib.client.prices", "TABLE", lambda: price_of("mine")),
+    ],
+)
+def test_an_edited_text_of_another_encoding_is_told_with_file_line_and_way_out(
+    tmp_path, monkeypatch, module, name, read_it
+):
+    file = tmp_path / "draft.md"
+    file.write_bytes("a line\ncafé\n".encode("latin-1"))
+    monkeypatch.setattr(import_module(module), name, tmp_path if name == "_POLICIES" else file)
+    with pytest.raises(UnreadableFile) as error:
+        read_it()
+    assert str(error.value) == (
+        f"{file}, line 2: not UTF-8: byte 0xe9 after 'a line\\ncaf'; save the file as UTF-8"
+    )
+
+
+def test_an_exported_reply_of_another_encoding_is_told_with_file_and_line(tmp_path):
+    (tmp_path / "replies.jsonl").write_bytes('{"model": "café"}\n'.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"replies.jsonl, line 1: not an exported reply: .*0xe9"):
+        Ledger.of_export(tmp_path / "replies.jsonl")
 
 
 def test_a_place_can_be_stored_and_printed_whatever_bytes_name_it(tmp_path):

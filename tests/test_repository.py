@@ -61,7 +61,7 @@ BUDGETS = {
     "plots": 830,  # what is rewarded; the overview; metrics in words; scores that hardly differ
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_480,
-    "records": 490,
+    "records": 500,  # whole texts in any encoding of Unicode
     "report": 260,  # for notebook 00 too: metrics in words, the method with the run's state
     "rewards": 365,  # what annotators and judges reward: properties, slopes, sentences, examples
     "runs": 245,  # runs listed, compared and deleted; labels backed up

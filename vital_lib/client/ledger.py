@@ -180,7 +180,7 @@ class Ledger:
             ValueError: a line is not an exported reply; the message names the file and line.
         """
         ledger = cls()
-        with Path(path).open(encoding="utf-8") as file, ledger._transaction() as connection:
+        with Path(path).open("rb") as file, ledger._transaction() as connection:
             for number, line in enumerate(file, start=1):
                 try:
                     found = json.loads(line)

@@ -27,6 +27,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from vital_lib.records import read_text
+
 TABLE = Path(__file__).with_name("prices.csv")
 """The price table included in this package."""
 
@@ -158,15 +160,14 @@ def price_of(model: str, own: Path | None = None) -> Price:
 
 def _read(table: Path) -> Iterable[Price]:
     columns = [column.name for column in fields(Price)]
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, skipinitialspace=True)
-        if rows.fieldnames != columns:
-            raise ValueError(f"{table}: its first line must be {','.join(columns)}")
-        for row in rows:
-            try:
-                yield Price(**dict[str, Any](row))  # its fields turn the text into numbers
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{table}, line {rows.line_num}: {error}") from None
+    rows = csv.DictReader(read_text(table).splitlines(), skipinitialspace=True)
+    if rows.fieldnames != columns:
+        raise ValueError(f"{table}: its first line must be {','.join(columns)}")
+    for row in rows:
+        try:
+            yield Price(**dict[str, Any](row))  # its fields turn the text into numbers
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{table}, line {rows.line_num}: {error}") from None
 
 
 def _cells(width: int, height: int, side: int) -> int:

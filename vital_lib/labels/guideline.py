@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
+from pathlib import Path
 
+from vital_lib.records import read_text
+
+_GUIDELINE = Path(__file__).with_name("guideline.md")
 _DEFINITION = re.compile(r"^- \*\*(.+?)\*\*: (.+(?:\n[ \t]+\S.*)*)", re.MULTILINE)
 
 
 def guideline() -> str:
-    """Return the one-page guideline for clinicians as Markdown text."""
-    return resources.files("vital_lib.labels").joinpath("guideline.md").read_text("utf-8")
+    """Return the one-page guideline for clinicians as Markdown text.
+
+    Raises:
+        UnreadableFile: the file was saved in another encoding than Unicode's.
+    """
+    return read_text(_GUIDELINE)
 
 
 def definitions(text: str) -> dict[str, str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -19,6 +18,7 @@ import pandas as pd
 
 from vital_lib.labels.events import SIDES, standing
 from vital_lib.labels.exchange import EXCHANGE_FORMAT, EXCHANGE_VERSION, plain_events
+from vital_lib.records import read_text
 from vital_lib.tables import write_atomically
 
 _Event = dict[str, Any]
@@ -40,7 +40,7 @@ def label_studio_config(reasons: Iterable[str] = ()) -> str:
     """
     lines = [f"    <Choice value={quoteattr(_showable(reason))}/>\n" for reason in reasons]
     offered = f"{_REASONS}\n{''.join(lines)}  </Choices>\n" if lines else ""
-    config = resources.files("vital_lib.labels").joinpath("label_studio.xml").read_text("utf-8")
+    config = read_text(Path(__file__).with_name("label_studio.xml"))
     return config.replace("<!-- reasons -->\n", offered)
 
 

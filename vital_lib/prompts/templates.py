@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from importlib import resources
+from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,12 @@ from vital_lib.prompts.schemas import (
     Round,
     Verdict,
 )
+from vital_lib.records import read_text
 
 if TYPE_CHECKING:
     from vital_lib.figures import FigureImage
 
+_POLICIES = Path(__file__).with_name("policies")
 _CANDIDATE = "$figure\nInstruction: $instruction\nResponse: $response"
 _ANSWERS = "Question: $question\nReference answer: $reference\nAnswer 1: $first\nAnswer 2: $second"
 
@@ -70,8 +72,7 @@ def _one_line(value: Any) -> str:
 
 def _policy(name: str) -> str:
     """Return the text of a policy file with its shared parts filled in."""
-    text = resources.files("vital_lib.prompts").joinpath(f"policies/{name}.md").read_text("utf-8")
-    text = text.strip()
+    text = read_text(_POLICIES / f"{name}.md").strip()
     shared = [part for part in ("material", "writing", "judging") if f"${part}" in text]
     return Template(text).safe_substitute({part: _policy(part) for part in shared})
 

@@ -1,8 +1,8 @@
 """Files of records: one reader for every stage (``reading``), one check of a record (``check``).
 
 ``read_records`` reads figures, benchmarks, demonstrations and labels from JSON, JSON Lines, CSV and
-Parquet. ``checked`` validates a record with a pydantic model, or names the wrong field. The package
-does not depend on the content of the records.
+Parquet; ``read_text`` reads a whole text. ``checked`` validates a record with a pydantic model, or
+names the wrong field. The package does not depend on the content of the records.
 """
 
 from vital_lib.records.check import (
@@ -16,4 +16,4 @@ from vital_lib.records.check import (
     shown,
     without_image_tag,
 )
-from vital_lib.records.reading import UnreadableFile, read_records
+from vital_lib.records.reading import UnreadableFile, read_records, read_text

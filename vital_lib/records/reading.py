@@ -77,6 +77,26 @@ def read_records(
         yield from _unicode(_of_text(text, file, fields, columns), text)
 
 
+def read_text(path: str | Path) -> str:
+    """Return the text of a file in UTF-8, UTF-16 or UTF-32, with "\\n" at the end of each line.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        UnreadableFile: the file has another encoding; the message names its first such byte.
+    """
+    file = Path(path)
+    text = _decoded(file.read_bytes(), str(file))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        before, byte = text[: error.start], ord(text[error.start]) - 0xDC00
+        raise UnreadableFile(
+            f"{file}, line {before.count(chr(10)) + 1}: not UTF-8: byte 0x{byte:02x} after "
+            f"{shown(before[-20:])}; save the file as UTF-8"
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _of_text(
     text: str, file: Path, fields: Collection[str], columns: Collection[str] | None
 ) -> Iterator[Place]:
