@@ -16,6 +16,7 @@ from PIL import Image
 from vital_lib import plots
 from vital_lib.panels import CandidateExplorer, FigureBrowser, JudgePanel, ScoreExplorer
 from vital_lib.panels import _static as static
+from vital_lib.panels.candidate_explorer.facets import facets_of
 from vital_lib.selection import cut
 
 NO_SAVED_VIEW = "without a saved view"
@@ -82,6 +83,30 @@ def test_a_value_called_other_keeps_its_rows_among_the_rare_ones():
     facet = _explorer(rows)._index.facets["question_type"]
     assert np.logical_or.reduce(list(facet.masks.values())).all()
     assert facet.masks["other"][:10].all()
+
+
+@pytest.mark.parametrize("column", ["question_type", "arm", "outcome"])
+def test_a_value_called_none_is_apart_from_the_rows_without_a_value(column):
+    values = ["none"] * 4 + [None] * 3 + ["clinician"] * (len(ROWS) - 7)
+    facet = facets_of(ROWS.assign(modality="mri", **{column: values}))[column]
+    assert facet.masks["none"].sum() == 4 and facet.masks["(none)"].sum() == 3
+    assert facet.labels["(none)"] == "(none)" and list(facet.masks)[-1] == "(none)"
+
+
+@pytest.mark.parametrize("name", ["none", "(none)", "other", "all", "people", "clinic", "nan"])
+def test_an_annotator_keeps_the_own_ticks_whatever_the_name(name):
+    own = ROWS["candidate_id"][:2]
+    ticks = pd.DataFrame({"candidate_id": own, "annotator": name, "accepted": True})
+    facet = _explorer(ROWS, ticks=ticks)._index.facets["annotator"]
+    assert facet.masks[name].sum() == 2 and facet.labels[name] == name
+    (others,) = set(facet.masks) - {name}
+    assert facet.masks[others].sum() == len(ROWS) - 2 and facet.labels[others] == "no one"
+
+
+def test_a_flag_called_none_is_apart_from_no_flag():
+    flags = [["none"], *[[]] * (len(ROWS) - 1)]
+    facet = facets_of(ROWS.assign(modality="mri", flags=flags))["flag"]
+    assert facet.masks["none"].sum() == 1 and facet.labels["(none)"] == "no flag"
 
 
 def test_ratings_without_criteria_and_figures_without_flags_are_shown():

@@ -63,12 +63,13 @@ def _single(
     """Return the facet of a column with one value per row; null is "none"."""
     if column is None:
         return None
-    values = column.astype(object).where(column.notna(), _NONE).astype(str)
+    none = _apart(_NONE, column.dropna().astype(str).unique())
+    values = column.astype(object).where(column.notna(), none).astype(str)
     codes, names = pd.factorize(values)
     counts = np.bincount(codes, minlength=len(names))
     frequent = np.argsort(-counts, kind="stable")[:_MOST]
     known = {} if labels is None else dict(labels)
-    listed = sorted(frequent, key=lambda code: _rank(names[code], list(known)))
+    listed = sorted(frequent, key=lambda code: _rank(names[code], list(known), none))
     masks = {str(names[code]): codes == code for code in listed}
     if len(names) > _MOST:
         rare = ~np.logical_or.reduce(list(masks.values()))
@@ -76,8 +77,16 @@ def _single(
     return Facet(title, {name: known.get(name, name) for name in masks}, masks)
 
 
-def _rank(name: str, known: list[str]) -> tuple[int, str]:
-    return (known.index(name) if name in known else len(known) + (name == _NONE), name)
+def _rank(name: str, known: list[str], none: str) -> tuple[int, str]:
+    return (known.index(name) if name in known else len(known) + (name == none), name)
+
+
+def _apart(mark: str, names: Iterable[object]) -> str:
+    """Return a key for the rows without a value: `mark`, in brackets if a value has that name."""
+    taken = set(map(str, names))
+    while mark in taken:
+        mark = f"({mark})"
+    return mark
 
 
 def _flags(flags: pd.Series | None) -> Facet | None:
@@ -89,9 +98,10 @@ def _flags(flags: pd.Series | None) -> Facet | None:
     for name in sorted(long.unique()):
         masks[str(name)] = np.zeros(len(own), dtype=bool)
         masks[str(name)][long.index[long == name]] = True
-    masks[_NONE] = ~np.isin(np.arange(len(own)), long.index)
+    none = _apart(_NONE, masks)
     labels = {name: flags_in_words([name])[0] for name in masks}
-    return Facet("flag", labels | {_NONE: "no flag"}, masks)
+    masks[none] = ~np.isin(np.arange(len(own)), long.index)
+    return Facet("flag", labels | {none: "no flag"}, masks)
 
 
 def _ratings(rating: pd.Series | None) -> Facet | None:
@@ -136,6 +146,7 @@ def _annotators(rows: pd.DataFrame, ticks: pd.DataFrame) -> Facet:
     masks = {str(name): np.zeros(len(rows), dtype=bool) for name in sorted(names)}
     for name, mask in masks.items():
         mask[places[known & (by == name)]] = True
-    masks[_NONE] = np.ones(len(rows), dtype=bool)
-    masks[_NONE][places[known]] = False
-    return Facet("judged by", {name: name for name in masks} | {_NONE: "no one"}, masks)
+    none = _apart(_NONE, masks)
+    masks[none] = np.ones(len(rows), dtype=bool)
+    masks[none][places[known]] = False
+    return Facet("judged by", {name: name for name in masks} | {none: "no one"}, masks)
