@@ -58,8 +58,9 @@ def closed_point(question: str, reference: str, answer: str) -> float | None:
 
     Yes/no questions are read by `read_yes_no`. Others ("Is it on the left or right?") are read by
     the words that distinguish the choices: the answer must affirm the reference's and no other
-    choice's. An answer with no choice, or with several joined by "or", is no answer. LLaVA-Med
-    matches letters instead (``llava_med.llava_med_closed``).
+    choice's. An answer with no choice, or with several joined by "or", is no answer. Synonyms of a
+    choice are not known: "a little infarct" does not answer "large or small?". LLaVA-Med matches
+    letters instead (``llava_med.llava_med_closed``).
     """
     wanted = words(said(reference)) or words(reference)
     known = _TRUTHS.get(wanted[0] if wanted[:1] in (["yes"], ["no"]) else " ".join(wanted))

@@ -231,7 +231,7 @@ TABLES: dict[str, Table] = {
         _column("reply_id", _TEXT, "the reply in the ledger", empty=True),
     ),
     "clinic_truth": _table(
-        "the ground truth of a phantom, read only by simulated annotators and by `make study`",
+        "the ground truth of a phantom, read only by simulated annotators and in a study",
         "01_explore_figures",
         _column("figure_id", _TEXT, "figure or benchmark image"),
         _column("modality", _TEXT, "the modality drawn"),
