@@ -11,7 +11,6 @@ from vital_lib.labels.calibration import (
     calibration_feedback,
     calibration_in_words,
     calibration_reference,
-    calibration_result,
     calibration_rows,
 )
 from vital_lib.labels.guideline import definitions, guideline
@@ -156,8 +155,7 @@ def test_the_result_counts_items_with_both_ticks_as_in_the_reference(log):
             event |= {"left_accepted": False, "right_accepted": True}
         log.record(**event)
     log.record(**judged(30, (True, True), "eve", drawn_by="calibration"))  # without a reference
-    found = calibration_result(log.calibrations(), reference)
-    assert found == {"items": 4, "agreed": 2, "share": 0.5}
+    assert "of 2 of 4 items." in calibration_in_words(log.calibrations(), reference)
     assert len(log.preferences()) == 8  # calibrations are not votes
 
 
@@ -173,20 +171,19 @@ def test_a_result_ignores_later_votes_of_others(log):
     log.record(**judged(3, (True, False), "ben"))
     agreed(log, {9: (True, True)})  # items outside eve's round use all votes
 
-    def result(*more) -> dict:
+    def result(*more) -> str:
         mine = log.calibrations()
-        return calibration_result(mine, calibration_reference(log.preferences(), *more))
+        return calibration_in_words(mine, calibration_reference(log.preferences(), *more))
 
-    assert result(log.history(), "eve") == {"items": 3, "agreed": 3, "share": 1.0}
-    assert result()["items"] == 1
+    assert result(log.history(), "eve").endswith("of 3 of 3 items.")
+    assert "of 1 item." in result()
     assert result(log.history(), "cat") == result()
     reference = calibration_reference(log.preferences(), log.history(), "eve")
     assert reference["i9-a"] and reference["i9-b"] and "i3-a" not in reference
 
 
 def test_the_result_without_a_round_has_no_items(log):
-    found = calibration_result(log.calibrations(), {})
-    assert found == {"items": 0, "agreed": 0, "share": None}
+    assert calibration_in_words(log.calibrations(), {}).endswith("of 0 of 0 items.")
 
 
 def test_the_guideline_fits_one_page_and_names_every_criterion():

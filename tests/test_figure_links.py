@@ -9,7 +9,7 @@ import pytest
 from figure_rows import picture, record, write_set
 
 from vital_lib.evaluation import read_questions
-from vital_lib.figures import UnreadableImage, open_image, read_figures
+from vital_lib.figures import ImageFolder, UnreadableImage, open_image, read_figures
 from vital_lib.selection import export_llava
 from vital_lib.tables import Workspace
 
@@ -163,12 +163,12 @@ def test_a_benchmarks_link_elsewhere_is_refused_and_followed_on_request(tmp_path
     assert open_image(questions["image"][0]).width == 24
 
 
-def test_open_image_follows_links_out_of_its_folder_only_on_request(tmp_path):
+def test_an_image_folder_follows_links_out_of_itself_only_on_request(tmp_path):
     (tmp_path / "images").mkdir()
     link = linked(tmp_path, "a.png", tmp_path / "secret.png")
     with pytest.raises(UnreadableImage, match="follow_links=True"):
-        open_image(link, inside=tmp_path / "images")
-    assert open_image(link, inside=tmp_path / "images", follow_links=True).path == link
+        ImageFolder(tmp_path / "images").find("a.png")
+    assert ImageFolder(tmp_path / "images", follow_links=True).find("a.png") == link
     assert open_image(link).path == link
 
 

@@ -7,7 +7,7 @@ import pytest
 from figure_rows import picture, png_header
 from PIL import Image
 
-from vital_lib.figures import FigureImage, UnreadableImage, blank, open_image
+from vital_lib.figures import FigureImage, ImageFolder, UnreadableImage, blank, open_image
 
 
 def test_only_open_image_makes_a_figure_image(tmp_path):
@@ -167,6 +167,5 @@ def test_a_path_may_not_leave_its_folder(tmp_path):
     picture().save(tmp_path / "secret.png")
     (tmp_path / "images" / "link.png").symlink_to(tmp_path / "secret.png")
     for name in ("../secret.png", str(tmp_path / "secret.png"), "link.png"):
-        path = tmp_path / "images" / name
         with pytest.raises(UnreadableImage, match="leaves the image folder"):
-            open_image(path, inside=tmp_path / "images")
+            ImageFolder(tmp_path / "images").find(name)

@@ -21,7 +21,7 @@ from loopback import Loopback, fault, in_process, said
 
 from vital_lib.client import ChatClient
 from vital_lib.generation import DROPPED, FEWER, HOLLOW, UNREAD_COLUMNS, draft_candidates
-from vital_lib.generation.candidates import _draw, _pool
+from vital_lib.generation.candidates import _draw
 from vital_lib.modalities import MODALITIES
 from vital_lib.tables import empty_frame
 
@@ -249,7 +249,7 @@ def test_the_recorded_seed_alone_decides_which_demonstrations_are_drawn(run):
     many = pool(*(demonstration(f"d{n}", "mri") for n in range(40)))
     made, _, _ = generate(run, figures(12), many)
     drawn = made.groupby("seed")["demonstration_ids"].agg(lambda ids: ids.iloc[0])
-    opened = _pool(many, {})
+    rows = many.to_dict("records")
     assert len(drawn) == 12
     for seed, ids in drawn.items():
-        assert [one.id for one in _draw(opened, "another figure", seed)] == ids
+        assert [row["demonstration_id"] for row in _draw(rows, "another figure", seed)] == ids

@@ -400,12 +400,6 @@ def test_features_that_are_no_numbers_are_refused_with_their_row():
         pca_2d(features)
 
 
-def test_losses_of_unlike_sizes_can_be_drawn_on_a_logarithmic_scale():
-    losses = {"mixed": [30.0, 3.0], "judge only": [0.7, 0.2]}
-    scales = [plots.loss_curves(losses, log=log).axes[0].get_yscale() for log in (False, True)]
-    assert scales == ["linear", "log"]
-
-
 def test_a_grid_shows_every_image_and_cuts_long_titles():
     images = [Image.new("RGB", (8, 6)), Image.new("L", (6, 8)), Image.new("RGB", (4, 4))]
     axes = plots.figure_grid(images, ["short", "b" * 40, "c"], columns=2).axes

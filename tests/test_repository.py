@@ -43,31 +43,31 @@ BUDGETS = {
     "__init__": 10,
     "annotators": 110,
     "claims": 110,
-    "client": 1_960,  # the types of what openai and tenacity leave open
+    "client": 1_955,  # the types of what openai and tenacity leave open
     "clinic": 7_540,
     "demonstrations": 170,
     "encoders": 265,  # a stop says that encoded batches are kept
     "english": 140,
     "evaluation": 1_730,
-    "figures": 1_205,
-    "generation": 690,  # it also finds the words that a flag is about
-    "judging": 550,  # falls beyond the noise of the same answers
-    "labelling": 470,
-    "labels": 2_100,  # it converts older logs; requests; why others decided so; arms compared
+    "figures": 1_180,
+    "generation": 675,  # it also finds the words that a flag is about
+    "judging": 520,  # falls beyond the noise of the same answers
+    "labelling": 460,
+    "labels": 2_045,  # it converts older logs; requests; why others decided so; arms compared
     "modalities": 20,
     "models": 370,
     "parameters": 95,  # names inside magics; a message of one line for any value
-    "panels": 3_130,  # the explorers; static forms; the feedback of a round; odd runs and values
-    "plots": 830,  # what is rewarded; the overview; metrics in words; scores that hardly differ
+    "panels": 3_085,  # the explorers; static forms; the feedback of a round; odd runs and values
+    "plots": 805,  # what is rewarded; the overview; metrics in words; scores that hardly differ
     "processes": 240,  # a stop names the calls that ended
-    "prompts": 1_480,
+    "prompts": 1_460,
     "records": 500,  # whole texts in any encoding of Unicode
     "report": 260,  # for notebook 00 too: metrics in words, the method with the run's state
-    "rewards": 365,  # what annotators and judges reward: properties, slopes, sentences, examples
+    "rewards": 320,  # what annotators and judges reward: properties, slopes, sentences, examples
     "runs": 245,  # runs listed, compared and deleted; labels backed up
     "seeds": 10,
-    "selection": 510,  # groups for two notebooks; quotas and accepted shares for all shares
-    "selector": 1_030,
+    "selection": 480,  # groups for two notebooks; quotas and accepted shares for all shares
+    "selector": 980,
     "statistics": 190,  # a sign-flip test; several intervals from one resample
     "stopping": 20,
     "study": 130,

@@ -91,7 +91,6 @@ def test_w_human_zero_trains_on_judge_pairs_only():
     mixed = train_published(pd.concat([human, judged]), features, w_human=0, **QUICK)
     alone = train_published(judged, features, w_human=1, **QUICK)
     assert np.array_equal(mixed.scores(features), alone.scores(features))
-    assert (mixed.metrics["human_pairs"], mixed.metrics["judge_pairs"]) == (0, 200)
 
 
 def test_w_human_decides_between_people_and_a_disagreeing_judge():
@@ -128,7 +127,7 @@ def test_the_epoch_with_the_best_validation_agreement_is_kept():
     against = draw(80, "validation", sign=-1)  # each step lowers the agreement
     early = train_published(draw(200, "train"), features, w_human=1, validation=against, **QUICK)
     assert early.metrics["epoch"] == 1
-    assert len(early.losses) == early.metrics["steps"] == 6 * 3 * 4  # epochs, passes, batches
+    assert early.metrics["steps"] == 6 * 3 * 4  # epochs, passes, batches
 
 
 def test_without_validation_the_last_epoch_is_kept():

@@ -30,6 +30,7 @@ WITHOUT = (
 """Pattern of the phrases that negate what follows them, as "without" does."""
 
 _WORD = re.compile(r"[^\W_]+(?:\.\d+)*")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _SHORT = (
     (re.compile(r"\bcan(?:not|'t)\b"), "can not"),
     (re.compile(r"(?<!ca)n't\b"), " not"),
@@ -115,6 +116,16 @@ def folded(text: str) -> str:
     for short, full in _SHORT:
         found = short.sub(full, found)
     return found
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun: "1 item", "2 items"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of `text`, split after full stops, exclamation and question marks."""
+    return [part for part in _SENTENCE_END.split(text.strip()) if part]
 
 
 def split_words(text: str) -> list[str]:

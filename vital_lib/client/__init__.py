@@ -17,8 +17,8 @@ depend on the content of prompts or tables. Its modules:
 
 from vital_lib.client.client import ChatClient, ModelUnavailable
 from vital_lib.client.cost import CostCeiling, cost_per
-from vital_lib.client.job import Control, Job, Tally
+from vital_lib.client.job import Control, Job
 from vital_lib.client.ledger import Ledger, LedgerUnwritable
-from vital_lib.client.prices import Price, UnknownPrice, price_of
+from vital_lib.client.prices import UnknownPrice, price_of
 from vital_lib.client.run import UNSENT
 from vital_lib.client.wire import Reply

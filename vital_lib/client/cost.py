@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
-from vital_lib.client.ledger import Bill, Entry, Ledger
+from vital_lib.client.ledger import Bill, Ledger
 from vital_lib.client.prices import Price
 from vital_lib.client.wire import by_length, count_tokens
 from vital_lib.prompts import Prompt
@@ -98,17 +98,8 @@ class Cost:
             self._claimed += usd
         return usd
 
-    def settle(self, reserved: float, entry: Entry | None) -> None:
-        """Release a reservation once the ledger holds the actual cost.
-
-        Without a known cost (no entry, or an entry with `usd` None), the request may have been
-        charged for, so the reservation stays.
-        """
-        if entry is not None and entry.usd is not None:
-            self.release(reserved)
-
     def release(self, reserved: float) -> None:
-        """Release the reservation of a request that was not sent or was refused."""
+        """Release a reservation: the ledger holds the actual cost, or nothing was charged for."""
         with self._lock:
             self._claimed -= reserved
 

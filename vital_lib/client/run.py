@@ -280,7 +280,7 @@ class Run:
         if unusable and self._client.ledger.spoilt(request):
             entry = replace(entry, answered=True)  # the second unusable reply: not requested again
         await self._writer.keep(request, entry)
-        self._client.cost.settle(reserved, entry)  # after the ledger counts it
+        self._client.cost.release(reserved)  # after the ledger counts it
         self._tally.tokens_in += entry.tokens_in
         self._tally.tokens_out += entry.tokens_out
         self._tally.usd += entry.usd or 0.0
@@ -295,9 +295,7 @@ class Run:
         try:
             return await self._exchange(request, prompt, body, without), reserved
         except faults.FAULTS as error:
-            if faults.may_cost(error):
-                cost.settle(reserved, None)
-            else:
+            if not faults.may_cost(error):  # otherwise the reservation stays
                 cost.release(reserved)
             raise
 

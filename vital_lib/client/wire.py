@@ -98,19 +98,14 @@ def figures_of(prompt: Prompt) -> list[FigureImage]:
 
 
 def make_body(
-    request: Request,
-    prompt: Prompt,
-    images: Images,
-    *,
-    plain: bool = False,
-    without: Collection[str] = (),
+    request: Request, prompt: Prompt, images: Images, *, without: Collection[str] = ()
 ) -> dict[str, Any]:
     """Build the JSON body of a request, with images encoded as JPEG.
 
     Args:
-        plain: state the schema in a message, for servers that do not support JSON schemas.
-        without: fields that the server rejects: response_format (handled as `plain`), seed, the
-            images' detail. max_tokens and max_completion_tokens replace each other.
+        without: fields that the server rejects: seed, the images' detail, and response_format (a
+            message then states the schema). max_tokens and max_completion_tokens replace each
+            other.
 
     Raises:
         UnreadableImage: an image file has changed since it was opened.
@@ -124,7 +119,7 @@ def make_body(
     body = {**given, "model": request.model, "messages": messages}
     if "seed" not in without:
         body["seed"] = seed_sent(request)
-    if not plain and "response_format" not in without:
+    if "response_format" not in without:
         return {**body, "response_format": _response_format(prompt.schema)}
     words = f"Answer with nothing but JSON that fits this schema: {schema_text(prompt.schema)}"
     return {**body, "messages": [*messages, {"role": "user", "content": words}]}

@@ -7,10 +7,8 @@ people.
 
 from vital_lib.figures.articles import article_id, article_ids, article_of
 from vital_lib.figures.coverage import choice_metrics
-from vital_lib.figures.folders import ImageFolder, UnreadableImage, find_first
+from vital_lib.figures.folders import ImageFolder, UnreadableImage
 from vital_lib.figures.groups import (
-    ALIKE_COSINE,
-    NEAR_IDENTICAL_BITS,
     find_twins,
     group_sizes,
     group_warnings,
@@ -19,13 +17,8 @@ from vital_lib.figures.groups import (
     near_identical,
     split_of,
 )
-from vital_lib.figures.images import MAX_PIXELS, FigureImage, InvalidRecord, blank, open_image
-from vital_lib.figures.records import (
-    NoUsableFigures,
-    image_notes,
-    image_opener,
-    read_figures,
-)
+from vital_lib.figures.images import FigureImage, InvalidRecord, blank, open_image
+from vital_lib.figures.records import NoUsableFigures, image_notes, image_opener, read_figures
 from vital_lib.figures.sampling import (
     choose_figures,
     cluster_figures,

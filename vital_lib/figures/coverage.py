@@ -16,12 +16,7 @@ _RANDOM_DRAWS = 5
 
 
 def choice_metrics(
-    figures: pd.DataFrame,
-    features: np.ndarray,
-    chosen: Iterable[str],
-    *,
-    seed: int = 0,
-    usd_per_figure: float | None = None,
+    figures: pd.DataFrame, features: np.ndarray, chosen: Iterable[str], *, seed: int = 0
 ) -> dict[str, float]:
     """Measure how well the chosen figures cover all figures, compared with random ones.
 
@@ -32,15 +27,14 @@ def choice_metrics(
     Args:
         figures, features: as for `choose_figures`.
         chosen: figure_ids.
-        usd_per_figure: price of one figure's prompts over all arms (``ChatClient.estimate``).
 
     Returns:
         ``choice.figures`` (number), ``choice.covered`` (share), ``choice.distance`` (mean, to the
         nearest chosen figure), ``choice.modality_gap`` (half the summed differences between the
         modality shares of chosen and all figures), ``choice.near_identical`` (chosen pictures that
         repeat another), ``choice.share_<modality>`` and ``choice.share_<modality>_all``.
-        ``choice.random_for_same`` is the number of random figures with the same coverage,
-        ``choice.saved`` how many fewer were chosen, and ``choice.usd_saved`` their price.
+        ``choice.random_for_same`` is the number of random figures with the same coverage
+        and ``choice.saved`` how many fewer were chosen.
 
     Raises:
         ValueError: a chosen figure is not in `figures`, or none is chosen.
@@ -72,8 +66,6 @@ def choice_metrics(
         "random_for_same": same,
         "saved": same - n,
     }
-    if usd_per_figure is not None:
-        found["usd_saved"] = (same - n) * usd_per_figure
     return {f"choice.{name}": float(value) for name, value in found.items()}
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from vital_lib.figures.folders import ImageFolder, UnreadableImage
+from vital_lib.figures.folders import UnreadableImage
 from vital_lib.figures.greys import GREYS, upright_rgb
 from vital_lib.records import InvalidRecord, shown
 
@@ -102,24 +102,13 @@ class FigureImage:
         return buffer.getvalue()
 
 
-def open_image(
-    path: str | Path, *, inside: Path | None = None, follow_links: bool = False
-) -> FigureImage:
+def open_image(path: str | Path) -> FigureImage:
     """Check an image file by decoding it completely.
 
-    Args:
-        path: the file.
-        inside: the folder that must hold the file, both as `path` is written and after its links
-            are resolved (see `ImageFolder`).
-        follow_links: whether links may end outside `inside`.
-
     Raises:
-        UnreadableImage: the file does not exist, leaves `inside`, is not an image, is DICOM, is
-            truncated or damaged, or exceeds `MAX_BYTES` or `MAX_PIXELS`.
+        UnreadableImage: the file does not exist, is not an image, is DICOM, is truncated or
+            damaged, or exceeds `MAX_BYTES` or `MAX_PIXELS`.
     """
-    if inside is not None:
-        folder = ImageFolder(inside, follow_links=follow_links)
-        path = folder.find(str(path).removeprefix(f"{inside}/"))
     return open_with_pixels(path)[0]
 
 

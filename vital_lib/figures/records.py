@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -199,28 +200,19 @@ class _FigureRecord(Record):
     domain: Annotated[list[str], BeforeValidator(modalities_of)] = []
 
 
+@dataclass
 class _Reader:
     """Collects the rows of `figures` and `figures_rejected` for one figure set."""
 
-    def __init__(
-        self,
-        set_name: str,
-        folders: list[ImageFolder],
-        clinic: bool,
-        embedded: Path,
-    ) -> None:
-        from imagehash import phash  # slow to import
-
-        self.set_name = set_name
-        self.embedded = embedded
-        self.folders = folders
-        self.clinic = clinic
-        self.figures: list[dict] = []
-        self.rejected: list[dict] = []
-        self._articles: list[Article] = []
-        self._notes: list[dict] = []
-        self._places: dict[str, str] = {}
-        self._phash = phash
+    set_name: str
+    folders: list[ImageFolder]
+    clinic: bool
+    embedded: Path
+    figures: list[dict] = field(default_factory=list)
+    rejected: list[dict] = field(default_factory=list)
+    _articles: list[Article] = field(default_factory=list)
+    _notes: list[dict] = field(default_factory=list)
+    _places: dict[str, str] = field(default_factory=dict)
 
     def read(self, place: str, record: Any) -> None:
         try:
@@ -246,6 +238,8 @@ class _Reader:
         return figures
 
     def _row(self, record: Any) -> tuple[dict, Article, tuple[str, ...]]:
+        from imagehash import phash  # slow to import
+
         found = checked(_FigureRecord, record)
         figure_id = found.pair_id
         if figure_id in self._places:
@@ -261,7 +255,7 @@ class _Reader:
             "mentions": found.in_text_mention,
             "modalities": found.domain,
             "sha256": image.sha256,
-            "phash": str(self._phash(pixels)),
+            "phash": str(phash(pixels)),
             "source": stated["name"] or self.set_name,
             "licence": stated["licence"],
             "credit": stated["credit"],

@@ -67,7 +67,7 @@ def choose_figures(
             f"clusters={clusters}: give at least 1 and at most the smaller of n={n} and the "
             f"number of figures, {len(figures)}"
         )
-    cluster, distance = _clustered(features, clusters, seed)
+    cluster, distance = clustered(features, clusters, seed)
     if evenly:
         picker = _Picker(figures, cluster, distance, np.zeros(clusters, dtype=int))
         for modality in _rarest_first(figures["modalities"]):
@@ -99,13 +99,13 @@ def random_sample(figures: pd.DataFrame, *, n: int, seed: int) -> pd.DataFrame:
 
 def cluster_figures(features: np.ndarray, *, clusters: int, seed: int) -> np.ndarray:
     """Return the K-means cluster (n,), from 0, of each row of `features` (n, d)."""
-    return _clustered(features, clusters, seed)[0]
+    return clustered(features, clusters, seed)[0]
 
 
-def _clustered(
+def clustered(
     features: np.ndarray, clusters: int, seed: int, starts: int = 4, rounds: int = 300
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cluster (n,) of each row, and its distance to the cluster's centre (n,)."""
+    """Return the K-means cluster (n,) of each row, and its distance to the centre (n,)."""
     from sklearn.cluster import KMeans, MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
@@ -127,7 +127,7 @@ def _parts(features: np.ndarray, rows: np.ndarray, n: int, seed: int) -> Iterato
     Many parts are made in steps, so that time grows with the rows, not with rows times parts.
     """
     count = min(n, _PARTS_AT_ONCE)
-    part, distance = _clustered(features[rows], count, seed, starts=1, rounds=20)
+    part, distance = clustered(features[rows], count, seed, starts=1, rounds=20)
     order = np.argsort(distance, kind="stable")
     cut = [rows[order[part[order] == j]] for j in range(count)]
     for own, share in zip(cut, _quotas(np.array([len(own) for own in cut]), n), strict=True):

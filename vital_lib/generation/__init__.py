@@ -18,7 +18,4 @@ from vital_lib.generation.candidates import (
 )
 from vital_lib.generation.grounding import FLAGS, grounding_flags
 from vital_lib.generation.hollow import HOLLOW, hollow_flags
-from vital_lib.generation.pairing import (
-    arm_to_select,
-    paired_drafts,
-)
+from vital_lib.generation.pairing import arm_to_select, paired_drafts

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cache
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -111,7 +111,7 @@ def generate_candidates(
             figure, or `policy` lacks $rounds.
     """
     _check_arm(arm, demonstrations)
-    prompt_of = _after_demonstrations(_pool(demonstrations, image_of), rounds, policy)
+    prompt_of = _after_demonstrations(demonstrations, image_of, rounds, policy)
     read, unread = _ask(figures, client, prompt_of, seed, sending)
     return _frame(read, "candidates", arm, rounds, client, figures), unread
 
@@ -141,11 +141,7 @@ def generate_arms(
 
 
 def draft_prompts(
-    figures: pd.DataFrame,
-    *,
-    questions: int = 4,
-    seed: int = 0,
-    policy: str | None = None,
+    figures: pd.DataFrame, *, questions: int = 4, seed: int = 0, policy: str | None = None
 ) -> Iterator[Prompt]:
     """Yield the prompts that `draft_candidates` sends with these arguments."""
     return _only_prompts(figures, _without_demonstrations(questions, policy), seed)
@@ -164,7 +160,7 @@ def generation_prompts(
 
     There is one per figure, in order, except for figures with an unreadable image.
     """
-    prompt_of = _after_demonstrations(_pool(demonstrations, image_of), rounds, policy)
+    prompt_of = _after_demonstrations(demonstrations, image_of, rounds, policy)
     return _only_prompts(figures, prompt_of, seed)
 
 
@@ -210,11 +206,24 @@ def _without_demonstrations(questions: int, policy: str | None) -> _PromptOf:
     return lambda figure, image, _: (draft_prompt(figure, image, questions, policy), [])
 
 
-def _after_demonstrations(pool: list[_Demonstration], rounds: int, policy: str | None) -> _PromptOf:
+def _after_demonstrations(
+    demonstrations: pd.DataFrame, image_of: Mapping[str, str], rounds: int, policy: str | None
+) -> _PromptOf:
+    pool = demonstrations.to_dict("records")
+
+    @cache
+    def opened(figure_id: Any) -> FigureImage | None:
+        path = image_of.get(figure_id)  # a null figure_id has no image
+        try:
+            return None if path is None else open_image(path)
+        except UnreadableImage:
+            return None
+
     def prompt_of(figure: Mapping[str, Any], image: FigureImage, seed: int) -> _Sent:
         drawn = _draw(pool, figure["figure_id"], seed)
-        shown = [(one.row, one.image) for one in drawn]
-        return generation_prompt(figure, image, shown, rounds, policy), [one.id for one in drawn]
+        shown = [(row, opened(row["figure_id"])) for row in drawn]
+        ids = [row["demonstration_id"] for row in drawn]
+        return generation_prompt(figure, image, shown, rounds, policy), ids
 
     return prompt_of
 
@@ -246,11 +255,7 @@ def _prompts(
 
 
 def _ask(
-    figures: pd.DataFrame,
-    client: ChatClient,
-    prompt_of: _PromptOf,
-    seed: int,
-    sending: dict,
+    figures: pd.DataFrame, client: ChatClient, prompt_of: _PromptOf, seed: int, sending: dict
 ) -> tuple[_Read, pd.DataFrame]:
     """Send a request for every figure; return those with candidates, and a frame of the others."""
     refuse_twice(figures["figure_id"], "figures")  # ids of candidates would clash
@@ -305,47 +310,26 @@ def _policy_suffix(frame: pd.DataFrame) -> pd.Series:
     return ("-" + versions.str[:6]).where(~versions.isin(VERSIONS.values()), "")
 
 
-class _Demonstration:
-    """A row of the table demonstrations; its image is opened at the first draw."""
-
-    def __init__(self, row: Mapping[str, Any], path: str | None) -> None:
-        self.row, self.id = row, row["demonstration_id"]
-        self._path = path
-
-    @cached_property
-    def image(self) -> FigureImage | None:
-        try:
-            return None if self._path is None else open_image(self._path)
-        except UnreadableImage:
-            return None
-
-
-def _pool(demonstrations: pd.DataFrame, image_of: Mapping[str, str]) -> list[_Demonstration]:
-    return [
-        _Demonstration(row, image_of.get(row["figure_id"]))  # a null figure_id has no image
-        for row in demonstrations.to_dict("records")
-    ]
-
-
-def _draw(pool: Iterable[_Demonstration], figure_id: str, seed: int) -> list[_Demonstration]:
+def _draw(pool: list[dict[str, Any]], figure_id: str, seed: int) -> list[dict[str, Any]]:
     """Draw one demonstration per modality, without repeats and never of the figure itself.
 
     `seed` is the figure's own, which its candidates record. The demonstration with the smallest
     hash of seed, modality and id is drawn. The order of the pool therefore has no effect, and added
     demonstrations rarely change a draw.
     """
-    drawn: list[_Demonstration] = []
+    drawn: dict[str, dict[str, Any]] = {}
     for modality in MODALITIES:
         fitting = {
-            _number(seed, modality, one.id): one
-            for one in pool
-            if modality in one.row["modalities"]
-            and one.row["figure_id"] != figure_id
-            and one not in drawn
+            _number(seed, modality, row["demonstration_id"]): row
+            for row in pool
+            if modality in row["modalities"]
+            and row["figure_id"] != figure_id
+            and row["demonstration_id"] not in drawn
         }
         if fitting:
-            drawn.append(fitting[min(fitting)])
-    return drawn
+            row = fitting[min(fitting)]
+            drawn[row["demonstration_id"]] = row
+    return list(drawn.values())
 
 
 def _check_arm(arm: str, demonstrations: pd.DataFrame) -> None:

@@ -15,15 +15,7 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.client import ChatClient
-from vital_lib.judging._replies import (
-    NULL,
-    RatingTask,
-    Row,
-    ask_rows,
-    rating,
-    scores,
-    verdict,
-)
+from vital_lib.judging._replies import NULL, RatingTask, Row, ask_rows, rating, scores, verdict
 from vital_lib.prompts import chat_score_prompt, figure_text, rating_prompt, verdict_prompt
 from vital_lib.tables import frame_of, refuse_missing, refuse_strays, refuse_twice
 
@@ -155,10 +147,7 @@ def compare_answers(
 
 
 def compare_drafts(
-    drafts: pd.DataFrame,
-    figures: pd.DataFrame,
-    client: ChatClient,
-    **options: Any,
+    drafts: pd.DataFrame, figures: pd.DataFrame, client: ChatClient, **options: Any
 ) -> pd.DataFrame:
     """Have a judge compare the two responses to each drafted instruction, once in either order.
 

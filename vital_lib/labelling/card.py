@@ -29,8 +29,17 @@ CARD = "VITAL_CARD"
 """Environment variable of a page's kernel: JSON of the other arguments of `open_page`."""
 
 
-def open_card(
-    run: str | Path,
+def open_card(run: str | Path, annotator: str, **given: Any) -> PreferenceCard:
+    """Open the preference card of `annotator` on the drafts of `run`, where they left off.
+
+    `given` and errors as in `open_queue`.
+    """
+    workspace = Workspace(run)
+    return _card(workspace, *open_queue(workspace, annotator, **given))
+
+
+def open_queue(
+    workspace: Workspace,
     annotator: str,
     *,
     label_log: str | None = None,
@@ -38,8 +47,8 @@ def open_card(
     strategy: str = "random",
     seed: int = 0,
     flagged: bool = False,
-) -> PreferenceCard:
-    """Open the preference card of `annotator` on the drafts of `run`, where they left off.
+) -> tuple[labels.Queue, pd.DataFrame, labels.LabelLog]:
+    """Return the queue of `annotator`, the drafts and the log; no item is leased yet.
 
     Args:
         label_log: SQLAlchemy URL of the label log; default: the run's own.
@@ -54,27 +63,6 @@ def open_card(
             message names the notebook that makes it.
         UnsupportedFormat: the run or its log was written by another release.
         ValueError: the strategy is unknown, or some drafts have no score.
-    """
-    workspace = Workspace(run)
-    queue, drafts, log = open_queue(
-        workspace, annotator, label_log, wanted, strategy, seed, flagged
-    )
-    return _card(workspace, queue, drafts, log)
-
-
-def open_queue(
-    workspace: Workspace,
-    annotator: str,
-    label_log: str | None,
-    wanted: int | None,
-    strategy: str,
-    seed: int,
-    flagged: bool = False,
-) -> tuple[labels.Queue, pd.DataFrame, labels.LabelLog]:
-    """Return the queue of `open_card`, the drafts and the log; no item is leased yet.
-
-    Raises:
-        MissingTable, UnsupportedFormat, ValueError: as for `open_card`.
     """
     drafts, log = _drafts(workspace, label_log)
     if strategy == "cluster":

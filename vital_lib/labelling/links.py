@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vital_lib.tables import write_atomically
+from vital_lib.tables import write_text
 
 FILE = "label_links.json"
 """File of the links' hashes in the run folder."""
@@ -80,4 +80,4 @@ def _read(run: Path) -> dict[str, dict[str, str]]:
 def _write(run: Path, links: dict[str, dict[str, str]]) -> None:
     """Write the file atomically; from the start only its owner can read it."""
     text = json.dumps({"format_version": _FORMAT_VERSION, "links": links}, indent=1)
-    write_atomically(run / FILE, lambda temporary: temporary.write_text(text), mode=0o600)
+    write_text(run / FILE, text, mode=0o600)

@@ -14,7 +14,6 @@ from vital_lib.labels.calibration import (
     calibration_feedback,
     calibration_in_words,
     calibration_reference,
-    calibration_result,
     calibration_rows,
 )
 from vital_lib.labels.database import FORMAT_VERSION, LabelsNotSaved

@@ -17,7 +17,7 @@ from vital_lib.labels.alpha import alpha_interval
 from vital_lib.labels.events import standing, without_undone
 from vital_lib.labels.order import rows_to_judge
 from vital_lib.labels.votes import votes_long
-from vital_lib.statistics import RESAMPLES, Interval, ratio_interval
+from vital_lib.statistics import Interval, ratio_interval
 from vital_lib.tables import column_of
 
 LEAST_GROUPS = 10
@@ -30,9 +30,7 @@ def agreement(
     events: pd.DataFrame,
     drafts: pd.DataFrame,
     figures: pd.DataFrame,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    **options: int,
 ) -> pd.DataFrame:
     """Krippendorff's alpha and raw agreement over single ticks, from the random arm only.
 
@@ -53,6 +51,7 @@ def agreement(
             the drafts are left out.
         drafts: columns figure_id, instruction_id, group_id.
         figures: columns figure_id, modalities.
+        options: seed and resamples of the intervals.
 
     Raises:
         ValueError: a preference on an item that is not among the drafts, or a draft without a
@@ -78,7 +77,6 @@ def agreement(
         rows = repeats[repeats["person"] == annotator]
         rows = rows.assign(item_id=rows["repeat"])  # several repeats of one item are separate units
         scopes.append((f"self: {annotator}", "self", rows))
-    options = {"seed": seed, "resamples": resamples}
     return pd.DataFrame(
         {"scope": scope, "kind": kind, **_measured(rows, **options)} for scope, kind, rows in scopes
     )

@@ -13,11 +13,7 @@ from vital_lib.tables import refuse_twice
 
 
 def alpha_interval(
-    preferences: pd.DataFrame,
-    groups: Iterable,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    preferences: pd.DataFrame, groups: Iterable, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:
     """Krippendorff's alpha (nominal) of the annotators' ticks and crosses.
 

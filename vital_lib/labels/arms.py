@@ -5,14 +5,11 @@ The pairs and their key come from ``generation.paired_drafts``.
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from vital_lib.labels.votes import votes_long
-from vital_lib.statistics import (
-    difference_interval,
-    mean_interval,
-    share_difference_interval,
-)
+from vital_lib.statistics import difference_interval, mean_interval, share_difference_interval
 from vital_lib.tables import column_of, refuse_strays
 
 
@@ -48,8 +45,7 @@ def compare_arms(
         refuse_strays(judged, side, side_of.index, **pairs)
     left_is_a = (judged["left_id"].map(side_of) == "a").to_numpy()
     left, right = (judged[f"{side}_accepted"].to_numpy(float) for side in ("left", "right"))
-    a, b = left.copy(), right.copy()
-    a[~left_is_a], b[~left_is_a] = right[~left_is_a], left[~left_is_a]
+    a, b = np.where(left_is_a, [left, right], [right, left])
     groups = column_of(judged["item_id"], "group_id", key, "instruction_id", **pairs)
     return {
         **mean_interval((1 + a - b) / 2, groups, seed=seed).metrics("arms.a_win_rate"),

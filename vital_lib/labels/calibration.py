@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vital_lib.english import counted
 from vital_lib.labels.events import VOTES, latest_votes, standing
 from vital_lib.labels.hollow_pairs import left_out
 from vital_lib.labels.order import number, rows_to_judge
@@ -136,53 +137,29 @@ def _counts(votes: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def calibration_result(calibrations: pd.DataFrame, reference: Mapping[str, bool]) -> dict:
-    """Return the result of one annotator's calibration round: items, agreed, share.
+def calibration_in_words(calibrations: pd.DataFrame, reference: Mapping[str, bool]) -> str:
+    """Return the result of one annotator's calibration round as sentences.
 
-    An item is agreed if both ticks equal the reference; a skipped item is not. `share` is agreed /
-    items, 0 to 1, or None without items.
+    An item is agreed on if both ticks equal the reference; a skipped item is not. The second
+    sentence counts the differences in each direction.
 
     Args:
         calibrations: the annotator's rows of `LabelLog.calibrations()`.
         reference: from `calibration_reference`; with events and annotator, later votes do not
             change the result. Items without a reference are not counted.
     """
-    ticks, alike, items = _compared(calibrations, reference)
+    known = calibrations["left_id"].isin(reference) & calibrations["right_id"].isin(reference)
+    ticks = votes_long(calibrations[known])
+    alike = ticks["accepted"] == ticks["candidate_id"].map(dict(reference))
     agreed = int((alike.groupby([ticks["item_id"], ticks["annotator"]]).sum() == 2).sum())
-    return {"items": items, "agreed": agreed, "share": agreed / items if items else None}
-
-
-def calibration_in_words(calibrations: pd.DataFrame, reference: Mapping[str, bool]) -> str:
-    """Return the result of `calibration_result` as sentences, with the direction of differences.
-
-    Args:
-        calibrations, reference: as for `calibration_result`.
-    """
-    result = calibration_result(calibrations, reference)
-    ticks, alike, _ = _compared(calibrations, reference)
     against = [int((~alike & (ticks["accepted"] == tick)).sum()) for tick in (1, 0)]
-    words = (
-        f"You agree with the others on both responses of {result['agreed']} of "
-        f"{_number_of(result['items'], 'item')}."
-    )
+    items = counted(int(known.sum()), "item")
+    words = f"You agree with the others on both responses of {agreed} of {items}."
     differences = [
-        f"{did} {_number_of(number, 'response')} that they {they}"
+        f"{did} {counted(number, 'response')} that they {they}"
         for number, did, they in zip(
             against, ("accepted", "rejected"), ("rejected", "accepted"), strict=True
         )
         if number
     ]
     return f"{words} You {' and '.join(differences)}." if differences else words
-
-
-def _compared(
-    calibrations: pd.DataFrame, reference: Mapping[str, bool]
-) -> tuple[pd.DataFrame, pd.Series, int]:
-    """Return the ticks with a reference, whether each equals it, and the number of items."""
-    known = calibrations["left_id"].isin(reference) & calibrations["right_id"].isin(reference)
-    ticks = votes_long(calibrations[known])
-    return ticks, ticks["accepted"] == ticks["candidate_id"].map(dict(reference)), int(known.sum())
-
-
-def _number_of(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -20,7 +20,7 @@ from vital_lib.labels.database import label_events
 from vital_lib.labels.events import EVENT_COLUMNS, read_event, with_kind
 from vital_lib.labels.log import LabelLog, unstored
 from vital_lib.records import UnreadableFile, read_records
-from vital_lib.tables import UnsupportedFormat, write_atomically
+from vital_lib.tables import UnsupportedFormat, write_text
 
 EXCHANGE_FORMAT = "vital label events"
 EXCHANGE_VERSION = 3
@@ -56,8 +56,7 @@ def export_jsonl(events: pd.DataFrame, path: str | Path) -> int:
     """
     rows = plain_events(events)
     header = {"format": EXCHANGE_FORMAT, "version": EXCHANGE_VERSION, "events": len(rows)}
-    text = "".join(json.dumps(row) + "\n" for row in [header, *rows])
-    write_atomically(Path(path), lambda temporary: temporary.write_text(text, encoding="ascii"))
+    write_text(Path(path), "".join(json.dumps(row) + "\n" for row in [header, *rows]))
     return len(rows)
 
 
@@ -95,9 +94,7 @@ def store(log: LabelLog, found: Sequence[tuple[str, Any]], total: int) -> Import
     rejected, rows, places = [], [], []
     for place, event in found:
         try:
-            row = read_event(event)
-            log.check_known(row)
-            rows.append(row)
+            rows.append(read_event(event))
             places.append(place)
         except ValueError as error:
             rejected.append((place, str(error)))

@@ -19,7 +19,7 @@ import pandas as pd
 from vital_lib.labels.events import SIDES, standing
 from vital_lib.labels.exchange import EXCHANGE_FORMAT, EXCHANGE_VERSION, plain_events
 from vital_lib.records import read_text
-from vital_lib.tables import write_atomically
+from vital_lib.tables import write_text
 
 _Event = dict[str, Any]
 
@@ -99,10 +99,8 @@ def export_label_studio(
     occurring = [_showable(text) for event in rows for text in event["reasons"]]
     offered = dict.fromkeys([*map(_showable, reasons), *occurring])
     config = label_studio_config(filter(str.strip, offered))
-    tasks_text = json.dumps(written, indent=1) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(tasks_text, encoding="ascii"))
-    xml = path.with_suffix(".xml")
-    write_atomically(xml, lambda temporary: temporary.write_text(config, encoding="utf-8"))
+    write_text(path, json.dumps(written, indent=1) + "\n")
+    write_text(path.with_suffix(".xml"), config)
     return len(written)
 
 

@@ -7,7 +7,7 @@ derives the current votes. This module does not depend on widgets, images or mod
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,7 +45,6 @@ class LabelLog:
 
     Args:
         url: `sqlite:///path` (created if missing) or `postgresql+psycopg://...`.
-        known: ids of the candidates that may be judged; without it any id is accepted.
 
     Raises:
         UnsupportedFormat, LabelsNotSaved, ValueError: as for `Database`, from any method.
@@ -54,8 +53,7 @@ class LabelLog:
         database: the database of the events, and of the queue's leases.
     """
 
-    def __init__(self, url: str, *, known: Collection[str] | None = None) -> None:
-        self._known = None if known is None else frozenset(known)
+    def __init__(self, url: str) -> None:
         self.database = Database(url)
 
     def __repr__(self) -> str:
@@ -70,33 +68,19 @@ class LabelLog:
         """Close the pooled connections; the log can still be used afterwards."""
         self.database.close()
 
-    def record(
-        self,
-        *,
-        item_id: str,
-        left_id: str,
-        right_id: str,
-        left_accepted: bool | None,
-        right_accepted: bool | None,
-        annotator: str,
-        event_id: str | None = None,
-        drawn_by: str = "random",
-        cannot_judge: bool = False,
-        unsafe: bool = False,
-        reasons: Sequence[str] = (),
-        note: str = "",
-        seconds: float | None = None,
-        repeat_of: str | None = None,
-        corrects: str | None = None,
-    ) -> str:
+    def record(self, **event: Any) -> str:
         """Append one judgement and return its event_id once it is on disk.
 
         An event_id sent twice (a double click, a retry) is stored once.
 
         Args:
+            item_id, annotator, left_id, right_id: non-empty texts.
             left_accepted, right_accepted: whether each response is accepted; both are None if and
                 only if `cannot_judge`.
-            drawn_by: one of `DRAWN_BY`.
+            cannot_judge, unsafe: False by default.
+            reasons, note, seconds: optional: a list of texts, a text, the time taken.
+            event_id: a random one by default.
+            drawn_by: one of `DRAWN_BY`; "random" by default.
             repeat_of: event_id of the judgement that this hidden repeat repeats.
             corrects: event_id of the judgement that this one replaces, by the same annotator, on
                 the same item and with the same drawn_by and repeat_of.
@@ -104,19 +88,18 @@ class LabelLog:
         Raises:
             LabelsNotSaved: the database fails at the moment; a retry with the same event_id is
                 safe.
-            ValueError: an empty or unknown id, a missing tick, a value of another type, a reference
+            ValueError: an empty id, a missing tick, a value of another type, a reference
                 to an event that does not exist or does not fit, or an event_id already used for
                 another judgement. The message shows the value.
         """
-        values = {name: value for name, value in locals().items() if name != "self"}
-        return self.record_many([values])[0]
+        return self.record_many([event])[0]
 
     def record_many(self, events: Iterable[Mapping[str, Any]]) -> list[str]:
         """Append judgements in one commit, all or none, and return their event_ids.
 
         Each mapping holds the arguments of `record`. Raises the same errors as `record`.
         """
-        rows = [self.checked(**event) for event in events]
+        rows = [event_row(event) for event in events]
         with self.database.writing() as connection:
             new = unstored(connection, rows)
             if new:
@@ -220,18 +203,6 @@ class LabelLog:
         with self.database.reading() as connection:
             found = connection.execute(query.order_by(_requests.c.place)).scalars()
             return list(dict.fromkeys(found))
-
-    def checked(self, **event: Any) -> dict[str, Any]:
-        """Return a checked row of label_events from the arguments of `record`."""
-        row = event_row(event)
-        self.check_known(row)
-        return row
-
-    def check_known(self, row: Mapping[str, Any]) -> None:
-        """Raise ValueError for a response that may not be judged."""
-        for name in ("left_id", "right_id"):
-            if self._known is not None and row[name] not in self._known:
-                raise ValueError(f"{name} {row[name]!r} is not a candidate of this queue")
 
     def _current(self, arms: Collection[str]) -> pd.DataFrame:
         """Return the latest current judgement per item and annotator, without hidden repeats."""

@@ -21,13 +21,7 @@ from vital_lib.labels.database import label_events, label_leases
 from vital_lib.labels.events import VOTES, check_text, standing_events
 from vital_lib.labels.hollow_pairs import left_out, left_out_in_words
 from vital_lib.labels.log import LOOK_UP_AT_ONCE, LabelLog
-from vital_lib.labels.order import (
-    COLUMNS,
-    LEAST_RANDOM_SHARE,
-    in_order,
-    number,
-    requested_first,
-)
+from vital_lib.labels.order import COLUMNS, LEAST_RANDOM_SHARE, in_order, number, requested_first
 
 GAP = 10
 """Smallest number of other items between an item and its hidden repeat."""

@@ -11,7 +11,6 @@ panel's modules into the one script that anywidget loads.
 
 from __future__ import annotations
 
-import io
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +24,7 @@ import ipywidgets
 import pandas as pd
 import traitlets
 
-from vital_lib.figures.greys import rgb
-from vital_lib.panels._static import Form, WithStaticForm, picture
+from vital_lib.panels._static import Form, WithStaticForm, jpeg, picture
 
 _LARGEST_SIDE = 2048  # pixels; larger requests are capped
 _IMAGES_KEPT = 16  # JPEGs cached per panel, for a second look or a second window
@@ -191,29 +189,6 @@ class Paged(Panel):
         return {"n": min(self._place + 1, len(self._items)), "of": len(self._items)}
 
 
-class PagedFigures(Paged):
-    """A panel that shows figures one at a time; its items are their ids."""
-
-    _items: Sequence[str] = ()
-
-    @property
-    def figure_id(self) -> str | None:
-        """The id of the figure shown; None if there is none."""
-        return self._items[self._place] if self._items else None
-
-    def jump(self, number: int | str) -> None:
-        """Show figure `number`, counted from 1, or the figure with that figure_id.
-
-        Raises:
-            ValueError: no figure in the sequence has that id.
-        """
-        if isinstance(number, str):
-            if number not in self._items:
-                raise ValueError(f"no figure {number!r} among the {len(self._items)} listed")
-            number = self._items.index(number) + 1
-        super().jump(number)
-
-
 def listed(values: Any) -> list[Any]:
     """Return the values of a cell that holds a list; none if it is null."""
     return list(values) if pd.api.types.is_list_like(values) else []
@@ -241,8 +216,4 @@ def _jpeg(image: Any, side: int) -> bytes:
     """Return JPEG bytes of a FigureImage, of a PIL image, or of bytes that are a JPEG already."""
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
-    small = image.pixels() if hasattr(image, "pixels") else rgb(image)
-    file = io.BytesIO()
-    small.thumbnail((side, side), reducing_gap=2.0)
-    small.save(file, format="JPEG", quality=90)
-    return file.getvalue()
+    return jpeg(image, side, quality=90)

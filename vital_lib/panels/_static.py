@@ -164,16 +164,21 @@ def plot(figure: Figure, alt: str) -> Markup:
     return _image("png", file.getvalue(), alt, round(72 * figure.get_figwidth()))
 
 
+def jpeg(image: Any, side: int, quality: int) -> bytes:
+    """Return a FigureImage or a PIL image as JPEG bytes, at most `side` pixels wide and high."""
+    small = rgb(image) if isinstance(image, Image.Image) else image.pixels()
+    small.thumbnail((side, side), reducing_gap=2.0)
+    file = io.BytesIO()
+    small.save(file, format="JPEG", quality=quality)
+    return file.getvalue()
+
+
 def _small(image: Any) -> bytes:
     if isinstance(image, bytes | bytearray | memoryview):
         parser = ImageFile.Parser()
         parser.feed(bytes(image))
         image = parser.close()
-    small = rgb(image) if isinstance(image, Image.Image) else image.pixels()
-    small.thumbnail((_SIDE, _SIDE), reducing_gap=2.0)
-    file = io.BytesIO()
-    small.save(file, format="JPEG", quality=80)
-    return file.getvalue()
+    return jpeg(image, _SIDE, quality=80)
 
 
 def _image(kind: str, data: bytes, alt: str, width: int) -> Markup:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from vital_lib.modalities import MODALITY_LABELS
-from vital_lib.panels._panel import PagedFigures, figure_texts, listed, plain, script_beside
+from vital_lib.panels._panel import Paged, figure_texts, listed, plain, script_beside
 from vital_lib.panels._static import Form, joined, paragraph, side_by_side
 
 _SAVED = 6  # figures in the static form
 _FACTS = ("figure_id", "group_id", "split", "source", "licence", "credit")
 
 
-class FigureBrowser(PagedFigures):
+class FigureBrowser(Paged):
     """Figures shown one at a time, of all modalities or of a selected one.
 
     Args:
@@ -27,7 +27,8 @@ class FigureBrowser(PagedFigures):
     """
 
     _script = script_beside(__file__)
-    _actions = (*PagedFigures._actions, "filter")
+    _actions = (*Paged._actions, "filter")
+    _items: Sequence[str] = ()  # figure_ids
 
     def __init__(self, figures: pd.DataFrame, image_of: Callable[[str], Any]) -> None:
         super().__init__(image_of)
@@ -52,6 +53,23 @@ class FigureBrowser(PagedFigures):
         self._items = [name for name, own in flagged if modality is None or modality in own]
         self.jump(1)
 
+    @property
+    def figure_id(self) -> str | None:
+        """The id of the figure shown; None if there is none."""
+        return self._items[self._place] if self._items else None
+
+    def jump(self, number: int | str) -> None:
+        """Show figure `number`, counted from 1, or the figure with that figure_id.
+
+        Raises:
+            ValueError: no figure listed has that id.
+        """
+        if isinstance(number, str):
+            if number not in self._items:
+                raise ValueError(f"no figure {number!r} among the {len(self._items)} listed")
+            number = self._items.index(number) + 1
+        super().jump(number)
+
     def _state(self) -> dict[str, Any]:
         return {
             **self._pages(),
@@ -69,9 +87,7 @@ class FigureBrowser(PagedFigures):
 
     def _saved(self, name: str) -> Markup:
         row = self._figures.loc[name]
-        flags = (
-            ", ".join(MODALITY_LABELS.get(m, m) for m in listed(row["modalities"])) or "not stated"
-        )
+        flags = ", ".join(_modalities(row)) or "not stated"
         title = f"{plain(name)} ({flags}; {plain(row.get('split')) or 'no split'})"
         mentions = " · ".join(figure_texts(row)["mentions"])
         texts = paragraph(title, row["caption"]), paragraph("In-text mentions", mentions)
@@ -85,6 +101,10 @@ class FigureBrowser(PagedFigures):
         return {
             "id": plain(row["figure_id"]),
             **figure_texts(row),
-            "modalities": [MODALITY_LABELS.get(m, m) for m in listed(row["modalities"])],
+            "modalities": _modalities(row),
             "facts": [[name, value] for name, value in facts if value],
         }
+
+
+def _modalities(row: pd.Series) -> list[str]:
+    return [MODALITY_LABELS.get(name, name) for name in listed(row["modalities"])]

@@ -17,6 +17,7 @@ from vital_lib.panels._panel import (
     script_beside,
 )
 from vital_lib.panels._static import Form, joined, paragraph, side_by_side, table
+from vital_lib.tables import decimals
 
 _MOST = 100  # candidates listed, largest differences first
 _SAVED = 10  # of them in the static form
@@ -141,8 +142,8 @@ class JudgePanel(Paged):
 
 def _measure(row: Any) -> list[str]:
     """Return meaning, value, interval and n as text; without both bounds, the interval is empty."""
-    value, low, high = (f"{n:z.2f}".replace("-", "−") for n in (row.value, row.low, row.high))
-    interval = "" if pd.isna(row.low + row.high) else f"{low} to {high}"
+    value, low, high = (decimals(number, 2) for number in (row.value, row.low, row.high))
+    interval = f"{low} to {high}" if low and high else ""
     return [plain(row.meaning), value, interval, f"{row.n:,}"]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from vital_lib.english import counted
 from vital_lib.panels._panel import Panel, script_beside
 from vital_lib.panels._static import Form, folded, joined, paragraph, text
 from vital_lib.prompts import Prompt
@@ -79,9 +80,7 @@ class PromptViewer(Panel):
 
     def _static(self, state: dict[str, Any]) -> Form:
         tokens = "" if self.tokens is None else f", about {self.tokens:,} tokens"
-        n = state["images"]
-        images = "1 image" if n == 1 else f"{n} images"
-        counts = f"{len(self._messages)} messages, {images}{tokens}"
+        counts = f"{len(self._messages)} messages, {counted(state['images'], 'image')}{tokens}"
         settings = "; ".join([f"version {state['version']}", *state["settings"]])
         parts = [
             paragraph(message["role"], joined(*map(self._saved, message["parts"])))
@@ -119,6 +118,6 @@ def _schema_messages(prompt: Prompt, client: ChatClient) -> list[dict[str, Any]]
     from vital_lib.client import wire  # imports the API's client
 
     request = wire.make_request(client.model, prompt, client.images.rule, seed=0)
-    added = wire.make_body(request, prompt, client.images, plain=True)["messages"]
-    added = added[len(prompt.messages) :]
+    body = wire.make_body(request, prompt, client.images, without=["response_format"])
+    added = body["messages"][len(prompt.messages) :]
     return [{**message, "content": [message["content"]]} for message in added]

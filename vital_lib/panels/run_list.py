@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from vital_lib import runs
+from vital_lib.english import counted
 from vital_lib.panels._panel import Panel, plain, script_beside
 from vital_lib.panels._static import Form, table
 
@@ -86,7 +87,7 @@ class RunList(Panel):
         def copy() -> None:
             found = runs.back_up_labels(self.folder, name)
             where = found.path.relative_to(self.folder)
-            events = "1 event" if found.events == 1 else f"{found.events:,} events"
+            events = counted(found.events, "event")
             self._note = f"label log of run {name} copied, {events}: {where}"
 
         self._attempt(copy)

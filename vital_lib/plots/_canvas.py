@@ -5,14 +5,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vital_lib.annotators import Votes, beside
 from vital_lib.plots._colours import GRID, INK, LINE, TICK
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from vital_lib.plots._types import Axes, Figure
 
 BESIDE = dict[str, Any](textcoords="offset points", fontsize=8.5, color=INK, va="center")
 DASHED = dict[str, Any](color=INK, linestyle=(0, (4, 3)), linewidth=1)
@@ -54,9 +51,9 @@ def _figure_class() -> type:
     """Return a Figure class that a notebook can display without pyplot."""
     from io import BytesIO
 
-    from matplotlib.figure import Figure
+    import matplotlib.figure
 
-    class Plot(Figure):
+    class Plot(matplotlib.figure.Figure):
         def _repr_png_(self) -> bytes:
             file = BytesIO()
             self.savefig(file, format="png")

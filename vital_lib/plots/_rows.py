@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vital_lib.annotators import votes_behind, who
 from vital_lib.plots._canvas import BESIDE, DASHED, below, canvas, legend_below_title, value_of
 from vital_lib.plots._colours import INK, PALE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from vital_lib.plots._types import Axes, Figure
 
 
 class MissingMetric(KeyError):

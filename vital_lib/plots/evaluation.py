@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from vital_lib.plots._canvas import BESIDE, DASHED, canvas, legend_below_title, styled, value_of
 from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PALE, PINK, RED, SKY
 from vital_lib.plots._rows import bar_figure, bars, forest_row, name_rows
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from vital_lib.plots._types import Figure
 
 MODELS = {
     "base": ("base model, untuned", PALE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,7 @@ from vital_lib.plots._canvas import BESIDE, canvas, legend_at_the_right, legend_
 from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY
 from vital_lib.plots._rows import name_rows
 from vital_lib.plots._sums import pca_2d
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+from vital_lib.plots._types import Figure
 
 MODALITY_COLOURS = dict(
     zip(MODALITY_LABELS, [BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY], strict=True)

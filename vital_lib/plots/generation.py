@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from vital_lib.plots._canvas import styled
 from vital_lib.plots._colours import BLUE, ORANGE, PALE
 from vital_lib.plots._rows import accepted_bars
+from vital_lib.plots._types import Figure
 from vital_lib.tables import ARMS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @styled

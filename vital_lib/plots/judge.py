@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,8 @@ from vital_lib.plots._canvas import DASHED, below, canvas, legend_below_title, s
 from vital_lib.plots._colours import BLUE, GREY, ORANGE
 from vital_lib.plots._rows import bar_figure
 from vital_lib.plots._sums import accepted_share, wilson
+from vital_lib.plots._types import Figure
 from vital_lib.plots.figures import MODALITY_COLOURS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _ERRORS = {
     "judge.probe_drop_rate_modality": ("wrong modality", BLUE),

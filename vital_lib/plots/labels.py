@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from vital_lib.annotators import Votes, who
@@ -11,9 +9,7 @@ from vital_lib.modalities import MODALITY_LABELS
 from vital_lib.plots._canvas import below, canvas, styled
 from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE
 from vital_lib.plots._rows import forest_row, name_rows
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from vital_lib.plots._types import Figure
 
 _COLOURS = {"overall": INK, "modality": BLUE, "pair": ORANGE, "self": GREEN}
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vital_lib.plots._canvas import canvas, styled
 from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PALE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from vital_lib.plots._types import Axes, Figure
 
 _STAGES = ((0, 4, "1  Generation"), (4, 7, "2  Selection"), (7, 9, "3  Tuning and evaluation"))
 _STEPS = (

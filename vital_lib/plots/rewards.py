@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from vital_lib.annotators import Votes, who
 from vital_lib.plots._canvas import below, canvas, legend_below_title, styled
 from vital_lib.plots._colours import BLUE, GREY, ORANGE
 from vital_lib.plots._rows import name_rows
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from vital_lib.plots._types import Axes, Figure
 
 _KINDS = {"all annotators": (-0.16, BLUE, "o"), "judge": (0.16, ORANGE, "D")}
 

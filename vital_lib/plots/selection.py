@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from vital_lib.plots._canvas import styled
 from vital_lib.plots._colours import BLUE, GREY, ORANGE, PALE
 from vital_lib.plots._rows import accepted_bars
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from vital_lib.plots._types import Figure
 
 
 @styled

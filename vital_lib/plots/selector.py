@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,12 +22,10 @@ from vital_lib.plots._canvas import (
 from vital_lib.plots._colours import BLUE, GREY, ORANGE, PALE, PINK, SKY
 from vital_lib.plots._rows import bar_figure, note_beside
 from vital_lib.plots._sums import accepted_share
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from vital_lib.plots._types import Figure
 
 _FILLED = 3  # groups of a histogram; more of them would hide one another
-_LEARNERS = {
+LEARNERS = {
     "recipe": ("ratings and ticks", BLUE),
     "people only": ("ticks only", ORANGE),
     "published": ("published recipe", PINK),
@@ -52,7 +49,7 @@ def learning_curve(
     """
     sizes = sorted(curve["questions"].unique())
     figure, axes = canvas(7.6, 3.9)
-    for shift, (name, (label, colour)) in enumerate(_LEARNERS.items()):
+    for shift, (name, (label, colour)) in enumerate(LEARNERS.items()):
         rows = curve[curve["learned"] == name].sort_values("questions")
         if rows.empty:
             continue

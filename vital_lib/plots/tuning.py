@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from vital_lib.plots._canvas import canvas, legend_below_title, styled
+from vital_lib.plots._types import Figure
 from vital_lib.plots.evaluation import MODELS
 from vital_lib.plots.figures import MODALITY_COLOURS
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 @styled
-def loss_curves(losses: Mapping[str, Sequence[float]], *, log: bool = False) -> Figure:
+def loss_curves(losses: Mapping[str, Sequence[float]]) -> Figure:
     """Training losses per model: every step in a pale line, with the running mean on top.
 
     Args:
         losses: model name -> loss at every step.
-        log: use a logarithmic scale, for losses of different magnitude.
     """
     figure, axes = canvas(6.8, 3.6)
     palette = list(MODALITY_COLOURS.values())
@@ -32,12 +28,9 @@ def loss_curves(losses: Mapping[str, Sequence[float]], *, log: bool = False) -> 
         axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
         axes.plot(steps, smooth, color=colour, linewidth=1.7, label=name)
     axes.set_xlabel("step")
-    axes.set_ylabel("loss per token (nats), log scale" if log else "loss per token (nats)")
+    axes.set_ylabel("loss per token (nats)")
     axes.set_title("Training loss")
-    if log:
-        axes.set_yscale("log")
-    else:
-        axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0)
     axes.margins(x=0.01)
     legend_below_title(axes)
     return figure

@@ -22,7 +22,6 @@ from vital_lib.prompts.schemas import (
     Drafts,
     PartConversation,
     PartDrafts,
-    PartialRating,
     Rating,
     RatingCriteria,
     Round,

@@ -23,8 +23,7 @@ _OPENED = re.compile(
 )
 _FOLDED = re.compile(r"<details\s[^<>]{0,80}\b(?:reasoning|thinking)\b[^<>]{0,80}>", re.I)
 _SHUT = re.compile(
-    r"(?-i:\[/THINK(?:ING)?\])|◁/think(?:ing)?▷|<unused95>|<\|inner_suffix\|>|<channel\|>",
-    re.I,
+    r"(?-i:\[/THINK(?:ING)?\])|◁/think(?:ing)?▷|<unused95>|<\|inner_suffix\|>|<channel\|>", re.I
 )
 _THOUGHT = re.compile(
     r"(?:<|&lt;|＜)\|?\s?(?P<shut>/\|?\s?|end_(?:of_)?)?(?:(?:begin|start)_(?:of_)?)?"

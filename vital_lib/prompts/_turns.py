@@ -66,7 +66,6 @@ class _Round:
     question: list[str]
     kind: str | None = None
     answers: list[list[str]] = field(default_factory=list)
-    indexed: bool = False
 
     @property
     def last(self) -> list[str]:

@@ -30,14 +30,7 @@ from vital_lib.prompts._marks import (
 from vital_lib.prompts._objects import objects_in, whole_object
 from vital_lib.prompts._turns import begins_a_turn, rounds_in
 from vital_lib.prompts._words import is_template, rating, scores, tags_as_lines, verdict
-from vital_lib.prompts.schemas import (
-    ChatScores,
-    Conversation,
-    Drafts,
-    Rating,
-    Verdict,
-    readable,
-)
+from vital_lib.prompts.schemas import ChatScores, Conversation, Drafts, Rating, Verdict, readable
 
 if TYPE_CHECKING:
     from vital_lib.prompts import Prompt

@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from vital_lib.modalities import MODALITY_NAMES
-from vital_lib.prompts.schemas import (
-    ChatScores,
-    Conversation,
-    Drafts,
-    Rating,
-    Round,
-    Verdict,
-)
+from vital_lib.prompts.schemas import ChatScores, Conversation, Drafts, Rating, Round, Verdict
 from vital_lib.records import read_text
 
 if TYPE_CHECKING:

@@ -6,14 +6,6 @@ behind it. The package knows no generator and no figure set; it is independent o
 """
 
 from vital_lib.rewards.effects import ALL, EACH, JUDGE, reasons_given, rewards
-from vital_lib.rewards.properties import (
-    PROPERTIES,
-    Property,
-    absolutes,
-    hedges,
-    marked,
-    properties_of,
-    terms,
-)
+from vital_lib.rewards.properties import PROPERTIES, absolutes, hedges, marked, properties_of, terms
 from vital_lib.rewards.slopes import FALSE_DISCOVERIES
 from vital_lib.rewards.words import conclusion, effect_in_words, examples, metrics_of

@@ -17,7 +17,6 @@ from vital_lib.labels import VOTES, votes_long
 from vital_lib.labels.events import latest_votes, standing
 from vital_lib.rewards.properties import Property, properties_of
 from vital_lib.rewards.slopes import FALSE_DISCOVERIES, NUMBERS, corrected, slopes
-from vital_lib.statistics import FLIPS, RESAMPLES
 from vital_lib.tables import column_of
 
 ALL, EACH, JUDGE = "all annotators", "annotator", "judge"
@@ -40,10 +39,7 @@ def rewards(
     candidates: pd.DataFrame,
     preferences: pd.DataFrame,
     ratings: pd.DataFrame | None = None,
-    *,
-    seed: int = 0,
-    flips: int = FLIPS,
-    resamples: int = RESAMPLES,
+    **chance: int,
 ) -> pd.DataFrame:
     """Measure the effect of each property on acceptance, and on the ratings of each judge.
 
@@ -52,6 +48,7 @@ def rewards(
         preferences: columns of table `preferences`; skips are left out.
         ratings: columns candidate_id, judge, overall; repeats are averaged, and ratings of other
             candidates are left out. None if there is no judge.
+        chance: seed, flips and resamples, as in `slopes`.
 
     Returns:
         One row per property and source, of `COLUMNS`. `effect` is in points of 100 per `unit`, with
@@ -66,7 +63,6 @@ def rewards(
         ValueError: an annotator judged a response that is not in `candidates`.
     """
     measured, properties = properties_of(candidates)
-    chance = {"seed": seed, "flips": flips, "resamples": resamples}
     found = []
     for source in _sources(candidates, preferences, ratings):
         ids = source.rows["candidate_id"]
@@ -78,14 +74,7 @@ def rewards(
     return _tested(found, properties)
 
 
-def reasons_given(
-    events: pd.DataFrame,
-    candidates: pd.DataFrame,
-    *,
-    seed: int = 0,
-    flips: int = FLIPS,
-    resamples: int = RESAMPLES,
-) -> pd.DataFrame:
+def reasons_given(events: pd.DataFrame, candidates: pd.DataFrame, **chance: int) -> pd.DataFrame:
     """Measure how the criteria that annotators tick as reasons go with their acceptance.
 
     A reason belongs to a whole judgement. So annotators of the same instruction are compared, those
@@ -96,6 +85,7 @@ def reasons_given(
     Args:
         events: `LabelLog.history()`; only votes count.
         candidates: columns instruction_id, group_id.
+        chance: seed, flips and resamples, as in `slopes`.
 
     Returns:
         Rows of `COLUMNS`, one per reason, of source `ALL`. `n` counts the instructions on which
@@ -112,7 +102,6 @@ def reasons_given(
     ticked = {f"reason_{name}": [name in own for own in votes["reasons"]] for name in reasons}
     accepted = sum(50 * votes[f"{side}_accepted"].astype(float) for side in ("left", "right"))
     items = votes["item_id"].to_numpy()
-    chance = {"seed": seed, "flips": flips, "resamples": resamples}
     rows = (pd.DataFrame(ticked), accepted, items, articles.loc[items].to_numpy())
     found = slopes(*rows, length=None, **chance)
     return _tested([found.assign(source=ALL, kind=ALL)], properties)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from vital_lib.english import NUMBERS, split_words
+from vital_lib.english import NUMBERS, sentences, split_words
 from vital_lib.tables import flags_in_words
 
 FLAGGED = "flag_"
@@ -48,7 +48,6 @@ _TERMS = re.compile(
 )
 _NOT_TERMS = frozenset(("diploma", "hypothesis", "hypothetical", "aroma", "avoid", "period"))
 _TERM_LETTERS = 6  # shorter words with such parts ("coma", "void") are mostly everyday English
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _SIDE = re.compile(r"\b(?:(?:left|right)(?![ -](?:away|now|angles?))|bilateral)", re.I)
 _YES_OR_NO = re.compile(r"\W*(?:yes|no)\s*(?:[,.;:!–—-]|$)", re.I)
 
@@ -118,10 +117,6 @@ def marked(name: str, text: str) -> list[tuple[str, bool]]:
     return [run for run in (*runs, (text[place:], False)) if run[0]]
 
 
-def _sentences(text: str) -> float:
-    return len([part for part in _SENTENCE_END.split(text.strip()) if part])
-
-
 PROPERTIES = (
     Property(
         "words",
@@ -129,7 +124,7 @@ PROPERTIES = (
         "per ten words",
         lambda text: len(split_words(text)) / 10,
     ),
-    Property("sentences", "sentences", "per sentence", _sentences),
+    Property("sentences", "sentences", "per sentence", lambda text: len(sentences(text))),
     Property("hedges", "hedging words", "per hedging word", lambda text: len(hedges(text))),
     Property("absolutes", "absolute words", "per absolute word", lambda t: len(absolutes(t))),
     Property("terms", "technical terms", "per technical term", lambda text: len(terms(text))),

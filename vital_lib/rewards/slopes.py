@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from vital_lib.statistics import LEAST_GROUPS, sign_flip_test, sums_intervals
+from vital_lib.statistics import FLIPS, LEAST_GROUPS, RESAMPLES, sign_flip_test, sums_intervals
 
 FALSE_DISCOVERIES = 0.05
 """Highest expected share of chance findings among the findings (Benjamini and Hochberg 1995)."""
@@ -28,9 +28,9 @@ def slopes(
     articles: np.ndarray,
     *,
     length: str | None,
-    seed: int,
-    flips: int,
-    resamples: int,
+    seed: int = 0,
+    flips: int = FLIPS,
+    resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """Regress `outcome` on each column of `x` alone, with one fixed effect per stratum.
 
@@ -38,6 +38,7 @@ def slopes(
         x: (n, k), a column per property.
         outcome, strata, articles: of each row (n,).
         length: the column that `same_length` holds equal; None: `same_length` is null.
+        seed, flips, resamples: of the sign-flip test and of the bootstrap.
 
     Returns:
         One row per column of `x`: property, then `NUMBERS`. `n` and `articles` count the strata

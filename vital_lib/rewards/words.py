@@ -8,17 +8,15 @@ from vital_lib.annotators import Votes
 from vital_lib.labels import accepted_share
 from vital_lib.rewards.effects import ALL, FALSE_DISCOVERIES, JUDGE
 from vital_lib.rewards.properties import properties_of
+from vital_lib.tables import decimals
 
 _SHOWN = 5  # effects that a sentence states, the most certain first
 
 
 def effect_in_words(row: pd.Series) -> str:
     """Return one effect of `rewards` in words: "−21.0 points per absolute word [−25.0, −17.1]"."""
-    effect, low, high = (
-        f"{round(row[name], 1) + 0.0:{sign}.1f}".replace("-", "−")
-        for name, sign in (("effect", "+"), ("low", ""), ("high", ""))
-    )
-    return f"{effect} points {row['unit']} [{low}, {high}]"
+    low, high = (decimals(row[end], 1) for end in ("low", "high"))
+    return f"{decimals(row['effect'], 1, '+')} points {row['unit']} [{low}, {high}]"
 
 
 def conclusion(found: pd.DataFrame, votes: Votes) -> str:

@@ -25,5 +25,5 @@ from vital_lib.selection.cut import (
     top_candidates,
 )
 from vital_lib.selection.duplicates import near_duplicates
-from vital_lib.selection.export import IMAGE_TOKEN, export_llava
+from vital_lib.selection.export import export_llava
 from vital_lib.selection.measures import accepted_by_share, accepted_shares

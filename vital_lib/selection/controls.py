@@ -13,12 +13,15 @@ A selection result therefore needs these controls.
 
 from __future__ import annotations
 
-import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from vital_lib.selection.cut import Grouping, conversations, cut, top_candidates
+from vital_lib.figures.groups import unit_rows
+from vital_lib.figures.sampling import clustered
+from vital_lib.selection.cut import conversations, cut, top_candidates
+from vital_lib.tables import refuse_judges
 
 
 def chance_scores(candidates: pd.DataFrame, *, seed: int = 0) -> pd.Series:
@@ -66,15 +69,8 @@ def typical_scores(
     Raises:
         ValueError: features that do not match the candidates or are not finite.
     """
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
     rows = _unit("features", features, candidates)
-    means = KMeans(min(clusters, len(rows)), n_init=4, random_state=seed)
-    with warnings.catch_warnings():  # fewer distinct rows than clusters leave some empty
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        cluster = means.fit_predict(rows)
-    distance = np.linalg.norm(rows - means.cluster_centers_[cluster], axis=1)
+    cluster, distance = clustered(rows, min(clusters, len(rows)), seed)
     nearer = pd.Series(distance).groupby(cluster).rank(pct=True)
     return pd.Series(-nearer.to_numpy(), index=candidates["candidate_id"])
 
@@ -91,45 +87,28 @@ def rating_scores(ratings: pd.DataFrame, *, repeats: int = 1) -> pd.Series:
     Raises:
         ValueError: ratings by several judges.
     """
-    judges = sorted(set(ratings.get("judge", ())))
-    if len(judges) > 1:
-        raise ValueError(
-            f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's ratings"
-        )
+    refuse_judges(ratings)
     first = ratings[ratings["repeat"] < repeats].groupby("candidate_id")["overall"]
     return first.mean()[first.size() >= repeats]
 
 
 def random_candidates(
-    candidates: pd.DataFrame,
-    *,
-    n: int,
-    seed: int = 0,
-    within: Grouping | None = None,
-    flagged: bool = False,
+    candidates: pd.DataFrame, *, n: int, seed: int = 0, **how: Any
 ) -> pd.DataFrame:
-    """Draw `n` random rows of `candidates`; `within`, `flagged` and errors as in `cut`."""
-    numbers = chance_scores(candidates, seed=seed)
-    return top_candidates(candidates, numbers, n=n, within=within, flagged=flagged)
+    """Draw `n` random rows of `candidates`; `how` (within, flagged) and errors as in `cut`."""
+    return top_candidates(candidates, chance_scores(candidates, seed=seed), n=n, **how)
 
 
-def select_random(
-    candidates: pd.DataFrame,
-    *,
-    n: int,
-    seed: int = 0,
-    within: Grouping | None = None,
-    flagged: bool = False,
-) -> pd.DataFrame:
+def select_random(candidates: pd.DataFrame, *, n: int, seed: int = 0, **how: Any) -> pd.DataFrame:
     """Draw `n` random candidates as the control of a selection; return them as conversations.
 
     Columns of table `selected`; `score` is always 0, so the rank has no meaning. `n` counts
-    candidates: give the number of rounds in the selected set. Without `within`, groups keep their
-    proportions on average; with it, exactly. Give the same `flagged` as for the selected set;
-    refusals and echoes are left out unless it is set. Errors as in `cut`.
+    candidates: give the number of rounds in the selected set. `how` holds `within` and `flagged` of
+    `cut`. Without `within`, groups keep their proportions on average; with it, exactly. Give the
+    same `flagged` as for the selected set; refusals and echoes are left out unless it is set.
+    Errors as in `cut`.
     """
-    numbers = chance_scores(candidates, seed=seed)
-    drawn = cut(candidates, numbers, n=n, within=within, flagged=flagged)
+    drawn = cut(candidates, chance_scores(candidates, seed=seed), n=n, **how)
     return conversations(candidates, drawn.assign(score=0.0))
 
 
@@ -141,4 +120,4 @@ def _unit(name: str, features: np.ndarray, candidates: pd.DataFrame) -> np.ndarr
     bad = int((~np.isfinite(rows).all(axis=1)).sum())
     if bad:
         raise ValueError(f"{bad} of {len(rows)} rows of {name} hold NaN or infinite numbers")
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit_rows(rows)

@@ -15,12 +15,9 @@ import pandas as pd
 
 from vital_lib.records import without_image_tag
 from vital_lib.records.check import IMAGE_TAG
-from vital_lib.tables import refuse_missing, write_atomically
+from vital_lib.tables import refuse_missing, write_text
 
 LOG = logging.getLogger(__name__)
-
-IMAGE_TOKEN = IMAGE_TAG
-"""Image token in the first question of a LLaVA conversation."""
 
 _PLACED: dict[str | None, Any] = {None: None, "copy": shutil.copyfile}
 _PLACED["link"] = lambda image, new: new.symlink_to(image)
@@ -61,12 +58,13 @@ def export_llava(
     image_of = dict(zip(figures["figure_id"], figures["image"], strict=True))
     problem = "conversations are about figures that are not given"
     refuse_missing(selected["figure_id"], image_of, problem, "give the figures of the selected set")
-    folder = image_folder if image_folder is not None or images is None else _beside(Path(path))
+    if image_folder is None and images is not None:
+        image_folder = Path(path).parent / "images"
     rows = selected.to_dict("records")
     turns = [_llava_turns(row) for row in rows]
     emptied = sum(len(row["turns"]) for row in rows) - sum(len(messages) // 2 for messages in turns)
     files = {name: Path(image_of[name]) for name in selected["figure_id"].unique()}
-    paths = _image_paths(files, folder, images)
+    paths = _image_paths(files, image_folder, images)
     records = [
         {"id": row["conversation_id"], "image": paths[row["figure_id"]], "conversations": messages}
         for row, messages in zip(rows, turns, strict=True)
@@ -74,14 +72,9 @@ def export_llava(
     ]
     if emptied:
         gone = f"{len(rows) - len(records)} of {len(rows)} conversations"
-        LOG.warning("%s: left out %d rounds with only %s, and %s", path, emptied, IMAGE_TOKEN, gone)
-    text = json.dumps(records, ensure_ascii=False, indent=1) + "\n"
-    write_atomically(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        LOG.warning("%s: left out %d rounds with only %s, and %s", path, emptied, IMAGE_TAG, gone)
+    write_text(Path(path), json.dumps(records, ensure_ascii=False, indent=1) + "\n")
     return len(records)
-
-
-def _beside(path: Path) -> Path:
-    return path.parent / "images"
 
 
 def _llava_turns(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -95,7 +88,7 @@ def _llava_turns(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
             turns.append({"from": "human", "value": instruction})
             turns.append({"from": "gpt", "value": response})
     if turns:
-        turns[0]["value"] = f"{IMAGE_TOKEN}\n{turns[0]['value']}"
+        turns[0]["value"] = f"{IMAGE_TAG}\n{turns[0]['value']}"
     return turns
 
 

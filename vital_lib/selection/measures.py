@@ -9,20 +9,11 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.selection.cut import Grouping, Scores, top_candidates
-from vital_lib.statistics import (
-    Interval,
-    mean_interval,
-    share_difference_interval,
-    sums_intervals,
-)
+from vital_lib.statistics import Interval, mean_interval, share_difference_interval, sums_intervals
 
 
 def accepted_shares(
-    chosen: Mapping[str, pd.DataFrame],
-    ticks: pd.DataFrame,
-    *,
-    of: str = "selected",
-    seed: int = 0,
+    chosen: Mapping[str, pd.DataFrame], ticks: pd.DataFrame, *, of: str = "selected", seed: int = 0
 ) -> dict[str, Interval]:
     """Return the accepted share of votes in each set, and its difference from set `of`.
 

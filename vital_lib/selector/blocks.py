@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from vital_lib.english import sentences
 
 HASHED_WORDS = 4096
 """Columns of the hashed words; different words can share a column."""
@@ -22,14 +21,8 @@ HASHED_WORDS = 4096
 BREAK = "\n"
 """Separates the texts in a context's list of words; no run of words crosses it."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"[^\W_]+")
 _ENDS = (".", "!", "?", '"', "'", ")")
-
-
-def sentences(text: str) -> list[str]:
-    """Split `text` into sentences at full stops, question marks and exclamation marks."""
-    return [part for part in _SENTENCE_END.split(text.strip()) if part]
 
 
 def words(text: str) -> list[str]:
@@ -169,7 +162,6 @@ def hashed_words(responses: Sequence[str]) -> csr_array:
     Feature hashing (Weinberger et al. 2009, "Feature hashing for large scale multitask learning")
     needs no vocabulary, so new candidates are encoded in the same way.
     """
-    from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import HashingVectorizer
 
     if not len(responses):

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from vital_lib.encoders import Encoder
+from vital_lib.english import sentences
 from vital_lib.figures import open_image
 from vital_lib.selector.blocks import (
     BREAK,
     Sentences,
     hashed_words,
     image_closeness,
-    sentences,
     text_closeness,
     wording,
     words,
 )
-from vital_lib.tables import refuse_missing, refuse_twice
-
-if TYPE_CHECKING:
-    from vital_lib.encoders import Encoder
+from vital_lib.tables import refuse_missing, refuse_strays, refuse_twice
 
 IMAGE_BLOCKS = ("image", "image_closeness")
 """Blocks that use the image; the other blocks use text only."""
@@ -106,39 +104,27 @@ class Features:
 
 
 def candidate_features(
-    candidates: pd.DataFrame,
-    figures: pd.DataFrame,
-    encoder: Encoder,
-    *,
-    flags: pd.DataFrame | None = None,
+    candidates: pd.DataFrame, figures: pd.DataFrame, encoder: Encoder
 ) -> Features:
     """Compute the features of `candidates`, row for row; d is the encoder's width.
 
     Blocks: `image` (2 d: image, image * answer), `text` (4 d: answer, response, context,
-    context * answer), `image_closeness` (8), `text_closeness` (8), `wording` (8), `words` (4,096,
-    sparse) and, if given, `flags`. The answer is the response's first sentence with the
+    context * answer), `image_closeness` (8), `text_closeness` (8), `wording` (8) and `words`
+    (4,096, sparse). The answer is the response's first sentence with the
     instruction; the context is caption and mentions. The products let a linear score measure how
     well the answer fits the image and its caption, which the separate vectors cannot.
 
     Args:
         candidates: columns candidate_id, figure_id, instruction, response.
         figures: columns figure_id, image, caption, mentions.
-        flags: additional numeric or boolean columns, one row per candidate, such as grounding
-            flags; they form a separate block.
 
     Raises:
-        ValueError: a candidate's figure is not in `figures` or is there twice, or `flags` has
-            another number of rows.
+        ValueError: a candidate's figure is not in `figures`, or is there twice.
         UnreadableImage: an image file is missing or damaged.
     """
     refuse_twice(figures["figure_id"], "figures")
     about = figures.set_index("figure_id")
-    missing = candidates[~candidates["figure_id"].isin(about.index)]
-    if len(missing):
-        raise ValueError(
-            f"{len(missing)} of {len(candidates)} candidates are about figures that are not given, "
-            f"first {missing['candidate_id'].iloc[0]!r} about {missing['figure_id'].iloc[0]!r}"
-        )
+    refuse_strays(candidates, "figure_id", about.index, what="candidates", to="figures")
     of_figure, names = pd.factorize(candidates["figure_id"])  # each figure is encoded once
     shown = about.loc[list(names)]
     image = encoder.images([open_image(path) for path in shown["image"]])  # (m, d)
@@ -147,8 +133,6 @@ def candidate_features(
     found: dict[str, Any] = _encoded(rows, of_figure, image, contexts, encoder)
     found["wording"] = _wording(rows, of_figure, contexts)
     found["words"] = hashed_words([row["response"] for row in rows])
-    if flags is not None:
-        found["flags"] = flags.to_numpy(np.float32)
     return Features(list(candidates["candidate_id"]), found, encoder.fingerprint)
 
 
@@ -244,10 +228,7 @@ def _check_block(name: str, block: Any, ids: Sequence[str]) -> None:
         raise ValueError(
             f"{len(ids)} ids for block {name!r} of shape {block.shape}: give a row per id"
         )
-    if hasattr(block, "tocsr"):
-        bad = np.flatnonzero(~np.isfinite(block.tocsr().sum(axis=1)))
-    else:
-        bad = np.flatnonzero(~np.isfinite(block.sum(axis=1)))
+    bad = np.flatnonzero(~np.isfinite(block.sum(axis=1)))
     if len(bad):
         raise ValueError(
             f"block {name!r} has values that are not finite in {len(bad)} of {len(ids)} rows, "

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from vital_lib.selector.features import Features
 from vital_lib.selector.scaling import Scaled, Scaling
-from vital_lib.tables import UnsupportedFormat, write_atomically
+from vital_lib.tables import UnsupportedFormat, write_atomically, write_text
 
 FORMAT_VERSION = 2
 """Version of the selector's folder: 1 held an MLP, 2 holds one weight per column."""
@@ -190,8 +190,7 @@ _SCALING = ("mean", "factor", "limit")
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    text = json.dumps(values, indent=1, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
 def _sha256(path: Path) -> str:

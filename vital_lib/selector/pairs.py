@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.labels import majority_ticks, votes_long
-from vital_lib.tables import belonging, column_of, frame_of, refuse_strays
+from vital_lib.tables import belonging, column_of, frame_of, refuse_judges, refuse_strays
 
 
 def human_ticks(preferences: pd.DataFrame, drafts: pd.DataFrame) -> pd.DataFrame:
@@ -78,12 +78,7 @@ def human_pairs(
 
 
 def judge_pairs(
-    ratings: pd.DataFrame,
-    candidates: pd.DataFrame,
-    *,
-    n: int,
-    split: str = "train",
-    seed: int = 0,
+    ratings: pd.DataFrame, candidates: pd.DataFrame, *, n: int, split: str = "train", seed: int = 0
 ) -> pd.DataFrame:
     """Draw `n` different pairs of candidates of `split` with different ratings.
 
@@ -113,15 +108,15 @@ def judge_pairs(
     return _pairs(pairs, source="judge", annotator="".join(ratings["judge"].unique()), split=split)
 
 
-def pair_groups(pairs: pd.DataFrame, candidates: pd.DataFrame, *, side: str = "left") -> pd.Series:
-    """Return the group_id (article or patient) of each pair's candidate on `side`.
+def pair_groups(pairs: pd.DataFrame, candidates: pd.DataFrame) -> pd.Series:
+    """Return the group_id (article or patient) of each pair's left candidate.
 
     The two candidates of a human pair share a figure, so both sides have the same group.
 
     Raises:
         ValueError: pairs of candidates that are not in `candidates`.
     """
-    return _of("group_id", pairs[f"{side}_id"], candidates, "pairs")
+    return _of("group_id", pairs["left_id"], candidates, "pairs")
 
 
 def check_split(name: str, rows: pd.DataFrame, split: str) -> None:
@@ -140,11 +135,7 @@ def check_split(name: str, rows: pd.DataFrame, split: str) -> None:
 
 def _mean_ratings(ratings: pd.DataFrame, candidates: pd.DataFrame) -> pd.Series:
     """Return the mean rating of each rated candidate over its repeats, by candidate_id."""
-    judges = sorted(ratings["judge"].unique())
-    if len(judges) > 1:
-        raise ValueError(
-            f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's ratings"
-        )
+    refuse_judges(ratings)
     ids = candidates["candidate_id"]
     rated = belonging(ratings, "candidate_id", ids, what="ratings", to="candidates")
     return rated.groupby("candidate_id")["overall"].mean().dropna()

@@ -7,9 +7,9 @@ Test pairs are rejected.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -91,9 +91,9 @@ class PublishedSelector:
     """A trained head, with the mean and standard deviation of its training features.
 
     Attributes:
-        config: settings of the head and its training; `width` is the features' D.
-        metrics: measurements of training and validation.
-        losses: training loss of every step.
+        w_human: weight of a human pair in training.
+        metrics: the epoch kept, the agreement and the loss on the validation pairs (null without
+            any), and the number of steps.
     """
 
     def __init__(
@@ -101,18 +101,11 @@ class PublishedSelector:
         head: nn.Sequential,
         mean: torch.Tensor,
         spread: torch.Tensor,
-        *,
-        config: Mapping[str, Any],
-        metrics: Mapping[str, Any],
-        losses: list[float],
+        w_human: float,
+        metrics: dict[str, Any],
     ) -> None:
         self._head, self._mean, self._spread = head.eval(), mean, spread  # mean, spread: (D,)
-        self.config, self.metrics, self.losses = dict(config), dict(metrics), list(losses)
-
-    @property
-    def w_human(self) -> float:
-        """Weight of a human pair in training."""
-        return self.config["w_human"]
+        self.w_human, self.metrics = w_human, metrics
 
     def scores(self, features: Features) -> pd.Series:
         """Return the score of every candidate in `features`, by candidate_id; higher is better.
@@ -168,18 +161,8 @@ def train_published(
     data = _Data.of(pairs, features, w_human)
     with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        head, measured, losses = _fit(data, _Data.of(held_out, features, 1.0, data), settings)
-    counts = pairs["source"].value_counts()
-    metrics = {
-        **measured,
-        "human_pairs": int(counts.get("human", 0)) if w_human else 0,
-        "judge_pairs": int(counts.get("judge", 0)),
-        "validation_pairs": len(held_out),
-    }
-    config = {"width": len(data.mean), **asdict(settings)}
-    return PublishedSelector(
-        head, data.mean, data.spread, config=config, metrics=metrics, losses=losses
-    )
+        head, metrics = _fit(data, _Data.of(held_out, features, 1.0, data), settings)
+    return PublishedSelector(head, data.mean, data.spread, w_human, metrics)
 
 
 def sweep_published(
@@ -287,22 +270,22 @@ def _moments(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _fit(
     data: _Data, validation: _Data, recipe: SelectorConfig
-) -> tuple[nn.Sequential, dict[str, Any], list[float]]:
-    """Return the head after its best epoch, that epoch's metrics, and the loss of every step."""
+) -> tuple[nn.Sequential, dict[str, Any]]:
+    """Return the head after its best epoch, with that epoch's metrics and the number of steps."""
     head = build_head(data.rows.shape[1], hidden=recipe.hidden, dropout=recipe.dropout)
     optimiser = torch.optim.Adam(head.parameters(), lr=recipe.lr, fused=True)
     best: Any = None  # measures and weights of the best epoch so far
-    losses: list[float] = []
+    steps = 0
     for epoch in range(1, recipe.epochs + 1):
-        before = len(losses)
-        losses += [_step(head, optimiser, data, batch) for batch in _batches(len(data), recipe)]
-        measured: dict[str, Any] = {"epoch": epoch, "train_loss": float(np.mean(losses[before:]))}
-        measured |= _validate(head, validation)
+        for batch in _batches(len(data), recipe):
+            _step(head, optimiser, data, batch)
+            steps += 1
+        measured: dict[str, Any] = {"epoch": epoch, **_validate(head, validation)}
         if best is None or not len(validation) or _merit(measured) > _merit(best[0]):
             best = measured, {name: value.clone() for name, value in head.state_dict().items()}
     measured, weights = best
     head.load_state_dict(weights)
-    return head, {**measured, "steps": len(losses)}, losses
+    return head, {**measured, "steps": steps}
 
 
 def _batches(pairs: int, recipe: SelectorConfig) -> Iterator[torch.Tensor]:
@@ -317,14 +300,13 @@ def _batches(pairs: int, recipe: SelectorConfig) -> Iterator[torch.Tensor]:
 
 def _step(
     head: nn.Sequential, optimiser: torch.optim.Optimizer, data: _Data, batch: torch.Tensor
-) -> float:
+) -> None:
     rows = torch.cat([data.left[batch], data.right[batch]])  # (2 b,)
     left, right = head(data.rows[rows]).squeeze(1).chunk(2)  # (b,), (b,)
     loss = pairwise_loss(left, right, data.preferred[batch], data.weight[batch])
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()
-    return loss.item()
 
 
 def _validate(head: nn.Sequential, data: _Data) -> dict[str, float | None]:

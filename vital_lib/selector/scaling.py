@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array, hstack
 
 from vital_lib.selector.features import Features
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 CLIP = 6.0
 """Number of standard deviations at which values are clipped."""
@@ -101,8 +98,6 @@ class Scaling:
         Raises:
             ValueError: blocks with other names or widths than in the fit.
         """
-        from scipy import sparse as sparse_arrays
-
         if features.widths != dict(self.layout):
             raise ValueError(
                 f"features have blocks {_listed(features.widths)}: this selector needs blocks "
@@ -117,11 +112,9 @@ class Scaling:
             values = (features.blocks[name] - self.mean[part]) * self.factor[part]
             np.clip(values, -self.limit[part], self.limit[part], out=rows[:, part])
             start = part.stop
-        words = [
-            sparse_arrays.csr_array(features.blocks[name], dtype=np.float32) for name in sparse
-        ]
-        empty = sparse_arrays.csr_array((len(features), 0), dtype=np.float32)
-        return Scaled(rows, sparse_arrays.hstack([empty, *words], format="csr"))
+        words = [csr_array(features.blocks[name], dtype=np.float32) for name in sparse]
+        empty = csr_array((len(features), 0), dtype=np.float32)
+        return Scaled(rows, hstack([empty, *words], format="csr"))
 
 
 def _halves(features: Features) -> tuple[list[str], list[str]]:

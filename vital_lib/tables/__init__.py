@@ -7,17 +7,19 @@ does not depend on figures, models or labels.
 """
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document
-from vital_lib.tables.files import log_ahead, write_atomically, write_rows
+from vital_lib.tables.files import log_ahead, write_atomically, write_rows, write_text
 from vital_lib.tables.flags import NO_ANSWER, NOT_TO_LEARN, flags_in_words, not_to_learn
 from vital_lib.tables.frames import SchemaError, empty_frame, frame_of
 from vital_lib.tables.matching import (
     belonging,
     column_of,
+    refuse_judges,
     refuse_missing,
     refuse_strays,
     refuse_twice,
 )
 from vital_lib.tables.measured import STAGES, metrics_frame
 from vital_lib.tables.origins import NotReadable, VotesRead
+from vital_lib.tables.units import decimals
 from vital_lib.tables.words import ARMS, MODELS, Words, metrics_in_words, words_of
 from vital_lib.tables.workspace import MissingTable, UnsupportedFormat, Workspace

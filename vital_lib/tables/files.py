@@ -33,6 +33,11 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, mode: int =
         raise
 
 
+def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write `text` as UTF-8, as `write_atomically` does."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"), mode=mode)
+
+
 def write_rows(rows: pd.DataFrame, path: str | Path) -> int:
     """Write `rows` as JSON Lines or CSV, by the ending of `path`, and return their number.
 
@@ -49,7 +54,7 @@ def write_rows(rows: pd.DataFrame, path: str | Path) -> int:
         text = rows.assign(**lists).to_csv(index=False)
     else:
         raise ValueError(f"{path.name!r}: give a name that ends in .jsonl or .csv")
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, text)
     return len(rows)
 
 

@@ -92,6 +92,15 @@ def refuse_twice(
         )
 
 
+def refuse_judges(ratings: pd.DataFrame) -> None:
+    """Raise ValueError if several judges rated; without a column judge, there is one."""
+    judges = sorted(set(ratings.get("judge", ())))
+    if len(judges) > 1:
+        raise ValueError(
+            f"ratings by {len(judges)} judges ({', '.join(judges)}): keep one judge's ratings"
+        )
+
+
 def column_of(
     ids: pd.Series, column: str, known: pd.DataFrame, key: str, *, what: str, to: str
 ) -> pd.Series:

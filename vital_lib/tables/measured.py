@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.annotators import kind_of, only_says_whose
-from vital_lib.tables.files import write_atomically
+from vital_lib.tables.files import write_text
 from vital_lib.tables.origins import contradicts
 
 METRICS, ORIGINS = "metrics.json", "metrics_origin.json"
@@ -115,8 +115,7 @@ def add_metrics(
     remaining = {name: value for name, value in metrics.items() if name not in lost}
     content = {"origins": [entry for entry in kept if entry["metrics"]]}
     for name, whole in ((ORIGINS, content), (METRICS, {**remaining, **added})):
-        text = json.dumps(whole, indent=1, sort_keys=True) + "\n"
-        write_atomically(folder / name, lambda path, text=text: path.write_text(text))
+        write_text(folder / name, json.dumps(whole, indent=1, sort_keys=True) + "\n")
 
 
 def metrics_frame(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
 
 _MOST_DIGITS = 6  # a value that these digits show as 0 is rounding error
 _LARGEST = 1e15  # from here on, floating-point numbers have no unit digit
@@ -57,6 +60,15 @@ class Unit:
         rounded = round(number, digits) + 0.0  # without the minus of −0
         sign = plus if self.signed and rounded else ""
         return f"{rounded:{sign},.{digits}f}".replace("-", "−")
+
+
+def decimals(value: Any, digits: int, sign: str = "") -> str:
+    """Return a number as text; null is empty.
+
+    Args:
+        sign: "+" to mark numbers above 0, too.
+    """
+    return "" if pd.isna(value) else f"{value:{sign}z.{digits}f}".replace("-", "−")
 
 
 UNITS = {

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, declared
-from vital_lib.tables.files import write_atomically
+from vital_lib.tables.files import write_atomically, write_text
 from vital_lib.tables.frames import conform, to_frame
 from vital_lib.tables.measured import add_metrics, checked, read_metrics, read_origins
 from vital_lib.tables.origins import UNKNOWN, Origin, Standing, VotesRead, in_words, settings_of
@@ -155,9 +155,7 @@ class Workspace:
         """
         made = self._made(written_by, made_from, parameters)
         origin = {"model": model, "fingerprint": self.fingerprint(_MODELS + model), **made}
-        write_atomically(
-            self.model(model) / "origin.json", lambda path: path.write_text(_as_json(origin))
-        )
+        write_text(self.model(model) / "origin.json", _as_json(origin))
 
     def origin(self, name: str) -> dict[str, Any]:
         """Return the origin of the table `name` or the model "models/<name>".
@@ -346,8 +344,7 @@ class Workspace:
     def _check_format(self) -> None:
         marker = self.path / "run.json"
         if not marker.exists():
-            text = json.dumps({"format_version": FORMAT_VERSION}) + "\n"
-            write_atomically(marker, lambda path: path.write_text(text))
+            write_text(marker, json.dumps({"format_version": FORMAT_VERSION}) + "\n")
             return
         stored = json.loads(marker.read_text())
         found = stored.get("format_version") if isinstance(stored, dict) else None

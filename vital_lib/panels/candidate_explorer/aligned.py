@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from vital_lib.english import counted
 from vital_lib.panels._panel import listed, plain
 from vital_lib.tables import ARMS, flags_in_words
 
@@ -69,11 +70,10 @@ def _rank(group: pd.DataFrame) -> tuple[bool, int, str]:
 
 def _about(group: pd.DataFrame) -> list[str]:
     first = group.iloc[0]
-    shown = len(listed(first["demonstration_ids"]))
+    shown = counted(len(listed(first["demonstration_ids"])), "demonstration")
     parts = [first["stage"], first["generator"], f"prompt {plain(first['prompt_version'])[:6]}"]
-    demonstrations = f"{shown} demonstration{'' if shown == 1 else 's'} shown"
     arm = plain(first["arm"])
-    return [ARMS.get(arm, arm), " · ".join([*map(plain, parts), demonstrations])]
+    return [ARMS.get(arm, arm), " · ".join([*map(plain, parts), f"{shown} shown"])]
 
 
 def _cell(own: pd.DataFrame) -> dict[str, Any]:

@@ -9,8 +9,7 @@ import pandas as pd
 
 from vital_lib.annotators import Votes, is_simulated
 from vital_lib.panels._panel import listed, plain
-from vital_lib.panels.candidate_explorer.details import one_decimal
-from vital_lib.tables import ARMS
+from vital_lib.tables import ARMS, decimals
 
 _CUT = 240  # characters of a text in the table
 _SHOWN = ("arm", "rating", "accepted", "score", "flags", "instruction", "response")
@@ -33,19 +32,15 @@ def _cells(row: dict[str, Any]) -> dict[str, Any]:
         "instruction": _short(row.get("instruction")),
         "response": _short(row.get("response")),
         "arm": "draft" if row.get("stage") == "draft" else ARMS.get(arm, arm).split(" ")[0],
-        "rating": one_decimal(row.get("rating")),
+        "rating": decimals(row.get("rating"), 1),
         "accepted": f"{accepted * row['annotators']:.0f} of {row['annotators']}" if judged else "",
-        "score": _two_decimals(row.get("score")),
+        "score": decimals(row.get("score"), 2),
         "flags": len(listed(row.get("flags"))),
     }
 
 
 def _short(value: Any) -> str:
     return plain(value)[:_CUT]
-
-
-def _two_decimals(value: Any) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:z.2f}".replace("-", "−")
 
 
 def simulated(rows: pd.DataFrame, ticks: pd.DataFrame | None) -> str:

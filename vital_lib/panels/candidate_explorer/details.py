@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vital_lib.english import counted
 from vital_lib.generation.marking import marked
 from vital_lib.modalities import MODALITY_LABELS
 from vital_lib.panels._panel import listed, plain
 from vital_lib.plots.selector import score_edges
-from vital_lib.tables import ARMS, flags_in_words
+from vital_lib.tables import ARMS, decimals, flags_in_words
 
 if TYPE_CHECKING:
     from vital_lib.client import Ledger
@@ -138,8 +139,8 @@ class Details:
             {
                 "judge": plain(rating["judge"]),
                 "repeat": int(rating["repeat"]),
-                "overall": one_decimal(rating["overall"]),
-                "criteria": [one_decimal(given.get(name)) for name in names],
+                "overall": decimals(rating["overall"], 1),
+                "criteria": [decimals(given.get(name), 1) for name in names],
                 "reason": _text(rating["rationale"]),
             }
             for rating, given in zip(own.to_dict("records"), parts, strict=True)
@@ -161,7 +162,7 @@ class Details:
         first, last = float(self._edges[0]), float(self._edges[-1])
         lower = int(np.searchsorted(self._scores, score, side="left"))
         return {
-            "score": f"{score:z.3f}".replace("-", "−"),
+            "score": decimals(score, 3),
             "lower": lower,
             "of": len(self._scores),
             "bins": self._counts.tolist(),
@@ -187,9 +188,8 @@ class Details:
     def _cost(self, place: int, sent: dict[str, Any] | None) -> str:
         if sent is None:
             return "The ledger given does not hold this candidate's reply."
-        n = len(self.alike(place, "reply_id"))
+        shared = counted(len(self.alike(place, "reply_id")), "candidate")
         usd = "of unknown price" if sent["usd"] is None else f"{sent['usd']:.4f} USD"
-        shared = "1 candidate" if n == 1 else f"{n} candidates"
         tokens = f"{sent['tokens_in']:,} tokens in, {sent['tokens_out']:,} tokens out"
         return f"{tokens}, {usd}, for the reply with {shared} of this table"
 
@@ -207,11 +207,6 @@ class Details:
         figure = next(iter(hashes.index[hashes == part["image"]]), None)
         width, height = part["size"]
         return {"image": plain(figure), "size": f"{width} × {height} pixels"}
-
-
-def one_decimal(value: Any) -> str:
-    """Return a number as text; null is empty."""
-    return "" if value is None or pd.isna(value) else f"{value:z.1f}".replace("-", "−")
 
 
 def _listed(row: pd.Series, name: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from vital_lib.labels import LabelsNotSaved
+from vital_lib.labels import LabelLog, LabelsNotSaved
 from vital_lib.panels._panel import script_beside
 from vital_lib.panels._static import Form
 from vital_lib.panels.candidate_explorer.aligned import aligned
@@ -27,7 +27,6 @@ from vital_lib.tables import write_rows
 
 if TYPE_CHECKING:
     from vital_lib.client import Ledger
-    from vital_lib.labels import LabelLog
 
 _MARKED = {"selected": "selected", "highlighted": "highlighted"}
 

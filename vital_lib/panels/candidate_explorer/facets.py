@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -40,41 +41,39 @@ def facets_of(rows: pd.DataFrame, ticks: pd.DataFrame | None = None) -> dict[str
         rows: from `joined_rows`.
         ticks: columns candidate_id, annotator, for the facet of annotators.
     """
-    found = {
-        "stage": _single("stage", rows.get("stage")),
-        "arm": _single("arm", rows.get("arm"), ARMS),
-        "prompt_version": _single("prompt version", rows.get("prompt_version")),
-        "split": _single("split", rows.get("split")),
-        "modality": _single("modality", rows["modality"], MODALITY_LABELS),
-        "question_type": _single("question type", rows.get("question_type")),
-        "flag": _flags(rows.get("flags")),
-        "rating": _ratings(rows.get("rating")),
-        "score": _fifths(rows.get("score")),
-        "accepted": _shares(rows.get("accepted")),
-        "annotator": None if ticks is None else _annotators(rows, ticks),
-        "outcome": _single("cut", rows.get("outcome")),
+    made = {
+        "stage": ("stage", partial(_single, "stage", {})),
+        "arm": ("arm", partial(_single, "arm", ARMS)),
+        "prompt_version": ("prompt_version", partial(_single, "prompt version", {})),
+        "split": ("split", partial(_single, "split", {})),
+        "modality": ("modality", partial(_single, "modality", MODALITY_LABELS)),
+        "question_type": ("question_type", partial(_single, "question type", {})),
+        "flag": ("flags", _flags),
+        "rating": ("rating", _ratings),
+        "score": ("score", _fifths),
+        "accepted": ("accepted", _shares),
     }
-    return {name: facet for name, facet in found.items() if facet and len(facet.masks) > 1}
+    found = {name: make(rows[column]) for name, (column, make) in made.items() if column in rows}
+    if ticks is not None:
+        found["annotator"] = _annotators(rows, ticks)
+    if "outcome" in rows:
+        found["outcome"] = _single("cut", {}, rows["outcome"])
+    return {name: facet for name, facet in found.items() if len(facet.masks) > 1}
 
 
-def _single(
-    title: str, column: pd.Series | None, labels: Mapping[str, str] | None = None
-) -> Facet | None:
+def _single(title: str, labels: Mapping[str, str], column: pd.Series) -> Facet:
     """Return the facet of a column with one value per row; null is "none"."""
-    if column is None:
-        return None
     none = _apart(_NONE, column.dropna().astype(str).unique())
     values = column.astype(object).where(column.notna(), none).astype(str)
     codes, names = pd.factorize(values)
     counts = np.bincount(codes, minlength=len(names))
     frequent = np.argsort(-counts, kind="stable")[:_MOST]
-    known = {} if labels is None else dict(labels)
-    listed = sorted(frequent, key=lambda code: _rank(names[code], list(known), none))
+    listed = sorted(frequent, key=lambda code: _rank(names[code], list(labels), none))
     masks = {str(names[code]): codes == code for code in listed}
     if len(names) > _MOST:
         rare = ~np.logical_or.reduce(list(masks.values()))
         masks[_OTHER] = rare | masks.get(_OTHER, False)
-    return Facet(title, {name: known.get(name, name) for name in masks}, masks)
+    return Facet(title, {name: labels.get(name, name) for name in masks}, masks)
 
 
 def _rank(name: str, known: list[str], none: str) -> tuple[int, str]:
@@ -89,9 +88,7 @@ def _apart(mark: str, names: Iterable[object]) -> str:
     return mark
 
 
-def _flags(flags: pd.Series | None) -> Facet | None:
-    if flags is None:
-        return None
+def _flags(flags: pd.Series) -> Facet:
     own = flags.reset_index(drop=True)
     long = own.explode().dropna()
     masks = {}
@@ -104,9 +101,7 @@ def _flags(flags: pd.Series | None) -> Facet | None:
     return Facet("flag", labels | {none: "no flag"}, masks)
 
 
-def _ratings(rating: pd.Series | None) -> Facet | None:
-    if rating is None:
-        return None
+def _ratings(rating: pd.Series) -> Facet:
     values = rating.to_numpy(dtype=float)
     ends = [*_RATINGS[1:], np.inf]
     masks = {
@@ -117,10 +112,8 @@ def _ratings(rating: pd.Series | None) -> Facet | None:
     return Facet("rating", labels | {_NONE: "no rating"}, masks | {_NONE: np.isnan(values)})
 
 
-def _fifths(score: pd.Series | None) -> Facet | None:
+def _fifths(score: pd.Series) -> Facet:
     """Return the fifths of the scores; only the order of scores has meaning."""
-    if score is None:
-        return None
     values = score.to_numpy(dtype=float)
     rank = score.rank(pct=True, method="average").to_numpy(dtype=float)
     place = np.ceil(5 * rank - 1e-9)
@@ -129,9 +122,7 @@ def _fifths(score: pd.Series | None) -> Facet | None:
     return Facet("score", labels | {_NONE: "no score"}, masks | {_NONE: np.isnan(values)})
 
 
-def _shares(accepted: pd.Series | None) -> Facet | None:
-    if accepted is None:
-        return None
+def _shares(accepted: pd.Series) -> Facet:
     share = accepted.to_numpy(dtype=float)
     masks = {"all": share == 1, "some": (share > 0) & (share < 1), "no_one": share == 0}
     labels = {"all": "by all", "some": "by some", "no_one": "by no one", _NONE: "not judged"}

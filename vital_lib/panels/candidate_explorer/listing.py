@@ -29,10 +29,7 @@ class Listing(Paged):
         image_of: figure_id -> its FigureImage, or JPEG bytes.
     """
 
-    _actions = (
-        *Paged._actions,
-        *("scroll", "toggle_filter", "clear_filters", "search", "sort"),
-    )
+    _actions = (*Paged._actions, *("scroll", "toggle_filter", "clear_filters", "search", "sort"))
     _items: Any = ()  # places of the listed rows
 
     def __init__(

@@ -9,13 +9,9 @@ import pandas as pd
 
 from vital_lib.annotators import Votes, beside, who
 from vital_lib.plots._colours import BLUE, GREY, ORANGE, PINK
+from vital_lib.plots.selector import LEARNERS
 
 _COLOURS = (BLUE, GREY, ORANGE, PINK)
-_LEARNED = {
-    "recipe": "ratings and ticks",
-    "people only": "ticks only",
-    "published": "published recipe",
-}
 
 
 def curves_of(
@@ -46,7 +42,8 @@ def curves_of(
             f"articles{note}; bands are 95 % intervals over articles",
         }
     if learning is not None and len(learning):
-        named = learning.assign(learned=learning["learned"].replace(_LEARNED))
+        labels = {name: label for name, (label, _) in LEARNERS.items()}
+        named = learning.assign(learned=learning["learned"].replace(labels))
         found["learning"] = {
             "title": "learning curve",
             "x": "labelled questions",

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from vital_lib.panels._static import Form, note, paragraph, plot, table
 from vital_lib.panels.score_explorer.items import Facet
 from vital_lib.plots import score_histogram
+from vital_lib.tables import decimals
 
 _GROUPS = 7  # drawn; the smaller ones are left out
 
@@ -63,9 +64,8 @@ def _groups(
 
 
 def _cases(title: str, cases: list[dict[str, Any]], picture: Callable[[str], Markup]) -> Markup:
-    scores = [f"{case['score']:z.2f}".replace("-", "−") for case in cases]
     rows = [
-        [picture(case["figure"]), score, case["instruction"], case["response"]]
-        for case, score in zip(cases, scores, strict=True)
+        [picture(case["figure"]), decimals(case["score"], 2), case["instruction"], case["response"]]
+        for case in cases
     ]
     return paragraph(title, table(["figure", "score", "instruction", "response"], rows))
