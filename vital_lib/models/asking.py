@@ -6,7 +6,6 @@ Answers are decoded greedily, or sampled with a separate random generator per qu
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,21 +13,17 @@ import torch
 from PIL import Image
 from transformers import BatchFeature, LogitsProcessor, LogitsProcessorList
 
-_LLAVA_TEMPLATE = (
-    "{% for message in messages %}{% if message['role'] == 'user' %}USER: "
-    "{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}IMAGE\n{% else %}{{ part['text'] }} {% endif %}{% endfor %}"
-    "{% else %}ASSISTANT: {{ message['content'][0]['text'] }} {% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
-)
-"""Prompt format of LLaVA-1.5, for a processor that was saved without a chat template."""
+from vital_lib.models.chat import ChatFormat, Rounds
+
+Shown = Image.Image | Sequence[Image.Image]
+"""What a question is about: an RGB image, or several."""
 
 
 class VisionLanguageModel:
     """A loaded vision-language model with its processor.
 
     Attributes: `model` (in evaluation mode), `processor`, `name` (as given to `load_model`),
-    `device`.
+    `device`, `format` (its `ChatFormat`).
     """
 
     def __init__(self, model: torch.nn.Module, processor: Any, name: str) -> None:
@@ -37,10 +32,7 @@ class VisionLanguageModel:
         self.name = name
         if processor.tokenizer.pad_token is None:
             processor.tokenizer.pad_token = processor.tokenizer.eos_token
-        self._template = processor.chat_template or _LLAVA_TEMPLATE.replace(
-            "IMAGE", getattr(processor, "image_token", "<image>")
-        )
-        self._control = _control_tokens(processor)
+        self.format = ChatFormat(processor, _end_ids(model), name)
 
     def __repr__(self) -> str:
         return f"VisionLanguageModel({self.name!r}, {self.model.num_parameters():,} parameters)"
@@ -52,7 +44,7 @@ class VisionLanguageModel:
 
     def answer(
         self,
-        images: Sequence[Image.Image],
+        images: Sequence[Shown],
         questions: Sequence[str],
         max_new_tokens: int = 48,
         batch_size: int = 32,
@@ -63,7 +55,7 @@ class VisionLanguageModel:
         """Return the model's answers, stripped, one per image and question.
 
         Args:
-            images: RGB images, one per question.
+            images: for each question an RGB image, or several, shown in their order.
             questions: questions, each answered without memory of the others.
             max_new_tokens: maximum length of an answer, in tokens.
             batch_size: questions per batch; it affects speed, not meaning.
@@ -95,37 +87,18 @@ class VisionLanguageModel:
         """Return the model's answer to one question about one image."""
         return self.answer([image], [question])[0]
 
-    def chat(self, turns: Sequence[tuple[str, str | None]]) -> str:
-        """Render rounds (instruction, response) about one image with the chat template.
-
-        The image is in the first round. A last response of None is left for the model to generate.
-        Control tokens inside an instruction or response (``<image>``, ``</s>``, ...) are removed,
-        so text cannot change the structure of the prompt.
-        """
-        messages = []
-        for place, (instruction, response) in enumerate(turns):
-            image = [{"type": "image"}] if place == 0 else []
-            part = {"type": "text", "text": self._plain(instruction)}
-            messages.append({"role": "user", "content": [*image, part]})
-            if response is not None:
-                reply = [{"type": "text", "text": self._plain(response)}]
-                messages.append({"role": "assistant", "content": reply})
-        open_ended = turns[-1][1] is None
-        text = self.processor.apply_chat_template(
-            messages, chat_template=self._template, add_generation_prompt=open_ended, tokenize=False
-        )
-        # In most vocabularies a word's first token includes the space before it. After a prompt
-        # that ends with a space, the model would need a first token that training never used.
-        return text.rstrip(" ") if open_ended else text
+    def chat(self, turns: Rounds, images: int = 1) -> str:
+        """Return the prompt of rounds (instruction, response); see `ChatFormat.prompt`."""
+        return self.format.prompt(turns, images)
 
     def tensors(
-        self, texts: Sequence[str], images: Sequence[Image.Image], **options: Any
+        self, texts: Sequence[str], images: Sequence[Shown], **options: Any
     ) -> BatchFeature:
-        """Return the processor's tensors of `texts` (n,) from `chat`, each with its image (n,)."""
+        """Return the processor's tensors of `texts` (n,) from `chat`, each with its images (n,)."""
         first = self.processor.tokenizer.bos_token
         return self.processor(
             text=list(texts),
-            images=[[image] for image in images],
+            images=[as_list(shown) for shown in images],
             add_special_tokens=not (first and texts[0].startswith(first)),
             return_tensors="pt",
             **options,
@@ -134,12 +107,15 @@ class VisionLanguageModel:
     @torch.inference_mode()
     def _answer_batch(
         self,
-        images: Sequence[Image.Image],
+        images: Sequence[Shown],
         questions: Sequence[str],
         max_new_tokens: int,
         drawn: LogitsProcessorList,
     ) -> list[str]:
-        texts = [self.chat([(question, None)]) for question in questions]
+        texts = [
+            self.chat([(question, None)], len(as_list(shown)))
+            for question, shown in zip(questions, images, strict=True)
+        ]
         # Left padding makes every answer start directly after its question.
         batch = self.tensors(texts, images, padding=True, padding_side="left")
         batch = batch.to(self.device, dtype=self.model.dtype)
@@ -152,14 +128,23 @@ class VisionLanguageModel:
             temperature=None,
             top_p=None,
             top_k=None,
+            eos_token_id=self.format.end_ids,
             pad_token_id=self.processor.tokenizer.pad_token_id,
         )
         new = tokens[:, batch["input_ids"].shape[1] :]  # (B, new)
         decoded = self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
         return [answer.strip() for answer in decoded]
 
-    def _plain(self, text: str) -> str:
-        return self._control.sub(" ", text).strip()
+
+def as_list(shown: Shown) -> list[Image.Image]:
+    """Return the images that a question is about as a list."""
+    return [shown] if isinstance(shown, Image.Image) else list(shown)
+
+
+def _end_ids(model: torch.nn.Module) -> list[int]:
+    """Return the ids at which the model's own settings stop generation."""
+    ids = model.generation_config.eos_token_id
+    return [] if ids is None else ids if isinstance(ids, list) else [ids]
 
 
 class _Draws(LogitsProcessor):
@@ -173,13 +158,14 @@ class _Draws(LogitsProcessor):
         self,
         temperature: float,
         seed: int,
-        images: Sequence[Image.Image],
+        images: Sequence[Shown],
         questions: Sequence[str],
         device: torch.device,
     ) -> None:
         self._temperature, self._generators = temperature, []
-        for image, question in zip(images, questions, strict=True):
-            digest = hashlib.sha256(f"{seed}\n{question}\n".encode() + image.tobytes()).digest()
+        for shown, question in zip(images, questions, strict=True):
+            pixels = b"".join(image.tobytes() for image in as_list(shown))
+            digest = hashlib.sha256(f"{seed}\n{question}\n".encode() + pixels).digest()
             own = torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
             self._generators.append(own)
 
@@ -188,13 +174,3 @@ class _Draws(LogitsProcessor):
         for row, generator in zip(noise, self._generators, strict=True):
             row.exponential_(generator=generator)
         return scores / self._temperature - noise.log()
-
-
-def _control_tokens(processor: Any) -> re.Pattern[str]:
-    """Return a pattern that matches every special, image and video token."""
-    added = processor.tokenizer.added_tokens_decoder.values()
-    found = {token.content for token in added if token.special}
-    found |= set(processor.tokenizer.all_special_tokens)
-    found |= {getattr(processor, name, None) for name in ("image_token", "video_token")} - {None}
-    longest_first = sorted(map(str, found), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")

@@ -1,27 +1,42 @@
 """Loading of a vision-language model by name.
 
-Only safetensors are read, and no code from the hub is run. Images always go through the PIL image
-processor, so pixels do not depend on whether torchvision is installed.
+Only safetensors are read, and no code from the hub is run. Images go through the PIL image
+processor where there is one, so pixels do not depend on whether torchvision is installed. What a
+processor needs for video alone is left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
+    Idefics3Processor,
+    PreTrainedConfig,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
 from vital_lib.models.adapters import with_tuned
 from vital_lib.models.asking import VisionLanguageModel
 from vital_lib.models.weights import quiet
+
+_FILES = {
+    "config": ("config.json",),
+    "weights": ("*.safetensors",),
+    "tokenizer": ("tokenizer.json", "tokenizer.model", "vocab.json"),
+    "image processor": ("preprocessor_config.json", "processor_config.json"),
+}
+"""Part of a model's folder -> files of which one holds it."""
 
 
 def load_model(
@@ -35,16 +50,20 @@ def load_model(
             an adapter, which is merged, or a tuned language model, which replaces the base model's.
 
     Raises:
-        FileNotFoundError: a path that is not a folder.
+        FileNotFoundError: a path that is not a folder, or a folder that lacks files.
         OSError: weights that are not safetensors, or a hub id that cannot be reached.
-        ValueError: a model of another kind, such as an encoder, or a model that lacks weights.
+        ImportError: a processor that needs torchvision; the message has the `pip install`.
+        ValueError: a model of another kind, such as an encoder or a text model, or one that lacks
+            weights, an image processor or a usable chat template.
         WrongAdapter: tuned weights that are missing, incomplete, or of another base model.
     """
     source = str(_locate(base_model))
     cuda = torch.cuda.is_available()
     with quiet():
+        config = _read_config(source)
         model = _load_weights(source, torch.bfloat16 if cuda else torch.float32)
-        processor = _load_processor(source)
+        with _one_line(source, "processor"):
+            processor = _load_processor(config, source)
     model = model.to("cuda" if cuda else "cpu")
     if adapter is not None:
         model = with_tuned(model, Path(adapter), base_model)
@@ -66,16 +85,63 @@ def _locate(base_model: str | Path) -> str | Path:
     return path if path.is_dir() else base_model
 
 
+@contextmanager
+def _one_line(source: str, part: str) -> Generator[None]:
+    """Shorten the errors of transformers, which list classes and links, to their first line."""
+    try:
+        yield
+    except ImportError as error:
+        raise _needs_torchvision(source, error) from error
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, SafetensorError) as error:
+        if "Missing optional dependencies" in str(error):
+            raise _needs_torchvision(source, error) from error
+        kind = OSError if isinstance(error, OSError) else ValueError
+        said = f"its {part} cannot be read: {_first_line(error)}"
+        raise kind(f"base_model {source!r}: {said}") from error
+
+
+def _needs_torchvision(source: str, error: Exception) -> ImportError:
+    """Return the error for a processor without a PIL half, such as Llama 4's."""
+    return ImportError(
+        f"base_model {source!r} needs torchvision, or another package that is not installed: "
+        f"pip install 'vital-workbench[torchvision]' ({_first_line(error)})"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
+
+
+def _check_files(folder: Path, parts: Sequence[str]) -> None:
+    """Raise if a model's folder lacks one of `parts`; transformers opens some such folders."""
+    wanted = {part: _FILES[part] for part in parts}
+    missing = [p for p, names in wanted.items() if not any(any(folder.glob(n)) for n in names)]
+    if folder.is_dir() and missing:
+        said = ", ".join(f"{part} ({' or '.join(wanted[part])})" for part in missing)
+        raise FileNotFoundError(
+            f"base_model {str(folder)!r} has no {said}: give a folder with all files of a model, "
+            "its weights as safetensors"
+        )
+
+
+def _read_config(source: str) -> PreTrainedConfig:
+    """Return the model's settings, checked to be those of a vision-language model."""
+    _check_files(Path(source), ["config", "weights", "tokenizer"])
+    with _one_line(source, "config.json"):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise ValueError(
+            f"base_model {source!r} has a {type(config).__name__}: it takes no images or writes no "
+            "text. Give a vision-language model, such as a LLaVA or a Qwen-VL"
+        )
+    _check_files(Path(source), ["image processor"])
+    return config
+
+
 def _load_weights(source: str, dtype: torch.dtype) -> torch.nn.Module:
     how = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
-    try:
+    with _one_line(source, "weights"):
         model, loaded = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, **how)
-    except ValueError as error:
-        # only the first line: transformers goes on to list every known class
-        raise ValueError(
-            f"base_model {source!r}: {str(error).splitlines()[0]} Give a vision-language model, "
-            "such as a LLaVA or a Qwen-VL"
-        ) from error
     if missing := sorted(loaded["missing_keys"]):
         raise ValueError(
             f"base_model {source!r} lacks {len(missing)} of the weights of {type(model).__name__}, "
@@ -84,11 +150,14 @@ def _load_weights(source: str, dtype: torch.dtype) -> torch.nn.Module:
     return model
 
 
-def _load_processor(source: str) -> Any:
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+def _load_processor(config: PreTrainedConfig, source: str) -> Any:
+    """Return the model's processor, without the half of it that is for video."""
     kind = PROCESSOR_MAPPING[type(config)]
     if "video_processor" not in kind.get_attributes():
         return AutoProcessor.from_pretrained(source, backend="pil", trust_remote_code=False)
+    if config.model_type == "smolvlm":
+        # It handles images as SmolVLM's own class does, which needs num2words for video.
+        kind = Idefics3Processor
     return _still_processor(kind, source)
 
 

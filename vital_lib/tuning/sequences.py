@@ -7,7 +7,6 @@ processor.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
 
 from vital_lib.figures import open_image
-from vital_lib.models import VisionLanguageModel
+from vital_lib.models import Shown, VisionLanguageModel, as_list
 
 IMAGE_CACHE_BYTES = 512 * 2**20
 """Memory for preprocessed images; images beyond it are preprocessed again for every batch."""
@@ -113,18 +112,19 @@ def encode_conversations(
 
 
 def encode_rounds(
-    vlm: VisionLanguageModel, turns: Sequence[tuple[str, str]], image: Image.Image
+    vlm: VisionLanguageModel, turns: Sequence[tuple[str, str]], shown: Shown
 ) -> tuple[dict[str, list[int]], dict[str, torch.Tensor]]:
-    """Return one conversation's tokens with labels (each list L long), and its image's tensors.
+    """Return one conversation's tokens with labels (each list L long), and its images' tensors.
 
-    The labels are the tokens of each response and of its end-of-answer token; all others are
+    The labels are the tokens of each response and of its end-of-turn token; all others are
     `IGNORED`.
     """
-    text, spans = _rendered(vlm, turns)
-    batch = vlm.tensors([text], [image], return_offsets_mapping=True)
+    images = as_list(shown)
+    text, spans = vlm.format.transcript(turns, len(images))
+    batch = vlm.tensors([text], [images], return_offsets_mapping=True)
     offsets = batch.pop("offset_mapping")[0].tolist()  # (L, 2)
     tokens, picture = _split(batch)
-    # The processor expands the image token into many tokens, all before the first response.
+    # The processor expands each image token into many tokens, all before the first response.
     # Positions counted from the end of the text therefore stay the same.
     grown = max(end for _, end in offsets) - len(text)
     responses = [(start + grown, end + grown) for start, end in spans]
@@ -169,46 +169,6 @@ def _longest_that_fits(
             figures.keep(figure_id, picture)
             return {"figure_id": figure_id, **tokens}, rounds
     return None, 0
-
-
-def _rendered(
-    vlm: VisionLanguageModel, turns: Sequence[tuple[str, str]]
-) -> tuple[str, list[tuple[int, int]]]:
-    """Return the conversation's text up to its last response, and the span of each response."""
-    text, read, spans = "", 0, []
-    for place, (instruction, _) in enumerate(turns):
-        prompt = vlm.chat([*turns[:place], (instruction, None)])
-        complete = vlm.chat(turns[: place + 1])
-        # Some templates open a response with more text in a prompt than in a past round.
-        start = len(os.path.commonprefix([prompt, complete]))
-        if start <= read:
-            raise NothingToTune(f"the chat template of {vlm.name!r} rewrites its earlier rounds")
-        text += complete[read:start]
-        answer, length = _closed(vlm, complete[start:])
-        spans.append((len(text), len(text) + len(answer)))
-        text += answer
-        read = start + length
-    return text, spans
-
-
-def _closed(vlm: VisionLanguageModel, answer: str) -> tuple[str, int]:
-    """Return `answer` up to its end-of-answer token, and the length of `answer` that it covers.
-
-    If the template writes no such token (LLaVA-1.5's does not), the token is added: a model that
-    never sees it never stops.
-    """
-    ends = [answer.find(token) + len(token) for token in _end_tokens(vlm) if token in answer]
-    if ends:
-        return answer[: min(ends)], min(ends)
-    return answer.rstrip() + vlm.processor.tokenizer.eos_token, len(answer)
-
-
-def _end_tokens(vlm: VisionLanguageModel) -> set[str]:
-    """Return the text of every token at which generation stops."""
-    ids = vlm.model.generation_config.eos_token_id
-    ids = [] if ids is None else ids if isinstance(ids, list) else [ids]
-    tokenizer = vlm.processor.tokenizer
-    return {tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(ids)}
 
 
 def _split(

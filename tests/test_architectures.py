@@ -1,0 +1,118 @@
+"""Claims about every architecture: it loads, answers in batches, is tuned, saved and reloaded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_models import ARCHITECTURES
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from tuning_rows import ROUNDS, conversation_rows, tune_shortly
+
+from vital_lib.models import load_model
+from vital_lib.tuning import IGNORED, collate, encode_rounds
+
+pytest_plugins = "tuning_rows"
+
+QUESTIONS = ["Which modality?", "On which side of the patient does the nodule lie?", "Is it?"]
+
+
+@pytest.fixture(scope="module", params=list(ARCHITECTURES))
+def base(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param.replace(".", "_"))
+    return ARCHITECTURES[request.param](folder)
+
+
+@pytest.fixture(scope="module")
+def vlm(base):
+    return load_model(base)
+
+
+def _images(*sizes):
+    """Noise of (width, height) pixels."""
+    rng = np.random.default_rng(0)
+    return [
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        for width, height in sizes
+    ]
+
+
+SHAPES = _images((48, 60), (180, 100), (20, 33))
+
+
+def test_the_processor_is_the_architectures_own(vlm):
+    """Apart from SmolVLM's, whose class is Idefics3's with video, which needs num2words."""
+    own = PROCESSOR_MAPPING[type(vlm.model.config)]
+    own = {"SmolVLMProcessor": "Idefics3Processor"}.get(own.__name__, own.__name__)
+    assert own in {kind.__name__ for kind in type(vlm.processor).__mro__}
+    assert type(vlm.processor.image_processor).__name__.endswith("Pil")
+    assert getattr(vlm.processor, "video_processor", None) is None
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(SHAPES, id="an image each"),
+        pytest.param([SHAPES[0], SHAPES[1:], SHAPES], id="several images each"),
+    ],
+)
+def test_a_batch_is_answered_as_if_each_were_asked_alone(vlm, shown):
+    for temperature in (None, 3.0):
+        together, alone = (
+            vlm.answer(shown, QUESTIONS, 8, batch_size=size, temperature=temperature)
+            for size in (3, 1)
+        )
+        assert together == alone
+    assert len(set(together)) == 3  # sampled: a random model may only know how to stop
+
+
+def test_each_of_several_images_reaches_the_model(vlm):
+    """Another second image changes what the model says next; so does their order."""
+    text = vlm.chat([(QUESTIONS[0], None)], images=2)
+    pairs = [SHAPES[:2], [SHAPES[0], SHAPES[1].rotate(180)], [SHAPES[0].rotate(180), SHAPES[1]]]
+    with torch.inference_mode():
+        said = [vlm.model(**vlm.tensors([text], [pair])).logits[0, -1] for pair in pairs]
+    assert not torch.allclose(said[0], said[1]) and not torch.allclose(said[0], said[2])
+
+
+def test_a_batch_of_images_of_different_sizes_has_the_loss_of_each_alone(vlm):
+    """Packed patches, tiles of different number and masks are joined as the model expects."""
+    shown = [SHAPES[0], SHAPES[1:], SHAPES[2], SHAPES]
+    turns = [ROUNDS, ROUNDS[:1], ROUNDS[:2], [("Why? " * 9, "No.")]]
+    encoded = [encode_rounds(vlm, t, images) for t, images in zip(turns, shown, strict=True)]
+    pad = vlm.processor.tokenizer.pad_token_id
+    batches = [[one] for one in encoded] + [encoded]
+    with torch.inference_mode():
+        sums = [_summed_loss(vlm, *collate_of(batch, pad)) for batch in batches]
+    assert sums[-1] == pytest.approx(sum(sums[:-1]), rel=1e-4)
+
+
+def collate_of(encoded, pad):
+    batch = collate([tokens for tokens, _ in encoded], [picture for _, picture in encoded], pad)
+    return batch, batch.pop("labels")
+
+
+def _summed_loss(vlm, batch, labels):
+    logits = vlm.model(**batch).logits[:, :-1].float().flatten(0, 1)
+    wanted = labels[:, 1:].flatten()
+    total = torch.nn.functional.cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum")
+    return float(total)
+
+
+@pytest.mark.parametrize(
+    ("train", "rate"), [pytest.param("lora", 2e-2, id="lora"), pytest.param("language", 3e-3)]
+)
+def test_a_model_tuned_saved_and_reloaded_gives_the_answer_it_was_tuned_on(
+    train, rate, base, figures, tmp_path
+):
+    conversations = conversation_rows(8, [("On which side?", "On the left.")])
+    metrics = tune_shortly(
+        base, conversations, figures, tmp_path, train=train, epochs=25, learning_rate=rate
+    )
+    assert metrics["loss_last"] < 0.3 * metrics["loss_first"]
+    pixels = [Image.open(tmp_path / name).convert("RGB") for name in figures["image"][:3]]
+    tuned = load_model(base, adapter=tmp_path / "adapter")
+    assert not any("lora" in name for name, _ in tuned.model.named_parameters())
+    assert tuned.answer(pixels, ["On which side?"] * 3, 12) == ["On the left."] * 3
+    assert load_model(base).answer(pixels, ["On which side?"] * 3, 12) != ["On the left."] * 3
