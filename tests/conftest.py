@@ -1,11 +1,11 @@
-"""What tests share: root, real figures, an image, prices, a log, a run, models, a disk."""
+"""What tests share: root, figures, images, prices, a log, a run, notebooks, models, a disk."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -112,3 +112,28 @@ def small_disk(tmp_path):
         pytest.skip("needs root, who alone may mount a disk of its own (sudo make test)")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)  # a kernel may still hold it
+
+
+@pytest.fixture
+def small_notebooks(tmp_path, monkeypatch) -> Callable[..., None]:
+    """Write notebooks to run in place of the ten; the first cell of each has its parameters."""
+    import nbformat
+
+    from vital_lib import walkthrough
+
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr(walkthrough, "NOTEBOOKS", folder)
+
+    def write(name: str, *sources: str) -> None:
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        cells[0].metadata["tags"] = ["parameters"]
+        book = nbformat.v4.new_notebook(cells=cells)
+        book.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        nbformat.write(book, folder / f"{name}.ipynb")
+
+    return write

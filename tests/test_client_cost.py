@@ -20,8 +20,8 @@ from PIL import Image
 from skimage.data import immunohistochemistry
 
 from vital_lib.client import ChatClient, CostCeiling, Ledger, UnknownPrice, cost, cost_per
+from vital_lib.client.entries import Entry, Request
 from vital_lib.client.images import Images
-from vital_lib.client.ledger import Entry, Request
 from vital_lib.client.prices import ImageRule, price_of
 from vital_lib.figures import open_image
 

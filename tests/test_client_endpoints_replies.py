@@ -13,7 +13,7 @@ from waiting import until
 
 from vital_lib.client import Control, CostCeiling, Ledger, ModelUnavailable, wire
 from vital_lib.client.bodies import read_body
-from vital_lib.client.ledger import Entry
+from vital_lib.client.entries import Entry
 from vital_lib.client.prices import ImageRule
 
 

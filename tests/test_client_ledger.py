@@ -19,8 +19,8 @@ from client_acts import PROSE, echo, local, verdicts
 from loopback import Loopback, in_process, save_image
 
 from vital_lib.client import ChatClient, Ledger, LedgerUnwritable, ModelUnavailable
+from vital_lib.client.entries import Entry, Request
 from vital_lib.client.images import Images
-from vital_lib.client.ledger import Entry, Request
 from vital_lib.client.prices import ImageRule
 from vital_lib.client.wire import make_body, make_request
 from vital_lib.figures import open_image
@@ -79,9 +79,7 @@ def test_exported_replies_are_replayed_without_ledger_or_network(image, tmp_path
     replay = ChatClient("judge", base_url=server.base_url, replay=tmp_path / "replies.jsonl")
     assert replay.ask(verdicts(image, 5)) == replies
     assert replay.ledger.trace(replies[2].reply_id) == client.ledger.trace(replies[2].reply_id)
-    with pytest.raises(
-        ModelUnavailable, match="the replay file has no reply to this verdict prompt"
-    ):
+    with pytest.raises(ModelUnavailable, match="no stored reply to this verdict prompt"):
         replay.ask(verdicts(image, 6))
     (tmp_path / "replies.jsonl").write_text('{"key": 1}\n')
     with pytest.raises(ValueError, match=r"replies\.jsonl, line 1: not an exported reply"):

@@ -23,7 +23,7 @@ from waiting import until
 
 from vital_lib.client import UNSENT, ChatClient, Control, Ledger, ModelUnavailable, faults, wire
 from vital_lib.client import run as run_module
-from vital_lib.client.ledger import Entry
+from vital_lib.client.entries import Entry
 from vital_lib.client.prices import ImageRule
 from vital_lib.clinic.server import Dials, running
 

@@ -13,27 +13,6 @@ from vital_lib.clinic import CLINICIANS
 from vital_lib.labels import LabelLog
 from vital_lib.tables import Workspace
 
-
-@pytest.fixture
-def small_notebooks(tmp_path, monkeypatch):
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    monkeypatch.setattr(walkthrough, "NOTEBOOKS", folder)
-
-    def write(name, *sources):
-        cells = [nbformat.v4.new_code_cell(source) for source in sources]
-        cells[0].metadata["tags"] = ["parameters"]
-        book = nbformat.v4.new_notebook(cells=cells)
-        book.metadata["kernelspec"] = {
-            "name": "python3",
-            "display_name": "Python 3",
-            "language": "python",
-        }
-        nbformat.write(book, folder / f"{name}.ipynb")
-
-    return write
-
-
 RECORD = "from vital_lib.tables import Workspace\nWorkspace(run).record({'stage.seed': seed})"
 
 
@@ -181,5 +160,5 @@ def test_an_invalid_notebook_number_is_refused(capsys):
     ],
 )
 def test_a_setting_is_read_as_the_python_value_that_a_notebook_would_hold(text, value):
-    name, read = walkthrough._setting(text)
+    name, read = walkthrough.setting(text)
     assert read == value and type(read) is type(value) and text.startswith(f"{name}=")

@@ -123,22 +123,28 @@ def list_runs(folder: str | Path) -> pd.DataFrame:
 
 
 def compare_runs(folder: str | Path, one: str, other: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compare two runs of `folder`; returns as `compare_workspaces`.
+
+    Raises:
+        NotARun: a name is not that of a run in `folder`.
+    """
+    first, second = (Workspace(run_in(folder, name)) for name in (one, other))
+    return compare_workspaces(first, second)
+
+
+def compare_workspaces(one: Workspace, other: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compare two runs: (the parameters that differ, the metrics that both have).
 
     Returns:
         Two frames. Parameters: parameter, one, other (text; empty where it is not set). Metrics:
         stage, topic, what, one, other (text with units), difference (other minus one, in text),
         metric; in the order of `metrics_in_words`.
-
-    Raises:
-        NotARun: a name is not that of a run in `folder`.
     """
-    pair = [Workspace(run_in(folder, name)) for name in (one, other)]
-    first, second = (_parameters(workspace) for workspace in pair)
+    first, second = _parameters(one), _parameters(other)
     names = [name for name in first | second if first.get(name) != second.get(name)]
     rows = [(name, first.get(name, ""), second.get(name, "")) for name in names]
     settings = pd.DataFrame(rows, columns=["parameter", "one", "other"])
-    numbers = [workspace.metrics for workspace in pair]
+    numbers = one.metrics, other.metrics
     left, right = map(metrics_in_words, numbers)
     both = left.merge(right[["metric", "value"]], on="metric", suffixes=("", "_other"))
     differences = [

@@ -60,12 +60,15 @@ def run_notebooks(
     settings: Mapping[str, Any] | None = None,
     first: str = "00",
     last: str = "99",
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Path, float]]:
     """Execute the notebooks one after another and yield (notebook, seconds) after each.
 
     Args:
         run: the run's folder.
         settings: parameters for all notebooks; each notebook receives those it declares.
+        first, last: as in `notebooks`.
+        environment: variables that the notebooks see beside those of this process.
 
     Raises:
         NotebookFailed: a cell raised an error; later cells and notebooks are not run.
@@ -83,11 +86,11 @@ def run_notebooks(
         raise ValueError(f"no notebook has a parameter called {', '.join(sorted(unknown))}")
     (folder / "executed").mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as kernels:
-        kernel = _start_kernel(kernels)
+        kernel = _start_kernel(kernels, environment)
         for place, path in enumerate(chosen, start=1):
             start = time.perf_counter()
             # The next kernel starts and imports on another core while this notebook runs.
-            spare = _start_kernel(kernels) if place < len(chosen) else kernel
+            spare = _start_kernel(kernels, environment) if place < len(chosen) else kernel
             parameters = {name: wanted[name] for name in wanted if name in declared[path]}
             _execute(path, folder / "executed" / path.name, parameters, kernel)
             _stop(kernel)
@@ -178,7 +181,9 @@ def _walk(options: argparse.Namespace, settings: Mapping[str, Any]) -> None:
         print(f"{next(finished)[1]:.0f} s", flush=True)
 
 
-def _start_kernel(kernels: contextlib.ExitStack) -> AsyncKernelManager:
+def _start_kernel(
+    kernels: contextlib.ExitStack, environment: Mapping[str, str] | None
+) -> AsyncKernelManager:
     """Start a Python kernel in the notebooks' folder without waiting; `kernels` will stop it."""
     from jupyter_client import AsyncKernelManager
 
@@ -186,7 +191,8 @@ def _start_kernel(kernels: contextlib.ExitStack) -> AsyncKernelManager:
     # A kernel on loopback TCP logs a warning at every start.
     settings = ["--IPKernelApp.log_level=50", f"--IPKernelApp.exec_lines={_FIRST_LINE}"]
     # The caller may be inside an event loop, for example in a notebook.
-    run_sync(kernel.start_kernel)(extra_arguments=settings, cwd=str(NOTEBOOKS))
+    seen = {**os.environ, **(environment or {})}
+    run_sync(kernel.start_kernel)(extra_arguments=settings, cwd=str(NOTEBOOKS), env=seen)
     kernels.callback(_stop, kernel)
     return kernel
 
@@ -243,8 +249,12 @@ def _kept(folder: Path, number: int) -> Path:
     return folder.with_name(f"{folder.name}-kept-{number}")
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """Return (name, value); a Python literal such as 0.5, None or False is read as one."""
+def setting(text: str) -> tuple[str, Any]:
+    """Return (name, value) of "NAME=VALUE"; a Python literal such as 0.5 or None is read as one.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is no setting.
+    """
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{text!r} is not a setting; write NAME=VALUE")
@@ -276,7 +286,7 @@ def _parser() -> argparse.ArgumentParser:
         "--set",
         action="append",
         default=[],
-        type=_setting,
+        type=setting,
         metavar="NAME=VALUE",
         help="a notebook parameter, for example figure_set=/path/to/figures",
     )

@@ -25,8 +25,8 @@ from measuring import median_seconds
 from PIL import Image
 
 from vital_lib.client import ChatClient, Control, Ledger
+from vital_lib.client.entries import Entry, Request
 from vital_lib.client.images import Images
-from vital_lib.client.ledger import Entry, Request
 from vital_lib.client.wire import make_body, make_request
 from vital_lib.clinic import transport
 from vital_lib.clinic.server import Dials, Server, running

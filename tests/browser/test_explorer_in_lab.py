@@ -19,7 +19,8 @@ CELLS = (
     """
 from pathlib import Path
 import ipywidgets
-from vital_lib.client.ledger import Entry, Ledger, Request
+from vital_lib.client.entries import Entry, Request
+from vital_lib.client.ledger import Ledger
 from vital_lib.labels import LabelLog
 from vital_lib.panels import CandidateExplorer
 

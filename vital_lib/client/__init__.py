@@ -10,12 +10,13 @@ depend on the content of prompts or tables. Its modules:
 - ``wire``: converts prompts to request bodies and responses to replies
 - ``bodies``: parses response bodies
 - ``images``: encodes figures
-- ``ledger``, ``writer``: store every request and reply, so that no reply is paid for twice
+- ``entries``, ``ledger``, ``writer``: store every request and reply, so that no reply is paid for
+  twice
 - ``prices``, ``cost``: count tokens and US dollars
 - ``job``: pause, resume and stop; run in the background
 """
 
-from vital_lib.client.client import ChatClient, ModelUnavailable
+from vital_lib.client.client import OFFLINE, ChatClient, ModelUnavailable
 from vital_lib.client.cost import CostCeiling, cost_per
 from vital_lib.client.job import Control, Job
 from vital_lib.client.ledger import Ledger, LedgerUnwritable

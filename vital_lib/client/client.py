@@ -29,6 +29,8 @@ from vital_lib.prompts import Prompt
 from vital_lib.stopping import stoppable
 
 OPENAI_URL = "https://api.openai.com/v1"
+OFFLINE = "VITAL_OFFLINE"
+"""Environment variable: if it is set, no client sends a request; replies come from the ledger."""
 _CLINIC_URL = "http://clinic.invalid/v1"
 _SET_HERE = ("model", "messages", "seed", "response_format", "stream")  # request fields
 _AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
@@ -97,8 +99,8 @@ class ChatClient:
         self._transport, self.timeout_seconds = transport, timeout_seconds
         self.model, self.concurrency, self.parameters = model, concurrency, _checked(parameters)
         self.base_url = base_url or (_CLINIC_URL if self._embedded else OPENAI_URL)
-        self.replayed = replay is not None
-        free = local or self._embedded or self.replayed
+        self.replayed = replay is not None or bool(os.environ.get(OFFLINE))
+        free = local or self._embedded or replay is not None
         self.price = nothing(model) if free else price_of(model, prices)
         self.ledger = Ledger(ledger) if replay is None else Ledger.of_export(replay)
         self.images = Images(self.price.images)

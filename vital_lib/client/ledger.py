@@ -10,20 +10,19 @@ not depend on networks, policies or API keys.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import sqlite3
 import threading
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from vital_lib.client.entries import Entry, Request, hash_of
 from vital_lib.tables import log_ahead
 
 Bill = dict[str, float]
@@ -55,75 +54,6 @@ _TABLES += "".join(
     for table in ("messages", "replies", "sent")
     for act in ("UPDATE", "DELETE")
 )
-
-
-@dataclass(frozen=True)
-class Request:
-    """A request and its key, a hash of what determines the reply.
-
-    Args:
-        prompt: the prompt's name; not part of the key, which has its version.
-        messages: each message as JSON text, with images as content hash and size.
-        schema: hash of the JSON schema that the reply must fit.
-        endpoint: identifies the server, since servers may use the same name for different models.
-        parameters: further request fields, such as a temperature; JSON values.
-        attempt: 0 for the first request, plus 1 for each new attempt; not part of the key.
-        image_rule: how images are scaled (see `prices`); not part of the key, so that a change of
-            the price table does not invalidate replies.
-        tokens_in: estimated, used if the endpoint states no count; not part of the key.
-    """
-
-    model: str
-    prompt: str
-    prompt_version: str
-    seed: int
-    messages: tuple[str, ...]
-    schema: str
-    endpoint: str = ""
-    parameters: dict[str, Any] = field(default_factory=dict)
-    attempt: int = 0
-    image_rule: str = ""
-    tokens_in: int = 0
-    hashes: tuple[str, ...] = field(init=False)
-    key: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        hashes = tuple(_hash(message) for message in self.messages)
-        # The 0 keeps the keys of ledgers valid that counted repeats; so does their column `repeat`.
-        parts: list[Any] = [self.model, hashes, self.schema, self.prompt_version, self.seed, 0]
-        parts += filter(None, (self.endpoint, self.parameters))
-        object.__setattr__(self, "hashes", hashes)
-        object.__setattr__(self, "key", _hash(json.dumps(parts, sort_keys=True)))
-
-    @property
-    def reply_id(self) -> str:
-        """The first 16 hexadecimal digits of the key; from attempt 1 on, followed by its number."""
-        return self.key[:16] + (f"-{self.attempt}" if self.attempt else "")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The unparsed result of one request.
-
-    Args:
-        answered: not to be sent again: the model replied, or two unusable replies were paid for.
-        text: the reply's raw text; the response body if the reply is unusable; empty if none.
-        error: why there is no reply.
-        seconds: from sending to the reply.
-        usd: the cost at the price on that day; None if unknown.
-        attempt: see `Request`.
-    """
-
-    answered: bool
-    text: str = ""
-    refusal: str | None = None
-    finish_reason: str | None = None
-    error: str | None = None
-    tokens_in: int = 0
-    tokens_out: int = 0
-    seconds: float = 0.0
-    usd: float | None = 0.0
-    attempt: int = 0
 
 
 class LedgerUnwritable(RuntimeError):
@@ -185,8 +115,8 @@ class Ledger:
                 try:
                     found = json.loads(line)
                     *shared, found["asked"] = found["messages"]
-                    messages = {_hash(text): text for text in shared}
-                    found["messages"] = " ".join(map(_hash, shared))
+                    messages = {hash_of(text): text for text in shared}
+                    found["messages"] = " ".join(map(hash_of, shared))
                     connection.executemany(_INSERT_MESSAGE, messages.items())
                     connection.execute(_INSERT, [found[name] for name in _NAMES])
                 except (ValueError, TypeError, KeyError, sqlite3.Error) as error:
@@ -227,19 +157,20 @@ class Ledger:
         if entries:
             self._read_at = -math.inf
 
-    def find(self, key: str, stale_seconds: float = 0.0) -> Entry | None:
+    def find(self, key: str, stale_seconds: float = 0.0, *, failures: bool = False) -> Entry | None:
         """Return the stored answer to a request, or None.
 
-        Of several answers, the highest attempt is returned, and the first row of that attempt.
+        Of several answers, it is the first one of the highest attempt.
 
         Args:
             stale_seconds: how old the view of other processes' replies may be. This object's own
                 replies are always found.
+            failures: return a stored failure if there is no answer.
         """
         found = self._query(
-            f"SELECT {', '.join(_ENTRY)} FROM replies WHERE key = ? AND answered AND row IN "
-            f"({self._where(key, stale_seconds)}) ORDER BY attempt DESC, row LIMIT 1",
-            key,
+            f"SELECT {', '.join(_ENTRY)} FROM replies WHERE key = ? AND (answered OR ?) AND row IN "
+            f"({self._where(key, stale_seconds)}) ORDER BY answered DESC, attempt DESC, row",
+            *(key, failures),
         )
         return Entry(bool(found[0][0]), *found[0][1:]) if found else None
 
@@ -282,6 +213,19 @@ class Ledger:
             found = [sums for key, sums in self._sums.items() if model in (None, key[0])]
         sums = [sum(column) for column in zip([0, 0, 0, 0.0], *found, strict=True)]
         return dict(zip(("requests", "tokens_in", "tokens_out", "usd"), sums, strict=True))
+
+    def bills(self) -> pd.DataFrame:
+        """Return the bill of each model and kind of prompt.
+
+        Returns:
+            model, prompt, requests, tokens_in, tokens_out, usd.
+        """
+        with self._reading:
+            self._read_on()
+            rows = [(*key[:2], *sums) for key, sums in self._sums.items()]
+        by, sums = ["model", "prompt"], ["requests", "tokens_in", "tokens_out", "usd"]
+        frame = pd.DataFrame(rows, columns=[*by, *sums]).groupby(by, as_index=False).sum()
+        return frame.astype(dict.fromkeys(sums[:3], int))
 
     def mean_tokens_out(self, model: str, prompt: str) -> float | None:
         """Return the mean tokens of a model's answers to a kind of prompt; None without answers."""
@@ -393,7 +337,3 @@ def _row(at: str, request: Request, entry: Entry) -> tuple:
     sent += (request.seed, 0, json.dumps(request.parameters), request.image_rule)
     sent += (" ".join(request.hashes[:-1]), request.messages[-1])
     return (at, *sent, *(getattr(entry, name) for name in _ENTRY))
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
-from vital_lib.client.ledger import Entry
+from vital_lib.client.entries import Entry
 
 _BURST_SHARE = 0.4  # of recent replies; at 10 % random refusals, reached once in a million
 _RECENT = (32, 64)  # smallest and largest number of recent replies

@@ -22,8 +22,8 @@ import tenacity
 from pydantic_core import to_json
 
 from vital_lib.client import faults, wire
+from vital_lib.client.entries import Entry, Request
 from vital_lib.client.job import Control
-from vital_lib.client.ledger import Entry, Request
 from vital_lib.client.limits import AdaptiveLimit, CircuitBreaker
 from vital_lib.client.wire import Reply
 from vital_lib.client.writer import Writer
@@ -208,9 +208,10 @@ class Run:
         if self._stop.is_set():
             raise _Stopped
         if self._client.replayed:
-            raise self._client.unavailable(
-                f"the replay file has no reply to this {prompt.name} prompt"
-            )
+            stored = self._client.ledger.find(request.key, failures=True)
+            if stored is None:
+                raise self._client.unavailable(f"no stored reply to this {prompt.name} prompt")
+            return stored
         policy, everywhere, kept = faults.RetryPolicy(lambda: self._reached), False, False
         try:
             # Encoded before a slot is taken, so that no slot waits for it; held until it is sent.

@@ -17,9 +17,9 @@ import httpx2
 from pydantic import BaseModel
 
 from vital_lib.client.bodies import as_text, clean, read_body
+from vital_lib.client.entries import Entry, Request
 from vital_lib.client.faults import fault_of, without_key
 from vital_lib.client.images import Images
-from vital_lib.client.ledger import Entry, Request
 from vital_lib.client.prices import ImageRule, Price
 from vital_lib.figures import FigureImage
 from vital_lib.prompts import Prompt, UnreadableReply, parse

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from vital_lib.client.ledger import Entry, Ledger, Request
+from vital_lib.client.entries import Entry, Request
+from vital_lib.client.ledger import Ledger
 
 _GATHER_SECONDS = 0.004  # collects replies that arrive close together
 

@@ -18,7 +18,7 @@ from vital_lib.tables.matching import (
     refuse_strays,
     refuse_twice,
 )
-from vital_lib.tables.measured import STAGES, metrics_frame
+from vital_lib.tables.measured import STAGES, metrics_frame, read_origins
 from vital_lib.tables.origins import NotReadable, VotesRead
 from vital_lib.tables.units import decimals
 from vital_lib.tables.words import ARMS, MODELS, Words, metrics_in_words, words_of

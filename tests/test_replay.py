@@ -1,0 +1,134 @@
+"""Tests of the replay of a run: what is the same, what differs, and what is never sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from client_acts import echo
+from loopback import Loopback, fault
+
+from vital_lib import replay, walkthrough
+from vital_lib.tables import Workspace
+
+TESTS = Path(__file__).parent
+
+PARAMETERS = "run = None\nseed = 0\nbase_url = None\nimage = None\nlocal = False\nshift = 0"
+ASK = f"""
+import sys
+sys.path.append({str(TESTS)!r})
+import pandas as pd
+from client_acts import verdicts
+from vital_lib.client import ChatClient
+from vital_lib.figures import open_image
+from vital_lib.tables import TABLES, Workspace
+
+workspace = Workspace(run)
+model = ChatClient("judge", base_url=base_url, ledger=workspace.ledger, local=local)
+replies = model.ask(verdicts(open_image(image), 4), seed=seed)
+read = [int(reply.value.rationale) for reply in replies if reply.value]
+rows = pd.DataFrame(columns=list(TABLES["figures_rejected"].columns))
+made = {{"parameters": {{"shift": shift}}}}
+workspace.write("figures_rejected", rows, **made)
+metrics = {{"figures.n": len(read), "figures.rejected": sum(read) + shift}}
+metrics |= {{"demo.seconds": 5 + shift}}
+workspace.record(metrics, written_by="01_explore_figures", made_from=["figures_rejected"])
+"""
+TRAIN = "Workspace(run).record({'tuning.steps': 7}, written_by='08_tune_model')"
+
+
+@pytest.fixture
+def notebooks(small_notebooks):
+    small_notebooks("00_start_here", PARAMETERS, "run")
+    small_notebooks("01_explore_figures", PARAMETERS, ASK)
+    small_notebooks("08_tune_model", PARAMETERS, "from vital_lib.tables import Workspace", TRAIN)
+
+
+def _answer(body, place):
+    """Reply with the question's number; the reply to number 2 is a permanent fault."""
+    status, headers, content = echo(body)
+    return fault(400, "too bad") if b'\\"2\\"' in content else (status, headers, content)
+
+
+@pytest.fixture
+def finished(notebooks, image, tmp_path):
+    """A finished run, whose server is no longer there."""
+    with Loopback(_answer) as server:
+        settings = {"base_url": server.base_url, "image": str(image.path), "local": True}
+        list(walkthrough.run_notebooks(tmp_path / "run", settings={**settings, "shift": 3}))
+        return tmp_path / "run"
+
+
+def _digests(folder):
+    files = [path for path in folder.rglob("*") if path.is_file() and ".sqlite-" not in path.name]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _outcomes(found):
+    return found.set_index("metric")["outcome"].to_dict()
+
+
+def test_a_replay_finds_the_same_metrics_without_a_server_and_leaves_the_run_alone(finished):
+    before = _digests(finished)
+    found = replay.replay(finished)
+    assert _outcomes(found) == {
+        "figures.n": "same",
+        "figures.rejected": "same",
+        "demo.seconds": "not recomputed",
+        "tuning.steps": "not recomputed",
+    }
+    rejected = found.set_index("metric").loc["figures.rejected"]
+    assert rejected["run"] == rejected["replayed"] == 0 + 1 + 3 + 3  # a failure stays a failure
+    assert _digests(finished) == before
+
+
+def test_a_changed_metric_differs_and_is_named(finished, capsys):
+    file = finished / "metrics.json"
+    metrics = json.loads(file.read_text()) | {"figures.rejected": 8, "figures.articles": 1}
+    file.write_text(json.dumps(metrics))
+    assert replay.main([str(finished)]) == 1
+    said = capsys.readouterr().out
+    assert "5 metrics: " in said and "1 differs" in said and "1 missing" in said
+    assert "figures.rejected" in said and "figures.n " not in said
+
+
+def test_a_difference_within_the_tolerance_is_none(finished):
+    file = finished / "metrics.json"
+    metrics = json.loads(file.read_text())
+    file.write_text(json.dumps(metrics | {"figures.rejected": 7 * (1 + 1e-4)}))
+    assert _outcomes(replay.replay(finished))["figures.rejected"] == "differs"
+    assert _outcomes(replay.replay(finished, tolerance=1e-3))["figures.rejected"] == "same"
+
+
+def test_a_reply_that_is_not_in_the_ledger_stops_the_replay_and_is_not_sent(finished, capsys):
+    (finished / "ledger.sqlite").unlink()
+    assert replay.main([str(finished)]) == 1
+    assert "no stored reply to this verdict prompt" in capsys.readouterr().err
+
+
+def test_the_parameters_of_a_table_win_over_the_executed_copy(finished):
+    workspace = Workspace(finished)
+    [(notebook, own)] = replay.settings_of(workspace).items()
+    assert notebook == "01_explore_figures" and own["shift"] == 3 and own["local"] is True
+    assert "run" not in own
+    rows = workspace.read("figures_rejected")
+    workspace.write("figures_rejected", rows, parameters={"shift": 4, "no_parameter": 1})
+    [(_, own)] = replay.settings_of(workspace).items()
+    assert own["shift"] == 4 and "no_parameter" not in own
+
+
+def test_a_parameter_that_was_not_recorded_can_be_given(finished, image):
+    (finished / "executed" / "01_explore_figures.ipynb").unlink()
+    with pytest.raises(walkthrough.NotebookFailed):  # it has no image
+        replay.replay(finished)
+    given = {"image": str(image.path), "local": True, "steps": 5}
+    with pytest.raises(walkthrough.NotebookFailed, match="no stored reply"):
+        replay.replay(finished, settings=given)  # of another server
+
+
+def test_a_folder_without_metrics_is_no_run(tmp_path, capsys):
+    assert replay.main([str(tmp_path / "none")]) == 1
+    assert "run its notebooks first" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

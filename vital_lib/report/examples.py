@@ -1,0 +1,97 @@
+"""Examples for the report: the best conversations, and answers that won and lost, with images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vital_lib.evaluation import win_values
+from vital_lib.report.pictures import data_uri, opened
+from vital_lib.report.run import RunTables
+from vital_lib.tables import MODELS
+
+SHOWN = 3
+"""Examples of a kind."""
+_OTHERS = ("random", "unaligned", "base")
+
+
+def best_conversations(run: RunTables) -> list[dict[str, Any]]:
+    """Return the conversations of the selected set with the highest scores.
+
+    If a figure is no longer in the run, a note replaces its caption and there is no image.
+    """
+    if not (run.has("selected") and run.has("figures")):
+        return []
+    figures_of = run.read("figures").set_index("figure_id").to_dict("index")
+    best = run.read("selected").nsmallest(SHOWN, "rank")
+    examples = []
+    for row in best.itertuples():
+        figure = figures_of.get(
+            row.figure_id, {"caption": f"figure {row.figure_id} is no longer in the run"}
+        )
+        example = {"figure_id": row.figure_id, "caption": figure["caption"], "turns": row.turns}
+        examples.append({**example, "image": _picture(figure.get("image"))})
+    return examples
+
+
+def won_and_lost(run: RunTables) -> list[dict[str, Any]]:
+    """Return answers of the model tuned on the selected set that won, and that lost.
+
+    They are compared with the first other model of `_OTHERS`, by people if they compared answers,
+    else by simulated clinicians, else by the judge. The examples are spread evenly over all answers
+    that won or lost in both orders, so nobody picked them.
+
+    Returns:
+        outcome ("won" or "lost"), n (such answers in all), of (comparisons), judge, other, and
+        examples (question, reference, answer, other_answer, image).
+    """
+    if not all(map(run.has, ("questions", "answers", "verdicts"))):
+        return []
+    questions, verdicts = run.read("questions"), run.read("verdicts")
+    verdicts = verdicts[verdicts["model_a"] == "selected"]
+    other = next((name for name in _OTHERS if name in set(verdicts["model_b"])), None)
+    if other is None:
+        return []
+    verdicts = verdicts[verdicts["model_b"] == other]
+    on_cards = verdicts["order"] == "both"  # people, who see both answers at once
+    judged = verdicts[on_cards] if on_cards.any() else verdicts
+    values = win_values(questions, judged[judged["judge"] == judged["judge"].iloc[0]])
+    return [
+        {
+            "outcome": outcome,
+            "n": int((values["value"] == value).sum()),
+            "of": len(values),
+            "judge": judged["judge"].iloc[0],
+            "other": MODELS.get(other, other),
+            "examples": _examples(run, values[values["value"] == value], other),
+        }
+        for outcome, value in (("won", 1.0), ("lost", 0.0))
+    ]
+
+
+def _examples(run: RunTables, values: pd.DataFrame, other: str) -> list[dict[str, Any]]:
+    questions = run.read("questions").set_index("question_id")
+    answers = run.read("answers").query("control == 'none'")
+    said = answers.set_index(["model", "question_id", "draw"])["answer"]
+    places = np.unique(np.linspace(0, len(values) - 1, SHOWN).round().astype(int))
+    rows = []
+    for row in values.iloc[places].itertuples() if len(values) else ():
+        asked = questions.loc[row.question_id]
+        rows.append(
+            {
+                "question": asked["question"],
+                "reference": asked["reference"],
+                "answer": said.get(("selected", row.question_id, row.draw)),
+                "other_answer": said.get((other, row.question_id, row.draw)),
+                "image": _picture(asked["image"]),
+            }
+        )
+    return rows
+
+
+def _picture(image: str | None) -> str | None:
+    """Return an image as data for the page; None if it cannot be read."""
+    found = opened(image) if image else None
+    return None if found is None else data_uri(found.jpeg(360), "image/jpeg")
