@@ -190,6 +190,18 @@ def test_a_new_annotator_begins_with_a_calibration_round(tmp_path):
     assert open_calibration(tmp_path, "ann") is None and len(log.preferences()) == 6
 
 
+def test_a_vote_withdrawn_during_a_round_is_no_reference_any_more(tmp_path):
+    log = _agree(write_run(tmp_path, items=4), items=3)
+    card = open_calibration(tmp_path, "ann")
+    log.undo("cat")
+    sent = []
+    card.widget.send = lambda content, buffers=(): sent.append(content)
+    while not card.finished:
+        choose(card, "left")
+    card.refresh()
+    assert "of 2 items." in sent[-1]["result"]
+
+
 def test_an_unfinished_round_resumes(tmp_path):
     _agree(write_run(tmp_path, items=5), items=4)
     first = open_calibration(tmp_path, "ann", n=3)

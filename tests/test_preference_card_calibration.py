@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 from preference_card_rows import ROWS, held_cards, send_call, send_judgement
 
-from vital_lib.labels import calibration_feedback, guideline
+from vital_lib.labels import calibration_feedback, calibration_now, guideline
 from vital_lib.panels.preference_card import CRITERIA
 
 pytest_plugins = "preference_card_rows"
@@ -76,6 +77,31 @@ def test_without_others_the_feedback_has_the_reference_alone(card_on):
     told = send_judgement(card, held_cards(card)[0]["key"], "e1")[0]["feedback"]
     assert told["reference"] == {"left": True, "right": False}
     assert (told["judged"], told["reasons"]) == (0, {})
+
+
+def test_an_open_round_follows_the_votes_that_are_withdrawn_and_given_meanwhile(card_on, log):
+    _voted(log)
+    now = partial(calibration_now, log, "people", "ann", set(ROUND["item_id"]))
+    card = card_on(ROUND, reference=now)
+    log.undo("kim")  # the vote on the second item
+    first, second = (item["key"] for item in held_cards(card))
+    told = send_judgement(card, first, "e1", True, False)[0]["feedback"]
+    assert told["reference"] == {"left": True, "right": False} and told["judged"] == 2
+    told = send_judgement(card, second, "e2", True, False)[0]["feedback"]
+    assert told["reference"] == {"left": None, "right": None}
+    assert (told["judged"], told["so_far"]) == (
+        1,
+        "You agree with the others on both responses of 1 of 1 item.",
+    )
+    item = ROUND.iloc[1]
+    log.record(
+        annotator="kim",
+        left_accepted=False,
+        right_accepted=False,
+        **item[["item_id", "left_id", "right_id"]],
+    )
+    (message,) = send_call(card, "review")  # a judged item keeps the feedback of its time
+    assert [one["judged"] for one in message["review"]] == [2]
 
 
 def test_a_vote_gets_no_feedback(card):

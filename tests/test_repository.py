@@ -57,7 +57,7 @@ BUDGETS = {
     "modalities": 20,
     "models": 520,  # prompts exact for any template; a line for every unusable base; several images
     "parameters": 95,  # names inside magics; a message of one line for any value
-    "panels": 3_085,  # the explorers; static forms; the feedback of a round; odd runs and values
+    "panels": 3_095,  # the explorers; static forms; the feedback of a round; odd runs and values
     "plots": 805,  # what is rewarded; the overview; metrics in words; scores that hardly differ
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_460,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,13 +109,9 @@ def open_calibration(
     rows = labels.calibration_rows(votes, drafts, annotator, n, seed, calibrated=done)
     if rows["item_id"].isin(done).all():
         return None
-    events = votes_of(log.history(), "people")
-    told = {
-        "reference": labels.calibration_reference(votes, events, annotator),
-        "others": labels.calibration_feedback(events, annotator, rows["item_id"]),
-    }
+    known = partial(labels.calibration_now, log, "people", annotator, set(rows["item_id"]))
     queue = labels.FixedQueue(rows, annotator, log)
-    return _card(workspace, queue, drafts, log, **told, then=then)
+    return _card(workspace, queue, drafts, log, reference=known, then=then)
 
 
 def open_page(

@@ -13,6 +13,7 @@ from vital_lib.labels.arms import accepted_by_arm, compare_arms, ticks_of_pairs
 from vital_lib.labels.calibration import (
     calibration_feedback,
     calibration_in_words,
+    calibration_now,
     calibration_reference,
     calibration_rows,
 )

@@ -1,7 +1,7 @@
 """The calibration round: a new annotator judges items on which others agreed, with feedback.
 
-The functions take and return plain frames. The preference card shows the feedback, and the log
-keeps the judgements in arm "calibration".
+The functions take and return plain frames; only `calibration_now` reads a log. The preference card
+shows the feedback, and the log keeps the judgements in arm "calibration".
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from vital_lib.annotators import votes_of
 from vital_lib.english import counted
 from vital_lib.labels.events import VOTES, latest_votes, standing
 from vital_lib.labels.hollow_pairs import left_out
 from vital_lib.labels.order import number, rows_to_judge
 from vital_lib.labels.votes import accepted_share, votes_long
+
+if TYPE_CHECKING:
+    from vital_lib.labels.log import LabelLog
 
 
 def calibration_reference(
@@ -123,6 +127,23 @@ def calibration_feedback(
     votes = _at_calibration(latest_votes(now[now["drawn_by"].isin(VOTES)]), events, annotator)
     votes = votes[votes["item_id"].isin(items) & (votes["annotator"] != annotator)]
     return {str(item): _counts(rows) for item, rows in votes.groupby("item_id")}
+
+
+def calibration_now(
+    log: LabelLog, annotators: str, annotator: str, items: Collection[str]
+) -> tuple[dict[str, bool], dict[str, dict[str, Any]]]:
+    """Return `calibration_reference` and `calibration_feedback` by the votes that are in `log` now.
+
+    A card with an open round reads them at each judgement, because others may vote, revise or undo
+    in the meantime.
+
+    Args:
+        annotators: whose votes count, "clinic" or "people", as for `votes_of`.
+        items: ids of the items of the round.
+    """
+    events = votes_of(log.history(), annotators)
+    reference = calibration_reference(votes_of(log.preferences(), annotators), events, annotator)
+    return reference, calibration_feedback(events, annotator, items)
 
 
 def _counts(votes: pd.DataFrame) -> dict[str, Any]:

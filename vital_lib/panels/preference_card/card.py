@@ -21,7 +21,7 @@ from vital_lib.annotators import check_person
 from vital_lib.labels import SIDES, LabelsNotSaved
 from vital_lib.panels._panel import Panel, plain, script_beside
 from vital_lib.panels._static import Form, joined, note, paragraph, side_by_side
-from vital_lib.panels.preference_card.feedback import Feedback
+from vital_lib.panels.preference_card.feedback import known
 from vital_lib.panels.preference_card.item_key import ITEM, item_key, item_of, store_of
 from vital_lib.panels.preference_card.judgement import (
     CHOICES,
@@ -71,7 +71,8 @@ class PreferenceCard(Panel):
         reasons: the reasons offered; the first nine have keys. Their tooltips are the
             `definitions` of the guideline.
         reference: candidate_id -> accepted, for a calibration round: the card compares each
-            judgement with it.
+            judgement with it. Or a function that returns it and `others` (`calibration_now`),
+            called at each judgement.
         others: `labels.calibration_feedback`, for a calibration round: how many others accepted
             a response, and their reasons.
         votes: columns annotator, candidate_id, accepted, for adjudication: the card shows them
@@ -99,7 +100,7 @@ class PreferenceCard(Panel):
         guideline: str = "",
         guideline_first: bool = False,
         reasons: Sequence[str] = CRITERIA,
-        reference: Mapping[str, bool] | None = None,
+        reference: Mapping[str, bool] | Callable[[], tuple[Any, Any]] | None = None,
         others: Mapping[str, Any] | None = None,
         votes: pd.DataFrame | None = None,
         then: Callable[[], None] | None = None,
@@ -112,7 +113,7 @@ class PreferenceCard(Panel):
         self._pairs = Pairs(drafts, figures, votes)
         self._guideline, self._reasons = guideline, list(reasons)
         self._edition = edition_of(guideline) if guideline_first else ""
-        self._feedback = None if reference is None else Feedback(reference, others)
+        self._calibrating, self._feedback = reference is not None, lambda: known(reference, others)
         self._then, self._practice = then, practice
         self._store = store_of(log.identity, self.annotator)
         self._listed: dict[str, str] = {}  # event_id -> item_id of the history rows sent
@@ -121,7 +122,7 @@ class PreferenceCard(Panel):
         self._fill()
         votes_arm = "random" if votes is None else "adjudication"
         arm = self._held[0].get("drawn_by", votes_arm) if self._held else votes_arm
-        self._arms = ("calibration",) if self._feedback else arms_like(arm)
+        self._arms = ("calibration",) if self._calibrating else arms_like(arm)
         self._show()
 
     @property
@@ -167,7 +168,7 @@ class PreferenceCard(Panel):
             standing = self._standing(item["item_id"])
             check_blind(item, standing)
             former = former_of(item, standing, event_id)
-            if former and self._feedback:
+            if former and self._calibrating:
                 raise ValueError(FIRST_COUNTS)
             if former:
                 item |= {"corrects": former["event_id"], "drawn_by": former["drawn_by"]}
@@ -178,7 +179,7 @@ class PreferenceCard(Panel):
             ids = {"annotator": self.annotator, "event_id": event_id}
             self._log.record(**item, **judgement, **more, **ids)
             self._held = [row for row in self._held if item_key(row) != key]
-            told = self._feedback and self._feedback.on(item, self._calibrated())
+            told = self._feedback().on(item, self._calibrated()) if self._calibrating else None
             reply = {"said": in_words(judgement), "feedback": told, "first": not former}
             self._send(saved=event_id, key=key, **reply)
             self._deal(int(side))
@@ -272,9 +273,9 @@ class PreferenceCard(Panel):
         Raises:
             ValueError: this is no calibration round, or it is not finished.
         """
-        if not (self._feedback and self.finished):
+        if not (self._calibrating and self.finished):
             raise ValueError("only a finished calibration round can be reviewed")
-        items = self._feedback.reviewed(self._calibrated(), self._pairs)
+        items = self._feedback().reviewed(self._calibrated(), self._pairs)
         self._send(review=items)
         return items
 
@@ -343,9 +344,9 @@ class PreferenceCard(Panel):
 
         The annotator has already seen the reference.
         """
-        if self._feedback:
+        if self._calibrating:
             self._send_cards(self._held, whole=True, word=FIRST_COUNTS)
-        return self._feedback is not None
+        return self._calibrating
 
     def _calibrated(self) -> pd.DataFrame:
         """Return the annotator's current calibration judgements."""
@@ -360,7 +361,7 @@ class PreferenceCard(Panel):
             "edition": self._edition,
             "choices": CHOICES,
             "reasons": reasons_offered(self._reasons, self._guideline),
-            "calibrating": self._feedback is not None,
+            "calibrating": self._calibrating,
             "goes_on": self._then is not None,
             "store": self._store,
             "hidden": self.widget.state.get("hidden", False),
@@ -387,8 +388,8 @@ class PreferenceCard(Panel):
     def _send_cards(self, rows: list[dict[str, Any]], **content: Any) -> None:
         done, of = self._queue.progress
         cards = [self._pairs.as_card(row) for row in rows]
-        if self.finished and self._feedback:
-            content["result"] = self._feedback.so_far(self._calibrated())
+        if self.finished and self._calibrating:
+            content["result"] = self._feedback().so_far(self._calibrated())
         self._send(cards=cards, done=done, of=of, ended=self.finished, **content)
 
 

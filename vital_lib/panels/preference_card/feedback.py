@@ -5,7 +5,7 @@ This module does not depend on the queue, the log or the page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -73,6 +73,16 @@ class Feedback:
     def _knows(self, event: Mapping[str, Any]) -> bool:
         """Return whether both responses of a judgement have a reference."""
         return all(event[f"{side}_id"] in self._reference for side in SIDES)
+
+
+def known(
+    reference: Mapping[str, bool] | Callable[[], tuple[Any, Any]] | None,
+    others: Mapping[str, Any] | None,
+) -> Feedback:
+    """Return the feedback from `reference` and `others`, or from what the function returns now."""
+    if reference is None or isinstance(reference, Mapping):
+        return Feedback(reference or {}, others)
+    return Feedback(*reference())
 
 
 def _own_judgement(event: Mapping[str, Any]) -> dict[str, Any]:
