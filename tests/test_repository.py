@@ -55,7 +55,7 @@ BUDGETS = {
     "labelling": 460,
     "labels": 2_045,  # it converts older logs; requests; why others decided so; arms compared
     "modalities": 20,
-    "models": 520,  # prompts exact for any template; a line for every unusable base; several images
+    "models": 545,  # prompts exact for any template; unusable bases; several images; their tokens
     "parameters": 95,  # names inside magics; a message of one line for any value
     "panels": 3_095,  # the explorers; static forms; the feedback of a round; odd runs and values
     "plots": 805,  # what is rewarded; the overview; metrics in words; scores that hardly differ

@@ -98,7 +98,7 @@ class VisionLanguageModel:
         first = self.processor.tokenizer.bos_token
         return self.processor(
             text=list(texts),
-            images=[as_list(shown) for shown in images],
+            images=[as_list(shown) for shown in images] or None,
             add_special_tokens=not (first and texts[0].startswith(first)),
             return_tensors="pt",
             **options,
