@@ -42,22 +42,22 @@ TORCH_FREE = [
 BUDGETS = {
     "__init__": 10,
     "annotators": 110,
-    "claims": 110,
+    "claims": 155,  # Holm's verdict; the sample that an unclear difference needs
     "client": 1_975,  # the types of what openai and tenacity leave open
     "clinic": 7_540,
     "demonstrations": 170,
     "encoders": 265,  # a stop says that encoded batches are kept
     "english": 140,
-    "evaluation": 1_730,
+    "evaluation": 1_940,  # verdicts of several judges and people; families of models
     "figures": 1_180,
     "generation": 675,  # it also finds the words that a flag is about
-    "judging": 520,  # falls beyond the noise of the same answers
+    "judging": 530,  # falls beyond the noise of the same answers; panels of judges
     "labelling": 460,
-    "labels": 2_045,  # it converts older logs; requests; why others decided so; arms compared
+    "labels": 2_120,  # models compared; older logs; requests; why others decided so; arms
     "modalities": 20,
     "models": 545,  # prompts exact for any template; unusable bases; several images; their tokens
-    "parameters": 95,  # names inside magics; a message of one line for any value
-    "panels": 3_095,  # the explorers; static forms; the feedback of a round; odd runs and values
+    "parameters": 100,  # names inside magics; lists; a message of one line for any value
+    "panels": 3_210,  # the arena; explorers; static forms; the feedback of a round; odd runs
     "plots": 805,  # what is rewarded; the overview; metrics in words; scores that hardly differ
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_460,
@@ -69,7 +69,7 @@ BUDGETS = {
     "seeds": 10,
     "selection": 480,  # groups for two notebooks; quotas and accepted shares for all shares
     "selector": 980,
-    "statistics": 190,  # a sign-flip test; several intervals from one resample
+    "statistics": 330,  # sign flips; Holm, power, alpha of several, correction by few labels
     "stopping": 20,
     "study": 130,
     "tables": 1_055,  # guards of odd files, look-up, paths of images; export; metrics in words

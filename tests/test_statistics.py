@@ -216,7 +216,7 @@ def test_alpha_refuses_a_response_judged_twice_by_one_annotator():
 def test_many_groups_are_drawn_in_blocks_with_the_same_result(monkeypatch):
     values = np.random.default_rng(9).random(50)
     whole = mean_interval(values, range(50))
-    monkeypatch.setattr("vital_lib.statistics._DRAWS_AT_ONCE", 500)
+    monkeypatch.setattr("vital_lib.statistics.intervals._DRAWS_AT_ONCE", 500)
     assert mean_interval(values, range(50)) == whole
 
 

@@ -1,20 +1,34 @@
 """The results of a run as computed sentences, read from ``metrics.json`` alone.
 
 A claim is a difference with its interval over articles. The position of the interval decides
-between "better", "worse" and "no clear difference", and each claim states its sample size.
-It opens no table.
+between "better", "worse" and "no clear difference", and each claim states its sample size. A clear
+difference is tested again with Holm's correction for the number of comparisons; beside an unclear
+one stands the sample that a difference of `POINTS` points needs. It opens no table.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from vital_lib.annotators import beside, votes_behind, who
-from vital_lib.statistics import Interval, claim_difference, interval_of
+from vital_lib.statistics import (
+    LEAST_GROUPS,
+    POWER,
+    Interval,
+    adjusted_p_values,
+    claim_difference,
+    interval_of,
+    p_value,
+    times_needed,
+)
 from vital_lib.tables import MODELS
+
+POINTS = 3
+"""The difference, in points, for which an unclear claim tells the sample needed."""
 
 TUNED = {name: f"the {words}" for name, words in MODELS.items() if name != "selected"}
 """The models that are compared with the one tuned on the selected set, by their table names."""
@@ -50,8 +64,8 @@ def _of_models(name: str, measured: str, kind: str) -> list[Claim]:
     ]
 
 
-def _of_wins(judge: str, measured: str) -> list[Claim]:
-    counts = ("evaluation.open_questions", "evaluation.articles")
+def _of_wins(judge: str, measured: str, *more: str) -> list[Claim]:
+    counts = ("evaluation.open_questions", "evaluation.articles", *more)
     claims = []
     for other, words in TUNED.items():
         against = "" if other == "random" else f"_{other}"  # as `win_rate_metrics` names them
@@ -88,6 +102,11 @@ CLAIMS = (
     *_of_models("closed_accuracy", f"Closed accuracy {_TUNED_ON_SELECTED}", "closed"),
     *_of_wins("_clinicians", f"Win rate minus 50 %, {_TUNED_ON_SELECTED}, by simulated clinicians"),
     *_of_wins("", f"Win rate minus 50 %, {_TUNED_ON_SELECTED}, by the {{judge}}"),
+    *_of_wins(
+        "_corrected",
+        f"Win rate minus 50 %, {_TUNED_ON_SELECTED}, by the {{judge}}, corrected by {{who}}",
+        "evaluation.compared_by_people",
+    ),
 )
 _COUNTED = {
     "selector.held_out_pairs": "pairs",
@@ -97,6 +116,7 @@ _COUNTED = {
     "evaluation.open_questions": "open questions",
     "evaluation.closed_questions": "closed questions",
     "evaluation.articles": "articles",
+    "evaluation.compared_by_people": "verdicts of annotators",
 }
 
 
@@ -121,23 +141,68 @@ def claims(
 
     Returns:
         metric, measured, against, claim (the sentence), on (the sample), estimate, low, high
-        (points; low and high are null without an interval).
+        (points; low and high are null without an interval). All claims that `metrics` support
+        count as comparisons, those of other stages too.
     """
+    measured = {claim: found for claim in CLAIMS if (found := difference_of(metrics, claim))}
+    adjusted = _adjusted(measured)
     rows = []
-    for claim in CLAIMS:
-        found = difference_of(metrics, claim)
-        if found is not None and claim.metric.startswith(stage):
+    for claim, found in measured.items():
+        if claim.metric.startswith(stage):
             ends = (claim.unit_points * end for end in (found.estimate, found.low, found.high))
             sentence = claim_difference(claim.against, found, scale=claim.unit_points)
+            sentence += _after(metrics, claim, found, adjusted)
             votes = votes_behind(metrics, claim.metric)
             judge = "simulated second judge" if simulated else "second judge"
-            measured = claim.measured.format(who=who(votes), judge=judge) + beside(votes)
+            what = claim.measured.format(who=who(votes), judge=judge) + beside(votes)
             on, against = _measured_on(metrics, claim), claim.against
             if reason := stale.get(claim.metric):
                 against, on = f"{against} (stale)", f"{on}; stale: {reason}".removeprefix("; ")
-            rows.append((claim.metric, measured, against, sentence, on, *ends))
+            rows.append((claim.metric, what, against, sentence, on, *ends))
     columns = ["metric", "measured", "against", "claim", "on", "estimate", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _adjusted(measured: Mapping[Claim, Interval]) -> dict[Claim, float]:
+    """Return the p-value of every comparison, adjusted for their number by Holm's method."""
+    compared = {
+        claim: p_value(found)
+        for claim, found in measured.items()
+        if found.groups is None or found.groups >= LEAST_GROUPS
+    }
+    compared = {claim: p for claim, p in compared.items() if not math.isnan(p)}
+    return dict(zip(compared, map(float, adjusted_p_values(compared.values())), strict=True))
+
+
+def _after(
+    metrics: Mapping[str, float], claim: Claim, found: Interval, adjusted: Mapping[Claim, float]
+) -> str:
+    """Return what follows a claim: its verdict by Holm, or the sample that it needs."""
+    if claim not in adjusted:
+        return ""
+    if found.low <= 0 <= found.high:
+        return _needed(metrics, claim, found)
+    if len(adjusted) == 1:
+        return ""
+    p, clear = adjusted[claim], "clear" if adjusted[claim] < 0.05 else "not clear"
+    number = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return f"; {clear} among {len(adjusted)} comparisons, Holm ({number})"
+
+
+def _needed(metrics: Mapping[str, float], claim: Claim, found: Interval) -> str:
+    times = times_needed(found, POINTS / claim.unit_points)
+    sample = ", ".join(
+        f"{_two_digits(times * metrics[name]):,} {_COUNTED[name]}"
+        for name in claim.counts
+        if name in metrics
+    )
+    return f"; {POINTS} points need about {sample} (power {100 * POWER:.0f} %)" if sample else ""
+
+
+def _two_digits(value: float) -> int:
+    """Round up to two significant digits: a planned sample is no more exact than that."""
+    step = 10 ** max(0, len(str(math.ceil(value))) - 2)
+    return math.ceil(value / step) * step
 
 
 def difference_of(metrics: Mapping[str, float], claim: Claim) -> Interval | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.labels.votes import votes_long
-from vital_lib.statistics import RESAMPLES, Interval, check_groups, sums_interval
+from vital_lib.statistics import RESAMPLES, Interval, alpha_of_counts, check_groups
 from vital_lib.tables import refuse_twice
 
 
@@ -40,22 +40,8 @@ def alpha_interval(
         )
     ticked = units["sum"].to_numpy(float)
     crossed = units["size"].to_numpy(float) - ticked
-    mismatches = ticked * crossed / (ticked + crossed - 1)
-    columns = (mismatches, ticked, crossed)
-    return sums_interval(
-        units["group"], columns, _alpha, n=len(units), seed=seed, resamples=resamples
-    )
-
-
-def _alpha(sums: np.ndarray) -> np.ndarray:
-    """Nominal alpha of two values from sums (R, 3): mismatches, ticks, crosses.
-
-    1 - (n - 1) o_01 / (n_0 n_1), Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability".
-    """
-    mismatches, ticked, crossed = sums.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        alpha = 1 - (ticked + crossed - 1) * mismatches / (ticked * crossed)
-    return np.where(ticked * crossed > 0, alpha, np.nan)
+    counts = np.stack([ticked, crossed], axis=1)
+    return alpha_of_counts(counts, units["group"], seed=seed, resamples=resamples)
 
 
 def _ticks(preferences: pd.DataFrame, groups: Iterable) -> pd.DataFrame:

@@ -41,7 +41,11 @@ _NUMBERS = ["metric", "value", "low", "high"]
 _PARTS: dict[str, Mapping[str, str]] = {
     "model": MODELS,
     "against": {"": MODELS["random"], **{f"_{name}": words for name, words in MODELS.items()}},
-    "by": {"": "the second judge", "_clinicians": "clinicians"},
+    "by": {
+        "": "the second judge",
+        "_clinicians": "clinicians",
+        "_corrected": "the second judge, corrected by clinicians",
+    },
     "arm": dict(reversed(ARMS.items())),  # the most important first
     "sample": {
         "selected": "the selected set",
