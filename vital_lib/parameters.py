@@ -61,6 +61,11 @@ def _list_of(rule: Rule, fewest: int = 1) -> Rule:
     return fits, f"give a list; for each value, {rule[1]}"
 
 
+def _one_or_more(rule: Rule) -> Rule:
+    several = _list_of(rule)[0]
+    return lambda value: rule[0](value) or several(value), f"{rule[1]}, or a list of them"
+
+
 _SWITCH: Rule = (lambda value: isinstance(value, bool), "give True or False")
 _WORDS: Rule = (lambda value: isinstance(value, str) and value.strip(), "give a text, not empty")
 _SOME, _FROM_NONE = _number(1, kind=Integral), _number(0, kind=Integral)
@@ -70,7 +75,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("follow_links", "join_twins"), _SWITCH),
     "practice": _one_of(None, True, False),
     **dict.fromkeys(("run", "figure_set", "encoder", "generator", "annotator"), _WORDS),
-    **dict.fromkeys(("judge", "second_judge", "base_model", "benchmark"), _WORDS),
+    **dict.fromkeys(("judge", "base_model", "benchmark"), _WORDS),
+    "second_judge": _one_or_more(_WORDS),
     **dict.fromkeys(("label_log", "base_url", "demonstration_pool", "mix"), _or_none(_WORDS)),
     **dict.fromkeys(("articles", "clusters", "questions", "rounds", "repeats"), _SOME),
     **dict.fromkeys(("epochs", "batch_size", "lora_rank", "workers", "draws"), _SOME),

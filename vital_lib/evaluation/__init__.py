@@ -2,8 +2,9 @@
 
 ``benchmarks`` reads questions and ``answering`` generates answers. ``yes_no`` and ``reading``
 compare one answer with its reference; ``llava_med`` does so by that project's rules. ``metrics``
-and ``chat`` aggregate over questions. The package calls no judge: chat scores and verdicts come as
-rows.
+and ``chat`` aggregate over questions. ``verdicts`` compares judges and people, and ``families``
+measures whether a judge prefers text of its own family. The package calls no judge: chat scores and
+verdicts come as rows.
 """
 
 from vital_lib.evaluation.answering import (
@@ -27,6 +28,13 @@ from vital_lib.evaluation.chat import (
     relative_chat_gain,
     relative_scores,
 )
+from vital_lib.evaluation.families import (
+    FAMILIES,
+    family_of,
+    judge_warnings,
+    same_family,
+    self_preference,
+)
 from vital_lib.evaluation.llava_med import llava_med_closed, llava_med_recall
 from vital_lib.evaluation.metrics import (
     METRICS,
@@ -40,4 +48,13 @@ from vital_lib.evaluation.metrics import (
     win_values,
 )
 from vital_lib.evaluation.reading import closed_point, closed_value, token_recall
+from vital_lib.evaluation.verdicts import (
+    PEOPLE,
+    corrected_metrics,
+    corrected_win_rates,
+    judges_that_do_not_compare,
+    rater_agreement,
+    rater_values,
+    win_table,
+)
 from vital_lib.evaluation.yes_no import read_yes_no

@@ -210,15 +210,22 @@ def win_rate_metrics(
     ``_decided_percent``, ``_wins``, ``_ties``, ``_losses`` and ``_nulls`` (unread in either order)
     instead of ``_percent``.
 
+    Several people count as one: their points on one answer are averaged, so a value above 0.5 is
+    a win by their majority.
+
     Raises:
         ValueError: as `win_values`; also verdicts of several judges or several models a.
     """
-    for column in ("judge", "model_a"):
+    people = (verdicts["order"] == "both").all()
+    for column in ("model_a",) if people else ("judge", "model_a"):
         if verdicts[column].nunique() > 1:
             raise ValueError(f"{column} has {sorted(set(verdicts[column]))}: give one at a time")
     found: dict[str, float] = {}
     for other, own in verdicts.groupby("model_b", sort=False):
         values = win_values(questions, own)
+        read = len(values)
+        by = ["question_id", "group_id", "draw"]
+        values = values.groupby(by, sort=False)["value"].mean().reset_index()
         value, groups = values["value"], values["group_id"]
         stem = "_".join(part for part in ("win_rate", name) if part)
         won, decided = value > 0.5, value != 0.5
@@ -230,7 +237,7 @@ def win_rate_metrics(
             rate = ratio_interval(100 * won, decided, groups, seed=seed)
             found |= rate.metrics(f"evaluation.{short}_decided_percent")
         on_open = own["question_id"].isin(questions.loc[questions["kind"] == "open", "question_id"])
-        nulls = len(own[on_open].drop_duplicates(_COMPARED)) - len(values)
+        nulls = len(own[on_open].drop_duplicates(_COMPARED)) - read
         counts = {"wins": won, "ties": ~decided, "losses": decided & ~won}
         found |= {f"evaluation.{short}_{count}": int(of.sum()) for count, of in counts.items()}
         found[f"evaluation.{short}_nulls"] = nulls

@@ -6,7 +6,7 @@ depend on candidates, on questions or on the use of a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ class RatingTask(NamedTuple):
 
 def ask_rows(
     requests: list[RatingTask],
-    client: ChatClient,
+    client: ChatClient | Sequence[ChatClient],
     columns_of: Callable[[Reply], Row],
     *,
     seed: int = 0,
@@ -44,10 +44,15 @@ def ask_rows(
     """Return a row per request: its first columns, the judge and the columns of the reply.
 
     Args:
+        client: the judge; or a panel of judges, each of which gets all requests.
         columns_of: returns the columns of a reply.
         unread_again: send requests with unread replies once more.
         options: further arguments of ``ChatClient.ask``.
     """
+    if isinstance(client, Sequence):
+        each: dict[str, Any] = {"unread_again": unread_again, "control": control, **options}
+        each |= {"seed": seed}
+        return [row for one in client for row in ask_rows(requests, one, columns_of, **each)]
     unsent: dict[int, Row] = {}
 
     opened = lru_cache(maxsize=64)(open_image)  # consecutive candidates share a figure

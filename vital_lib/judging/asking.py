@@ -8,7 +8,7 @@ annotators.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ NULL_COLUMNS = ("asked", "id", "why", "sent")
 def rate_candidates(
     candidates: pd.DataFrame,
     figures: pd.DataFrame,
-    client: ChatClient,
+    client: ChatClient | Sequence[ChatClient],
     *,
     repeats: int | Mapping[str, int] = 1,
     **options: Any,
@@ -39,6 +39,7 @@ def rate_candidates(
     Args:
         candidates: rows of the table candidates or drafts.
         figures: rows of the table figures, including every candidate's figure.
+        client: the judge; or a panel of judges, each of which rates every candidate.
         repeats: number of ratings per candidate, each with another seed, or a mapping from
             candidate_id to that number (1 for missing ids). The column `repeat` counts from 0.
         options: `unread_again` (send requests with unread replies once more, including those of
@@ -67,7 +68,7 @@ def rate_candidates(
 def score_answers(
     questions: pd.DataFrame,
     answers: pd.DataFrame,
-    client: ChatClient,
+    client: ChatClient | Sequence[ChatClient],
     *,
     captions: Mapping[str, str] | None = None,
     **options: Any,
@@ -81,6 +82,7 @@ def score_answers(
         questions: rows of the table questions, with an optional column `caption`.
         answers: rows of the table answers. Answers to other questions and those of the blank and
             shuffled controls are left out.
+        client: the judge, or a panel of judges.
         captions: image -> caption; None for the captions that ``evaluation.read_questions`` found
             (``questions.attrs["captions"]``).
         options: as for `rate_candidates`.
@@ -111,7 +113,7 @@ def compare_answers(
     answers: pd.DataFrame,
     model_a: str,
     model_b: str,
-    client: ChatClient,
+    client: ChatClient | Sequence[ChatClient],
     **options: Any,
 ) -> pd.DataFrame:
     """Have a judge compare two models' answers to each question, once in either order.
@@ -119,6 +121,7 @@ def compare_answers(
     Args:
         questions, answers: as for `score_answers`.
         model_a, model_b: names in the column `model` of `answers`.
+        client: the judge, or a panel of judges.
         options: as for `rate_candidates`.
 
     Returns:
