@@ -20,8 +20,9 @@ from panel_rows import (
 )
 
 from vital_lib.client.job import Job
-from vital_lib.labels import FixedQueue, LabelLog
+from vital_lib.labels import FixedQueue, LabelLog, comparison_rows, practice_log
 from vital_lib.panels import (
+    Arena,
     CandidateExplorer,
     ClusterMap,
     FigureBrowser,
@@ -59,7 +60,17 @@ def card_of_drafts(tmp_path) -> PreferenceCard:
 
 
 @pytest.fixture
-def every_panel(card_of_drafts, wide_image, tmp_path) -> list:
+def arena() -> Arena:
+    question = {"question_id": "q1", "image": "f1", "question": HOSTILE, "reference": HOSTILE}
+    answers = [("q1", model, "none", 0, f"{model[::-1]} {HOSTILE}") for model in ("mine", "other")]
+    columns = ["question_id", "model", "control", "draw", "answer"]
+    said = pd.DataFrame(answers, columns=columns)
+    rows = comparison_rows(pd.DataFrame([question]), said, "mine", ["other"], "ann")
+    return Arena(rows, "ann", picture_of, practice_log(), practice=True)
+
+
+@pytest.fixture
+def every_panel(card_of_drafts, arena, wide_image, tmp_path) -> list:
     workspace = Workspace(tmp_path / "runs" / "mine")
     workspace.write("figures", empty_frame("figures"), parameters={"figures": HOSTILE})
     return [
@@ -74,4 +85,5 @@ def every_panel(card_of_drafts, wide_image, tmp_path) -> list:
         RunList(workspace.path.parent),
         ModelChat({"base": lambda image, question: HOSTILE}, {"f1": wide_image}),
         ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, picture_of).conversations,
+        arena,
     ]

@@ -3,7 +3,8 @@
 ``events`` checks the log's rows and says which judgements stand; ``convert`` copies an older log.
 ``votes`` counts votes, ``reading`` fingerprints the votes that a stage has read, ``agreement``
 measures agreement between annotators, and ``calibration`` is the round before labelling.
-``exchange`` and ``label_studio`` write files for other tools and read them back.
+``comparisons`` turns comparisons of two models' answers into verdicts. ``exchange`` and
+``label_studio`` write files for other tools and read them back.
 
 The package does not depend on widgets, images or models.
 """
@@ -17,6 +18,7 @@ from vital_lib.labels.calibration import (
     calibration_reference,
     calibration_rows,
 )
+from vital_lib.labels.comparisons import comparison_rows, verdicts_of
 from vital_lib.labels.database import FORMAT_VERSION, LabelsNotSaved
 from vital_lib.labels.events import DRAWN_BY, KINDS, SIDES, STRATEGIES, VOTES
 from vital_lib.labels.exchange import Imported, export_jsonl, import_jsonl
@@ -28,7 +30,7 @@ from vital_lib.labels.label_studio_import import import_label_studio
 from vital_lib.labels.log import LabelLog, practice_log
 from vital_lib.labels.names import check_names
 from vital_lib.labels.queue import Queue
-from vital_lib.labels.reading import votes_read
+from vital_lib.labels.reading import log_of_run, votes_read
 from vital_lib.labels.votes import (
     accepted_share,
     check_same_texts,

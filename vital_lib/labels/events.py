@@ -25,13 +25,14 @@ REQUESTED = "requested"
 """The arm of items that a person has asked for by `LabelLog.request`."""
 VOTES = (*STRATEGIES, REQUESTED)
 """The arms whose judgements are votes; an arm is the way in which an item was chosen."""
-DRAWN_BY = (*VOTES, "calibration", "adjudication")
-"""All arms; judgements in calibration and adjudication are not votes."""
-KINDS = ("label", "repeat", "calibration", "adjudication", "revision", "undo")
+DRAWN_BY = (*VOTES, "calibration", "adjudication", "comparison")
+"""All arms; judgements in calibration, adjudication and comparisons of models are not votes."""
+KINDS = ("label", "repeat", "calibration", "adjudication", "comparison", "revision", "undo")
 """The kinds of events.
 
-A judgement is a label, a hidden repeat of an earlier label, or made in calibration or adjudication.
-A revision replaces the judgement that `corrects` names, and an undo withdraws it.
+A judgement is a label, a hidden repeat of an earlier label, or made in calibration, in adjudication
+or in a comparison of two models' answers. A revision replaces the judgement that `corrects` names,
+and an undo withdraws it.
 """
 
 EVENT_COLUMNS = [column.name for column in _events.columns if column.name != "place"]

@@ -148,7 +148,7 @@ class LabelLog:
         """Return the votes: one row per item and annotator, columns of table `preferences`.
 
         If an annotator has several current judgements of an item, the latest by time counts. Hidden
-        repeats, calibration and adjudication are not votes.
+        repeats, calibration, adjudication and comparisons are not votes.
         """
         return self._current(VOTES)
 
@@ -174,6 +174,13 @@ class LabelLog:
     def adjudications(self) -> pd.DataFrame:
         """Return the judgements that settle disagreements; columns of `preferences`."""
         return self._current(["adjudication"])
+
+    def comparisons(self) -> pd.DataFrame:
+        """Return the comparisons of two models' answers; columns of `preferences`.
+
+        `verdicts_of` turns them into verdicts.
+        """
+        return self._current(["comparison"])
 
     def request(self, item_ids: Iterable[str], purpose: str = "label") -> int:
         """Ask for judgements of items, and return how many were not asked for before.

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from vital_lib.annotators import votes_of
 from vital_lib.labels.database import LabelsNotSaved
 from vital_lib.labels.log import LabelLog
-from vital_lib.tables import TABLES, NotReadable, UnsupportedFormat, VotesRead
+from vital_lib.tables import TABLES, NotReadable, UnsupportedFormat, VotesRead, Workspace
 
 _UNREADABLE = (LabelsNotSaved, UnsupportedFormat, ValueError, sa.exc.SQLAlchemyError, ImportError)
 _SECRETS = ("password", "sslpassword")
@@ -48,6 +48,20 @@ def votes_read(
     url = None if label_log is None else _without_password(label_log)
     print_ = _fingerprint(votes, annotators, items)
     return VotesRead("drafts" if items is None else "pairs", print_, annotators, url, items)
+
+
+def log_of_run(workspace: Workspace) -> LabelLog:
+    """Open the label log that notebook 03 of a run has read; without one, the run's own file.
+
+    No password is stored: PostgreSQL takes it from PGPASSWORD.
+
+    Raises:
+        UnsupportedFormat, LabelsNotSaved, ValueError: as for `LabelLog`.
+    """
+    read = workspace.origin("preferences") if workspace.has("preferences") else {}
+    votes = read.get("votes", {}).values()
+    given = [how["label_log"] for how in votes if how["label_log"]]
+    return LabelLog(given[0] if given else workspace.label_url)
 
 
 def votes_now(url: str, annotators: str, items: Collection[str]) -> str:

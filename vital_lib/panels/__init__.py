@@ -9,6 +9,7 @@ without a kernel.
 """
 
 from vital_lib.panels._static import progress_bars
+from vital_lib.panels.arena import Arena
 from vital_lib.panels.candidate_explorer import CandidateExplorer
 from vital_lib.panels.cluster_map import ClusterMap
 from vital_lib.panels.figure_browser import FigureBrowser

@@ -20,8 +20,8 @@ function acts(ui, open) {
         "aria-disabled": can ? null : "true", ...rest });
   };
 }
-function response(side, card) {
-  const votes = card.votes[side], flags = card.flags[side], title = `${side} response`;
+function response(side, card, noun) {
+  const votes = card.votes[side], flags = card.flags[side], title = `${side} ${noun}`;
   return h("div", { class: "box response", role: "group", "aria-label": title },
     h("h4", null, title),
     h("p", { class: "text scroll", dir: "auto", key: card.key, tabindex: "0" }, card[side]),
@@ -62,7 +62,7 @@ function extras(state, ui, act) {
     "aria-keyshortcuts": "n", oninput: (event) => own.write(event.target.value) });
   ui.keys.n = () => ui.root.querySelector("textarea").focus();
   return h("section", { class: "extras" }, h("div", { class: "row" },
-    h("h4", { class: "grow" }, "Reasons (optional)"),
+    state.reasons.length ? h("h4", { class: "grow" }, "Reasons (optional)") : null,
     meant.length ? act("i", "Meanings", "meanings", () => { own.meanings = !own.meanings; },
       { class: "chip", free: true, "aria-label": "what the reasons mean",
         "aria-expanded": String(own.meanings) }) : null),
@@ -120,8 +120,8 @@ function foot(ui, act) {
     act("u", "Undo", "undo", (at) => own.undo(at), { free: true }));
 }
 function judging(card, state, ui) {
-  const own = ui.own, told = own.told(), words = "Press 5 (cannot judge) to skip it.";
-  const [found, stage, sliders] = picture(card, ui, { words });
+  const own = ui.own, told = own.told(), { words } = state, skip = "Press 5 (cannot judge) to skip it.";
+  const [found, stage, sliders] = picture(card, ui, { words: skip });
   const act = acts(ui, Boolean(found.url) && !told);
   const hide = () => ui.set("hidden", !state.hidden);
   const said = [
@@ -129,21 +129,21 @@ function judging(card, state, ui) {
       ? "Review: your answers beside those of the others. They are final."
       : "Calibration round: judge each item as usual. Then you see what others decided, and why.")
       : null,
-    h("h4", null, "Instruction"),
+    h("h4", null, words.instruction),
     h("p", { class: "text instruction scroll", dir: "auto", key: card.key }, card.instruction),
     card.before ? before(card, own, act) : null,
-    h("div", { class: "two" }, response("left", card), response("right", card)),
+    h("div", { class: "two" }, response("left", card, words.response), response("right", card, words.response)),
     ...(told ? [compared(told), grounds(state, told), own.feedback ? noteState(own) : null,
-      further(ui)] : [ticks(ui, act), choices(state, ui, act), extras(state, ui, act)])];
+      further(ui)] : [state.ticks ? ticks(ui, act) : null, choices(state, ui, act), extras(state, ui, act)])];
   return [h("div", { class: "body split" },
     h("div", { class: "figure" }, stage, sliders, h("section", { class: "context" },
-      h("div", { class: "row" }, h("h4", { class: "grow" }, "Caption and mentions"),
+      h("div", { class: "row" }, h("h4", { class: "grow" }, words.context),
         act("t", state.hidden ? "Show" : "Hide", "text", hide, { class: "chip", free: true,
-          "aria-label": "caption and mentions", "aria-expanded": String(!state.hidden) })),
+          "aria-label": words.context.toLowerCase(), "aria-expanded": String(!state.hidden) })),
       state.hidden ? null : h("div", { class: "scroll", key: card.key },
-        h("p", { class: "text", dir: "auto" }, card.caption || "No caption."),
-        card.mentions.length ? texts(card.mentions) : h("p", { class: "muted" },
-          "No mentions.")))),
+        h("p", { class: "text", dir: "auto" }, card.caption || `No ${words.caption.toLowerCase()}.`),
+        card.mentions.length ? texts(card.mentions) : state.ticks ? h("p", { class: "muted" },
+          "No mentions.") : null))),
     h("div", { class: "judge" }, said, foot(ui, act)))];
 }
 function before(card, own, act) {

@@ -24,8 +24,8 @@ from vital_lib.panels._static import Form, joined, note, paragraph, side_by_side
 from vital_lib.panels.preference_card.feedback import known
 from vital_lib.panels.preference_card.item_key import ITEM, item_key, item_of, store_of
 from vital_lib.panels.preference_card.judgement import (
-    CHOICES,
     FIRST_COUNTS,
+    PREFERENCES,
     after_undo,
     arms_like,
     as_message,
@@ -34,7 +34,6 @@ from vital_lib.panels.preference_card.judgement import (
     edition_of,
     former_of,
     in_history,
-    in_words,
     reasons_offered,
     refusal,
 )
@@ -68,8 +67,7 @@ class PreferenceCard(Panel):
         guideline_first: whether an annotator reads the guideline before the first item, and again
             after it has changed. The browser's storage holds which text was read: this is no
             judgement, so it is not in the log, and another browser shows the text once more.
-        reasons: the reasons offered; the first nine have keys. Their tooltips are the
-            `definitions` of the guideline.
+        reasons: those offered; the first nine have keys, all the guideline's `definitions`.
         reference: candidate_id -> accepted, for a calibration round: the card compares each
             judgement with it. Or a function that returns it and `others` (`calibration_now`),
             called at each judgement.
@@ -78,8 +76,7 @@ class PreferenceCard(Panel):
         votes: columns annotator, candidate_id, accepted, for adjudication: the card shows them
             under each response.
         practice: whether `log` is a `labels.practice_log`; the card then says so.
-        then: called when the annotator continues from the end of the queue; without it, the
-            last page has no button to continue.
+        then: called by a button at the end of the queue, which is missing without it.
 
     Raises:
         ValueError: the queue names a candidate or figure that is not among the rows given, or the
@@ -88,6 +85,7 @@ class PreferenceCard(Panel):
 
     _script = script_beside(__file__)
     _actions = ("judge", "refresh", "undo", "revise", "keep", "history", "review", "go_on")
+    _kind = PREFERENCES
 
     def __init__(
         self,
@@ -120,7 +118,7 @@ class PreferenceCard(Panel):
         self._held: list[dict[str, Any]] = []  # the current item, then the next items
         self._let_go = weakref.finalize(self, _release, queue)  # also runs when the kernel ends
         self._fill()
-        votes_arm = "random" if votes is None else "adjudication"
+        votes_arm = self._kind.arm if votes is None else "adjudication"
         arm = self._held[0].get("drawn_by", votes_arm) if self._held else votes_arm
         self._arms = ("calibration",) if self._calibrating else arms_like(arm)
         self._show()
@@ -180,7 +178,7 @@ class PreferenceCard(Panel):
             self._log.record(**item, **judgement, **more, **ids)
             self._held = [row for row in self._held if item_key(row) != key]
             told = self._feedback().on(item, self._calibrated()) if self._calibrating else None
-            reply = {"said": in_words(judgement), "feedback": told, "first": not former}
+            reply = {"said": self._kind.in_words(judgement), "feedback": told, "first": not former}
             self._send(saved=event_id, key=key, **reply)
             self._deal(int(side))
 
@@ -261,7 +259,8 @@ class PreferenceCard(Panel):
         events = page[~page["item_id"].isin(repeats)].to_dict("records")
         events = [event for event in events if self._pairs.knows(event)]
         self._listed |= {event["event_id"]: event["item_id"] for event in events}
-        rows = [in_history(event, self._pairs.instruction_of(event)) for event in events]
+        of, said = self._pairs.instruction_of, self._kind.in_words
+        rows = [in_history(event, of(event), said(event)) for event in events]
         self._send(history=rows, start=start, next=end if len(latest) > end else None)
         return rows
 
@@ -293,7 +292,7 @@ class PreferenceCard(Panel):
         try:
             getattr(self, content["call"])(**as_message(content["call"], given))
         except (LabelsNotSaved, ValueError) as error:
-            self._send(**refusal(error, given))
+            self._send(**refusal(error, given, self._kind.in_words))
 
     def _closed(self) -> None:
         self._let_go()
@@ -321,7 +320,7 @@ class PreferenceCard(Panel):
         """Show the item of a judgement with its original sides, choice, reasons and note."""
         row = {name: event[name] for name in ITEM}
         self._pairs.check(row)
-        before = {"said": in_words(event), "reasons": list(event["reasons"])}
+        before = {"said": self._kind.in_words(event), "reasons": list(event["reasons"])}
         others = [other for other in self._held if item_key(other) != item_key(row)]
         row |= {"revises": revises, "before": {**before, "note": plain(event["note"])}}
         self._held = [row, *others]
@@ -356,10 +355,10 @@ class PreferenceCard(Panel):
         """Return what stays the same for all items; messages carry everything else, once."""
         return {
             "annotator": self.annotator,
-            "title": _TITLES.get(self._arms[0], "Preferences") + _PRACTICE * self._practice,
+            "title": _TITLES.get(self._arms[0], self._kind.title) + _PRACTICE * self._practice,
             "guideline": self._guideline,
             "edition": self._edition,
-            "choices": CHOICES,
+            **self._kind.state(),
             "reasons": reasons_offered(self._reasons, self._guideline),
             "calibrating": self._calibrating,
             "goes_on": self._then is not None,
@@ -372,12 +371,14 @@ class PreferenceCard(Panel):
         summary = f"{state['title']}. Judged by {self.annotator}: {done:,} of {of:,} items"
         if self.finished:
             return Form(f"{summary}; the queue is finished")
-        card = self._pairs.as_card(self._held[0])
-        sides = [paragraph(f"{side} response".capitalize(), card[side]) for side in SIDES]
+        card, words = self._pairs.as_card(self._held[0]), self._kind.words
+        sides = [
+            paragraph(f"{side} {words['response']}".capitalize(), card[side]) for side in SIDES
+        ]
         pair = joined(
             paragraph("The next item", card["instruction"]),
             side_by_side(*sides),
-            paragraph("Caption", card["caption"]),
+            paragraph(words["caption"], card["caption"]),
             note("Items are judged in a running notebook or on the labelling page."),
         )
         return Form(summary, [side_by_side(self._thumbnail(card["figure"]), pair)])

@@ -1,11 +1,13 @@
 import { button, h } from "../_panel.js";
 
 // The guideline: read before the first item, and afterwards at any time, beside the list of keys.
-const KEYS = [["1, 2, 3, 4", "accept only the left, only the right, both, neither"],
+const JUDGING = [["1, 2, 3, 4", "accept only the left, only the right, both, neither"],
   ["5, 6", "cannot judge, unsafe"], ["Q, A", "accept, reject the left response"],
   ["W, S", "accept, reject the right response"], ["⇧1 … ⇧9", "add or remove a reason"],
-  ["I", "show or hide what the reasons mean"], ["N", "write a note, Esc to leave"],
-  ["T", "hide or show caption and mentions"], ["U", "undo, back to your first item"],
+  ["I", "show or hide what the reasons mean"]];
+const chosen = ({ choices }) => Object.keys(choices).map((label, n) => [n + 1, label.toLowerCase()]);
+const keysOf = (state) => [...(state.ticks ? JUDGING : chosen(state)),
+  ["N", "write a note, Esc to leave"], ["T", `hide or show ${state.words.context.toLowerCase()}`], ["U", "undo, back to your first item"],
   ["H", "history: review and revise"], ["+, −, arrows", "zoom and pan the image"],
   ["B, ⇧B", "brighter, darker"], ["C, ⇧C", "more, less contrast"], ["0", "reset the image"],
   ["R, P", "review a calibration round, previous item"], ["?, Esc", "open, close the guideline"]];
@@ -46,7 +48,7 @@ export function reading(state, ui) {
 export function helping(state, ui) {
   const back = (event) => ui.own.once("close", event, () => { ui.own.panel = null; });
   return h("div", { class: "body help" }, h("div", { class: "split" }, page(state.guideline),
-    h("div", { class: "keys" }, h("h4", null, "Keys"), h("dl", null, KEYS.map(([keys, what]) =>
+    h("div", { class: "keys" }, h("h4", null, "Keys"), h("dl", null, keysOf(state).map(([keys, what]) =>
       [h("dt", null, h("kbd", null, keys)), h("dd", null, what)])))),
   h("div", { class: "row onward reach" }, button([h("kbd", null, "Esc"), h("span", null, "Close")],
     back, { class: "main", "aria-label": "close the guideline", "aria-keyshortcuts": "Escape" })));

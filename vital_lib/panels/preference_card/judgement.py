@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import reprlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -84,8 +85,10 @@ def as_message(call: str, given: Any) -> dict[str, Any]:
         raise ValueError(message.lstrip()) from None
 
 
-def refusal(error: Exception, given: Any) -> dict[str, Any]:
-    """Return the reply to the page for a message that failed.
+def refusal(
+    error: Exception, given: Any, words_of: Callable[[Mapping[str, Any]], str]
+) -> dict[str, Any]:
+    """Return the reply to the page for a message that failed; `words_of` says a judgement.
 
     `not_here` means that another card may accept it. `final` is true if a retry cannot succeed.
     """
@@ -93,7 +96,7 @@ def refusal(error: Exception, given: Any) -> dict[str, Any]:
     event_id = event_id if isinstance(event_id, str) else None
     if isinstance(error, NotHere):
         return {"not_here": event_id}
-    said = in_words(given) if event_id else ""
+    said = words_of(given) if event_id else ""
     final = isinstance(error, ValueError)
     return {"failed": event_id, "why": plain(error), "final": final, "said": said}
 
@@ -166,12 +169,51 @@ def in_words(judgement: Mapping[str, Any]) -> str:
     return ", ".join(f"{side} {'accepted' if ticks[side] else 'rejected'}" for side in SIDES)
 
 
-def in_history(event: Mapping[str, Any], instruction: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Kind:
+    """What a card asks for, and its wording.
+
+    Attributes:
+        arm: the arm of its judgements where its queue is empty.
+        choices: the buttons for both responses: label -> fields of `Judgement`.
+        ticks: whether each response is also judged by itself.
+        words: what the page calls the parts of an item.
+        in_words: says a judgement.
+    """
+
+    arm: str
+    title: str
+    choices: Mapping[str, Mapping[str, Any]]
+    ticks: bool
+    words: Mapping[str, str]
+    in_words: Callable[[Mapping[str, Any]], str]
+
+    def state(self) -> dict[str, Any]:
+        """Return what the page must know of it."""
+        return {"choices": self.choices, "ticks": self.ticks, "words": self.words}
+
+
+PREFERENCES = Kind(
+    "random",
+    "Preferences",
+    CHOICES,
+    True,
+    {
+        "instruction": "Instruction",
+        "response": "response",
+        "context": "Caption and mentions",
+        "caption": "Caption",
+    },
+    in_words,
+)
+
+
+def in_history(event: Mapping[str, Any], instruction: str, said: str) -> dict[str, Any]:
     """Return a judgement as a row of the card's history, with texts cut to 200 characters."""
     return {
         "event_id": event["event_id"],
         "instruction": instruction[:200],
-        "said": in_words(event),
+        "said": said,
         "reasons": list(event["reasons"]),
         "note": plain(event["note"])[:200],
         "at": event["at"],
