@@ -351,6 +351,12 @@ def test_features_of_other_figures_and_a_doubled_demonstration_are_refused(figur
         ClusterMap(np.zeros((12, 3)), twice, pool, lambda name: b"")
 
 
+def test_a_map_without_figures_is_refused_in_words(figures, pool):
+    for features in (np.zeros((0, 2)), np.zeros((0, 5)), []):
+        with pytest.raises(ValueError, match="a map of 0 figures: give at least one figure"):
+            ClusterMap(features, figures.iloc[:0], pool, lambda name: None)
+
+
 def test_text_is_sent_as_it_is_in_plain_json_and_never_made_into_markup(chooser):
     state = shown(chooser)
     assert state["shown"][0]["turns"] == [["What is f0?", f"f0 {HOSTILE}"]]

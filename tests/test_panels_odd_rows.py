@@ -36,6 +36,15 @@ def _explorer(rows, figures=FIGURES, **tables) -> CandidateExplorer:
     return CandidateExplorer(rows, figures, picture_of, **tables)
 
 
+@pytest.mark.filterwarnings("error:.*fill value")
+def test_candidates_without_a_figure_are_shown_or_refused_in_words():
+    none = FIGURES.iloc[:0]
+    assert "not stated" in _page(_explorer(ROWS, none))
+    assert "Score" in _page(ScoreExplorer(SCORES, CANDIDATES, none, picture_of))
+    with pytest.raises(ValueError, match="candidates belong to none of the given figures"):
+        JudgePanel(RATINGS, DRAFTS, PEOPLE, none, picture_of)
+
+
 # --- the candidate explorer
 
 

@@ -49,8 +49,8 @@ class ClusterMap:
         picks: demonstration_ids picked at the start.
 
     Raises:
-        ValueError: `features` and `figures` differ in length, an id is duplicated, or a pick is
-            not in the pool.
+        ValueError: `features` and `figures` differ in length, there is no figure, an id is
+            duplicated, or a pick is not in the pool.
     """
 
     def __init__(
@@ -66,6 +66,8 @@ class ClusterMap:
     ) -> None:
         if len(features) != len(figures):
             raise ValueError(f"{len(features)} rows of features for {len(figures)} figures")
+        if not len(figures):
+            raise ValueError("a map of 0 figures: give at least one figure")
         refuse_twice(demonstrations["demonstration_id"], "demonstrations")
         refuse_twice(figures["figure_id"], "figures")
         self._pool = demonstrations.reset_index(drop=True)

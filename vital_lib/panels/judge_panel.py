@@ -17,7 +17,7 @@ from vital_lib.panels._panel import (
     script_beside,
 )
 from vital_lib.panels._static import Form, joined, paragraph, side_by_side, table
-from vital_lib.tables import decimals
+from vital_lib.tables import decimals, refuse_strays
 
 _MOST = 100  # candidates listed, largest differences first
 _SAVED = 10  # of them in the static form
@@ -42,6 +42,9 @@ class JudgePanel(Paged):
         policy: the text of the judge's rating policy.
         measures: from ``judging``: columns value, low, high, n, meaning.
         votes: who the annotators in `people` are; the panel names them in its labels.
+
+    Raises:
+        ValueError: a candidate that is rated and judged belongs to none of `figures`.
     """
 
     _script = script_beside(__file__)
@@ -70,6 +73,9 @@ class JudgePanel(Paged):
             else [_measure(row) for row in measures.itertuples()],
         }
         self.disagreements = _disagreements(ratings, candidates, people)
+        refuse_strays(
+            self.disagreements, "figure_id", figures["figure_id"], what="candidates", to="figures"
+        )
         self._figures = figures.set_index("figure_id")
         self.side: str | None = None
         self.higher(None)

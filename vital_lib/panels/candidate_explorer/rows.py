@@ -60,7 +60,7 @@ def joined_rows(
     names = {name: modality_of(own) for name, own in _modalities(figures)}
     rows = candidates.reset_index(drop=True)
     ids = rows["candidate_id"]
-    rows["modality"] = rows["figure_id"].map(names).fillna("not_stated")
+    rows["modality"] = rows["figure_id"].map(names).astype(object).fillna("not_stated")
     if ratings is not None:
         rows["rating"], _ = _means(ids, ratings, "overall")
     if ticks is not None:

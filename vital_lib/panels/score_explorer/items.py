@@ -113,7 +113,7 @@ def brief(row: pd.Series) -> dict[str, Any]:
 
 
 def _facet(name: str, values: pd.Series) -> Facet:
-    texts = values.fillna("not stated").astype(str)
+    texts = values.astype(object).fillna("not stated").astype(str)
     if name == "modality":
         own = list(texts.unique())
         names = [key for key in MODALITY_LABELS if key in own]
