@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from vital_lib.tables import TABLES
+from vital_lib.figures import image_opener, read_figures
+from vital_lib.tables import TABLES, Workspace
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
@@ -132,3 +133,15 @@ def test_votes_that_a_notebook_reads_are_those_that_it_is_told_to_count(book):
     reading = r'(?:workspace\.read\("(?:preferences|demonstrations)"\)|log\.preferences\(\))'
     before = {source[match.start() - 9 : match.start()] for match in re.finditer(reading, source)}
     assert before <= {"votes_of("} | ({"me_texts("} if "check_same_texts" in source else set())
+
+
+def test_a_budget_in_notebook_04_takes_figures_from_as_many_clusters_as_notebook_01(tmp_path):
+    figures, _ = read_figures("clinic", run=tmp_path, articles=40)
+    workspace = Workspace(tmp_path)
+    workspace.write("figures", figures, parameters={"figures": "clinic", "clusters": 20})
+    cells = _code(nbformat.read(NOTEBOOKS[4], as_version=4))
+    names = {"workspace": workspace, "figures": figures, "image_of": image_opener(figures)}
+    names |= {"budget": 30, "encoder": "clinic", "seed": 0}
+    exec(cells[0].source, names)  # noqa: S102 - the code of the notebook itself
+    exec(next(cell.source for cell in cells if "if budget:" in cell.source), names)  # noqa: S102 - the code of the notebook itself
+    assert len(names["train"]) == 30 and names["chosen"]["cluster"].nunique() == 20
