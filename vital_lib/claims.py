@@ -25,7 +25,7 @@ from vital_lib.statistics import (
     p_value,
     times_needed,
 )
-from vital_lib.tables import MODELS
+from vital_lib.tables import ARMS, MODELS
 
 POINTS = 3
 """The difference, in points, for which an unclear claim tells the sample needed."""
@@ -78,12 +78,19 @@ _AGREEMENT = "The selector's agreement with {who} on held-out pairs"
 _TUNED_ON_SELECTED = "of the model tuned on the selected set"
 _HELD_OUT = ("selector.held_out_pairs", "selector.held_out_articles")
 _ACCEPTED = "Share of the selected set accepted by {who}"
+_WRITTEN = "Share accepted by {who} of candidates written with accepted demonstrations"
 CLAIMS = (
+    *(
+        Claim(f"candidates.accepted_share_clinician_minus_{arm}", _WRITTEN, ARMS[arm])
+        for arm in ("none", "random")
+    ),
     *(
         Claim(f"selector.agreement_minus_{name}", _AGREEMENT, words, _HELD_OUT)
         for name, words in (
             ("judge_mean_of_5", "the mean of five judge ratings"),
             ("judge", "a single judge rating"),
+            ("judge_only", "a selector trained on ratings alone"),
+            ("human_only", "a selector trained on people's votes alone"),
         )
     ),
     *(
@@ -95,6 +102,7 @@ CLAIMS = (
         )
         for name, words in (
             ("judge_top", "the judge's top-rated set"),
+            ("cluster_typical", "the cluster-typical set"),
             ("random", "a random sample"),
         )
     ),
