@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from vital_lib.figures import image_opener, read_figures
+from vital_lib.generation import DROPPED, FEWER, FLAGS, HOLLOW
 from vital_lib.tables import TABLES, Workspace
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -145,3 +146,34 @@ def test_a_budget_in_notebook_04_takes_figures_from_as_many_clusters_as_notebook
     exec(cells[0].source, names)  # noqa: S102 - the code of the notebook itself
     exec(next(cell.source for cell in cells if "if budget:" in cell.source), names)  # noqa: S102 - the code of the notebook itself
     assert len(names["train"]) == 30 and names["chosen"]["cluster"].nunique() == 20
+
+
+def _rows(book, first: str) -> list[list[str]]:
+    """The cells of the rows of a Markdown table whose first line begins with `first`."""
+    text = next(cell.source for cell in book.cells if f"\n| {first} |" in cell.source)
+    lines = text.split(f"\n| {first} |")[1].split("\n\n")[0].splitlines()[2:]
+    return [[part.strip() for part in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_notebook_00_names_each_parameter_with_its_notebooks_and_its_default():
+    declared = {}
+    for number, path in enumerate(NOTEBOOKS):
+        (cell,) = [cell for cell in _code(nbformat.read(path, 4)) if _tagged(cell, "parameters")]
+        for node in ast.parse(cell.source).body:
+            if isinstance(node, ast.Assign):
+                found = declared.setdefault(node.targets[0].id, {})
+                found[number] = ast.unparse(node.value).replace("'", '"')
+    rows = _rows(nbformat.read(NOTEBOOKS[0], as_version=4), "parameter")
+    assert len(rows) > 6
+    for name, where, default, _ in rows:
+        parts = [part.split(" to ") for part in where.split(", ")]
+        listed = {n for part in parts for n in range(int(part[0]), int(part[-1]) + 1)}
+        own = declared[name.strip("`")]
+        assert listed == own.keys(), name
+        assert set(own.values()) == {re.findall("`([^`]+)`", default)[0]}, name
+
+
+def test_notebook_02_lists_every_flag():
+    rows = _rows(nbformat.read(NOTEBOOKS[2], as_version=4), "flag")
+    listed = [name.strip("`") for name, _ in rows]
+    assert sorted(listed) == sorted((*FLAGS, *HOLLOW, FEWER, DROPPED))
