@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from panel_rows import REWARDED
 from PIL import Image
@@ -377,6 +378,19 @@ def test_a_plot_has_no_ground_and_reads_on_a_light_and_on_a_dark_page(name):
     colours |= {label.get_color() for axes in figure.axes for label in axes.get_xticklabels()}
     for ground in ("#ffffff", "#111111"):  # JupyterLab's themes
         assert all(_contrast(colour, ground) > 4 for colour in colours)
+        assert all(_contrast(colour, ground) > 3 for colour in _thin(figure))
+
+
+def _thin(figure) -> set:
+    """The colours of lines and error bars that are not see-through, and of words in plots."""
+    found = set()
+    for axes in figure.axes:
+        bars = [part for part in axes.collections if isinstance(part, LineCollection)]
+        lines = [(line.get_color(), line.get_alpha() or 1) for line in axes.lines]
+        lines += [(colour[:3], colour[3]) for part in bars for colour in part.get_colors()]
+        found |= {to_rgb(colour) for colour, alpha in lines if alpha == 1}
+        found |= {to_rgb(text.get_color()) for text in axes.texts if text.get_bbox_patch() is None}
+    return found - {to_rgb("white")}
 
 
 def test_the_first_component_is_the_direction_that_varies_most():
@@ -475,6 +489,11 @@ def test_a_table_rounds_shares_and_not_counts():
     rows = pd.DataFrame({"n": [10_000.0, 3.0], "mix": [2352.0, 0.51217], "share": [1.0, 0.5]})
     assert _cells(rows) == ["10,000", "2,352", "1.000", "3", "0.512", "0.500"]
     assert _cells(pd.Series([-0.25, None], name="gain")) == ["−0.250", ""]
+
+
+def test_a_table_rounds_numbers_among_none():
+    rows = pd.DataFrame({"weight": [None, 1.2244312], "ticks": [1044, None]}, dtype=object)
+    assert _cells(rows) == ["", "1,044", "1.224", ""]
 
 
 def test_a_table_says_how_many_of_how_many_rows_it_shows():

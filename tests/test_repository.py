@@ -58,7 +58,7 @@ BUDGETS = {
     "models": 545,  # prompts exact for any template; unusable bases; several images; their tokens
     "parameters": 100,  # names inside magics; lists; a message of one line for any value
     "panels": 3_210,  # the arena; explorers; static forms; the feedback of a round; odd runs
-    "plots": 805,  # what is rewarded; the overview; metrics in words; scores that hardly differ
+    "plots": 810,  # what is rewarded; the overview; metrics in words; scores that hardly differ
     "processes": 240,  # a stop names the calls that ended
     "prompts": 1_460,
     "records": 500,  # whole texts in any encoding of Unicode

@@ -8,7 +8,7 @@ from typing import Any
 
 from vital_lib.annotators import votes_behind, who
 from vital_lib.plots._canvas import BESIDE, DASHED, below, canvas, legend_below_title, value_of
-from vital_lib.plots._colours import INK, PALE
+from vital_lib.plots._colours import GREY, INK
 from vital_lib.plots._types import Axes, Figure
 
 
@@ -42,7 +42,7 @@ def forest_row(
     """Draw an interval (estimate, low, high) as a dot on a line, with pale marks, and `text`."""
     estimate, *ends = interval
     axes.plot(ends, [place, place], color=colour, linewidth=1.8)
-    axes.plot(pale, [place] * len(pale), "|", color=PALE, markersize=10, markeredgewidth=2)
+    axes.plot(pale, [place] * len(pale), "|", color=GREY, markersize=10, markeredgewidth=2)
     axes.plot(estimate, place, "o", color=colour, markersize=5.5)
     note_beside(axes, place, text)
 

@@ -38,6 +38,7 @@ def table(rows: pd.DataFrame | pd.Series | Mapping[str, Any], n: int | None = No
     if any(names) or not pd.api.types.is_integer_dtype(frame.index):
         frame = frame.rename_axis([name or "" for name in names]).reset_index()
     frame.columns = [str(name) for name in frame.columns]
+    frame = frame.infer_objects()  # numbers among None are numbers
     for name in {"modality", "modalities"} & set(frame):
         frame = frame.assign(**{name: frame[name].map(_modality)})
     texts = frame.apply(_texts).reset_index(drop=True)

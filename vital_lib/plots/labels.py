@@ -7,11 +7,11 @@ import pandas as pd
 from vital_lib.annotators import Votes, who
 from vital_lib.modalities import MODALITY_LABELS
 from vital_lib.plots._canvas import below, canvas, styled
-from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE
+from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, OCHRE
 from vital_lib.plots._rows import forest_row, name_rows
 from vital_lib.plots._types import Figure
 
-_COLOURS = {"overall": INK, "modality": BLUE, "pair": ORANGE, "self": GREEN}
+_COLOURS = {"overall": INK, "modality": BLUE, "pair": OCHRE, "self": GREEN}
 
 
 @styled

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vital_lib.plots._canvas import canvas, styled
-from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PALE
+from vital_lib.plots._colours import BLUE, GREY, INK, LEAF, OCHRE
 from vital_lib.plots._types import Axes, Figure
 
 _STAGES = ((0, 4, "1  Generation"), (4, 7, "2  Selection"), (7, 9, "3  Tuning and evaluation"))
@@ -24,9 +24,9 @@ _STEPS = (
 
 
 _STATES = {
-    "written": ("✓ written", GREEN),
-    "stale": ("stale", ORANGE),
-    "missing": ("not yet", GREY),
+    "written": ("✓ written", LEAF),
+    "stale": ("stale", OCHRE),
+    "missing": ("not yet", INK),
 }
 
 
@@ -41,7 +41,7 @@ def pipeline_overview(states: Mapping[str, str] | None = None) -> Figure:
     axes.axis("off")
     axes.set(xlim=(0, 9), ylim=(-0.35, 1.95))
     for start, end, title in _STAGES:
-        axes.plot([start + 0.07, end - 0.07], [0, 0], color=PALE, linewidth=2)
+        axes.plot([start + 0.07, end - 0.07], [0, 0], color=GREY, linewidth=2)
         axes.text((start + end) / 2, -0.2, title, ha="center", va="center", color=INK)
     for place, step in enumerate(_STEPS):
         _step_box(axes, place, *step, state=(states or {}).get(step[0]))

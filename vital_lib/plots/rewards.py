@@ -6,11 +6,11 @@ import pandas as pd
 
 from vital_lib.annotators import Votes, who
 from vital_lib.plots._canvas import below, canvas, legend_below_title, styled
-from vital_lib.plots._colours import BLUE, GREY, ORANGE
+from vital_lib.plots._colours import BLUE, GREY, OCHRE
 from vital_lib.plots._rows import name_rows
 from vital_lib.plots._types import Axes, Figure
 
-_KINDS = {"all annotators": (-0.16, BLUE, "o"), "judge": (0.16, ORANGE, "D")}
+_KINDS = {"all annotators": (-0.16, BLUE, "o"), "judge": (0.16, OCHRE, "D")}
 
 
 @styled

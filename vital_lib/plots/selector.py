@@ -19,7 +19,7 @@ from vital_lib.plots._canvas import (
     styled,
     value_of,
 )
-from vital_lib.plots._colours import BLUE, GREY, ORANGE, PALE, PINK, SKY
+from vital_lib.plots._colours import BLUE, GREY, OCHRE, ORANGE, PALE, PINK, SKY
 from vital_lib.plots._rows import bar_figure, note_beside
 from vital_lib.plots._sums import accepted_share
 from vital_lib.plots._types import Figure
@@ -27,7 +27,7 @@ from vital_lib.plots._types import Figure
 _FILLED = 3  # groups of a histogram; more of them would hide one another
 LEARNERS = {
     "recipe": ("ratings and ticks", BLUE),
-    "people only": ("ticks only", ORANGE),
+    "people only": ("ticks only", OCHRE),
     "published": ("published recipe", PINK),
 }
 
@@ -107,7 +107,7 @@ def score_distributions(
     both = both.join(accepted_share(labels), how="inner")
     edges = score_edges(both.score.to_numpy(float), 30)
     figure, axes = canvas(7.6, 3.5)
-    groups = {"accepted": (both.accepted >= 0.5, BLUE), "rejected": (both.accepted < 0.5, ORANGE)}
+    groups = {"accepted": (both.accepted >= 0.5, BLUE), "rejected": (both.accepted < 0.5, OCHRE)}
     for name, (rows, colour) in groups.items():
         values = both.score[rows]
         heights = np.histogram(values, edges)[0] / max(1, len(values))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from vital_lib.plots._canvas import canvas, legend_below_title, styled
+from vital_lib.plots._colours import OCHRE, ORANGE
 from vital_lib.plots._types import Figure
 from vital_lib.plots.evaluation import MODELS
 from vital_lib.plots.figures import MODALITY_COLOURS
@@ -23,6 +24,7 @@ def loss_curves(losses: Mapping[str, Sequence[float]]) -> Figure:
     palette = list(MODALITY_COLOURS.values())
     for place, (model, values) in enumerate(losses.items()):
         name, colour = MODELS.get(model, (model, palette[place % len(palette)]))
+        colour = OCHRE if colour == ORANGE else colour
         steps = range(1, len(values) + 1)
         smooth = pd.Series(values, dtype=float).ewm(span=max(2, len(values) // 20)).mean()
         axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)

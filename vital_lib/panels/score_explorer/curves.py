@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.annotators import Votes, beside, who
-from vital_lib.plots._colours import BLUE, GREY, ORANGE, PINK
+from vital_lib.plots._colours import BLUE, GREY, OCHRE, PINK
 from vital_lib.plots.selector import LEARNERS
 
-_COLOURS = (BLUE, GREY, ORANGE, PINK)
+_COLOURS = (BLUE, GREY, OCHRE, PINK)
 
 
 def curves_of(
