@@ -225,5 +225,7 @@ def test_marks_prompt_and_aligned_view_are_drawn(page):
     page.keyboard.press("v")
     expect(detail.locator(".rounds .box")).to_have_count(3)
     expect(detail.locator(".rounds .box").first).to_contain_text("Right b0.")
+    beyond = "(grid) => grid.scrollWidth - grid.clientWidth"
+    assert page.get_by_role("grid").evaluate(beyond) == 0
     page.get_by_role("button", name="One candidate").click()
     expect(detail.locator(".rounds")).to_have_count(0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+from contrast import low_contrast
 from lab import IN_CHROMIUM, PICTURE, Lab, run_notebook, write_notebook
 from playwright.sync_api import Page, expect
 
@@ -98,6 +100,18 @@ def test_every_panel_is_drawn_and_its_texts_stay_texts(page, lab):
     wide = "(panels) => panels.map((panel) => panel.scrollWidth - panel.clientWidth)"
     expect(page.locator(".vital .disagreement")).to_have_css("grid-template-columns", _ONE)
     assert page.locator(".vital").evaluate_all(wide) == [0] * 6
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_every_text_of_every_panel_stands_out_from_its_ground(page, lab, theme):
+    _open(page, lab, "contrast.ipynb", PICTURE + ROWS, ALL_PANELS, REWARDS)
+    expect(page.locator(".vital")).to_have_count(7)
+    change = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
+    page.evaluate(change, theme)
+    light = str(theme.endswith("Light")).lower()
+    expect(page.locator(f"body[data-jp-theme-light={light}]")).to_be_attached()
+    page.emulate_media(reduced_motion="reduce")  # colours do not fade
+    assert low_contrast(page, ".vital") == []
 
 
 def test_a_property_is_chosen_and_its_pairs_are_paged_with_the_mouse_and_the_keys(page, lab):

@@ -88,3 +88,14 @@ def test_runs_are_compared_backed_up_and_deleted_by_two_presses(runs, lab, page)
     expect(panel.get_by_role("status")).to_have_text("run demo is deleted")
     until(lambda: not (runs / "demo").exists())
     expect(panel.locator("tr", has_text="demo")).to_have_count(0)
+
+
+def test_the_buttons_of_a_run_with_a_long_name_are_not_cut_off(lab, page):
+    for name in ("demo", "a-run-whose-name-has-more-than-thirty-letters"):
+        Workspace(lab.folder / "long" / name).write("figures", empty_frame("figures"))
+    write_notebook(lab.folder / "long.ipynb", [CELL.replace('"runs"', '"long"')])
+    page.set_viewport_size({"width": 1280, "height": 900})
+    run_notebook(page, lab, "long.ipynb")
+    expect(page.locator(".vital tr")).to_have_count(3)
+    beyond = "(table) => table.scrollWidth - table.clientWidth"
+    assert page.locator(".vital .across").evaluate(beyond) == 0

@@ -43,7 +43,7 @@ function draw(state, ui) {
       ...own.map((part) => `${part} ${run[part]}`)].filter(Boolean).join("; ");
   };
   const row = (run) => h("tr", { key: run.name },
-    h("td", null, h("strong", null, run.name),
+    h("td", { class: "wrap" }, h("strong", null, run.name),
     run.current ? h("span", { class: "muted small" }, " this notebook's") : null),
     h("td", { class: "number" }, run.changed), h("td", { class: "number" }, run.size),
     run.problem ? h("td", { colspan: 4, class: "wrap no" }, `cannot be read: ${run.problem}`) : [

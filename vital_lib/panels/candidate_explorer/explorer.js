@@ -85,7 +85,7 @@ function head(state, own) {
   return h("div", { class: "head" }, h("h3", null, "Candidates"),
     h("label", { class: "row" }, h("kbd", null, "/"), h("input", { type: "text", role: "searchbox",
       "aria-label": "search in instruction, response and caption", "aria-keyshortcuts": "/",
-      placeholder: "Search instruction, response, caption", value: state.query, size: 24,
+      placeholder: "Search texts and captions", value: state.query, size: 24,
       oninput: (event) => own.ask("search", event.target.value) })),
     h("strong", { class: "number", role: "status" }, state.of === state.all
       ? `${count(state.all)} candidates` : `${count(state.of)} of ${count(state.all)} candidates`),

@@ -6,7 +6,7 @@ const WIDTHS = { arm: 60, rating: 50, accepted: 58, score: 48, flags: 40 };  // 
 
 export function table(state, own) {
   const given = new Set(state.columns.map(([name]) => name));
-  const names = Object.keys(WIDTHS).filter((name) => given.has(name));
+  const names = Object.keys(WIDTHS).filter((name) => given.has(name) && !state.aligned);  // no room
   const [by, down] = state.sort, extra = state.rows[0]?.sorted != null;
   const title = (name, label) => h("span", { role: "columnheader", class: "cell",
     "aria-sort": by === name ? (down ? "descending" : "ascending") : "none" },
