@@ -47,4 +47,10 @@ def _made_from(origin: Mapping[str, Any]) -> str:
 def _parameters(origin: Mapping[str, Any]) -> str:
     """Return the parameters as text, without paths, which may name a person or a machine."""
     shown = {k: v for k, v in origin["parameters"].items() if not str(v).startswith("/")}
-    return ", ".join(f"{name} = {value}" for name, value in shown.items())
+    return ", ".join(f"{name} = {_in_words(value)}" for name, value in shown.items())
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, list):
+        return " and ".join(map(str, value))
+    return "none" if value is None else str(value)
