@@ -76,6 +76,15 @@ def test_a_failing_cell_stops_the_walkthrough_and_the_error_names_the_notebook(
     assert not Workspace(tmp_path / "run").metrics
 
 
+def test_the_start_page_runs_again_at_the_end_and_then_shows_the_run(small_notebooks, tmp_path):
+    shown = "from vital_lib.tables import Workspace\nWorkspace(run).metrics.get('stage.seed')"
+    small_notebooks("00_first", "run = None\nseed = 0", shown)
+    small_notebooks("09_last", "run = None\nseed = 0", RECORD)
+    assert walkthrough.main(["--run", str(tmp_path / "run"), "--seed", "7"]) == 0
+    book = nbformat.read(tmp_path / "run" / "executed" / "00_first.ipynb", as_version=4)
+    assert book.cells[-1].outputs[0].data["text/plain"] == "7"
+
+
 def test_a_setting_that_no_notebook_declares_is_refused(small_notebooks, tmp_path):
     small_notebooks("00_first", "run = None", "run")
     with pytest.raises(ValueError, match="colour"):

@@ -170,6 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from vital_lib import report
 
         print(f"\nReport: {report.write_report(workspace)}")
+        if options.first == "00":  # it ran on an empty folder; now it shows the finished run
+            list(run_notebooks(options.run, settings={"seed": options.seed}, last="00"))
     return 0
 
 
