@@ -1,8 +1,8 @@
 """Build the documentation site from the pages of the repository and a run's executed notebooks.
 
 This file is also mkdocs' hook. It draws the Mermaid diagrams as SVG and formulas as MathML, since
-scripts that draw them would have to come from another server, and it points links between notebooks
-to their pages.
+scripts that draw them would have to come from another server. It points links between notebooks to
+their pages, and numbers headings of the same name, as the tables of contents do.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import sys
+from collections import Counter
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from latex2mathml.converter import convert
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("*.md", "docs/*.md", "docs/*.png", "data/README.md")
+PAGES = ("*.md", "docs/*.md", "docs/*.png", "docs/*.css", "data/README.md")
 WIDTH, HEIGHT, GAP = 190, 32, 30  # of a box, and below it, in pixels
 
 _DIAGRAM = re.compile(r"```mermaid\nflowchart TD\n(.*?)```", re.S)
@@ -26,11 +27,19 @@ _NODE = r'(\w+)(?:\[(\()?"([^"]*)"\)?\])?'
 _EDGE = re.compile(rf'\s*{_NODE} --(?: "([^"]*)" --)?> {_NODE}')
 _WIDGET = "<p><em>Here a running notebook shows a widget: open it with make lab.</em></p>"
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\\w$])\$([^\s$](?:[^$\n]*[^\s$])?)\$(?!\d)", re.S)
+_BAR = re.compile(r":\s+\d+%\|")
+_LINK = re.compile(r'href="(?!https?:)[^"#]*?/?(\d\d_\w+)\.ipynb(?=["#])')
+_REPORT = re.compile(r'href="[^"]*/report\.html"')
+_HEADING = re.compile(r'<(h[1-6]) id="([^"]+)"(.*?</\1>)', re.S)
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def main(run: str = "data/runs/demo") -> int:
-    """Build the site in build/site/ from the executed notebooks of `run`; return an exit code."""
+def main(run: str = "data/runs/demo", build_folder: str | Path = ROOT / "build") -> int:
+    """Build the site from the executed notebooks of `run`; return an exit code.
+
+    Args:
+        build_folder: the site becomes its folder `site`, the pages that it is made from `docs`.
+    """
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
@@ -40,15 +49,18 @@ def main(run: str = "data/runs/demo") -> int:
         print(f"{run}/executed lacks {', '.join(sorted(missing))}: run make demo first, or give")
         print("a finished run, as in make docs RUN=data/runs/mine")
         return 2
-    pages = ROOT / "build" / "docs"
+    pages, site = Path(build_folder, "docs"), Path(build_folder, "site")
     shutil.rmtree(pages, ignore_errors=True)
     for path in (path for pattern in PAGES for path in ROOT.glob(pattern)):
         _copy(path, pages / path.relative_to(ROOT))
     (pages / "notebooks").mkdir()
+    if (report := ROOT / run / "report.html").is_file():
+        _copy(report, pages / "report.html")
     for path in executed:
         (pages / "notebooks" / path.name).write_text(_readable(path.read_text("utf-8")), "utf-8")
-    build(load_config(str(ROOT / "docs" / "mkdocs.yml")))
-    print(f"the site is in {ROOT / 'build' / 'site' / 'index.html'}")
+    config = str(ROOT / "docs" / "mkdocs.yml")
+    build(load_config(config, docs_dir=str(pages), site_dir=str(site)))
+    print(f"the site is in {site / 'index.html'}")
     return 0
 
 
@@ -58,16 +70,31 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _readable(notebook: str) -> str:
-    """Replace formulas by MathML, and panels by their static form."""
+    """Replace formulas by MathML, and panels by their static form.
+
+    Bars that only showed how far a cell had come are left out, and so is the machine's path to the
+    run.
+    """
     content = json.loads(notebook)
+    if run := content["metadata"].get("papermill", {}).get("parameters", {}).get("run"):
+        content = json.loads(notebook.replace(run, f"../data/runs/{Path(run).name}"))
     content["metadata"].pop("widgets", None)
     for cell in content["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = _FORMULA.sub(_mathml, "".join(cell["source"]))
-        for output in cell.get("outputs", []):
+        outputs = [one for one in cell.pop("outputs", []) if not _is_bar(one)]
+        if cell["cell_type"] == "code":
+            cell["outputs"] = outputs
+        for output in outputs:
             if output.get("data", {}).pop(_VIEW, None):
                 output["data"].setdefault("text/html", _WIDGET)
     return json.dumps(content)
+
+
+def _is_bar(output: dict[str, Any]) -> bool:
+    """Return whether an output is a bar of tqdm, which shows nothing once its cell has run."""
+    data = output.get("data", {})
+    return _VIEW in data and bool(_BAR.search("".join(data.get("text/plain", ""))))
 
 
 def _mathml(found: re.Match[str]) -> str:
@@ -80,10 +107,23 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
-    """Point a notebook's links to pages (called by mkdocs)."""
+    """Point a notebook's links to pages of the site, and give each heading its own id.
+
+    Called by mkdocs. Links to executed copies lead to the same pages.
+    """
     if not page.file.src_path.endswith(".ipynb"):
         return output
-    return re.sub(r'href="(?!https?:)([^"#]*)\.ipynb(?=["#])', r'href="\1.html', output)
+    seen: Counter[str] = Counter()
+
+    def numbered(found: re.Match[str]) -> str:
+        tag, name, rest = found.groups()
+        own = f"{name}_{seen[name]}" if seen[name] else name
+        seen[name] += 1
+        return f'<{tag} id="{own}"' + rest.replace(f'"#{name}"', f'"#{own}"')
+
+    output = _HEADING.sub(numbered, output)
+    output = _REPORT.sub('href="../report.html"', output)
+    return _LINK.sub(r'href="\1.html', output)
 
 
 def _drawn(diagram: str) -> str:
