@@ -202,10 +202,13 @@ def test_win_rates_are_per_cent_already():
 
 def test_win_rates_by_the_judge_and_by_clinicians_stand_together():
     both = {**WINS, "evaluation.win_rate_clinicians_percent": 58.0}
+    both |= {"evaluation.win_rate_corrected_percent": 59.0}
+    both |= Votes(302, simulated=302).metrics("evaluation")
     axes = plots.win_rate_bars(both).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert dict(zip(names, _bar_widths(axes), strict=True)) == {
         "simulated clinicians, over random sample": 58,
+        "second judge, corrected, over random sample": 59,
         "second judge, over unaligned": 70,
         "second judge, over random sample": 63,
     }

@@ -59,8 +59,9 @@ def test_a_run_without_an_interval_gives_a_pooled_claim_without_one():
 
 
 def test_each_run_has_a_column_next_to_the_pooled_claim(tmp_path):
+    votes = Votes(302, simulated=302).metrics("evaluation")
     runs = [
-        _run(tmp_path / "seed0", _metrics(0.05) | {WINS: 55.0}),
+        _run(tmp_path / "seed0", _metrics(0.05) | {WINS: 55.0} | votes),
         _run(tmp_path / "seed1", _metrics(-0.01)),
     ]
     found = study.pool(runs).set_index("metric")

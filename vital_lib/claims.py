@@ -108,7 +108,7 @@ CLAIMS = (
     ),
     *_of_models("open_recall", f"Open recall {_TUNED_ON_SELECTED}", "open"),
     *_of_models("closed_accuracy", f"Closed accuracy {_TUNED_ON_SELECTED}", "closed"),
-    *_of_wins("_clinicians", f"Win rate minus 50 %, {_TUNED_ON_SELECTED}, by simulated clinicians"),
+    *_of_wins("_clinicians", f"Win rate minus 50 %, {_TUNED_ON_SELECTED}, by {{who}}"),
     *_of_wins("", f"Win rate minus 50 %, {_TUNED_ON_SELECTED}, by the {{judge}}"),
     *_of_wins(
         "_corrected",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from vital_lib.annotators import votes_behind, who
 from vital_lib.plots._canvas import BESIDE, DASHED, canvas, legend_below_title, styled, value_of
 from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PALE, PINK, RED, SKY
 from vital_lib.plots._rows import bar_figure, bars, forest_row, name_rows
@@ -64,13 +65,16 @@ def win_rate_bars(metrics: Mapping[str, float], *, simulated: bool = False) -> F
 
     Args:
         metrics: the flat metrics of a run.
-        simulated: whether the second judge is the clinic's. Clinicians who compare answers are
-            always simulated.
+        simulated: whether the second judge is the clinic's. The metrics themselves state whether
+            the clinicians are simulated.
     """
     named = {}
+    people = who(votes_behind(metrics, "evaluation.win_rate_clinicians_percent"))
+    second = "simulated second judge" if simulated else "second judge"
     for judge, judge_name, colour in (
-        ("_clinicians", "simulated clinicians", SKY),
-        ("", "simulated second judge" if simulated else "second judge", BLUE),
+        ("_clinicians", people, SKY),
+        ("_corrected", f"{second}, corrected", GREEN),
+        ("", second, BLUE),
     ):
         for model, words in _OVER.items():
             against = "" if model == "random" else f"_{model}"
