@@ -31,7 +31,8 @@ def answer_rows(
     said: dict, model: str = "selected", control: str = "none", draw: int = 0
 ) -> pd.DataFrame:
     """One model's answers from question_id -> answer."""
-    rows = [(name, model, control, draw, answer) for name, answer in said.items()]
+    unknown = (None,) * len(TABLES["answers"].later)  # no receipts
+    rows = [(name, model, control, draw, answer, *unknown) for name, answer in said.items()]
     return pd.DataFrame(rows, columns=TABLES["answers"].columns)
 
 

@@ -11,6 +11,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from tuning_rows import ROUNDS, conversation_rows, tune_shortly
 
 from vital_lib.models import load_model
+from vital_lib.receipts import Receipt
 from vital_lib.tuning import IGNORED, collate, encode_rounds
 
 pytest_plugins = "tuning_rows"
@@ -74,6 +75,16 @@ def test_each_of_several_images_reaches_the_model(vlm):
     with torch.inference_mode():
         said = [vlm.model(**vlm.tensors([text], [pair])).logits[0, -1] for pair in pairs]
     assert not torch.allclose(said[0], said[1]) and not torch.allclose(said[0], said[2])
+
+
+def test_image_tokens_are_counted_and_the_text_alone_has_none(vlm):
+    one, several = (a.receipt for a in vlm.answered([SHAPES[0], SHAPES], QUESTIONS[:2], 4))
+    assert 0 < one.image_tokens < several.image_tokens and one.sha256 != several.sha256
+    assert (one.width, one.height) == SHAPES[0].size and several.width is None
+    text = vlm.answered([None] * 3, QUESTIONS, 8, temperature=3.0)
+    assert [answer.receipt for answer in text] == [Receipt(image_tokens=0)] * 3
+    alone = vlm.answer([None] * 3, QUESTIONS, 8, batch_size=1, temperature=3.0)
+    assert [answer.text for answer in text] == alone
 
 
 def test_a_batch_of_images_of_different_sizes_has_the_loss_of_each_alone(vlm):

@@ -237,6 +237,10 @@ def test_real_questions_go_through_the_same_evaluation(demo, realdata, tmp_path)
     metrics = Workspace(run).metrics
     assert metrics["evaluation.questions"] == 60
     assert 0 <= metrics["evaluation.closed_accuracy_selected"] <= 1
+    assert "evaluation.image_reliance_no_image_closed_accuracy_selected" in metrics
+    answers = Workspace(run).read("answers")
+    sent = answers[answers["control"] != "no_image"]
+    assert set(sent["image_tokens"]) == {65} and sent["image_sha256"].notna().all()
     origins = Workspace(run).metric_origins().set_index("metric")
     own = origins[origins.index.str.startswith("evaluation.")]
     assert own["measured_on"].str.contains("benchmark realdata/vqa_rad").all()

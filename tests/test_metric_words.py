@@ -10,7 +10,7 @@ import pytest
 import vital_lib
 from vital_lib import judging, plots
 from vital_lib.claims import CLAIMS
-from vital_lib.evaluation.answering import CONTROLS
+from vital_lib.evaluation import CONTROLS
 from vital_lib.panels.candidate_explorer.facets import facets_of
 from vital_lib.plots.evaluation import MODELS as PLOTTED
 from vital_lib.report import MetricsPage, write_report

@@ -170,6 +170,13 @@ def test_an_error_names_its_call_and_loses_no_other_result(workers):
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
 
 
+def test_calls_that_fail_for_one_reason_state_it_once(workers):
+    calls = {"a": {"by": 0}, "b": {"by": 1}, "c": {"by": 0}}
+    with pytest.raises(CallsFailed, match=r"2 of 3 calls failed; a, c: ZeroDivision") as failed:
+        run_calls(_divide, calls, workers=workers)
+    assert str(failed.value).count("ZeroDivisionError") == 1 and set(failed.value.errors) == {*"ac"}
+
+
 def test_a_workers_error_tells_where_it_was_raised():
     with pytest.raises(CallsFailed) as failed:
         run_calls(_divide, {"bad": {"by": 0}, "good": {"by": 1}}, workers=2)

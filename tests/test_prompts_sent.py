@@ -205,4 +205,5 @@ def test_the_schemas_and_prompts_that_are_sent_are_what_they_were():
         "rating": "3dbeffd1ff05",
         "chat_score": "baf854bebdc5",
         "verdict": "2fb3c781ab7e",
+        "answer": "8095c737de97",
     }

@@ -43,24 +43,25 @@ BUDGETS = {
     "__init__": 10,
     "annotators": 110,
     "claims": 160,  # Holm's verdict; the sample that an unclear difference needs
-    "client": 1_975,  # the types of what openai and tenacity leave open
+    "client": 2_055,  # receipts of images; the types of what openai and tenacity leave open
     "clinic": 7_540,
     "demonstrations": 170,
     "encoders": 265,  # a stop says that encoded batches are kept
     "english": 140,
-    "evaluation": 1_940,  # verdicts of several judges and people; families of models
+    "evaluation": 2_130,  # judges and people, families; controls, the probe, models at endpoints
     "figures": 1_180,
     "generation": 675,  # it also finds the words that a flag is about
     "judging": 530,  # falls beyond the noise of the same answers; panels of judges
     "labelling": 460,
     "labels": 2_120,  # models compared; older logs; requests; why others decided so; arms
     "modalities": 20,
-    "models": 545,  # prompts exact for any template; unusable bases; several images; their tokens
+    "models": 560,  # prompts for any template; unusable bases; images, their tokens and receipts
     "parameters": 100,  # names inside magics; lists; a message of one line for any value
     "panels": 3_210,  # the arena; explorers; static forms; the feedback of a round; odd runs
     "plots": 815,  # what is rewarded; the overview; metrics in words; scores that hardly differ
-    "processes": 240,  # a stop names the calls that ended
-    "prompts": 1_460,
+    "processes": 245,  # a stop names the calls that ended; one reason is told once
+    "prompts": 1_490,  # a benchmark question
+    "receipts": 67,
     "records": 500,  # whole texts in any encoding of Unicode
     "replay": 120,
     "report": 450,  # the funnel, answers won and lost, costs, inputs of metrics, two runs
@@ -72,7 +73,7 @@ BUDGETS = {
     "statistics": 330,  # sign flips; Holm, power, alpha of several, correction by few labels
     "stopping": 20,
     "study": 130,
-    "tables": 1_060,  # guards of odd files, look-up, paths of images; export; metrics in words
+    "tables": 1_100,  # columns that older tables lack; guards of odd files; metrics in words
     "tuning": 900,  # our own loop: checkpoints, held-out loss, events, bad input
     "walkthrough": 205,
 }

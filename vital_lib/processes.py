@@ -46,7 +46,10 @@ class CallsFailed(RuntimeError):
     """
 
     def __init__(self, errors: Mapping[str, Exception], results: Mapping[str, Any]) -> None:
-        texts = [f"{name}: {type(error).__name__}: {error}" for name, error in errors.items()]
+        told: dict[str, list[str]] = {}  # calls that fail for one reason state it once
+        for name, error in errors.items():
+            told.setdefault(f"{type(error).__name__}: {error}", []).append(name)
+        texts = [f"{', '.join(names)}: {text}" for text, names in told.items()]
         count = f"{len(errors)} of {len(errors) + len(results)} calls failed"
         super().__init__("; ".join([count, *texts]))
         self.errors, self.results = dict(errors), dict(results)

@@ -12,6 +12,7 @@ depend on the content of prompts or tables. Its modules:
 - ``images``: encodes figures
 - ``entries``, ``ledger``, ``writer``: store every request and reply, so that no reply is paid for
   twice
+- ``sent``: tells which images requests carried
 - ``prices``, ``cost``: count tokens and US dollars
 - ``job``: pause, resume and stop; run in the background
 """
@@ -22,4 +23,5 @@ from vital_lib.client.job import Control, Job
 from vital_lib.client.ledger import Ledger, LedgerUnwritable
 from vital_lib.client.prices import UnknownPrice, price_of
 from vital_lib.client.run import UNSENT
+from vital_lib.client.sent import check_images, sent_images
 from vital_lib.client.wire import Reply

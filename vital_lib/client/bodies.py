@@ -27,6 +27,7 @@ _TOKENS_OUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "ev
 _TOKENS_OUT += ("outputTokens", "candidates_token_count", "generated_tokens")
 _TOTALS = ("total_tokens", "totalTokenCount", "totalTokens", "total_token_count")
 _TOKENS = {*_TOKENS_IN, *_TOKENS_OUT, *_TOTALS}
+_DETAILS = ("prompt_tokens_details", "input_tokens_details", "promptTokensDetails")
 # Further counts that are charged for and not included in the count under the key.
 _FURTHER = {
     "input_tokens": ("cache_creation_input_tokens", "cache_read_input_tokens"),
@@ -71,6 +72,7 @@ class Said:
         code: the error code, if it is a known word.
         written: whether the model produced any output, even output without text.
         tokens_in, tokens_out: the stated counts; None if missing or invalid.
+        image_tokens: the stated count of image tokens among `tokens_in`; None if not stated.
     """
 
     text: str = ""
@@ -83,6 +85,7 @@ class Said:
     written: bool = False
     tokens_in: int | None = None
     tokens_out: int | None = None
+    image_tokens: int | None = None
 
     @property
     def paid(self) -> bool:
@@ -96,6 +99,7 @@ def read_body(raw: bytes) -> Said:
     value = _joined(value) if isinstance(value, list) else value
     tokens_in, tokens_out = _tokens_of(value, raw)
     common: dict[str, Any] = {"tokens_in": tokens_in, "tokens_out": tokens_out}
+    common["image_tokens"] = _image_tokens(_usage_in(value))
     if not isinstance(value, dict):
         if api := named_api(value):
             return Said(fault=f"a body without choices: {api}", written=True, **common)
@@ -323,6 +327,16 @@ def _usage_in(value: Any, depth: int = 0) -> dict[str, Any]:
         return value
     inner = value if isinstance(value, list) else [value.get("usage"), *value.values()]
     return next((found for item in inner if (found := _usage_in(item, depth + 1))), {})
+
+
+def _image_tokens(usage: dict[str, Any]) -> int | None:
+    """Return the image tokens that the details of a usage state, by field or by modality."""
+    found = next((usage[name] for name in _DETAILS if usage.get(name)), None)
+    if isinstance(found, dict):
+        return _number(found.get("image_tokens"))
+    rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    counts = [row.get("tokenCount") for row in rows if row.get("modality") == "IMAGE"]
+    return _number(counts[0]) if counts else None
 
 
 def _number(value: Any) -> int | None:

@@ -63,6 +63,7 @@ class Entry:
         seconds: from sending to the reply.
         usd: the cost at the price on that day; None if unknown.
         attempt: see `Request`.
+        receipts: of the images sent, as JSON; None from an earlier release.
     """
 
     answered: bool
@@ -75,6 +76,7 @@ class Entry:
     seconds: float = 0.0
     usd: float | None = 0.0
     attempt: int = 0
+    receipts: str | None = None
 
 
 def hash_of(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import io
 import shutil
 import tempfile
@@ -63,10 +64,14 @@ class Images:
             "tokens": self.rule.tokens(figure.width, figure.height),
         }
 
+    def expected(self, picture: Image.Image) -> str:
+        """Return the hash that the receipt of an RGB image must have, from a new encoding of it."""
+        return hashlib.sha256(self._encode(picture)).hexdigest()
+
     def _url(self, figure: FigureImage) -> str:
         data = self._kept(figure)
         if data is None:
-            data = self._encode(figure)
+            data = self._encode(figure.pixels())
             with contextlib.suppress(OSError):  # without the cache, the figure is encoded again
                 self._keep(figure, data)
         return _HEAD + base64.b64encode(data).decode()
@@ -84,9 +89,8 @@ class Images:
             if spare and self._file.write(data) == len(data):
                 self._places[figure.sha256] = begin, len(data)
 
-    def _encode(self, figure: FigureImage) -> bytes:
-        picture = figure.pixels()
-        size = self.rule.fit(figure.width, figure.height)
+    def _encode(self, picture: Image.Image) -> bytes:
+        size = self.rule.fit(*picture.size)
         if size != picture.size:
             picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.5)
         buffer = io.BytesIO()

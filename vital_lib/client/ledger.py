@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS replies (
     row INTEGER PRIMARY KEY AUTOINCREMENT,
     at TEXT NOT NULL, key TEXT NOT NULL, reply_id TEXT NOT NULL,
     model TEXT NOT NULL, prompt TEXT NOT NULL, prompt_version TEXT NOT NULL,
-    seed INTEGER NOT NULL, repeat INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    seed INTEGER NOT NULL, repeat INTEGER NOT NULL, attempt INTEGER NOT NULL, receipts TEXT,
     parameters TEXT NOT NULL, image_rule TEXT NOT NULL,
     messages TEXT NOT NULL, asked TEXT NOT NULL,
     answered INTEGER NOT NULL, text TEXT NOT NULL, refusal TEXT, finish_reason TEXT, error TEXT,
@@ -113,7 +113,8 @@ class Ledger:
         with Path(path).open("rb") as file, ledger._transaction() as connection:
             for number, line in enumerate(file, start=1):
                 try:
-                    found = json.loads(line)
+                    # An export of an earlier release has no receipts.
+                    found: dict[str, Any] = {"receipts": None, **json.loads(line)}
                     *shared, found["asked"] = found["messages"]
                     messages = {hash_of(text): text for text in shared}
                     found["messages"] = " ".join(map(hash_of, shared))
@@ -256,12 +257,12 @@ class Ledger:
         found["parameters"] = json.loads(found["parameters"])
         return {**found, "messages": [json.loads(text) for text in messages]}
 
-    def history(self) -> pd.DataFrame:
-        """Return every reply in order, without the messages."""
-        columns = [*_REQUEST_COLUMNS, *_ENTRY]
-        rows = self._query(f"SELECT {', '.join(columns)} FROM replies ORDER BY row")
-        frame = pd.DataFrame.from_records(rows, columns=columns)
-        return frame.assign(answered=frame["answered"].astype(bool))
+    def history(self, columns: Sequence[str] = ()) -> pd.DataFrame:
+        """Return every reply in order, without the messages; only some columns if given."""
+        names = columns or [*_REQUEST_COLUMNS, *_ENTRY]
+        rows = self._query(f"SELECT {', '.join(names)} FROM replies ORDER BY row")
+        frame = pd.DataFrame.from_records(rows, columns=names)
+        return frame.astype({name: bool for name in names if name == "answered"})
 
     def _where(self, key: str, stale_seconds: float = 0.0) -> str:
         """Return the row numbers of a key or reply_id as an SQL list."""
@@ -305,6 +306,9 @@ class Ledger:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
         connection.executescript(_TABLES)
+        columns = connection.execute("PRAGMA table_info(replies)")
+        if "receipts" not in {column[1] for column in columns}:  # an earlier release's ledger
+            connection.execute("ALTER TABLE replies ADD COLUMN receipts TEXT")
         return connection
 
     def _connect(self) -> sqlite3.Connection:

@@ -355,7 +355,7 @@ class Run:
             if not faults.is_paid(error):
                 raise
             response = error.response
-        return wire.make_entry(response, time.monotonic() - started, client.price, request)
+        return wire.make_entry(response, time.monotonic() - started, client.price, request, body)
 
     def _record_outcome(self, entered: int, error: Exception | None) -> None:
         """Adjust the pace to a request's outcome, and end the run after too many failures."""

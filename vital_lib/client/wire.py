@@ -6,6 +6,7 @@ only their content hash and size.
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import json
@@ -23,6 +24,7 @@ from vital_lib.client.images import Images
 from vital_lib.client.prices import ImageRule, Price
 from vital_lib.figures import FigureImage
 from vital_lib.prompts import Prompt, UnreadableReply, parse
+from vital_lib.receipts import Receipt, receipt_of_file
 from vital_lib.seeds import hash31
 
 _SAME_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -39,6 +41,7 @@ class Reply:
         reason: why `value` is None; None if there is a value.
         seconds: duration of the request that returned the reply.
         usd: the cost at the price on that day; None if unknown.
+        receipts: of the images sent, in their order; empty for a reply of an earlier release.
     """
 
     reply_id: str
@@ -49,6 +52,7 @@ class Reply:
     tokens_out: int
     seconds: float
     usd: float | None = 0.0
+    receipts: tuple[Receipt, ...] = ()
 
 
 def make_request(model: str, prompt: Prompt, rule: ImageRule, **options: Any) -> Request:
@@ -132,8 +136,27 @@ def seed_sent(request: Request) -> int:
     return hash31(f"{request.seed}/0/{request.attempt}")
 
 
-def make_entry(response: httpx2.Response, seconds: float, price: Price, request: Request) -> Entry:
-    """Convert a response to a ledger entry.
+def receipts_of(body: dict[str, Any], image_tokens: int | None) -> list[Receipt]:
+    """Return the receipt of each image in a request body; without an image, one that says so."""
+    urls = [
+        part["image_url"]["url"]
+        for message in body["messages"]
+        for part in (message["content"] if isinstance(message["content"], list) else ())
+        if part["type"] == "image_url"
+    ]
+    found = [_receipt_of_url(url)._replace(image_tokens=image_tokens) for url in urls]
+    return found or [Receipt(image_tokens=image_tokens)]
+
+
+@functools.lru_cache(maxsize=64)  # one image is sent with several prompts
+def _receipt_of_url(url: str) -> Receipt:
+    return receipt_of_file(base64.b64decode(url.partition(",")[2]), None)
+
+
+def make_entry(
+    response: httpx2.Response, seconds: float, price: Price, request: Request, sent: dict[str, Any]
+) -> Entry:
+    """Convert the response to the body `sent` to a ledger entry.
 
     An unusable reply that cost tokens becomes an unanswered entry with the response body and the
     reason. Token counts that the endpoint omits or states wrongly are estimated by length.
@@ -162,6 +185,7 @@ def make_entry(response: httpx2.Response, seconds: float, price: Price, request:
         seconds=seconds,
         usd=price.usd(tokens_in, tokens_out),
         attempt=request.attempt,
+        receipts=json.dumps(receipts_of(sent, body.image_tokens)),
     )
 
 
@@ -176,6 +200,7 @@ def make_reply(prompt: Prompt, request: Request, entry: Entry) -> Reply:
     return Reply(
         replace(request, attempt=entry.attempt).reply_id if entry.attempt else request.reply_id,
         value, entry.text, reason, entry.tokens_in, entry.tokens_out, entry.seconds, entry.usd,
+        tuple(Receipt(*row) for row in json.loads(entry.receipts or "[]")),
     )  # fmt: skip
 
 

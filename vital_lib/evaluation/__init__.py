@@ -1,17 +1,17 @@
 """Evaluation: a benchmark's questions, a model's answers, and metrics computed from both.
 
-``benchmarks`` reads questions and ``answering`` generates answers. ``yes_no`` and ``reading``
-compare one answer with its reference; ``llava_med`` does so by that project's rules. ``metrics``
-and ``chat`` aggregate over questions. ``verdicts`` compares judges and people, and ``families``
-measures whether a judge prefers text of its own family. The package calls no judge: chat scores and
-verdicts come as rows.
+``benchmarks`` reads questions. ``answering`` generates answers, with the images of ``controls`` and
+also by an ``endpoint``. ``yes_no`` and ``reading`` compare one answer with its reference;
+``llava_med`` does so by that project's rules. ``metrics`` and ``chat`` aggregate over questions.
+``verdicts`` compares judges and people, and ``families`` measures whether a judge prefers text of
+its own family. The package calls no judge: chat scores and verdicts come as rows.
 """
 
 from vital_lib.evaluation.answering import (
-    CONTROLS,
     answer_questions,
     each_draw,
     load_and_answer,
+    model_calls,
     show_done,
 )
 from vital_lib.evaluation.benchmarks import (
@@ -28,6 +28,8 @@ from vital_lib.evaluation.chat import (
     relative_chat_gain,
     relative_scores,
 )
+from vital_lib.evaluation.controls import CONTROLS, mirrored, side_questions
+from vital_lib.evaluation.endpoint import EndpointModel
 from vital_lib.evaluation.families import (
     FAMILIES,
     family_of,
@@ -43,6 +45,8 @@ from vital_lib.evaluation.metrics import (
     difference_metrics,
     open_recall,
     pair_values,
+    reliance_metrics,
+    side_accuracy,
     unread_answers,
     win_rate_metrics,
     win_values,

@@ -2,27 +2,34 @@
 
 Closed questions are decoded greedily. Open and chat questions are sampled, at 0.7 as in
 BioMed-VITAL's published code, because greedy decoding hides faults of style. A control measures
-how much of a score comes from the text alone. Independent of references and metrics.
+how much of a score comes from the text alone. A probe and the receipts of the images show that the
+images reach the model. Independent of references and metrics.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from vital_lib.figures import UnreadableImage, blank, open_image
+from vital_lib.evaluation.controls import picture_under, side_questions
+from vital_lib.figures import UnreadableImage
+from vital_lib.receipts import (
+    Answer,
+    Receipt,
+    TextAloneRefused,
+    check_probe,
+    check_received,
+)
 from vital_lib.tables import frame_of
 
 LOG = logging.getLogger(__name__)
-CONTROLS = ("none", "blank", "shuffled")
 _AT_ONCE = 64  # images decoded at a time
 _NEXT_DRAW = 2**32  # between the seeds of two draws, so that they never equal another run's
 
@@ -32,14 +39,36 @@ class AnswersQuestions(Protocol):
 
     def answer(
         self,
-        images: Sequence[Image.Image],
+        images: Sequence[Image.Image | None],
         questions: Sequence[str],
         max_new_tokens: int,
         *,
         temperature: float | None = None,
         seed: int = 0,
     ) -> list[str]:
-        """Return one answer per image and question, sampled if `temperature` is given."""
+        """Return one answer per image and question, sampled if `temperature` is given.
+
+        Under the control no_image, all images are None.
+        """
+
+
+@runtime_checkable
+class GivesReceipts(AnswersQuestions, Protocol):
+    """A model whose answers come with receipts, which are checked and kept."""
+
+    def answered(
+        self,
+        images: Sequence[Image.Image | None],
+        questions: Sequence[str],
+        max_new_tokens: int,
+        *,
+        temperature: float | None = None,
+        seed: int = 0,
+    ) -> list[Answer]:
+        """Return the answers as `answer` does, each with the receipt of its image."""
+
+    def expected(self, image: Image.Image | None) -> str | None:
+        """Return the hash that the receipt of this image must have; None without an image."""
 
 
 def answer_questions(
@@ -52,46 +81,50 @@ def answer_questions(
     temperature: float | None = 0.7,
     seed: int = 0,
     max_new_tokens: int = 48,
+    probe: int = 8,
     on_answer: Callable[[int], object] | None = None,
 ) -> pd.DataFrame:
-    """Answer every question about its image.
+    """Answer every question about its image, or under a control.
+
+    A probe comes before answers without a control. If it fails, nothing is answered.
 
     Args:
-        model: the model that answers.
         questions: as table ``questions``.
         name: the model's name in the rows.
-        control: "none"; "blank", the image as mean grey; or "shuffled", another question's image.
+        control: one of `CONTROLS`; "mirrored" asks `side_questions` only.
         draws: answers to each open or chat question; a closed question has one greedy answer.
         temperature: sampling temperature of open and chat answers; None decodes them greedily.
-        seed: of the sampling and the shuffling.
-        max_new_tokens: the maximum length of an answer.
+        seed, max_new_tokens: of the sampling and the shuffling; the maximum length of an answer.
+        probe: questions asked with their image and with a blanked one; 0 answers without a probe.
         on_answer: called with the number of questions done so far.
 
     Returns:
-        Rows of the table ``answers``, by draw and in the questions' order. A question whose image
-        cannot be read has no row: the log and ``.attrs["unreadable"]`` (question_id -> reason) name
-        it, and the metrics count it as unanswered.
+        Rows of the table ``answers`` with their receipts, by draw and in the questions' order. A
+        question whose image cannot be read has no row: the log and ``.attrs["unreadable"]``
+        (question_id -> reason) name it, and the metrics count it as unanswered. A model that needs
+        an image has no rows under no_image, and the log says so.
 
     Raises:
-        ValueError: an unknown control, a shuffled control where all questions share an image, a
-            temperature that is not above 0, fewer than one draw, or several greedy draws, which
-            would all be the same.
+        ValueError: an unknown control, a shuffled one where all questions share an image, a
+            temperature that is not above 0, fewer than one draw, or several (equal) greedy draws.
+        ImageNotSeen: the probe failed, or an image was dropped or swapped.
     """
-    _check_options(control, draws, temperature)
-    shown = _swapped(questions["image"], seed) if control == "shuffled" else {}
-    picture = lru_cache(maxsize=_AT_ONCE)(partial(_picture, shown, control == "blank"))
-    answers: dict[tuple[int, str], str] = {}
+    _check_options(draws, temperature)
+    _probe(model, questions, probe if control == "none" else 0, name, max_new_tokens)
+    picture = lru_cache(maxsize=_AT_ONCE)(picture_under(control, questions["image"], seed))
+    questions = side_questions(questions) if control == "mirrored" else questions
+    sampling = {"draws": draws, "temperature": temperature, "seed": seed}
+    answers: dict[tuple[int, str], Answer] = {}
     unreadable: dict[str, str] = {}
     done = 0
     for _, part in questions.groupby(pd.factorize(questions["image"])[0] // _AT_ONCE):
         pictures = _pictures(part, picture, unreadable)
         readable = part[part["question_id"].isin(list(pictures))]
-        for batch, draw, batch_temperature in _jobs(readable, draws, temperature):
-            ids = list(batch["question_id"])
-            sampling = {"temperature": batch_temperature, "seed": seed + draw * _NEXT_DRAW}
-            images = [pictures[question_id] for question_id in ids]
-            replies = model.answer(images, list(batch["question"]), max_new_tokens, **sampling)
-            answers |= zip([(draw, question_id) for question_id in ids], replies, strict=True)
+        try:
+            answers |= _answers_to(model, readable, pictures, max_new_tokens, **sampling)
+        except TextAloneRefused as error:
+            LOG.warning("no answers under the control %s: %s", control, error)
+            break
         done += len(part)
         if on_answer is not None:
             on_answer(done)
@@ -100,9 +133,62 @@ def answer_questions(
     return frame
 
 
-def _check_options(control: str, draws: int, temperature: float | None) -> None:
-    if control not in CONTROLS:
-        raise ValueError(f"control {control!r}: give one of {', '.join(CONTROLS)}")
+def _answers_to(
+    model: AnswersQuestions,
+    questions: pd.DataFrame,
+    pictures: dict[str, Image.Image | None],
+    max_new_tokens: int,
+    *,
+    draws: int,
+    temperature: float | None,
+    seed: int,
+) -> dict[tuple[int, str], Answer]:
+    """Return (draw, question_id) -> answer for every question and draw."""
+    found: dict[tuple[int, str], Answer] = {}
+    for batch, draw, batch_temperature in _jobs(questions, draws, temperature):
+        sampling = {"temperature": batch_temperature, "seed": seed + draw * _NEXT_DRAW}
+        replies = _asked(model, batch, pictures, max_new_tokens, **sampling)
+        found |= zip([(draw, name) for name in batch["question_id"]], replies, strict=True)
+    return found
+
+
+def _asked(
+    model: AnswersQuestions,
+    batch: pd.DataFrame,
+    pictures: dict[str, Image.Image | None],
+    max_new_tokens: int,
+    **sampling: Any,
+) -> list[Answer]:
+    """Ask the questions of `batch`, and check that each was sent with its own picture."""
+    ids, texts = list(batch["question_id"]), list(batch["question"])
+    images = [pictures[question_id] for question_id in ids]
+    if not isinstance(model, GivesReceipts):
+        told = model.answer(images, texts, max_new_tokens, **sampling)
+        return [Answer(text, None) for text in told]
+    found = model.answered(images, texts, max_new_tokens, **sampling)
+    check_received(ids, [answer.receipt for answer in found], [*map(model.expected, images)])
+    return found
+
+
+def _probe(
+    model: AnswersQuestions, questions: pd.DataFrame, n: int, name: str, max_new_tokens: int
+) -> None:
+    """Ask `n` questions spread over `questions` with their images and with blanked ones.
+
+    Raises:
+        ImageNotSeen: as `check_probe`.
+    """
+    some = questions.iloc[:: max(1, len(questions) // max(1, n))].head(n)
+    real = _pictures(some, picture_under("none", some["image"], 0), {})
+    some = some[some["question_id"].isin(list(real))]
+    grey = _pictures(some, picture_under("blank", some["image"], 0), {})
+    if len(some):
+        warning = check_probe(*(_asked(model, some, own, max_new_tokens) for own in (real, grey)))
+        if warning:
+            LOG.warning("%s: %s", name, warning)
+
+
+def _check_options(draws: int, temperature: float | None) -> None:
     if temperature is not None and not temperature > 0:
         raise ValueError(f"temperature={temperature}: wanted above 0, or None for greedy")
     if draws < 1 or (draws > 1 and temperature is None):
@@ -131,6 +217,37 @@ def load_and_answer(
 
     model = load_model(base_model, folder)
     return answer_questions(model, questions, on_answer=on_step, **options)
+
+
+def model_calls(
+    folders: Mapping[str, str | Path | None],
+    questions: pd.DataFrame,
+    controls: Mapping[str, Sequence[str]],
+    **settings: Any,
+) -> dict[str, dict[str, Any]]:
+    """Return the arguments of `load_and_answer` for each model, and for each control of a model.
+
+    Args:
+        folders: a model's name -> its folder, as in `load_and_answer`.
+        questions: as in `answer_questions`. Chat questions have no score under a control, and are
+            asked without one only.
+        controls: a model's name -> its controls; a model that is not named has none.
+        settings: further arguments of every call.
+
+    Returns:
+        The arguments by a name for progress bars and errors.
+    """
+    scored = questions[questions["kind"] != "chat"]
+    asked = {"none": questions, "mirrored": side_questions(questions)}
+    calls = {}
+    for name, folder in folders.items():
+        for control in ("none", *controls.get(name, ())):
+            told = name if control == "none" else f"{name}, {control}"
+            own = asked.get(control, scored)
+            about = {"name": name, "folder": folder, "questions": own, "control": control}
+            if len(own):
+                calls[told] = {**settings, **about}
+    return calls
 
 
 def show_done(bar: tqdm, done: int) -> None:
@@ -178,16 +295,11 @@ def _jobs(
             yield batch, draw, batch_temperature
 
 
-def _picture(shown: dict[str, str], blanked: bool, image: str) -> Image.Image:
-    opened = open_image(shown.get(image, image))
-    return blank(opened) if blanked else opened.pixels()
-
-
 def _pictures(
     questions: pd.DataFrame,
-    picture: Callable[[str], Image.Image],
+    picture: Callable[[str], Image.Image | None],
     unreadable: dict[str, str],
-) -> dict[str, Image.Image]:
+) -> dict[str, Image.Image | None]:
     """Return question_id -> image, in order; `unreadable` receives the reasons for the others."""
     found = {}
     for row in questions.itertuples():
@@ -200,21 +312,12 @@ def _pictures(
 
 
 def _frame(
-    answers: dict[tuple[int, str], str], order: list[str], name: str, control: str
+    answers: dict[tuple[int, str], Answer], order: list[str], name: str, control: str
 ) -> pd.DataFrame:
     """Rows of ``answers`` from (draw, question_id) -> answer, by draw and in `order`."""
     place = {question_id: k for k, question_id in enumerate(order)}
-    rows = [
-        (question_id, name, control, draw, answers[draw, question_id])
-        for draw, question_id in sorted(answers, key=lambda key: (key[0], place[key[1]]))
-    ]
+    rows = []
+    for draw, question_id in sorted(answers, key=lambda key: (key[0], place[key[1]])):
+        text, receipt = answers[draw, question_id]
+        rows.append((question_id, name, control, draw, text, *(receipt or Receipt())))
     return frame_of("answers", rows)
-
-
-def _swapped(images: pd.Series, seed: int) -> dict[str, str]:
-    """Return another image for each image, each used once."""
-    order = sorted(set(images))
-    if len(order) == 1:
-        raise ValueError(f"all {len(images)} questions share one image: 'shuffled' needs two")
-    random.Random(seed).shuffle(order)
-    return dict(zip(order, order[1:] + order[:1], strict=True))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from vital_lib.evaluation.controls import mirrored, side_questions, sides
 from vital_lib.evaluation.llava_med import llava_med_closed, llava_med_recall
 from vital_lib.evaluation.reading import closed_point, token_recall
 from vital_lib.statistics import Interval, difference_interval, mean_interval, ratio_interval
@@ -28,6 +29,7 @@ METRICS: dict[str, dict[str, _Point]] = {
     "vital": {
         "closed": closed_point,
         "open": lambda _, reference, answer: token_recall(reference, answer),
+        "side": lambda _, reference, answer: _side_point(reference, answer),
     },
     "llava-med": {
         "closed": lambda _, reference, answer: llava_med_closed(reference, answer),
@@ -77,7 +79,17 @@ def closed_accuracy(
     return _scored(questions, answers, "closed", metric)
 
 
+def side_accuracy(questions: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """1 for each answer that names the side of its reference and not the other one, else 0.
+
+    Only `side_questions` count, open and closed. An answer that names no side sets `answered` to
+    False. Arguments, columns and errors are those of `open_recall`.
+    """
+    return _scored(questions, answers, "side", "vital")
+
+
 _MEASURES = {"closed_accuracy": closed_accuracy, "open_recall": open_recall}
+_SIDE_MEASURES: dict[str, Callable[..., pd.DataFrame]] = {"side_accuracy": side_accuracy}
 
 
 def win_values(questions: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -123,7 +135,7 @@ def win_values(questions: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
 def accuracy_metrics(
     questions: pd.DataFrame, answers: pd.DataFrame, *, metric: str = "vital", seed: int = 0
 ) -> dict[str, float]:
-    """Closed accuracy and open recall of every model and control, with intervals, 0 to 1.
+    """Closed accuracy and open recall of every model and control but mirrored, 0 to 1.
 
     Names: ``evaluation.closed_accuracy_<model>`` and ``evaluation.open_recall_<model>``; for a
     control ``evaluation.<control>_closed_accuracy_<model>``. ``evaluation.unanswered_<model>``
@@ -133,7 +145,8 @@ def accuracy_metrics(
     """
     theirs = "" if metric == "vital" else f"{metric.replace('-', '_')}_"
     found: dict[str, float] = {}
-    for (model, control), own in answers.groupby(["model", "control"], sort=False):
+    scored = answers[answers["control"] != "mirrored"]  # see `reliance_metrics`
+    for (model, control), own in scored.groupby(["model", "control"], sort=False):
         prefix = "evaluation." if control == "none" else f"evaluation.{control}_"
         unanswered = {}
         for name, measure in _MEASURES.items():
@@ -146,6 +159,43 @@ def accuracy_metrics(
             found[f"{prefix}unanswered_{model}"] = sum(unanswered.values())
         if not theirs and "closed_accuracy" in unanswered:
             found[f"{prefix}closed_unanswered_{model}"] = unanswered["closed_accuracy"]
+    return found
+
+
+def reliance_metrics(
+    questions: pd.DataFrame, answers: pd.DataFrame, *, seed: int = 0
+) -> dict[str, float]:
+    """Image reliance of every model and control in `answers`, with intervals, from -1 to 1.
+
+    The score with the image minus the score under the control, question by question and against
+    the same reference: 0 for a model that does not use its images. For mirrored images the score
+    is the `side_accuracy`, which is also given with the image and with the mirrored one.
+
+    Names: ``evaluation.image_reliance_<control>_<score>_<model>``, where the score is
+    closed_accuracy, open_recall or side_accuracy; ``evaluation.side_accuracy_<model>`` and
+    ``evaluation.mirrored_side_accuracy_<model>``. Only questions answered under the control count.
+
+    Raises:
+        ValueError: as `open_recall`.
+    """
+    found: dict[str, float] = {}
+    for (model, control), own in answers.groupby(["model", "control"], sort=False):
+        with_image = answers[(answers["model"] == model) & (answers["control"] == "none")]
+        if control == "none" or with_image.empty:
+            continue
+        asked = questions[questions["question_id"].isin(own["question_id"])]
+        seen = with_image[with_image["question_id"].isin(own["question_id"])]
+        side = control == "mirrored"
+        for name, measure in (_SIDE_MEASURES if side else _MEASURES).items():
+            pairs = pair_values(measure(asked, seen), measure(asked, own))
+            if len(pairs):
+                apart = difference_interval(pairs["a"], pairs["b"], pairs["group_id"], seed=seed)
+                found |= apart.metrics(f"evaluation.image_reliance_{control}_{name}_{model}")
+            if len(pairs) and side:
+                scores = {"": measure(asked, seen), "mirrored_": measure(mirrored(asked), own)}
+                for under, score in scores.items():
+                    value = mean_interval(score["value"], score["group_id"], seed=seed)
+                    found |= value.metrics(f"evaluation.{under}{name}_{model}")
     return found
 
 
@@ -255,7 +305,8 @@ def _scored(questions: pd.DataFrame, answers: pd.DataFrame, kind: str, metric: s
     refuse_strays(answers, "question_id", ids, what="answers", to="questions")
     by_question = answers.groupby("question_id")["answer"].agg(list).to_dict()
     rows = []
-    for row in questions[questions["kind"] == kind].itertuples():
+    own = side_questions(questions) if kind == "side" else questions[questions["kind"] == kind]
+    for row in own.itertuples():
         points = [
             value(row.question, row.reference, answer) if isinstance(answer, str) else None
             for answer in by_question.get(row.question_id, [None])
@@ -264,6 +315,11 @@ def _scored(questions: pd.DataFrame, answers: pd.DataFrame, kind: str, metric: s
         rows.append((row.question_id, row.group_id, mean, None not in points))
     columns = {"question_id": str, "group_id": str, "value": float, "answered": bool}
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+
+
+def _side_point(reference: str, answer: str) -> float | None:
+    named = sides(answer)
+    return float(named == sides(reference)) if named else None
 
 
 def pair_values(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:

@@ -21,6 +21,7 @@ COLUMNS = ("measure", "value", "low", "high", "n", "meaning")
 
 MEANINGS = {
     "agreement": "pairs ordered as by the annotators (a tie counts half; chance is 0.5)",
+    "image_reliance": "agreement with the image, minus agreement with the image blanked",
     "null_share": "replies without a rating",
     "position_flip_rate": "comparisons whose verdict changes with the order",
     "position_bias": "win rate of the answer shown first, minus one half",

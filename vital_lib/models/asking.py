@@ -1,4 +1,4 @@
-"""A loaded vision-language model: chat template, input tensors, answers.
+"""A loaded vision-language model: chat template, input tensors, answers with their receipts.
 
 Answers are decoded greedily, or sampled with a separate random generator per question.
 """
@@ -14,9 +14,10 @@ from PIL import Image
 from transformers import BatchFeature, LogitsProcessor, LogitsProcessorList
 
 from vital_lib.models.chat import ChatFormat, Rounds
+from vital_lib.receipts import Answer, TextAloneRefused, pixel_hash, receipt_of_pixels
 
-Shown = Image.Image | Sequence[Image.Image]
-"""What a question is about: an RGB image, or several."""
+Shown = Image.Image | Sequence[Image.Image] | None
+"""What a question is about: an RGB image, several, or none (None or an empty list)."""
 
 
 class VisionLanguageModel:
@@ -55,7 +56,8 @@ class VisionLanguageModel:
         """Return the model's answers, stripped, one per image and question.
 
         Args:
-            images: for each question an RGB image, or several, shown in their order.
+            images: for each question an RGB image; or several, shown in their order; or None, which
+                asks in text alone.
             questions: questions, each answered without memory of the others.
             max_new_tokens: maximum length of an answer, in tokens.
             batch_size: questions per batch; it affects speed, not meaning.
@@ -67,7 +69,23 @@ class VisionLanguageModel:
         Raises:
             ValueError: unequal numbers of images and questions, a size below 1, or a temperature
                 that is not above 0.
+            TextAloneRefused: the model cannot answer without an image.
         """
+        options = {"temperature": temperature, "seed": seed}
+        found = self.answered(images, questions, max_new_tokens, batch_size, **options)
+        return [answer.text for answer in found]
+
+    def answered(
+        self,
+        images: Sequence[Shown],
+        questions: Sequence[str],
+        max_new_tokens: int = 48,
+        batch_size: int = 32,
+        *,
+        temperature: float | None = None,
+        seed: int = 0,
+    ) -> list[Answer]:
+        """Return the answers as `answer` does, each with the receipt of its image or images."""
         if len(images) != len(questions):
             raise ValueError(f"{len(images)} images for {len(questions)} questions")
         if batch_size < 1 or max_new_tokens < 1:
@@ -76,12 +94,23 @@ class VisionLanguageModel:
             )
         if temperature is not None and not temperature > 0:
             raise ValueError(f"temperature={temperature}: wanted above 0, or None for greedy")
-        answers: list[str] = []
+        answers: list[Answer] = []
         for start in range(0, len(questions), batch_size):
             part = images[start : start + batch_size], questions[start : start + batch_size]
             drawn = [] if temperature is None else [_Draws(temperature, seed, *part, self.device)]
-            answers += self._answer_batch(*part, max_new_tokens, LogitsProcessorList(drawn))
+            try:
+                answers += self._answer_batch(*part, max_new_tokens, LogitsProcessorList(drawn))
+            except (TypeError, ValueError, AttributeError) as error:
+                if any(map(as_list, part[0])):
+                    raise
+                raise TextAloneRefused(
+                    f"{self.name} cannot answer without an image: {error}"
+                ) from error
         return answers
+
+    def expected(self, shown: Shown) -> str | None:
+        """Return the hash that the receipt of what is shown must have; None without an image."""
+        return pixel_hash(as_list(shown))
 
     def ask(self, image: Image.Image, question: str) -> str:
         """Return the model's answer to one question about one image."""
@@ -95,10 +124,11 @@ class VisionLanguageModel:
         self, texts: Sequence[str], images: Sequence[Shown], **options: Any
     ) -> BatchFeature:
         """Return the processor's tensors of `texts` (n,) from `chat`, each with its images (n,)."""
+        lists = [as_list(shown) for shown in images]
         first = self.processor.tokenizer.bos_token
         return self.processor(
             text=list(texts),
-            images=[as_list(shown) for shown in images] or None,
+            images=lists if any(lists) else None,
             add_special_tokens=not (first and texts[0].startswith(first)),
             return_tensors="pt",
             **options,
@@ -111,13 +141,15 @@ class VisionLanguageModel:
         questions: Sequence[str],
         max_new_tokens: int,
         drawn: LogitsProcessorList,
-    ) -> list[str]:
+    ) -> list[Answer]:
         texts = [
             self.chat([(question, None)], len(as_list(shown)))
             for question, shown in zip(questions, images, strict=True)
         ]
         # Left padding makes every answer start directly after its question.
         batch = self.tensors(texts, images, padding=True, padding_side="left")
+        # Counted here, in what the model is given: a template may drop the image.
+        counts = (batch["input_ids"] == self.model.config.image_token_id).sum(dim=1).tolist()
         batch = batch.to(self.device, dtype=self.model.dtype)
         tokens = self.model.generate(  # (B, L + new)
             **batch,
@@ -133,12 +165,13 @@ class VisionLanguageModel:
         )
         new = tokens[:, batch["input_ids"].shape[1] :]  # (B, new)
         decoded = self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
-        return [answer.strip() for answer in decoded]
+        receipts = map(receipt_of_pixels, map(as_list, images), counts)
+        return [Answer(text.strip(), own) for text, own in zip(decoded, receipts, strict=True)]
 
 
 def as_list(shown: Shown) -> list[Image.Image]:
     """Return the images that a question is about as a list."""
-    return [shown] if isinstance(shown, Image.Image) else list(shown)
+    return [shown] if isinstance(shown, Image.Image) else list(shown or ())
 
 
 def _end_ids(model: torch.nn.Module) -> list[int]:

@@ -25,12 +25,14 @@ from vital_lib.prompts.schemas import (
     Rating,
     RatingCriteria,
     Round,
+    ShortAnswer,
     Verdict,
 )
 from vital_lib.prompts.templates import (
     POLICIES,
     VERSIONS,
     Prompt,
+    answer_prompt,
     chat_score_prompt,
     draft_prompt,
     figure_text,

@@ -30,7 +30,15 @@ from vital_lib.prompts._marks import (
 from vital_lib.prompts._objects import objects_in, whole_object
 from vital_lib.prompts._turns import begins_a_turn, rounds_in
 from vital_lib.prompts._words import is_template, rating, scores, tags_as_lines, verdict
-from vital_lib.prompts.schemas import ChatScores, Conversation, Drafts, Rating, Verdict, readable
+from vital_lib.prompts.schemas import (
+    ChatScores,
+    Conversation,
+    Drafts,
+    Rating,
+    ShortAnswer,
+    Verdict,
+    readable,
+)
 
 if TYPE_CHECKING:
     from vital_lib.prompts import Prompt
@@ -59,7 +67,7 @@ def parse(prompt: Prompt, text: str) -> BaseModel:
     first", "Winner: Answer 2 is better" or "[[A]]" for a verdict; "User:"/"Assistant:",
     "Question:"/"Answer:" or "Q:"/"A:", numbered or not, for turns, whose answers may span several
     lines and hold code. A number or a winner may also be the whole reply; a rating or two scores
-    may be the whole first or last line.
+    may be the whole first or last line. Any text is an answer to a benchmark question.
 
     Raises:
         UnreadableReply: the reply is neither JSON nor such text, does not fit the schema,
@@ -87,6 +95,8 @@ def _without_courtesy(value: BaseModel) -> BaseModel:
 def _read(schema: type[BaseModel], body: str) -> BaseModel:
     if (value := _as_sent(schema, body)) is not None:
         return _checked(value)
+    if schema is ShortAnswer:  # any text may be an answer
+        return _fit(lambda text: ShortAnswer(answer=text), without_thoughts(body))
     if (whole := whole_object(body)) is not None and body[:1] == '"':
         body = json.dumps(whole)
     if speaks_of(schema, whole) is None:  # marks inside JSON strings are not marks of the reply

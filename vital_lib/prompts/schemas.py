@@ -1,7 +1,8 @@
 """Reply schemas, sent to a server as JSON schemas and checked when a reply is read.
 
 The docstrings of the schemas that are sent (`Drafts`, `Conversation`, `Rating`, `ChatScores`,
-`Verdict` and their parts) belong to the JSON schema: changing one changes its prompt's version.
+`Verdict`, `ShortAnswer` and their parts) belong to the JSON schema: changing one changes its
+prompt's version.
 """
 
 from __future__ import annotations
@@ -168,3 +169,9 @@ class Verdict(_Part):
 
     rationale: str
     winner: Literal["first", "second", "tie"]
+
+
+class ShortAnswer(_Part):
+    """The answer to one question."""
+
+    answer: _Text

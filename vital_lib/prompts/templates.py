@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from vital_lib.modalities import MODALITY_NAMES
-from vital_lib.prompts.schemas import ChatScores, Conversation, Drafts, Rating, Round, Verdict
+from vital_lib.prompts.schemas import (
+    ChatScores,
+    Conversation,
+    Drafts,
+    Rating,
+    Round,
+    ShortAnswer,
+    Verdict,
+)
 from vital_lib.records import read_text
 
 if TYPE_CHECKING:
@@ -30,7 +38,7 @@ class Prompt:
     """The content of one request.
 
     Args:
-        name: draft, generation, rating, chat_score or verdict.
+        name: draft, generation, rating, chat_score, verdict or answer.
         version: content hash of its template and schema.
         messages: ``{"role": "system|user|assistant", "content": [text or FigureImage, ...]}``.
         schema: schema of the reply.
@@ -85,13 +93,19 @@ class PromptTemplate:
         return _hash(self.policy, self.layout, self.schema.model_json_schema(), figure)
 
     def fill(
-        self, image: FigureImage, figure: str = "", *, shown: Iterable[dict] = (), **values: Any
+        self,
+        image: FigureImage | None,
+        figure: str = "",
+        *,
+        shown: Iterable[dict] = (),
+        **values: Any,
     ) -> Prompt:
         """Fill the template; a variable without a value raises KeyError."""
+        seen = () if image is None else (image,)
         lines = {name: _one_line(value) for name, value in values.items()}
         policy = Template(self.policy).substitute(lines)
         text = Template(self.layout).substitute(lines, figure=figure)
-        messages = (_message("system", policy), *shown, _message("user", image, text))
+        messages = (_message("system", policy), *shown, _message("user", *seen, text))
         return Prompt(self.name, self.version, messages, self.schema)
 
 
@@ -116,7 +130,8 @@ def _hash(*content: Any) -> str:
 
 
 POLICIES = {
-    name: _policy(name) for name in ("draft", "generation", "rating", "chat_score", "verdict")
+    name: _policy(name)
+    for name in ("draft", "generation", "rating", "chat_score", "verdict", "answer")
 }
 """Policy of each prompt by name; sending fills in $questions and $rounds."""
 
@@ -128,7 +143,8 @@ _CAPTIONED = PromptTemplate(
     "chat_score", _policy("chat_score_captioned"), f"Caption: $caption\n{_ANSWERS}", ChatScores
 )
 _VERDICT = PromptTemplate("verdict", POLICIES["verdict"], _ANSWERS, Verdict)
-_TEMPLATES = (_DRAFT, _GENERATION, _RATING, _CHAT_SCORE, _VERDICT)
+_ANSWER = PromptTemplate("answer", POLICIES["answer"], "Question: $question", ShortAnswer)
+_TEMPLATES = (_DRAFT, _GENERATION, _RATING, _CHAT_SCORE, _VERDICT, _ANSWER)
 VERSIONS = {template.name: template.version for template in _TEMPLATES}
 """`Prompt.version` of each prompt by name; chat_score with a caption has another version."""
 
@@ -194,6 +210,11 @@ def verdict_prompt(
 ) -> Prompt:
     """Return a prompt for a verdict on which of two answers is better, in the given order."""
     return _VERDICT.fill(image, question=question, reference=reference, first=first, second=second)
+
+
+def answer_prompt(question: str, image: FigureImage | None) -> Prompt:
+    """Return a prompt for an answer to a benchmark question; without an image, in text alone."""
+    return _ANSWER.fill(image, question=question)
 
 
 def _demonstration(row: Mapping[str, Any], image: FigureImage | None) -> tuple[dict, dict]:

@@ -30,9 +30,18 @@ class Table:
     def columns(self) -> list[str]:
         return list(self.schema.names)
 
+    @property
+    def later(self) -> list[str]:
+        """The columns that tables of an earlier release lack; they are null there."""
+        return [field.name for field in self.schema if b"later" in field.metadata]
 
-def _column(name: str, kind: pa.DataType, meaning: str, *, empty: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=empty, metadata={"meaning": meaning})
+
+def _column(
+    name: str, kind: pa.DataType, meaning: str, *, empty: bool = False, later: bool = False
+) -> pa.Field:
+    """A column; a `later` one is null in tables that an earlier release wrote without it."""
+    about = {"meaning": meaning} | ({"later": "yes"} if later else {})
+    return pa.field(name, kind, nullable=empty or later, metadata=about)
 
 
 def _table(row: str, written_by: str, *columns: pa.Field) -> Table:
@@ -62,6 +71,18 @@ _CANDIDATE = (
     _column("seed", _WHOLE, "seed sent with the request"),
     _column("reply_id", _TEXT, "the reply in the ledger"),
     _column("flags", _TEXTS, "automatic warnings; empty if there are none"),
+)
+
+_RECEIPT = (
+    _column(
+        "image_sha256",
+        _TEXT,
+        "hash of the image as sent: pixels (local model) or file (endpoint); null without one",
+        later=True,
+    ),
+    _column("image_width", _WHOLE, "width of the image as sent, in pixels", later=True),
+    _column("image_height", _WHOLE, "height of the image as sent, in pixels", later=True),
+    _column("image_tokens", _WHOLE, "image tokens in the prompt; null if not counted", later=True),
 )
 
 TABLES: dict[str, Table] = {
@@ -194,9 +215,14 @@ TABLES: dict[str, Table] = {
         "09_evaluate_model",
         _column("question_id", _TEXT, "the question"),
         _column("model", _TEXT, "the model: base, random, selected, unaligned, ..."),
-        _column("control", _TEXT, "image control: none, blank or shuffled"),
+        _column(
+            "control",
+            _TEXT,
+            "image control: none, blank, shuffled, mirrored, no_image",
+        ),
         _column("draw", _WHOLE, "number of the sampled answer, from 0; 0 for greedy decoding"),
         _column("answer", _TEXT, "the answer"),
+        *_RECEIPT,
     ),
     "chat_scores": _table(
         "a judge's scores of a reference answer and a model's answer",

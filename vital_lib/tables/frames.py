@@ -11,6 +11,7 @@ import pyarrow as pa
 from vital_lib.tables.columns import TABLES, declared, type_name
 
 _DTYPES = {"double": "float64", "bool": "boolean"}  # for columns that may be all null
+_NULL_DTYPES = _DTYPES | {"int64": "Int64"}  # pandas' own int64 has no null
 
 
 class SchemaError(ValueError):
@@ -31,8 +32,19 @@ def frame_of(name: str, rows: Sequence[Any] | pd.DataFrame) -> pd.DataFrame:
     if not len(rows):
         return empty_frame(name)
     frame = pd.DataFrame(rows, columns=declared(name).columns)
-    kinds = {field.name: _DTYPES.get(str(field.type)) for field in declared(name).schema}
+    kinds = {field.name: _dtype(field) for field in declared(name).schema}
     return frame.astype({column: kind for column, kind in kinds.items() if kind})
+
+
+def with_null_columns(rows: pa.Table, names: Sequence[str], schema: pa.Schema) -> pa.Table:
+    """Add the columns `names` of `schema` to `rows`, all null."""
+    for name in names:
+        rows = rows.append_column(schema.field(name), pa.nulls(len(rows), schema.field(name).type))
+    return rows
+
+
+def _dtype(field: pa.Field) -> str | None:
+    return (_NULL_DTYPES if field.nullable else _DTYPES).get(str(field.type))
 
 
 def conform(name: str, frame: pd.DataFrame) -> pa.Table:
@@ -94,8 +106,8 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
         values = table.column(field.name)
         if pa.types.is_list(field.type):
             columns[field.name] = pd.Series(values.to_pylist(), dtype=object)
-        elif pa.types.is_boolean(field.type):
-            columns[field.name] = pd.Series(values.to_pylist(), dtype="boolean")
+        elif pa.types.is_boolean(field.type) or _dtype(field) == "Int64":
+            columns[field.name] = pd.Series(values.to_pylist(), dtype=_dtype(field))
         else:
             columns[field.name] = values.to_pandas()
     return pd.DataFrame(columns)

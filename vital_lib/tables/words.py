@@ -57,7 +57,17 @@ _PARTS: dict[str, Mapping[str, str]] = {
         "length": "the set of the longest responses",
     },
     "error": {name: f"error in the {name}" for name in ("side", "modality", "count", "negation")},
-    "control": {"blank": "image blanked", "shuffled": "image of another question"},
+    "control": {
+        "blank": "image blanked",
+        "shuffled": "image of another question",
+        "mirrored": "image mirrored",
+        "no_image": "no image",
+    },
+    "scored": {
+        "closed_accuracy": "closed accuracy",
+        "open_recall": "open recall",
+        "side_accuracy": "side accuracy",
+    },
     "source": {
         "accepted": "acceptance by annotators",
         "rated": "the judge's rating (10 is 100 points)",

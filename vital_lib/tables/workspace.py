@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, declared
 from vital_lib.tables.files import write_atomically, write_text
-from vital_lib.tables.frames import conform, to_frame
+from vital_lib.tables.frames import conform, to_frame, with_null_columns
 from vital_lib.tables.measured import add_metrics, checked, read_metrics, read_origins
 from vital_lib.tables.origins import UNKNOWN, Origin, Standing, VotesRead, in_words, settings_of
 
@@ -89,7 +89,8 @@ class Workspace:
         """Read table `name` as a DataFrame; list columns hold Python lists.
 
         A column `image` holds absolute paths. The file holds paths relative to the run folder for
-        images in it, so that the folder can be moved.
+        images in it, so that the folder can be moved. A column that a table of an earlier release
+        lacks is null, if it was declared as later.
 
         Raises:
             MissingTable: the table does not exist; the message names the notebook that writes it.
@@ -100,7 +101,9 @@ class Workspace:
             raise MissingTable(f"no table {name!r} in {self.path}: {self._to_run(table)}")
         rows = pq.ParquetFile(self._file(name)).read()
         lost = [column for column in table.columns if column not in rows.column_names]
-        if lost:
+        if not set(lost) - set(table.later):
+            rows = with_null_columns(rows, lost, table.schema)
+        elif lost:
             raise UnsupportedFormat(
                 f"table {name!r} in {self.path} was written by another release, without "
                 f"{', '.join(lost)}: run notebooks/{table.written_by}.ipynb again"

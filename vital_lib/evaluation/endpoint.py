@@ -1,0 +1,94 @@
+"""A model behind an endpoint answers a benchmark, as a local model does.
+
+Replies are kept in the client's ledger, so that no answer is paid for twice. Independent of
+controls and metrics.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from vital_lib.client import ChatClient, Reply
+from vital_lib.figures import FigureImage, open_image
+from vital_lib.prompts import answer_prompt
+from vital_lib.receipts import Answer, pixel_hash
+
+
+class EndpointModel:
+    """A model behind a `ChatClient`, for `answer_questions`.
+
+    The client's `parameters` set the temperature and the length of its answers, since endpoints
+    differ in what they accept; those of `answer_questions` have no effect.
+
+    Args:
+        client: the client of the model that answers.
+    """
+
+    def __init__(self, client: ChatClient) -> None:
+        self.client = client
+
+    def answer(
+        self,
+        images: Sequence[Image.Image | None],
+        questions: Sequence[str],
+        max_new_tokens: int = 48,
+        *,
+        temperature: float | None = None,
+        seed: int = 0,
+    ) -> list[str]:
+        """Return the answers as `answered` does, without the receipts."""
+        return [one.text for one in self.answered(images, questions, max_new_tokens, seed=seed)]
+
+    def answered(
+        self,
+        images: Sequence[Image.Image | None],
+        questions: Sequence[str],
+        max_new_tokens: int = 48,
+        *,
+        temperature: float | None = None,
+        seed: int = 0,
+    ) -> list[Answer]:
+        """Return an answer and the receipt of its image for each question.
+
+        Args:
+            images: RGB images, one per question, or None for each, which asks in text alone.
+            questions: the questions.
+            max_new_tokens, temperature: without effect.
+            seed: sent with the requests; another seed is another draw.
+
+        Returns:
+            An answer per question; that of an unusable reply is empty, and scores nothing.
+
+        Raises:
+            ModelUnavailable, CostCeiling: as ``ChatClient.ask``.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            figures = [_figure(image, Path(folder)) for image in images]
+            pairs = zip(questions, figures, strict=True)
+            prompts = [replace(answer_prompt(text, figure), seed=seed) for text, figure in pairs]
+            return self._answers(self.client.ask(prompts))
+
+    def expected(self, image: Image.Image | None) -> str | None:
+        """Return the hash that the receipt of this image must have; None without an image."""
+        return None if image is None else self.client.images.expected(image)
+
+    def _answers(self, replies: Iterable[Reply]) -> list[Answer]:
+        return [
+            Answer(reply.value.answer if reply.value else "", next(iter(reply.receipts), None))
+            for reply in replies
+        ]
+
+
+def _figure(image: Image.Image | None, folder: Path) -> FigureImage | None:
+    """Write an image without loss, because a client sends files that were checked."""
+    if image is None:
+        return None
+    file = folder / f"{pixel_hash([image])}.ppm"
+    if not file.exists():
+        image.save(file)
+    return open_image(file)
