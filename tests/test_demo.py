@@ -255,6 +255,15 @@ def test_every_panel_of_the_executed_notebooks_can_be_read_without_a_kernel(demo
     assert not re.search(r"\], n = \d|Interval\(", _said(demo[0]))  # no interval as code writes it
 
 
+def test_the_copy_of_notebook_00_shows_the_finished_run(demo):
+    first = nbformat.read(demo[0] / "executed" / "00_start_here.ipynb", as_version=4)
+    shown = "".join(
+        o.get("data", {}).get("text/html", "") for c in first.cells for o in c.get("outputs", [])
+    )
+    assert "<b>Finished.</b>" in shown and 'href="../report.html"' in shown
+    assert "no metrics yet" not in shown
+
+
 def _said(run: Path) -> str:
     """All that the executed notebooks of a run show, as one text, their plots left out."""
     books = [nbformat.read(path, as_version=4) for path in (run / "executed").glob("*.ipynb")]

@@ -75,7 +75,7 @@ BUDGETS = {
     "study": 130,
     "tables": 1_100,  # columns that older tables lack; guards of odd files; metrics in words
     "tuning": 900,  # our own loop: checkpoints, held-out loss, events, bad input
-    "walkthrough": 205,
+    "walkthrough": 205,  # notebook 00 shows the finished run, with links from its copy
 }
 SCRIPT_LINES = 2_595  # a virtual table, a detail, views of a drag; review; the phone; runs
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from urllib.parse import unquote
 
 import nbformat
 import pytest
@@ -23,6 +25,24 @@ def test_each_notebook_receives_the_parameters_it_declares(small_notebooks, tmp_
     assert [path.stem for path, _ in ran] == ["00_first", "01_second"]
     assert Workspace(tmp_path / "run").metrics == {"stage.seed": 7}
     assert (tmp_path / "run" / "executed" / "01_second.ipynb").exists()
+
+
+def test_the_copy_of_notebook_00_shows_the_finished_run_and_its_links_resolve(
+    small_notebooks, tmp_path, capsys
+):
+    page = "from vital_lib.report import ProgressPage\nProgressPage(Workspace(run))"
+    small_notebooks("00_first", "run = None\nseed = 0", RECORD, page)
+    small_notebooks("01_explore_figures", "run = None", "run")
+    small_notebooks("09_evaluate_model", "run = None", "run")
+    run = tmp_path / "a run"
+    assert walkthrough.main(["--run", str(run)]) == 0
+    assert str(run / "report.html") in capsys.readouterr().out
+    copy = run / "executed" / "00_first.ipynb"
+    shown = nbformat.read(copy, as_version=4).cells[-1].outputs[0].data["text/html"]
+    links = [unquote(link) for link in re.findall(r'href="([^"]+)"', shown)]
+    assert "../report.html" in links and links.count("09_evaluate_model.ipynb") == 2
+    written = [link for link in links if link[:2] in ("..", "01", "09")]
+    assert all((copy.parent / link).is_file() for link in written)
 
 
 def test_the_walkthrough_runs_inside_an_event_loop(small_notebooks, tmp_path):

@@ -44,6 +44,9 @@ STEPS = {
 BACKUPS = "label-backups"
 """The folder beside the runs that receives the copies of label logs."""
 
+LINKS_FROM = "VITAL_LINKS_FROM"
+"""Environment variable of a kernel: the folder in which its executed notebook will be read."""
+
 _SIMULATION = "clinic_"  # its tables do not exist in a run of your own figures
 _LABELS = "labels.sqlite"
 _QUIET_SECONDS = 60  # a run that was written more recently is not deleted

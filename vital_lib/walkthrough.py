@@ -1,7 +1,8 @@
 """Run the ten notebooks in order, unattended, into one run folder (``make demo``).
 
 Each notebook receives the parameters that it declares. This module stores the executed copies in
-``<run>/executed/`` and ends with the report and a summary table. It does not depend on the stages,
+``<run>/executed/`` and ends with the report and a summary table. After the report, it runs notebook
+00 once more, so that its copy shows the finished run. It does not depend on the stages,
 whose code is in the notebooks.
 """
 
@@ -24,6 +25,7 @@ from jupyter_core.utils import run_sync
 
 from vital_lib.annotators import is_simulated
 from vital_lib.parameters import check_parameters
+from vital_lib.runs import LINKS_FROM
 from vital_lib.tables import UnsupportedFormat, Workspace, metrics_frame
 
 if TYPE_CHECKING:
@@ -84,15 +86,18 @@ def run_notebooks(
     unknown = set(wanted) - set().union(*declared.values())
     if unknown:
         raise ValueError(f"no notebook has a parameter called {', '.join(sorted(unknown))}")
-    (folder / "executed").mkdir(parents=True, exist_ok=True)
+    copies = folder / "executed"
+    copies.mkdir(parents=True, exist_ok=True)
+    # The copies are read in their own folder, so the links that they show start there.
+    seen = {**os.environ, LINKS_FROM: str(copies), **(environment or {})}
     with contextlib.ExitStack() as kernels:
-        kernel = _start_kernel(kernels, environment)
+        kernel = _start_kernel(kernels, seen)
         for place, path in enumerate(chosen, start=1):
             start = time.perf_counter()
             # The next kernel starts and imports on another core while this notebook runs.
-            spare = _start_kernel(kernels, environment) if place < len(chosen) else kernel
+            spare = _start_kernel(kernels, seen) if place < len(chosen) else kernel
             parameters = {name: wanted[name] for name in wanted if name in declared[path]}
-            _execute(path, folder / "executed" / path.name, parameters, kernel)
+            _execute(path, copies / path.name, parameters, kernel)
             _stop(kernel)
             kernel = spare
             yield path, time.perf_counter() - start
@@ -183,9 +188,7 @@ def _walk(options: argparse.Namespace, settings: Mapping[str, Any]) -> None:
         print(f"{next(finished)[1]:.0f} s", flush=True)
 
 
-def _start_kernel(
-    kernels: contextlib.ExitStack, environment: Mapping[str, str] | None
-) -> AsyncKernelManager:
+def _start_kernel(kernels: contextlib.ExitStack, seen: Mapping[str, str]) -> AsyncKernelManager:
     """Start a Python kernel in the notebooks' folder without waiting; `kernels` will stop it."""
     from jupyter_client import AsyncKernelManager
 
@@ -193,8 +196,7 @@ def _start_kernel(
     # A kernel on loopback TCP logs a warning at every start.
     settings = ["--IPKernelApp.log_level=50", f"--IPKernelApp.exec_lines={_FIRST_LINE}"]
     # The caller may be inside an event loop, for example in a notebook.
-    seen = {**os.environ, **(environment or {})}
-    run_sync(kernel.start_kernel)(extra_arguments=settings, cwd=str(NOTEBOOKS), env=seen)
+    run_sync(kernel.start_kernel)(extra_arguments=settings, cwd=str(NOTEBOOKS), env=dict(seen))
     kernels.callback(_stop, kernel)
     return kernel
 

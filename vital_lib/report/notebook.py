@@ -10,7 +10,7 @@ from vital_lib import plots
 from vital_lib.report.pictures import png
 from vital_lib.report.run import RunTables, sections
 from vital_lib.report.templates import templates
-from vital_lib.runs import next_notebook, progress
+from vital_lib.runs import LINKS_FROM, next_notebook, progress
 from vital_lib.tables import Workspace
 
 _OVERVIEW = """{% from "metrics_template.html" import overview %}{{ overview(sections) }}"""
@@ -36,7 +36,7 @@ class MetricsPage:
 class ProgressPage:
     """The method with the state of a run, for a notebook: a picture, what is next, and links.
 
-    The links are relative to the working folder, which is the notebook's.
+    The links are relative to the notebook's folder: the working folder, or that of `LINKS_FROM`.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -65,5 +65,6 @@ class ProgressPage:
 
 
 def _link(path: Path) -> str:
-    """Return a link to a file from the working folder; empty if it does not exist."""
-    return quote(Path(os.path.relpath(path)).as_posix()) if path.is_file() else ""
+    """Return a link to a file from the notebook's folder; empty if it does not exist."""
+    start = os.environ.get(LINKS_FROM, os.curdir)
+    return quote(Path(os.path.relpath(path, start)).as_posix()) if path.is_file() else ""
