@@ -56,6 +56,8 @@ def test_the_processor_is_the_architectures_own(vlm):
     [
         pytest.param(SHAPES, id="an image each"),
         pytest.param([SHAPES[0], SHAPES[1:], SHAPES], id="several images each"),
+        pytest.param([None, None, None], id="no image"),
+        pytest.param([SHAPES[0], None, SHAPES], id="one without an image"),
     ],
 )
 def test_a_batch_is_answered_as_if_each_were_asked_alone(vlm, shown):

@@ -53,6 +53,8 @@ def test_a_model_gets_as_many_features_as_there_are_image_tokens(architecture, t
         batch = vlm.tensors([vlm.chat([("Which?", None)])], [picture])
         mark = vlm.model.config.image_token_id
         assert (batch["input_ids"] == mark).sum() == counted.image > 0
+        answer = vlm.answered([picture], ["Which?"], 1)[0]
+        assert answer.receipt.image_tokens == counted.image
         with torch.inference_mode():
             vlm.model(**batch)  # raises if tokens and features differ in number
         without = vlm.chat([("Which?", None)]).replace(vlm.processor.image_token, "")
