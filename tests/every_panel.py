@@ -34,6 +34,7 @@ from vital_lib.panels import (
     RunList,
     RunMonitor,
     ScoreExplorer,
+    TuningMonitor,
 )
 from vital_lib.tables import Workspace, empty_frame
 
@@ -82,6 +83,7 @@ def every_panel(card_of_drafts, arena, wide_image, tmp_path) -> list:
         ScoreExplorer(SCORES, CANDIDATES, FIGURES, picture_of),
         RewardPanel(REWARDED, DRAFTS, PREFERENCES, RATINGS, picture_of),
         RunMonitor(Job(lambda control: None, 3)),
+        TuningMonitor({"selected": 30, HOSTILE: 30}),
         RunList(workspace.path.parent),
         ModelChat({"base": lambda image, question: HOSTILE}, {"f1": wide_image}),
         ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, picture_of).conversations,

@@ -21,3 +21,4 @@ from vital_lib.panels.reward_panel import RewardPanel
 from vital_lib.panels.run_list import RunList
 from vital_lib.panels.run_monitor import RunMonitor
 from vital_lib.panels.score_explorer import ScoreExplorer
+from vital_lib.panels.tuning_monitor import TuningMonitor
