@@ -259,7 +259,8 @@ def test_a_folder_of_either_kind_replaces_the_other(llava_folder, figures, tmp_p
         tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path, train=train)
         names[train] = {path.name for path in (tmp_path / "adapter").iterdir()}
         assert load_model(llava_folder, adapter=tmp_path / "adapter")
-    assert names["language"] == {"language.safetensors", "config.json", "metrics.json"}
+    described = {"config.json", "metrics.json", "README.md"}
+    assert names["language"] == {"language.safetensors", *described}
     assert names["lora"] >= {"adapter_model.safetensors", "adapter_config.json"}
     assert "language.safetensors" not in names["lora"]
     config = read_config(tmp_path / "adapter")

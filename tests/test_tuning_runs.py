@@ -70,6 +70,7 @@ def test_the_folder_records_the_settings_and_metrics(llava_folder, figures, tmp_
     folder = tmp_path / "adapter"
     assert {path.name for path in folder.iterdir()} == {
         "adapter_config.json", "adapter_model.safetensors", "config.json", "metrics.json",
+        "README.md",
     }  # fmt: skip
     config = json.loads((folder / "config.json").read_text())
     assert config["conversations_fingerprint"] == fingerprint(conversations)

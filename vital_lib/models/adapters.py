@@ -102,7 +102,9 @@ def _with_adapter(model: torch.nn.Module, folder: Path, base_model: str | Path) 
             tuned = get_peft_model(model, config)
             landed = tuned.load_adapter(str(folder), "default", **where)
         _check_complete(folder, model, landed.missing_keys, landed.unexpected_keys)
-        return tuned.merge_and_unload(safe_merge=True)
+        # Merged into 4 bits, the adapter would be rounded away in part.
+        quantized = getattr(model, "is_loaded_in_4bit", False)
+        return tuned.base_model.model if quantized else tuned.merge_and_unload(safe_merge=True)
     except KeyError as error:  # peft's error for a fully trained module that is not in the file
         _check_complete(folder, model, [str(error.args[0])], [])
         raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ LOG = logging.getLogger(__name__)
 Mix = tuple[pd.DataFrame, pd.DataFrame]
 """Conversations (conversation_id, figure_id, turns) and their figures (figure_id, image)."""
 
+_RECORD_FILES = (".json", ".jsonl", ".parquet")
 _GROUPED = 50  # number of batches within which examples are sorted by length
 
 
@@ -57,13 +58,14 @@ def draw_mix(mix: pd.DataFrame, own: int, share: float, seed: int) -> pd.DataFra
 
 
 def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
-    """Read conversations and figures from a LLaVA training file, such as LLaVA-Med's.
+    """Read conversations and figures from LLaVA training data, such as LLaVA-Med's.
 
     Records of {"id", "image", "conversations": [{"from": "human", "value"}, {"from": "gpt",
     "value"}, ...]}, in JSON, JSON Lines or Parquet. Records without an image are left out.
 
     Args:
-        image_folder: base of relative image paths; by default the file's folder.
+        path: a file, or a folder with one or more of them.
+        image_folder: base of relative image paths; by default the file's folder, or `images` in it.
 
     Returns:
         conversations (conversation_id, figure_id, turns) and figures (figure_id, image: absolute).
@@ -72,13 +74,14 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
 
     Raises:
         ValueError: no record is a conversation about an image; the message says why.
+        FileNotFoundError: no such file, or a folder without one.
     """
     path = Path(path)
-    folder = Path(image_folder) if image_folder is not None else path.parent
+    folder = (
+        Path(image_folder) if image_folder is not None else path if path.is_dir() else path.parent
+    )
     rows, rejected, without_image, number = [], [], 0, -1
-    for number, (place, record) in enumerate(
-        read_records(path, fields=("conversations", "conversatons"))
-    ):
+    for number, (file, (place, record)) in enumerate(_records(path)):
         try:
             found = checked(_Conversation, record)
             if found.image is not None and "\0" in found.image:
@@ -89,7 +92,7 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
         if found.image is None:
             without_image += 1
         else:
-            rows.append((f"{path.stem}-{number}", found.image, found.conversations))
+            rows.append((f"{file.stem}-{number}", found.image, found.conversations))
     count = f"{len(rejected)} of {number + 1} records are not conversations"
     first = "; ".join(f"{place}: {wrong}" for place, wrong in rejected[:3])
     if not rows:
@@ -103,8 +106,26 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
         "rejected": rejected_rows(rejected),
     }
     names = conversations["figure_id"].unique()
-    files = [str((folder / name).resolve()) for name in names]
+    files = [str(_image(folder, name).resolve()) for name in names]
     return conversations, pd.DataFrame({"figure_id": names, "image": files})
+
+
+def _records(path: Path) -> Iterator[tuple[Path, tuple[str, Any]]]:
+    """Yield each record of a file, or of all files of records in a folder, with its file."""
+    files = [path]
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if file.suffix in _RECORD_FILES]
+        if not files:
+            raise FileNotFoundError(f"no {', '.join(_RECORD_FILES)} file in folder {path}")
+    for file in files:
+        for record in read_records(file, fields=("conversations", "conversatons")):
+            yield file, record
+
+
+def _image(folder: Path, name: str) -> Path:
+    """Return where image `name` is: in the folder, or in its folder of images."""
+    inner = folder / "images" / name
+    return inner if inner.is_file() and not (folder / name).is_file() else folder / name
 
 
 class _Conversation(Record):

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from numbers import Integral
 
-USUAL_RATES = {"lora": 2e-4, "language": 2e-5}
+from vital_lib.models import QUANTIZED
+
+USUAL_RATES = {"lora": 2e-4, "language": 2e-5, "projector": 1e-3}
 """`train` -> the usual learning rate for models with billions of weights."""
 
 
@@ -14,13 +16,18 @@ USUAL_RATES = {"lora": 2e-4, "language": 2e-5}
 class TuningConfig:
     """Settings of one tuning run.
 
-    `train` is ``"lora"`` (low-rank matrices on the language model, and the full projector)
-    or ``"language"`` (the full language model and projector, as in LLaVA-Med's stage 2). The vision
-    tower is never trained. LLaVA-Med's stage 2 uses a rate of 2e-5, 3 epochs and batch 128. LoRA
-    starts few weights from zero and needs ten times that rate. Those rates are the defaults of
-    `learning_rate`. The clinic's tiny model needs 2e-3, batch 4 and 5 epochs, chosen by its answers
-    about figures of no run: with 3 epochs its open recall rose above the base model's by 2 points,
-    with 5 by 6, with 8 by 4, and its closed accuracy fell by 3.2, 1.7 and 1.4 (CHANGELOG.md).
+    `train` is ``"lora"`` (low-rank matrices on the language model), ``"language"`` (the full
+    language model, as in LLaVA-Med's stage 2) or ``"projector"`` (nothing else, as in its stage 1).
+    `train_projector` trains the full projector beside it. `train_vision` trains the vision tower in
+    the way of the language model; by default it stays frozen. `quantize` is None or ``"4bit"``
+    (QLoRA: frozen language layers in 4 bits; needs bitsandbytes).
+
+    LLaVA-Med's stage 2 uses a rate of 2e-5, 3 epochs and batch 128. LoRA starts few weights from
+    zero and needs ten times that rate; LLaVA-1.5 trains its projector at 1e-3. Those rates are the
+    defaults of `learning_rate`. The clinic's tiny model needs 2e-3, batch 4 and 5 epochs, chosen by
+    its answers about figures of no run: with 3 epochs its open recall rose above the base model's
+    by 2 points, with 5 by 6, with 8 by 4, and its closed accuracy fell by 3.2, 1.7 and 1.4
+    (CHANGELOG.md).
 
     `batch_size` counts own conversations per step; `micro_batch_size` splits it to save memory.
     `mix_share` is the number of mixed conversations per own conversation. `max_tokens` None means
@@ -32,6 +39,9 @@ class TuningConfig:
     """
 
     train: str = "lora"
+    train_projector: bool = True
+    train_vision: bool = False
+    quantize: str | None = None
     epochs: int = 3
     learning_rate: float | None = None
     batch_size: int = 16
@@ -48,6 +58,7 @@ class TuningConfig:
 
     def __post_init__(self) -> None:
         self._check("train", self.train in USUAL_RATES, f"one of {', '.join(USUAL_RATES)}")
+        self._check_parts()
         rate = USUAL_RATES[self.train] if self.learning_rate is None else self.learning_rate
         object.__setattr__(self, "learning_rate", rate)
         for name in ("epochs", "batch_size", "lora_rank", "lora_alpha"):
@@ -67,6 +78,18 @@ class TuningConfig:
         if self.micro_batch_size is not None:
             divides = self.micro_batch_size >= 1 and self.batch_size % self.micro_batch_size == 0
             self._check("micro_batch_size", divides, f"a divisor of batch_size={self.batch_size}")
+
+    def _check_parts(self) -> None:
+        """Check the switches that select what is trained, alone and against `train`."""
+        for name in ("train_projector", "train_vision"):
+            self._check(name, isinstance(getattr(self, name), bool), "True or False")
+        known = self.quantize is None or self.quantize in QUANTIZED
+        self._check("quantize", known, f"None or one of {', '.join(QUANTIZED)}")
+        if self.train == "projector":
+            self._check("train_projector", self.train_projector, "True with train='projector'")
+            self._check("train_vision", not self.train_vision, "False with train='projector'")
+        if self.train != "lora":
+            self._check("quantize", self.quantize is None, f"None with train={self.train!r}")
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:

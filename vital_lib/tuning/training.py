@@ -79,7 +79,7 @@ def tune(
     config = TuningConfig(**settings)
     start = time.perf_counter()
     mixed, files = _draw_and_find(conversations, figures, mix, config)
-    vlm = load_model(base_model)
+    vlm = load_model(base_model, quantize=config.quantize)
     described: dict[str, Any] = asdict(config) | {
         "base_model": str(base_model),
         "base_fingerprint": weights_fingerprint(vlm.model),

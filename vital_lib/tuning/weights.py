@@ -6,6 +6,7 @@ The module does not depend on conversations or on training steps.
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -16,14 +17,21 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 
-from vital_lib.models import ADAPTER_WEIGHTS, LANGUAGE_WEIGHTS, quiet
+from vital_lib.models import (
+    ADAPTER_WEIGHTS,
+    LANGUAGE_WEIGHTS,
+    is_below,
+    language_layers,
+    linear_layers,
+    projectors,
+    quiet,
+    vision_towers,
+    without,
+)
 from vital_lib.tables import write_atomically
+from vital_lib.tuning.card import write_card
 from vital_lib.tuning.sequences import NothingToTune
 from vital_lib.tuning.settings import TuningConfig
-
-_LANGUAGE = re.compile(r"(?:^|\.)(?:language_model|text_model)(?=\.)")
-_VISION = re.compile(r"vision|visual|image")
-_PROJECTOR = re.compile(r"(?:.*\.)?(?:multi_modal_projector|mm_projector|connector|merger)")
 
 
 def make_trainable(
@@ -37,48 +45,77 @@ def make_trainable(
     Raises:
         NothingToTune: `model` has no language model.
     """
+    targets, whole = None, modules_trained_whole(model, config)
     if config.train == "lora":
-        targets, whole = lora_targets(model)
+        targets = lora_targets(model, vision=config.train_vision)
         with quiet():
             model = get_peft_model(model, _lora(config, targets, whole))
-        return model, {"lora_targets": targets, "trained_whole": whole}
-    whole = language_modules(model)
-    model.requires_grad_(False)
-    for name in whole:
-        for weights in model.get_submodule(name).parameters():
-            weights.requires_grad_(True)
-            # In half precision, rounding would discard most updates at these learning rates.
-            weights.data = weights.data.float()
-    return model, {"lora_targets": None, "trained_whole": whole}
+    else:
+        model.requires_grad_(False)
+        for name in whole:
+            model.get_submodule(name).requires_grad_(True)
+    for weights in filter(operator.attrgetter("requires_grad"), model.parameters()):
+        # In half precision, rounding would discard most updates at these learning rates.
+        weights.data = weights.data.float()
+    return model, {"lora_targets": targets, "trained_whole": whole}
 
 
-def lora_targets(model: torch.nn.Module) -> tuple[str, list[str]]:
-    """Return a regex for the LoRA layers, and the projectors, which are trained in full.
+def modules_trained_whole(model: torch.nn.Module, config: TuningConfig) -> list[str]:
+    """Return the modules that `config` trains in full, by name.
 
-    LoRA applies only to linear layers of the language model. A plain list of names would also match
-    the vision tower, whose layers have the same names.
+    Raises:
+        NothingToTune: `config` trains only the projector, and none is known in `model`.
+    """
+    passing = projectors(model)
+    if config.train == "projector" and not passing:
+        raise NothingToTune(
+            f"{type(model).__name__} has no projector known by name: give train='lora'"
+        )
+    whole = list(passing) if config.train_projector else []
+    if config.train == "language":
+        whole += language_modules(model)
+        if config.train_vision:
+            whole += [p for tower in vision_towers(model) for p in without(model, tower, passing)]
+    return sorted(whole)
+
+
+def lora_targets(model: torch.nn.Module, *, vision: bool = False) -> str:
+    """Return a regex for the layers that get LoRA matrices.
+
+    These are the linear layers of the language model and, with `vision`, of the vision tower, never
+    of a projector. A plain list of names would always match both, as their layers have the same
+    names.
 
     Raises:
         NothingToTune: no linear layer below a `language_model` or `text_model`.
     """
     language = _language_layers(model)
-    roots = sorted({name[: match.end()] for name, match in language.items()})
+    roots = sorted(set(language.values()))
     leaves = sorted({name.rpartition(".")[2] for name in language})
     targets = rf"(?:{'|'.join(map(re.escape, roots))})\..*\.(?:{'|'.join(leaves)})"
-    return targets, _projectors(model)
+    if not vision:
+        return targets
+    passing, towers = projectors(model), vision_towers(model)
+    seen = [n for n in linear_layers(model) if is_below(n, towers) and not is_below(n, passing)]
+    if not seen:
+        raise NothingToTune(
+            f"{type(model).__name__} has no vision tower known by name: give train_vision=False"
+        )
+    # One pattern for the same layer of all blocks; blocks are numbered.
+    patterns = sorted({re.sub(r"\d+", r"\\d+", re.escape(name)) for name in seen})
+    return "|".join([targets, *patterns])
 
 
 def language_modules(model: torch.nn.Module) -> list[str]:
-    """Return the modules of the language model (including its head) and the projectors.
+    """Return the modules of the language model, including its head.
 
     Raises:
         NothingToTune: no linear layer below a `language_model` or `text_model`.
     """
-    roots = {name[: match.end()] for name, match in _language_layers(model).items()}
+    roots = set(_language_layers(model).values())
     head = model.get_output_embeddings()
     heads = {name for name, part in model.named_modules() if part is head}
-    heads = {name for name in heads if not name.startswith(tuple(f"{root}." for root in roots))}
-    return sorted({*roots, *heads, *_projectors(model)})
+    return sorted({*roots, *(name for name in heads if not is_below(name, roots))})
 
 
 @contextmanager
@@ -103,13 +140,15 @@ def save_folder(
     config: Mapping[str, Any],
     metrics: Mapping[str, Any],
 ) -> None:
-    """Write the trained weights, then config.json, then metrics.json, which marks it complete."""
+    """Write the trained weights, config.json, then metrics.json, which marks it complete.
+
+    The model card comes last: it repeats what the other files hold.
+    """
     for name in ("metrics.json", ADAPTER_WEIGHTS, "adapter_config.json", LANGUAGE_WEIGHTS):
         (folder / name).unlink(missing_ok=True)
     if isinstance(model, PeftModel):
         # By default, peft queries the hub for whether the vocabulary was resized.
         model.save_pretrained(folder, save_embedding_layers=False)
-        (folder / "README.md").unlink(missing_ok=True)
     else:
         trained = {n: w.detach() for n, w in model.named_parameters() if w.requires_grad}
         state = {name: w.to("cpu", dtype).contiguous() for name, w in trained.items()}
@@ -117,23 +156,17 @@ def save_folder(
     for name, content in (("config.json", config), ("metrics.json", metrics)):
         text = json.dumps(content, indent=1) + "\n"
         write_atomically(folder / name, lambda path, text=text: path.write_text(text))
+    write_card(folder)
 
 
-def _language_layers(model: torch.nn.Module) -> dict[str, re.Match[str]]:
-    """Return the language model's linear layers: name -> match of the language model's prefix."""
-    linear = {name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
-    found = {name: match for name in linear if (match := _LANGUAGE.search(name))}
-    found = {name: match for name, match in found.items() if not _VISION.search(name)}
+def _language_layers(model: torch.nn.Module) -> dict[str, str]:
+    found = language_layers(model)
     if not found:
         raise NothingToTune(
             f"{type(model).__name__} has no linear layer in a language_model or text_model: "
             "give a vision-language model, such as a LLaVA or a Qwen-VL"
         )
     return found
-
-
-def _projectors(model: torch.nn.Module) -> list[str]:
-    return sorted(name for name, _ in model.named_modules() if _PROJECTOR.fullmatch(name))
 
 
 def _lora(config: TuningConfig, targets: str, whole: list[str]) -> LoraConfig:
