@@ -12,7 +12,14 @@ from tuning_rows import ROUNDS, conversation_rows, tune_shortly
 
 from vital_lib.models import load_model
 from vital_lib.receipts import Receipt
-from vital_lib.tuning import IGNORED, collate, encode_rounds
+from vital_lib.tuning import (
+    IGNORED,
+    FigureTensors,
+    NothingToTune,
+    collate,
+    encode_conversations,
+    encode_rounds,
+)
 
 pytest_plugins = "tuning_rows"
 
@@ -111,6 +118,21 @@ def _summed_loss(vlm, batch, labels):
     wanted = labels[:, 1:].flatten()
     total = torch.nn.functional.cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum")
     return float(total)
+
+
+def test_a_conversation_that_is_too_long_loses_rounds_and_no_image_token(vlm, figures, tmp_path):
+    files = {row.figure_id: tmp_path / row.image for row in figures.itertuples()}
+    limits, images = [512], set()
+    for kept in (3, 2, 1):
+        found, counts = encode_conversations(
+            vlm, conversation_rows(1), FigureTensors(vlm, files), limits[-1]
+        )
+        assert (counts["rounds"], counts["rounds_dropped"]) == (kept, 3 - kept)
+        limits.append(len(found[0]["input_ids"]) - 1)
+        images.add(found[0]["input_ids"].count(vlm.model.config.image_token_id))
+    assert len(images) == 1 and 0 not in images
+    with pytest.raises(NothingToTune, match="none of 1 conversations"):
+        encode_conversations(vlm, conversation_rows(1), FigureTensors(vlm, files), limits[-1])
 
 
 @pytest.mark.parametrize(
