@@ -48,7 +48,7 @@ BUDGETS = {
     "demonstrations": 170,
     "encoders": 265,  # a stop says that encoded batches are kept
     "english": 140,
-    "evaluation": 2_130,  # judges and people, families; controls, the probe, models at endpoints
+    "evaluation": 2_155,  # judges and people, families; controls, the probe, models at endpoints
     "figures": 1_180,
     "generation": 675,  # it also finds the words that a flag is about
     "judging": 530,  # falls beyond the noise of the same answers; panels of judges

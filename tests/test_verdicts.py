@@ -111,6 +111,16 @@ def test_the_agreement_with_people_is_the_judges_skill(asked):
     assert (row["compared"], row["articles"]) == (160, 80)
 
 
+def test_the_agreement_of_the_judge_becomes_metrics(asked):
+    questions, answers, verdicts = asked
+    rows = evaluation.rater_agreement(questions, pd.concat([verdicts, clinicians(answers)]))
+    found = evaluation.agreement_metrics(rows, "perfect")
+    assert found["evaluation.judge_people_share"] == 1.0
+    assert found["evaluation.judge_people_alpha_low"] == 1.0
+    alone = evaluation.rater_agreement(questions, verdicts)
+    assert evaluation.agreement_metrics(alone, "perfect") == {}
+
+
 def test_every_two_people_are_compared_too(asked):
     questions, answers, _ = asked
     two = pd.concat([clinicians(answers), clinicians(answers, "bob", share=0.5)])
@@ -253,6 +263,13 @@ def test_self_preference_is_what_exceeds_the_peoples_opinion(asked):
     assert row["excess"] == pytest.approx(row["win_rate"] - row["people"])
     assert (row["own"], row["other"]) == ("Qwen/Qwen3-VL-8B", "claude-opus-4")
     assert found.loc["qwen3-vl-4b", "excess"] == 0
+    said = evaluation.self_preference_in_words(found.reset_index())
+    assert said[0].startswith(
+        "qwen-vl-max prefers the text of Qwen/Qwen3-VL-8B, of its own family, to that of "
+        "claude-opus-4 in 9"
+    )
+    assert "on 160 answers that people compared too, more often than people: +" in said[0]
+    assert "no clear difference from people" in said[1]
     swapped = {"selected": "claude-opus-4", "random": "Qwen/Qwen3-VL-8B"}
     turned = evaluation.self_preference(questions, both, swapped).set_index("judge")
     assert turned.loc["qwen-vl-max", "win_rate"] == pytest.approx(100 - row["win_rate"])
@@ -265,5 +282,7 @@ def test_without_people_self_preference_has_no_excess(asked):
     named = verdicts.assign(judge=verdicts["judge"].replace({"blind": "gpt-4o-mini"}))
     row = evaluation.self_preference(questions, named, authors).iloc[0]
     assert pd.isna(row["excess"]) and pd.isna(row["people"]) and row["compared"] == 0
+    [said] = evaluation.self_preference_in_words(pd.DataFrame([row]))
+    assert said.endswith("% of the comparisons")
     same = dict.fromkeys(authors, "gpt-4o")
     assert evaluation.self_preference(questions, named, same).empty

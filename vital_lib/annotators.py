@@ -28,7 +28,7 @@ _RESTS = {
     "rewards": ("accepted_",),
     "selector": ("",),
     "selection": ("accepted_share_",),
-    "evaluation": ("win_rate_clinicians", "win_rate_corrected", "compared_"),
+    "evaluation": ("win_rate_clinicians", "win_rate_corrected", "compared_", "judge_people_"),
 }
 """By stage, the prefixes of the metrics that rest on votes."""
 _OWN = ("judge.ratings", "judge.nulls", "selector.judge_pairs", "selector.rated")

@@ -36,6 +36,7 @@ from vital_lib.evaluation.families import (
     judge_warnings,
     same_family,
     self_preference,
+    self_preference_in_words,
 )
 from vital_lib.evaluation.llava_med import llava_med_closed, llava_med_recall
 from vital_lib.evaluation.metrics import (
@@ -54,6 +55,7 @@ from vital_lib.evaluation.metrics import (
 from vital_lib.evaluation.reading import closed_point, closed_value, token_recall
 from vital_lib.evaluation.verdicts import (
     PEOPLE,
+    agreement_metrics,
     corrected_metrics,
     corrected_win_rates,
     judges_that_do_not_compare,

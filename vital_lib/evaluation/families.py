@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from vital_lib.evaluation.verdicts import PEOPLE, judges_that_do_not_compare, rater_values
-from vital_lib.statistics import LEAST_GROUPS, Interval, difference_interval
+from vital_lib.statistics import LEAST_GROUPS, Interval, claim_difference, difference_interval
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "LLaVA": ("llava",),
@@ -35,6 +35,7 @@ The first family counts, so the model's own name decides, not the one that it wa
 "llava-v1.6-mistral-7b" is a LLaVA.
 """
 _SHORT = 4
+_ABOVE = ("more often than", "less often than")
 
 
 def family_of(model: str) -> str | None:
@@ -121,3 +122,19 @@ def self_preference(
         rows.append((judge, *names, len(both), *numbers))
     columns = ["judge", "own", "other", "compared", "win_rate", "people", "excess", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def self_preference_in_words(preference: pd.DataFrame) -> list[str]:
+    """Return a sentence on each row of `self_preference`."""
+    said = []
+    for row in preference.itertuples():
+        words = (
+            f"{row.judge} prefers the text of {row.own}, of its own family, to that of {row.other} "
+            f"in {row.win_rate:.1f} % of the comparisons"
+        )
+        if row.compared:
+            interval = Interval(row.excess, row.low, row.high, row.compared)
+            above = claim_difference("people", interval, scale=1, words=_ABOVE)
+            words += f"; on {row.compared} answers that people compared too, {above}"
+        said.append(words)
+    return said

@@ -137,6 +137,24 @@ def rater_agreement(
     return pd.DataFrame(rows, columns=["first", "second", "compared", "articles", *ends])
 
 
+def agreement_metrics(agreement: pd.DataFrame, judge: str) -> dict[str, float]:
+    """Return the agreement of `judge` with people for metrics.json; empty if it was not measured.
+
+    Names: ``evaluation.judge_people_share`` and ``evaluation.judge_people_alpha``, with intervals.
+
+    Args:
+        agreement: of `rater_agreement`.
+    """
+    pair = agreement[(agreement["first"] == judge) & (agreement["second"] == PEOPLE)]
+    found: dict[str, float] = {}
+    for row in pair[pair["compared"] > 0].to_dict("records"):
+        for name in _MEASURES:
+            ends = [row[f"{name}{end}"] for end in ("", "_low", "_high")]
+            interval = Interval(*ends, row["compared"])
+            found |= interval.metrics(f"evaluation.judge_people_{name}")
+    return found
+
+
 def _measured(counts: np.ndarray, groups: pd.Index, seed: int) -> list[float]:
     if not len(counts):
         return [np.nan] * 6
