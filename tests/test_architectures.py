@@ -19,6 +19,7 @@ from vital_lib.tuning import (
     collate,
     encode_conversations,
     encode_rounds,
+    save_merged,
 )
 
 pytest_plugins = "tuning_rows"
@@ -151,3 +152,29 @@ def test_a_model_tuned_saved_and_reloaded_gives_the_answer_it_was_tuned_on(
     assert not any("lora" in name for name, _ in tuned.model.named_parameters())
     assert tuned.answer(pixels, ["On which side?"] * 3, 12) == ["On the left."] * 3
     assert load_model(base).answer(pixels, ["On which side?"] * 3, 12) != ["On the left."] * 3
+    merged = load_model(save_merged(base, tmp_path / "adapter", tmp_path / "merged"))
+    assert merged.answer(pixels, ["On which side?"] * 3, 12) == ["On the left."] * 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        ({"train": "projector"}, {"projector"}),
+        ({"train": "lora", "train_projector": False}, {"language"}),
+        ({"train": "lora", "train_vision": True}, {"language", "projector", "vision"}),
+        ({"train": "language"}, {"language", "projector"}),
+    ],
+)
+def test_only_the_parts_that_are_to_be_trained_change(settings, parts, base, figures, tmp_path):
+    tune_shortly(base, conversation_rows(4), figures, tmp_path, **settings)
+    before = load_model(base).model.state_dict()
+    after = load_model(base, adapter=tmp_path / "adapter").model.state_dict()
+    assert before.keys() == after.keys()
+    assert {_part(name) for name in before if not torch.equal(before[name], after[name])} == parts
+
+
+def _part(name):
+    """The part of an architecture's parameter, by the names that transformers gives."""
+    if any(word in name for word in ("multi_modal_projector", "merger", "connector")):
+        return "projector"
+    return "vision" if "vision" in name or "visual" in name else "language"
