@@ -2,7 +2,7 @@
 # make lab     open the same notebooks, with their panels, in JupyterLab
 # make label   serve the preference card alone, a secret link per annotator (ANNOTATORS=ann,bob)
 # make serve-clinic   simulated models for any OpenAI client: PORT=8801 OPTIONS="--latency 0.2"
-# make study   run the demo for SEEDS="0 1 2 7 11" with more tuned models and pool the claims
+# make study   run the demo for SEEDS="0 1 2 7 11", pool the claims, and vary one cause at a time
 # make test    run lint and the fast tests     make test-all    also run the slow tests
 # make docs    build the site of executed notebooks and pages (RUN=data/runs/mine)
 # make bench   run the benchmarks              make clean       remove .venv, caches, demo run
@@ -27,6 +27,7 @@ demo: $(INSTALLED)
 
 study: $(INSTALLED)
 	$(BIN)/python -m vital_lib.study run --folder data/runs/study --seeds $(SEEDS)
+	$(BIN)/python -m vital_lib.study sweep --folder data/runs/study
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" notebooks/00_start_here.ipynb

@@ -10,30 +10,20 @@ narrow enough to have shown it too.
 from __future__ import annotations
 
 from dataclasses import replace
-from random import Random
 
 import numpy as np
 import pandas as pd
 import pytest
-import worlds
 
 from vital_lib import rewards
-from vital_lib.clinic import Clinicians
 from vital_lib.clinic.rates import DEFAULT_RATES, FACTUAL, STYLE
 from vital_lib.statistics import Interval
+from vital_lib.study import world as worlds
 
 pytestmark = pytest.mark.slow
 
 ARTICLES = 250
 ENOUGH = 3  # standard errors; with two, one claim in twenty would fail by chance alone
-
-
-class CoinTossers(Clinicians):
-    """People who toss a coin for every answer; the same answer gets the same coin again."""
-
-    def tick(self, annotator, figure_id, instruction, response, *occasion):
-        coin = Random(repr((annotator, figure_id, instruction, response)))
-        return coin.random() < 0.5, ()
 
 
 def is_nothing(interval: Interval, expected: float = 0.0) -> bool:
@@ -137,7 +127,7 @@ def test_ordinarily_people_are_found_to_reward_what_they_mean(ordinary):
 
 @pytest.fixture(scope="module")
 def coins(ordinary, grounds):
-    return worlds.with_people(ordinary, "coins", CoinTossers(grounds.figures, None))
+    return worlds.with_people(ordinary, "coins", worlds.CoinTossers(grounds.figures, None))
 
 
 @pytest.fixture(scope="module")

@@ -57,8 +57,8 @@ BUDGETS = {
     "modalities": 20,
     "models": 670,  # exact prompts; several images; image tokens; parts by name; 4 bits
     "parameters": 100,  # names inside magics; lists; a message of one line for any value
-    "panels": 3_350,  # the explorers; static forms; feedback of a round; odd values; tuning runs
-    "plots": 815,  # what is rewarded; the overview; metrics in words; scores that hardly differ
+    "panels": 3_350,  # the arena; explorers; static forms; feedback of a round; tuning runs
+    "plots": 845,  # what is rewarded; the overview; metrics in words; sweeps
     "processes": 245,  # a stop names the calls that ended; one reason is told once
     "prompts": 1_490,  # a benchmark question
     "receipts": 67,
@@ -72,7 +72,7 @@ BUDGETS = {
     "selector": 980,
     "statistics": 330,  # sign flips; Holm, power, alpha of several, correction by few labels
     "stopping": 20,
-    "study": 130,
+    "study": 495,  # one cause varied at a time, in worlds that the tests had before
     "tables": 1_100,  # columns that older tables lack; guards of odd files; metrics in words
     "tuning": 1_155,  # own loop, checkpoints, events; estimate, card, merge, check, captions
     "walkthrough": 205,  # notebook 00 shows the finished run, with links from its copy

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import worlds
 
 from vital_lib import encoders, selector
 from vital_lib.clinic import asides
 from vital_lib.statistics import Interval, mean_interval
+from vital_lib.study import world as worlds
 
 HELD_OUT_PHRASES = [
     phrase

@@ -11,6 +11,7 @@ import pytest
 from vital_lib import study, walkthrough
 from vital_lib.annotators import Votes
 from vital_lib.statistics import Interval, mean_interval
+from vital_lib.study.__main__ import main
 from vital_lib.tables import TABLES, Workspace
 
 RECALL = "evaluation.open_recall_selected_minus_base"
@@ -97,18 +98,18 @@ def test_runs_without_any_claim_are_not_pooled(tmp_path):
 def test_a_single_or_repeated_seed_is_refused_before_it_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(study, "run_seed", lambda *_: pytest.fail("ran"))
     for seeds in (["3"], ["3", "3"]):
-        assert study.main(["run", "--folder", str(tmp_path), "--seeds", *seeds]) == 1
+        assert main(["run", "--folder", str(tmp_path), "--seeds", *seeds]) == 1
         assert "give two or more, each once" in capsys.readouterr().err
 
 
 def test_a_folder_without_metrics_is_named(tmp_path, capsys):
-    assert study.main(["pool", str(tmp_path / "no"), str(tmp_path / "other")]) == 1
+    assert main(["pool", str(tmp_path / "no"), str(tmp_path / "other")]) == 1
     assert "no metrics.json in" in capsys.readouterr().err
 
 
 def test_the_pool_command_prints_every_run_and_writes_table_and_plot(tmp_path, capsys):
     runs = [_run(tmp_path / f"seed{k}", _metrics(0.05 + k / 100)) for k in range(2)]
-    assert study.main(["pool", *map(str, runs), "--out", str(tmp_path / "out")]) == 0
+    assert main(["pool", *map(str, runs), "--out", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert "+5.0" in out and "+6.0" in out and "2 of 2" in out
     assert "better than the base model: +5.5 points" in out

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import worlds
 from measuring import median_seconds
 from scipy import sparse
 
@@ -17,6 +16,7 @@ from vital_lib import encoders, selector
 from vital_lib.figures import open_image
 from vital_lib.selector import blocks, features
 from vital_lib.selector.published import build_head
+from vital_lib.study import world as worlds
 
 pytestmark = pytest.mark.slow
 

@@ -29,4 +29,5 @@ from vital_lib.plots.selector import (
     score_distributions,
     score_histogram,
 )
+from vital_lib.plots.study import sweep_lines
 from vital_lib.plots.tuning import loss_curves

@@ -1,8 +1,8 @@
 """A small world on the clinic: the method's stages in order, called as the notebooks call them.
 
 Figures, drafts, labels, demonstrations, candidates, ratings, selector, selection. Two worlds on the
-same grounds differ only in what they are handed: the clinic's rates, the people, the pool of
-demonstrations, the ratings. This module knows nothing of what any test claims.
+same grounds differ only in what they are given: the clinic's rates, the people, the demonstrations
+or the ratings. So a difference between their results has that one cause. All labels are simulated.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from random import Random
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,17 @@ class Grounds:
     encoder: encoders.Encoder
 
 
+class CoinTossers(Clinicians):
+    """People who toss a coin for every answer; the same answer gets the same coin again."""
+
+    def tick(
+        self, annotator: str, figure_id: str, instruction: str, response: str, *occasion: Any
+    ) -> tuple[bool, tuple[str, ...]]:
+        """Return (accepted, no reasons)."""
+        coin = Random(repr((annotator, figure_id, instruction, response)))
+        return coin.random() < 0.5, ()
+
+
 @dataclass(frozen=True)
 class World:
     """One generator and one set of people on `grounds`; `preferences` is what they said."""
@@ -61,23 +73,23 @@ class Learned(NamedTuple):
     groups: pd.Series  # (pairs,)
 
     def agreement(self) -> Interval:
+        """Return the share of held-out pairs that the selector orders as people do."""
         return mean_interval(self.selector_hits, self.groups)
 
     def judge_agreement(self) -> Interval:
+        """Return the share of held-out pairs that one rating of the judge orders so."""
         return mean_interval(self.judge_hits, self.groups)
 
     def agreement_minus_judge(self) -> Interval:
+        """Return the paired difference of the two."""
         return difference_interval(self.selector_hits, self.judge_hits, self.groups)
-
-
-# ------------------------------------------------------------- figures, drafts, labels (01 to 03)
 
 
 def draw_grounds(folder: Path, *, articles: int, seed: int = 0) -> Grounds:
     """The clinic's figures in `folder`, and the encoder of all worlds on them."""
     workspace = Workspace(folder)
-    frame, rejected = figures.read_figures("clinic", run=folder, seed=seed, articles=articles)
-    assert rejected.empty, rejected
+    frame, _ = figures.read_figures("clinic", run=folder, seed=seed, articles=articles)
+    workspace.write("figures", frame)
     return Grounds(workspace, frame, encoders.load_encoder("clinic", cache=workspace.features))
 
 
@@ -93,20 +105,26 @@ def open_world(
         name: of the world's folder; a ledger of its own, since it does not know of `rates`.
     """
     folder = grounds.workspace.path / name
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     model = ChatClient(ledger=folder / "ledger.sqlite", transport=transport(rates, seed))
-    drafts, unread = generation.draft_candidates(grounds.figures, model, seed=seed)
-    assert unread.empty, unread
-    truth = grounds.workspace.read("clinic_truth")
-    people = Clinicians(grounds.figures, truth, rates, seed)
+    drafts, _ = generation.draft_candidates(grounds.figures, model, seed=seed)
+    people = Clinicians.of_run(grounds.workspace, rates=rates, seed=seed)
     return World(grounds, model, drafts, people, _said(people, drafts, folder))
 
 
 def with_people(world: World, name: str, people: Clinicians) -> World:
     """The same drafts, judged by others; `name` is of the folder of their label log."""
     folder = world.grounds.workspace.path / name
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     return replace(world, people=people, preferences=_said(people, world.drafts, folder))
+
+
+def with_judge(world: World, name: str, rates: Rates, *, seed: int = 0) -> World:
+    """Return the same world with a judge of other `rates`; `name` is of its ledger's folder."""
+    folder = world.grounds.workspace.path / name
+    folder.mkdir(exist_ok=True)
+    model = ChatClient(ledger=folder / "ledger.sqlite", transport=transport(rates, seed))
+    return replace(world, model=model)
 
 
 def _said(people: Clinicians, drafts: pd.DataFrame, folder: Path) -> pd.DataFrame:
@@ -115,9 +133,6 @@ def _said(people: Clinicians, drafts: pd.DataFrame, folder: Path) -> pd.DataFram
     preferences = log.preferences()
     log.close()
     return preferences
-
-
-# ------------------------------------------------------- demonstrations and candidates (03 and 04)
 
 
 def accepted_pool(world: World) -> pd.DataFrame:
@@ -140,7 +155,7 @@ def write(world: World, pool: pd.DataFrame | None, *, seed: int = 0) -> pd.DataF
     """Candidates about every figure, after demonstrations of `pool`, or after none."""
     grounds = world.grounds
     shown = empty_frame("demonstrations") if pool is None else pool
-    candidates, unread = generation.generate_candidates(
+    candidates, _ = generation.generate_candidates(
         grounds.figures,
         shown,
         world.model,
@@ -148,11 +163,7 @@ def write(world: World, pool: pd.DataFrame | None, *, seed: int = 0) -> pd.DataF
         image_of=grounds.figures.set_index("figure_id")["image"],
         seed=seed,
     )
-    assert unread.empty, unread
     return candidates
-
-
-# ----------------------------------------------------------------------- ratings, selector (05, 06)
 
 
 def rate(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
@@ -181,16 +192,31 @@ def _to_rate(world: World, candidates: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def learn(world: World, candidates: pd.DataFrame, ratings: pd.DataFrame) -> Learned:
-    """Train the selector on ticks and ratings of train; try it on the held-out pairs of people."""
+def learn(
+    world: World,
+    candidates: pd.DataFrame,
+    ratings: pd.DataFrame,
+    *,
+    labelled: int | None = None,
+    seed: int = 0,
+) -> Learned:
+    """Train the selector on ticks and ratings of train; try it on the held-out pairs of people.
+
+    Args:
+        labelled: number of labelled questions to learn from, drawn with `seed`; None: all.
+    """
     grounds = world.grounds
     everything = pd.concat([world.drafts, candidates], ignore_index=True)
     features = selector.candidate_features(everything, grounds.figures, grounds.encoder)
     ticks = selector.human_ticks(world.preferences, world.drafts)
+    ticks = ticks[ticks["split"] == "train"]
+    if labelled is not None:
+        drawn = np.random.default_rng(seed).permutation(ticks["item_id"].unique())[:labelled]
+        ticks = ticks[ticks["item_id"].isin(drawn)]
     rated = selector.judge_ratings(ratings, everything)
     scores = selector.train_selector(
         features,
-        ticks[ticks["split"] == "train"],
+        ticks,
         rated[rated["split"] == "train"],
         scale_on=everything["candidate_id"][everything["split"] == "train"],
     ).scores(features)
@@ -204,15 +230,15 @@ def learn(world: World, candidates: pd.DataFrame, ratings: pd.DataFrame) -> Lear
     )
 
 
-# ------------------------------------------------------------------- what people make of it (07)
-
-
 def selected_minus_random(
-    world: World, candidates: pd.DataFrame, scores: Mapping[str, float] | pd.Series
+    world: World,
+    candidates: pd.DataFrame,
+    scores: Mapping[str, float] | pd.Series,
+    share: float = SHARE,
 ) -> Interval:
     """Accepted share of the best-scored candidates about test figures, minus that of draws."""
     held_out = candidates.query("split == 'test'").reset_index(drop=True)
-    n = round(SHARE * len(held_out))
+    n = max(1, round(share * len(held_out)))
     drawn = [random_candidates(held_out, n=n, seed=seed) for seed in range(DRAWS)]
     return accepted_minus(world, top_candidates(held_out, scores, n=n, seed=0), pd.concat(drawn))
 

@@ -1,21 +1,17 @@
-"""The study (`make study`): run the method for several seeds, and pool every claim over the runs.
+"""Run the method for several seeds, and pool every claim over the runs.
 
-``run`` creates a run folder for each seed, with more tuned models and more sampled answers than the
-demo. ``pool`` reads the metrics of finished runs. The study adds no measurements to those of the
-notebooks.
+It adds no measurement to those of the notebooks.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from vital_lib import plots, walkthrough
+from vital_lib import walkthrough
 from vital_lib.annotators import Votes, votes_behind
 from vital_lib.claims import CLAIMS, claims
 from vital_lib.report import has_simulated_judge
@@ -45,16 +41,25 @@ def pooled(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
         own = [interval_of(metrics, claim.metric) for metrics in runs]
         own = [interval for interval in own if interval is not None]
         if own:
-            estimate = sum(interval.estimate for interval in own) / len(own)
-            widths = [interval.high - interval.low for interval in own]
-            half = math.sqrt(sum(width**2 for width in widths)) / 2 / len(own)
-            whole = Interval(estimate, estimate - half, estimate + half, len(own))
+            whole = pooled_interval(own)
             found |= whole.metrics(claim.metric)
         for name in claim.counts:
             if any(name in metrics for metrics in runs):
                 found[name] = sum(metrics.get(name, 0) for metrics in runs)
         found |= _votes_behind(claim.metric, runs)
     return found
+
+
+def pooled_interval(intervals: Sequence[Interval]) -> Interval:
+    """Return the mean of intervals over different articles; their variances add.
+
+    Each variance is taken from the width of the interval. `n` is the number of intervals.
+    """
+    count = len(intervals)
+    estimate = sum(interval.estimate for interval in intervals) / count
+    widths = (interval.high - interval.low for interval in intervals)
+    half = math.sqrt(sum(width**2 for width in widths)) / 2 / count
+    return Interval(estimate, estimate - half, estimate + half, count)
 
 
 def _votes_behind(metric: str, runs: Sequence[Mapping[str, float]]) -> dict[str, int]:
@@ -88,7 +93,7 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
     """
     folders = [Path(run).resolve() for run in runs]
     names = [folder.name for folder in folders]
-    _check_runs(names)
+    check_runs(names)
     for folder in folders:
         if not (folder / "metrics.json").is_file():
             raise FileNotFoundError(f"no metrics.json in {folder}: run the notebooks there first")
@@ -122,7 +127,8 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
     return found
 
 
-def _check_runs(names: Sequence[str]) -> None:
+def check_runs(names: Sequence[str]) -> None:
+    """Raise ValueError for fewer than two runs, or a run that is given twice."""
     if len(set(names)) < max(2, len(names)):
         raise ValueError(f"runs {', '.join(names) or 'none'}: give two or more, each once")
 
@@ -139,48 +145,3 @@ def run_seed(folder: Path, seed: int) -> None:
         print(f"{folder.name}: {notebook.stem} took {seconds:.0f} s", flush=True)
         total += seconds
     Workspace(folder).record({"demo.seconds": round(total, 1)}, written_by="walkthrough")
-
-
-def show(found: pd.DataFrame, names: Sequence[str], out: Path | None) -> None:
-    """Print the pooled claims; with `out`, also write them to that folder as a table and a plot."""
-    numbers = dict.fromkeys(names, "{:+.1f}".format)
-    for measured, rows in found.groupby("measured", sort=False):
-        print(f"\n{measured} ({rows['on'].iloc[0] or 'pooled'})")
-        columns = ["claim", *names, "above_0"]
-        print(rows[columns].to_string(index=False, formatters=numbers, na_rep="-"))
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        found.to_csv(out / "claims.csv", index=False)
-        plots.claims_forest(found, names).savefig(out / "claims.png")
-        print(f"\nWritten: {out / 'claims.csv'} and claims.png")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m vital_lib.study", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run every seed, then pool the runs")
-    run.add_argument("--folder", type=Path, default=Path("data/runs/study"))
-    run.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    done = commands.add_parser("pool", help="pool finished runs")
-    done.add_argument("runs", type=Path, nargs="+")
-    done.add_argument("--out", type=Path, help="folder for claims.csv and claims.png")
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "run":
-            runs = [options.folder / f"seed{seed}" for seed in options.seeds]
-            _check_runs([folder.name for folder in runs])  # before hours of work, not after
-            for folder, seed in zip(runs, options.seeds, strict=True):
-                run_seed(folder, seed)
-        else:
-            runs = options.runs
-        out = options.folder if options.command == "run" else options.out
-        show(pool(runs), [folder.resolve().name for folder in runs], out)
-    except (walkthrough.NotebookFailed, FileNotFoundError, ValueError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
