@@ -82,5 +82,6 @@ def test_the_page_names_no_model_and_shows_texts_as_texts(page, lab):
     expect(card).to_contain_text("Which answer is better?")
     expect(card).to_contain_text("both bad")
     expect(card).not_to_contain_text("reject the left response")
+    expect(card).not_to_contain_text("calibration")
     page.keyboard.press("Escape")
     expect(button(page, "Left is better").last).to_be_visible()
