@@ -11,7 +11,7 @@ from PIL import Image
 from tiny_llava import make_tiny_llava
 
 from vital_lib import clinic
-from vital_lib.models import WrongAdapter, load_model, weights_fingerprint
+from vital_lib.models import WrongAdapter, asker, load_model, weights_fingerprint
 from vital_lib.models.asking import _Draws
 
 
@@ -178,3 +178,16 @@ def test_weights_have_one_fingerprint_at_any_precision(llava_folder):
 def test_other_weights_have_another_fingerprint(tmp_path, llava_folder):
     other = load_model(make_tiny_llava(tmp_path, seed=1)).model
     assert weights_fingerprint(other) != weights_fingerprint(load_model(llava_folder).model)
+
+
+def test_an_asker_loads_its_model_at_the_first_question_and_once(tmp_path, llava_folder):
+    ask = asker(tmp_path / "none")  # nothing is opened yet
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        ask(Image.new("RGB", (8, 8)), "What is shown?")
+    ask, image = asker(llava_folder), Image.new("RGB", (8, 8))
+    first = ask(image, "What is shown?")
+    (llava_folder / "config.json").rename(llava_folder / "gone.json")
+    try:
+        assert ask(image, "What is shown?") == first
+    finally:
+        (llava_folder / "gone.json").rename(llava_folder / "config.json")

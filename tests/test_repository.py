@@ -48,14 +48,14 @@ BUDGETS = {
     "demonstrations": 170,
     "encoders": 265,  # a stop says that encoded batches are kept
     "english": 140,
-    "evaluation": 2_155,  # judges and people, families; controls, the probe, models at endpoints
+    "evaluation": 2_215,  # judges and people; controls, the probe, endpoints; answers kept
     "figures": 1_180,
     "generation": 675,  # it also finds the words that a flag is about
     "judging": 530,  # falls beyond the noise of the same answers; panels of judges
     "labelling": 460,
     "labels": 2_120,  # models compared; older logs; requests; why others decided so; arms
     "modalities": 20,
-    "models": 670,  # exact prompts; several images; image tokens; parts by name; 4 bits
+    "models": 680,  # exact prompts; several images; image tokens; parts by name; 4 bits
     "parameters": 100,  # names inside magics; lists; a message of one line for any value
     "panels": 3_350,  # the arena; explorers; static forms; feedback of a round; tuning runs
     "plots": 845,  # what is rewarded; the overview; metrics in words; sweeps

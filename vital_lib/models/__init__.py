@@ -10,7 +10,7 @@ from vital_lib.models.adapters import ADAPTER_WEIGHTS, LANGUAGE_WEIGHTS, WrongAd
 from vital_lib.models.asking import Shown, VisionLanguageModel, as_list
 from vital_lib.models.chat import ChatFormat, UnusableTemplate
 from vital_lib.models.image_tokens import ImageTokens, image_tokens
-from vital_lib.models.loading import load_model, locate
+from vital_lib.models.loading import asker, load_model, locate
 from vital_lib.models.parts import (
     is_below,
     language_layers,

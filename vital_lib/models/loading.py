@@ -7,12 +7,14 @@ processor needs for video alone is left out.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -80,6 +82,17 @@ def load_model(
     if adapter is not None:
         model = with_tuned(model, Path(adapter), base_model)
     return VisionLanguageModel(model, processor, str(base_model))
+
+
+def asker(
+    base_model: str | Path = "clinic", adapter: str | Path | None = None
+) -> Callable[[Image.Image, str], str]:
+    """Return a function that answers a question about an image; arguments as in `load_model`.
+
+    The model is loaded at the first question, so that models that nobody asks need no memory.
+    """
+    loaded = cache(partial(load_model, base_model, adapter))
+    return lambda image, question: loaded().ask(image, question)
 
 
 def locate(base_model: str | Path) -> str | Path:
