@@ -5,10 +5,15 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from PIL import Image
-from stub_judges import JUDGES, benchmark, clinicians, stub_judge
+from stub_judges import JUDGES, benchmark, clinicians, quality, stub_judge
 
 from vital_lib import evaluation, judging
+from vital_lib.annotators import Votes
+from vital_lib.claims import claims
 from vital_lib.evaluation import PEOPLE
+from vital_lib.labels import LabelLog, comparison_rows, verdicts_of
+from vital_lib.panels.arena import VERDICTS, Arena
+from vital_lib.panels.preference_card.item_key import item_key
 from vital_lib.statistics import LEAST_LABELLED
 
 
@@ -286,3 +291,26 @@ def test_without_people_self_preference_has_no_excess(asked):
     assert said.endswith("% of the comparisons")
     same = dict.fromkeys(authors, "gpt-4o")
     assert evaluation.self_preference(questions, named, same).empty
+
+
+def test_what_a_person_says_in_the_arena_corrects_the_judge(asked, truth, tmp_path):
+    """Ann judges the first 60 questions of her queue; the long-winded judge has judged all."""
+    questions, answers, verdicts = asked
+    log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
+    rows = comparison_rows(questions, answers, "selected", ["random"], "ann")
+    arena = Arena(rows, "ann", lambda image: b"", log)
+    for place, row in enumerate(rows.head(60).itertuples()):
+        apart = quality(row.left) - quality(row.right)
+        label = "Tie" if not apart else "Left is better" if apart > 0 else "Right is better"
+        arena.judge(item_key(row._asdict()), f"event {place}", **VERDICTS[label])
+    said, old = verdicts_of(log.comparisons(), answers)
+    assert (len(said), old) == (60, 0)
+    both = pd.concat([verdicts, said])
+    row = evaluation.corrected_win_rates(questions, both, "long-winded").iloc[0]
+    assert row["compared"] == 60 and row["raw"] > 90
+    assert row["low"] < truth < row["high"] < row["raw"]
+    metrics = evaluation.corrected_metrics(pd.DataFrame([row]))
+    metrics |= {"evaluation.open_questions": 160, "evaluation.articles": 80}
+    [claim] = claims(metrics | Votes(60).metrics("evaluation"), simulated=False).itertuples()
+    assert claim.measured.endswith("by the second judge, corrected by clinicians")
+    assert claim.on == "160 open questions, 80 articles, 60 verdicts of annotators"
