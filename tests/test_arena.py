@@ -11,6 +11,8 @@ from panel_rows import HOSTILE, picture_of
 from vital_lib.labels import (
     LabelLog,
     comparison_rows,
+    export_jsonl,
+    import_jsonl,
     log_of_run,
     practice_log,
     verdicts_of,
@@ -176,6 +178,19 @@ def test_practice_leaves_the_log_of_the_run_alone(log):
     press(arena, "Tie", "e1")
     assert len(practice.comparisons()) == 1 and log.history().empty
     assert "practice" in arena._state()["title"]
+
+
+def test_verdicts_travel_with_the_labels_in_an_exported_file(log, tmp_path):
+    arena = arena_of(log)
+    press(arena, "Tie", "e1")
+    arena.undo()
+    press(arena, "Both bad", "e2")
+    export_jsonl(log.history(), tmp_path / "labels.jsonl")
+    other = LabelLog(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    import_jsonl(tmp_path / "labels.jsonl", other)
+    assert other.comparisons()["choice"].tolist() == ["neither"]
+    verdicts, _ = verdicts_of(other.comparisons(), answers_of())
+    assert verdicts.equals(verdicts_of(log.comparisons(), answers_of())[0])
 
 
 def test_the_log_is_the_one_that_the_run_has_read(tmp_path):
