@@ -5,7 +5,8 @@
 # make study   run the demo for SEEDS="0 1 2 7 11", pool the claims, and vary one cause at a time
 # make test    run lint and the fast tests     make test-all    also run the slow tests
 # make docs    build the site of executed notebooks and pages (RUN=data/runs/mine)
-# make bench   run the benchmarks              make clean       remove .venv, caches, demo run
+# make bench   run the benchmarks              make bench-gpu   those of tuning on a CUDA GPU
+# make clean   remove .venv, caches, demo run
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SEED ?= 0
@@ -20,7 +21,7 @@ INSTALLED := .venv/.installed
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo study lab label serve-clinic test test-all lint docs bench models clean
+.PHONY: demo study lab label serve-clinic test test-all lint docs bench bench-gpu models clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m vital_lib.walkthrough --run data/runs/demo --seed $(SEED) --fresh
@@ -63,6 +64,9 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m pytest -q -s tests/benchmarks -m "slow or not slow"
+
+bench-gpu: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/gpu_tuning.py
 
 models: $(INSTALLED)
 	$(BIN)/python -m vital_lib.clinic.base_models

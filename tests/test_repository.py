@@ -58,8 +58,8 @@ BUDGETS = {
     "models": 680,  # exact prompts; several images; image tokens; parts by name; 4 bits
     "parameters": 100,  # names inside magics; lists; a message of one line for any value
     "panels": 3_350,  # the arena; explorers; static forms; feedback of a round; tuning runs
-    "plots": 845,  # what is rewarded; the overview; metrics in words; sweeps
-    "processes": 245,  # a stop names the calls that ended; one reason is told once
+    "plots": 850,  # what is rewarded; the overview; metrics in words; sweeps; held-out loss
+    "processes": 250,  # a stop names the calls that ended; one reason is told once
     "prompts": 1_490,  # a benchmark question
     "receipts": 67,
     "records": 500,  # whole texts in any encoding of Unicode
@@ -74,7 +74,7 @@ BUDGETS = {
     "stopping": 20,
     "study": 495,  # one cause varied at a time, in worlds that the tests had before
     "tables": 1_100,  # columns that older tables lack; guards of odd files; metrics in words
-    "tuning": 1_155,  # own loop, checkpoints, events; estimate, card, merge, check, captions
+    "tuning": 1_620,  # own loop, checkpoints, events; estimate, card, merge, check, captions
     "walkthrough": 205,  # notebook 00 shows the finished run, with links from its copy
 }
 SCRIPT_LINES = 2_660  # a virtual table, a detail, views of a drag; review; phone; runs; tuning

@@ -38,6 +38,10 @@ CELLS = {
         "processes.run_calls(slowly.wait, {'selected': {}}, workers=1)",
         "Stopped: ended before: none. Run the cell again to repeat all calls",
     ),
+    "calls that go on": (
+        "processes.run_calls(slowly.wait, {'a': {}}, workers=1, go_on='Nothing is lost')",
+        "Stopped: ended before: none. Nothing is lost",
+    ),
     "waiting for a job": (
         "client.Job(slowly.wait, total=1).start().result()",
         "Stopped: only the wait was interrupted; the work goes on",

@@ -201,8 +201,9 @@ def test_a_tuned_model_gives_the_answer_it_was_tuned_on(base, figures, tmp_path)
 def test_losses_depend_on_the_seed(llava_folder, figures, tmp_path):
     def losses(seed):
         tune_shortly(
-            llava_folder, conversation_rows(), figures, tmp_path, seed=seed, lora_dropout=0.1
-        )
+            llava_folder, conversation_rows(), figures, tmp_path,
+            seed=seed, lora_dropout=0.1, resume=False,
+        )  # fmt: skip
         return json.loads((tmp_path / "adapter" / "metrics.json").read_text())["losses"]
 
     assert losses(3) == losses(3) != losses(4)
@@ -336,7 +337,7 @@ def test_lora_and_full_tuning_have_different_default_learning_rates():
 def test_omitted_logits_do_not_change_the_loss(base, figures, tmp_path, monkeypatch):
     """Logits are computed for labelled positions only; the losses equal the model's own loss."""
     short = tune_shortly(base, conversation_rows(6), figures, tmp_path, folder="short")
-    monkeypatch.setattr("vital_lib.tuning.training._can_leave_out_logits", lambda model: False)
+    monkeypatch.setattr("vital_lib.tuning.loop.selects_logits", lambda model: False)
     whole = tune_shortly(base, conversation_rows(6), figures, tmp_path, folder="whole")
     assert short["steps"] == whole["steps"] == 2
     assert read_losses(tmp_path / "short") == pytest.approx(read_losses(tmp_path / "whole"))

@@ -250,5 +250,5 @@ def test_a_card_without_an_evaluation_says_so(run_of, llava_folder, figures, tmp
 def test_a_card_is_replaced_with_its_model(llava_folder, figures, tmp_path):
     tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path)
     (tmp_path / "adapter" / "README.md").write_text("old")
-    tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path)
+    tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path, resume=False)
     assert "## Training" in (tmp_path / "adapter" / "README.md").read_text()

@@ -12,7 +12,6 @@ from tiny_llava import make_tiny_llava
 from tqdm.notebook import tqdm
 from tuning_rows import ROUNDS, conversation_rows, tune_shortly
 
-from vital_lib.figures import UnreadableImage
 from vital_lib.models import WrongAdapter, load_model
 from vital_lib.processes import run_calls
 from vital_lib.tuning import (
@@ -41,9 +40,10 @@ def test_every_step_is_reported(llava_folder, figures, tmp_path):
         llava_folder, conversation_rows(), figures, tmp_path, epochs=2,
         on_step=seen.append,
     )  # fmt: skip
-    assert [(event.step, event.total) for event in seen] == [(k, 4) for k in (1, 2, 3, 4)]
+    assert [(event.step, event.total) for event in seen] == [(k, 4) for k in (0, 1, 2, 3, 4)]
     assert metrics["steps"] == metrics["steps_planned"] == 4
-    assert metrics["loss_first"] == seen[0].loss and metrics["loss_last"] == seen[-1].loss
+    assert seen[0].loss is None
+    assert metrics["loss_first"] == seen[1].loss and metrics["loss_last"] == seen[-1].loss
 
 
 def test_a_stopped_tuning_keeps_its_adapter(llava_folder, figures, tmp_path):
@@ -78,6 +78,7 @@ def test_the_folder_records_the_settings_and_metrics(llava_folder, figures, tmp_
     assert config["versions"].keys() == {"torch", "transformers", "peft"}
     written = json.loads((folder / "metrics.json").read_text())
     assert len(written.pop("losses")) == metrics["steps"]
+    assert written.pop("held_out_losses") == []
     assert written == metrics
     assert all(isinstance(value, int | float) for value in metrics.values())
 
@@ -132,12 +133,6 @@ def test_a_conversation_about_an_unknown_figure_is_refused(llava_folder, figures
         tune_shortly(llava_folder, conversation_rows(), figures.iloc[:1], tmp_path)
 
 
-def test_a_missing_image_is_named(llava_folder, figures, tmp_path):
-    (tmp_path / "F2.png").unlink()
-    with pytest.raises(UnreadableImage, match=r"F2\.png"):
-        tune_shortly(llava_folder, conversation_rows(), figures, tmp_path)
-
-
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
@@ -169,7 +164,9 @@ def test_a_setting_out_of_range_is_refused_with_the_value(setting, value):
 def test_an_error_about_the_mix_names_the_mix(llava_folder, figures, tmp_path):
     conversations, shown = _mix(figures)
     conversations["turns"] = [[] for _ in range(len(conversations))]
-    with pytest.raises(NothingToTune, match="none of 2 mixed conversations has a round that fits"):
+    with pytest.raises(
+        NothingToTune, match="none of 2 mixed conversations can be used: .*it has no"
+    ):
         tune_shortly(
             llava_folder, conversation_rows(4), figures, tmp_path, mix=(conversations, shown)
         )
@@ -370,7 +367,7 @@ def test_tuning_in_two_processes_gives_the_losses_of_one(llava_folder, figures, 
         }
         calls = {name: call | shared for name, call in calls.items()}
         run_calls(tune, calls, workers=workers, on_step=lambda *step: steps.append(step))
-        assert len(steps) == 8
+        assert len(steps) == 10  # a start and four steps of each
         return {name: read_losses(tmp_path / f"{workers}{name}") for name in calls}
 
     assert tuned(2)["a"] == pytest.approx(tuned(1)["a"], rel=1e-4)

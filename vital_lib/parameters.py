@@ -71,7 +71,7 @@ _WORDS: Rule = (lambda value: isinstance(value, str) and value.strip(), "give a 
 _SOME, _FROM_NONE = _number(1, kind=Integral), _number(0, kind=Integral)
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("local", "flagged", "ask_unread_again"), _SWITCH),
+    **dict.fromkeys(("local", "flagged", "ask_unread_again", "resume"), _SWITCH),
     **dict.fromkeys(("follow_links", "join_twins"), _SWITCH),
     "practice": _one_of(None, True, False),
     **dict.fromkeys(("run", "figure_set", "encoder", "generator", "annotator"), _WORDS),

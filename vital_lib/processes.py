@@ -65,6 +65,7 @@ def run_calls(
     *,
     workers: int | None = None,
     on_step: OnStep | Mapping[str, Callable[..., bool | None]] | None = None,
+    go_on: str = "Run the cell again to repeat all calls",
 ) -> dict[str, Any]:
     """Call `function` for each of the named `calls` and return the results, in order.
 
@@ -79,11 +80,12 @@ def run_calls(
             report is passed to `on_step` in this thread, after the call's name. If `on_step`
             returns False, the call's ``on_step`` returns False at a later step. A mapping has a
             function for each call name, such as a progress bar's, which gets the report alone.
+        go_on: how to go on after an interrupt, for the message.
 
     Raises:
         CallsFailed: a call raised or lost its process; raised after all calls have ended.
         Stopped: on an interrupt, after the calls were stopped and given ten seconds to end; the
-            message has the names of the calls that ended.
+            message has the names of the calls that ended, and `go_on`.
         ValueError: `workers` is below 1.
         TypeError: the function or an argument does not pickle.
     """
@@ -94,9 +96,9 @@ def run_calls(
     if isinstance(on_step, Mapping):
         on_step = partial(_call_listener, on_step)
     if workers <= 1:
-        outcomes = _one_by_one(function, calls, on_step)
+        outcomes = _one_by_one(function, calls, on_step, go_on)
     else:
-        outcomes = _Team(function, calls, on_step).run(workers)
+        outcomes = _Team(function, calls, on_step, go_on).run(workers)
     errors = {name: error for name in calls if (error := outcomes[name][1]) is not None}
     results = {name: outcomes[name][0] for name in calls if name not in errors}
     if errors:
@@ -164,12 +166,13 @@ class _Team:
         function: Callable[..., Any],
         calls: Mapping[str, Mapping[str, Any]],
         on_step: OnStep | None,
+        go_on: str,
     ) -> None:
         listening = on_step is not None
         packed = [
             (name, _packed(name, (function, call, listening))) for name, call in calls.items()
         ]
-        self._waiting, self._on_step = deque(packed), on_step
+        self._waiting, self._on_step, self._go_on = deque(packed), on_step, go_on
         self._module = function.__module__
         self._outcomes: dict[str, Outcome] = {}
         self._workers: dict[Any, _Worker] = {}  # by this end of the worker's pipe
@@ -183,7 +186,7 @@ class _Team:
                 for connection in wait(busy):
                     self._receive(self._workers[connection])
         except KeyboardInterrupt:
-            stopped = _stopped(self._outcomes)
+            stopped = _stopped(self._outcomes, self._go_on)
             self._interrupt()
             raise stopped from None
         except BaseException:
@@ -297,20 +300,23 @@ def _send_step(connection: Connection, *step: Any) -> bool:
 
 
 def _one_by_one(
-    function: Callable[..., Any], calls: Mapping[str, Mapping[str, Any]], on_step: OnStep | None
+    function: Callable[..., Any],
+    calls: Mapping[str, Mapping[str, Any]],
+    on_step: OnStep | None,
+    go_on: str,
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     try:
         for name, call in calls.items():
             outcomes[name] = _call(function, call, name, on_step)
     except KeyboardInterrupt:
-        raise _stopped(outcomes) from None
+        raise _stopped(outcomes, go_on) from None
     return outcomes
 
 
-def _stopped(outcomes: Mapping[str, Outcome]) -> Stopped:
+def _stopped(outcomes: Mapping[str, Outcome], go_on: str) -> Stopped:
     ended = ", ".join(name for name, (_, error) in outcomes.items() if error is None)
-    return Stopped(f"ended before: {ended or 'none'}. Run the cell again to repeat all calls")
+    return Stopped(f"ended before: {ended or 'none'}. {go_on}")
 
 
 def _call_listener(listeners: Mapping[str, Callable[..., Any]], name: str, *step: Any) -> Any:

@@ -10,10 +10,14 @@ the conversations were selected.
 
 from vital_lib.tuning.captions import caption_conversations, tune_captions
 from vital_lib.tuning.card import write_card
+from vital_lib.tuning.checkpoints import CHECKPOINT, OtherRun
+from vital_lib.tuning.data import count_steps, fingerprint
 from vital_lib.tuning.estimate import DoesNotFit, Estimate, as_table, check_room, estimate
 from vital_lib.tuning.events import LeftOut, Sample, TuningEvent, show_step
+from vital_lib.tuning.loop import DivergedLoss
 from vital_lib.tuning.merging import NothingLearned, check_reloaded, save_merged
 from vital_lib.tuning.mixing import MixedBatches, draw_mix, read_llava
+from vital_lib.tuning.run import OutOfMemory
 from vital_lib.tuning.sequences import (
     IGNORED,
     FigureTensors,
@@ -24,11 +28,5 @@ from vital_lib.tuning.sequences import (
     token_limit,
 )
 from vital_lib.tuning.settings import TuningConfig
-from vital_lib.tuning.training import (
-    count_steps,
-    fingerprint,
-    read_config,
-    read_losses,
-    tune,
-)
+from vital_lib.tuning.training import read_config, read_held_out, read_losses, tune
 from vital_lib.tuning.weights import language_modules, lora_targets

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from pydantic import AliasChoices, BeforeValidator, Field
-from torch.utils.data import Sampler
 
 from vital_lib.records import (
     InvalidRecord,
@@ -137,7 +137,7 @@ class _Conversation(Record):
     )
 
 
-class MixedBatches(Sampler[list[int]]):
+class MixedBatches:
     """Batches of `size` own examples, each with a proportional part of the mixed examples.
 
     Every batch has the same mixing ratio. Examples of similar length share a batch, to reduce
@@ -166,6 +166,10 @@ class MixedBatches(Sampler[list[int]]):
             batches += self._grouped(own[start:end], part)
         for place in self._rng.permutation(len(batches)):
             yield batches[place]
+
+    def steps(self, passes: int, done: int = 0) -> Iterator[list[int]]:
+        """Yield the batches of `passes` passes, without the first `done`."""
+        return islice(chain.from_iterable(repeat(self, passes)), done, None)
 
     def _grouped(self, own: np.ndarray, mixed: np.ndarray) -> list[list[int]]:
         """Sort both by length, and cut each into one part per batch."""

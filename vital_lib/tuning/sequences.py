@@ -35,6 +35,9 @@ class FigureTensors:
 
     Args:
         files: figure_id -> image file.
+
+    Attributes:
+        hashes: figure_id -> hash of the image as shown, of each image that was opened.
     """
 
     def __init__(
@@ -42,10 +45,13 @@ class FigureTensors:
     ) -> None:
         self._vlm, self._files, self._room = vlm, files, room
         self._kept: dict[str, dict[str, torch.Tensor]] = {}
+        self.hashes: dict[str, str] = {}
 
     def open(self, figure_id: str) -> Image.Image:
         """Return the figure's pixels, RGB."""
-        return open_image(self._files[figure_id]).pixels()
+        image = open_image(self._files[figure_id])
+        self.hashes[figure_id] = image.shown_as
+        return image.pixels()
 
     def keep(self, figure_id: str, tensors: dict[str, torch.Tensor]) -> None:
         """Cache the processor's tensors of the figure's image, if there is room."""
