@@ -220,3 +220,11 @@ def test_a_simulated_name_is_refused(log):
 def test_a_missing_answer_is_named():
     with pytest.raises(ValueError, match="no answer of model 'oracle'"):
         rows_of(others=["oracle"])
+
+
+def test_without_a_kernel_the_page_shows_the_next_pair_and_no_model(log):
+    form = arena_of(log)._form()
+    said = f"{form.summary} {''.join(form.parts)}"
+    assert "Left answer" in said and "Reference answer" in said
+    assert "Items are judged in a running notebook." in said
+    assert not any(f"{model} on" in said for model in MODELS)

@@ -57,7 +57,7 @@ BUDGETS = {
     "modalities": 20,
     "models": 680,  # exact prompts; several images; image tokens; parts by name; 4 bits
     "parameters": 100,  # names inside magics; lists; a message of one line for any value
-    "panels": 3_350,  # the arena; explorers; static forms; feedback of a round; tuning runs
+    "panels": 3_355,  # the arena; explorers; static forms; feedback of a round; tuning runs
     "plots": 850,  # what is rewarded; the overview; metrics in words; sweeps; held-out loss
     "processes": 250,  # a stop names the calls that ended; one reason is told once
     "prompts": 1_490,  # a benchmark question

@@ -72,6 +72,7 @@ class Arena(PreferenceCard):
             "response": "answer",
             "context": "Reference answer",
             "caption": "Reference answer",
+            "where": "in a running notebook",
         },
         verdict_in_words,
     )

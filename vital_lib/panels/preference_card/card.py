@@ -379,7 +379,7 @@ class PreferenceCard(Panel):
             paragraph("The next item", card["instruction"]),
             side_by_side(*sides),
             paragraph(words["caption"], card["caption"]),
-            note("Items are judged in a running notebook or on the labelling page."),
+            note(f"Items are judged {words['where']}."),
         )
         return Form(summary, [side_by_side(self._thumbnail(card["figure"]), pair)])
 

@@ -203,6 +203,7 @@ PREFERENCES = Kind(
         "response": "response",
         "context": "Caption and mentions",
         "caption": "Caption",
+        "where": "in a running notebook or on the labelling page",
     },
     in_words,
 )
