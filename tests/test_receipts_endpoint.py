@@ -23,7 +23,8 @@ from PIL import Image
 from vital_lib.client import ChatClient, Ledger, check_images, sent_images, wire
 from vital_lib.client.images import Images
 from vital_lib.evaluation import EndpointModel, answer_questions, reliance_metrics
-from vital_lib.judging import compare_answers, rate_candidates
+from vital_lib.judging import compare_answers, probe_images, rate_candidates
+from vital_lib.prompts import RatingCriteria
 from vital_lib.receipts import ImageNotSeen
 
 
@@ -225,25 +226,19 @@ def test_every_verdict_has_the_receipt_of_its_questions_image(questions):
     assert check_images(sent) == "of 24 requests, own image: 24; image tokens: not reported"
 
 
-def test_only_some_images_are_encoded_again_for_the_comparison(questions):
+@pytest.fixture
+def rated(questions):
+    """A candidate about each image, and the figures."""
+    ids = {"figure_id": questions["question_id"], "candidate_id": questions["question_id"]}
+    candidates = pd.DataFrame({**ids, "instruction": "Q?", "response": "R."})
+    lists = {"mentions": [[]] * 12, "modalities": [[]] * 12}
+    return candidates, questions.assign(figure_id=questions["question_id"], caption="c", **lists)
+
+
+def test_only_some_images_are_encoded_again_for_the_comparison(questions, rated):
     with Loopback(ties) as server:
         judge = model(server)
-        judged(server, questions)
-        rows = rate_candidates(
-            pd.DataFrame(
-                {
-                    "candidate_id": questions["question_id"],
-                    "figure_id": questions["question_id"],
-                    "instruction": "Q?",
-                    "response": "R.",
-                }
-            ),
-            questions.assign(
-                figure_id=questions["question_id"], caption="c", mentions=[[]] * 12,
-                modalities=[[]] * 12,
-            ),
-            judge,
-        )  # fmt: skip
+        rows = rate_candidates(*rated, judge)
     sent = sent_images(judge, rows["reply_id"], questions["image"], compared=3)
     assert sent["carried"].value_counts().to_dict() == {"image not compared": 9, "own image": 3}
 
@@ -256,6 +251,50 @@ def test_verdicts_without_their_own_image_are_found(questions, monkeypatch, faul
     assert (sent["carried"] == carried).sum() >= 22  # the first image is sent as itself
     with pytest.raises(ImageNotSeen, match=rf"\d+ of 24 requests did not.*{carried}: 2"):
         check_images(sent)
+
+
+def rates(overall, rationale="", details=None):
+    criteria = dict.fromkeys(RatingCriteria.model_fields, 5)
+    told = {"rationale": rationale, "criteria": criteria, "overall": overall}
+    return reply(json.dumps(told), details)
+
+
+def test_a_judge_that_sees_its_images_passes_the_probe_and_pays_once(rated, tmp_path):
+    def looks(body, place):
+        level = np.asarray(Image.open(io.BytesIO(pictures(body)[0])).convert("L")).max()
+        return rates(5, f"the brightest point is {level}")
+
+    with Loopback(looks) as server:
+        judge = model(server)
+        told = probe_images(*rated, judge, tmp_path / "grey")
+        assert len(server.bodies) == 16
+        rate_candidates(*rated, judge)
+        assert len(server.bodies) == 20  # the other four
+    assert told.startswith("8 of 8 ratings differ if the image is blanked; of 8 requests, own im")
+
+
+def test_a_judge_whose_server_ignores_the_image_is_stopped_before_it_is_paid(rated, tmp_path):
+    with Loopback(lambda body, place: rates(7)) as server:
+        with pytest.raises(ImageNotSeen, match="all 8 answers of the probe are the same"):
+            probe_images(*rated, model(server), tmp_path / "grey")
+        assert len(server.bodies) == 16
+    counts = {"prompt_tokens_details": {"image_tokens": 85}}
+    with Loopback(lambda body, place: rates(7, "", counts)) as server:
+        told = probe_images(*rated, model(server), tmp_path / "grey")
+    assert "although 680 image tokens were counted" in told
+
+
+def test_the_probe_of_a_judge_finds_a_dropped_image(rated, tmp_path, monkeypatch):
+    drop(monkeypatch)
+    lost = pytest.raises(ImageNotSeen, match="8 of 8 requests did not carry their own image")
+    with Loopback(lambda body, place: rates(place % 10)) as server, lost:
+        probe_images(*rated, model(server), tmp_path / "grey")
+
+
+def test_unread_ratings_are_no_sign_that_images_are_lost(rated, tmp_path):
+    with Loopback(lambda body, place: reply("I would rather not say.")) as server:
+        told = probe_images(*rated, model(server), tmp_path / "grey")
+    assert told.startswith("no reply was read in the probe of 8 ratings")
 
 
 # Ledgers of an earlier release

@@ -51,7 +51,7 @@ BUDGETS = {
     "evaluation": 2_215,  # judges and people; controls, the probe, endpoints; answers kept
     "figures": 1_180,
     "generation": 675,  # it also finds the words that a flag is about
-    "judging": 530,  # falls beyond the noise of the same answers; panels of judges
+    "judging": 565,  # falls beyond the noise of the same answers; panels; whether images arrive
     "labelling": 460,
     "labels": 2_120,  # models compared; older logs; requests; why others decided so; arms
     "modalities": 20,

@@ -1,7 +1,8 @@
 """Judges: their ratings, scores and verdicts, and how reliable they are.
 
 ``asking`` requests ratings, scores and verdicts. ``probes`` puts errors into answers and blanks
-images. ``measures`` compares a judge with annotators. The package does not depend on the selector.
+images, and ``seeing`` tests whether images reach a judge. ``measures`` compares a judge with
+annotators. The package does not depend on the selector.
 """
 
 from vital_lib.judging.asking import (
@@ -25,3 +26,4 @@ from vital_lib.judging.measures import (
     probe_drop_rate,
 )
 from vital_lib.judging.probes import KINDS, blanked, corrupt_answers
+from vital_lib.judging.seeing import probe_images
