@@ -112,7 +112,7 @@ CLAIMS = (
     *_of_wins("", f"Win rate minus 50 %, {_TUNED_ON_SELECTED}, by the {{judge}}"),
     *_of_wins(
         "_corrected",
-        f"Win rate minus 50 %, {_TUNED_ON_SELECTED}, by the {{judge}}, corrected by {{who}}",
+        "Win rate minus 50 %, by the {judge}, corrected by {who}",
         "evaluation.compared_by_people",
     ),
 )
