@@ -92,6 +92,16 @@ DOTS = pd.DataFrame(
         "state": ["figure", "conversation", "picked"],
     }
 )
+SWEPT = pd.DataFrame(
+    [
+        (cause, value, measure, 5.0, 3.0, 7.0)
+        for cause in ("errors, times the clinic's", "labels")
+        for value in ("0", "1")
+        for measure in ("agreement", "gain")
+    ],
+    columns=["varied", "value", "measure", "estimate", "low", "high"],
+)
+
 EVERY_PLOT = {
     "modality_counts": lambda: plots.modality_counts(FIGURES),
     "cluster_map": lambda: plots.cluster_map(
@@ -113,6 +123,7 @@ EVERY_PLOT = {
     "evaluation_bars": lambda: plots.evaluation_bars(EVALUATION),
     "win_rate_bars": lambda: plots.win_rate_bars(WINS),
     "claims_forest": lambda: plots.claims_forest(CLAIMS),
+    "sweep_lines": lambda: plots.sweep_lines(SWEPT, {"agreement": "agreement", "gain": "gain"}),
 }
 
 

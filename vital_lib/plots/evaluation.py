@@ -102,8 +102,8 @@ def claims_forest(claims: pd.DataFrame, seeds: Sequence[str] = ()) -> Figure:
         interval = (row["estimate"], row["low"], row["high"])
         forest_row(axes, place, interval, colour, text, [row[seed] for seed in seeds])
         if title:
-            above = (0, place - 0.85)
-            axes.annotate(row["measured"], above, (4, 0), xycoords=("axes fraction", "data"),
+            above = (0.01, place - 0.85)  # over the names of the rows, too: it may be long
+            axes.annotate(row["measured"], above, (0, 0), xycoords=("figure fraction", "data"),
                           **BESIDE, weight="bold")  # fmt: skip
     name_rows(axes, places, [f"over {name}" for name in claims["against"]])
     axes.set_ylim(places[-1] + 0.6, -1.4)

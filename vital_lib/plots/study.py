@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.plots._canvas import canvas, legend_at_the_right, styled
-from vital_lib.plots._colours import BLUE, GREEN, GREY, ORANGE, PINK
+from vital_lib.plots._colours import BLUE, GREY, LEAF, OCHRE, PINK
 from vital_lib.plots._types import Figure
 
-_COLOURS = (BLUE, ORANGE, GREEN, PINK)
+_COLOURS = (BLUE, OCHRE, LEAF, PINK)
 
 
 @styled
@@ -34,7 +34,9 @@ def sweep_lines(found: pd.DataFrame, names: dict[str, str]) -> Figure:
             axes.errorbar(places, middle, around, linestyle="none", label=names[measure], **style)
         axes.axhline(0, color=GREY, linewidth=0.8)
         axes.set_xticks(range(len(values)), values)
-        axes.set_title(cause)
+        title, _, unit = cause.partition(", ")
+        axes.set_title(title)
+        axes.set_xlabel(unit or "value")
         axes.set_ylabel("points")
     legend_at_the_right(np.atleast_1d(drawn)[0])
     return figure

@@ -20,7 +20,7 @@ from vital_lib.clinic.rates import DEFAULT_RATES, Rates, rates_fingerprint
 from vital_lib.statistics import Interval, claim_difference
 from vital_lib.study import world as worlds
 from vital_lib.study.pooling import pooled_interval
-from vital_lib.tables import write_text
+from vital_lib.tables import ARMS, write_text
 
 ARTICLES = 250
 SHARES, LABELLED = "share of the candidates kept", "labelled questions"
@@ -43,7 +43,7 @@ SWEEPS: Mapping[str, tuple[Any, ...]] = {
 """What is varied -> its values."""
 
 MEASURES = {
-    "demonstrations": ("accepted share after demonstrations", "no demonstrations"),
+    "demonstrations": ("accepted share after demonstrations", ARMS["none"]),
     "agreement": ("agreement of the selector with clinicians", "chance"),
     "agreement_minus_judge": ("agreement of the selector", "a single judge rating"),
     "selected_minus_random": ("accepted share of the selected set", "a random sample"),
