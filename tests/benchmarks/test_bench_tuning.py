@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,8 +31,9 @@ from vital_lib.tuning.weights import make_trainable
 
 pytestmark = pytest.mark.slow
 
-STEPS, ROUNDS, BATCH = 12, 5, 8
+STEPS, ROUNDS, BATCH = 12, 4, 8
 CONFIG = TuningConfig(train="language", learning_rate=1e-3)
+CLOCK = time.process_time  # a busy neighbour hardly changes it
 HAS_TRL = importlib.util.find_spec("trl") is not None
 
 
@@ -61,11 +63,13 @@ def _loops(folder: Path) -> dict[str, Callable[[], list[float]]]:
         return Path(tempfile.mkdtemp(dir=folder))
 
     loops = {
-        "ours": lambda: our_steps(begin(), batch_of, STEPS, CONFIG, scratch()),
-        "bare": lambda: bare_steps(begin(), batch_of, STEPS, CONFIG),
+        "ours": lambda: our_steps(begin(), batch_of, STEPS, CONFIG, scratch(), CLOCK),
+        "bare": lambda: bare_steps(begin(), batch_of, STEPS, CONFIG, CLOCK),
     }
     if HAS_TRL:
-        loops["trl"] = lambda: trl_steps(begin(), vlm.processor, batch_of, STEPS, CONFIG, scratch())
+        loops["trl"] = lambda: trl_steps(
+            begin(), vlm.processor, batch_of, STEPS, CONFIG, scratch(), CLOCK
+        )
     return loops
 
 
@@ -75,14 +79,15 @@ def test_a_step_costs_hardly_more_than_in_a_bare_loop(tmp_path, report):
     for _ in range(ROUNDS):
         for name, loop in loops.items():
             with contextlib.redirect_stdout(io.StringIO()):  # TRL prints every step
-                seconds[name].append(statistics.median(loop()[2:]))
-    best = {name: min(values) for name, values in seconds.items()}
-    figures = {f"step_{name}_seconds": value for name, value in best.items()}
-    figures["step_to_bare_loop"] = best["ours"] / best["bare"]
+                seconds[name] += loop()[2:]
+    each = {name: statistics.median(values) for name, values in seconds.items()}
+    figures = {f"step_{name}_processor_seconds": value for name, value in each.items()}
+    figures["step_to_bare_loop"] = each["ours"] / each["bare"]
     if HAS_TRL:
-        figures["trl_step_to_ours"] = best["trl"] / best["ours"]
+        figures["trl_step_to_ours"] = each["trl"] / each["ours"]
     report("tuning", **figures)
     assert figures["step_to_bare_loop"] <= 1.05
+    assert figures.get("trl_step_to_ours", 9) >= 1.2
 
 
 def test_memory_is_hardly_more_than_in_a_bare_loop(report):

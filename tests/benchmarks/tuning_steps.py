@@ -1,7 +1,7 @@
 """Training steps on the same batches by three loops: ours, a bare one in PyTorch, and TRL's.
 
-Each returns the seconds of every step, from the end of the step before, so that all that a loop
-does between two steps counts. Knows nothing of the model or of what is in the batches.
+Each returns the seconds of every step by `clock`, from the end of the step before, so that all that
+a loop does between two steps counts. Knows nothing of the model or of what is in the batches.
 """
 
 from __future__ import annotations
@@ -23,9 +23,16 @@ from vital_lib.tuning.run import Run
 MakeBatch = Callable[[int], Batch]
 """Collates the batch of a step; every loop pays for it."""
 
+Clock = Callable[[], float]
+
 
 def our_steps(
-    model: torch.nn.Module, batch_of: MakeBatch, steps: int, config: TuningConfig, folder: Path
+    model: torch.nn.Module,
+    batch_of: MakeBatch,
+    steps: int,
+    config: TuningConfig,
+    folder: Path,
+    clock: Clock = time.perf_counter,
 ) -> list[float]:
     """Our run, with its events and its checkpoints."""
     ends: list[float] = []
@@ -37,19 +44,23 @@ def our_steps(
     checkpoints = Checkpoints(folder, {})
     Run(
         Training(model, config, steps), given, checkpoints, None,
-        lambda _: ends.append(time.perf_counter()), time.perf_counter(),
+        lambda _: ends.append(clock()), time.perf_counter(),
     ).train()  # fmt: skip
     return _between(ends)
 
 
 def bare_steps(
-    model: torch.nn.Module, batch_of: MakeBatch, steps: int, config: TuningConfig
+    model: torch.nn.Module,
+    batch_of: MakeBatch,
+    steps: int,
+    config: TuningConfig,
+    clock: Clock = time.perf_counter,
 ) -> list[float]:
     """The least that trains: forward, loss of the labelled positions, backward, clip, AdamW."""
     trained = [weights for weights in model.parameters() if weights.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.0, fused=True)
     kind = trained[0].device.type
-    ends = [time.perf_counter()]
+    ends = [clock()]
     model.train()
     for step in range(steps):
         batch = {name: value.to(trained[0].device) for name, value in batch_of(step).items()}
@@ -64,7 +75,7 @@ def bare_steps(
         optimizer.step()
         optimizer.zero_grad()
         loss.item()
-        ends.append(time.perf_counter())
+        ends.append(clock())
     return _between(ends)
 
 
@@ -75,6 +86,7 @@ def trl_steps(
     steps: int,
     config: TuningConfig,
     folder: Path,
+    clock: Clock = time.perf_counter,
 ) -> list[float]:
     """TRL's SFTTrainer with its defaults, on our batches."""
     from datasets import Dataset
@@ -84,7 +96,7 @@ def trl_steps(
 
     class Clock(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            ends.append(time.perf_counter())
+            ends.append(clock())
 
     on_cuda = next(model.parameters()).device.type == "cuda"
     trainer = SFTTrainer(
