@@ -109,7 +109,7 @@ class Run:
             f"memory ran out at step {training.step + 1} of {training.total}: "
             f"lower micro_batch_size={config.micro_batch_size or config.batch_size} or set "
             "activation_checkpointing=True and go on; or begin anew with max_tokens below "
-            f"{self._data.limit} or a smaller base model"
+            f"{self._data.limit}, quantize='4bit' (LoRA on a GPU) or a smaller base model"
         )
 
     def _keep(self) -> None:
