@@ -17,7 +17,7 @@ from PIL import Image
 
 from vital_lib.models import load_model
 from vital_lib.tuning import IGNORED, FigureTensors, encode_conversations, tune
-from vital_lib.tuning.estimate import estimate
+from vital_lib.tuning.estimating import estimate
 
 ANSWER = "It lies in the left upper lung, and there are two small ones on the right. " * 4
 

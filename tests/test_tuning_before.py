@@ -28,7 +28,7 @@ from vital_lib.tuning import (
     tune_captions,
 )
 from vital_lib.tuning.captions import BRIEF_REQUESTS, DETAILED_REQUESTS
-from vital_lib.tuning.estimate import GIB, as_table, estimate_of
+from vital_lib.tuning.estimating import GIB, as_table, estimate_of
 from vital_lib.tuning.weights import make_trainable
 
 pytest_plugins = "tuning_rows"
@@ -141,6 +141,18 @@ def test_a_run_that_cannot_fit_is_refused_with_what_to_lower(tmp_path):
     with pytest.raises(DoesNotFit, match=r"too little disk: .* lower rank"):
         check_room(replace(small, adapter=huge), tmp_path / "not" / "yet")
     assert "GiB of disk; free are" in check_room(replace(small, adapter=0), tmp_path)
+
+
+def test_tuning_is_refused_before_its_first_step_if_it_cannot_fit(
+    llava_folder, figures, tmp_path, monkeypatch
+):
+    """What is free is set to 1 MiB; the model itself, in memory already, counts no more."""
+    monkeypatch.setattr("vital_lib.tuning.estimating.free_memory", lambda device: 2**20)
+    seen = []
+    how = {"on_step": lambda event: seen.append(event), "batch_size": 8}
+    with pytest.raises(DoesNotFit, match=r"too little memory: .* Try micro_batch_size or max_tok"):
+        tune_shortly(llava_folder, conversation_rows(), figures, tmp_path, **how)
+    assert not seen and not (tmp_path / "adapter").exists()
 
 
 @pytest.mark.slow

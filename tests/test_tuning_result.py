@@ -16,7 +16,7 @@ from tuning_rows import conversation_rows, tune_shortly
 
 from vital_lib.models import WrongAdapter, load_model
 from vital_lib.tables import Workspace, frame_of
-from vital_lib.tuning import NothingLearned, check_reloaded, save_merged, write_card
+from vital_lib.tuning import DoesNotFit, NothingLearned, check_reloaded, save_merged, write_card
 
 pytest_plugins = "tuning_rows"
 LEARNED = {"epochs": 25, "learning_rate": 2e-2}
@@ -95,6 +95,16 @@ def test_a_merged_model_replaces_no_files(llava_folder, figures, tmp_path):
         save_merged(llava_folder, tmp_path / "adapter", tmp_path)
 
 
+def test_a_merged_model_that_does_not_fit_the_disk_is_refused(
+    llava_folder, figures, tmp_path, monkeypatch
+):
+    tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path)
+    monkeypatch.setattr("vital_lib.tuning.merging.free_disk", lambda folder: 1000)
+    with pytest.raises(DoesNotFit, match="too little disk: the merged model needs .* GiB"):
+        save_merged(llava_folder, tmp_path / "adapter", tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
 def test_a_failed_merge_leaves_nothing(llava_folder, qwen_folder, figures, tmp_path):
     tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path)
     with pytest.raises(WrongAdapter):
@@ -122,6 +132,11 @@ def test_a_model_that_learned_answers_its_training_questions_differently(base, f
     assert found["response"].tolist() == found["tuned"].tolist() == ["On the left."] * 3
     assert (found["base"] != found["tuned"]).all()
     assert found.attrs["weights_changed"] > 10 and found.attrs["logits_changed"] > 1
+
+
+def test_a_question_about_an_unknown_figure_is_refused(llava_folder, figures, tmp_path):
+    with pytest.raises(ValueError, match="2 of 3 figures of the conversations are not given"):
+        check_reloaded(llava_folder, tmp_path, conversation_rows(3), figures.head(1))
 
 
 def test_weights_that_did_not_change_are_an_error(llava_folder, figures, tmp_path):
@@ -245,6 +260,22 @@ def test_a_card_without_an_evaluation_says_so(run_of, llava_folder, figures, tmp
     tune_shortly(llava_folder, conversation_rows(4), figures, folder.parent, folder="selected")
     text = write_card(folder, run_of, conversation_rows(4)).read_text()
     assert "Not evaluated when this card was written." in text
+
+
+def test_a_card_has_no_metrics_of_an_earlier_model(run_of, llava_folder, figures, tmp_path):
+    folder, name = run_of.model("selected"), "models/selected"
+    for rate in (1e-3, 1e-2):
+        tune_shortly(
+            llava_folder, conversation_rows(4), figures, folder.parent, folder="selected",
+            learning_rate=rate,
+        )  # fmt: skip
+        if rate == 1e-3:
+            run_of.keep_origin("selected", written_by="08_tune_model")
+            metrics = {"evaluation.open_recall_selected": 0.4}
+            run_of.record(metrics, written_by="09_evaluate_model", made_from=[name])
+            assert "40.0 %" in write_card(folder, run_of, conversation_rows(4)).read_text()
+    text = write_card(folder, run_of, conversation_rows(4)).read_text()
+    assert "Not evaluated when this card was written." in text and "40.0 %" not in text
 
 
 def test_a_card_is_replaced_with_its_model(llava_folder, figures, tmp_path):

@@ -2,7 +2,7 @@
 
 ``settings`` holds the settings, ``mixing`` adds other instruction data, and ``sequences`` turns
 conversations into token sequences. ``weights`` selects what to train, ``training`` trains it, and
-``events`` are what it reports meanwhile. ``estimate`` says beforehand what memory and disk it
+``events`` are what it reports meanwhile. ``estimating`` says beforehand what memory and disk it
 needs, ``captions`` makes conversations of an earlier stage, ``card`` describes the result, and
 ``merging`` makes one model of it and checks it. The package does not depend on benchmarks or on how
 the conversations were selected.
@@ -12,7 +12,7 @@ from vital_lib.tuning.captions import caption_conversations, tune_captions
 from vital_lib.tuning.card import write_card
 from vital_lib.tuning.checkpoints import CHECKPOINT, OtherRun
 from vital_lib.tuning.data import count_steps, fingerprint
-from vital_lib.tuning.estimate import DoesNotFit, Estimate, as_table, check_room, estimate
+from vital_lib.tuning.estimating import DoesNotFit, Estimate, as_table, check_room, estimate
 from vital_lib.tuning.events import LeftOut, Sample, TuningEvent, show_step
 from vital_lib.tuning.loop import DivergedLoss
 from vital_lib.tuning.merging import NothingLearned, check_reloaded, save_merged

@@ -170,14 +170,14 @@ def _annotated(workspace: Workspace) -> list[str]:
 def _results(workspace: Workspace, name: str) -> list[str]:
     wanted = re.compile(rf"evaluation\.(?:open_recall|closed_accuracy|chat_score)_{name}")
     found = [metric for metric in workspace.metrics if wanted.fullmatch(metric)]
-    if not found:
-        return ["## Results", "", "Not evaluated when this card was written.", ""]
-    return ["## Results", "", *_metrics(workspace, found)]
+    lines = _metrics(workspace, found) or ["Not evaluated when this card was written.", ""]
+    return ["## Results", "", *lines]
 
 
 def _metrics(workspace: Workspace, wanted: Sequence[str]) -> list[str]:
+    """The metrics in words; one measured on an input that has changed since is left out."""
     words = metrics_in_words(workspace.metrics, workspace.metric_origins())
-    rows = words[words["metric"].isin(wanted)]
+    rows = words[words["metric"].isin(wanted) & (words["stale"] == "")]
     if rows.empty:
         return []
     columns = ["topic", "what", "value", "interval", "votes", "measured_on"]

@@ -16,6 +16,8 @@ from huggingface_hub import snapshot_download
 from PIL import Image
 
 from vital_lib.models import VisionLanguageModel, load_model, locate, quiet
+from vital_lib.tables import refuse_missing
+from vital_lib.tuning.estimating import GIB, DoesNotFit, free_disk
 from vital_lib.tuning.sequences import FigureTensors, collate, encode_conversations, token_limit
 
 LOG = logging.getLogger(__name__)
@@ -45,12 +47,19 @@ def save_merged(base_model: str | Path, adapter: str | Path, folder: str | Path)
 
     Raises:
         FileExistsError: `folder` exists and is not empty.
+        DoesNotFit: too little disk.
         WrongAdapter: as `load_model`.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} exists and is not empty: give a new folder")
     vlm = load_model(base_model, adapter=adapter)
+    size, free = sum(weights.nbytes for weights in vlm.model.parameters()), free_disk(folder)
+    if size > free:
+        raise DoesNotFit(
+            f"too little disk: the merged model needs {size / GIB:.2f} GiB, free are "
+            f"{free / GIB:.2f} GiB. Give a folder on another disk, or keep the adapter alone"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made:
         written = Path(made) / "merged"
@@ -96,11 +105,14 @@ def check_reloaded(
         ``logits_changed`` (largest difference of the logits of the responses' tokens).
 
     Raises:
+        ValueError: a figure of the conversations is not given.
         NothingLearned: all weights, or all logits, are those of the base model.
         WrongAdapter: as `load_model`.
     """
     rows = conversations.head(n)
     known = dict(zip(figures["figure_id"], map(Path, figures["image"]), strict=True))
+    problem = "figures of the conversations are not given"
+    refuse_missing(rows["figure_id"], known, problem, "give a row of figures for each")
     files = {name: known[name] for name in rows["figure_id"]}
     before = _look(load_model(base_model, quantize=quantize), rows, files)
     after = _look(load_model(base_model, adapter, quantize=quantize), rows, files)

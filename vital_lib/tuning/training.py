@@ -25,6 +25,7 @@ from vital_lib.models import (
 )
 from vital_lib.tuning.checkpoints import Checkpoints, differing
 from vital_lib.tuning.data import TuningData, choose
+from vital_lib.tuning.estimating import check_run
 from vital_lib.tuning.events import OnStep, TuningEvent
 from vital_lib.tuning.held_out import HeldOut
 from vital_lib.tuning.loop import Training
@@ -76,6 +77,7 @@ def tune(
     Raises:
         NothingToTune: no conversations, none that can be used, or no language model to train.
         ValueError: a setting out of range, an unknown figure, or a mix that is too small.
+        DoesNotFit: too little memory or disk; raised before the first step.
         OtherRun: `folder` has a checkpoint that is damaged or was made from something else.
         DivergedLoss, OutOfMemory, Stopped: what happened; a checkpoint is kept.
     """
@@ -83,6 +85,7 @@ def tune(
     chosen = choose(conversations, figures, mix, held_out, config)
     vlm = load_model(base_model, quantize=config.quantize)
     data = TuningData(vlm, chosen, config)
+    check_run(vlm.model, data.own.rows, data.mixed.rows, config, folder)
     return _tuned(vlm, data, Path(folder), resume=resume, on_step=on_step, begun=begun)
 
 

@@ -8,6 +8,7 @@ that autograd would keep for the language model, counted in a forward pass witho
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from transformers import AttentionInterface, AutoConfig
 
 from vital_lib.models import language_layers, locate, meta_model, quiet, vision_towers
+from vital_lib.tuning.sequences import IGNORED
 from vital_lib.tuning.settings import TuningConfig
 from vital_lib.tuning.weights import make_trainable
 
@@ -169,6 +171,38 @@ def check_room(
     if needed.disk * runs > disk:
         raise DoesNotFit(f"too little disk: {line}. Free some, or train='lora' with a lower rank")
     return line
+
+
+def check_run(
+    model: torch.nn.Module,
+    own: Sequence[Mapping[str, Any]],
+    mixed: Sequence[Mapping[str, Any]],
+    config: TuningConfig,
+    folder: str | Path,
+) -> str:
+    """Return the line of `check_room` for a loaded model and the examples that it is tuned on.
+
+    Args:
+        own, mixed: examples of `encode_conversations`.
+
+    Raises:
+        DoesNotFit: as `check_room`; raised before the first step.
+    """
+    rows = [*own, *mixed]
+    tokens = max(len(row["input_ids"]) for row in rows)
+    places = [{k for k, label in enumerate(row["labels"]) if label != IGNORED} for row in rows]
+    # The logits of a batch are computed where any of its rows has a response.
+    alone = (config.micro_batch_size or config.batch_size) == 1 and not mixed
+    graded = max(map(len, places)) if alone else len(set().union(*places))
+    needed = estimate_of(
+        model.config,
+        config,
+        tokens,
+        graded=graded,
+        device="cuda" if model.device.type == "cuda" else "cpu",
+        mixed=config.mix_share if mixed else 0,
+    )
+    return check_room(needed, folder, loaded=model)
 
 
 def free_memory(device: str) -> int:
