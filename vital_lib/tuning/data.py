@@ -21,7 +21,13 @@ from vital_lib.tuning.events import LeftOut
 from vital_lib.tuning.examples import NONE, usable_examples
 from vital_lib.tuning.loop import Batch
 from vital_lib.tuning.mixing import Mix, MixedBatches, draw_mix
-from vital_lib.tuning.sequences import FigureTensors, NothingToTune, collate, token_limit
+from vital_lib.tuning.sequences import (
+    FigureTensors,
+    NothingToTune,
+    collate,
+    listed_files,
+    token_limit,
+)
 from vital_lib.tuning.settings import TuningConfig
 
 _MEMORY_ONLY = ("micro_batch_size", "activation_checkpointing")
@@ -35,7 +41,7 @@ class Chosen:
     own: pd.DataFrame
     mixed: pd.DataFrame
     held_out: pd.DataFrame
-    files: dict[str, Path]
+    files: dict[str, list[Path]]
 
 
 def choose(
@@ -172,16 +178,18 @@ def count_steps_of(examples: int, config: TuningConfig) -> int:
     return -(-examples // config.batch_size) * config.epochs
 
 
-def _image_files(conversations: pd.DataFrame, figures: pd.DataFrame) -> dict[str, Path]:
-    """Map figure_id -> file for the figures of `conversations`."""
+def _image_files(conversations: pd.DataFrame, figures: pd.DataFrame) -> dict[str, list[Path]]:
+    """Map figure_id -> files for the figures of `conversations`."""
     known = dict(zip(figures["figure_id"], figures["image"], strict=True))
     used = sorted(set(conversations["figure_id"]))
     problem = "figures of the conversations are not given"
     refuse_missing(used, known, problem, "give a row of figures for each")
-    return {figure_id: Path(str(known[figure_id])) for figure_id in used}
+    return {figure_id: listed_files(known[figure_id]) for figure_id in used}
 
 
-def _joined_files(own: dict[str, Path], mixed: dict[str, Path]) -> dict[str, Path]:
+def _joined_files(
+    own: dict[str, list[Path]], mixed: dict[str, list[Path]]
+) -> dict[str, list[Path]]:
     twice = sorted(name for name in own.keys() & mixed.keys() if own[name] != mixed[name])
     if twice:
         raise ValueError(

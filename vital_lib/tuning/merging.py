@@ -13,12 +13,17 @@ from pathlib import Path
 import pandas as pd
 import torch
 from huggingface_hub import snapshot_download
-from PIL import Image
 
-from vital_lib.models import VisionLanguageModel, load_model, locate, quiet
+from vital_lib.models import Shown, VisionLanguageModel, load_model, locate, quiet
 from vital_lib.tables import refuse_missing
 from vital_lib.tuning.estimating import GIB, DoesNotFit, free_disk
-from vital_lib.tuning.sequences import FigureTensors, collate, encode_conversations, token_limit
+from vital_lib.tuning.sequences import (
+    FigureTensors,
+    collate,
+    encode_conversations,
+    listed_files,
+    token_limit,
+)
 
 LOG = logging.getLogger(__name__)
 _WEIGHTS = (
@@ -110,7 +115,7 @@ def check_reloaded(
         WrongAdapter: as `load_model`.
     """
     rows = conversations.head(n)
-    known = dict(zip(figures["figure_id"], map(Path, figures["image"]), strict=True))
+    known = dict(zip(figures["figure_id"], map(listed_files, figures["image"]), strict=True))
     problem = "figures of the conversations are not given"
     refuse_missing(rows["figure_id"], known, problem, "give a row of figures for each")
     files = {name: known[name] for name in rows["figure_id"]}
@@ -138,11 +143,11 @@ def check_reloaded(
 
 
 def _look(
-    vlm: VisionLanguageModel, rows: pd.DataFrame, files: dict[str, Path]
+    vlm: VisionLanguageModel, rows: pd.DataFrame, files: dict[str, list[Path]]
 ) -> tuple[list[str], dict[str, int], torch.Tensor]:
     """Return a model's answers, a hash of each of its weights, and the logits of the responses."""
     tensors = FigureTensors(vlm, files)
-    images: list[Image.Image] = [tensors.open(figure_id) for figure_id in rows["figure_id"]]
+    images: list[Shown] = [tensors.open(figure_id) for figure_id in rows["figure_id"]]
     answers = vlm.answer(images, [turns[0]["instruction"] for turns in rows["turns"]])
     # Hashes are unsigned, and torch turns no unsigned number of 64 bits into one of Python.
     marks = {

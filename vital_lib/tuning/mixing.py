@@ -61,16 +61,18 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
     """Read conversations and figures from LLaVA training data, such as LLaVA-Med's.
 
     Records of {"id", "image", "conversations": [{"from": "human", "value"}, {"from": "gpt",
-    "value"}, ...]}, in JSON, JSON Lines or Parquet. Records without an image are left out.
+    "value"}, ...]}, in JSON, JSON Lines or Parquet; "image" may list several. Records without an
+    image are left out.
 
     Args:
         path: a file, or a folder with one or more of them.
         image_folder: base of relative image paths; by default the file's folder, or `images` in it.
 
     Returns:
-        conversations (conversation_id, figure_id, turns) and figures (figure_id, image: absolute).
-        The conversations' ``.attrs``: ``records`` (number of records), ``without_image``,
-        ``rejected`` (place, field, reason of each invalid record). The log counts them.
+        conversations (conversation_id, figure_id, turns) and figures (figure_id, image: absolute,
+        a list where a record has several). The conversations' ``.attrs``: ``records`` (number of
+        records), ``without_image``, ``rejected`` (place, field, reason of each invalid record). The
+        log counts them.
 
     Raises:
         ValueError: no record is a conversation about an image; the message says why.
@@ -81,10 +83,11 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
         Path(image_folder) if image_folder is not None else path if path.is_dir() else path.parent
     )
     rows, rejected, without_image, number = [], [], 0, -1
+    shown: dict[str, list[str]] = {}
     for number, (file, (place, record)) in enumerate(_records(path)):
         try:
             found = checked(_Conversation, record)
-            if found.image is not None and "\0" in found.image:
+            if any("\0" in name for name in found.image or ()):
                 raise InvalidRecord("image", f"{found.image!r} is not a usable path")
         except InvalidRecord as wrong:
             rejected.append((place, wrong))
@@ -92,7 +95,9 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
         if found.image is None:
             without_image += 1
         else:
-            rows.append((f"{file.stem}-{number}", found.image, found.conversations))
+            figure_id = ", ".join(found.image)
+            shown[figure_id] = found.image
+            rows.append((f"{file.stem}-{number}", figure_id, found.conversations))
     count = f"{len(rejected)} of {number + 1} records are not conversations"
     first = "; ".join(f"{place}: {wrong}" for place, wrong in rejected[:3])
     if not rows:
@@ -105,9 +110,9 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
         "without_image": without_image,
         "rejected": rejected_rows(rejected),
     }
-    names = conversations["figure_id"].unique()
-    files = [str(_image(folder, name).resolve()) for name in names]
-    return conversations, pd.DataFrame({"figure_id": names, "image": files})
+    files = [[str(_image(folder, name).resolve()) for name in names] for names in shown.values()]
+    images = [several if len(several) > 1 else several[0] for several in files]
+    return conversations, pd.DataFrame({"figure_id": list(shown), "image": images})
 
 
 def _records(path: Path) -> Iterator[tuple[Path, tuple[str, Any]]]:
@@ -128,10 +133,14 @@ def _image(folder: Path, name: str) -> Path:
     return inner if inner.is_file() and not (folder / name).is_file() else folder / name
 
 
+def _as_list(image: Any) -> Any:
+    return [image] if isinstance(image, str) else None if image == [] else image
+
+
 class _Conversation(Record):
     """A record of a LLaVA training file."""
 
-    image: Text | None = None
+    image: Annotated[list[Text] | None, BeforeValidator(_as_list)] = None
     conversations: Annotated[list[dict[str, str]], BeforeValidator(rounds_of)] = Field(
         validation_alias=AliasChoices("conversations", "conversatons")
     )

@@ -34,24 +34,27 @@ class FigureTensors:
     """Preprocessed images of figures, cached in memory up to `room` bytes.
 
     Args:
-        files: figure_id -> image file.
+        files: figure_id -> its image file, or several that are shown together.
 
     Attributes:
         hashes: figure_id -> hash of the image as shown, of each image that was opened.
     """
 
     def __init__(
-        self, vlm: VisionLanguageModel, files: Mapping[str, Path], room: int = IMAGE_CACHE_BYTES
+        self,
+        vlm: VisionLanguageModel,
+        files: Mapping[str, Path | Sequence[Path]],
+        room: int = IMAGE_CACHE_BYTES,
     ) -> None:
         self._vlm, self._files, self._room = vlm, files, room
         self._kept: dict[str, dict[str, torch.Tensor]] = {}
         self.hashes: dict[str, str] = {}
 
-    def open(self, figure_id: str) -> Image.Image:
-        """Return the figure's pixels, RGB."""
-        image = open_image(self._files[figure_id])
-        self.hashes[figure_id] = image.shown_as
-        return image.pixels()
+    def open(self, figure_id: str) -> list[Image.Image]:
+        """Return the pixels of the figure's images, RGB."""
+        images = [open_image(file) for file in listed_files(self._files[figure_id])]
+        self.hashes[figure_id] = " ".join(image.shown_as for image in images)
+        return [image.pixels() for image in images]
 
     def keep(self, figure_id: str, tensors: dict[str, torch.Tensor]) -> None:
         """Cache the processor's tensors of the figure's image, if there is room."""
@@ -62,9 +65,19 @@ class FigureTensors:
 
     def __getitem__(self, figure_id: str) -> dict[str, torch.Tensor]:
         if figure_id not in self._kept:
-            text = self._vlm.chat([("", None)])
-            return _split(self._vlm.tensors([text], [self.open(figure_id)]))[1]
+            images = self.open(figure_id)
+            text = self._vlm.chat([("", None)], len(images))
+            return _split(self._vlm.tensors([text], [images]))[1]
         return self._kept[figure_id]
+
+
+def listed_files(image: Any) -> list[Path]:
+    """Return a cell of `image`, a file or several (an array, when read from Parquet), as a list.
+
+    A null becomes a file "nan", which is then listed as one that cannot be opened.
+    """
+    files = image if pd.api.types.is_list_like(image) else [image]
+    return [Path(str(file)) for file in files]
 
 
 def token_limit(vlm: VisionLanguageModel) -> int:
@@ -168,9 +181,9 @@ def _longest_that_fits(
     limit: int,
 ) -> tuple[dict[str, Any] | None, int]:
     """Return the example of the most first rounds within `limit` tokens, and their number."""
-    image = figures.open(figure_id)
+    images = figures.open(figure_id)
     for rounds in range(len(turns), 0, -1):
-        tokens, picture = encode_rounds(vlm, turns[:rounds], image)
+        tokens, picture = encode_rounds(vlm, turns[:rounds], images)
         if len(tokens["input_ids"]) <= limit:
             figures.keep(figure_id, picture)
             return {"figure_id": figure_id, **tokens}, rounds

@@ -54,7 +54,8 @@ def tune(
     Args:
         base_model: as in `vital_lib.models.load_model`, which also opens the tuned model.
         conversations: conversation_id, figure_id, turns (as table ``selected``).
-        figures: figure_id, image (as table ``figures``), a row for every figure used.
+        figures: figure_id, image (as table ``figures``), a row for every figure used. Instead of
+            one file, `image` may list several, which the conversation then shows together.
         folder: gets the trained weights, ``config.json`` (settings, fingerprints of base model,
             conversations, images and mix, trained modules, left-out conversations, versions) and,
             once the model is complete, ``metrics.json`` (the returned values and all losses). Until
