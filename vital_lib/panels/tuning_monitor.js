@@ -4,7 +4,7 @@ const CHART = { width: 380, height: 170, left: 34, right: 10, top: 10, bottom: 2
 
 function curves(run) {
   const values = [...run.losses, ...run.held_out].map(([, loss]) => loss);
-  const most = Math.max(...values, 0.1), { width, height, left, right, top, bottom } = CHART;
+  const most = Math.max(0, ...values) || 1, { width, height, left, right, top, bottom } = CHART;
   const x = (step) => left + (width - left - right) * step / Math.max(1, run.total);
   const y = (loss) => height - bottom - (height - top - bottom) * loss / most;
   const line = (points) => points.map(([step, loss]) => `${x(step)},${y(loss)}`).join(" ");
