@@ -418,7 +418,8 @@ def test_when_no_verdict_was_read_there_is_no_rate():
 
 
 def test_verdicts_of_two_judges_are_not_mixed():
-    verdicts = _verdicts({"q0": "a"})
+    both = _verdicts({"q0": "a"})
+    verdicts = pd.concat([both.assign(order=order) for order in ("ab", "ba")])
     with pytest.raises(ValueError, match=r"judge has \['clinicians', 'judge'\]"):
         win_rate_metrics(OPEN, pd.concat([verdicts, verdicts.assign(judge="clinicians")]))
 

@@ -238,7 +238,7 @@ def test_calibrations_and_adjudications_are_separate_from_votes(log):
     for number, arm in enumerate(DRAWN_BY):
         log.record(**judged(f"i{number}", drawn_by=arm))
     assert set(log.preferences()["drawn_by"]) == set(VOTES) == {*STRATEGIES, "requested"}
-    assert DRAWN_BY[4:] == ("calibration", "adjudication")
+    assert DRAWN_BY[4:] == ("calibration", "adjudication", "comparison")
     assert list(log.calibrations()["item_id"]) == ["i4"]
     assert list(log.adjudications()["item_id"]) == ["i5"]
     assert list(log.adjudications().columns) == TABLES["preferences"].columns
@@ -434,7 +434,9 @@ def test_each_event_has_its_kind(log):
     log.record(**judged("i3", drawn_by="adjudication", corrects=settled))
     log.undo("ann")
     log.record(**judged("i4", drawn_by="cluster"))
+    log.record(**judged("i5", drawn_by="comparison"))
     kinds = ["label", "repeat", "calibration", "adjudication", "revision", "undo", "label"]
+    kinds += ["comparison"]
     assert log.history()["kind"].tolist() == kinds and set(kinds) == set(KINDS)
 
 
