@@ -92,6 +92,13 @@ def test_all_answers_of_an_unchanged_run_are_kept_as_they_are(run):
     )
 
 
+def test_of_fewer_questions_only_their_answers_are_kept(run):
+    some = run.read("questions").iloc[[2, 0]]
+    kept = _kept(run, some)
+    assert set(kept["selected"]["question_id"]) == set(some["question_id"])
+    assert "selected, shuffled" not in kept  # it would swap other images
+
+
 def test_a_new_run_has_none(tmp_path, run):
     new = Workspace(tmp_path / "new")
     assert kept_answers(new, _calls(run, run.read("questions"))) == {}

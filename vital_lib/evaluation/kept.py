@@ -37,7 +37,9 @@ def kept_answers(
     origin = workspace.origin("answers")
     kept = {}
     for called, call in calls.items():
-        own = answers[(answers["model"] == call["name"]) & (answers["control"] == call["control"])]
+        asked = answers["question_id"].isin(call["questions"]["question_id"])
+        own = answers["model"].eq(call["name"]) & answers["control"].eq(call["control"])
+        own = answers[own & asked]
         same = _same_model(workspace, origin, call) and _same_questions(questions, call, own)
         nothing = own.empty and call["control"] != "no_image"  # some models need an image
         if same and not nothing:
