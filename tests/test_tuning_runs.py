@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from tiny_llava import make_tiny_llava
-from tqdm.notebook import tqdm
 from tuning_rows import ROUNDS, conversation_rows, tune_shortly
 
 from vital_lib.models import WrongAdapter, load_model
@@ -18,14 +17,12 @@ from vital_lib.tuning import (
     MixedBatches,
     NothingToTune,
     TuningConfig,
-    TuningEvent,
     count_steps,
     draw_mix,
     fingerprint,
     read_config,
     read_llava,
     read_losses,
-    show_step,
     tune,
 )
 
@@ -54,14 +51,6 @@ def test_a_stopped_tuning_keeps_its_adapter(llava_folder, figures, tmp_path):
     assert (metrics["steps"], metrics["steps_planned"]) == (3, 18)
     assert json.loads((tmp_path / "adapter" / "config.json").read_text())["stopped"] is True
     assert load_model(llava_folder, adapter=tmp_path / "adapter").name == str(llava_folder)
-
-
-def test_a_bar_shows_the_step_and_its_loss():
-    bar = tqdm(total=3, display=False)
-    for step, loss in ((2, 0.5), (3, 0.25)):
-        assert show_step(bar, TuningEvent(step, 3, loss)) is not False
-    assert bar.n == 3 and "loss 0.25" in str(bar)
-    bar.close()
 
 
 def test_the_folder_records_the_settings_and_metrics(llava_folder, figures, tmp_path):

@@ -8,7 +8,6 @@ reaches the page as text nodes only. A panel's output has a static form beside t
 without a kernel.
 """
 
-from vital_lib.panels._static import progress_bars
 from vital_lib.panels.arena import Arena
 from vital_lib.panels.candidate_explorer import CandidateExplorer
 from vital_lib.panels.cluster_map import ClusterMap

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets
@@ -213,19 +213,3 @@ def _plain(value: Any) -> str:
 
 def _line(value: Any) -> str:
     return " ".join(_plain(value).split())
-
-
-def progress_bars(bars: Mapping[str, Any]) -> ipywidgets.VBox:
-    """Return a widget of several bars of `tqdm.notebook`, made with ``display=False``.
-
-    Its static form states how far each bar got, once all cells that move them have run.
-    """
-
-    def form() -> Form:
-        rows = [(name, f"{bar.n:,} of {bar.total:,}") for name, bar in bars.items()]
-        done = sum(bar.n >= bar.total for bar in bars.values())
-        return Form(f"Progress: {done} of {len(rows)} finished", [table(["", "steps"], rows)])
-
-    shown = StaticBox([bar.container for bar in bars.values()], form)
-    shown.settled = lambda: all(bar.n >= bar.total or bar.disable for bar in bars.values())
-    return shown

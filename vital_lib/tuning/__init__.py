@@ -13,7 +13,7 @@ from vital_lib.tuning.card import write_card
 from vital_lib.tuning.checkpoints import CHECKPOINT, OtherRun
 from vital_lib.tuning.data import count_steps, fingerprint
 from vital_lib.tuning.estimating import DoesNotFit, Estimate, as_table, check_room, estimate
-from vital_lib.tuning.events import LeftOut, Sample, TuningEvent, show_step
+from vital_lib.tuning.events import LeftOut, Sample, TuningEvent
 from vital_lib.tuning.loop import DivergedLoss
 from vital_lib.tuning.merging import NothingLearned, check_reloaded, save_merged
 from vital_lib.tuning.mixing import MixedBatches, draw_mix, read_llava

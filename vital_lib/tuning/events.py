@@ -1,6 +1,6 @@
 """What a tuning run reports while it runs: steps, losses, sampled answers, left-out conversations.
 
-The module does not depend on models; a panel or a progress bar reads its events.
+The module does not depend on models; a panel reads its events.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
-
-from tqdm import tqdm
 
 
 class Sample(NamedTuple):
@@ -52,10 +50,3 @@ class TuningEvent:
 
 OnStep = Callable[[TuningEvent], bool | None]
 """Called with each event; returning False stops training."""
-
-
-def show_step(bar: tqdm, event: TuningEvent) -> None:
-    """Show an event's step and loss on a progress bar; with the bar bound, an `OnStep`."""
-    if event.loss is not None:
-        bar.set_postfix_str(f"loss {event.loss:.2f}", refresh=False)
-    bar.update(event.step - bar.n)
