@@ -12,11 +12,12 @@ from vital_lib import judging, plots
 from vital_lib.claims import CLAIMS
 from vital_lib.evaluation import CONTROLS
 from vital_lib.panels.candidate_explorer.facets import facets_of
+from vital_lib.parameters import TRAINING_SETS
 from vital_lib.plots.evaluation import MODELS as PLOTTED
 from vital_lib.report import MetricsPage, write_report
 from vital_lib.rewards.properties import PROPERTIES, flag_property
 from vital_lib.statistics import Interval
-from vital_lib.tables import ARMS, STAGES, Workspace, metrics_in_words, words_of
+from vital_lib.tables import ARMS, MODELS, STAGES, Workspace, metrics_in_words, words_of
 from vital_lib.tables.measured import read_metrics
 from vital_lib.tables.units import UNITS
 
@@ -47,6 +48,13 @@ def test_metrics_that_the_code_declares_have_words():
     names += [f"evaluation.open_recall_{model}" for model in PLOTTED]
     names += [f"evaluation.{c}_open_recall_base" for c in CONTROLS if c != "none"]
     assert len(names) > 60 and not [name for name in names if words_of(name) is None]
+
+
+def test_every_model_that_can_be_tuned_has_words_a_bar_and_a_claim():
+    models = {*TRAINING_SETS, "base"}
+    assert models == set(MODELS) == set(PLOTTED)
+    claimed = {claim.metric for claim in CLAIMS}
+    assert {f"evaluation.open_recall_selected_minus_{m}" for m in models - {"selected"}} <= claimed
 
 
 def test_the_words_of_an_arm_stand_in_one_place_and_order():

@@ -72,6 +72,7 @@ def test_every_parameter_has_a_rule_or_is_known_to_be_free():
         ("local", "yes", "local = 'yes': give True or False"),
         ("judge", " ", "judge = ' ': give a text"),
         ("sizes", 10, "sizes = 10: give a list; for each value, give a whole number of at least 0"),
+        ("arms", ["selectd"], "arms = ['selectd']: give a list; for each value, give one of 'sel"),
         ("practice", "no", "practice = 'no': give one of None, True, False"),
         ("practice", 1, "practice = 1: give one of None, True, False"),
         ("share", 10**400, "share = 1000"),

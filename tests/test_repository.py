@@ -56,9 +56,9 @@ BUDGETS = {
     "labels": 2_120,  # models compared; older logs; requests; why others decided so; arms
     "modalities": 20,
     "models": 680,  # exact prompts; several images; image tokens; parts by name; 4 bits
-    "parameters": 100,  # names inside magics; lists; a message of one line for any value
+    "parameters": 110,  # the sets of 08; names inside magics; a message of one line for any value
     "panels": 3_355,  # the arena; explorers; static forms; feedback of a round; tuning runs
-    "plots": 850,  # what is rewarded; the overview; metrics in words; sweeps; held-out loss
+    "plots": 865,  # what is rewarded; the overview; metrics in words; sweeps; seven tuned models
     "processes": 250,  # a stop names the calls that ended; one reason is told once
     "prompts": 1_490,  # a benchmark question
     "receipts": 67,

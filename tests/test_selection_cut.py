@@ -17,6 +17,7 @@ from vital_lib.selection import (
     length_scores,
     near_duplicates,
     random_candidates,
+    select_all,
     select_random,
     top_candidates,
 )
@@ -79,6 +80,14 @@ def test_selected_conversations_match_the_runs_table(tmp_path):
     workspace.write("selected", selected)
     pd.testing.assert_frame_equal(workspace.read("selected"), selected, check_dtype=False)
     assert workspace.write("selected", select_random(candidates, n=8)) > 0
+
+
+def test_all_candidates_are_selected_but_for_refusals():
+    candidates = candidate_rows()
+    candidates["flags"] = [["refuses"], *([[]] * (len(candidates) - 1))]
+    for flagged in (False, True):
+        rounds = int(select_all(candidates, flagged=flagged)["turns"].str.len().sum())
+        assert rounds == len(candidates) - (not flagged)
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.01, math.nan])

@@ -25,6 +25,17 @@ class WrongParameter(ValueError):
         return [f"{type(self).__name__}: {self}"]
 
 
+TRAINING_SETS = (
+    "selected",
+    "random",
+    "unaligned",
+    "judge_top",
+    "cluster_typical",
+    "all",
+    "oracle",
+)
+"""What `arms` may name: the sets that notebook 08 can tune a model on."""
+
 _SHORT = Repr()  # a message has one line, whatever the value
 _SHORT.maxstring = _SHORT.maxother = 100
 _MAGICS = ("run_cell_magic", "run_line_magic")  # of IPython; their last argument is code
@@ -95,7 +106,7 @@ RULES: dict[str, Rule] = {
     "exported_images": _one_of(None, "copy", "link"),
     "weights": _list_of(_number(0)),
     "sizes": _list_of(_FROM_NONE, fewest=0),
-    "arms": _list_of(_WORDS),
+    "arms": _list_of(_one_of(*TRAINING_SETS)),
 }
 """Parameter -> whether a value can be used, and what to give instead."""
 

@@ -9,7 +9,18 @@ import pandas as pd
 
 from vital_lib.annotators import votes_behind, who
 from vital_lib.plots._canvas import BESIDE, DASHED, canvas, legend_below_title, styled, value_of
-from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PALE, PINK, RED, SKY
+from vital_lib.plots._colours import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    OCHRE,
+    ORANGE,
+    PALE,
+    PINK,
+    RED,
+    SKY,
+)
 from vital_lib.plots._rows import bar_figure, bars, forest_row, name_rows
 from vital_lib.plots._types import Figure
 
@@ -18,12 +29,15 @@ MODELS = {
     "unaligned": ("tuned, unaligned", GREY),
     "random": ("tuned, random sample", ORANGE),
     "judge_top": ("tuned, judge's top-rated", PINK),
+    "cluster_typical": ("tuned, cluster-typical", SKY),
+    "all": ("tuned, all aligned candidates", OCHRE),
     "oracle": ("tuned, no errors (oracle)", GREEN),
     "selected": ("tuned, selected set", BLUE),
 }
 """Names and colours of the compared models."""
 
 _OVER = {"base": "base model", "oracle": "oracle", "judge_top": "judge's top-rated"}
+_OVER |= {"cluster_typical": "cluster-typical", "all": "all aligned candidates"}
 _OVER |= {"unaligned": "unaligned", "random": "random sample"}
 
 

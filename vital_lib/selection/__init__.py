@@ -9,6 +9,7 @@ from vital_lib.selection.controls import (
     length_scores,
     random_candidates,
     rating_scores,
+    select_all,
     select_random,
     similarity_scores,
     typical_scores,

@@ -112,6 +112,16 @@ def select_random(candidates: pd.DataFrame, *, n: int, seed: int = 0, **how: Any
     return conversations(candidates, drawn.assign(score=0.0))
 
 
+def select_all(candidates: pd.DataFrame, *, flagged: bool = False) -> pd.DataFrame:
+    """Return all candidates as conversations, with columns and `flagged` as in `select_random`.
+
+    Raises:
+        ValueError: duplicate ids, or no candidate is left.
+    """
+    equal = pd.Series(0.0, index=candidates["candidate_id"])
+    return conversations(candidates, cut(candidates, equal, share=1, flagged=flagged))
+
+
 def _unit(name: str, features: np.ndarray, candidates: pd.DataFrame) -> np.ndarray:
     """Return `features` (n, d), one row per candidate, normalised to length 1."""
     rows = np.asarray(features, dtype=np.float32)

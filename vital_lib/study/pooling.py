@@ -14,11 +14,12 @@ import pandas as pd
 from vital_lib import walkthrough
 from vital_lib.annotators import Votes, votes_behind
 from vital_lib.claims import CLAIMS, claims
+from vital_lib.parameters import TRAINING_SETS
 from vital_lib.report import has_simulated_judge
 from vital_lib.statistics import Interval, interval_of
 from vital_lib.tables import Workspace
 
-SETTINGS = {"arms": ["selected", "random", "unaligned", "judge_top", "oracle"], "draws": 3}
+SETTINGS = {"arms": list(TRAINING_SETS), "draws": 3}
 """The study's notebook settings. The oracle arm knows each candidate's errors from the clinic."""
 
 SEEDS = (0, 1, 2, 7, 11)

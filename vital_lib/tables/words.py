@@ -24,6 +24,8 @@ MODELS = {
     "unaligned": "model tuned on unaligned data",
     "random": "model tuned on a random sample",
     "judge_top": "model tuned on the judge's top-rated set",
+    "cluster_typical": "model tuned on the cluster-typical set",
+    "all": "model tuned on all aligned candidates",
     "base": "base model",
     "oracle": "model tuned on candidates without errors",
 }

@@ -30,6 +30,11 @@ _SLACK = {"cpu": 2, "cuda": 1}
 _LOGITS = 4  # copies of the logits in fp32 at the peak: as computed, their softmax, two gradients
 
 
+def in_words(size: float) -> str:
+    """Return a number of bytes in GiB, or in MiB if it is small."""
+    return f"{size / GIB:.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:.2f} MiB"
+
+
 class DoesNotFit(MemoryError):
     """Raised if memory or disk cannot hold a tuning run; the message says what to lower."""
 
@@ -70,10 +75,10 @@ class Estimate:
 
     def __str__(self) -> str:
         parts = ("weights", "gradients", "optimizer", "activations")
-        found = ", ".join(f"{name} {getattr(self, name) / GIB:.2f}" for name in parts)
+        found = ", ".join(f"{name} {in_words(getattr(self, name))}" for name in parts)
         return (
-            f"{self.memory / GIB:.2f} GiB of memory on {self.device} ({found}), "
-            f"{self.disk / GIB:.2f} GiB of disk"
+            f"{in_words(self.memory)} of memory on {self.device} ({found}), "
+            f"{in_words(self.disk)} of disk"
         )
 
 
@@ -159,7 +164,8 @@ def check_room(
     if loaded is not None:
         memory += sum(weights.nbytes for weights in loaded.parameters())
     times = f" for each of {runs} runs" if runs > 1 else ""
-    line = f"{needed}{times}; free are {memory / GIB:.2f} GiB of memory, {disk / GIB:.2f} of disk"
+    free = f"free are {in_words(memory)} of memory, {in_words(disk)} of disk"
+    line = f"{needed}{times}; {free}"
     if needed.memory * runs > memory:
         fixed = needed.weights + needed.gradients + needed.optimizer
         lower = ["a smaller base model", "train='lora' with quantize='4bit'"]
@@ -229,8 +235,8 @@ def as_table(needed: Estimate) -> dict[str, str]:
     numbers = asdict(needed)
     device = numbers.pop("device")
     counts = {name: f"{numbers.pop(name):,}" for name in ("parameters", "trained")}
-    sizes = {name: f"{size / GIB:.3f} GiB" for name, size in numbers.items()}
-    return {"device": device, **counts, **sizes, "memory in all": f"{needed.memory / GIB:.3f} GiB"}
+    sizes = {name: in_words(size) for name, size in numbers.items()}
+    return {"device": device, **counts, **sizes, "memory in all": in_words(needed.memory)}
 
 
 def _activations(

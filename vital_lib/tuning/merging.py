@@ -16,7 +16,7 @@ from huggingface_hub import snapshot_download
 
 from vital_lib.models import Shown, VisionLanguageModel, load_model, locate, quiet
 from vital_lib.tables import refuse_missing
-from vital_lib.tuning.estimating import GIB, DoesNotFit, free_disk
+from vital_lib.tuning.estimating import DoesNotFit, free_disk, in_words
 from vital_lib.tuning.sequences import (
     FigureTensors,
     collate,
@@ -62,8 +62,8 @@ def save_merged(base_model: str | Path, adapter: str | Path, folder: str | Path)
     size, free = sum(weights.nbytes for weights in vlm.model.parameters()), free_disk(folder)
     if size > free:
         raise DoesNotFit(
-            f"too little disk: the merged model needs {size / GIB:.2f} GiB, free are "
-            f"{free / GIB:.2f} GiB. Give a folder on another disk, or keep the adapter alone"
+            f"too little disk: the merged model needs {in_words(size)}, free are "
+            f"{in_words(free)}. Give a folder on another disk, or keep the adapter alone"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made:
