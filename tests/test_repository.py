@@ -53,7 +53,7 @@ BUDGETS = {
     "generation": 675,  # it also finds the words that a flag is about
     "judging": 565,  # falls beyond the noise of the same answers; panels; whether images arrive
     "labelling": 460,
-    "labels": 2_120,  # models compared; older logs; requests; why others decided so; arms
+    "labels": 2_135,  # models compared; older logs; requests; arms; a judgement's parameters
     "modalities": 20,
     "models": 680,  # exact prompts; several images; image tokens; parts by name; 4 bits
     "parameters": 110,  # the sets of 08; names inside magics; a message of one line for any value

@@ -7,7 +7,7 @@ derives the current votes. This module does not depend on widgets, images or mod
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -68,19 +68,40 @@ class LabelLog:
         """Close the pooled connections; the log can still be used afterwards."""
         self.database.close()
 
-    def record(self, **event: Any) -> str:
+    def record(
+        self,
+        *,
+        item_id: str,
+        annotator: str,
+        left_id: str,
+        right_id: str,
+        left_accepted: bool | None,
+        right_accepted: bool | None,
+        cannot_judge: bool = False,
+        unsafe: bool = False,
+        reasons: Sequence[str] = (),
+        note: str = "",
+        seconds: float | None = None,
+        event_id: str | None = None,
+        drawn_by: str = "random",
+        repeat_of: str | None = None,
+        corrects: str | None = None,
+    ) -> str:
         """Append one judgement and return its event_id once it is on disk.
 
         An event_id sent twice (a double click, a retry) is stored once.
 
         Args:
-            item_id, annotator, left_id, right_id: non-empty texts.
+            item_id, annotator: the item and who judges it; non-empty, as all ids.
+            left_id, right_id: the candidates shown on the two sides.
             left_accepted, right_accepted: whether each response is accepted; both are None if and
                 only if `cannot_judge`.
-            cannot_judge, unsafe: False by default.
-            reasons, note, seconds: optional: a list of texts, a text, the time taken.
+            cannot_judge: whether the annotator skips the item.
+            unsafe: whether the annotator marks a response as unsafe.
+            reasons, note: why, in the words offered and in the annotator's own.
+            seconds: time taken.
             event_id: a random one by default.
-            drawn_by: one of `DRAWN_BY`; "random" by default.
+            drawn_by: one of `DRAWN_BY`, the way in which the item was chosen.
             repeat_of: event_id of the judgement that this hidden repeat repeats.
             corrects: event_id of the judgement that this one replaces, by the same annotator, on
                 the same item and with the same drawn_by and repeat_of.
@@ -92,6 +113,7 @@ class LabelLog:
                 to an event that does not exist or does not fit, or an event_id already used for
                 another judgement. The message shows the value.
         """
+        event = {name: value for name, value in locals().items() if name != "self"}
         return self.record_many([event])[0]
 
     def record_many(self, events: Iterable[Mapping[str, Any]]) -> list[str]:
