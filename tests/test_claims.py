@@ -15,16 +15,32 @@ def _claims(metrics, **options):
 
 def test_a_claim_says_what_it_was_measured_on():
     metrics = Interval(0.05, 0.02, 0.08, 300).metrics(RECALL)
-    counts = {"evaluation.open_questions": 310, "evaluation.articles": 200}
+    counts = {"evaluation.open_questions": 310, "evaluation.open_articles": 200}
     row = _claims({**metrics, **counts}).iloc[0]
     assert row["claim"] == "better than the model tuned on a random sample: +5.0 points [2.0, 8.0]"
     assert row["on"] == "310 open questions, 200 articles"
     assert [row["estimate"], row["low"], row["high"]] == [5.0, 2.0, 8.0]
 
 
+def test_a_claim_counts_the_articles_of_its_own_questions():
+    counts = {"evaluation.articles": 200}
+    for kind, questions, articles in (("open", 302, 172), ("closed", 298, 177)):
+        counts |= {
+            f"evaluation.{kind}_questions": questions,
+            f"evaluation.{kind}_articles": articles,
+        }
+    interval = Interval(0.05, 0.02, 0.08, 302)
+    closed = interval.metrics("evaluation.closed_accuracy_selected_minus_random")
+    found = _claims(interval.metrics(RECALL) | closed | counts)
+    assert list(found["on"]) == [
+        "302 open questions, 172 articles",
+        "298 closed questions, 177 articles",
+    ]
+
+
 def test_a_run_of_few_articles_makes_no_claim():
     metrics = Interval(0.05, 0.02, 0.08, 9).metrics(RECALL)
-    row = _claims({**metrics, "evaluation.articles": 9}).iloc[0]
+    row = _claims({**metrics, "evaluation.open_articles": 9}).iloc[0]
     assert row["claim"].startswith(
         "no comparison with the model tuned on a random sample: 9 articles"
     )

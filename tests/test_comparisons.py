@@ -18,7 +18,7 @@ from vital_lib.statistics import (
 )
 
 RECALL = "evaluation.open_recall_selected_minus_"
-COUNTS = {"evaluation.open_questions": 300, "evaluation.articles": 200}
+COUNTS = {"evaluation.open_questions": 300, "evaluation.open_articles": 200}
 
 
 def test_holms_adjusted_p_values_are_those_of_a_worked_example():
@@ -127,7 +127,7 @@ def test_a_win_rate_in_percent_is_planned_in_points_too():
 
 
 def test_a_claim_of_few_articles_is_no_comparison():
-    metrics = {**COUNTS, "evaluation.articles": 9}
+    metrics = {**COUNTS, "evaluation.open_articles": 9}
     metrics |= Interval(0.05, 0.02, 0.08, 9).metrics(RECALL + "random")
     metrics |= Interval(0.05, 0.02, 0.08, 9).metrics("selector.agreement_minus_judge")
     metrics |= Interval(0.02, -0.02, 0.08, 9).metrics("selector.agreement_minus_judge_mean_of_5")

@@ -144,7 +144,11 @@ def test_the_walk_is_of_the_size_that_its_figures_need(demo):
     assert metrics["selector.held_out_pairs"] >= 300
     assert metrics["evaluation.questions"] == 600
     assert metrics["evaluation.articles"] == 200
-    assert Workspace(demo[0]).read("questions")["image"].nunique() >= 100
+    questions = Workspace(demo[0]).read("questions")
+    assert questions["image"].nunique() >= 100
+    for kind, own in questions.groupby("kind"):
+        assert metrics[f"evaluation.{kind}_questions"] == len(own)
+        assert metrics[f"evaluation.{kind}_articles"] == own["group_id"].nunique() < 200
 
 
 def test_the_report_holds_its_pictures_and_no_script(demo):

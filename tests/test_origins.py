@@ -327,7 +327,7 @@ def test_a_stale_claim_is_marked_in_the_report_and_in_the_study(run):
     for place, path in enumerate((run.path, run.path.parent / "other")):
         workspace = Workspace(path)
         workspace.write("questions", _rows("questions").assign(group_id=f"article {place}"))
-        metrics = Interval(0.05, 0.02, 0.08, 302).metrics(RECALL) | {"evaluation.articles": 99}
+        metrics = Interval(0.05, 0.02, 0.08, 302).metrics(RECALL) | {"evaluation.open_articles": 99}
         workspace.record(metrics, written_by=EVALUATING, made_from=["questions"])
     paths = [run.path, run.path.parent / "other"]
     assert "stale" not in study.pool(paths).loc[0, "on"]

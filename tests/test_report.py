@@ -17,7 +17,7 @@ RECALL = "evaluation.open_recall_selected_minus_random"
 
 def test_the_claims_stand_before_every_stage(tmp_path):
     workspace = Workspace(tmp_path / "run")
-    counts = {"evaluation.open_questions": 302, "evaluation.articles": 200}
+    counts = {"evaluation.open_questions": 302, "evaluation.open_articles": 200}
     workspace.record({**Interval(0.05, 0.02, 0.08, 302).metrics(RECALL), **counts})
     page = write_report(workspace).read_text()
     said = "better than the model tuned on a random sample: +5.0 points [2.0, 8.0]"

@@ -32,9 +32,9 @@ def _run(folder, metrics, article=None):
 
 
 def test_the_pooled_difference_is_the_mean_over_runs_and_its_counts_are_summed():
-    found = study.pooled([_metrics(0.02, articles=100), _metrics(0.08, articles=120)])
+    found = study.pooled([_metrics(0.02, open_articles=100), _metrics(0.08, open_articles=120)])
     assert found[RECALL] == pytest.approx(0.05)
-    assert found["evaluation.articles"] == 220
+    assert found["evaluation.open_articles"] == 220
 
 
 def test_four_runs_halve_the_width_of_an_interval():

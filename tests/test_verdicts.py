@@ -310,7 +310,7 @@ def test_what_a_person_says_in_the_arena_corrects_the_judge(asked, truth, tmp_pa
     assert row["compared"] == 60 and row["raw"] > 90
     assert row["low"] < truth < row["high"] < row["raw"]
     metrics = evaluation.corrected_metrics(pd.DataFrame([row]))
-    metrics |= {"evaluation.open_questions": 160, "evaluation.articles": 80}
+    metrics |= {"evaluation.open_questions": 160, "evaluation.open_articles": 80}
     [claim] = claims(metrics | Votes(60).metrics("evaluation"), simulated=False).itertuples()
     assert claim.measured.endswith("by the second judge, corrected by clinicians")
     assert claim.on == "160 open questions, 80 articles, 60 verdicts of annotators"

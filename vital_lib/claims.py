@@ -57,7 +57,7 @@ class Claim:
 
 
 def _of_models(name: str, measured: str, kind: str) -> list[Claim]:
-    counts = (f"evaluation.{kind}_questions", "evaluation.articles")
+    counts = (f"evaluation.{kind}_questions", f"evaluation.{kind}_articles")
     return [
         Claim(f"evaluation.{name}_selected_minus_{other}", measured, words, counts)
         for other, words in TUNED.items()
@@ -65,7 +65,7 @@ def _of_models(name: str, measured: str, kind: str) -> list[Claim]:
 
 
 def _of_wins(judge: str, measured: str, *more: str) -> list[Claim]:
-    counts = ("evaluation.open_questions", "evaluation.articles", *more)
+    counts = ("evaluation.open_questions", "evaluation.open_articles", *more)
     claims = []
     for other, words in TUNED.items():
         against = "" if other == "random" else f"_{other}"  # as `win_rate_metrics` names them
@@ -123,7 +123,8 @@ _COUNTED = {
     "selection.articles": "articles",
     "evaluation.open_questions": "open questions",
     "evaluation.closed_questions": "closed questions",
-    "evaluation.articles": "articles",
+    "evaluation.open_articles": "articles",
+    "evaluation.closed_articles": "articles",
     "evaluation.compared_by_people": "verdicts of annotators",
 }
 
