@@ -11,7 +11,7 @@ import pytest
 
 from vital_lib.figures import image_opener, read_figures
 from vital_lib.generation import DROPPED, FEWER, FLAGS, HOLLOW
-from vital_lib.tables import TABLES, Workspace
+from vital_lib.tables import TABLES, Workspace, empty_frame
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
@@ -146,6 +146,20 @@ def test_a_budget_in_notebook_04_takes_figures_from_as_many_clusters_as_notebook
     exec(cells[0].source, names)  # noqa: S102 - the code of the notebook itself
     exec(next(cell.source for cell in cells if "if budget:" in cell.source), names)  # noqa: S102 - the code of the notebook itself
     assert len(names["train"]) == 30 and names["chosen"]["cluster"].nunique() == 20
+
+
+@pytest.mark.parametrize("budget", [None, 30])
+def test_notebook_04_records_its_budget_and_the_encoder_that_chose_by_it(budget, tmp_path):
+    workspace = Workspace(tmp_path)
+    for name in ("figures", "demonstrations"):
+        workspace.write(name, empty_frame(name))
+    names = {"workspace": workspace, "candidates": empty_frame("candidates")}
+    names |= {"annotators": "clinic", "generator": "clinic", "rounds": 5, "seed": 0}
+    names |= {"budget": budget, "encoder": "clinic"}
+    cells = _code(nbformat.read(NOTEBOOKS[4], as_version=4))
+    exec(next(cell.source for cell in cells if "workspace.write(" in cell.source), names)  # noqa: S102 - the code of the notebook itself
+    recorded = workspace.origin("candidates")["parameters"]
+    assert recorded["budget"] == budget and ("encoder" in recorded) == bool(budget)
 
 
 def _rows(book, first: str) -> list[list[str]]:
