@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from loopback import save_image
+from small_notebooks import small_notebooks_in
 
 from vital_lib.figures import FigureImage, open_image
 from vital_lib.labels import LabelLog
@@ -117,23 +118,4 @@ def small_disk(tmp_path):
 @pytest.fixture
 def small_notebooks(tmp_path, monkeypatch) -> Callable[..., None]:
     """Write notebooks to run in place of the ten; the first cell of each has its parameters."""
-    import nbformat
-
-    from vital_lib import walkthrough
-
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    monkeypatch.setattr(walkthrough, "NOTEBOOKS", folder)
-
-    def write(name: str, *sources: str) -> None:
-        cells = [nbformat.v4.new_code_cell(source) for source in sources]
-        cells[0].metadata["tags"] = ["parameters"]
-        book = nbformat.v4.new_notebook(cells=cells)
-        book.metadata["kernelspec"] = {
-            "name": "python3",
-            "display_name": "Python 3",
-            "language": "python",
-        }
-        nbformat.write(book, folder / f"{name}.ipynb")
-
-    return write
+    return small_notebooks_in(tmp_path / "notebooks", monkeypatch)

@@ -368,6 +368,7 @@ REPLIES = MIXED | st.text(st.characters(), max_size=60)
 WORDS = st.text(string.ascii_letters + " \n.,:|*#[]{}\"'`-_<>/()", max_size=80)
 
 
+@pytest.mark.slow
 @settings(max_examples=10_000, **MADE)
 @given(EVERY, REPLIES)
 def test_no_reply_raises_anything_but_unread(prompt, text):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from client_acts import echo
-from loopback import Loopback, fault
+from loopback import Loopback, fault, save_image
+from small_notebooks import small_notebooks_in
 
 from vital_lib import replay, walkthrough
 from vital_lib.tables import Workspace
@@ -39,26 +41,32 @@ workspace.record(metrics, written_by="01_explore_figures", made_from=["figures_r
 TRAIN = "Workspace(run).record({'tuning.steps': 7}, written_by='08_tune_model')"
 
 
-@pytest.fixture
-def notebooks(small_notebooks):
-    small_notebooks("00_start_here", PARAMETERS, "run")
-    small_notebooks("01_explore_figures", PARAMETERS, ASK)
-    small_notebooks("08_tune_model", PARAMETERS, "from vital_lib.tables import Workspace", TRAIN)
-
-
 def _answer(body, place):
     """Reply with the question's number; the reply to number 2 is a permanent fault."""
     status, headers, content = echo(body)
     return fault(400, "too bad") if b'\\"2\\"' in content else (status, headers, content)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a finished run in ``run``, its notebooks and image; its server is gone."""
+    folder = tmp_path_factory.mktemp("replay")
+    image = save_image(folder / "figure.png", seed=0)
+    with pytest.MonkeyPatch.context() as patch, Loopback(_answer) as server:
+        write = small_notebooks_in(folder / "notebooks", patch)
+        write("00_start_here", PARAMETERS, "run")
+        write("01_explore_figures", PARAMETERS, ASK)
+        write("08_tune_model", PARAMETERS, "from vital_lib.tables import Workspace", TRAIN)
+        settings = {"base_url": server.base_url, "image": str(image), "local": True}
+        list(walkthrough.run_notebooks(folder / "run", settings={**settings, "shift": 3}))
+    return folder
+
+
 @pytest.fixture
-def finished(notebooks, image, tmp_path):
-    """A finished run, whose server is no longer there."""
-    with Loopback(_answer) as server:
-        settings = {"base_url": server.base_url, "image": str(image.path), "local": True}
-        list(walkthrough.run_notebooks(tmp_path / "run", settings={**settings, "shift": 3}))
-        return tmp_path / "run"
+def finished(whole, tmp_path, monkeypatch):
+    """A copy of the finished run."""
+    monkeypatch.setattr(walkthrough, "NOTEBOOKS", whole / "notebooks")
+    return Path(shutil.copytree(whole / "run", tmp_path / "run"))
 
 
 def _digests(folder):
@@ -119,11 +127,11 @@ def test_the_parameters_of_a_table_win_over_the_executed_copy(finished):
     assert own["shift"] == 4 and "no_parameter" not in own
 
 
-def test_a_parameter_that_was_not_recorded_can_be_given(finished, image):
+def test_a_parameter_that_was_not_recorded_can_be_given(finished, whole):
     (finished / "executed" / "01_explore_figures.ipynb").unlink()
     with pytest.raises(walkthrough.NotebookFailed):  # it has no image
         replay.replay(finished)
-    given = {"image": str(image.path), "local": True, "steps": 5}
+    given = {"image": str(whole / "figure.png"), "local": True, "steps": 5}
     with pytest.raises(walkthrough.NotebookFailed, match="no stored reply"):
         replay.replay(finished, settings=given)  # of another server
 

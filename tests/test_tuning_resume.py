@@ -61,6 +61,7 @@ def _stop_at(step):
 # -- killed ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_killed_again_and_again_ends_with_the_same_losses_and_weights(
     llava_folder, figures, tmp_path
 ):

@@ -27,6 +27,7 @@ def test_each_notebook_receives_the_parameters_it_declares(small_notebooks, tmp_
     assert (tmp_path / "run" / "executed" / "01_second.ipynb").exists()
 
 
+@pytest.mark.slow
 def test_the_copy_of_notebook_00_shows_the_finished_run_and_its_links_resolve(
     small_notebooks, tmp_path, capsys
 ):
@@ -93,6 +94,7 @@ def test_a_failing_cell_stops_the_walkthrough_and_the_error_names_the_notebook(
     assert not Workspace(tmp_path / "run").metrics
 
 
+@pytest.mark.slow
 def test_the_start_page_runs_again_at_the_end_and_then_shows_the_run(small_notebooks, tmp_path):
     shown = "from vital_lib.tables import Workspace\nWorkspace(run).metrics.get('stage.seed')"
     small_notebooks("00_first", "run = None\nseed = 0", shown)
