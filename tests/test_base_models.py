@@ -97,7 +97,6 @@ def held_out():
 # How they are made
 
 
-@pytest.mark.slow
 def test_both_models_are_made_and_open_from_their_folders(made):
     encoder = AutoModel.from_pretrained(made / "encoder", use_safetensors=True)
     llava = AutoModelForImageTextToText.from_pretrained(made / "llava", use_safetensors=True)
@@ -190,7 +189,6 @@ def test_a_lesson_has_no_picture_and_nothing_outgrows_the_context(made):
     assert max(lengths) <= CONTEXT_TOKENS
 
 
-@pytest.mark.slow
 def test_one_model_alone_is_made_from_the_others_folder(made, tmp_path):
     shutil.copytree(made / "encoder", tmp_path / "encoder")
     make_base_models(tmp_path, TINY, names=["llava"])
