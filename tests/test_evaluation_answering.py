@@ -12,21 +12,33 @@ from PIL import Image
 
 from vital_lib.evaluation import answer_questions, each_draw, load_and_answer, open_recall
 from vital_lib.models import load_model
+from vital_lib.receipts import Answer, AnswersQuestions
 from vital_lib.tables import Workspace
 
 
-class BrightnessReader:
+class WithoutReceipts(AnswersQuestions):
+    """A stub whose behaviour is `say(image, question, temperature, seed)`."""
+
+    def answered(self, images, questions, max_new_tokens=48, *, temperature=None, seed=0):
+        both = zip(images, questions, strict=True)
+        return [Answer(self.say(*one, temperature, seed), None) for one in both]
+
+    def expected(self, image):
+        return None
+
+
+class BrightnessReader(WithoutReceipts):
     """Answers with the mean brightness of what it sees, so that a swapped image shows."""
 
-    def answer(self, images, questions, max_new_tokens, *, temperature=None, seed=0):
-        return [f"{q} {np.asarray(i).mean():.0f}" for i, q in zip(images, questions, strict=True)]
+    def say(self, image, question, *how):
+        return f"{question} {np.asarray(image).mean():.0f}"
 
 
-class Told:
+class Told(WithoutReceipts):
     """Answers with how it was asked."""
 
-    def answer(self, images, questions, max_new_tokens, *, temperature=None, seed=0):
-        return [f"{question} {temperature} {seed}" for question in questions]
+    def say(self, image, question, *how):
+        return " ".join(map(str, (question, *how)))
 
 
 @pytest.fixture
@@ -107,9 +119,9 @@ def test_a_blank_image_has_the_same_mean_and_nothing_on_it(shown):
     seen = []
 
     class Keeper(BrightnessReader):
-        def answer(self, images, questions, max_new_tokens, **how):
-            seen.extend(images)
-            return super().answer(images, questions, max_new_tokens)
+        def say(self, image, *how):
+            seen.append(image)
+            return super().say(image, *how)
 
     answers = answer_questions(Keeper(), questions, name="reader", control="blank")
     assert answers["answer"].tolist() == _ask(shown)["answer"].tolist()

@@ -9,18 +9,15 @@ from evaluation_rows import question_rows
 from PIL import Image
 
 from vital_lib.evaluation import answer_questions, kept_answers, model_calls
-from vital_lib.receipts import Answer, pixel_hash, receipt_of_pixels
+from vital_lib.receipts import Answer, AnswersQuestions, pixel_hash, receipt_of_pixels
 from vital_lib.tables import Workspace
 
 CONTROLS = {"selected": ["blank", "shuffled", "no_image"]}
 SETTINGS = {"base_model": "clinic", "draws": 2, "seed": 3}
 
 
-class Echo:
+class Echo(AnswersQuestions):
     """A model that says which image it was shown, with receipts."""
-
-    def answer(self, images, questions, max_new_tokens, **how):
-        return [one.text for one in self.answered(images, questions, max_new_tokens, **how)]
 
     def answered(self, images, questions, max_new_tokens, **how):
         shown = [[image] if image else [] for image in images]

@@ -42,7 +42,7 @@ TORCH_FREE = [
 BUDGETS = {
     "__init__": 10,
     "annotators": 110,
-    "claims": 160,  # Holm's verdict; the sample that an unclear difference needs
+    "claims": 165,  # Holm; the sample that a difference needs; articles by kind of question
     "client": 2_055,  # receipts of images; the types of what openai and tenacity leave open
     "clinic": 7_540,
     "demonstrations": 170,
@@ -61,7 +61,7 @@ BUDGETS = {
     "plots": 865,  # what is rewarded; the overview; metrics in words; sweeps; seven tuned models
     "processes": 250,  # a stop names the calls that ended; one reason is told once
     "prompts": 1_490,  # a benchmark question
-    "receipts": 67,
+    "receipts": 92,  # what local models and endpoints have in common
     "records": 500,  # whole texts in any encoding of Unicode
     "replay": 120,
     "report": 450,  # the funnel, answers won and lost, costs, inputs of metrics, two runs

@@ -1,8 +1,9 @@
-"""Receipts: which image reached a model with a request, and as how many tokens.
+"""Answers of models with their receipts: which image reached the model, and as how many tokens.
 
 A receipt is made where an image leaves the workbench: from the pixels that a local model's
 processor is given, or from the bytes inside the body of a request. It therefore also shows a
-dropped or swapped image. Independent of models, endpoints, questions and tables.
+dropped or swapped image. `AnswersQuestions` is what local models and endpoints have in common.
+Independent of models, endpoints, questions and tables.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from PIL import Image
 
@@ -48,6 +49,40 @@ class Answer(NamedTuple):
 
     text: str
     receipt: Receipt | None
+
+
+class AnswersQuestions(Protocol):
+    """A model that answers questions about images, local or behind an endpoint."""
+
+    def answered(
+        self,
+        images: Sequence[Image.Image | None],
+        questions: Sequence[str],
+        max_new_tokens: int = 48,
+        *,
+        temperature: float | None = None,
+        seed: int = 0,
+    ) -> list[Answer]:
+        """Return an answer with its receipt for each question, sampled if `temperature` is given.
+
+        Args:
+            images: RGB images, one per question, or None for each, which asks in text alone.
+            questions: questions, each answered without memory of the others.
+            max_new_tokens: maximum length of an answer.
+            temperature: sampling temperature; None decodes greedily.
+            seed: sampling seed; another seed is another draw.
+        """
+        ...
+
+    def expected(self, image: Image.Image | None) -> str | None:
+        """Return the hash that the receipt of this image must have; None without an image."""
+        ...
+
+    def answer(
+        self, images: Sequence[Any], questions: Sequence[str], *sizes: int, **options: Any
+    ) -> list[str]:
+        """Return the texts of `answered`, which has the same arguments and errors."""
+        return [one.text for one in self.answered(images, questions, *sizes, **options)]
 
 
 def pixel_hash(images: Sequence[Image.Image]) -> str | None:

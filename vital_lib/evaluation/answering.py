@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -22,6 +22,7 @@ from vital_lib.evaluation.controls import picture_under, side_questions
 from vital_lib.figures import UnreadableImage
 from vital_lib.receipts import (
     Answer,
+    AnswersQuestions,
     Receipt,
     TextAloneRefused,
     check_probe,
@@ -32,43 +33,6 @@ from vital_lib.tables import frame_of
 LOG = logging.getLogger(__name__)
 _AT_ONCE = 64  # images decoded at a time
 _NEXT_DRAW = 2**32  # between the seeds of two draws, so that they never equal another run's
-
-
-class AnswersQuestions(Protocol):
-    """The model interface; `vital_lib.models.VisionLanguageModel` implements it."""
-
-    def answer(
-        self,
-        images: Sequence[Image.Image | None],
-        questions: Sequence[str],
-        max_new_tokens: int,
-        *,
-        temperature: float | None = None,
-        seed: int = 0,
-    ) -> list[str]:
-        """Return one answer per image and question, sampled if `temperature` is given.
-
-        Under the control no_image, all images are None.
-        """
-
-
-@runtime_checkable
-class GivesReceipts(AnswersQuestions, Protocol):
-    """A model whose answers come with receipts, which are checked and kept."""
-
-    def answered(
-        self,
-        images: Sequence[Image.Image | None],
-        questions: Sequence[str],
-        max_new_tokens: int,
-        *,
-        temperature: float | None = None,
-        seed: int = 0,
-    ) -> list[Answer]:
-        """Return the answers as `answer` does, each with the receipt of its image."""
-
-    def expected(self, image: Image.Image | None) -> str | None:
-        """Return the hash that the receipt of this image must have; None without an image."""
 
 
 def answer_questions(
@@ -162,9 +126,6 @@ def _asked(
     """Ask the questions of `batch`, and check that each was sent with its own picture."""
     ids, texts = list(batch["question_id"]), list(batch["question"])
     images = [pictures[question_id] for question_id in ids]
-    if not isinstance(model, GivesReceipts):
-        told = model.answer(images, texts, max_new_tokens, **sampling)
-        return [Answer(text, None) for text in told]
     found = model.answered(images, texts, max_new_tokens, **sampling)
     check_received(ids, [answer.receipt for answer in found], [*map(model.expected, images)])
     return found

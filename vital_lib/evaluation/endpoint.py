@@ -16,10 +16,10 @@ from PIL import Image
 from vital_lib.client import ChatClient, Reply
 from vital_lib.figures import FigureImage, open_image
 from vital_lib.prompts import answer_prompt
-from vital_lib.receipts import Answer, pixel_hash
+from vital_lib.receipts import Answer, AnswersQuestions, pixel_hash
 
 
-class EndpointModel:
+class EndpointModel(AnswersQuestions):
     """A model behind a `ChatClient`, for `answer_questions`.
 
     The client's `parameters` set the temperature and the length of its answers, since endpoints
@@ -32,18 +32,6 @@ class EndpointModel:
     def __init__(self, client: ChatClient) -> None:
         self.client = client
 
-    def answer(
-        self,
-        images: Sequence[Image.Image | None],
-        questions: Sequence[str],
-        max_new_tokens: int = 48,
-        *,
-        temperature: float | None = None,
-        seed: int = 0,
-    ) -> list[str]:
-        """Return the answers as `answered` does, without the receipts."""
-        return [one.text for one in self.answered(images, questions, max_new_tokens, seed=seed)]
-
     def answered(
         self,
         images: Sequence[Image.Image | None],
@@ -55,14 +43,12 @@ class EndpointModel:
     ) -> list[Answer]:
         """Return an answer and the receipt of its image for each question.
 
-        Args:
-            images: RGB images, one per question, or None for each, which asks in text alone.
-            questions: the questions.
-            max_new_tokens, temperature: without effect.
-            seed: sent with the requests; another seed is another draw.
+        The answer of an unusable reply is empty, and scores nothing.
 
-        Returns:
-            An answer per question; that of an unusable reply is empty, and scores nothing.
+        Args:
+            images, questions: as in `AnswersQuestions`.
+            max_new_tokens, temperature: without effect.
+            seed: sent with the requests.
 
         Raises:
             ModelUnavailable, CostCeiling: as ``ChatClient.ask``.
@@ -74,7 +60,7 @@ class EndpointModel:
             return self._answers(self.client.ask(prompts))
 
     def expected(self, image: Image.Image | None) -> str | None:
-        """Return the hash that the receipt of this image must have; None without an image."""
+        """Return the hash of the image's file as it is sent; None without an image."""
         return None if image is None else self.client.images.expected(image)
 
     def _answers(self, replies: Iterable[Reply]) -> list[Answer]:

@@ -14,13 +14,19 @@ from PIL import Image
 from transformers import BatchFeature, LogitsProcessor, LogitsProcessorList
 
 from vital_lib.models.chat import ChatFormat, Rounds
-from vital_lib.receipts import Answer, TextAloneRefused, pixel_hash, receipt_of_pixels
+from vital_lib.receipts import (
+    Answer,
+    AnswersQuestions,
+    TextAloneRefused,
+    pixel_hash,
+    receipt_of_pixels,
+)
 
 Shown = Image.Image | Sequence[Image.Image] | None
 """What a question is about: an RGB image, several, or none (None or an empty list)."""
 
 
-class VisionLanguageModel:
+class VisionLanguageModel(AnswersQuestions):
     """A loaded vision-language model with its processor.
 
     Attributes: `model` (in evaluation mode), `processor`, `name` (as given to `load_model`),
@@ -43,7 +49,7 @@ class VisionLanguageModel:
         """Device of the weights: cuda if available, else cpu."""
         return self.model.device
 
-    def answer(
+    def answered(
         self,
         images: Sequence[Shown],
         questions: Sequence[str],
@@ -52,8 +58,8 @@ class VisionLanguageModel:
         *,
         temperature: float | None = None,
         seed: int = 0,
-    ) -> list[str]:
-        """Return the model's answers, stripped, one per image and question.
+    ) -> list[Answer]:
+        """Return the answers, stripped, each with the receipt of its image or images.
 
         Args:
             images: for each question an RGB image; or several, shown in their order; or None, which
@@ -71,21 +77,6 @@ class VisionLanguageModel:
                 that is not above 0.
             TextAloneRefused: the model cannot answer without an image.
         """
-        options = {"temperature": temperature, "seed": seed}
-        found = self.answered(images, questions, max_new_tokens, batch_size, **options)
-        return [answer.text for answer in found]
-
-    def answered(
-        self,
-        images: Sequence[Shown],
-        questions: Sequence[str],
-        max_new_tokens: int = 48,
-        batch_size: int = 32,
-        *,
-        temperature: float | None = None,
-        seed: int = 0,
-    ) -> list[Answer]:
-        """Return the answers as `answer` does, each with the receipt of its image or images."""
         if len(images) != len(questions):
             raise ValueError(f"{len(images)} images for {len(questions)} questions")
         if batch_size < 1 or max_new_tokens < 1:
@@ -108,9 +99,9 @@ class VisionLanguageModel:
                 ) from error
         return answers
 
-    def expected(self, shown: Shown) -> str | None:
-        """Return the hash that the receipt of what is shown must have; None without an image."""
-        return pixel_hash(as_list(shown))
+    def expected(self, image: Shown) -> str | None:
+        """Return the hash of the image, or of several, as `pixel_hash`; None without one."""
+        return pixel_hash(as_list(image))
 
     def ask(self, image: Image.Image, question: str) -> str:
         """Return the model's answer to one question about one image."""
