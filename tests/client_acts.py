@@ -9,7 +9,7 @@ from loopback import said
 from vital_lib.client import ChatClient
 from vital_lib.prompts import verdict_prompt
 
-KEY = "sk-planted-0123456789abcdef"
+KEY = "sk-secret-0123456789abcdef"
 """A key that must appear nowhere."""
 
 PRICES = "model,usd_per_million_in,usd_per_million_out,image_tokens,as_of\n"

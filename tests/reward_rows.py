@@ -1,4 +1,4 @@
-"""Drafts whose wording is drawn at random, and annotators and judges with a planted taste."""
+"""Drafts whose wording is drawn at random, and annotators and judges with a declared preference."""
 
 from __future__ import annotations
 

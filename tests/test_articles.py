@@ -37,7 +37,7 @@ def at(pair_id: str, url: str) -> dict:
     return bare(pair_id, source={"name": "site", "url": url})
 
 
-def groups_of(records: list[dict]) -> list[str]:
+def group_ids(records: list[dict]) -> list[str]:
     return group_names([article_of(entry, entry["pair_id"]) for entry in records])
 
 
@@ -146,7 +146,7 @@ def test_what_only_looks_like_an_identifier_is_none(text):
     ],
 )  # fmt: skip
 def test_two_figures_of_one_article_are_one_group(one, other):
-    assert len(set(groups_of([one, other]))) == 1
+    assert len(set(group_ids([one, other]))) == 1
 
 
 @pytest.mark.parametrize(
@@ -172,35 +172,35 @@ def test_two_figures_of_one_article_are_one_group(one, other):
     ],
 )  # fmt: skip
 def test_two_articles_of_one_site_are_two_groups(one, other):
-    assert len(set(groups_of([one, other]))) == 2
+    assert len(set(group_ids([one, other]))) == 2
 
 
 def test_a_record_with_two_identifiers_says_that_they_name_one_article():
     both = bare("c", pmcid="PMC7095448", doi=DOI)
-    groups = groups_of([bare("a", doi=DOI), bare("PMC7095448_F2"), both, bare("PMC7095449_F1")])
+    groups = group_ids([bare("a", doi=DOI), bare("PMC7095448_F2"), both, bare("PMC7095449_F1")])
     assert groups == ["PMC7095448"] * 3 + ["PMC7095449"]
 
 
 def test_an_identifier_beside_many_articles_is_a_collections_and_joins_none():
     dataset = {"url": "https://doi.org/10.5281/zenodo.3757476"}
     records = [bare(f"PMC709544{n}_F1", source=dataset) for n in range(3)]
-    assert groups_of(records) == ["PMC7095440", "PMC7095441", "PMC7095442"]
+    assert group_ids(records) == ["PMC7095440", "PMC7095441", "PMC7095442"]
 
 
 def test_what_the_record_states_as_group_or_patient_comes_first():
-    assert groups_of([bare("PMC7095448_F1", group_id=7, doi=DOI)]) == ["7"]
-    assert groups_of([bare("PMC7095448_F1", patient_id="p1", pmid=5)]) == ["p1"]
-    assert groups_of([bare("S0A00001_F1", pmid="S0A00001")]) == ["S0A00001"]
+    assert group_ids([bare("PMC7095448_F1", group_id=7, doi=DOI)]) == ["7"]
+    assert group_ids([bare("PMC7095448_F1", patient_id="p1", pmid=5)]) == ["p1"]
+    assert group_ids([bare("S0A00001_F1", pmid="S0A00001")]) == ["S0A00001"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), "", "  ", None])
 def test_an_empty_cell_states_no_group(value):
-    assert groups_of([bare("PMC7095448_F1", group_id=value, pmid=value)]) == ["PMC7095448"]
+    assert group_ids([bare("PMC7095448_F1", group_id=value, pmid=value)]) == ["PMC7095448"]
 
 
 def test_captions_and_licences_name_no_article():
     entry = bare("a_F1", fig_caption=f"As in doi:{DOI}.", licence=f"see https://doi.org/{DOI}")
-    assert groups_of([entry]) == ["a"]
+    assert group_ids([entry]) == ["a"]
 
 
 def test_the_same_bytes_under_two_articles_join_them_and_that_is_said(tmp_path, caplog):
@@ -348,6 +348,6 @@ def test_a_benchmarks_questions_are_grouped_by_their_article(tmp_path):
 def test_an_address_as_id_is_grouped_by_its_page():
     page = "https://www.example.org/case/17345"
     assert (
-        groups_of([bare(f"{page}#F1"), bare(f"{page}/figure/2")])
+        group_ids([bare(f"{page}#F1"), bare(f"{page}/figure/2")])
         == ["https://example.org/case/17345"] * 2
     )

@@ -1,6 +1,6 @@
 """Claims about receipts of an endpoint's requests, against a real server on this machine.
 
-The planted faults: a server that looks for the image under another name, a request whose image is
+The simulated faults: a server that looks for the image under another name, a request whose image is
 dropped, and a request that carries another one's image.
 """
 

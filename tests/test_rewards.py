@@ -1,4 +1,4 @@
-"""Claims about what annotators and judges reward: a planted taste is found, and no other."""
+"""Claims about what annotators and judges reward: a declared preference is found, and no other."""
 
 from __future__ import annotations
 
@@ -197,12 +197,12 @@ def test_in_null_worlds_false_findings_stay_below_the_stated_rate():
 # --- reasons
 
 
-def _log(folder, rows, ticks_of, reasons_of):
+def _log(folder, rows, ticks_by, reasons_of):
     log = LabelLog(f"sqlite:///{folder / 'labels.sqlite'}")
     for place, item in enumerate(rows["instruction_id"].unique()):
         for who in ("ann", "ben"):
             given = {"reasons": reasons_of(who, place)}
-            log.record(**judged(item, ticks_of(who, place), who, **given))
+            log.record(**judged(item, ticks_by(who, place), who, **given))
     events = log.history()
     log.close()
     return events

@@ -34,7 +34,7 @@ from vital_lib.prompts import (
     verdict_prompt,
 )
 
-KEY = "sk-planted-0123456789abcdef"
+KEY = "sk-secret-0123456789abcdef"
 FIGURE = {"caption": "CT of the head with a tumour.", "mentions": [], "modalities": ["ct_scan"]}
 TEXT = "Caption: {}. A CT of the head with a tumour.\nMentions:\nModalities: CT scan"
 PATH = "/v1/chat/completions"

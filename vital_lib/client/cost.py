@@ -58,12 +58,12 @@ class Cost:
         self._lock = threading.Lock()
         # Loaded here because it may download a file, which would block the event loop later.
         self._count = _counter(model) if price.usd(1, 1) else by_length
-        self._claimed = 0.0  # estimates of requests in flight, or without a known cost
+        self._reserved = 0.0  # estimates of requests in flight, or without a known cost
         if max_usd is not None:
             lost = ledger.unanswered()
             lost = lost[lost["model"] == model]
             usd = map(price.usd, lost["tokens_in"], lost["prompt"].map(self._tokens_out))
-            self._claimed = float(sum(usd))
+            self._reserved = float(sum(usd))
 
     def spent(self) -> Bill:
         """Return this model's bill in the ledger, at the prices when each reply arrived."""
@@ -88,20 +88,20 @@ class Cost:
             return 0.0
         usd = self._price.usd(self._tokens_in(prompt), self._tokens_out(prompt.name))
         with self._lock:
-            taken = self.spent()["usd"] + self._claimed
+            taken = self.spent()["usd"] + self._reserved
             if taken + usd > self._most:
                 raise CostCeiling(
                     f"model {self._model!r}: {taken:.4f} USD are spent, reserved or possibly "
                     f"charged without a reply, and the next request may cost {usd:.4f}; the "
                     f"ceiling is {self._most:g}. Raise max_usd to continue where the run stopped."
                 )
-            self._claimed += usd
+            self._reserved += usd
         return usd
 
     def release(self, reserved: float) -> None:
         """Release a reservation: the ledger holds the actual cost, or nothing was charged for."""
         with self._lock:
-            self._claimed -= reserved
+            self._reserved -= reserved
 
     def _tokens_in(self, prompt: Prompt) -> int:
         return count_tokens(prompt, self._rule, self._count)
