@@ -112,7 +112,7 @@ _INTRODUCTION = """# Tokens of an image
 How many tokens one image takes in a prompt, measured with each model's processor
 (`vital_lib.models.image_tokens`). Where two numbers stand, the first counts the tokens that stand
 for pixels, the second all that the processor puts into the prompt, with marks of tiles and line
-breaks. `max_tokens` in notebook 08 has to leave room for them: tuning never cuts an image.
+breaks. `max_tokens` of `tuning.TuningConfig` has to leave room for them: no image is ever cut.
 
 """
 _END = """
