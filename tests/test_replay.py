@@ -25,9 +25,10 @@ import pandas as pd
 from client_acts import verdicts
 from vital_lib.client import ChatClient
 from vital_lib.figures import open_image
-from vital_lib.tables import TABLES, Workspace
+from vital_lib.tables import TABLES, Workspace, write_text
 
 workspace = Workspace(run)
+write_text(workspace.model("tuned") / "README.md", f"The card of {{run}}.")
 model = ChatClient("judge", base_url=base_url, ledger=workspace.ledger, local=local)
 replies = model.ask(verdicts(open_image(image), 4), seed=seed)
 read = [int(reply.value.rationale) for reply in replies if reply.value]
@@ -89,7 +90,7 @@ def test_a_replay_finds_the_same_metrics_without_a_server_and_leaves_the_run_alo
     }
     rejected = found.set_index("metric").loc["figures.rejected"]
     assert rejected["run"] == rejected["replayed"] == 0 + 1 + 3 + 3  # a failure stays a failure
-    assert _digests(finished) == before
+    assert "README.md" in before and _digests(finished) == before
 
 
 def test_a_changed_metric_differs_and_is_named(finished, capsys):

@@ -16,7 +16,14 @@ from tuning_rows import conversation_rows, tune_shortly
 
 from vital_lib.models import WrongAdapter, load_model
 from vital_lib.tables import Workspace, frame_of
-from vital_lib.tuning import DoesNotFit, NothingLearned, check_reloaded, save_merged, write_card
+from vital_lib.tuning import (
+    DoesNotFit,
+    NothingLearned,
+    check_reloaded,
+    save_merged,
+    write_card,
+    write_results,
+)
 
 pytest_plugins = "tuning_rows"
 LEARNED = {"epochs": 25, "learning_rate": 2e-2}
@@ -260,6 +267,43 @@ def test_a_card_without_an_evaluation_says_so(run_of, llava_folder, figures, tmp
     tune_shortly(llava_folder, conversation_rows(4), figures, folder.parent, folder="selected")
     text = write_card(folder, run_of, conversation_rows(4)).read_text()
     assert "Not evaluated when this card was written." in text
+
+
+def test_the_results_of_an_evaluation_replace_those_on_the_card(
+    run_of, llava_folder, figures, tmp_path
+):
+    conversations, folder = conversation_rows(4), run_of.model("selected")
+    tune_shortly(llava_folder, conversations, figures, folder.parent, folder="selected")
+    run_of.keep_origin("selected", written_by="08_tune_model")
+    card, print_ = write_card(folder, run_of, conversations), run_of.fingerprint("models/selected")
+    written = card.read_text()
+    for percent in (40, 55):
+        metrics = {"evaluation.open_recall_selected": percent / 100}
+        run_of.record(metrics, written_by="09_evaluate_model", made_from=["models/selected"])
+        assert write_results(run_of, "selected") == card
+        own, _, results = card.read_text().partition("\n## Results\n")
+        assert own == written.partition("\n## Results\n")[0] and "## Data" in own
+        assert f"{percent}.0 %" in results and "Not evaluated" not in results
+        assert results.count("Open recall") == 1
+    assert run_of.fingerprint("models/selected") == print_
+    card.unlink()
+    assert "55.0 %" in write_results(run_of, "selected").read_text()
+
+
+def test_a_tuning_that_goes_on_keeps_a_card_with_results(run_of, llava_folder, figures):
+    conversations, folder = conversation_rows(4), run_of.model("selected")
+    tune_shortly(llava_folder, conversations, figures, folder.parent, folder="selected")
+    run_of.record({"evaluation.open_recall_selected": 0.4}, written_by="09_evaluate_model")
+    write_results(run_of, "selected")
+    weights = run_of.fingerprint("models/selected")
+    tune_shortly(llava_folder, conversations, figures, folder.parent, folder="selected")
+    assert run_of.fingerprint("models/selected") == weights
+    assert "40.0 %" in (folder / "README.md").read_text()
+
+
+def test_a_model_that_was_not_tuned_has_no_results(run_of):
+    with pytest.raises(FileNotFoundError, match="no tuned model in .*08_tune_model"):
+        write_results(run_of, "selected")
 
 
 def test_a_card_has_no_metrics_of_an_earlier_model(run_of, llava_folder, figures, tmp_path):

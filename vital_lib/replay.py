@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import shutil
 import sqlite3
 import sys
@@ -111,7 +112,7 @@ def _outcome(old: float | None, new: float | None, tolerance: float) -> str:
 
 
 def _bring_inputs(workspace: Workspace, again: Workspace) -> None:
-    """Copy the logs, each of one moment, and the answers; link to the tuned models."""
+    """Copy the logs, each of one moment, and the answers; link to the files of the models."""
     for name in _LOGS:
         if (workspace.path / name).is_file():
             source = f"{(workspace.path / name).resolve().as_uri()}?mode=ro"
@@ -124,7 +125,9 @@ def _bring_inputs(workspace: Workspace, again: Workspace) -> None:
         if workspace.has(name):
             shutil.copyfile(*(run.path / f"{name}.parquet" for run in (workspace, again)))
     if (workspace.path / _TUNED).is_dir():
-        (again.path / _TUNED).symlink_to((workspace.path / _TUNED).resolve())
+        # Notebook 09 writes the models' cards: a file that it replaces is the link alone.
+        models = (workspace.path / _TUNED).resolve()
+        shutil.copytree(models, again.path / _TUNED, copy_function=os.symlink)
 
 
 def _of_copy(workspace: Workspace, notebook: str) -> dict[str, Any]:

@@ -17,10 +17,11 @@ import pandas as pd
 from huggingface_hub import ModelCardData
 
 from vital_lib.annotators import Votes, is_simulated
-from vital_lib.tables import Workspace, metrics_in_words, write_atomically
+from vital_lib.tables import Workspace, metrics_in_words, write_text
 
 CARD = "README.md"
 _SIMULATED = "clinic"  # the name of the embedded stand-in for figures, models and people
+_RESULTS = "## Results"
 _USE = (
     "For research and teaching. **Not for clinical use**: it has not been tested on patients, it "
     "can be wrong with confidence, and nobody may base a diagnosis or a treatment on it."
@@ -46,8 +47,8 @@ def write_card(
 
     `tune` writes one without a run. With a run, the card also lists the figures' sources, licences
     and credits, the generator, its prompts and whose demonstrations it was shown, the annotators
-    and their agreement, and the model's metrics as far as the run has them. Call it again after
-    notebook 09 to add its metrics.
+    and their agreement, and the model's metrics as far as the run has them; `write_results` states
+    them anew.
 
     Args:
         workspace: the run that `conversations` are from.
@@ -67,8 +68,28 @@ def write_card(
     if workspace is not None and conversations is not None:
         parts += [*_data(workspace, conversations), *_results(workspace, folder.name)]
     text = "\n".join(parts) + "\n"
-    write_atomically(folder / CARD, lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(folder / CARD, text)
     return folder / CARD
+
+
+def write_results(workspace: Workspace, model: str) -> Path:
+    """Replace the results on a model's card by the metrics that the run has now; return its path.
+
+    The rest of the card stays as it is. A card that was deleted is written again, without the data.
+
+    Args:
+        model: the name of a tuned model of the run, as in `Workspace.model`.
+
+    Raises:
+        FileNotFoundError: the run has no such model.
+    """
+    card = workspace.model(model) / CARD
+    if not card.is_file():
+        write_card(card.parent)
+    before = card.read_text(encoding="utf-8").partition(f"\n{_RESULTS}\n")[0].rstrip("\n")
+    text = "\n".join([before, "", *_results(workspace, model)]) + "\n"
+    write_text(card, text)
+    return card
 
 
 def _head(folder: Path, config: Mapping[str, Any]) -> str:
@@ -171,7 +192,7 @@ def _results(workspace: Workspace, name: str) -> list[str]:
     wanted = re.compile(rf"evaluation\.(?:open_recall|closed_accuracy|chat_score)_{name}")
     found = [metric for metric in workspace.metrics if wanted.fullmatch(metric)]
     lines = _metrics(workspace, found) or ["Not evaluated when this card was written.", ""]
-    return ["## Results", "", *lines]
+    return [_RESULTS, "", *lines]
 
 
 def _metrics(workspace: Workspace, wanted: Sequence[str]) -> list[str]:
