@@ -246,7 +246,7 @@ def test_the_selectors_uncertainty_sets_the_first_question(tmp_path):
     with pytest.raises(MissingTable, match="06_train_selector"):
         open_card(tmp_path, "ann", strategy="uncertainty")
     ids = workspace.read("drafts")["candidate_id"]
-    scores = pd.DataFrame({"candidate_id": ids, "selector": "recipe", "score": 0.0})
+    scores = pd.DataFrame({"candidate_id": ids, "selector": "selector", "score": 0.0})
     doubted = ids.str.contains(workspace.read("drafts")["instruction_id"].iloc[-1], regex=False)
     workspace.write("scores", scores.assign(uncertainty=doubted.astype(float)))
     card = open_card(tmp_path, "ann", strategy="uncertainty")

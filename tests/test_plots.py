@@ -70,7 +70,7 @@ RATINGS = pd.DataFrame(
 PEOPLE = pd.DataFrame({"candidate_id": list("aabbcd"), "accepted": [1, 1, 1, 0, 0, 1]})
 SCORES = pd.DataFrame({"candidate_id": list("abcd"), "score": [2.0, 1.0, -1.0, 0.5]})
 CURVE = pd.DataFrame({
-    "learned": ["recipe", "recipe", "people only", "published"], "questions": [0, 25, 25, 0],
+    "learned": ["both", "both", "people only", "published"], "questions": [0, 25, 25, 0],
     "agreement": [0.78, 0.86, 0.7, 0.6], "low": [0.7, 0.8, 0.6, 0.5], "high": [0.8, 0.9, 0.8, 0.7],
 })  # fmt: skip
 

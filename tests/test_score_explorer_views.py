@@ -198,7 +198,7 @@ def test_curves_are_sent_once_in_percent_with_whose_votes_they_rest_on():
     rows, scores, ticks = voted_rows()
     expected = accepted_by_share(rows, {"selector": scores}, ticks, shares=(0.5, 1))
     learning = pd.DataFrame(
-        {"learned": "recipe", "questions": [100, 0], "agreement": [0.8, 0.7], "low": [0.7, None]}
+        {"learned": "both", "questions": [100, 0], "agreement": [0.8, 0.7], "low": [0.7, None]}
     ).assign(high=[0.9, None])
     sweep = pd.DataFrame({"w_human": [10, 100], "validation_agreement": [0.6, 0.7]})
     curves = {"expected": expected, "learning": learning, "sweep": sweep}
@@ -212,8 +212,8 @@ def test_curves_are_sent_once_in_percent_with_whose_votes_they_rest_on():
     assert [one["name"] for one in found["expected"]["series"]] == ["selector", "random"]
     half = found["expected"]["series"][0]["points"][0]
     assert half[0] == 50 and half[2] < half[1] < half[3] <= 100
-    [recipe] = found["learning"]["series"]
-    assert recipe["points"] == [[0, 70, None, None], [100, 80, 70, 90]]
+    [both] = found["learning"]["series"]
+    assert both["points"] == [[0, 70, None, None], [100, 80, 70, 90]]
     assert found["learning"]["ticks"] == [0, 100]
     assert [point[:2] for point in found["sweep"]["series"][0]["points"]] == [[10, 60], [100, 70]]
     panel.set_share(0.2)

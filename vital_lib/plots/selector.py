@@ -26,7 +26,7 @@ from vital_lib.plots._types import Figure
 
 _FILLED = 3  # groups of a histogram; more of them would hide one another
 LEARNERS = {
-    "recipe": ("ratings and ticks", BLUE),
+    "both": ("ratings and ticks", BLUE),
     "people only": ("ticks only", OCHRE),
     "published": ("published recipe", PINK),
 }
@@ -42,7 +42,7 @@ def learning_curve(
     equally spaced.
 
     Args:
-        curve: columns `learned` (recipe, people only, published), `questions`, `agreement`,
+        curve: columns `learned` (both, people only, published), `questions`, `agreement`,
             `low`, `high`, all as shares.
         metrics: for judge.agreement_mean_of_5.
         votes: the votes for training and for held-out pairs.

@@ -27,7 +27,7 @@ def curves_of(
 
     Args:
         expected: from `selection.accepted_by_share`.
-        learning: columns learned (recipe, people only, published), questions, agreement, low, high.
+        learning: columns learned (both, people only, published), questions, agreement, low, high.
         sweep: columns w_human, validation_agreement, as from `selector.sweep_published`.
     """
     by, note, found = who(votes), beside(votes), {}
