@@ -31,7 +31,9 @@ study: $(INSTALLED)
 	$(BIN)/python -m vital_lib.study sweep --folder data/runs/study
 
 lab: $(INSTALLED)
-	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" \
+		--ServerApp.kernel_websocket_connection_class=vital_lib.connection.UndelayedConnection \
+		notebooks/00_start_here.ipynb
 
 label: $(INSTALLED)
 	@test -n "$(ANNOTATORS)" || { echo "name the annotators: make label ANNOTATORS=ann,bob"; exit 2; }

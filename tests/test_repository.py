@@ -45,6 +45,7 @@ BUDGETS = {
     "claims": 165,  # Holm; the sample that a difference needs; articles by kind of question
     "client": 2_055,  # receipts of images; the types of what openai and tenacity leave open
     "clinic": 7_540,
+    "connection": 10,
     "demonstrations": 170,
     "encoders": 265,  # a stop says that encoded batches are kept
     "english": 140,

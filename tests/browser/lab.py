@@ -43,6 +43,7 @@ def picture(figure_id):
 """
 """The start of a notebook: an image, and a text that runs if it is ever taken for markup."""
 
+CONNECTION = "vital_lib.connection.UndelayedConnection"  # as in `make lab`
 RUN_SECONDS = 120
 
 _CHROMIUM_FLAGS = [
@@ -160,6 +161,7 @@ def _command(lab: Lab) -> list[str]:
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
         *(f"--port={lab.port}", "--ServerApp.port_retries=0"),
         *(f"--IdentityProvider.token={lab.token}", f"--ServerApp.root_dir={lab.folder}"),
+        f"--ServerApp.kernel_websocket_connection_class={CONNECTION}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
         "--LabApp.expose_app_in_browser=True",

@@ -32,6 +32,7 @@ from voila.app import Voila
 from voila.handler import VoilaHandler
 
 from vital_lib.annotators import check_person
+from vital_lib.connection import UndelayedConnection
 from vital_lib.labelling.card import ANNOTATOR, CARD
 from vital_lib.labelling.links import annotators_by_hash, fingerprint
 
@@ -220,6 +221,7 @@ def _config(service: Service) -> Config:
         open_browser=False,
         log_level=logging.WARNING,
         identity_provider_class=LinkIdentity,
+        kernel_websocket_connection_class=UndelayedConnection,
         tornado_settings={"headers": _HEADERS, "log_function": log_request},
     )
     config.VoilaConfiguration = Config(

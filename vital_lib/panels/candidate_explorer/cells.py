@@ -21,7 +21,7 @@ def cells_of(rows: pd.DataFrame, places: np.ndarray, sorted_by: str | None) -> l
     read = [name for name in rows if name in (*_SHOWN, "stage", "annotators", hidden)]
     return [
         _cells(row) | {"sorted": _short(row[hidden]) if hidden else None}
-        for row in rows[read].iloc[places].to_dict("records")
+        for row in rows[read].take(places).to_dict("records")
     ]
 
 

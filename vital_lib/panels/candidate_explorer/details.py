@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,22 +110,23 @@ class Details:
     def _rounds(self, place: int, response: list) -> list[dict[str, Any]]:
         """Return the rounds of the conversation in order; the shown response is in pieces."""
         shown_id = self._rows.at[place, "candidate_id"]
-        own = self._rows[_ROUND].iloc[self.alike(place, "conversation_id")]
-        own = own.sort_values("round", kind="stable").head(200)
+        own = self._rows[_ROUND].take(self.alike(place, "conversation_id")).dropna(subset="round")
+        lines = own.sort_values("round", kind="stable").head(200).to_dict("records")
+        rounds = [list(rows) for _, rows in groupby(lines, key=itemgetter("round"))]
         return [
             {
-                "round": int(number),
-                "instruction": _text(rows["instruction"].iloc[0]),
+                "round": int(rows[0]["round"]),
+                "instruction": _text(rows[0]["instruction"]),
                 "responses": [
                     {
                         "id": plain(other["candidate_id"]),
                         "shown": (shown := other["candidate_id"] == shown_id),
                         "text": response if shown else [(_text(other["response"]), False)],
                     }
-                    for other in rows.to_dict("records")
+                    for other in rows
                 ],
             }
-            for number, rows in own.groupby("round")
+            for rows in rounds
         ]
 
     def _rated(self, place: int) -> dict[str, Any] | None:
@@ -150,9 +153,9 @@ class Details:
     def _ticked(self, place: int) -> list[list[Any]] | None:
         if self._ticks is None:
             return None
-        own = self._ticks.iloc[np.flatnonzero(self._place_of["ticks"] == place)]
-        own = own.dropna(subset="accepted")
-        return [[plain(tick.annotator), bool(tick.accepted)] for tick in own.itertuples()]
+        own = self._ticks[["annotator", "accepted"]]
+        own = own.take(np.flatnonzero(self._place_of["ticks"] == place)).dropna(subset="accepted")
+        return [[plain(who), bool(accepted)] for who, accepted in own.to_numpy(dtype=object)]
 
     def _scored(self, row: pd.Series) -> dict[str, Any] | None:
         """Return the score, the share of candidates that score lower, and the distribution."""
