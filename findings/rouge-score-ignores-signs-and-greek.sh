@@ -3,9 +3,9 @@
 #
 # Expected: two findings that contradict each other by a sign or a Greek letter share fewer words
 # than two equal findings, and a text equals itself.
-# Seen: "lesion ≥ 5 mm" and "lesion < 5 mm" have ROUGE-1 and ROUGE-L 1.0, so have "ST +2 mm" and
-# "ST −2 mm", "β-lactam" and "α-lactam", "5 µm" and "5 m". A Greek word has 0.0 with itself.
-# "0.5 mg" and "5.0 mg" have ROUGE-1 1.0: a decimal number is two words.
+# Seen: "lesion ≥ 5 mm" and "lesion < 5 mm" have ROUGE-1 and ROUGE-L of 1.0, as do "ST +2 mm" and
+# "ST −2 mm", "β-lactam" and "α-lactam", "5 µm" and "5 m". A Greek word scores 0.0 against itself.
+# "0.5 mg" and "5.0 mg" have a ROUGE-1 of 1.0: a decimal number is two words.
 # So a generated radiology finding of the opposite meaning can have a perfect score.
 set -eu
 work=$(mktemp -d)

@@ -4,7 +4,7 @@
 # Expected: uint8 pixels times 2.0 become floats, as in numpy, or stop at 255; a cast of 300.0 to
 # uint8 gives 255, as saving such an image would suggest.
 # Seen: 250 * 2.0 is 244, 250 + 10 is 4, and sitk.Cast makes 44 of 300.0 and 255 of -1.0. There is
-# no warning: a brightened X-ray has dark holes where it was brightest.
+# no warning: a brightened X-ray has dark spots where it was brightest.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
