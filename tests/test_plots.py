@@ -18,7 +18,7 @@ from PIL import Image
 
 from vital_lib import plots
 from vital_lib.annotators import Votes
-from vital_lib.modalities import modality_of
+from vital_lib.modalities import MODALITY_LABELS, modality_of
 from vital_lib.plots._sums import pca_2d, wilson
 
 ARMS = {
@@ -371,6 +371,9 @@ def test_twelve_clusters_have_twelve_marks_and_their_numbers():
     assert [text.get_text() for text in axes.texts] == [str(n) for n in range(12)]
 
 
+GROUNDS = ("#ffffff", "#111111")  # JupyterLab's themes
+
+
 def _contrast(colour: str, ground: str) -> float:
     """The contrast ratio of WCAG 2."""
     light, dark = sorted((_luminance(colour), _luminance(ground)), reverse=True)
@@ -390,9 +393,21 @@ def test_a_plot_has_no_ground_and_reads_on_a_light_and_on_a_dark_page(name):
     assert (pixels[[0, -1]][:, [0, -1], 3] == 0).all()
     colours = {axes.title.get_color() for axes in figure.axes}
     colours |= {label.get_color() for axes in figure.axes for label in axes.get_xticklabels()}
-    for ground in ("#ffffff", "#111111"):  # JupyterLab's themes
+    for ground in GROUNDS:
         assert all(_contrast(colour, ground) > 4 for colour in colours)
         assert all(_contrast(colour, ground) > 3 for colour in _thin(figure))
+
+
+def test_the_marks_of_all_modalities_read_on_a_light_and_on_a_dark_page():
+    names = list(MODALITY_LABELS)
+    places = range(len(names))
+    states = pd.Categorical(["figure", "conversation", "picked"] * 3)[: len(names)]
+    dots = pd.DataFrame({"x": places, "y": places, "modality": names, "state": states})
+    parts = plots.conversation_map(dots).axes[0].collections
+    marks = [colour for part in parts for colour in part.get_facecolor()]
+    assert len(marks) == len(names)
+    assert all(mark[3] == 1 for mark in marks)  # opaque
+    assert all(_contrast(mark[:3], ground) >= 3 for mark in marks for ground in GROUNDS)
 
 
 def _thin(figure) -> set:

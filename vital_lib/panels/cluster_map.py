@@ -246,7 +246,7 @@ class ClusterMap:
             color_map=self._used("modality", MODALITY_COLOURS),
             size_by="state",
             size_map=self._used("state", _DOTS),
-            opacity=0.8,
+            opacity=1,  # or the colours pale on a light ground
             axes=False,
             camera_distance=1.05,
             mouse_mode="lasso",

@@ -11,17 +11,13 @@ import pandas as pd
 
 from vital_lib.modalities import MODALITY_LABELS
 from vital_lib.plots._canvas import BESIDE, canvas, legend_at_the_right, legend_below_title, styled
-from vital_lib.plots._colours import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY
+from vital_lib.plots._colours import BLUE, GREEN, INK, MARKS, ORANGE
 from vital_lib.plots._rows import name_rows
 from vital_lib.plots._sums import pca_2d
 from vital_lib.plots._types import Figure
 
-MODALITY_COLOURS = dict(
-    zip(MODALITY_LABELS, [BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY], strict=True)
-)
-
-
-_CLUSTER_COLOURS = (BLUE, ORANGE, GREEN, PINK, RED, SKY)
+MODALITY_COLOURS = dict(zip(MODALITY_LABELS, MARKS, strict=True))
+_CLUSTER_COLOURS = MARKS[:6]
 _SHAPES = ("o", "s", "^", "D")
 _NUMBERED: dict[str, Any] = {
     **{"ha": "center", "va": "center", "fontsize": 8.5, "fontweight": "bold", "color": "white"},
@@ -102,7 +98,7 @@ def conversation_map(dots: pd.DataFrame) -> Figure:
         size = own["state"].astype(str).map({"figure": 8, "conversation": 30, "picked": 45})
         ring = np.where(own["state"] == "picked", 1.3, 0)
         look = {"s": size, "color": MODALITY_COLOURS[name], "edgecolors": INK, "linewidths": ring}
-        axes.scatter(own["x"], own["y"], alpha=0.8, label=label, **look)
+        axes.scatter(own["x"], own["y"], label=label, **look)
     picked = int((dots["state"] == "picked").sum())
     axes.set_title(f"{len(dots):,} figures; {picked:,} with a picked conversation, in rings")
     axes.set_xlabel("first component")
