@@ -6,7 +6,9 @@ a length. This module knows nothing of what any test claims.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 import random
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from loopback import in_process, said
+from PIL import Image
 
 from vital_lib.client import ChatClient
 from vital_lib.tables import frame_of
@@ -84,13 +87,23 @@ JUDGES: dict[str, Callable[[str, str], str]] = {
 """Name -> which of two answers, first and second, it prefers."""
 
 
-def stub_judge(name: str) -> ChatClient:
-    """A client whose endpoint answers every verdict prompt as the judge of that name."""
+def stub_judge(name: str, unseeing: str = "") -> ChatClient:
+    """A client whose endpoint answers every verdict prompt as the judge of that name.
+
+    With `unseeing`, it answers as the judge of that name if the image is blank.
+    """
 
     def respond(body: dict, place: int) -> object:
-        lines = body["messages"][-1]["content"][1]["text"].splitlines()
+        image, text = body["messages"][-1]["content"]
+        lines = text["text"].splitlines()
         shown = dict(line.split(": ", 1) for line in lines if ": " in line)
-        winner = JUDGES[name](shown["Answer 1"], shown["Answer 2"])
+        own = unseeing if unseeing and _is_blank(image["image_url"]["url"]) else name
+        winner = JUDGES[own](shown["Answer 1"], shown["Answer 2"])
         return said(json.dumps({"rationale": name, "winner": winner}))
 
     return ChatClient(name, local=True, transport=in_process(respond))
+
+
+def _is_blank(url: str) -> bool:
+    pixels = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    return np.asarray(pixels, dtype=float).std() < 2  # what JPEG adds is less

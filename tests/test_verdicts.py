@@ -73,6 +73,35 @@ def test_only_a_judge_that_agrees_makes_the_interval_narrower(corrected):
     assert corrected.loc["always-A", "corrected"] == pytest.approx(corrected["people"].iloc[0])
 
 
+@pytest.mark.parametrize(
+    ("unseeing", "same", "reliance"), [("perfect", 1.0, 0.0), ("blind", 0.45, 0.5)]
+)
+def test_a_judge_relies_on_images_as_far_as_it_agrees_less_without_them(
+    unseeing, same, reliance, tmp_path
+):
+    Image.linear_gradient("L").save(tmp_path / "image.png")
+    questions, answers = benchmark(str(tmp_path / "image.png"))
+    compared = (answers, "selected", "random", stub_judge("perfect", unseeing))
+    verdicts = pd.concat([judging.compare_answers(questions, *compared), clinicians(answers)])
+    some = judging.blanked(questions.head(60), tmp_path)
+    blanked = judging.compare_answers(some, *compared)
+    found = evaluation.blanked_metrics(questions, verdicts, blanked)
+    assert found["evaluation.judge_blanked_same"] == pytest.approx(same, abs=0.15)
+    name = "evaluation.judge_image_reliance"
+    assert found[name] == pytest.approx(reliance, abs=0.15)
+    assert (found[f"{name}_low"] > 0) == (reliance > 0)
+    alone = verdicts[verdicts["judge"] != "ann"]  # without people, without their measure
+    assert name not in evaluation.blanked_metrics(questions, alone, blanked)
+
+
+def test_without_verdicts_on_blanked_images_nothing_is_said_about_them(asked):
+    questions, answers, verdicts = asked
+    for people in (clinicians(answers), clinicians(answers).head(0)):
+        both = pd.concat([verdicts, people])
+        assert evaluation.blanked_metrics(questions, both, verdicts.head(0)) == {}
+    assert evaluation.blanked_metrics(questions, verdicts.head(0), verdicts.head(0)) == {}
+
+
 def test_too_few_labels_are_said_and_nothing_is_corrected(asked):
     questions, answers, verdicts = asked
     few = clinicians(answers, share=0.1)

@@ -57,6 +57,7 @@ from vital_lib.evaluation.reading import closed_point, closed_value, token_recal
 from vital_lib.evaluation.verdicts import (
     PEOPLE,
     agreement_metrics,
+    blanked_metrics,
     corrected_metrics,
     corrected_win_rates,
     judges_that_do_not_compare,

@@ -20,6 +20,7 @@ from vital_lib.statistics import (
     agreement_interval,
     alpha_of_counts,
     corrected_interval,
+    difference_interval,
     mean_interval,
 )
 
@@ -30,6 +31,7 @@ ONE_SIDED = 0.95
 _LEAST_REPLIES = 10
 _KEYS = ["question_id", "draw", "model_a", "model_b"]
 _MEASURES = ("share", "alpha")
+_JUDGE = "evaluation.judge_"
 
 
 def rater_values(
@@ -151,7 +153,39 @@ def agreement_metrics(agreement: pd.DataFrame, judge: str) -> dict[str, float]:
         for name in _MEASURES:
             ends = [row[f"{name}{end}"] for end in ("", "_low", "_high")]
             interval = Interval(*ends, row["compared"])
-            found |= interval.metrics(f"evaluation.judge_people_{name}")
+            found |= interval.metrics(f"{_JUDGE}people_{name}")
+    return found
+
+
+def blanked_metrics(
+    questions: pd.DataFrame, verdicts: pd.DataFrame, blanked: pd.DataFrame, *, seed: int = 0
+) -> dict[str, float]:
+    """Return what a judge's verdicts owe to the images, for metrics.json.
+
+    Names, each with an interval over articles: ``evaluation.judge_blanked_same``, the share of
+    verdicts that are the same with the image blanked, and ``evaluation.judge_image_reliance``, the
+    share of verdicts that equal the people's, with the image minus with the image blanked, on what
+    people compared too. A measure without cases is left out.
+
+    Args:
+        questions, verdicts: as for `rater_values`, of the judge and of people.
+        blanked: the judge's verdicts on some of the same answers, with the images blanked.
+    """
+    unseen = rater_values(questions, blanked).rename(columns={"value": "blank"})
+    raters = [*_KEYS, "group_id", "judge"]
+    seen = rater_values(questions, verdicts)
+    people = seen[seen["judge"] == PEOPLE].rename(columns={"value": "people"})
+    both = unseen.merge(seen, on=raters).merge(people[[*_KEYS, "people"]], how="left", on=_KEYS)
+    both[["value", "blank", "people"]] = np.sign(both[["value", "blank", "people"]] - 0.5)
+    found: dict[str, float] = {}
+    if len(both):
+        same = (both["value"] == both["blank"]).astype(float)
+        found |= mean_interval(same, both["group_id"], seed=seed).metrics(f"{_JUDGE}blanked_same")
+    both = both.dropna(subset="people")
+    if len(both):
+        hits = ((both[name] == both["people"]).astype(float) for name in ("value", "blank"))
+        reliance = difference_interval(*hits, both["group_id"], seed=seed)
+        found |= reliance.metrics(f"{_JUDGE}image_reliance")
     return found
 
 
