@@ -105,6 +105,8 @@ def test_blank_has_the_same_size_and_one_mean_grey(tmp_path):
         (b"<html>404</html>", "not an image"),
         (png_header(30_000, 30_000), "pixels"),
         (png_header(10_001, 10_000), "10,001 x 10,000 pixels"),
+        (png_header(20_000, 1), "20,000 x 1 pixels, one side is over 200 times the other"),
+        (png_header(3, 700), "3 x 700 pixels, one side is over 200 times the other"),
     ],
 )
 def test_a_file_that_is_no_usable_image_says_why(tmp_path, content, reason):

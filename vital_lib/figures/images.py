@@ -29,6 +29,10 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 500_000_000
 """Most bytes of an image file that is read."""
 
+MAX_ASPECT = 200
+"""Longest side in shortest sides. A model's processor scales the shortest side to some hundred
+pixels: a line of 20,000 pixels would then need 7 GB, and Qwen's refuses it."""
+
 # Raster formats only: Pillow would pass EPS to Ghostscript, and other formats load plug-ins.
 _FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "JPEG2000", "PPM")
 
@@ -107,7 +111,7 @@ def open_image(path: str | Path) -> FigureImage:
 
     Raises:
         UnreadableImage: the file does not exist, is not an image, is DICOM, is truncated or
-            damaged, or exceeds `MAX_BYTES` or `MAX_PIXELS`.
+            damaged, or exceeds `MAX_BYTES`, `MAX_PIXELS` or `MAX_ASPECT`.
     """
     return open_with_pixels(path)[0]
 
@@ -167,9 +171,12 @@ def _upright(content: _Content) -> tuple[Image.Image, tuple[str, ...]]:
         raise UnreadableImage("image", f"{content.name!r} {_DICOM}")
     try:
         image = _open_header(content.data)
+        size = f"{image.width:,} x {image.height:,} pixels"
         if image.width * image.height > MAX_PIXELS:
-            size = f"{image.width:,} x {image.height:,} pixels"
             raise UnreadableImage("image", f"{content.name!r} has {size}, over {MAX_PIXELS:,}")
+        if max(image.size) > MAX_ASPECT * min(image.size):
+            why = f"one side is over {MAX_ASPECT} times the other: crop it"
+            raise UnreadableImage("image", f"{content.name!r} has {size}, {why}")
         upright, notes = upright_rgb(image, lambda: _open_header(content.data))
     except InvalidRecord:
         raise
