@@ -19,6 +19,8 @@ from vital_lib.tuning import (
     read_held_out,
     read_losses,
 )
+from vital_lib.tuning.data import fingerprint
+from vital_lib.tuning.examples import readable_rounds
 from vital_lib.tuning.loop import Training
 
 pytest_plugins = "tuning_rows"
@@ -73,6 +75,33 @@ def test_a_null_image_or_response_is_one_left_out_conversation(llava_folder, fig
     rows.at[2, "turns"] = []
     metrics = tune_shortly(llava_folder, rows, figures, tmp_path)
     assert (metrics["conversations"], metrics["conversations_dropped"]) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("turns", "why"),
+    [
+        (None, "it has no round"),
+        (float("nan"), "it has no round"),
+        ("[]", "it has no round"),
+        ([None], "its rounds are no instructions with responses, but None"),
+        (_turns(("What is it?", 5)), "round 1 of 1 has a response that is no text: 5"),
+        (_turns((float("nan"), "A CT.")), "round 1 of 1 has a question that is no text: nan"),
+        ([{"instruction": "What is it?"}], "round 1 of 1 has an empty response"),
+        (_turns(("What is it?", "A \ud800")), "round 1 of 1 has a response that is no Unicode"),
+    ],
+)
+def test_rounds_of_odd_kinds_are_one_left_out_conversation(turns, why):
+    rounds, said = readable_rounds(turns)
+    assert said.startswith(why)
+    rows = pd.DataFrame({"conversation_id": ["c"], "figure_id": ["f"], "turns": [turns]})
+    assert len(fingerprint(rows)) == 64 and len(rounds) <= 1
+
+
+def test_rounds_of_odd_kinds_do_not_stop_the_others(llava_folder, figures, tmp_path):
+    rows = conversation_rows(5)
+    rows["turns"] = [None, "text", [3], _turns(("What is it?", 5)), rows["turns"][4]]
+    metrics = tune_shortly(llava_folder, rows, figures, tmp_path)
+    assert (metrics["conversations"], metrics["conversations_dropped"]) == (1, 4)
 
 
 @pytest.mark.parametrize("asked", ["torch", "python"])

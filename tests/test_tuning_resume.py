@@ -21,6 +21,7 @@ from vital_lib.stopping import Stopped
 from vital_lib.tuning import (
     CHECKPOINT,
     DivergedLoss,
+    FolderInUse,
     OtherRun,
     checkpoints,
     read_config,
@@ -255,6 +256,29 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
     assert metrics["steps"] == 4
     assert "no checkpoint of step" in caplog.text and "No space left" in caplog.text
     assert not list((small_disk / "adapter").glob(f"*{CHECKPOINT}*"))
+
+
+def test_a_result_that_cannot_be_written_costs_no_step(llava_folder, figures, tmp_path):
+    tune_shortly(llava_folder, conversation_rows(), figures, tmp_path, folder="whole")
+    (tmp_path / "adapter" / "config.json").mkdir(
+        parents=True
+    )  # a folder where a file is to be written
+    with pytest.raises(OSError, match="cannot be written to .* it goes on from its checkpoint"):
+        tune_shortly(llava_folder, conversation_rows(), figures, tmp_path)
+    (tmp_path / "adapter" / "config.json").rmdir()
+    events = []
+    tune_shortly(llava_folder, conversation_rows(), figures, tmp_path, on_step=events.append)
+    assert [event.step for event in events] == [2]
+    _assert_same(tmp_path / "adapter", tmp_path / "whole")
+
+
+def test_two_runs_into_one_folder_at_the_same_time_are_refused(llava_folder, figures, tmp_path):
+    def second(event):
+        with pytest.raises(FolderInUse, match="another process is tuning into .*adapter: wait"):
+            tune_shortly(llava_folder, conversation_rows(), figures, tmp_path)
+
+    tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path, on_step=second)
+    tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path)  # the lock has ended
 
 
 def test_a_checkpoint_is_safetensors_with_json(llava_folder, figures, tmp_path):

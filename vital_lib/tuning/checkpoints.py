@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -39,6 +41,10 @@ _WORDS = {
     "mix_fingerprint": "the mixed-in conversations",
     "images_fingerprint": "the images",
 }
+
+
+class FolderInUse(RuntimeError):
+    """Raised if another process is tuning into the same folder."""
 
 
 class OtherRun(ValueError):
@@ -127,6 +133,28 @@ class Checkpoints:
     def _remove_unfinished(self) -> None:
         for path in self.path.parent.glob(f".{CHECKPOINT}-*"):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Generator[None]:
+    """Hold a lock on a model's folder, which ends with the process at the latest.
+
+    Raises:
+        FolderInUse: another process holds it.
+    """
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FolderInUse(
+            f"another process is tuning into {folder}: wait for it, stop it, or give another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

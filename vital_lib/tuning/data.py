@@ -18,7 +18,7 @@ import pandas as pd
 from vital_lib.models import VisionLanguageModel, weights_fingerprint
 from vital_lib.tables import refuse_missing
 from vital_lib.tuning.events import LeftOut
-from vital_lib.tuning.examples import NONE, usable_examples
+from vital_lib.tuning.examples import NONE, readable_rounds, usable_examples
 from vital_lib.tuning.loop import Batch
 from vital_lib.tuning.mixing import Mix, MixedBatches, draw_mix
 from vital_lib.tuning.sequences import (
@@ -163,8 +163,9 @@ def fingerprint(conversations: pd.DataFrame) -> str | None:
         return None
     digest = hashlib.sha256()
     for row in conversations.itertuples():
-        turns = [[turn["instruction"], turn["response"]] for turn in row.turns]
-        digest.update(json.dumps([row.conversation_id, row.figure_id, turns]).encode() + b"\n")
+        turns = [list(rounds) for rounds in readable_rounds(row.turns)[0]]
+        parts = [row.conversation_id, row.figure_id, turns]
+        digest.update(json.dumps(parts, default=str).encode() + b"\n")
     return digest.hexdigest()
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from vital_lib.figures import UnreadableImage
@@ -68,8 +69,7 @@ def usable_examples(
     counts: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
     left_out = []
     for place, row in enumerate(conversations.itertuples()):
-        turns = [(turn["instruction"], turn["response"]) for turn in row.turns]
-        reason = _empty(turns)
+        turns, reason = readable_rounds(row.turns)
         try:
             if not reason:
                 one = conversations.iloc[[place]]
@@ -87,7 +87,8 @@ def usable_examples(
             left_out.append(LeftOut(str(row.conversation_id), reason))
     lost = len(conversations) - len(rows)
     counts["conversations_dropped"] = lost
-    counts["rounds_dropped"] = int(conversations["turns"].str.len().sum()) - counts["rounds"]
+    given = sum(len(readable_rounds(turns)[0]) for turns in conversations["turns"])
+    counts["rounds_dropped"] = given - counts["rounds"]
     if not rows:
         raise NothingToTune(f"none of {lost} {called} can be used: {_listed(left_out)}")
     if left_out:
@@ -98,15 +99,23 @@ def usable_examples(
     return Examples(rows, dict(counts), tuple(left_out))
 
 
-def _empty(turns: Sequence[tuple[str, str]]) -> str:
-    """Return which round is empty, or nothing."""
-    if not turns:
-        return "it has no round"
-    for number, turn in enumerate(turns, start=1):
+def readable_rounds(turns: Any) -> tuple[list[tuple[Any, Any]], str]:
+    """Return a conversation's rounds, and why they cannot be used, or nothing."""
+    if not isinstance(turns, (list, tuple, np.ndarray)) or not len(turns):
+        return [], "it has no round"
+    if not all(isinstance(turn, Mapping) for turn in turns):
+        return [], f"its rounds are no instructions with responses, but {turns[0]!r:.60}"
+    rounds = [(turn.get("instruction"), turn.get("response")) for turn in turns]
+    for number, turn in enumerate(rounds, start=1):
         for text, name in zip(turn, ("question", "response"), strict=True):
-            if not str(text or "").strip():
-                return f"round {number} of {len(turns)} has an empty {name}"
-    return ""
+            where = f"round {number} of {len(rounds)} has"
+            if text is not None and not isinstance(text, str):
+                return rounds, f"{where} a {name} that is no text: {text!r:.60}"
+            if not (text or "").strip():
+                return rounds, f"{where} an empty {name}"
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                return rounds, f"{where} a {name} that is no Unicode: {text!r:.60}"
+    return rounds, ""
 
 
 def _length(

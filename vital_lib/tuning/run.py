@@ -79,17 +79,17 @@ class Run:
                 proceed = self._report()
                 self._checkpoints.write_if_due(self._checkpoint)
         except KeyboardInterrupt:
-            self._keep()
+            self.keep()
             raise Stopped(
                 f"stopped at step {training.step} of {training.total}; run the cell again to go on"
             ) from None
         except Exception as error:
-            self._keep()
+            self.keep()
             if _is_lack_of_memory(error):
                 raise OutOfMemory(self._lack()) from error
             raise
         if self.stopped:
-            self._keep()
+            self.keep()
 
     def _checkpoint(self) -> Checkpoint:
         """Return all that the rest of the run follows from."""
@@ -112,7 +112,7 @@ class Run:
             f"{self._data.limit}, quantize='4bit' (LoRA on a GPU) or a smaller base model"
         )
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
         """Write a checkpoint, unless there is nothing to keep or a step was interrupted half-way.
 
         In the latter case the checkpoint before stays.

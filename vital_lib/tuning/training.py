@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 
 from vital_lib.models import (
     ADAPTER_WEIGHTS,
@@ -23,7 +24,7 @@ from vital_lib.models import (
     VisionLanguageModel,
     load_model,
 )
-from vital_lib.tuning.checkpoints import Checkpoints, differing
+from vital_lib.tuning.checkpoints import CHECKPOINT, Checkpoints, alone_in, differing
 from vital_lib.tuning.data import TuningData, choose
 from vital_lib.tuning.estimating import check_run
 from vital_lib.tuning.events import OnStep, TuningEvent
@@ -79,15 +80,18 @@ def tune(
         NothingToTune: no conversations, none that can be used, or no language model to train.
         ValueError: a setting out of range, an unknown figure, or a mix that is too small.
         DoesNotFit: too little memory or disk; raised before the first step.
+        FolderInUse: another process is tuning into `folder`.
+        OSError: the result cannot be written, as on a full disk; a checkpoint is kept if it can be.
         OtherRun: `folder` has a checkpoint that is damaged or was made from something else.
         DivergedLoss, OutOfMemory, Stopped: what happened; a checkpoint is kept.
     """
     config, begun = TuningConfig(**settings), time.perf_counter()
     chosen = choose(conversations, figures, mix, held_out, config)
-    vlm = load_model(base_model, quantize=config.quantize)
-    data = TuningData(vlm, chosen, config)
-    check_run(vlm.model, data.own.rows, data.mixed.rows, config, folder)
-    return _tuned(vlm, data, Path(folder), resume=resume, on_step=on_step, begun=begun)
+    with alone_in(Path(folder)):
+        vlm = load_model(base_model, quantize=config.quantize)
+        data = TuningData(vlm, chosen, config)
+        check_run(vlm.model, data.own.rows, data.mixed.rows, config, folder)
+        return _tuned(vlm, data, Path(folder), resume=resume, on_step=on_step, begun=begun)
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -141,7 +145,10 @@ def _tuned(
     described |= {"stopped": run.stopped, "versions": _versions(), **data.watched}
     described["left_out"] = [one._asdict() for one in data.left_out]
     written = {**metrics, "losses": run.training.losses, "held_out_losses": run.measured}
-    save_folder(folder, model, vlm.model.dtype, described, written)
+    try:
+        save_folder(folder, model, vlm.model.dtype, described, written)
+    except (OSError, SafetensorError) as error:
+        raise OSError(_not_written(run, folder, config, error)) from error
     if not run.stopped:
         checkpoints.discard()
     return metrics
@@ -166,6 +173,20 @@ def _tell_finished(written: dict[str, Any], on_step: OnStep | None) -> dict[str,
         last = held_out[-1][1] if held_out else None
         on_step(TuningEvent(len(losses), len(losses), losses[-1], last))
     return written
+
+
+def _not_written(run: Run, folder: Path, config: TuningConfig, error: Exception) -> str:
+    """Keep what was trained, as far as there is room; return what to do."""
+    for name in (ADAPTER_WEIGHTS, LANGUAGE_WEIGHTS):  # half a file, whose room a checkpoint needs
+        (folder / name).unlink(missing_ok=True)
+    if config.interpolation == 1:  # else the weights are no longer those of the last step
+        run.keep()
+    kept = (folder / CHECKPOINT).is_file()
+    after = "goes on from its checkpoint" if kept else "begins anew, as no checkpoint could be kept"
+    return (
+        f"the tuned model cannot be written to {folder} ({error}): make room or give write "
+        f"permission, and run the cell again; it {after}"
+    )
 
 
 def _summary(run: Run) -> dict[str, float]:
