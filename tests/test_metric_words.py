@@ -157,6 +157,12 @@ def test_metrics_edited_by_hand_are_refused_with_the_line_and_a_null_is_no_metri
     file.write_text("[3]")
     with pytest.raises(ValueError, match="not a JSON object"):
         read_metrics(tmp_path)
+    file.write_text('{"figures.n": 3, "fig')  # half a file
+    with pytest.raises(ValueError, match=r"metrics\.json is damaged .*run the notebooks"):
+        read_metrics(tmp_path)
+    (tmp_path / "metrics_origin.json").write_text('{"ori')
+    with pytest.raises(ValueError, match=r"metrics_origin\.json is damaged"):
+        workspace.metric_origins()
 
 
 def test_no_metrics_give_no_rows():

@@ -102,6 +102,15 @@ def test_a_single_or_repeated_seed_is_refused_before_it_runs(tmp_path, monkeypat
         assert "give two or more, each once" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path, capsys):
+    (tmp_path / "seed3").write_text("mine")
+    assert main(["run", "--folder", str(tmp_path), "--seeds", "3", "4"]) == 1
+    assert capsys.readouterr().err.strip() == (
+        f"{tmp_path / 'seed3'} is a file: give the folder of a run or a new one"
+    )
+    assert (tmp_path / "seed3").read_text() == "mine"
+
+
 def test_a_folder_without_metrics_is_named(tmp_path, capsys):
     assert main(["pool", str(tmp_path / "no"), str(tmp_path / "other")]) == 1
     assert "no metrics.json in" in capsys.readouterr().err

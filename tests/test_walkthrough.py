@@ -190,3 +190,17 @@ def test_an_invalid_notebook_number_is_refused(capsys):
 def test_a_setting_is_read_as_the_python_value_that_a_notebook_would_hold(text, value):
     name, read = walkthrough.setting(text)
     assert read == value and type(read) is type(value) and text.startswith(f"{name}=")
+
+
+def test_a_folder_that_is_no_run_is_never_deleted(tmp_path, capsys):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "mine.png").write_bytes(b"mine")
+    (tmp_path / "file").write_text("mine")
+    for name in ("figures", "file"):
+        assert walkthrough.main(["--fresh", "--run", str(tmp_path / name)]) == 1
+        assert f"{tmp_path / name} is no run, as it has no run.json" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["mine.png"]
+    assert (tmp_path / "file").read_text() == "mine"
+    (tmp_path / "begun" / "executed").mkdir(parents=True)  # stopped in its first notebook
+    walkthrough.set_aside(tmp_path / "begun")
+    assert not (tmp_path / "begun").exists()

@@ -25,7 +25,7 @@ import papermill
 
 from vital_lib import walkthrough
 from vital_lib.client import OFFLINE
-from vital_lib.tables import TABLES, Workspace, read_origins, words_of
+from vital_lib.tables import TABLES, UnsupportedFormat, Workspace, read_origins, words_of
 
 _LOGS = ("ledger.sqlite", "labels.sqlite", "features.sqlite")
 _ANSWERED = ("questions", "answers")
@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         found = replay(options.run, settings=dict(options.set), tolerance=options.tolerance)
-    except (walkthrough.NotebookFailed, FileNotFoundError, ValueError) as error:
+    except (walkthrough.NotebookFailed, UnsupportedFormat, OSError, ValueError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     counts = found["outcome"].value_counts()

@@ -108,10 +108,18 @@ def set_aside(run: str | Path) -> Path | None:
 
     A run with a person's labels, or of another release, is renamed to `<run>-kept-<n>`, and that
     path is returned.
+
+    Raises:
+        ValueError: the folder holds something else than a run; it is left as it is.
     """
     folder = Path(run)
     if not folder.exists():
         return None
+    if not folder.is_dir() or not _is_run(folder):
+        raise ValueError(
+            f"{folder} is no run, as it has no run.json, so it is not deleted: give the folder of "
+            "a run or a new one"
+        )
     if _labelled_by_people(folder):
         number = next(n for n in range(1, 10_000) if not _kept(folder, n).exists())
         return folder.rename(_kept(folder, number))
@@ -158,12 +166,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     options = _parser().parse_args(arguments)
     settings = {"seed": options.seed, **dict(options.set)}
-    if options.fresh and (kept := set_aside(options.run)):
-        print(f"{options.run} has a person's labels, or another format; it is kept as {kept}")
     start = time.perf_counter()
     try:
+        if options.fresh and (kept := set_aside(options.run)):
+            print(f"{options.run} has a person's labels, or another format; it is kept as {kept}")
         _walk(options, settings)
-    except (NotebookFailed, ValueError) as error:
+    except (NotebookFailed, UnsupportedFormat, OSError, ValueError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     workspace = Workspace(options.run)
@@ -247,6 +255,12 @@ def _labelled_by_people(folder: Path) -> bool:
     except UnsupportedFormat:
         return True
     return not all(map(is_simulated, names))
+
+
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder holds a run, also one that has not got beyond its first copy."""
+    found = {path.name for path in folder.iterdir()}
+    return "run.json" in found or found <= {"executed"}
 
 
 def _kept(folder: Path, number: int) -> Path:

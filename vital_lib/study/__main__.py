@@ -23,6 +23,7 @@ from vital_lib.study import (
     run_seed,
     run_sweeps,
 )
+from vital_lib.tables import UnsupportedFormat
 
 _FOLDER = Path("data/runs/study")
 _SWEEP_SEEDS = SEEDS[:2]
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for folder, seed in zip(runs, options.seeds, strict=True):
                 run_seed(folder, seed)
         show(pool(runs), [folder.resolve().name for folder in runs], out)
-    except (walkthrough.NotebookFailed, FileNotFoundError, ValueError) as error:
+    except (walkthrough.NotebookFailed, UnsupportedFormat, OSError, ValueError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0

@@ -58,10 +58,10 @@ def read_metrics(folder: Path) -> dict[str, float]:
     """Return the flat metrics of a run without nulls; empty before the first is recorded.
 
     Raises:
-        ValueError: the file holds something else than numbers, after a manual edit.
+        ValueError: the file is damaged or, after a manual edit, holds something else than numbers.
     """
     path = folder / METRICS
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = _read_json(path, {})
     if not isinstance(found, dict):
         raise ValueError(f"{path} is not a JSON object of 'stage.figure': number")
     wrong = [name for name, value in found.items() if not isinstance(value, Real | None)]
@@ -73,10 +73,21 @@ def read_metrics(folder: Path) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def _read_json(path: Path, otherwise: Any) -> Any:
+    """Return what `path` holds, or `otherwise` without a file."""
+    try:
+        return json.loads(path.read_text("utf-8")) if path.exists() else otherwise
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}): restore it from a copy, or delete it and run the "
+            "notebooks that measure its metrics again; tables and replies are not affected"
+        ) from error
+
+
 def read_origins(folder: Path) -> list[dict[str, Any]]:
     """Return the origins of a run's metrics, each with its current `metrics` (name -> value)."""
     path = folder / ORIGINS
-    origins = json.loads(path.read_text())["origins"] if path.exists() else []
+    origins = _read_json(path, {"origins": []})["origins"]
     current = read_metrics(folder)
     return [
         {**origin, "metrics": {k: v for k, v in origin["metrics"].items() if current.get(k) == v}}

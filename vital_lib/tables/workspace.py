@@ -51,6 +51,10 @@ class Workspace:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._recorded_by: set[str] = set()
+        if self.path.is_file():
+            raise NotADirectoryError(
+                f"{self.path} is a file: give the folder of a run or a new one"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
         self._check_format()
 
