@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,3 +144,25 @@ def test_a_folder_without_metrics_is_no_run(tmp_path, capsys):
     assert replay.main([str(tmp_path / "none")]) == 1
     assert "run its notebooks first" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_the_logs_of_a_read_only_disk_are_brought_with_their_newest_entries(tmp_path):
+    run, disk = tmp_path / "run", tmp_path / "disk"
+    Workspace(run)
+    disk.mkdir()
+    with closing(sqlite3.connect(tmp_path / "open.sqlite")) as log:
+        log.execute("PRAGMA journal_mode=WAL")
+        log.execute("CREATE TABLE said (word)")
+        log.execute("INSERT INTO said VALUES ('newest')")
+        log.commit()  # not yet in the file itself
+        for end in ("", "-wal"):
+            shutil.copyfile(tmp_path / f"open.sqlite{end}", run / f"ledger.sqlite{end}")
+    if subprocess.run(["mount", "--bind", str(run), str(disk)], capture_output=True).returncode:
+        pytest.skip("needs root, who alone may mount a disk (sudo make test)")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
+        replay._bring_inputs(Workspace(disk), Workspace(tmp_path / "again"))
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with closing(sqlite3.connect(tmp_path / "again" / "ledger.sqlite")) as log:
+        assert log.execute("SELECT word FROM said").fetchall() == [("newest",)]

@@ -64,7 +64,7 @@ BUDGETS = {
     "prompts": 1_490,  # a benchmark question
     "receipts": 92,  # what local models and endpoints have in common
     "records": 500,  # whole texts in any encoding of Unicode
-    "replay": 122,  # links to the files of models
+    "replay": 126,  # links to the files of models; read-only disks
     "report": 450,  # the funnel, answers won and lost, costs, inputs of metrics, two runs
     "rewards": 320,  # what annotators and judges reward: properties, slopes, sentences, examples
     "runs": 245,  # runs listed, compared and deleted; labels backed up

@@ -114,7 +114,10 @@ def _outcome(old: float | None, new: float | None, tolerance: float) -> str:
 def _bring_inputs(workspace: Workspace, again: Workspace) -> None:
     """Copy the logs, each of one moment, and the answers; link to the files of the models."""
     for name in _LOGS:
-        if (workspace.path / name).is_file():
+        if not os.access(workspace.path, os.W_OK):  # SQLite opens no log on a read-only disk
+            for file in filter(Path.is_file, map(workspace.path.joinpath, (name, f"{name}-wal"))):
+                shutil.copyfile(file, again.path / file.name)
+        elif (workspace.path / name).is_file():
             source = f"{(workspace.path / name).resolve().as_uri()}?mode=ro"
             with (
                 closing(sqlite3.connect(source, uri=True)) as old,
