@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import IN_CHROMIUM
+from lab import IN_CHROMIUM, chromium
 from labelling_service import Labelling, labelling, write_run
 from pace import breathe
 from playwright.sync_api import Page, expect
@@ -18,7 +18,7 @@ from vital_lib.labels import LabelLog
 pytestmark = IN_CHROMIUM
 
 ROUND = ("f00-r1", "f01-r1")  # judged by two people
-SIZES = [(390, 844), (360, 640)]
+SIZES = [(390, 844), (360, 640), (844, 390)]  # upright, a small one, sideways
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def run(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(run, tmp_path_factory) -> Iterator[Labelling]:
-    people = ["ann", "cat", "dan", *(f"phone{width}" for width, _ in SIZES)]
+    people = ["ann", "cat", "dan", "low", *(f"phone{width}" for width, _ in SIZES)]
     with labelling(run, people, tmp_path_factory.mktemp("private")) as service:
         yield service
 
@@ -144,18 +144,23 @@ def _expect_in_reach(page: Page, *names: str) -> None:
     for name in names:
         box = named(page, name).bounding_box()
         assert box["y"] > height / 2 and box["y"] + box["height"] <= height, name
+        middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+        on_top = "(it, [x, y]) => it.contains(document.elementFromPoint(x, y))"
+        assert named(page, name).evaluate(on_top, middle), f"{name} is covered"
 
 
-def _expect_nothing_cut_off(page: Page) -> None:
+def _expect_nothing_cut_off(page: Page, *, touched: bool = True) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     cut = (
         "(all) => all.filter((it) => it.scrollWidth > it.clientWidth + 1).map((it) => it.innerText)"
     )
     assert (
-        page.locator(".vital, .vital :not(.spoken) > :is(button, p, dl, .box)").evaluate_all(cut)
+        page.locator(
+            ".vital, .vital :not(.spoken) > :is(button, p, dl, .box, .slider > span)"
+        ).evaluate_all(cut)
         == []
     )
-    assert _small_targets(page) == []
+    assert not touched or _small_targets(page) == []
 
 
 def _pinch(page: Page, x: float, y: float, before: float, after: float) -> None:
@@ -207,6 +212,14 @@ def test_on_a_phone_the_buttons_stay_in_reach_while_the_texts_scroll(service, ru
         expect(page.locator(".vital .meanings")).to_contain_text("it is well worded and complete")
         _expect_nothing_cut_off(page)
     until(lambda: len(_log(run).standing(who)) == 1, what="the judgement stands")
+
+
+def test_in_a_low_window_with_a_mouse_the_keys_fit_too_and_the_buttons_stay_in_reach(service):
+    with chromium(width=844, height=390) as page:
+        open_page(page, service.links["low"])
+        expect(page.locator(".vital .slider kbd").first).to_be_visible()
+        _expect_in_reach(page, *TICKS)
+        _expect_nothing_cut_off(page, touched=False)
 
 
 def test_a_finger_on_the_whole_picture_scrolls_the_page_and_on_a_zoomed_one_moves_it(service):

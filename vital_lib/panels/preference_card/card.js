@@ -5,7 +5,8 @@ import { Labelling } from "./labelling.js";
 import { clamp, picture } from "./picture.js";
 
 const touch = () => matchMedia("(hover: none) and (pointer: coarse)").matches;
-const PHONE = 520;  // pixels: up to this width, style.css keeps the buttons at the bottom edge
+// Up to this width, or in so low a window, style.css keeps the buttons at the bottom edge.
+const PHONE = 520, LOW = "(max-height: 500px)";
 
 // The card's elements, rebuilt at every change: first the controls to judge an item.
 function acts(ui, open) {
@@ -196,7 +197,8 @@ function listing(ui) {
 function draw(state, ui) {
   const own = ui.own;
   own.fresh();
-  if (own.turned && ui.root.clientWidth <= PHONE) ui.root.scrollIntoView({ block: "start" });
+  const phone = ui.root.clientWidth <= PHONE || matchMedia(LOW).matches;
+  if (own.turned && phone) ui.root.scrollIntoView({ block: "start" });
   own.turned = false;
   const card = own.card();
   ui.root.setAttribute("role", "region");
