@@ -161,7 +161,6 @@ def test_only_the_language_layers_are_in_4_bits(base):
 
 @needs_bitsandbytes
 def test_an_adapter_tuned_over_4_bits_answers_on_both_forms_of_the_base(figures, tmp_path):
-    # On a CPU, bitsandbytes answers only if widths are multiples of its blocks of 64 weights.
     base = make_tiny_llava(tmp_path / "base", width=64)
     metrics = tune_shortly(
         base, conversation_rows(8, ONE), figures, tmp_path,
@@ -176,3 +175,23 @@ def test_an_adapter_tuned_over_4_bits_answers_on_both_forms_of_the_base(figures,
     assert load_model(base, quantize="4bit").answer(pixels, ["On which side?"], 12) != [
         "On the left."
     ]
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize("width", [pytest.param(48, id="no multiple of 64"), 64])
+def test_4_bit_layers_answer_and_then_give_the_gradient_that_they_gave_before(width, tmp_path):
+    """On a CPU too, where bitsandbytes would repack the weights at the first answer."""
+    vlm = load_model(make_tiny_llava(tmp_path / "base", width=width), quantize="4bit")
+    layers = [part for part in vlm.model.modules() if type(part).__name__ == "Linear4bit"]
+    before = [_gradient_of_inputs(layer) for layer in layers]
+    vlm.answer([None], ["On which side?"], 2)
+    after = [_gradient_of_inputs(layer) for layer in layers]
+    assert len(layers) == 14 and all(gradient.any() for gradient in before)
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def _gradient_of_inputs(layer):
+    inputs = torch.ones(2, layer.in_features, device=layer.weight.device, requires_grad=True)
+    layer.train()(inputs).sum().backward()
+    layer.eval()
+    return inputs.grad

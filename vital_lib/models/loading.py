@@ -30,7 +30,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
 from vital_lib.models.adapters import with_tuned
 from vital_lib.models.asking import VisionLanguageModel
-from vital_lib.models.quantizing import check_quantize, quantization
+from vital_lib.models.quantizing import check_quantize, keep_unpacked, quantization
 from vital_lib.models.weights import quiet, weights_fingerprint
 
 _FILES = {
@@ -189,6 +189,7 @@ def _load_quantized(source: str, dtype: torch.dtype, made_from: str) -> torch.nn
         use_safetensors=True,
         trust_remote_code=False,
     )
+    keep_unpacked(model)
     model.whole_fingerprint = made_from
     return model
 

@@ -62,6 +62,17 @@ def quantization(source: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     )
 
 
+def keep_unpacked(model: torch.nn.Module) -> None:
+    """Keep bitsandbytes from repacking the 4-bit weights of `model` for inference on a CPU.
+
+    With AVX512-BF16 it repacks them in place at the first answer. Later training steps would then
+    get no gradient through them, and widths that are no multiple of 64 would raise an error.
+    """
+    for part in model.modules():
+        if hasattr(part, "support_avx512bf16_for_cpu"):
+            part.support_avx512bf16_for_cpu = False
+
+
 def meta_model(config: Any) -> torch.nn.Module:
     """Return the model of a transformers `config` on the meta device: shapes without weights."""
     own = copy.deepcopy(config)  # a loaded model's config stays as it is
