@@ -81,7 +81,7 @@ for control in (arm, text, order):
 show()
 ipywidgets.VBox([arm, text, order, table])
 """
-# Milliseconds from an act to the frame in which the rows have changed.
+# Milliseconds from an act to the frame in which the rows, which are in view, have changed.
 TIMED = """async ({ act, rows }) => {
   const frame = () => new Promise((done) => requestAnimationFrame(done));
   const task = () => new Promise((done) => {
@@ -90,6 +90,8 @@ TIMED = """async ({ act, rows }) => {
     channel.port2.postMessage(0);
   });
   const read = () => document.querySelector(rows)?.innerText ?? "";
+  document.querySelector(rows)?.scrollIntoView({ block: "center" });
+  for (let n = 0; n < 3; n += 1) await frame();
   const before = read(), since = performance.now();
   await new Function(`return (async () => { ${act} })()`)();
   while (read() === before) {
