@@ -126,20 +126,56 @@ def test_the_pool_command_prints_every_run_and_writes_table_and_plot(tmp_path, c
     assert (tmp_path / "out" / "claims.png").stat().st_size > 1000
 
 
+def _walk(used, stop_in=""):
+    """Return a stand-in for `run_notebooks`, which fails in one notebook."""
+
+    def walk(folder, *, settings, first="00"):
+        used.append((first, settings))
+        for path in walkthrough.notebooks(first):
+            if path.stem.startswith(stop_in or "none"):
+                raise walkthrough.NotebookFailed(path.stem)
+            Workspace(folder).record(_metrics(0.05))
+            yield path, 1.0
+
+    return walk
+
+
 def test_a_finished_seed_is_not_run_again(tmp_path, monkeypatch):
     used = []
-
-    def walk(folder, *, settings):
-        used.append(settings)
-        Workspace(folder).record(_metrics(0.05))
-        yield folder / "00_start_here.ipynb", 1.0
-
-    monkeypatch.setattr(walkthrough, "run_notebooks", walk)
+    monkeypatch.setattr(walkthrough, "run_notebooks", _walk(used))
     for _ in range(2):
         study.run_seed(tmp_path / "seed7", 7)
-    assert [settings["seed"] for settings in used] == [7]
-    assert used[0]["draws"] == 3 and {"all", "cluster_typical"} < set(used[0]["arms"])
-    assert Workspace(tmp_path / "seed7").metrics["demo.seconds"] == 1.0
+    [(first, settings)] = used
+    assert (first, settings["seed"], settings["draws"]) == ("00", 7, 3)
+    assert {"all", "cluster_typical"} < set(settings["arms"])
+    assert Workspace(tmp_path / "seed7").metrics["demo.seconds"] == 10.0
+
+
+def test_a_stopped_seed_goes_on_with_the_notebook_that_had_not_ended(tmp_path, monkeypatch):
+    used, folder = [], tmp_path / "seed7"
+    monkeypatch.setattr(walkthrough, "run_notebooks", _walk(used, stop_in="08"))
+    with pytest.raises(walkthrough.NotebookFailed):
+        study.run_seed(folder, 7)
+    assert "demo.seconds" not in Workspace(folder).metrics
+    (folder / "selected.parquet").touch()
+    monkeypatch.setattr(walkthrough, "run_notebooks", _walk(used))
+    study.run_seed(folder, 7)
+    assert [first for first, _ in used] == ["00", "08"]
+    assert Workspace(folder).metrics["demo.seconds"] == 10.0
+    assert (folder / "selected.parquet").exists()
+    (folder / "metrics.json").unlink()  # as if it had been killed before the last note
+    study.run_seed(folder, 7)
+    assert len(used) == 2 and Workspace(folder).metrics["demo.seconds"] == 10.0
+
+
+@pytest.mark.parametrize("left", ["{", "[]", '{"settings": {"seed": 6}, "seconds": [1.0]}'])
+def test_a_seed_with_other_settings_or_a_damaged_note_begins_anew(tmp_path, monkeypatch, left):
+    used, folder = [], tmp_path / "seed7"
+    Workspace(folder).record(_metrics(0.05))
+    (folder / "study.json").write_text(left)
+    monkeypatch.setattr(walkthrough, "run_notebooks", _walk(used))
+    study.run_seed(folder, 7)
+    assert [first for first, _ in used] == ["00"]
 
 
 def test_pooled_claims_name_simulated_clinicians_if_any_run_had_them(tmp_path):

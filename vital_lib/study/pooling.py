@@ -5,24 +5,28 @@ It adds no measurement to those of the notebooks.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from vital_lib import walkthrough
+from vital_lib import __version__, walkthrough
 from vital_lib.annotators import Votes, votes_behind
 from vital_lib.claims import CLAIMS, claims
 from vital_lib.parameters import TRAINING_SETS
 from vital_lib.report import has_simulated_judge
 from vital_lib.statistics import Interval, interval_of
-from vital_lib.tables import Workspace
+from vital_lib.tables import Workspace, write_text
 
 SETTINGS = {"arms": list(TRAINING_SETS), "draws": 3}
 """The study's notebook settings. The oracle arm knows each candidate's errors from the clinic."""
 
 SEEDS = (0, 1, 2, 7, 11)
+
+_ENDED = "study.json"  # in a run's folder: how many of its notebooks have ended
 
 
 def pooled(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -135,14 +139,32 @@ def check_runs(names: Sequence[str]) -> None:
 
 
 def run_seed(folder: Path, seed: int) -> None:
-    """Run all notebooks with the study's settings, unless `folder` already holds a whole run."""
+    """Run all notebooks with the study's settings, unless `folder` already holds a whole run.
+
+    A run that was stopped goes on with the first notebook that had not ended.
+    """
     if "demo.seconds" in Workspace(folder).metrics:
         print(f"{folder} is already done")
         return
-    walkthrough.set_aside(folder)
     settings = {"seed": seed, **SETTINGS}
-    total = 0.0
-    for notebook, seconds in walkthrough.run_notebooks(folder, settings=settings):
-        print(f"{folder.name}: {notebook.stem} took {seconds:.0f} s", flush=True)
-        total += seconds
-    Workspace(folder).record({"demo.seconds": round(total, 1)}, written_by="walkthrough")
+    seconds = _ended(folder, settings)
+    if not seconds:
+        walkthrough.set_aside(folder)
+    rest = walkthrough.notebooks()[len(seconds) :]
+    walk = partial(walkthrough.run_notebooks, folder, settings=settings)
+    for notebook, took in walk(first=rest[0].stem[:2]) if rest else ():
+        print(f"{folder.name}: {notebook.stem} took {took:.0f} s", flush=True)
+        seconds.append(took)
+        ended = {"settings": settings, "version": __version__, "seconds": seconds}
+        write_text(folder / _ENDED, json.dumps(ended) + "\n")
+    Workspace(folder).record({"demo.seconds": round(sum(seconds), 1)}, written_by="walkthrough")
+
+
+def _ended(folder: Path, settings: Mapping[str, object]) -> list[float]:
+    """Return the seconds of the notebooks that have ended in `folder`, with the same settings."""
+    try:
+        ended = json.loads((folder / _ENDED).read_text(encoding="utf-8"))
+        same = (ended["settings"], ended["version"]) == (settings, __version__)
+        return list(ended["seconds"]) if same else []
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return []  # the seed begins anew
