@@ -6,6 +6,8 @@ is a JSON object of `TuningConfig`. A process of its own, as peaks only rise.
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import re
 import sys
@@ -55,8 +57,11 @@ def main(folder: Path, settings: dict) -> None:
     rows = pd.DataFrame(
         {"conversation_id": names, "figure_id": names, "turns": [turns] * len(names)}
     )
-    # What libraries allocate once, at a first step, belongs to none of the models.
+    # What libraries allocate once, at a first step, belongs to none of the models. What they have
+    # freed goes back to the system: used again, it would not show in the peak.
     tune(folder / "warm", rows, figures, folder / "warmed", epochs=1, **settings)
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     before = own_memory()
     with Peak() as peak:
         tune(folder / "base", rows, figures, folder / "adapter", epochs=1, **settings)
