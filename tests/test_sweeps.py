@@ -44,6 +44,7 @@ def test_points_are_measured_once_and_pooled_over_seeds(tmp_path, capsys):
     assert agreement["50"] > agreement["0"] - 5
     sound = by.loc[(sweeps.NULL, sweeps.SOUND, "selected_minus_random")]
     assert sound["low"] <= 0 <= sound["high"] or abs(sound["estimate"]) < 3
+    assert "agreement" not in by.loc[(sweeps.NULL, sweeps.SOUND)].index  # of a handful of pairs
     assert plots.sweep_lines(found, dict.fromkeys(MEASURES, "m")).axes
     run_sweeps(tmp_path, [0], articles=61, sweeps={sweeps.SHARES: (0.4,)})
     assert capsys.readouterr().out.count("measured") == 1  # of another world

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 
@@ -33,7 +35,7 @@ def sweep_lines(found: pd.DataFrame, names: dict[str, str]) -> Figure:
             style = {"color": colour, "marker": "o", "markersize": 4.5, "capsize": 2}
             axes.errorbar(places, middle, around, linestyle="none", label=names[measure], **style)
         axes.axhline(0, color=GREY, linewidth=0.8)
-        axes.set_xticks(range(len(values)), values)
+        axes.set_xticks(range(len(values)), [fill(str(value), 18) for value in values])
         title, _, unit = cause.partition(", ")
         axes.set_title(title)
         axes.set_xlabel(unit or "value")

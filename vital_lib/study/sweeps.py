@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.clinic.rates import DEFAULT_RATES, Rates, rates_fingerprint
-from vital_lib.statistics import Interval, claim_difference
+from vital_lib.statistics import LEAST_GROUPS, Interval, claim_difference
 from vital_lib.study import world as worlds
 from vital_lib.study.pooling import pooled_interval
 from vital_lib.tables import ARMS, write_text
@@ -92,6 +92,7 @@ def _kept(method: _Method, varied: str, value: Any) -> dict[str, Interval]:
     name = f"{list(SWEEPS).index(varied)}-{str(value).replace(' ', '_')}"
     file = method.folder / "points" / f"{name}.json"
     made_with = {"articles": method.articles, "rates": rates_fingerprint(DEFAULT_RATES)}
+    made_with["least_groups"] = LEAST_GROUPS
     if file.is_file():
         stored = json.loads(file.read_text())
         if stored["made_with"] == made_with:
@@ -149,7 +150,8 @@ def _of_world(world: worlds.World) -> Iterator[tuple[str, Interval]]:
 def _of_learned(
     world: worlds.World, shown: pd.DataFrame, learned: worlds.Learned
 ) -> Iterator[tuple[str, Interval]]:
-    if len(learned.groups):  # without errors, hardly a question has one accepted answer
+    # Without errors, hardly a question has one accepted and one rejected answer.
+    if learned.groups.nunique() >= LEAST_GROUPS:
         yield "agreement", _less(learned.agreement(), 0.5)
         yield "agreement_minus_judge", learned.agreement_minus_judge()
     yield "selected_minus_random", worlds.selected_minus_random(world, shown, learned.scores)
