@@ -107,7 +107,7 @@ def test_a_merged_model_that_does_not_fit_the_disk_is_refused(
 ):
     tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path)
     monkeypatch.setattr("vital_lib.tuning.merging.free_disk", lambda folder: 1000)
-    with pytest.raises(DoesNotFit, match="too little disk: the merged model needs .* GiB"):
+    with pytest.raises(DoesNotFit, match="too little disk: the merged model needs .* MiB"):
         save_merged(llava_folder, tmp_path / "adapter", tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 

@@ -143,7 +143,7 @@ def alone_in(folder: Path) -> Generator[None]:
         FolderInUse: another process holds it.
     """
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
     try:
         lock.acquire()
