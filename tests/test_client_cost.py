@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from client_acts import PRICES, echo, local, verdicts
-from loopback import Loopback, said, save_image
+from loopback import Loopback, cleared, said, save_image
 from PIL import Image
 from skimage.data import immunohistochemistry
 
@@ -23,12 +23,11 @@ from vital_lib.client import ChatClient, CostCeiling, Ledger, UnknownPrice, cost
 from vital_lib.client.entries import Entry, Request
 from vital_lib.client.images import Images
 from vital_lib.client.prices import ImageRule, price_of
-from vital_lib.figures import open_image
 
 
 def test_replies_are_found_in_the_ledger_at_any_price_of_the_model(tmp_path, prices):
     """Also in a replay: the price table sets the image rule, which is not part of the key."""
-    large = open_image(save_image(tmp_path / "large.png", seed=1, side=1600))
+    large = cleared(save_image(tmp_path / "large.png", seed=1, side=1600))
     with Loopback(echo) as server:
         options = {"base_url": server.base_url, "ledger": tmp_path / "l.sqlite"}
         paid = ChatClient("judge", prices=prices, **options)
@@ -163,7 +162,7 @@ def test_an_image_is_scaled_and_counted_by_the_providers_rule(rule, size, sent, 
 
 
 def test_an_image_is_encoded_once_and_cached_on_disk_when_unused(image, tmp_path, monkeypatch):
-    other = open_image(save_image(tmp_path / "other.png", seed=9))
+    other = cleared(save_image(tmp_path / "other.png", seed=9))
     encoded = []
     encode = Images._encode
     monkeypatch.setattr(Images, "_encode", lambda *a: encoded.append(1) or encode(*a))
@@ -201,7 +200,7 @@ def test_an_image_is_sent_even_if_the_disk_cache_fails(image, monkeypatch, troub
 def test_fast_scaling_is_as_close_as_slow_scaling(tmp_path, side):
     """The JPEG loss hides the difference, even for histology, which is rich in detail."""
     Image.fromarray(immunohistochemistry()).resize((side, side)).save(tmp_path / "large.png")
-    images, figure = Images(ImageRule.read("side 768 85")), open_image(tmp_path / "large.png")
+    images, figure = Images(ImageRule.read("side 768 85")), cleared(tmp_path / "large.png")
     best = figure.pixels().resize((768, 768), Image.Resampling.LANCZOS)
     slow = io.BytesIO()
     best.save(slow, "JPEG", quality=90)

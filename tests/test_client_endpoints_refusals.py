@@ -171,7 +171,8 @@ def test_a_prompt_that_also_fails_without_the_schema_leaves_the_schema_in_use(im
         [bad, *good] = client.ask(verdicts(image, 4))
     assert bad.value is None and "xgrammar: out of memory" in bad.reason
     assert all(reply.value for reply in good) and len(server.bodies) == 2 + 3
-    assert all("response_format" in sent for sent in server.bodies[2:]) and not client.refused
+    others = [sent for sent in server.bodies if "number 0" not in str(sent)]  # in any order
+    assert all("response_format" in sent for sent in others) and not client.refused
 
 
 def test_a_transient_fault_does_not_restore_the_schema(image):

@@ -15,12 +15,11 @@ import traceback
 import httpx2
 import pytest
 from client_acts import KEY, PROSE, echo, local, verdicts
-from loopback import Loopback, fault, in_process, said, save_image
+from loopback import Loopback, cleared, fault, in_process, said, save_image
 from PIL import Image
 
 from vital_lib.client import ChatClient, ModelUnavailable, faults
 from vital_lib.client.faults import without_key
-from vital_lib.figures import open_image
 from vital_lib.prompts import RatingCriteria, rating_prompt, verdict_prompt
 
 FIGURE = {"caption": "CT of the head.", "mentions": [], "modalities": ["ct_scan"]}
@@ -55,7 +54,7 @@ def test_a_request_contains_policy_image_schema_and_seed(image):
 
 
 def test_a_large_image_is_scaled_down_before_it_is_sent(tmp_path):
-    large = open_image(save_image(tmp_path / "large.png", seed=1, side=1600))
+    large = cleared(save_image(tmp_path / "large.png", seed=1, side=1600))
     with Loopback(echo) as server:
         local(server).ask(verdicts(large, 1))
     data = server.bodies[0]["messages"][1]["content"][0]["image_url"]["url"].split(",")[1]
@@ -73,7 +72,7 @@ def test_only_checked_images_are_sent(part, tmp_path):
 
 def test_an_image_changed_after_opening_gives_one_reply_without_a_value(image, tmp_path):
     with Loopback(echo) as server:
-        other = open_image(save_image(tmp_path / "other.png", seed=3))
+        other = cleared(save_image(tmp_path / "other.png", seed=3))
         save_image(tmp_path / "other.png", seed=4)
         bad, good = local(server).ask([*verdicts(other, 1), *verdicts(image, 1)])
     assert bad.value is None and "changed since" in bad.reason
@@ -242,6 +241,7 @@ def test_a_prompt_that_always_fails_gives_one_reply_without_a_value(image, monke
     assert "cannot digest this image" in replies[1].reason
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_fails_every_request_ends_the_run(image, monkeypatch):
     monkeypatch.setattr(faults, "_spread", lambda state: 0.001)
     with Loopback(lambda body, place: fault(500)) as server:

@@ -124,7 +124,7 @@ def test_no_content_gives_no_rows_of_the_right_width(clip):
 
 
 def test_unchanged_content_is_never_encoded_twice(clip, images, tmp_path):
-    cache = tmp_path / "features.sqlite"
+    cache = tmp_path / "features"
     encoded = []
     first = load_encoder(clip, cache=cache)
     rows = first.images([*images, images[0]], on_encoded=encoded.append)
@@ -156,7 +156,7 @@ def test_a_copied_image_is_the_same_content(clip, images, tmp_path):
 
 
 def test_another_encoder_does_not_read_this_ones_features(clip, tmp_path):
-    cache = tmp_path / "features.sqlite"
+    cache = tmp_path / "features"
     other = str(write_clip(tmp_path / "other", seed=1))
     one, two = load_encoder(clip, cache=cache), load_encoder(other, cache=cache)
     assert one.fingerprint != two.fingerprint
@@ -174,7 +174,7 @@ def test_a_fingerprint_is_the_content_not_the_folder(clip, tmp_path):
 
 
 def test_a_long_text_is_cut_at_its_end_and_counted_once(clip, tmp_path):
-    cache = tmp_path / "features.sqlite"
+    cache = tmp_path / "features"
     exact, long = " ".join(["lung"] * (CONTEXT - 2)), " ".join(["lung"] * CONTEXT)
     encoder = load_encoder(clip, cache=cache)
     rows = encoder.texts([exact, long, long, "normal"])
@@ -188,7 +188,7 @@ def test_a_long_text_is_cut_at_its_end_and_counted_once(clip, tmp_path):
 
 def test_a_stopped_run_keeps_the_batches_that_were_done(clip, tmp_path, monkeypatch):
     monkeypatch.setattr(encoders, "TEXT_BATCH_SIZE", 2)
-    cache = tmp_path / "features.sqlite"
+    cache = tmp_path / "features"
     texts = ["left", "right", "upper", "lower"]
 
     def stop(done: int) -> None:
@@ -258,9 +258,42 @@ def test_an_empty_folder_says_what_is_wanted(tmp_path):
 
 
 def test_a_file_that_is_no_cache_says_so(clip, tmp_path):
-    (tmp_path / "features.sqlite").write_text("not a database" * 100)
+    (tmp_path / "features").write_text("not a folder")
     with pytest.raises(RuntimeError, match=r"not a usable feature cache .* delete it"):
-        load_encoder(clip, cache=tmp_path / "features.sqlite")
+        load_encoder(clip, cache=tmp_path / "features")
+
+
+def test_features_that_a_copy_left_as_zeros_are_refused_and_not_used(clip, tmp_path):
+    cache = tmp_path / "features"
+    load_encoder(clip, cache=cache).texts(["left", "right"])
+    [rows] = cache.rglob("*.rows")
+    rows.write_bytes(rows.read_bytes()[: 4 * 32] + bytes(4 * 32))  # of 32 numbers each
+    encoder = load_encoder(clip, cache=cache)
+    with pytest.raises(RuntimeError, match=r"1 of 2 features in .*text are damaged: delete this"):
+        encoder.texts(["left", "right"])
+
+
+def test_only_the_lost_rows_of_a_cut_cache_are_encoded_again(clip, images, tmp_path):
+    cache, encoded = tmp_path / "features", []
+    texts = ["left", "right lung", "a nodule in the lung"]
+    first = load_encoder(clip, cache=cache)
+    rows, pictures = first.texts(texts), first.images(images)
+    [file] = cache.rglob("text/*.rows")
+    with open(file, "r+b") as opened:
+        opened.truncate(4 * 32 * 2 + 7)
+    again = load_encoder(clip, cache=cache)
+    assert np.array_equal(again.images(images, on_encoded=encoded.append), pictures)
+    assert again.texts(texts, on_encoded=encoded.append) == pytest.approx(rows, abs=1e-6)
+    assert encoded == [1]
+
+
+def test_a_full_disk_stops_the_encoding_with_a_way_out(clip, small_disk):
+    (small_disk / "filler").write_bytes(bytes(1_040_000))
+    texts = [f"lung {number}" for number in range(200)]
+    with pytest.raises(RuntimeError, match=r"No space left .* is kept: free space"):
+        load_encoder(clip, cache=small_disk / "features").texts(texts)
+    (small_disk / "filler").unlink()
+    assert load_encoder(clip, cache=small_disk / "features").texts(texts).shape == (200, 32)
 
 
 @pytest.mark.skipif(

@@ -1,4 +1,4 @@
-"""Image and text encoders: unit-length features, cached by content in one SQLite file.
+"""Image and text encoders: unit-length features, cached by content in memory-mapped shards.
 
 One model, such as CLIP, encodes images and texts into one space. All encoding in the workbench goes
 through this module. It does not depend on clusters, selectors or candidates.
@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from vital_lib.figures import FigureImage
+from vital_lib.shards import RowShards
 from vital_lib.stopping import stoppable
-from vital_lib.tables import log_ahead
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +41,8 @@ class Encoder:
         self.name = name
         self.fingerprint = backend.fingerprint
         self._backend = backend
-        self._cache = _FeatureCache(cache, backend.fingerprint)
-        self._truncated: set[str] = set()
+        self._caches = {kind: _open_cache(cache, kind, backend) for kind in ("image", "text")}
+        self._truncated: set[bytes] = set()
 
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, {self.fingerprint[:12]})"
@@ -67,15 +65,17 @@ class Encoder:
         Raises:
             UnreadableImage: a file changed since it was opened.
             ValueError: the model returned a zero or non-finite feature vector.
+            RuntimeError: the cache holds damaged features, or its disk is full.
         """
 
-        def encode(batch: list[FigureImage]) -> list[tuple[np.ndarray, bool]]:
+        def encode(batch: list[FigureImage]) -> tuple[np.ndarray, list[bool]]:
             features = self._backend.images([image.pixels() for image in batch])
-            return [(row, False) for row in _unit(features, self.name)]
+            return unit_rows(features, self.name), [False] * len(batch)
 
-        by_key = {image.shown_as: image for image in images}
-        found = self._found("image", by_key, encode, on_encoded)
-        return self._rows(found, [image.shown_as for image in images])
+        keys = [bytes.fromhex(image.shown_as) for image in images]
+        return self._features(
+            "image", dict(zip(keys, images, strict=True)), keys, encode, on_encoded
+        )
 
     @stoppable(_GO_ON)
     def texts(
@@ -87,40 +87,65 @@ class Encoder:
         Arguments and errors are those of `images`.
         """
 
-        def encode(batch: list[str]) -> list[tuple[np.ndarray, bool]]:
-            features, cut = self._backend.texts(batch)
-            return list(zip(_unit(features, self.name), cut, strict=True))
+        def encode(batch: list[str]) -> tuple[np.ndarray, list[bool]]:
+            features, truncated = self._backend.texts(batch)
+            return unit_rows(features, self.name), truncated
 
-        keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-        by_length = dict(sorted(zip(keys, texts, strict=True), key=lambda pair: len(pair[1])))
-        found = self._found("text", by_length, encode, on_encoded)
-        self._truncated.update(key for key, (_, cut) in found.items() if cut)
-        return self._rows(found, keys)
+        keys = [hashlib.sha256(text.encode()).digest() for text in texts]
+        return self._features("text", dict(zip(keys, texts, strict=True)), keys, encode, on_encoded)
 
-    def _found(
+    def _features(
         self,
         kind: str,
-        contents: Mapping[str, Any],
-        encode: Callable[[list], list[tuple[np.ndarray, bool]]],
+        contents: Mapping[bytes, Any],
+        keys: Sequence[bytes],
+        encode: Callable[[list], tuple[np.ndarray, list[bool]]],
         on_encoded: Callable[[int], None] | None,
-    ) -> dict[str, tuple[np.ndarray, bool]]:
-        """Return (vector, was truncated) by content hash, and encode what the cache lacks."""
-        found = self._cache.read(kind, contents)
-        missing = [key for key in contents if key not in found]
-        size = TEXT_BATCH_SIZE if kind == "text" else BATCH_SIZE
+    ) -> np.ndarray:
+        """Return the rows of `keys` (n, d), and encode those of `contents` that the cache lacks."""
+        cache, unique = self._caches[kind], list(contents)
+        hashes = np.frombuffer(b"".join(unique), np.uint8).reshape(-1, 32)  # (u, 32)
+        rows = np.zeros((len(unique), self._backend.width), np.float32)
+        found, truncated = cache.read(hashes, rows)
+        _refuse_damaged(rows, found, cache)
+        missing, given = np.flatnonzero(~found), list(contents.values())
+        size = BATCH_SIZE
+        if kind == "text":
+            size, lengths = TEXT_BATCH_SIZE, np.array([len(given[place]) for place in missing])
+            missing = missing[np.argsort(lengths, kind="stable")]
         for start in range(0, len(missing), size):
-            keys = missing[start : start + size]
-            new = dict(zip(keys, encode([contents[key] for key in keys]), strict=True))
-            self._cache.write(kind, new)
-            found.update(new)
+            batch = missing[start : start + size]
+            rows[batch], truncated[batch] = encode([given[place] for place in batch])
+            cache.write(hashes[batch], rows[batch], truncated[batch])
             if on_encoded is not None:
-                on_encoded(start + len(keys))
-        return found
+                on_encoded(start + len(batch))
+        self._truncated.update(unique[place] for place in np.flatnonzero(truncated))
+        if len(unique) == len(keys):
+            return rows
+        place_of = {key: place for place, key in enumerate(unique)}
+        return rows[[place_of[key] for key in keys]]
 
-    def _rows(self, found: Mapping[str, tuple[np.ndarray, bool]], keys: list[str]) -> np.ndarray:
-        if not keys:
-            return np.zeros((0, self._backend.width), np.float32)
-        return np.stack([found[key][0] for key in keys])  # (n, d)
+
+def _open_cache(folder: Path | None, kind: str, backend: _Backend) -> RowShards:
+    own = None if folder is None else Path(folder) / backend.fingerprint / kind
+    try:
+        return RowShards(own, backend.width)
+    except NotADirectoryError as error:
+        raise RuntimeError(
+            f"{folder} is not a usable feature cache ({error}); delete it or give another folder, "
+            "and the features are encoded again"
+        ) from error
+
+
+def _refuse_damaged(rows: np.ndarray, found: np.ndarray, cache: RowShards) -> None:
+    """Refuse rows from the cache that are not of unit length, as in a half-copied file."""
+    squares = np.einsum("ij,ij->i", rows, rows)  # (n,)
+    damaged = int((found & ~(np.abs(squares - 1) < 1e-3)).sum())
+    if damaged:
+        raise RuntimeError(
+            f"{damaged} of {int(found.sum())} features in {cache.folder} are damaged: delete this "
+            "folder, and they are encoded again"
+        )
 
 
 def load_encoder(name: str = "clinic", *, cache: Path | None = None) -> Encoder:
@@ -130,18 +155,19 @@ def load_encoder(name: str = "clinic", *, cache: Path | None = None) -> Encoder:
         name: "clinic"; the folder or hub id of a CLIP-like transformers model; or an open_clip
             model as "hf-hub:<owner>/<model>" or "local-dir:<dir>". The paper's encoder BiomedCLIP
             is "hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224".
-        cache: SQLite file of features (`Workspace.features`); without it they are kept in memory.
+        cache: folder of features (`Workspace.features`); without it they are kept in memory.
 
     Raises:
         FileNotFoundError: the folder does not exist, or the model cannot be loaded.
         ImportError: an open_clip model without the extra; the message has the `pip install`.
         ValueError: the model does not encode both images and texts, or lacks weights.
-        RuntimeError: `cache` is not a feature cache.
+        RuntimeError: `cache` is not a folder.
     """
-    return Encoder(name, _open_backend(name), cache)
+    return Encoder(name, open_backend(name), cache)
 
 
-def _open_backend(name: str) -> _Backend:
+def open_backend(name: str) -> _Backend:
+    """Open the model of an encoder, without a cache; arguments and errors of `load_encoder`."""
     if name == "clinic":
         from vital_lib import clinic
 
@@ -156,7 +182,8 @@ def _open_backend(name: str) -> _Backend:
     return _Transformers(str(folder) if folder.is_dir() else name)
 
 
-def _unit(features: torch.Tensor, name: str) -> np.ndarray:
+def unit_rows(features: torch.Tensor, name: str) -> np.ndarray:
+    """Scale the features (b, d) of encoder `name` to unit length; ValueError for a zero row."""
     rows = features.float().cpu().numpy()  # (b, d)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)  # (b, 1)
     if not np.isfinite(lengths).all() or (lengths == 0).any():
@@ -346,51 +373,3 @@ def _to_device(model: torch.nn.Module) -> str:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
     return device
-
-
-# Cache
-
-
-class _FeatureCache:
-    """Features by (encoder, kind, SHA-256 of content), in a file or in memory.
-
-    A lock guards the only connection, because widget messages may arrive in another thread.
-    """
-
-    def __init__(self, path: Path | None, encoder: str) -> None:
-        self._encoder = encoder
-        self._lock = threading.Lock()
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        place = ":memory:" if path is None else str(path)
-        try:
-            self._connection = sqlite3.connect(place, timeout=60, check_same_thread=False)
-            log_ahead(self._connection)
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS features (encoder TEXT, kind TEXT, sha256 TEXT, "
-                "truncated INTEGER, vector BLOB, PRIMARY KEY (encoder, kind, sha256)) "
-                "WITHOUT ROWID"
-            )
-        except sqlite3.DatabaseError as error:
-            raise RuntimeError(
-                f"{place} is not a usable feature cache ({error}); delete it or give another "
-                "file, and the features are encoded again"
-            ) from error
-
-    def read(self, kind: str, keys: Iterable[str]) -> dict[str, tuple[np.ndarray, bool]]:
-        query = "SELECT vector, truncated FROM features WHERE encoder=? AND kind=? AND sha256=?"
-        found = {}
-        with self._lock:
-            for key in keys:
-                row = self._connection.execute(query, (self._encoder, kind, key)).fetchone()
-                if row is not None:
-                    found[key] = (np.frombuffer(row[0], "<f4"), bool(row[1]))
-        return found
-
-    def write(self, kind: str, features: Mapping[str, tuple[np.ndarray, bool]]) -> None:
-        rows = [
-            (self._encoder, kind, key, int(cut), vector.astype("<f4").tobytes())
-            for key, (vector, cut) in features.items()
-        ]
-        with self._lock, self._connection:
-            self._connection.executemany("INSERT OR IGNORE INTO features VALUES (?,?,?,?,?)", rows)

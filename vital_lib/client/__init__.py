@@ -7,6 +7,7 @@ depend on the content of prompts or tables. Its modules:
 - ``run``: sends the prompts of one call
 - ``limits``: concurrency limit, circuit breaker, and one request for duplicates
 - ``faults``: classifies errors and sets the retry policy
+- ``sending``: encodes, posts and times one request
 - ``wire``: converts prompts to request bodies and responses to replies
 - ``bodies``: parses response bodies
 - ``images``: encodes figures
@@ -14,6 +15,7 @@ depend on the content of prompts or tables. Its modules:
   twice
 - ``sent``: tells which images requests carried
 - ``prices``, ``cost``: count tokens and US dollars
+- ``batches``: the same requests in OpenAI's batches, at half the price
 - ``job``: pause, resume and stop; run in the background
 """
 

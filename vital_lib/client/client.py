@@ -9,14 +9,17 @@ import json
 import os
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
 import openai
+import pandas as pd
 
+from vital_lib.client import faults, wire
+from vital_lib.client.batches import BatchRun, Pending, cancel
 from vital_lib.client.cost import Cost
 from vital_lib.client.images import Images
 from vital_lib.client.job import Control
@@ -24,7 +27,9 @@ from vital_lib.client.ledger import Bill, Ledger
 from vital_lib.client.limits import InFlight
 from vital_lib.client.prices import nothing, price_of
 from vital_lib.client.run import Run
+from vital_lib.client.sending import Sender
 from vital_lib.client.wire import Reply
+from vital_lib.figures import NotCleared, held_back_in_words
 from vital_lib.prompts import Prompt
 from vital_lib.stopping import stoppable
 
@@ -57,7 +62,8 @@ class ChatClient:
         ledger: SQLite file of requests and replies; None keeps them in memory.
         concurrency: maximum number of requests in flight.
         max_usd: cost ceiling for this model in this ledger, over all runs.
-        local: the model is free, such as on the user's own server; no price is looked up.
+        local: the model runs on the user's own server. It is free, no price is looked up, and it
+            may see figures that are not cleared.
         prices: the user's own price table; its lines override those of ``prices.csv``.
         transport: an httpx2 transport to use instead of the network.
         replay: a file written by `Ledger.export`; replies come from it, not from an endpoint.
@@ -101,11 +107,13 @@ class ChatClient:
         self.base_url = base_url or (_CLINIC_URL if self._embedded else OPENAI_URL)
         self.replayed = replay is not None or bool(os.environ.get(OFFLINE))
         free = local or self._embedded or replay is not None
+        self.sends_out = not free
+        """Whether prompts leave for another's server: each figure in them must be cleared."""
         self.price = nothing(model) if free else price_of(model, prices)
         self.ledger = Ledger(ledger) if replay is None else Ledger.of_export(replay)
         self.images = Images(self.price.images)
         self.in_flight = InFlight.of(self.ledger.path)
-        self.cost = Cost(self.price, model, self.ledger, max_usd)
+        self.cost = Cost(self.price, model, self.ledger, max_usd, lambda: self.pending.usd())
         self.refused: set[str] = set()  # fields that the endpoint rejects; omitted from requests
 
     @functools.cached_property
@@ -119,6 +127,11 @@ class ChatClient:
             return ""
         parts = urlsplit(self.base_url)
         return parts.netloc + parts.path.rstrip("/")
+
+    @functools.cached_property
+    def pending(self) -> Pending:
+        """This model's requests in batches."""
+        return Pending(self.ledger, self.endpoint, self.model)
 
     @functools.cached_property
     def key_name(self) -> str:
@@ -142,6 +155,7 @@ class ChatClient:
         on_reply: Callable[[int], None] | None = None,
         into: Callable[[Reply], Any] | None = None,
         control: Control | None = None,
+        batch: bool = False,
     ) -> list[Any]:
         """Send prompts and return their replies, in the order of the prompts.
 
@@ -169,28 +183,71 @@ class ChatClient:
             control: pauses, resumes or stops the run from another thread, and holds its `Tally`.
                 Prompts that a stopped run did not send get a reply without a value, with the
                 reason `UNSENT`.
+            batch: submit the requests in OpenAI's batches, at half the price, and wait for them,
+                which may take a day. After a stop, an interrupt or a kill, the batches go on, and
+                the same call collects them; `cancel_batches` cancels them. A line that failed,
+                expired or is missing is submitted three times at most. `max_usd` is checked for
+                all requests before the first is submitted. The prompts are read to the end first.
 
         Returns:
             A `Reply` for each prompt, or the return value of `into`.
 
         Raises:
-            ValueError: a seed is below 0 or above 2**63 - 1.
-            ModelUnavailable: wrong key, unknown model, unreachable endpoint or exhausted quota.
+            ValueError: a seed is below 0 or above 2**63 - 1; or `batch` with the embedded clinic.
+            ModelUnavailable: wrong key, unknown model, unreachable endpoint or exhausted quota; an
+                endpoint without batches, or one that refuses a batch; without `batch`, a request
+                that is in a batch.
             CostCeiling: the ceiling is reached.
             LedgerUnwritable: the ledger cannot be written, for example because the disk is full.
             TypeError: a message holds anything but text and images from `figures.open_image`.
+            NotCleared: a prompt may not leave (`why_held`). Nothing of it was sent or stored, and
+                no later prompt is sent; replies that arrived are in the ledger.
         """
+        run = self._run(batch, seed, again, on_reply, into, control)
+        return _in_thread(run.replies(self._allowed(prompts)), run.interrupt)
 
-        run = Run(self, seed, again, on_reply, into, control)
-        return _in_thread(run.replies(prompts), run.interrupt)
+    def why_held(self, prompt: Prompt) -> str | None:
+        """Return why a prompt may not be sent to this model, or None.
 
-    def estimate(self, prompts: Iterable[Prompt]) -> Bill:
+        A model that is not `local` and not the embedded clinic gets cleared figures only: each
+        image in the prompt, and each figure that its texts are about. Callers leave such prompts
+        out and say so; `ask` refuses them.
+        """
+        return wire.why_held(prompt) if self.sends_out else None
+
+    def held_back(self, rows: pd.DataFrame, what: str = "figures") -> str:
+        """Return a line on the rows of `figures` or `questions` that this model does not get.
+
+        It states how many, why, and what to do; it is empty if the model gets all.
+        """
+        told = held_back_in_words(rows, what) if self.sends_out else ""
+        return f"{told}\n" if told else ""
+
+    def _allowed(self, prompts: Iterable[Prompt]) -> Iterator[Prompt]:
+        """Yield the prompts; raise NotCleared at the first one that may not be sent."""
+        for prompt in prompts:
+            if why := self.why_held(prompt):
+                raise NotCleared(f"not sent to {self.model!r}: {why}")
+            yield prompt
+
+    def cancel_batches(self) -> int:
+        """Cancel this model's batches in this ledger that are not collected; return their requests.
+
+        Requests that a batch has answered are paid for; the next ``ask(batch=True)`` collects them.
+        A batch that the endpoint does not know is given up.
+
+        Raises:
+            ModelUnavailable: wrong key, or unreachable endpoint.
+        """
+        return _in_thread(cancel(self), lambda: None)
+
+    def estimate(self, prompts: Iterable[Prompt], *, batch: bool = False) -> Bill:
         """Estimate requests, tokens_in, tokens_out and usd, as if no prompt were answered yet.
 
         tokens_out uses the mean length of this model's replies to the same kind of prompt in the
         ledger, or a typical length if the ledger has none.
         """
-        return self.cost.estimate(prompts)
+        return self.cost.estimate(prompts, batch=batch)
 
     def spent(self) -> Bill:
         """Return this model's totals in the ledger: requests, tokens_in, tokens_out, usd."""
@@ -210,12 +267,29 @@ class ChatClient:
             client._custom_headers = {}
         return client
 
+    def open_sender(self) -> Sender:
+        """Open what sends the requests of one call of `ask`."""
+        return Sender(self)
+
     def unavailable(self, what: str) -> ModelUnavailable:
         """Return the error for an endpoint that cannot serve any prompt."""
         return ModelUnavailable(
             f"model {self.model!r} at {self.base_url}: {what}. "
             "Replies that arrived are in the ledger and will not be requested again."
         )
+
+    def _run(self, batch: bool, *arguments: Any) -> Run | BatchRun:
+        if not batch or self.replayed:
+            return Run(self, *arguments)
+        if self._embedded:
+            way_out = "run `make serve-clinic` and give its address as base_url, or leave batch out"
+            raise ValueError(f"the embedded clinic has no batches; {way_out}")
+        return BatchRun(self, *arguments)
+
+    def describe(self, error: Exception, *, reached: bool = True) -> tuple[str, bool]:
+        """Return (what went wrong, whether it concerns every prompt) for a fault."""
+        names = {"key_name": self.key_name, "parameters": self.parameters}
+        return faults.describe(error, reached=reached, **names)
 
     def _http_client(self) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=self.concurrency)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from vital_lib.client.ledger import Bill, Ledger
 from vital_lib.client.prices import Price
@@ -44,17 +44,25 @@ class Cost:
     they are estimated from the text length, which is roughly right for English.
 
     Args:
-        max_usd: cost ceiling for this model in this ledger, or None. Three amounts count: the
+        max_usd: cost ceiling for this model in this ledger, or None. These amounts count: the
             ledger's bill from all processes, the estimates of this object's requests in flight,
             and the estimates of requests without a known cost. Such requests were in flight when a
             process was killed, or failed after they were sent.
+        in_batches: returns the estimates of the model's requests in batches, which count, too.
     """
 
-    def __init__(self, price: Price, model: str, ledger: Ledger, max_usd: float | None) -> None:
+    def __init__(
+        self,
+        price: Price,
+        model: str,
+        ledger: Ledger,
+        max_usd: float | None,
+        in_batches: Callable[[], float],
+    ) -> None:
         if max_usd is not None and not max_usd >= 0:
             raise ValueError(f"max_usd is {max_usd!r}; give US dollars, 0 or more, or None")
         self._price, self._rule, self._most = price, price.images, max_usd
-        self._model, self._ledger = model, ledger
+        self._model, self._ledger, self._in_batches = model, ledger, in_batches
         self._lock = threading.Lock()
         # Loaded here because it may download a file, which would block the event loop later.
         self._count = _counter(model) if price.usd(1, 1) else by_length
@@ -69,14 +77,15 @@ class Cost:
         """Return this model's bill in the ledger, at the prices when each reply arrived."""
         return self._ledger.bill(self._model)
 
-    def estimate(self, prompts: Iterable[Prompt]) -> Bill:
-        """Estimate the bill of prompts, as if none were answered yet."""
+    def estimate(self, prompts: Iterable[Prompt], *, batch: bool = False) -> Bill:
+        """Estimate the bill of prompts, as if none were answered yet; in batches, at half price."""
         bill = {"requests": 0, "tokens_in": 0, "tokens_out": 0}
         for prompt in prompts:
             bill["requests"] += 1
             bill["tokens_in"] += self._tokens_in(prompt)
             bill["tokens_out"] += self._tokens_out(prompt.name)
-        return {**bill, "usd": self._price.usd(bill["tokens_in"], bill["tokens_out"])}
+        price = self._price.in_batch() if batch else self._price
+        return {**bill, "usd": price.usd(bill["tokens_in"], bill["tokens_out"])}
 
     def reserve(self, prompt: Prompt) -> float:
         """Reserve a prompt's estimated cost and return it, in USD.
@@ -88,15 +97,41 @@ class Cost:
             return 0.0
         usd = self._price.usd(self._tokens_in(prompt), self._tokens_out(prompt.name))
         with self._lock:
-            taken = self.spent()["usd"] + self._reserved
-            if taken + usd > self._most:
-                raise CostCeiling(
-                    f"model {self._model!r}: {taken:.4f} USD are spent, reserved or possibly "
-                    f"charged without a reply, and the next request may cost {usd:.4f}; the "
-                    f"ceiling is {self._most:g}. Raise max_usd to continue where the run stopped."
-                )
+            self._check(usd, "the next request may cost")
             self._reserved += usd
         return usd
+
+    def hold(self, usd: float) -> None:
+        """Count a request that may have been charged for, but has no reply."""
+        with self._lock:
+            self._reserved += usd
+
+    def check_batch(self, estimates: Collection[float]) -> None:
+        """Check that requests that are about to be submitted in batches fit below the ceiling.
+
+        Args:
+            estimates: of each request, from `in_batch`.
+
+        Raises:
+            CostCeiling: together they exceed what is left, so none is to be submitted.
+        """
+        with self._lock:
+            self._check(sum(estimates), f"{len(estimates):,} requests in batches may cost")
+
+    def in_batch(self, prompt: Prompt) -> float:
+        """Return the estimated cost of a prompt in a batch, in USD."""
+        return self.estimate([prompt], batch=True)["usd"]
+
+    def _check(self, usd: float, what: str) -> None:
+        if self._most is None:
+            return
+        taken = self.spent()["usd"] + self._reserved + self._in_batches()
+        if taken + usd > self._most:
+            raise CostCeiling(
+                f"model {self._model!r}: {taken:.4f} USD are spent, reserved or possibly "
+                f"charged without a reply, and {what} {usd:.4f}; the "
+                f"ceiling is {self._most:g}. Raise max_usd to continue where the run stopped."
+            )
 
     def release(self, reserved: float) -> None:
         """Release a reservation: the ledger holds the actual cost, or nothing was charged for."""

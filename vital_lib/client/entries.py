@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from vital_lib.receipts import Receipt
+
 
 @dataclass(frozen=True)
 class Request:
@@ -50,6 +52,23 @@ class Request:
     def reply_id(self) -> str:
         """The first 16 hexadecimal digits of the key; from attempt 1 on, followed by its number."""
         return self.key[:16] + (f"-{self.attempt}" if self.attempt else "")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A request in a batch, as it is kept until its reply: what the reply's entry needs.
+
+    Args:
+        receipts: of the images in it.
+        tokens_in: estimated.
+        usd: its estimated cost.
+    """
+
+    key: str
+    attempt: int
+    tokens_in: int
+    receipts: tuple[Receipt, ...]
+    usd: float
 
 
 @dataclass(frozen=True)

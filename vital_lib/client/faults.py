@@ -165,6 +165,14 @@ def fault_of(response: httpx2.Response, said: Said) -> openai.APIStatusError | N
     return kind(said.error, response=restated, body={"code": said.code})
 
 
+def error_of(response: httpx2.Response) -> openai.APIStatusError:
+    """Return the error that a response with another status than 200 describes."""
+    said = read_body(response.content)
+    kind = _KINDS.get(response.status_code, openai.APIStatusError)
+    words = said.error or error_words(response.content)
+    return kind(words, response=response, body={"code": said.code})
+
+
 def is_paid(error: openai.APIStatusError) -> bool:
     """Return whether an error states tokens and does not concern the key, the model or the rate."""
     concerns_all = error.status_code in _NOT_OF_FIELDS

@@ -73,6 +73,12 @@ class Control:
         """The state: running, paused or stopped."""
         return self._state
 
+    def count(self, **more: float) -> None:
+        """Add to counts of the tally; several runs may do so at once."""
+        with self._lock:
+            for name, value in more.items():
+                setattr(self.tally, name, getattr(self.tally, name) + value)
+
     def pause(self) -> None:
         """Stop sending until `resume`."""
         self._set("paused")

@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from vital_lib.client.entries import Entry, Request, hash_of
+from vital_lib.client.entries import Entry, Line, Request, hash_of
 from vital_lib.tables import log_ahead
 
 Bill = dict[str, float]
@@ -44,6 +44,21 @@ CREATE TABLE IF NOT EXISTS sent (
     at TEXT NOT NULL, reply_id TEXT NOT NULL,
     model TEXT NOT NULL, prompt TEXT NOT NULL, tokens_in INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS batches (
+    at TEXT NOT NULL, file TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL,
+    step TEXT NOT NULL, id TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS batch_lines (
+    file TEXT NOT NULL, key TEXT NOT NULL, reply_id TEXT NOT NULL,
+    model TEXT NOT NULL, prompt TEXT NOT NULL, prompt_version TEXT NOT NULL,
+    seed INTEGER NOT NULL, repeat INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    parameters TEXT NOT NULL, image_rule TEXT NOT NULL,
+    messages TEXT NOT NULL, asked TEXT NOT NULL,
+    receipts TEXT NOT NULL, tokens_in INTEGER NOT NULL, usd REAL NOT NULL,
+    PRIMARY KEY (file, key)
+);
+CREATE INDEX IF NOT EXISTS batch_lines_by_key ON batch_lines (key, file);
+CREATE INDEX IF NOT EXISTS batch_lines_by_cost ON batch_lines (model, file, usd);
 CREATE INDEX IF NOT EXISTS replies_slim
     ON replies (row, reply_id, model, prompt, answered, tokens_in, tokens_out, usd);
 """
@@ -51,7 +66,7 @@ CREATE INDEX IF NOT EXISTS replies_slim
 _TABLES += "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_{act.lower()} BEFORE {act} ON {table} "
     "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;\n"
-    for table in ("messages", "replies", "sent")
+    for table in ("messages", "replies", "sent", "batches")
     for act in ("UPDATE", "DELETE")
 )
 
@@ -67,14 +82,15 @@ class LedgerUnwritable(RuntimeError):
 
 
 _ENTRY = tuple(Entry.__dataclass_fields__)
-_REQUEST_COLUMNS = (
-    *("at", "key", "reply_id", "model", "prompt", "prompt_version", "seed", "repeat"),
-    *("parameters", "image_rule"),
+REQUEST_COLUMNS = (
+    *("key", "reply_id", "model", "prompt", "prompt_version", "seed", "repeat"),
+    *("parameters", "image_rule", "messages", "asked"),
 )
-_NAMES = (*_REQUEST_COLUMNS, "messages", "asked", *_ENTRY)
+"""The columns of a request, in the order of `request_columns`."""
+_NAMES = ("at", *REQUEST_COLUMNS, *_ENTRY)
 _COLUMNS = ", ".join(_NAMES)
 _INSERT = f"INSERT INTO replies ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
-_INSERT_MESSAGE = "INSERT OR IGNORE INTO messages VALUES (?, ?)"
+INSERT_MESSAGE = "INSERT OR IGNORE INTO messages VALUES (?, ?)"
 
 
 class Ledger:
@@ -110,7 +126,7 @@ class Ledger:
             ValueError: a line is not an exported reply; the message names the file and line.
         """
         ledger = cls()
-        with Path(path).open("rb") as file, ledger._transaction() as connection:
+        with Path(path).open("rb") as file, ledger.transaction() as connection:
             for number, line in enumerate(file, start=1):
                 try:
                     # An export of an earlier release has no receipts.
@@ -118,7 +134,7 @@ class Ledger:
                     *shared, found["asked"] = found["messages"]
                     messages = {hash_of(text): text for text in shared}
                     found["messages"] = " ".join(map(hash_of, shared))
-                    connection.executemany(_INSERT_MESSAGE, messages.items())
+                    connection.executemany(INSERT_MESSAGE, messages.items())
                     connection.execute(_INSERT, [found[name] for name in _NAMES])
                 except (ValueError, TypeError, KeyError, sqlite3.Error) as error:
                     raise ValueError(
@@ -134,7 +150,7 @@ class Ledger:
         """
         number, partial = 0, Path(path).with_name(Path(path).name + ".part")
         with partial.open("w", encoding="utf-8") as file:
-            for row in self._query(f"SELECT {_COLUMNS} FROM replies ORDER BY row"):
+            for row in self.query(f"SELECT {_COLUMNS} FROM replies ORDER BY row"):
                 found = dict(zip(_NAMES, row, strict=True))
                 found["messages"] = self._texts(found["messages"], found.pop("asked"))
                 file.write(json.dumps(found, ensure_ascii=False) + "\n")
@@ -150,13 +166,11 @@ class Ledger:
         shared: dict[str, str] = {}
         for request, _ in entries:
             shared |= zip(request.hashes[:-1], request.messages[:-1], strict=True)
-        with self._transaction() as connection:
-            connection.executemany(_INSERT_MESSAGE, shared.items())
+        with self.transaction() as connection:
+            connection.executemany(INSERT_MESSAGE, shared.items())
             connection.executemany(_INSERT, [_row(at, *entry) for entry in entries])
             rows = [(at, r.reply_id, r.model, r.prompt, r.tokens_in) for r in sent]
             connection.executemany("INSERT INTO sent VALUES (?, ?, ?, ?, ?)", rows)
-        if entries:
-            self._read_at = -math.inf
 
     def find(self, key: str, stale_seconds: float = 0.0, *, failures: bool = False) -> Entry | None:
         """Return the stored answer to a request, or None.
@@ -168,18 +182,18 @@ class Ledger:
                 replies are always found.
             failures: return a stored failure if there is no answer.
         """
-        found = self._query(
+        found = self.query(
             f"SELECT {', '.join(_ENTRY)} FROM replies WHERE key = ? AND (answered OR ?) AND row IN "
             f"({self._where(key, stale_seconds)}) ORDER BY answered DESC, attempt DESC, row",
             *(key, failures),
         )
         return Entry(bool(found[0][0]), *found[0][1:]) if found else None
 
-    def spoilt(self, request: Request) -> bool:
+    def spoilt(self, request: Request | Line) -> bool:
         """Return whether an unusable reply to this attempt has already been paid for."""
         rows = self._where(request.key)
         return bool(rows) and bool(
-            self._query(
+            self.query(
                 f"SELECT 1 FROM replies WHERE row IN ({rows}) AND key = ? AND attempt = ? "
                 "AND NOT answered AND tokens_in + tokens_out > 0 LIMIT 1",
                 *(request.key, request.attempt),
@@ -195,7 +209,7 @@ class Ledger:
             at (the last time sent), reply_id, model, prompt, tokens_in (estimated).
         """
         spoilt = "NOT answered AND tokens_in + tokens_out > 0"  # and requested once more
-        rows = self._query(
+        rows = self.query(
             "WITH paid AS MATERIALIZED (SELECT reply_id, max(at) AS last FROM replies WHERE row IN "
             f"(SELECT row FROM replies INDEXED BY replies_slim WHERE {spoilt}) GROUP BY reply_id) "
             "SELECT max(at), reply_id, model, prompt, tokens_in FROM sent "
@@ -245,7 +259,7 @@ class Ledger:
         Raises:
             KeyError: this ledger has no such reply.
         """
-        rows = self._query(
+        rows = self.query(
             f"SELECT {_COLUMNS} FROM replies WHERE row IN ({self._where(reply_id)}) "
             "AND reply_id = ? ORDER BY answered DESC, row LIMIT 1",
             reply_id,
@@ -259,8 +273,8 @@ class Ledger:
 
     def history(self, columns: Sequence[str] = ()) -> pd.DataFrame:
         """Return every reply in order, without the messages; only some columns if given."""
-        names = columns or [*_REQUEST_COLUMNS, *_ENTRY]
-        rows = self._query(f"SELECT {', '.join(names)} FROM replies ORDER BY row")
+        names = columns or [name for name in _NAMES if name not in ("messages", "asked")]
+        rows = self.query(f"SELECT {', '.join(names)} FROM replies ORDER BY row")
         frame = pd.DataFrame.from_records(rows, columns=names)
         return frame.astype({name: bool for name in names if name == "answered"})
 
@@ -294,7 +308,7 @@ class Ledger:
     def _texts(self, hashes: str, asked: str) -> list[str]:
         """Return a row's messages, shared messages first."""
         query = "SELECT content FROM messages WHERE hash = ?"
-        return [*(self._query(query, hash)[0][0] for hash in hashes.split()), asked]
+        return [*(self.query(query, hash)[0][0] for hash in hashes.split()), asked]
 
     def _open(self) -> sqlite3.Connection:
         """Open a connection for writing and create missing tables."""
@@ -317,13 +331,14 @@ class Ledger:
         )
 
     @contextlib.contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
         """Commit the block's writes, or roll all of them back."""
         with self._writing:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 self._writer.execute("COMMIT")
+                self._read_at = -math.inf
             except BaseException as error:
                 if self._writer.in_transaction:  # SQLite rolls back by itself when the disk is full
                     self._writer.execute("ROLLBACK")
@@ -331,13 +346,17 @@ class Ledger:
                     raise LedgerUnwritable(self.path, error) from None
                 raise
 
-    def _query(self, query: str, *values: Any) -> Sequence[tuple]:
+    def query(self, query: str, *values: Any) -> Sequence[tuple]:
         with self._reading:
             return self._reader.execute(query, values).fetchall()
 
 
+def request_columns(request: Request) -> tuple:
+    """Return a request's values for the columns that `replies` and `batch_lines` share."""
+    asked = (request.key, request.reply_id, request.model, request.prompt, request.prompt_version)
+    asked += (request.seed, 0, json.dumps(request.parameters), request.image_rule)
+    return (*asked, " ".join(request.hashes[:-1]), request.messages[-1])
+
+
 def _row(at: str, request: Request, entry: Entry) -> tuple:
-    sent = (request.key, request.reply_id, request.model, request.prompt, request.prompt_version)
-    sent += (request.seed, 0, json.dumps(request.parameters), request.image_rule)
-    sent += (" ".join(request.hashes[:-1]), request.messages[-1])
-    return (at, *sent, *(getattr(entry, name) for name in _ENTRY))
+    return (at, *request_columns(request), *(getattr(entry, name) for name in _ENTRY))

@@ -22,7 +22,7 @@ import csv
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from vital_lib.records import read_text
 TABLE = Path(__file__).with_name("prices.csv")
 """The price table included in this package."""
 
+_USD = ("usd_per_million_in", "usd_per_million_out")
 _NUMBERS = {"tiles": 2, "patches": 2, "low": 1, "side": 2}
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # as in gpt-4.1-2025-04-14
 
@@ -110,7 +111,7 @@ class Price:
     as_of: str
 
     def __post_init__(self) -> None:
-        for name in ("usd_per_million_in", "usd_per_million_out"):
+        for name in _USD:
             value = float(getattr(self, name))
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} is {value!r}; give US dollars, 0 or more")
@@ -127,6 +128,11 @@ class Price:
     def usd(self, tokens_in: float, tokens_out: float) -> float:
         """Return the cost of these tokens in US dollars."""
         return (tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out) / 1e6
+
+    def in_batch(self) -> Price:
+        """Return the price of requests in batches: half, as OpenAI and Azure state it."""
+        halves = {name: getattr(self, name) / 2 for name in _USD}
+        return replace(self, **halves)
 
 
 def nothing(model: str) -> Price:

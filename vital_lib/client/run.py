@@ -14,12 +14,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import httpx2
 import openai
 import tenacity
-from pydantic_core import to_json
 
 from vital_lib.client import faults, wire
 from vital_lib.client.entries import Entry, Request
@@ -42,7 +40,7 @@ _LONG_SECONDS = 60  # a longer Retry-After concerns all requests, not only one
 _SILENT_SECONDS = 10  # without any answer, before the notice says so
 UNSENT = "stopped before it was sent"
 """The reason of the reply to a prompt that a stopped run did not send; it has no reply_id."""
-_NOT_SENT = Reply("", None, "", UNSENT, 0, 0, 0.0)
+NOT_SENT = Reply("", None, "", UNSENT, 0, 0, 0.0)
 
 
 class _Stopped(Exception):
@@ -64,7 +62,7 @@ class Run:
         self._client, self._seed, self._again = client, seed, again
         self._on_reply, self._into, self._control = on_reply, into, control or Control()
         self._tally = self._control.tally
-        self._openai: openai.AsyncOpenAI | None = None
+        self._sender = client.open_sender()
         self._limit = AdaptiveLimit(client.concurrency)
         self._breaker = CircuitBreaker(time.monotonic)
         self._writer = Writer(client.ledger)
@@ -96,8 +94,7 @@ class Run:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             await self._writer.close()
-            if self._openai is not None:
-                await self._openai.close()
+            await self._sender.close()
             self._tally.in_flight, self._tally.notice = 0, ""
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -141,7 +138,7 @@ class Run:
 
     async def _work(self, queue: Iterator[tuple[int, Prompt]]) -> None:
         for place, prompt in queue:
-            reply = _NOT_SENT
+            reply = NOT_SENT
             try:
                 if self._control.state != "stopped":
                     reply = await self._reply(prompt)
@@ -149,7 +146,7 @@ class Run:
                 if self._control.state != "stopped":
                     return
             self._results[place] = reply if self._into is None else self._into(reply)
-            if reply is _NOT_SENT:
+            if reply is NOT_SENT:
                 await asyncio.sleep(0)  # lets requests in flight finish meanwhile
                 continue
             self._done += 1
@@ -212,15 +209,14 @@ class Run:
             if stored is None:
                 raise self._client.unavailable(f"no stored reply to this {prompt.name} prompt")
             return stored
+        if self._client.pending.file_of(request.key) is not None:
+            raise self._client.unavailable(f"this request {self._client.pending.in_words()}")
         policy, everywhere, kept = faults.RetryPolicy(lambda: self._reached), False, False
         try:
             # Encoded before a slot is taken, so that no slot waits for it; held until it is sent.
-            images = [self._client.images.encoded(figure) for figure in wire.figures_of(prompt)]
-            for image in images:
-                if not image.done():
-                    await asyncio.shield(asyncio.wrap_future(image))
-                image.result()
+            held = await self._sender.ready(prompt)
             entry = await self._with_retries(policy, request, prompt)
+            del held
             if entry.error is None:
                 return entry
             kept = True
@@ -291,37 +287,34 @@ class Run:
         self, request: Request, prompt: Prompt, without: set[str]
     ) -> tuple[Entry, float]:
         """Send within the cost ceiling; return the entry and the reserved cost."""
-        body, cost = self._body(request, prompt, without), self._client.cost
+        prepared, cost = self._prepare(request, prompt, without), self._client.cost
         reserved = cost.reserve(prompt)
         try:
-            return await self._exchange(request, prompt, body, without), reserved
-        except faults.FAULTS as error:
+            return await self._exchange(request, prompt, prepared, without), reserved
+        except Exception as error:
             if not faults.may_cost(error):  # otherwise the reservation stays
                 cost.release(reserved)
             raise
 
-    def _body(self, request: Request, prompt: Prompt, without: set[str]) -> dict[str, Any]:
-        """Return the request body without the fields that the endpoint rejects."""
-        client = self._client
-        if self._openai is None:
-            self._openai = client.open_client()
-        return wire.make_body(request, prompt, client.images, without=client.refused | without)
+    def _prepare(self, request: Request, prompt: Prompt, without: set[str]) -> Any:
+        """Return what is sent of a request, without the fields that the endpoint rejects."""
+        return self._sender.prepare(request, prompt, self._client.refused | without)
 
     async def _exchange(
-        self, request: Request, prompt: Prompt, body: dict[str, Any], without: set[str]
+        self, request: Request, prompt: Prompt, prepared: Any, without: set[str]
     ) -> Entry:
         """Send a request; if the endpoint rejects a field, send it again without that field."""
-        fields = {*body, *(["detail"] if self._client.images.rule.detail else [])}
-        fields -= self._client.refused | without
+        omitted = self._client.refused | without
+        fields = wire.fields_sent(request, self._client.images.rule, omitted)
         try:
-            entry = await self._attempt(request, body)
+            entry = await self._attempt(request, prepared)
         except faults.FAULTS as error:
             field = faults.refused_field(error, fields)
             if field is None:
                 raise
             without.add(field)
             return await self._exchange(
-                request, prompt, self._body(request, prompt, without), without
+                request, prompt, self._prepare(request, prompt, without), without
             )
         if entry.error is None:
             self._omit(without)  # only fields whose omission worked
@@ -337,25 +330,13 @@ class Run:
                 "model %r: the endpoint rejects %s; requests now omit it", self._client.model, field
             )
 
-    async def _attempt(self, request: Request, body: dict[str, Any]) -> Entry:
+    async def _attempt(self, request: Request, prepared: Any) -> Entry:
         """Post one request and return its entry."""
-        client, started = self._client, time.monotonic()
-        self._first_sent_at = self._first_sent_at or started
+        self._first_sent_at = self._first_sent_at or time.monotonic()
         self._tally.attempts += 1
         self._writer.sent(request)
-        try:
-            # The OpenAI client's own timeout limits only the gap between two bytes.
-            async with asyncio.timeout(client.timeout_seconds):
-                response = await cast(openai.AsyncOpenAI, self._openai).post(
-                    "/chat/completions", content=to_json(body), cast_to=httpx2.Response
-                )
-        except TimeoutError:
-            raise openai.APITimeoutError(httpx2.Request("POST", client.base_url)) from None
-        except openai.APIStatusError as error:
-            if not faults.is_paid(error):
-                raise
-            response = error.response
-        return wire.make_entry(response, time.monotonic() - started, client.price, request, body)
+        response, seconds, receipts = await self._sender.post(prepared)
+        return wire.make_entry(response, seconds, self._client.price, request, receipts)
 
     def _record_outcome(self, entered: int, error: Exception | None) -> None:
         """Adjust the pace to a request's outcome, and end the run after too many failures."""
@@ -386,10 +367,7 @@ class Run:
                 _log.warning("model %r: %s", self._client.model, notice)
 
     def _describe(self, error: Exception) -> tuple[str, bool]:
-        client = self._client
-        return faults.describe(
-            error, reached=self._reached, key_name=client.key_name, parameters=client.parameters
-        )
+        return self._client.describe(error, reached=self._reached)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep until the time is over or the run ends."""

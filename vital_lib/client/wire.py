@@ -10,7 +10,7 @@ import base64
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,11 +18,11 @@ import httpx2
 from pydantic import BaseModel
 
 from vital_lib.client.bodies import as_text, clean, read_body
-from vital_lib.client.entries import Entry, Request
+from vital_lib.client.entries import Entry, Line, Request
 from vital_lib.client.faults import fault_of, without_key
 from vital_lib.client.images import Images
 from vital_lib.client.prices import ImageRule, Price
-from vital_lib.figures import FigureImage
+from vital_lib.figures import FigureImage, refusal_of
 from vital_lib.prompts import Prompt, UnreadableReply, parse
 from vital_lib.receipts import Receipt, receipt_of_file
 from vital_lib.seeds import hash31
@@ -101,6 +101,12 @@ def figures_of(prompt: Prompt) -> list[FigureImage]:
     return [part for part in parts if isinstance(part, FigureImage)]
 
 
+def why_held(prompt: Prompt) -> str | None:
+    """Return why a prompt may not leave, by its images and by what its texts are about, or None."""
+    images = refusal_of(figure.clearance for figure in figures_of(prompt))
+    return images or refusal_of(prompt.about)
+
+
 def make_body(
     request: Request, prompt: Prompt, images: Images, *, without: Collection[str] = ()
 ) -> dict[str, Any]:
@@ -136,7 +142,14 @@ def seed_sent(request: Request) -> int:
     return hash31(f"{request.seed}/0/{request.attempt}")
 
 
-def receipts_of(body: dict[str, Any], image_tokens: int | None) -> list[Receipt]:
+def fields_sent(request: Request, rule: ImageRule, without: Collection[str]) -> set[str]:
+    """Return the fields of a request's body that an endpoint may reject."""
+    given = {_SAME_FIELD.get(n, n) if n in without else n for n in request.parameters}
+    detail = {"detail"} if rule.detail else set()
+    return {*given, "seed", "response_format", *detail}.difference(without)
+
+
+def receipts_of(body: dict[str, Any]) -> list[Receipt]:
     """Return the receipt of each image in a request body; without an image, one that says so."""
     urls = [
         part["image_url"]["url"]
@@ -144,8 +157,7 @@ def receipts_of(body: dict[str, Any], image_tokens: int | None) -> list[Receipt]
         for part in (message["content"] if isinstance(message["content"], list) else ())
         if part["type"] == "image_url"
     ]
-    found = [_receipt_of_url(url)._replace(image_tokens=image_tokens) for url in urls]
-    return found or [Receipt(image_tokens=image_tokens)]
+    return [_receipt_of_url(url) for url in urls] or [Receipt()]
 
 
 @functools.lru_cache(maxsize=64)  # one image is sent with several prompts
@@ -154,9 +166,13 @@ def _receipt_of_url(url: str) -> Receipt:
 
 
 def make_entry(
-    response: httpx2.Response, seconds: float, price: Price, request: Request, sent: dict[str, Any]
+    response: httpx2.Response,
+    seconds: float,
+    price: Price,
+    request: Request | Line,
+    receipts: Sequence[Receipt],
 ) -> Entry:
-    """Convert the response to the body `sent` to a ledger entry.
+    """Convert the response to a request that carried the images of `receipts` to a ledger entry.
 
     An unusable reply that cost tokens becomes an unanswered entry with the response body and the
     reason. Token counts that the endpoint omits or states wrongly are estimated by length.
@@ -185,7 +201,7 @@ def make_entry(
         seconds=seconds,
         usd=price.usd(tokens_in, tokens_out),
         attempt=request.attempt,
-        receipts=json.dumps(receipts_of(sent, body.image_tokens)),
+        receipts=json.dumps([r._replace(image_tokens=body.image_tokens) for r in receipts]),
     )
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vital_lib.clinic.batches import Batches
 from vital_lib.clinic.dials import Dials
 from vital_lib.clinic.service import respond
 
@@ -26,6 +28,7 @@ _ERRORS = {
     "server_error": (500, "The server had an error; try again", "server_error", None),
     "wrong_key": (401, "Incorrect API key provided", "invalid_request_error", "invalid_api_key"),
 }
+_OF_BATCHES = re.compile(r"/(?:files|batches)(?:/|$)")
 _TURNED_AWAY = ("limit", "wrong_key", "bad_request")
 _CRITERIA = (
     *("scope", "tuning_value", "alignment", "accuracy", "utility"),
@@ -49,7 +52,7 @@ class Answer:
 
     Args:
         kind: "answered", a name of FAULTS, an immediate refusal ("limit", "wrong_key",
-            "bad_request"), or "page" for an answer that is not counted.
+            "bad_request"); not counted are "page", and "lost", which is done but not answered.
         seconds: delay before it is sent.
         tokens: prompt and completion tokens, as in the body's usage.
         asked: hash of the request body.
@@ -76,6 +79,7 @@ class Provider:
 
     def __init__(self, dials: Dials, clock: Callable[[], float] = time.monotonic) -> None:
         self._dials, self._clock = dials, clock
+        self._batches = Batches(dials, self._reply, clock, time.time)
         self._taken: deque[float] = deque()  # times of requests accepted in the last second
         self._in_flight = 0
         self.reset()
@@ -83,6 +87,7 @@ class Provider:
     def reset(self) -> None:
         """Restart the counts and the draws; requests in progress count as new ones."""
         self._since = self._clock()
+        self._batches.reset()
         self._requests = self._most_in_flight = self._in_flight
         self._answered = self._abandoned = self._repeated = self._in = self._out = 0
         self._faults: Counter[str] = Counter()
@@ -104,6 +109,7 @@ class Provider:
             repeated: complete replies to a body answered before, so paid for twice.
             in_flight, most_in_flight: requests in progress, now and at most.
             tokens_in, tokens_out: tokens of all replies sent, complete or faulty.
+            batches: counts of files and batches; see `Batches.stats`.
             seconds: time since the start or the last `reset`.
         """
         return {
@@ -117,17 +123,23 @@ class Provider:
             "most_in_flight": self._most_in_flight,
             "tokens_in": self._in,
             "tokens_out": self._out,
+            "batches": self._batches.stats(),
             "seconds": round(self._clock() - self._since, 3),
         }
 
-    def receive(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def receive(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Return the answer to a request; `headers` has lower-case names."""
+        path = target.partition("?")[0]
         if path in ("/stats", "/stats/reset"):
             return self._page(method, path)
         refused = self._refused(headers)
         if not path.endswith("/chat/completions"):
             if refused:
                 return Answer("page", 401, refused.body)
+            if _OF_BATCHES.search(path):
+                lost = self._batches.loses(method, path)
+                done = self._batches.respond(method, target, headers, body)
+                return Answer("lost" if lost else "page", *done)
             return Answer("page", *_encoded(respond(method, path, body)))
         asked = hashlib.sha256(body).digest()
         self._drawn[asked] += 0
@@ -140,9 +152,13 @@ class Provider:
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
         return answer
 
+    def work(self) -> bool:
+        """Do one step of the batches; return whether there are more steps to do now."""
+        return self._batches.work()
+
     def finish(self, answer: Answer, *, heard: bool) -> None:
         """Count an answer; `heard` is False if the client disconnected before it was sent."""
-        if answer.kind == "page" or answer.kind in _TURNED_AWAY:
+        if answer.kind in ("page", "lost", *_TURNED_AWAY):
             return
         self._in_flight -= 1
         if not heard and answer.kind != "hang":
@@ -197,16 +213,20 @@ class Provider:
         if fault in _ERRORS:
             after = self._dials.retry_after if fault == "rate_limited_after" else None
             return _failure(fault, seconds=seconds, retry_after=after)
-        if self._dials.reply == "fixed":
-            status, reply = 200, _fixed(body)
-        else:
-            status, reply = respond(method, path, body, seed=self._dials.seed)
+        status, reply = self._reply(body, method, path)
         if status != 200:
             return Answer("bad_request", *_encoded((status, reply)))
         usage = reply["usage"]
         tokens = usage["prompt_tokens"], usage["completion_tokens"]
         spoilt = _spoilt(reply, fault)
         return Answer(fault or "answered", 200, spoilt, seconds, tokens=tokens, asked=asked)
+
+    def _reply(
+        self, body: bytes, method: str = "POST", path: str = "/chat/completions"
+    ) -> tuple[int, dict[str, Any]]:
+        if self._dials.reply == "fixed":
+            return 200, _fixed(body)
+        return respond(method, path, body, seed=self._dials.seed)
 
 
 def _encoded(response: tuple[int, dict[str, Any]]) -> tuple[int, bytes]:

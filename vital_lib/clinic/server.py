@@ -1,9 +1,10 @@
 """Serve the clinic's models over HTTP to any OpenAI client, with set latency, limits and faults.
 
 ``python -m vital_lib.clinic.server --port 8801 --latency 0.2 --fault reset=0.01`` serves
-``POST /v1/chat/completions`` and ``GET /v1/models``. ``GET /stats`` returns request counts, and
-``POST /stats/reset`` restarts them. Requests are not logged. `provider` decides the answers; this
-module implements the part of HTTP/1.1 that OpenAI clients use.
+``POST /v1/chat/completions``, ``GET /v1/models``, and a simulation of ``/v1/files`` and
+``/v1/batches``. ``GET /stats`` returns request counts, and ``POST /stats/reset`` restarts them.
+Requests are not logged. `provider` decides the answers; this module implements the part of HTTP/1.1
+that OpenAI clients use.
 
 An asyncio protocol can reset a connection or cut a reply short. It takes 0.2 ms of CPU time for a
 request of 100 kB, half as much as tornado.
@@ -30,7 +31,7 @@ from dataclasses import dataclass, fields
 from http import HTTPStatus
 from typing import IO, Any, cast
 
-from vital_lib.clinic.dials import FAULTS, Dials
+from vital_lib.clinic.dials import BATCH_FAULTS, FAULTS, Dials
 from vital_lib.clinic.provider import Answer, Provider
 
 __all__ = ["FAULTS", "Dials", "Server", "running", "serve"]
@@ -38,6 +39,7 @@ __all__ = ["FAULTS", "Dials", "Server", "running", "serve"]
 LOOPBACK = "127.0.0.1"
 _HEAD_BYTES, _BODY_BYTES = 2**16, 2**28  # at most
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
+_SHARES = ("faults", "batch_faults")  # dials that map names to shares
 _BACKLOG = 1024  # pending connections: clients open hundreds at once
 
 
@@ -111,7 +113,8 @@ def running(dials: Dials | None = None, port: int = 0) -> Generator[Server]:
     )
     dials_in, report = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
     try:
-        settings = {**vars(dials), "faults": dict(dials.faults)}
+        shares = {name: dict(getattr(dials, name)) for name in _SHARES}
+        settings = {**vars(dials), **shares}
         dials_in.write(json.dumps({"port": port, "dials": settings}) + "\n")
         dials_in.flush()
         reply = json.loads(report.readline() or "{}")
@@ -141,9 +144,10 @@ async def _serve(
             host,
         )
     loop, end, provider = asyncio.get_running_loop(), asyncio.Event(), Provider(dials)
+    wake = _worker(provider)
     try:
         server = await loop.create_server(
-            lambda: _Connection(provider), host, port, backlog=_BACKLOG
+            lambda: _Connection(provider, wake), host, port, backlog=_BACKLOG
         )
     except OSError as error:
         used = error.errno == errno.EADDRINUSE
@@ -155,6 +159,19 @@ async def _serve(
     taken = server.sockets[0].getsockname()[1]
     started(f"http://{f'[{host}]' if ':' in host else host}:{taken}/v1")
     await end.wait()
+
+
+def _worker(provider: Provider) -> Callable[[], None]:
+    """Return a function that does the steps of the batches, one between two events of the loop."""
+    busy = False
+
+    def step() -> None:
+        nonlocal busy
+        busy = provider.work()
+        if busy:
+            asyncio.get_running_loop().call_soon(step)
+
+    return lambda: None if busy else step()
 
 
 def _on_loopback(host: str) -> bool:
@@ -174,8 +191,8 @@ class _Unreadable(Exception):
 class _Connection(asyncio.Protocol):
     """One client's connection; requests are answered one after another, each when due."""
 
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
+    def __init__(self, provider: Provider, wake: Callable[[], None]) -> None:
+        self._provider, self._wake = provider, wake
         self._buffer = bytearray()
         self._head: tuple[str, str, dict[str, str]] | None = None
         self._length = 0  # of the body in bytes
@@ -217,6 +234,7 @@ class _Connection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         arrived = loop.time()
         self._answer = self._provider.receive(method, path, headers, body)
+        self._wake()
         if self._answer.kind != "hang":
             self._timer = loop.call_at(arrived + self._answer.seconds, self._send, self._answer)
 
@@ -244,12 +262,12 @@ class _Connection(asyncio.Protocol):
         self._length = int(length)
         if headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return method, path.partition("?")[0], headers
+        return method, path, headers
 
     def _send(self, answer: Answer) -> None:
         self._answer, self._timer = None, None
         self._provider.finish(answer, heard=True)
-        if answer.kind == "reset":
+        if answer.kind in ("reset", "lost"):
             connection = self._transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._transport.abort()
@@ -309,21 +327,24 @@ def _serve_managed() -> int:
 
 def _announce(url: str) -> None:
     print(f"base_url {url} serves the simulated models 'clinic' and 'clinic-second'.")
+    print("Its files and batches are simulated, too: no data leaves here, nothing is charged.")
     print(f"Request counts: {url.removesuffix('/v1')}/stats (press Ctrl-C to stop)", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     kinds = "; ".join(f"{name}: {seen}" for name, seen in FAULTS.items())
-    about = f"Serve the clinic's simulated models to any OpenAI client. Faults: {kinds}."
+    of_lines = "; ".join(f"{name}: {seen}" for name, seen in BATCH_FAULTS.items())
+    about = f"Serve the clinic's simulated models to any OpenAI client. Faults: {kinds}. "
+    about += f"Faults of requests in batches: {of_lines}."
     parser = argparse.ArgumentParser(prog="python -m vital_lib.clinic.server", description=about)
     parser.add_argument("--port", type=int, default=8801, help="0 takes any free port")
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on")
     parser.add_argument("--managed", action="store_true", help=argparse.SUPPRESS)
     for dial in fields(Dials):
         flag, meaning = f"--{dial.name.replace('_', '-')}", dial.metadata["meaning"]
-        if dial.name == "faults":
+        if dial.name in _SHARES:
             form: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAME=SHARE"}
-            parser.add_argument("--fault", dest="faults", help=meaning, **form)
+            parser.add_argument(flag.removesuffix("s"), dest=dial.name, help=meaning, **form)
         elif dial.name == "key":
             meaning = f"environment variable that holds {meaning}"
             parser.add_argument("--key-from", metavar="VARIABLE", help=meaning)
@@ -336,19 +357,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _dials(options: argparse.Namespace) -> Dials:
-    faults = {}
-    for text in options.faults:
-        name, _, share = text.partition("=")
-        try:
-            faults[name] = float(share)
-        except ValueError:
-            raise ValueError(f"--fault {text!r}: write NAME=SHARE, as in reset=0.01") from None
     key = os.environ.get(options.key_from) if options.key_from else None
     if options.key_from and not key:
         raise ValueError(f"--key-from {options.key_from}: variable not set; set it to the key")
     given: dict[str, Any] = {dial.name: getattr(options, dial.name, None) for dial in fields(Dials)}
-    given |= {"faults": faults, "key": key}
+    given |= {name: _shares(given[name]) for name in _SHARES} | {"key": key}
     return Dials(**given)
+
+
+def _shares(texts: Sequence[str]) -> dict[str, float]:
+    shares = {}
+    for text in texts:
+        name, _, share = text.partition("=")
+        try:
+            shares[name] = float(share)
+        except ValueError:
+            raise ValueError(f"--fault {text!r}: write NAME=SHARE, as in reset=0.01") from None
+    return shares
 
 
 if __name__ == "__main__":
