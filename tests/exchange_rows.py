@@ -37,6 +37,7 @@ FIGURES = pd.DataFrame(
         "image": [f"images/F{n}.png" for n in range(8)],
         "caption": HOSTILE[:8],
         "mentions": [[text, "plain"] for text in HOSTILE[:8]],
+        "cleared": True,
     }
 )
 

@@ -1,7 +1,7 @@
 """Selection: turn scores into a selected set by a cut within groups.
 
-Method, stage 2, item 11. The package also finds near-duplicates, draws controls and exports the
-set. It accepts scores from any source.
+Method, stage 2, item 11. The package also finds near-duplicates and draws controls. It
+accepts scores from any source.
 """
 
 from vital_lib.selection.controls import (
@@ -26,5 +26,4 @@ from vital_lib.selection.cut import (
     top_candidates,
 )
 from vital_lib.selection.duplicates import near_duplicates
-from vital_lib.selection.export import export_llava
 from vital_lib.selection.measures import accepted_by_share, accepted_shares

@@ -145,10 +145,14 @@ def conversations(candidates: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFra
     """
     kept = _kept_rows(candidates, outcome)
     kept["score"] = kept["candidate_id"].map(outcome.set_index("candidate_id")["score"])
-    kept["turns"] = kept[["instruction", "response"]].to_dict("records")
     by_round = kept.sort_values(["round", "candidate_id"])
     whole = by_round.groupby(["conversation_id", "figure_id"], sort=False)
-    selected = whole.agg(turns=("turns", list), score=("score", "mean")).reset_index()
+    selected = whole["score"].mean().reset_index()
+    texts = (by_round[name].to_numpy(object) for name in ("instruction", "response"))
+    turns: list[list[dict[str, str]]] = [[] for _ in range(len(selected))]
+    for number, instruction, response in zip(whole.ngroup().to_numpy(), *texts, strict=True):
+        turns[number].append({"instruction": instruction, "response": response})
+    selected["turns"] = turns
     order = {"by": ["score", "conversation_id"], "ascending": [False, True]}
     selected = selected.sort_values(**order, ignore_index=True)
     selected["rank"] = np.arange(1, len(selected) + 1)
@@ -219,11 +223,9 @@ def group_of(candidates: pd.DataFrame, within: Grouping) -> pd.Series:
             )
         parts = candidates[list(within)]
         missing = parts.isna().any(axis=1)
-        groups = (
-            parts.iloc[:, 0]
-            if len(within) == 1
-            else pd.Series([*parts.itertuples(index=False, name=None)], candidates.index)
-        )
+        columns = [parts[name].to_numpy(object) for name in parts]
+        several = pd.Series([*zip(*columns, strict=True)], candidates.index, dtype=object)
+        groups = several if len(columns) > 1 else parts.iloc[:, 0]
     else:
         groups = candidates["candidate_id"].map(dict(within))
         missing = groups.isna()
@@ -250,7 +252,7 @@ def _ranked(
     refuse_twice(ids, "candidates")
     refuse_twice(numbers.index.to_series(name="candidate_id"), "scores")
     way_out = "score them in notebooks/06_train_selector.ipynb"
-    refuse_missing(ids, set(numbers.index), "candidates have no score", way_out)
+    refuse_missing(ids, set(numbers.index.to_numpy(object)), "candidates have no score", way_out)
     rows = pd.DataFrame({"candidate_id": ids, "group": None})
     if within is not None:
         rows["group"] = group_of(candidates, within)
@@ -314,7 +316,7 @@ def _best_of_each(eligible: pd.DataFrame, n: int) -> pd.Index:
     """Return the index of the best of each group, `n` in total by largest remainder."""
     codes = pd.factorize(eligible["group"])[0]
     [quota] = quotas(codes, [n])
-    place = eligible.groupby("group", sort=False).cumcount()  # 0 for the best of its group
+    place = eligible.groupby(codes).cumcount()  # 0 for the best of its group
     return eligible.index[place.to_numpy() < quota[codes]]
 
 

@@ -55,10 +55,15 @@ def near_duplicates(
     rows = candidates[["candidate_id", "figure_id"]].copy()
     rows["score"] = rows["candidate_id"].map(pd.Series(scores, dtype=float)).fillna(-np.inf)
     texts = candidates["instruction"] + "\n" + candidates["response"]
-    rows["words"] = texts.str.lower().str.split().str.join(" ")
+    rows["words"] = [
+        " ".join(text.split()) if isinstance(text, str) else text
+        for text in texts.str.lower().to_numpy(object)
+    ]
     pictures = _same_pictures(rows, figures, features)
     left = rows.sort_values(["score", "candidate_id"], ascending=[False, True])
     left = left[~left["figure_id"].isin(pictures["figure_id"])]
+    twice = left.loc[left.duplicated(["figure_id", "words"]), "figure_id"]
+    left = left[left["figure_id"].isin(twice)]  # few, and grouping is slow
     first = left.groupby(["figure_id", "words"])["candidate_id"].transform("first")
     again = left.assign(reason="same words", repeats=first)[left["candidate_id"] != first]
     return pd.concat([rows.merge(pictures, on="figure_id"), again]).reindex(columns=_COLUMNS)
@@ -71,17 +76,19 @@ def _same_pictures(
     best_first = (
         rows.groupby("figure_id")["score"].mean().sort_values(ascending=False, kind="stable").index
     )
-    known = dict(zip(figures["figure_id"], figures["phash"], strict=True))
+    names = best_first.to_numpy(object)
+    columns = (figures[name].to_numpy(object) for name in ("figure_id", "phash"))
+    known = dict(zip(*columns, strict=True))
     problem = "figures of the candidates have no row in figures or no features"
     refuse_missing(best_first, known.keys() & features.keys(), problem, "give both for each")
-    pictures = np.stack([features[name] for name in best_first])
-    hashes = [known[name] for name in best_first]
+    pictures = [features[name] for name in names]
+    hashes = [known[name] for name in names]
     found: dict[str, tuple] = {}
     for row, places, bits, cosines in near_identical(hashes, pictures):
-        staying = [k for k, place in enumerate(places) if best_first[place] not in found]
+        staying = [k for k, place in enumerate(places) if names[place] not in found]
         if staying:
             best = max(staying, key=cosines.__getitem__)
-            same = ("same picture", best_first[places[best]], int(bits[best]), cosines[best])
-            found[best_first[row]] = same
+            same = ("same picture", names[places[best]], int(bits[best]), cosines[best])
+            found[names[row]] = same
     rows = [(name, *same) for name, same in found.items()]
     return pd.DataFrame(rows, columns=["figure_id", "reason", "repeats", "bits", "cosine"])
