@@ -9,8 +9,8 @@ import pytest
 from figure_rows import picture, record, write_set
 
 from vital_lib.evaluation import read_questions
+from vital_lib.exports import export
 from vital_lib.figures import ImageFolder, UnreadableImage, open_image, read_figures
-from vital_lib.selection import export_llava
 from vital_lib.tables import Workspace
 
 
@@ -172,17 +172,22 @@ def test_an_image_folder_follows_links_out_of_itself_only_on_request(tmp_path):
     assert open_image(link).path == link
 
 
-def test_an_export_names_images_of_the_hubs_cache_as_the_set_names_them(tmp_path):
+@pytest.mark.parametrize("how", ["copy", "link"])
+def test_an_export_takes_images_of_the_hubs_cache(how, tmp_path):
     lines = json.dumps(record("1_F1")).encode()
     files = {"figures.jsonl": lines, "images/1_F1.png": content(tmp_path)}
     snapshot = in_the_hubs_cache(tmp_path / "hub", files)
-    frame, _ = read_figures(str(snapshot), run=tmp_path / "run")
+    cleared = {snapshot.name: "drawn by this test"}
+    frame, _ = read_figures(str(snapshot), run=tmp_path / "run", cleared_sources=cleared)
     turn = {"instruction": "Is it?", "response": "Yes."}
     selected = pd.DataFrame({"conversation_id": ["c"], "figure_id": ["1_F1"], "turns": [[turn]]})
-    folder = snapshot / "images"
-    out = tmp_path / "out.json"
-    export_llava(selected, frame, out, image_folder=folder)
-    assert json.loads(out.read_text())[0]["image"] == "1_F1.png"
+    how_to = {"form": "llava", "images": how, "split": None, "licences": "any"}
+    export(selected, frame, tmp_path / "out", **how_to)
+    placed = tmp_path / "out" / "images" / "1_F1.png"
+    assert placed.read_bytes() == files["images/1_F1.png"]
+    assert placed.is_symlink() == (how == "link")
+    if how == "link":  # to the name in the set, not to the file that the cache calls by its hash
+        assert placed.readlink() == snapshot.resolve() / "images" / "1_F1.png"
 
 
 @pytest.mark.parametrize("book", ["01_explore_figures", "09_evaluate_model"])
@@ -190,4 +195,5 @@ def test_the_notebooks_that_read_images_of_others_have_the_parameter(root, book)
     cells = nbformat.read(root / "notebooks" / f"{book}.ipynb", as_version=4).cells
     parameters = next(c.source for c in cells if "parameters" in c.metadata.get("tags", []))
     assert "follow_links = False" in parameters
-    assert any("follow_links=follow_links" in cell.source for cell in cells)
+    passed = ("follow_links=follow_links", '"follow_links": follow_links')
+    assert any(form in cell.source for cell in cells for form in passed)

@@ -164,6 +164,12 @@ def test_a_path_that_is_no_file_is_refused(tmp_path, name):
         open_image(tmp_path / name)
 
 
+@pytest.mark.parametrize("url", ["https://a.example/b/c.png", "s3://bucket/c.png"])
+def test_a_url_is_told_from_a_file_that_is_not_there(url):
+    with pytest.raises(UnreadableImage, match="no such image file: 'c.png'; this is a URL: down"):
+        open_image(url)
+
+
 def test_a_path_may_not_leave_its_folder(tmp_path):
     (tmp_path / "images").mkdir()
     picture().save(tmp_path / "secret.png")

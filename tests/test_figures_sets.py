@@ -57,6 +57,24 @@ def test_a_figure_may_have_several_modalities_or_none(tmp_path):
     assert frame["modalities"].tolist() == [["ct_scan", "mri"], []]
 
 
+@pytest.mark.parametrize(
+    ("named", "flags"),
+    [("CT", ["ct_scan"]), (["Chest X-ray", "MRI"], ["chest_xray", "mri"]), ("ultrasound", [])],
+)
+def test_modalities_may_be_named_by_words(tmp_path, named, flags):
+    folder = write_set(tmp_path / "set", [record("1_F1", domain=named)])
+    frame, _ = read_figures(str(folder), run=tmp_path)
+    assert frame["modalities"].tolist() == [flags]
+
+
+def test_a_source_by_its_name_keeps_the_licence_beside_it(tmp_path):
+    beside = record("1_F1", source="ward", license="CC BY 4.0")
+    inside = record("2_F1", source={"name": "w", "licence": "CC0"}, licence="CC BY-NC 4.0")
+    folder = write_set(tmp_path / "set", [beside, inside])
+    frame, _ = read_figures(str(folder), run=tmp_path)
+    assert frame[["source", "licence"]].values.tolist() == [["ward", "CC BY 4.0"], ["w", "CC0"]]
+
+
 def test_empty_mentions_are_left_out(tmp_path):
     folder = write_set(
         tmp_path / "set",
@@ -83,7 +101,7 @@ def test_empty_mentions_are_left_out(tmp_path):
         ({"in_text_mention": 3}, "in_text_mention", "3"),
         ({"in_text_mention": [{"entities": []}]}, "in_text_mention", "entities"),
         ({"in_text_mention": ["see", 4]}, "in_text_mention", "4"),
-        ({"domain": ["mri"]}, "domain", "['mri']"),
+        ({"domain": ["mri", 3]}, "domain", "['mri', 3]"),
         ({"domain": {"mri": "yes"}}, "domain", "'yes'"),
         ({"pmid": [1]}, "pmid", "[1]"),
         ({"source": 3}, "source", "3"),
@@ -99,7 +117,9 @@ def test_a_bad_field_is_one_rejected_row_with_the_value(tmp_path, changes, field
 def test_a_missing_caption_says_so(tmp_path):
     bad = record("2_F1")
     del bad["fig_caption"]
-    assert "it is missing" in read_one_bad(tmp_path, bad)["reason"]
+    reason = read_one_bad(tmp_path, bad)["reason"]
+    assert "it is missing; the record has pair_id, pmid, image" in reason
+    assert 'columns = {"fig_caption": ...}' in reason
 
 
 @pytest.mark.parametrize("line", ['{"pair_id": ', "[1, 2]", "42", '"text"', "[" * 100_000])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from loopback import fault, in_process, said, save_image
+from loopback import cleared, fault, in_process, said, save_image
 from panel_rows import (
     DRAFTS,
     FIGURES,
@@ -25,7 +25,6 @@ from PIL import Image
 from vital_lib import judging
 from vital_lib.annotators import Votes
 from vital_lib.client import ChatClient
-from vital_lib.figures import open_image
 from vital_lib.panels import (
     FigureBrowser,
     JudgePanel,
@@ -105,7 +104,7 @@ def test_a_prompt_beside_its_model_is_shown_word_for_word_as_it_is_sent(tmp_path
         refused = [name for name in ("response_format", "seed") if refusing and name in body]
         return fault(400, f"unknown field: {refused[0]}") if refused else said("{}")
 
-    image = open_image(save_image(tmp_path / "large.png", seed=1, side=1600))
+    image = cleared(save_image(tmp_path / "large.png", seed=1, side=1600))
     prompt = replace(verdict_prompt(HOSTILE, image, "r", "x", "y"), seed=7)
     settings = {"prices": _prices(tmp_path), "parameters": {"temperature": 0.5}}
     client = ChatClient(

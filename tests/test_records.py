@@ -7,12 +7,21 @@ import pickle
 from importlib import import_module
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vital_lib.client import Ledger, price_of
 from vital_lib.labels import guideline
 from vital_lib.prompts import templates
-from vital_lib.records import InvalidRecord, UnreadableFile, read_records, read_text
+from vital_lib.records import (
+    InvalidRecord,
+    UnreadableFile,
+    read_records,
+    read_text,
+    without_image_tag,
+)
+from vital_lib.sources.saved import arrow_records
 
 GOOD = [{"id": "a", "text": "one"}, {"id": "b", "text": "two\u2028lines\u0085of é"}]
 FIELDS = ("id", "text")
@@ -74,6 +83,29 @@ def test_every_form_in_every_unicode_encoding_gives_the_same_records(tmp_path, n
     (tmp_path / name).write_bytes(FORMS[name].encode(encoding))
     found = records(tmp_path / name)
     assert found == (GOOD[:1] if name.startswith("one line") else GOOD)
+
+
+STRUCT = pa.StructArray.from_arrays([pa.array(["a", "b"]), pa.array(["c", "d"])], ["x", "x"])
+NO_VALUES = {
+    "two fields of one name": STRUCT.take(pa.array([None, 1])),
+    "a year after 9999": pa.array([0, 2**60], pa.timestamp("us")),
+    "too long": pa.array([0, 2**62], pa.duration("s")),
+}
+
+
+@pytest.mark.parametrize("values", NO_VALUES.values(), ids=NO_VALUES)
+def test_a_value_that_python_cannot_hold_costs_its_row_alone(values, tmp_path):
+    rows = pa.table({"id": ["a", "b"], "seen": values})
+    pq.write_table(rows, tmp_path / "t.parquet")
+    with (
+        pa.OSFile(str(tmp_path / "t.arrow"), "wb") as file,
+        pa.ipc.new_stream(file, rows.schema) as out,
+    ):
+        out.write_table(rows)
+    for found in (read(tmp_path / "t.parquet"), arrow_records(tmp_path / "t.arrow")):
+        (_, first), (place, wrong) = found
+        assert first["id"] == "a" and isinstance(wrong, InvalidRecord)
+        assert place.endswith("[1]") and "a value cannot be read: " in wrong.reason
 
 
 def test_parquet_gives_the_same_records_and_nan_is_missing(tmp_path):
@@ -308,3 +340,8 @@ def test_a_record_with_a_list_of_its_parts_is_one_record(tmp_path):
     row = {"id": "a", "text": "one", "panels": [{"text": "left"}, {"text": "right"}]}
     (tmp_path / "a.json").write_text(json.dumps(row))
     assert records(tmp_path / "a.json") == [row]
+
+
+@pytest.mark.parametrize("text", ["<im<image>age>What?", "<image>\n<<image>image>What?", "What?"])
+def test_no_image_tag_is_left_in_a_text(text):
+    assert without_image_tag(text) == "What?"

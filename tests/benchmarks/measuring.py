@@ -1,13 +1,16 @@
-"""Seconds of pieces of work, measured so that a busy neighbour hits all of them alike.
+"""Seconds and memory of pieces of work.
 
-Knows nothing of what the work is, nor where the figures go.
+Seconds are measured so that a busy neighbour hits all works alike. Knows nothing of what the work
+is, nor where the figures go.
 """
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def median_seconds(*works: Callable[[], object], times: int = 5) -> list[float]:
@@ -19,6 +22,11 @@ def median_seconds(*works: Callable[[], object], times: int = 5) -> list[float]:
         work()
     rounds = [[_seconds(work) for work in works] for _ in range(times)]
     return [statistics.median(seconds) for seconds in zip(*rounds, strict=True)]
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held; `ru_maxrss` counts that of its parent too."""
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
 def _seconds(work: Callable[[], object]) -> float:

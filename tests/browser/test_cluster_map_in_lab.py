@@ -6,7 +6,7 @@ import pytest
 from lab import IN_CHROMIUM, PICTURE, run_notebook, write_notebook
 from playwright.sync_api import Page, expect
 
-pytestmark = [*IN_CHROMIUM, pytest.mark.parametrize("lab", ["light", "dark"], indirect=True)]
+pytestmark = IN_CHROMIUM
 
 # Two groups of figures, one in the map's upper left and one in its lower right, and one row that
 # has no place on it. What `picked()` holds is written under the map, for the test to read.

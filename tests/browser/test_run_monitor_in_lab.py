@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from lab import IN_CHROMIUM, RUN_ALL, Lab, jupyter_lab, run_notebook, write_notebook
+from lab import IN_CHROMIUM, RUN_ALL, run_notebook, write_notebook
 from playwright.sync_api import Page, expect
 from waiting import until
 
@@ -34,13 +34,6 @@ WAIT = """
 kept = [reply for reply in job.result() if reply.reason != UNSENT]
 print("kept", len(kept))
 """
-
-
-@pytest.fixture(scope="module", params=["light", "dark"])
-def lab(request, tmp_path_factory) -> Iterator[Lab]:
-    private = tmp_path_factory.mktemp("private")
-    with jupyter_lab(tmp_path_factory.mktemp("notebooks"), private, theme=request.param) as lab:
-        yield lab
 
 
 @pytest.fixture

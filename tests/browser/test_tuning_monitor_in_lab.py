@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import pytest
-from lab import IN_CHROMIUM, RUN_ALL, Lab, jupyter_lab, write_notebook
+from lab import IN_CHROMIUM, RUN_ALL, write_notebook
 from playwright.sync_api import Page, expect
 
 pytestmark = IN_CHROMIUM
@@ -38,13 +36,6 @@ with monitor:
     made = run("selected")
 print("made", made)
 """
-
-
-@pytest.fixture(scope="module", params=["light", "dark"])
-def lab(request, tmp_path_factory) -> Iterator[Lab]:
-    private = tmp_path_factory.mktemp("private")
-    with jupyter_lab(tmp_path_factory.mktemp("notebooks"), private, theme=request.param) as lab:
-        yield lab
 
 
 # A press reaches a kernel whose cell waits once Jupyter has given the widgets a thread there.

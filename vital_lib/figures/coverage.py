@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from vital_lib.figures.groups import NEAR_IDENTICAL_BITS, hash_codes, unit_rows
+from vital_lib.figures.groups import unit_rows
+from vital_lib.figures.hashes import hash_codes, near_codes
 from vital_lib.figures.sampling import random_sample
 
 _MEASURED = 2_000  # most figures on which coverage is measured: standard error about 0.01
@@ -133,8 +134,4 @@ def _gap(shares: Mapping[str, float], others: Mapping[str, float]) -> float:
 
 def _repeated(phashes: pd.Series) -> int:
     """Count the pictures that are near-identical to an earlier one."""
-    codes = hash_codes(phashes)
-    return sum(
-        bool((np.bitwise_count(codes[:i] ^ codes[i]) <= NEAR_IDENTICAL_BITS).any())
-        for i in range(1, len(codes))
-    )
+    return sum(1 for _ in near_codes(hash_codes(phashes)))

@@ -56,22 +56,22 @@ def upright_rgb(
     if raw == "LA;16B":  # Pillow would drop the lower 8 bits; read as RGBA, all four bytes remain
         image.tile = [tile._replace(args="RGBA") for tile in image.tile]
     image.load()
-    upright = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
     if raw == "LA;16B":
-        high, low, opaque, _ = np.moveaxis(np.asarray(upright).astype(np.uint16), 2, 0)  # (H, W)
+        high, low, opaque, _ = np.moveaxis(np.asarray(image).astype(np.uint16), 2, 0)  # (H, W)
         return _stretched(high * 256 + low, opaque / 255.0, False, notes)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        values, clear = np.asarray(upright), image.info.get("transparency")
+    if image.mode.startswith("I") or image.mode == "F":
+        values, clear = np.asarray(image), image.info.get("transparency")
         opaque = None if clear is None else (values != clear).astype(float)
         return _stretched(values, opaque, white_is_zero, notes)
     if ";16" in raw and raw.startswith(("RGB", "CMYK")):
-        if raw[:-1] in ("RGB;16", "RGBA;16") and _dark(upper := np.asarray(upright)):
+        if raw[:-1] in ("RGB;16", "RGBA;16") and _dark(upper := np.asarray(image)):
             lower = np.asarray(ImageOps.exif_transpose(_lower_bytes(again(), raw)))
             values = upper[..., :3] * np.uint16(256) + lower[..., :3]  # (H, W, 3)
             opaque = upper[..., 3:] / 255.0 if upper.shape[2] == 4 else None
             return _stretched(values, opaque, False, notes)
         notes.append("16-bit colours: only the upper 8 bits are shown")
-    return _eight_bits(upright), tuple(notes)
+    return _eight_bits(image), tuple(notes)
 
 
 def _dark(upper: np.ndarray) -> bool:

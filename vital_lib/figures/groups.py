@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 
 from vital_lib.figures.articles import Article, rank
+from vital_lib.figures.hashes import hash_codes, near_codes
 from vital_lib.seeds import hash64
-
-NEAR_IDENTICAL_BITS = 4
-"""Most bits, of 64, in which the perceptual hashes of near-identical pictures may differ."""
+from vital_lib.tables import refuse_twice
 
 ALIKE_COSINE = 0.995
 """Least cosine between the image features of near-identical pictures."""
@@ -24,8 +23,8 @@ ALIKE_COSINE = 0.995
 LARGE_GROUP = 0.05
 """Share of all figures above which a group causes a warning."""
 
+_CHECKED_AT_ONCE = 4096  # vectors
 _JOINED = "joined_groups"
-_TWINS = ["figure_id", "twin_id", "group_id", "twin_group_id", "bits", "cosine"]
 
 
 def split_of(group_id: str) -> str:
@@ -80,44 +79,15 @@ def join_same_images(figures: pd.DataFrame) -> pd.DataFrame:
     return _joined(figures, pairs, "the same image file")
 
 
-def find_twins(figures: pd.DataFrame, features: np.ndarray) -> pd.DataFrame:
-    """Find near-identical pictures in different groups, such as one printed in two articles.
-
-    Perceptual hashes differ in at most `NEAR_IDENTICAL_BITS` bits, and the features' cosine is at
-    least `ALIKE_COSINE`. The hash alone would match different X-rays.
-
-    Args:
-        figures: columns figure_id, group_id, phash (hexadecimal; null is never a twin).
-        features: (n figures, d) of the images alone, rows as in `figures`.
-
-    Returns:
-        One row per pair, highest cosine first: figure_id, twin_id, group_id, twin_group_id, bits,
-        cosine.
-
-    Raises:
-        ValueError: the rows do not match, or a feature is not a finite number.
-    """
-    if len(features) != len(figures):
-        raise ValueError(f"{len(features)} rows of features for {len(figures)} figures")
-    ids, groups = figures["figure_id"].to_numpy(), figures["group_id"].to_numpy()
-    rows = [
-        (ids[other], ids[one], groups[other], groups[one], bits, cosine)
-        for one, *near in near_identical(figures["phash"], features)
-        for other, bits, cosine in zip(*near, strict=True)
-        if groups[other] != groups[one]
-    ]
-    found = pd.DataFrame(rows, columns=_TWINS)
-    return found.sort_values("cosine", ascending=False, kind="stable", ignore_index=True)
-
-
 def near_identical(
-    phashes: Sequence[str | None], features: np.ndarray
+    phashes: Sequence[str | None], features: np.ndarray | Sequence[np.ndarray]
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
     """Yield each picture that is near-identical to an earlier one.
 
     Args:
         phashes: n perceptual hashes, hexadecimal; null matches nothing.
-        features: (n, d), not necessarily of unit length.
+        features: (n, d), or n vectors (d,), not necessarily of unit length. They are not copied
+            as a whole.
 
     Yields:
         The row of the picture, and its k earlier matches: rows (k,), bits (k,), cosines (k,).
@@ -125,18 +95,23 @@ def near_identical(
     Raises:
         ValueError: the features hold NaN or infinite numbers.
     """
+
+    def unit(rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        whole = isinstance(features, np.ndarray)
+        return unit_rows(features[rows] if whole else np.stack([features[row] for row in rows]))
+
+    for start in range(0, len(features), _CHECKED_AT_ONCE):
+        part = np.asarray(features[start : start + _CHECKED_AT_ONCE], dtype=np.float32)
+        if not np.isfinite(part).all():
+            raise ValueError("features of pictures hold NaN or infinite numbers")
     known = np.flatnonzero(pd.notna(np.asarray(phashes, dtype=object)))
     codes = hash_codes(phashes[row] for row in known)
-    if not np.isfinite(np.asarray(features, dtype=np.float32)).all():
-        raise ValueError("features of pictures hold NaN or infinite numbers")
-    unit = unit_rows(features)
-    for i, row in enumerate(known):
-        bits = np.bitwise_count(codes[:i] ^ codes[i])
-        near = np.flatnonzero(bits <= NEAR_IDENTICAL_BITS)
-        cosines = unit[known[near]] @ unit[row]
+    for place, near in near_codes(codes):
+        cosines = unit(known[near]) @ unit(known[[place]])[0]
         sure = cosines >= ALIKE_COSINE
         if sure.any():
-            yield int(row), known[near[sure]], bits[near[sure]], cosines[sure]
+            bits = np.bitwise_count(codes[near] ^ codes[place])
+            yield int(known[place]), known[near[sure]], bits[sure], cosines[sure]
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:
@@ -145,9 +120,23 @@ def unit_rows(features: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-def hash_codes(phashes: Iterable[str]) -> np.ndarray:
-    """Return hexadecimal perceptual hashes as 64-bit integers."""
-    return np.array([int(phash, 16) for phash in phashes], dtype=np.uint64)
+def combine(*sets: pd.DataFrame) -> pd.DataFrame:
+    """Join several figure sets into one table `figures`; groups with the same image file are one.
+
+    Args:
+        sets: results of `read_figures`.
+
+    Raises:
+        ValueError: a figure_id occurs in two sets.
+    """
+    notes = {
+        name: [note for one in sets for note in one.attrs.get(name, [])]
+        for name in (_JOINED, "image_notes")
+    }
+    figures = pd.concat(sets, ignore_index=True)
+    refuse_twice(figures["figure_id"], "figures")
+    figures.attrs = {name: found for name, found in notes.items() if found}
+    return join_same_images(figures)
 
 
 def join_twins(figures: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
@@ -155,7 +144,7 @@ def join_twins(figures: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         figures: table `figures`.
-        twins: rows of `find_twins`, without those that proved to be different pictures.
+        twins: rows of `find_twins`, usually those that are `same`.
 
     Returns:
         A new frame; `joined_groups` lists what was joined.

@@ -1,7 +1,7 @@
 """Opens images safely: each file is fully decoded once before it is used.
 
 Every image that the workbench shows, sends or encodes is a ``FigureImage`` from ``open_image``.
-This module does not depend on captions, figure sets or tables.
+This module does not depend on captions or figure sets.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ import stat
 import struct
 import warnings
 import zlib
-from dataclasses import InitVar, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import InitVar, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from vital_lib.dicom.windows import Greys, greys_beside
+from vital_lib.figures.clearance import Clearance, clearance_of
 from vital_lib.figures.folders import UnreadableImage
 from vital_lib.figures.greys import GREYS, upright_rgb
 from vital_lib.records import InvalidRecord, shown
@@ -43,21 +48,32 @@ _DAMAGED = (
 )  # fmt: skip
 
 _DICOM = (
-    "is a DICOM file, which is not supported: save its pixels as PNG, in the window to be shown "
-    "(pydicom's apply_modality_lut and apply_windowing, or dcmj2pnm), without the patient's data"
+    "is a DICOM file, which is read only as a figure set of its own: give the DICOM file or its "
+    "folder as the figure set (docs/dicom.md), which keeps the pixels as PNG without the header"
 )
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 _DICOM_STARTS = (b"\x02\0\0\0", b"\x08\0\0\0", b"\x08\0\x05\0", b"\x08\0\x08\0", b"\x08\0\x16\0")
 
+_GREY_PNG = b"\x89PNG\r\n\x1a\n" + b"\x10\0"  # the signature; 16 bits, grey
+
+CLEARANCE = "clearance"
+"""Key of ``Image.info`` under which pixels keep the `Clearance` of their figure.
+
+Pillow's own operations keep it, such as mirroring. No format writes it to a file.
+"""
+
 _TOKEN = object()
+_BY_PATH = Clearance("an image", False, "it was opened by its path, without the row that clears it")
+_FILTERS = Lock()
 
 
 @dataclass(frozen=True)
 class FigureImage:
     """A checked image file: it decodes completely, and its hash and size are known.
 
-    Only `open_image` makes one. `width` and `height` are in pixels after EXIF rotation. `notes`
-    report what was changed to show the image, such as the range of a stretched 16-bit grey.
+    Only `open_image` and `open_figure` make one. `width` and `height` are in pixels after EXIF
+    rotation. `notes` report what was changed to show the image, such as the range of a stretched
+    16-bit grey. `clearance` says whether the image may leave; by `open_image` it may not.
     """
 
     path: Path
@@ -65,6 +81,7 @@ class FigureImage:
     width: int
     height: int
     notes: tuple[str, ...] = ()
+    clearance: Clearance = _BY_PATH
     token: InitVar[object] = None
 
     def __post_init__(self, token: object) -> None:
@@ -75,7 +92,7 @@ class FigureImage:
     def shown_as(self) -> str:
         """Cache key of the image as shown: `sha256`, or another hash if its greys are stretched.
 
-        Features and replies of the same file under another stretch are therefore not reused.
+        Features and replies of the same file under another stretch or window are not reused.
         """
         stretched = [note for note in self.notes if note.startswith(GREYS)]
         if not stretched:
@@ -83,19 +100,48 @@ class FigureImage:
         return hashlib.sha256("\n".join((self.sha256, *stretched)).encode()).hexdigest()
 
     def pixels(self) -> Image.Image:
-        """Decode the image as RGB without metadata.
+        """Decode the image as RGB without metadata; ``info`` holds only its `clearance`.
 
-        Transparency becomes white, and EXIF orientation is applied. 16-bit and floating-point greys
-        are stretched to 0..255 because the file states no window; `notes` give the range. The range
-        ends at a percentile where a few pixels lie far beyond the others.
+        Transparency becomes white, and EXIF orientation is applied. Greys read from DICOM are shown
+        in their first window. Other 16-bit and floating-point greys are stretched to 0..255 because
+        the file states no window; `notes` give the range. The range ends at a percentile where a
+        few pixels lie far beyond the others.
 
         Raises:
             UnreadableImage: the file has changed since it was checked.
         """
-        sha256, image, _ = _decode(self.path)
+        sha256, image, _ = _decode(self.path, _upright_kept)
+        self._check(sha256)
+        image = image.copy()  # the caller may change it
+        image.info[CLEARANCE] = self.clearance
+        return image
+
+    def stored_greys(self, max_side: int = 2048) -> tuple[np.ndarray, Greys] | None:
+        """Return the stored greys, uint16 (H, W), and the windows that show them.
+
+        Greys are scaled down to sides of `max_side` pixels. Only 16-bit greys with windows beside
+        them have both (those read from DICOM); for other images, return None.
+
+        Raises:
+            UnreadableImage: the file has changed since it was checked.
+        """
+        content = _read(self.path)
+        sha256 = hashlib.sha256(content).hexdigest()
+        self._check(sha256)
+        if (greys := _windows_of(self.path, content, sha256)) is None:
+            return None
+        image = _open_header(content)
+        if max(image.size) > max_side:
+            share = max_side / max(image.size)
+            size = [max(1, round(side * share)) for side in image.size]
+            values = np.asarray(image).astype(np.float32)
+            scaled = Image.fromarray(values).resize(size, Image.Resampling.BOX)
+            return np.floor(np.asarray(scaled) + 0.5).astype(np.uint16), greys
+        return np.asarray(image).astype(np.uint16), greys
+
+    def _check(self, sha256: str) -> None:
         if sha256 != self.sha256:
             raise UnreadableImage("image", f"{self.path.name!r} changed since it was opened")
-        return image
 
     def jpeg(self, max_side: int = 768) -> bytes:
         """Encode the image as JPEG without metadata, scaled down to sides of `max_side` pixels."""
@@ -113,20 +159,45 @@ def open_image(path: str | Path) -> FigureImage:
         UnreadableImage: the file does not exist, is not an image, is DICOM, is truncated or
             damaged, or exceeds `MAX_BYTES`, `MAX_PIXELS` or `MAX_ASPECT`.
     """
-    return open_with_pixels(path)[0]
+    return _opened(path, _upright_kept)[0]
+
+
+def open_figure(row: Mapping[str, Any]) -> FigureImage:
+    """Open the image of a row, with the row's clearance if the file is the one that it names.
+
+    Args:
+        row: of table `figures` or `questions`: image; sha256, cleared and cleared_reason if known.
+
+    Raises:
+        UnreadableImage: as `open_image`.
+    """
+    opened, clearance = open_image(row["image"]), clearance_of(row)
+    if clearance.cleared and opened.sha256 != row.get("sha256"):
+        known = isinstance(row.get("sha256"), str)
+        why = (
+            "its file is not the one that was cleared" if known else "no hash of its file is known"
+        )
+        clearance = clearance._replace(cleared=False, reason=why)
+    return replace(opened, clearance=clearance, token=_TOKEN)
 
 
 def blank(image: FigureImage) -> Image.Image:
     """Return an RGB image of the same size in the figure's mean grey: the blank-image control."""
     grey = round(float(np.asarray(image.pixels().convert("L")).mean()))
-    return Image.new("RGB", (image.width, image.height), (grey, grey, grey))
+    picture = Image.new("RGB", (image.width, image.height), (grey, grey, grey))
+    picture.info[CLEARANCE] = image.clearance
+    return picture
 
 
 def open_with_pixels(path: str | Path) -> tuple[FigureImage, Image.Image]:
     """Check an image file as `open_image` does, and also return its pixels from that decoding."""
+    return _opened(path, _upright)
+
+
+def _opened(path: str | Path, upright: _Upright) -> tuple[FigureImage, Image.Image]:
     file = _locate(path)
-    sha256, image, notes = _decode(file)
-    return FigureImage(file, sha256, image.width, image.height, notes, _TOKEN), image
+    sha256, image, notes = _decode(file, upright)
+    return FigureImage(file, sha256, image.width, image.height, notes, token=_TOKEN), image
 
 
 def _locate(path: str | Path) -> Path:
@@ -137,35 +208,43 @@ def _locate(path: str | Path) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         about = None
     except (OSError, ValueError) as error:  # a null byte, too long, a loop of links
-        raise UnreadableImage(
-            "image", f"{shown(file.name)} is not a usable path: {error}"
-        ) from None
+        why = getattr(error, "strerror", None) or error  # the whole error repeats the path
+        raise UnreadableImage("image", f"{shown(file.name)} is not a usable path: {why}") from None
     if about is None or not stat.S_ISREG(about.st_mode):
-        raise UnreadableImage("image", f"no such image file: {shown(file.name)}")
+        url = "; this is a URL: download it first" if "://" in str(path) else ""
+        raise UnreadableImage("image", f"no such image file: {shown(file.name)}{url}")
     if about.st_size > MAX_BYTES:
         size = f"{about.st_size:,} bytes, over {MAX_BYTES:,}"
         raise UnreadableImage("image", f"{file.name!r} has {size}")
     return file
 
 
-def _decode(file: Path) -> tuple[str, Image.Image, tuple[str, ...]]:
+def _decode(file: Path, upright: _Upright) -> tuple[str, Image.Image, tuple[str, ...]]:
     """Return the SHA-256 of the file, its first frame as upright RGB, and the notes."""
     content = _read(file)
     sha256 = hashlib.sha256(content).hexdigest()
-    image, notes = _upright(_Content(sha256, file.name, content))
-    return sha256, image.copy(), notes
+    greys = _windows_of(file, content, sha256)
+    return sha256, *upright(_Content(sha256, file.name, content, greys))
 
 
 @dataclass(frozen=True)
 class _Content:
-    """The bytes of a file; equal if their hashes are equal."""
+    """The bytes of a file and the windows beside it; equal if hashes and windows are equal."""
 
     sha256: str
     name: str = field(compare=False)
     data: bytes = field(compare=False, repr=False)
+    greys: Greys | None = None
 
 
-@lru_cache(maxsize=1)  # the pixels are usually needed right after the check
+def _windows_of(file: Path, content: bytes, sha256: str) -> Greys | None:
+    """Return the windows beside a PNG of 16-bit greys, or None."""
+    return greys_beside(file, sha256) if content[:8] + content[24:26] == _GREY_PNG else None
+
+
+_Upright = Callable[[_Content], tuple[Image.Image, tuple[str, ...]]]
+
+
 def _upright(content: _Content) -> tuple[Image.Image, tuple[str, ...]]:
     if content.data[128:132] == b"DICM":  # even after a valid TIFF header
         raise UnreadableImage("image", f"{content.name!r} {_DICOM}")
@@ -177,7 +256,12 @@ def _upright(content: _Content) -> tuple[Image.Image, tuple[str, ...]]:
         if max(image.size) > MAX_ASPECT * min(image.size):
             why = f"one side is over {MAX_ASPECT} times the other: crop it"
             raise UnreadableImage("image", f"{content.name!r} has {size}, {why}")
-        upright, notes = upright_rgb(image, lambda: _open_header(content.data))
+        if content.greys is None:
+            upright, notes = upright_rgb(image, lambda: _open_header(content.data))
+        else:
+            shades = content.greys.shades()[np.asarray(image)]
+            upright = Image.fromarray(shades).convert("RGB")
+            notes = (f"{GREYS} {content.greys.note()}",)
     except InvalidRecord:
         raise
     except _DAMAGED as error:
@@ -185,6 +269,9 @@ def _upright(content: _Content) -> tuple[Image.Image, tuple[str, ...]]:
         raise UnreadableImage("image", why) from None
     upright.info = {}
     return upright, notes
+
+
+_upright_kept = lru_cache(maxsize=1)(_upright)  # pixels are usually needed right after the check
 
 
 def _read(file: Path) -> bytes:
@@ -197,7 +284,7 @@ def _read(file: Path) -> bytes:
 
 def _open_header(content: bytes) -> ImageFile.ImageFile:
     """Open the image, reading its header only."""
-    with warnings.catch_warnings():
+    with _FILTERS, warnings.catch_warnings():  # the filters are common to all threads
         # Pillow warns above 89 million pixels, below MAX_PIXELS.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(io.BytesIO(content), formats=_FORMATS)

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from vital_lib.figures.groups import ALIKE_COSINE, NEAR_IDENTICAL_BITS, hash_codes, unit_rows
+from vital_lib.figures.groups import ALIKE_COSINE, unit_rows
+from vital_lib.figures.hashes import NEAR_IDENTICAL_BITS, hash_codes
 
 _PARTS_AT_ONCE = 32
 _MINI_BATCHES_FROM = 20_000  # rows from which K-means runs in mini-batches

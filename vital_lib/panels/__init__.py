@@ -10,6 +10,7 @@ without a kernel.
 
 from vital_lib.panels.arena import Arena
 from vital_lib.panels.candidate_explorer import CandidateExplorer
+from vital_lib.panels.clearance_panel import ClearancePanel
 from vital_lib.panels.cluster_map import ClusterMap
 from vital_lib.panels.figure_browser import FigureBrowser
 from vital_lib.panels.judge_panel import JudgePanel

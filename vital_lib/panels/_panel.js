@@ -29,6 +29,7 @@ function dress(node, before, props) {
     const value = props[name];
     if (name === "key" || name === "open") continue;
     if (name.startsWith("on")) node[name] = value ?? null;
+    else if (name === "paint") value?.(node);
     else if (name === "disabled") node.disabled = Boolean(value);
     else if (name === "value" && node.tagName !== "OPTION") {  // an option may have the value ""
       const typed = node === document.activeElement && TYPED.test(node.type);
@@ -102,8 +103,20 @@ export const panel = ({ draw, begin }) => () => {
     if (message.image === undefined) return own?.receive(message, buffers);
     const name = `${message.side} ${message.image}`;
     if (images.get(name)?.url) return;
-    images.set(name, buffers.length ? await decoded(buffers[0]) : { missing: message.missing });
+    const found = buffers.length ? await decoded(buffers[0]) : { missing: message.missing };
+    if (message.greys) found.greys = await unpacked(message.greys, buffers[1]);
+    images.set(name, found);
+    const deep = [...images].filter(([, { greys }]) => greys);  // megabytes each
+    if (deep.length > 8) forget(...deep[0]);
     redraw();
+  }
+  function forget(name, { url }) {
+    if (url) URL.revokeObjectURL(url);
+    images.delete(name);
+  }
+  async function unpacked(greys, bytes) {  // 16 bits a pixel
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return { ...greys, stored: new Uint16Array(await new Response(stream).arrayBuffer()) };
   }
   async function decoded(bytes) {
     const url = URL.createObjectURL(new Blob([bytes])), image = new Image();
@@ -115,11 +128,7 @@ export const panel = ({ draw, begin }) => () => {
     const name = `${side} ${id}`;
     if (!images.has(name)) {
       images.set(name, {});
-      if (images.size > 300) {  // limit the browser's memory
-        const [oldest, { url }] = images.entries().next().value;
-        if (url) URL.revokeObjectURL(url);
-        images.delete(oldest);
-      }
+      if (images.size > 300) forget(...images.entries().next().value);  // limit the browser's memory
       if (!coming) model.send({ image: id, side });
     }
     return images.get(name);

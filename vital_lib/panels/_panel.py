@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import re
 import threading
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import ipywidgets
+import numpy as np
 import pandas as pd
 import traitlets
 
@@ -28,6 +31,8 @@ from vital_lib.panels._static import Form, WithStaticForm, jpeg, picture
 
 _LARGEST_SIDE = 2048  # pixels; larger requests are capped
 _IMAGES_KEPT = 16  # JPEGs cached per panel, for a second look or a second window
+_GREYS_KEPT = 6  # of megabytes each
+_SMALLEST_GREYS = 512  # pixels of the side of an image from which its full depth is sent
 
 # Images are decoded on their own thread, so that a judgement never waits for an image.
 _painter = ThreadPoolExecutor(1, thread_name_prefix="vital-images")
@@ -99,8 +104,10 @@ class Panel:
 
     _script = ""
     _actions: tuple[str, ...] = ()
+    _shows_greys = False  # whether the script paints greys of 16 bits in a window
 
     def __init__(self, image_of: Callable[[str], Any] = _no_image) -> None:
+        self._greys = lru_cache(_GREYS_KEPT)(lambda key, side: _packed(image_of(key), side))
         self._prepared = lru_cache(_IMAGES_KEPT)(lambda key, side: _jpeg(image_of(key), side))
         self._thumbnail = partial(picture, image_of)
         self._turn = 0
@@ -154,14 +161,18 @@ class Panel:
 
     def _send_image(self, key: str, side: int) -> None:
         answer = {"image": key, "side": side}
+        shown = min(max(side, 16), _LARGEST_SIDE)
         try:
-            data = self._prepared(key, min(max(side, 16), _LARGEST_SIDE))
+            buffers = [self._prepared(key, shown)]
+            if self._shows_greys and side >= _SMALLEST_GREYS and (found := self._greys(key, shown)):
+                answer["greys"] = found[0]
+                buffers.append(found[1])
         # This is the thread's outermost frame, and the page waits for a reply in any case.
         except Exception as error:  # noqa: BLE001
             why = str(error) or type(error).__name__
             self.widget.send({**answer, "missing": f"this image cannot be shown: {why}"})
         else:
-            self.widget.send(answer, buffers=[data])
+            self.widget.send(answer, buffers=buffers)
 
 
 class Paged(Panel):
@@ -212,8 +223,20 @@ def plain(value: Any) -> str:
     return "" if missing or str(value) == "<NA>" else str(value)
 
 
+def _packed(image: Any, side: int) -> tuple[dict[str, Any], bytes] | None:
+    """Return a FigureImage's 16-bit greys, compressed, and how they are shown; None without any."""
+    found = image.stored_greys(side) if hasattr(image, "stored_greys") else None
+    if found is None:
+        return None
+    stored, greys = found
+    ends = greys.values(np.array([stored.min(), stored.max()]))
+    size = {"width": stored.shape[1], "height": stored.shape[0]}
+    about = {**asdict(greys), **size, "low": float(ends.min()), "high": float(ends.max())}
+    return about, zlib.compress(stored.astype("<u2").tobytes(), 1)
+
+
 def _jpeg(image: Any, side: int) -> bytes:
     """Return JPEG bytes of a FigureImage, of a PIL image, or of bytes that are a JPEG already."""
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
-    return jpeg(image, side, quality=90)
+    return jpeg(image, side, quality=90, full_colour=True)

@@ -164,12 +164,15 @@ def plot(figure: Figure, alt: str) -> Markup:
     return _image("png", file.getvalue(), alt, round(72 * figure.get_figwidth()))
 
 
-def jpeg(image: Any, side: int, quality: int) -> bytes:
-    """Return a FigureImage or a PIL image as JPEG bytes, at most `side` pixels wide and high."""
+def jpeg(image: Any, side: int, quality: int, *, full_colour: bool = False) -> bytes:
+    """Return a FigureImage or a PIL image as JPEG bytes, at most `side` pixels wide and high.
+
+    Without `full_colour`, two by two pixels share a colour, which blurs thin coloured lines.
+    """
     small = rgb(image) if isinstance(image, Image.Image) else image.pixels()
     small.thumbnail((side, side), reducing_gap=2.0)
     file = io.BytesIO()
-    small.save(file, format="JPEG", quality=quality)
+    small.save(file, format="JPEG", quality=quality, subsampling=0 if full_colour else 2)
     return file.getvalue()
 
 

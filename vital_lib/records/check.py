@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -56,7 +57,7 @@ def checked(model: type[_Checked], record: Any) -> _Checked:
     """
     if isinstance(record, InvalidRecord):
         raise record
-    if not isinstance(record, Mapping):
+    if type(record) is not dict and not isinstance(record, Mapping):  # the type is quicker to ask
         raise InvalidRecord("record", f"wanted an object, received {shown(record)}")
     try:
         return model.model_validate(record)
@@ -85,7 +86,9 @@ def field_name(column: Any) -> str:
 
 def without_image_tag(text: str) -> str:
     """Return the text without LLaVA's "<image>", stripped."""
-    return text.replace(IMAGE_TAG, "").strip()
+    while IMAGE_TAG in text:  # what stood around one may be another
+        text = text.replace(IMAGE_TAG, "")
+    return text.strip()
 
 
 def of_cell(value: Any) -> Any:
@@ -160,23 +163,26 @@ def _message(message: Any) -> tuple[str, str]:
     return speaker, without_image_tag(text)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
+def nonblank(value: Any) -> str:
+    """Return a text, stripped; raise `ValueError` for a blank one and for other values."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not text:
         raise ValueError("wanted text")
-    return value.strip()
+    return text
 
 
-Text = Annotated[str, BeforeValidator(_text)]
+Text = Annotated[str, BeforeValidator(nonblank)]
 """Non-blank text, stripped."""
 
 
-def _name(value: Any) -> str:
+def name_of(value: Any) -> str:
+    """Return a name as text, or a whole number as text; raise `ValueError` for other values."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value) if type(value) is int else _text(value)
+    return str(value) if type(value) is int else nonblank(value)
 
 
-Name = Annotated[str, BeforeValidator(_name)]
+Name = Annotated[str, BeforeValidator(name_of)]
 """The name of a record: text, or a whole number as text."""
 
 
@@ -190,16 +196,30 @@ def named_image(value: Any) -> Any:
     """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
+    if isinstance(value, str):
+        return _file_name(value)
     if isinstance(value, bytes):
         return {"bytes": value}
     if isinstance(value, Mapping) and not value.get("bytes") and isinstance(value.get("path"), str):
-        value = value["path"]
-    if not isinstance(value, str):
-        return value
+        return _file_name(value["path"])
+    return value
+
+
+def _file_name(value: str) -> str:
     if "://" in value:
         reason = "is a URL, and nothing is downloaded: save the image in images/"
         raise InvalidRecord("image", f"{shown(value)} {reason}")
     return value.strip().replace("\\", "/")
+
+
+def image_ending(content: bytes) -> str | None:
+    """Return the ending of an image file's name by how its content begins; None for no image."""
+    return next((end for mark, end in _BEGINNINGS.items() if content.startswith(mark)), None)
+
+
+def is_marked_dicom(content: bytes) -> bool:
+    """Return whether content has DICOM's mark, even after the beginning of a picture."""
+    return content[128:132] == b"DICM"
 
 
 def stored_image(image: Mapping[str, Any], folder: Path) -> Path:
@@ -208,16 +228,18 @@ def stored_image(image: Mapping[str, Any], folder: Path) -> Path:
     The file is named by the hash of its content.
 
     Raises:
-        InvalidRecord: the image holds no bytes.
+        InvalidRecord: the image holds no bytes, or is DICOM.
     """
     content = image.get("bytes")
     if not isinstance(content, bytes) or not content:
         raise InvalidRecord("image", f"wanted an image's bytes, received {shown(image)}")
-    suffix = next((end for mark, end in _BEGINNINGS.items() if content.startswith(mark)), ".img")
+    if is_marked_dicom(content):  # its header may name a patient
+        raise InvalidRecord("image", "a DICOM file in a table is not read, and not stored")
+    suffix = image_ending(content) or ".img"
     file = folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
+        part = file.with_suffix(f".{threading.get_ident()}.part")
         part.write_bytes(content)
         part.replace(file)
     return file.resolve()

@@ -11,15 +11,17 @@ from __future__ import annotations
 import ast
 import json
 import math
-import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vital_lib.records.check import InvalidRecord, shown
+from vital_lib.records.batches import batch_rows
+from vital_lib.records.check import shown
 from vital_lib.records.documents import json_records, unwrapped
+from vital_lib.records.lines import holds_lines, streamed_lines
 from vital_lib.records.pickles import plain_values
 from vital_lib.records.tables import table_records
+from vital_lib.records.unicode import in_unicode
 
 Place = tuple[str, Any]
 """A record's place, and the record or an `InvalidRecord`."""
@@ -30,7 +32,8 @@ _PACKED = {
     b"SQLite format 3": "a SQLite database: export the table as CSV",
     b"version https://git-lfs": "a Git LFS pointer: fetch the file itself (git lfs pull)",
 }
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+MAX_WHOLE_BYTES = 2_000_000_000
+"""Most bytes of a file that is read as a whole: any text but JSON Lines."""
 
 
 class UnreadableFile(ValueError):
@@ -62,7 +65,15 @@ def read_records(
         UnreadableFile: the file is empty, packed or of an unsupported format.
     """
     file = Path(path)
-    content = file.read_bytes()
+    if columns is None and holds_lines(file):
+        yield from streamed_lines(file)
+        return
+    if (size := file.stat().st_size) > MAX_WHOLE_BYTES and not _is_parquet(file):
+        raise UnreadableFile(
+            f"{file.name} has {size:,} bytes, over {MAX_WHOLE_BYTES:,}: save it as JSON Lines or "
+            "Parquet, which are read part by part"
+        )
+    content = b"PAR1" if _is_parquet(file) else file.read_bytes()
     if not content.strip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"):
         raise UnreadableFile(f"{file.name} is empty: {len(content)} bytes without any text")
     for mark, reason in _PACKED.items():
@@ -74,7 +85,12 @@ def read_records(
         yield from unwrapped(_pickled(content, file.name), file.name, fields)
     else:
         text = _decoded(content, file.name)
-        yield from _unicode(_of_text(text, file, fields, columns), text)
+        yield from in_unicode(_of_text(text, file, fields, columns), text)
+
+
+def _is_parquet(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(4) == b"PAR1"
 
 
 def read_text(path: str | Path) -> str:
@@ -125,57 +141,25 @@ def _decoded(content: bytes, name: str) -> str:
         ) from None
 
 
-def _unicode(records: Iterator[Place], text: str) -> Iterator[Place]:
-    """Reject records that hold lone surrogates: bytes of another encoding, or JSON escapes."""
-    try:
-        text.encode()
-        suspect = _SURROGATE.search(text) is not None
-    except UnicodeEncodeError:
-        suspect = True
-    for place, record in records:
-        yield (_printable(place), _whole(record)) if suspect else (place, record)
-
-
-def _printable(text: str) -> str:
-    """Return text that can be stored and printed, whatever bytes it came from."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _whole(record: Any) -> Any:
-    if isinstance(record, InvalidRecord):
-        return InvalidRecord(_printable(record.field), _printable(record.reason))
-    try:
-        json.dumps(record, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        code, near = ord(error.object[error.start]), error.object[: error.start][-20:]
-        if 0xDC80 <= code <= 0xDCFF:
-            byte = f"not UTF-8: byte 0x{code - 0xDC00:02x} after {shown(near)}"
-            return InvalidRecord("record", f"{byte}; save the file as UTF-8")
-        broken = shown(near + error.object[error.start])
-        return InvalidRecord("record", f"not Unicode text ({error.reason}): {broken}")
-    except RecursionError:
-        return InvalidRecord("record", "nested too deeply to be read")
-    return record
-
-
 def _parquet(file: Path) -> Iterator[Place]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         batches = pq.ParquetFile(file).iter_batches(batch_size=256)
-        for n, record in enumerate(record for batch in batches for record in batch.to_pylist()):
-            yield f"{file.name}[{n}]", _without_nan(record)
+        for n, record in enumerate(row for batch in batches for row in batch_rows(batch)):
+            yield f"{file.name}[{n}]", without_nan(record)
     except (pa.ArrowException, OSError) as error:
         raise UnreadableFile(f"{file.name} is not a valid Parquet file: {error}") from None
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Return a value of a row with None for each NaN, also within lists and objects."""
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, Mapping):
-        return {name: _without_nan(one) for name, one in value.items()}
-    return [_without_nan(one) for one in value] if isinstance(value, list) else value
+        return {name: without_nan(one) for name, one in value.items()}
+    return [without_nan(one) for one in value] if isinstance(value, list) else value
 
 
 def _literal(text: str, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from vital_lib.records.check import InvalidRecord, shown
 
 _MISSING = ("", "nan", "NaN")
+_FORMULA = re.compile(r"'+[=+\-@\t\r\n]")  # as `vital_lib.tables.csv_text` writes it
 _LONGEST_CELL = 2**31 - 1
 
 
@@ -37,7 +39,7 @@ def table_records(
         if isinstance(names, csv.Error):
             yield f"{name}:{at + 1}", InvalidRecord("record", f"no header line ({names})")
             return
-        names, at = [cell.strip() for cell in names], at + used
+        names, at = [_plain(cell.strip()) for cell in names], at + used
     while at < len(lines):
         cells, used = _row(lines, at, dialect)
         place = f"{name}:{at + 1}"
@@ -50,9 +52,14 @@ def table_records(
             at += 1
             continue
         if not blank:
-            known = (None if cell.strip() in _MISSING else cell for cell in cells)
+            known = (None if cell.strip() in _MISSING else _plain(cell) for cell in cells)
             yield place, {key: cell for key, cell in zip(names, known, strict=True) if key}
         at += used
+
+
+def _plain(cell: str) -> str:
+    """Return a cell without the apostrophe that makes it harmless in a spreadsheet."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _row(lines: list[str], at: int, dialect: dict[str, Any]) -> tuple[list[str] | csv.Error, int]:

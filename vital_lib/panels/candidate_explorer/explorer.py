@@ -60,6 +60,7 @@ class CandidateExplorer(Listing):
     """
 
     _script = script_beside(__file__)
+    _shows_greys = True
     _actions = (
         *Listing._actions,
         *("align", "show_prompt"),

@@ -85,7 +85,7 @@ class PreferenceCard(Panel):
 
     _script = script_beside(__file__)
     _actions = ("judge", "refresh", "undo", "revise", "keep", "history", "review", "go_on")
-    _kind = PREFERENCES
+    _kind, _shows_greys = PREFERENCES, True
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ const chosen = ({ choices }) => Object.keys(choices).map((label, n) => [n + 1, l
 const keysOf = (state) => [...(state.ticks ? JUDGING : chosen(state)),
   ["N", "write a note, Esc to leave"], ["T", `hide or show ${state.words.context.toLowerCase()}`], ["U", "undo, back to your first item"],
   ["H", "history: review and revise"], ["+, −, arrows", "zoom and pan the image"],
-  ["B, ⇧B", "brighter, darker"], ["C, ⇧C", "more, less contrast"], ["0", "reset the image"],
+  ["B, ⇧B", "brighter, darker"], ["C, ⇧C", "more, less contrast"], ["0", "reset the image"], ["X", "next window of DICOM"],
   ...(state.ticks ? [["R, P", "review a calibration round, previous item"]] : []), ["?, Esc", "open, close the guideline"]];
 // Render the guideline's Markdown subset (headings, lists, bold) as elements around text nodes.
 function guide(text) {

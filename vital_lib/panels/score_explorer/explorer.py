@@ -18,6 +18,7 @@ from vital_lib.panels.score_explorer.picking import AGAINST, far_apart, label_of
 from vital_lib.panels.score_explorer.pool_cut import PoolCut, groupings, named
 from vital_lib.panels.score_explorer.saved import saved_form
 from vital_lib.selection import Grouping, add_groups
+from vital_lib.tables import csv_text
 
 _BORDERLINE = 3  # cases shown on each side of the cut
 _LISTED = 50  # of the selected candidates
@@ -244,8 +245,7 @@ class ScoreExplorer(Panel):
 
     def save_table(self) -> None:
         """Send `table` to the page as a CSV file to download."""
-        data = self.table().to_csv(index=False).encode()
-        self.widget.send({"file": f"scores_{self.set}.csv"}, buffers=[data])
+        self.widget.send({"file": f"scores_{self.set}.csv"}, [csv_text(self.table()).encode()])
 
     def _with_outcome(self, rows: pd.DataFrame) -> pd.DataFrame:
         if self._cut is None:
