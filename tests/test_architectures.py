@@ -137,7 +137,11 @@ def test_a_conversation_that_is_too_long_loses_rounds_and_no_image_token(vlm, fi
 
 
 @pytest.mark.parametrize(
-    ("train", "rate"), [pytest.param("lora", 2e-2, id="lora"), pytest.param("language", 3e-3)]
+    ("train", "rate"),
+    [
+        pytest.param("lora", 2e-2, id="lora"),
+        pytest.param("language", 3e-3, marks=pytest.mark.slow),
+    ],
 )
 def test_a_model_tuned_saved_and_reloaded_gives_the_answer_it_was_tuned_on(
     train, rate, base, figures, tmp_path

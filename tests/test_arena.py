@@ -228,3 +228,19 @@ def test_without_a_kernel_the_page_shows_the_next_pair_and_no_model(log):
     assert "Left answer" in said and "Reference answer" in said
     assert "Items are judged in a running notebook." in said
     assert not any(f"{model} on" in said for model in MODELS)
+
+
+@pytest.mark.parametrize("null", [None, float("nan"), pd.NA])
+def test_a_null_answer_is_no_answer(null, log):
+    """A verdict on what it was before counts no more; the others do."""
+    arena = arena_of(log)
+    for number in range(6):
+        press(arena, "Left is better", f"e{number}")
+    answers = answers_of()
+    answers["answer"] = answers["answer"].astype(object)
+    lost = answers["question_id"].eq("q1") & answers["model"].eq("base")
+    answers.loc[lost, "answer"] = null
+    with pytest.raises(ValueError, match="1 of 3 questions have no answer of model 'base'"):
+        rows_of(answers=answers)
+    verdicts, old = verdicts_of(log.comparisons(), answers)
+    assert (len(verdicts), old) == (5, 1)

@@ -6,6 +6,7 @@ import math
 from statistics import NormalDist
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from vital_lib.statistics import Interval, corrected_interval, mean_interval
@@ -151,3 +152,12 @@ def test_rows_that_cannot_be_corrected_are_refused():
         corrected_interval([1, math.nan], [0.5, math.nan], "ab")
     with pytest.raises(ValueError, match="2 labels, 3 values"):
         corrected_interval([1, math.nan], [0.5] * 3, "abc")
+
+
+def test_a_null_of_pandas_is_no_label():
+    labels, values, groups, _ = world(0)
+    usual = corrected_interval(labels, values, groups, seed=0)
+    given = [pd.NA if math.isnan(label) else label for label in labels]
+    assert corrected_interval(given, values, groups, seed=0) == usual
+    with pytest.raises(ValueError, match="1 of them NaN or infinite"):
+        corrected_interval(given, [pd.NA, *values[1:]], groups, seed=0)

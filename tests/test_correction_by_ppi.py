@@ -6,19 +6,18 @@ ppi-python brings numba and statsmodels (275 MB), so no environment of the workb
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from beside import installed_beside
 from test_correction import TRUE, WORLDS, world
 
 from vital_lib.statistics import corrected_interval
 
 WANTED = ["ppi-python==0.2.3", "numba", "llvmlite", "statsmodels", "patsy"]
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vital-workbench" / "ppi"
 ASK = """
 import json, sys
 import numpy as np
@@ -37,14 +36,7 @@ json.dump(found, sys.stdout)
 @pytest.fixture(scope="module")
 def package() -> Path:
     """The folder with ppi-python, installed once."""
-    if not (CACHE / "ppi_py").is_dir():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        done = subprocess.run(
-            [*command, "--target", str(CACHE), *WANTED], capture_output=True, text=True
-        )
-        if done.returncode:
-            pytest.skip(f"pip cannot install ppi-python: {done.stderr.strip()[-200:]}")
-    return CACHE
+    return installed_beside("ppi-python-0.2.3", WANTED)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from vital_lib.evaluation import (
     reading_notes,
     with_images,
 )
-from vital_lib.figures import open_image
+from vital_lib.figures import CLINIC, open_image
 from vital_lib.tables import Workspace, empty_frame
 
 
@@ -48,7 +48,9 @@ def test_the_clinics_benchmark_is_read_from_the_run_folder(tmp_path):
               "question_type": "detail", "question": "What?", "reference": "A cyst."}  # fmt: skip
     _write(tmp_path / "clinic", "benchmark.jsonl", [record])
     questions = read_questions("clinic", run=tmp_path)
-    assert questions.iloc[0].to_dict() == {**record, "image": str(tmp_path / record["image"])}
+    found = questions.drop(columns="sha256").iloc[0].to_dict()
+    clear = {"cleared": True, "cleared_reason": CLINIC}
+    assert found == {**record, "image": str(tmp_path / record["image"]), **clear}
     assert Workspace(tmp_path).write("questions", questions) == 1
 
 
@@ -465,3 +467,9 @@ def test_kinds_are_known_however_they_are_written(tmp_path, kind):
     record = _record(answer_type=kind, image="sub\\i0.png")
     found = read_questions(_write(tmp_path, "own.json", [record]), run=tmp_path).iloc[0]
     assert (found["kind"], found["image"]) == ("closed", str(tmp_path / "sub" / "i0.png"))
+
+
+@pytest.mark.parametrize("n", ["5", 0, -1, 2.0, True])
+def test_a_number_of_questions_that_is_none_is_refused(n, tmp_path):
+    with pytest.raises(ValueError, match=f"n={n!r}: wanted a whole number from 1 on, or None"):
+        read_questions("clinic", run=tmp_path, n=n)

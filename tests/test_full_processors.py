@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 import torch
+from beside import installed_beside
 from full_inputs import QUESTIONS, pictures
 from safetensors.torch import load_file
 from tiny_models import ARCHITECTURES
@@ -31,16 +30,7 @@ def extras():
     """A folder with torchvision and num2words, kept between runs; skipped without an index."""
     if not torch.__version__.startswith("2.13."):
         pytest.skip(f"torchvision 0.28 is for torch 2.13, not for {torch.__version__}")
-    folder = Path(tempfile.gettempdir()) / f"vital-extras-{os.getuid()}" / "torchvision-0.28.0"
-    if not (folder / "complete").is_file():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        done = subprocess.run(
-            [*pip, "--target", str(folder), *PACKAGES], capture_output=True, text=True
-        )
-        if done.returncode:
-            pytest.skip(f"needs a package index: {done.stderr.strip().splitlines()[-1]}")
-        (folder / "complete").touch()
-    return folder
+    return installed_beside("torchvision-0.28.0", PACKAGES)
 
 
 def test_tokens_and_pixels_are_those_of_the_processor_with_its_video_half(extras, tmp_path, root):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
 import torch
+from beside import script_of_docs
 from PIL import Image
 from tiny_models import ARCHITECTURES
 
@@ -13,13 +12,9 @@ from vital_lib.models import ImageTokens, image_tokens, load_model
 
 
 @pytest.fixture(scope="module")
-def table(request):
+def table():
     """The script that writes docs/image_tokens.md."""
-    path = request.config.rootpath / "docs" / "image_tokens.py"
-    spec = importlib.util.spec_from_file_location("image_tokens_page", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_of_docs("image_tokens")
 
 
 def test_the_page_says_what_the_processors_make(table):

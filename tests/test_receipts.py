@@ -41,7 +41,8 @@ class Model(AnswersQuestions):
     def answered(self, images, questions, max_new_tokens, **how):
         found = []
         for image, question in zip(images, questions, strict=True):
-            receipt = receipt_of_pixels([image] if image else [], self.tokens if image else 0)
+            shown = [image] if image else []
+            receipt = receipt_of_pixels(shown, pixel_hash(shown), self.tokens if image else 0)
             found.append(Answer(self.say(image, question), receipt))
         return found
 

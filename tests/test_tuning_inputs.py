@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -75,6 +76,31 @@ def test_a_null_image_or_response_is_one_left_out_conversation(llava_folder, fig
     rows.at[2, "turns"] = []
     metrics = tune_shortly(llava_folder, rows, figures, tmp_path)
     assert (metrics["conversations"], metrics["conversations_dropped"]) == (1, 3)
+
+
+@pytest.mark.parametrize("base", ["llava_folder", "qwen_folder"])
+def test_a_conversation_without_any_image_is_left_out(base, request, figures, tmp_path):
+    """Its text alone would be trained on, and a batch that it is first in would lose all images."""
+    rows, shown = conversation_rows(6), figures.astype({"image": object})
+    two = list(figures["image"][:2])
+    for place, image in enumerate([[], np.array([]), "", None, [two[0], None]]):
+        shown.at[place, "image"] = image
+    events = []
+    tune_shortly(request.getfixturevalue(base), rows, shown, tmp_path, on_step=events.append)
+    listed = dict(events[0].left_out)
+    assert listed == dict.fromkeys((f"F{k}-c" for k in range(5)), "image: no image file is given")
+
+
+@pytest.mark.parametrize("image", [b"\x89PNG" * 200, {"bytes": b"", "path": None}, 5], ids=type)
+def test_an_image_that_is_no_path_is_left_out_with_a_short_reason(
+    image, llava_folder, figures, tmp_path
+):
+    shown = figures.astype({"image": object})
+    shown.at[0, "image"] = image
+    events = []
+    tune_shortly(llava_folder, conversation_rows(2), shown, tmp_path, on_step=events.append)
+    ((name, why),) = events[0].left_out
+    assert name == "F0-c" and why.startswith("image: ") and len(why) < 250
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,14 @@ from peft import PeftModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
-from tuning_rows import conversation_rows, tune_shortly
+from tuning_rows import ROUNDS, conversation_rows, tune_shortly
 
 from vital_lib.models import WrongAdapter, load_model
 from vital_lib.tables import Workspace, frame_of
 from vital_lib.tuning import (
     DoesNotFit,
     NothingLearned,
+    NothingToTune,
     check_reloaded,
     save_merged,
     write_card,
@@ -144,6 +145,20 @@ def test_a_model_that_learned_answers_its_training_questions_differently(base, f
 def test_a_question_about_an_unknown_figure_is_refused(llava_folder, figures, tmp_path):
     with pytest.raises(ValueError, match="2 of 3 figures of the conversations are not given"):
         check_reloaded(llava_folder, tmp_path, conversation_rows(3), figures.head(1))
+
+
+def test_conversations_that_were_left_out_are_not_asked_about(llava_folder, figures, tmp_path):
+    """A missing image costs no tuned model its check."""
+    rows = conversation_rows()
+    rows["turns"] = rows["turns"].astype(object)
+    rows.at[1, "turns"] = None
+    rows.at[2, "turns"] = [{"instruction": "Why? " * 300, "response": "No."}]
+    (tmp_path / "F0.png").unlink()
+    tune_shortly(llava_folder, rows, figures, tmp_path)
+    found = check_reloaded(llava_folder, tmp_path / "adapter", rows, figures, n=3)
+    assert list(found["question"]) == [ROUNDS[0][0]] * 3
+    with pytest.raises(NothingToTune, match=r"no conversation of 3 can be asked .*F0\.png"):
+        check_reloaded(llava_folder, tmp_path / "adapter", rows.head(3), figures)
 
 
 def test_weights_that_did_not_change_are_an_error(llava_folder, figures, tmp_path):

@@ -10,7 +10,8 @@ from functools import partial
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tiny_llava import make_tiny_llava
 from tuning_deaths import checkpoint_every_step, tune_until_killed
 from tuning_rows import ROUNDS, conversation_rows, tune_shortly
@@ -221,6 +222,41 @@ def test_a_damaged_checkpoint_is_named(llava_folder, figures, tmp_path):
         tune_shortly(llava_folder, conversation_rows(), figures, tmp_path)
 
 
+@pytest.mark.parametrize("lost", ["facts", "made_from", "seconds", "weights", "shape"])
+def test_a_checkpoint_of_another_release_is_named(lost, llava_folder, figures, tmp_path):
+    """One with other facts, or with weights of other names or shapes."""
+    tune_shortly(llava_folder, conversation_rows(), figures, tmp_path, on_step=_stop_at(1))
+    file = tmp_path / "adapter" / CHECKPOINT
+    with safe_open(file, "pt") as opened:
+        facts = json.loads(opened.metadata()["facts"])
+    tensors = load_file(file)
+    weights = next(name for name in tensors if name.startswith("weights/"))
+    if lost == "weights":
+        tensors["weights/old name"] = tensors.pop(weights)
+    elif lost == "shape":
+        tensors[weights] = torch.zeros(3, 5, 7)
+    facts = [] if lost == "facts" else {key: own for key, own in facts.items() if key != lost}
+    save_file(tensors, file, {"facts": json.dumps(facts)})
+    with pytest.raises(OtherRun, match=f"{CHECKPOINT} cannot be read .*resume=False"):
+        tune_shortly(llava_folder, conversation_rows(), figures, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json"])
+@pytest.mark.parametrize("text", ["{", "[]", "null", "{}"])
+def test_a_complete_model_with_a_damaged_file_is_tuned_again(
+    name, text, llava_folder, figures, tmp_path
+):
+    tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path)
+    before = read_losses(tmp_path / "adapter")
+    (tmp_path / "adapter" / name).write_text(text)
+    if text != "{}":
+        read = read_config if name == "config.json" else read_losses
+        with pytest.raises(ValueError, match=f"{name} (is damaged|holds a .*, no object).* again"):
+            read(tmp_path / "adapter")
+    tune_shortly(llava_folder, conversation_rows(4), figures, tmp_path)
+    assert read_losses(tmp_path / "adapter") == before
+
+
 # -- the file --------------------------------------------------------------------------------------
 
 
@@ -314,3 +350,13 @@ def test_a_diverged_loss_keeps_the_last_good_checkpoint(tmp_path, figures):
         kept["losses"]
     )
     assert all(torch.isfinite(value).all() for name, value in kept.items() if "lora" in name)
+
+
+def test_a_base_of_damaged_weights_is_not_blamed_on_the_learning_rate(tmp_path, figures):
+    folder = make_tiny_llava(tmp_path / "broken")
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    next(own for name, own in weights.items() if "layernorm" in name)[:] = float("nan")
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(DivergedLoss, match="at step 1 of 1 .*base model's weights: download"):
+        tune_shortly(folder, conversation_rows(2), figures, tmp_path)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from dataclasses import asdict, fields
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from tiny_llava import make_tiny_llava
@@ -140,11 +143,75 @@ def test_a_conversation_about_an_unknown_figure_is_refused(llava_folder, figures
         ("warmup_share", -0.1),
         ("max_tokens", 0),
         ("seed", -1),
+        ("seed", 2**64),
+        ("seed", 1.5),
+        ("epochs", True),
+        ("max_tokens", 90.5),
+        ("max_tokens", math.inf),
+        ("learning_rate", math.nan),
+        ("activation_checkpointing", "no"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_with_the_value(setting, value):
-    with pytest.raises(ValueError, match=f"{setting}={value}: wanted"):
+    with pytest.raises(ValueError, match=f"{setting}={value!r}: wanted"):
         TuningConfig(**{setting: value})
+
+
+@pytest.mark.parametrize(
+    "value", ["2e-4", "", [1], {}, object()], ids=["text", "empty", "list", "dict", "object"]
+)
+@pytest.mark.parametrize("setting", [field.name for field in fields(TuningConfig)])
+def test_a_setting_of_another_type_is_refused_with_the_value(setting, value):
+    with pytest.raises(ValueError, match=f"^{setting}={re.escape(repr(value))}: wanted"):
+        TuningConfig(**{setting: value})
+
+
+def test_numbers_of_numpy_are_settings_like_any_other():
+    """As from a sweep over np.logspace; a checkpoint stores them as JSON."""
+    config = TuningConfig(learning_rate=np.float64(1e-3), batch_size=np.int64(4), seed=np.int32(1))
+    assert json.loads(json.dumps(asdict(config))) == asdict(config)
+
+
+# -- tables that are none --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"figures": ["figure_id"]}, "figures: wanted a table with figure_id, image; this DataFr"),
+        ({"conversations": ["turns"]}, "conversations: .* has no conversation_id, figure_id"),
+        ({"held_out": []}, "held_out: wanted a table .* this list has no"),
+        ({"mix": "training.json"}, r"mix='training.json': wanted two tables, as read_llava\("),
+        ({"mix": (None, None)}, "conversations of the mix: wanted a table"),
+    ],
+)
+def test_a_table_without_its_columns_is_refused_by_name(change, said, figures, tmp_path):
+    """Before any model is loaded: there is no base model here."""
+    given = {"conversations": conversation_rows(), "figures": figures}
+    for name, columns in change.items():
+        given[name] = given[name][columns] if name in given else columns
+    with pytest.raises(ValueError, match=said):
+        tune(tmp_path / "no model", **given, folder=tmp_path / "adapter")
+
+
+def test_figure_ids_may_be_numbers_and_a_missing_one_is_named(figures, tmp_path):
+    rows = conversation_rows().assign(figure_id=[0, None, *map(str, range(2, 8))])
+    figures["figure_id"] = [0, 1, *map(str, range(2, 8))]
+    with pytest.raises(ValueError, match="1 of 8 figures of the conversations .* first (None|nan)"):
+        tune(tmp_path / "no model", rows, figures, tmp_path / "adapter")
+
+
+def test_a_figure_with_two_images_is_refused(figures, tmp_path):
+    twice = pd.concat([figures, figures.iloc[:1].assign(image=figures["image"][1])])
+    with pytest.raises(ValueError, match="figure_id 'F0' has two images in figures"):
+        tune(tmp_path / "no model", conversation_rows(), twice, tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("below", ["", "adapter"])
+def test_a_file_in_place_of_the_folder_is_refused_before_the_first_step(below, figures, tmp_path):
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(NotADirectoryError, match="file is a file, so nothing can be written to"):
+        tune(tmp_path / "no model", conversation_rows(), figures, tmp_path / "file" / below)
 
 
 # -- other data mixed in ---------------------------------------------------------------------------
@@ -332,7 +399,7 @@ def test_an_invalid_image_path_is_one_rejected_row(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("", "is empty"), ("[]", "0 of 0"), ("{}", "1 of 1")]
+    ("text", "message"), [("", "is empty"), ("[]", "holds no record"), ("{}", "1 of 1")]
 )
 def test_a_training_file_without_a_conversation_is_refused(text, message, tmp_path):
     (tmp_path / "train.json").write_text(text)
@@ -341,6 +408,15 @@ def test_a_training_file_without_a_conversation_is_refused(text, message, tmp_pa
 
 
 # -- several processes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["[]", "\n \n"])
+def test_training_data_without_a_record_and_a_missing_file_are_named(text, tmp_path):
+    (tmp_path / "none.jsonl").write_text(text)
+    with pytest.raises(ValueError, match=r"none\.jsonl (holds no record: give|is empty)"):
+        read_llava(tmp_path / "none.jsonl")
+    with pytest.raises(FileNotFoundError, match=r"no training file or folder .*gone\.json: give"):
+        read_llava(tmp_path / "gone.json")
 
 
 def test_tuning_in_two_processes_gives_the_losses_of_one(llava_folder, figures, tmp_path):

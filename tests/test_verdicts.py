@@ -248,6 +248,7 @@ def test_a_judge_of_the_generators_family_is_flagged_with_both_ids():
     assert "gpt-4o" in said and "openai/gpt-4.1" in said and "family GPT" in said
     assert evaluation.same_family("gpt-4o", "claude-sonnet-4") == ""
     assert evaluation.same_family("clinic-second", "clinic") == ""
+    assert "my-model wrote the text itself" in evaluation.same_family("my-model", "my-model")
 
 
 def test_the_warnings_name_every_judge_that_needs_one(asked):
@@ -322,18 +323,19 @@ def test_without_people_self_preference_has_no_excess(asked):
     assert evaluation.self_preference(questions, named, same).empty
 
 
-def test_what_a_person_says_in_the_arena_corrects_the_judge(asked, truth, tmp_path):
-    """Ann judges the first 60 questions of her queue; the long-winded judge has judged all."""
+@pytest.mark.parametrize("person", ["ann", "long-winded"])
+def test_what_a_person_says_in_the_arena_corrects_the_judge(person, asked, truth, tmp_path):
+    """A person, perhaps of the judge's name, judges 60 questions; the judge has judged all."""
     questions, answers, verdicts = asked
     log = LabelLog(f"sqlite:///{tmp_path / 'labels.sqlite'}")
-    rows = comparison_rows(questions, answers, "selected", ["random"], "ann")
-    arena = Arena(rows, "ann", lambda image: b"", log)
+    rows = comparison_rows(questions, answers, "selected", ["random"], person)
+    arena = Arena(rows, person, lambda image: b"", log)
     for place, row in enumerate(rows.head(60).itertuples()):
         apart = quality(row.left) - quality(row.right)
         label = "Tie" if not apart else "Left is better" if apart > 0 else "Right is better"
         arena.judge(item_key(row._asdict()), f"event {place}", **VERDICTS[label])
-    said, old = verdicts_of(log.comparisons(), answers)
-    assert (len(said), old) == (60, 0)
+    said, old = verdicts_of(log.comparisons(), answers, list(JUDGES))
+    assert (len(said), old) == (60, 0) and not said["judge"].isin(JUDGES).any()
     both = pd.concat([verdicts, said])
     row = evaluation.corrected_win_rates(questions, both, "long-winded").iloc[0]
     assert row["compared"] == 60 and row["raw"] > 90

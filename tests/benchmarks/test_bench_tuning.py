@@ -22,6 +22,7 @@ import psutil
 import pytest
 import torch
 from gpu_tuning import Shape, main, measure
+from measuring import peak_bytes
 from tuning_steps import MakeBatch, bare_steps, our_steps, trl_steps
 
 from vital_lib import clinic
@@ -131,13 +132,11 @@ def test_without_a_gpu_its_benchmark_says_that_it_is_skipped(capsys):
 
 def _measure_memory(name: str) -> None:
     """Run one loop in this process; print its peak, and by how much the training raised it."""
-    import resource
-
     with tempfile.TemporaryDirectory() as folder:
         loop = _loops(Path(folder))[name]
         before = psutil.Process().memory_info().rss
         loop()
-        peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = peak_bytes()
     print(json.dumps({"whole": peak, "grown": peak - before}))
 
 

@@ -39,6 +39,7 @@ from vital_lib.evaluation.families import (
     self_preference_in_words,
 )
 from vital_lib.evaluation.kept import kept_answers
+from vital_lib.evaluation.known import known_questions, not_compared
 from vital_lib.evaluation.llava_med import llava_med_closed, llava_med_recall
 from vital_lib.evaluation.metrics import (
     METRICS,

@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from vital_lib.evaluation.controls import picture_under, side_questions
-from vital_lib.figures import UnreadableImage
+from vital_lib.figures import UnreadableImage, clearance_of, held_back_in_words
 from vital_lib.receipts import (
     Answer,
     AnswersQuestions,
@@ -64,9 +64,9 @@ def answer_questions(
 
     Returns:
         Rows of the table ``answers`` with their receipts, by draw and in the questions' order. A
-        question whose image cannot be read has no row: the log and ``.attrs["unreadable"]``
-        (question_id -> reason) name it, and the metrics count it as unanswered. A model that needs
-        an image has no rows under no_image, and the log says so.
+        question whose image cannot be read, or that is not cleared for this model, has no row: the
+        log and ``.attrs["unreadable"]`` (question_id -> reason) name it, and the metrics count it
+        as unanswered. A model that needs an image has no rows under no_image; the log says so.
 
     Raises:
         ValueError: an unknown control, a shuffled one where all questions share an image, a
@@ -74,12 +74,12 @@ def answer_questions(
         ImageNotSeen: the probe failed, or an image was dropped or swapped.
     """
     _check_options(draws, temperature)
+    questions, unreadable = _allowed(model, questions, name)
     _probe(model, questions, probe if control == "none" else 0, name, max_new_tokens)
-    picture = lru_cache(maxsize=_AT_ONCE)(picture_under(control, questions["image"], seed))
+    picture = lru_cache(maxsize=_AT_ONCE)(picture_under(control, questions, seed))
     questions = side_questions(questions) if control == "mirrored" else questions
     sampling = {"draws": draws, "temperature": temperature, "seed": seed}
     answers: dict[tuple[int, str], Answer] = {}
-    unreadable: dict[str, str] = {}
     done = 0
     for _, part in questions.groupby(pd.factorize(questions["image"])[0] // _AT_ONCE):
         pictures = _pictures(part, picture, unreadable)
@@ -127,7 +127,9 @@ def _asked(
     ids, texts = list(batch["question_id"]), list(batch["question"])
     images = [pictures[question_id] for question_id in ids]
     found = model.answered(images, texts, max_new_tokens, **sampling)
-    check_received(ids, [answer.receipt for answer in found], [*map(model.expected, images)])
+    expected = {id(image): model.expected(image) for image in {id(i): i for i in images}.values()}
+    wanted = [expected[id(image)] for image in images]
+    check_received(ids, [answer.receipt for answer in found], wanted)
     return found
 
 
@@ -140,13 +142,26 @@ def _probe(
         ImageNotSeen: as `check_probe`.
     """
     some = questions.iloc[:: max(1, len(questions) // max(1, n))].head(n)
-    real = _pictures(some, picture_under("none", some["image"], 0), {})
+    real = _pictures(some, picture_under("none", some, 0), {})
     some = some[some["question_id"].isin(list(real))]
-    grey = _pictures(some, picture_under("blank", some["image"], 0), {})
+    grey = _pictures(some, picture_under("blank", some, 0), {})
     if len(some):
         warning = check_probe(*(_asked(model, some, own, max_new_tokens) for own in (real, grey)))
         if warning:
             LOG.warning("%s: %s", name, warning)
+
+
+def _allowed(
+    model: AnswersQuestions, questions: pd.DataFrame, name: str
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the questions that may be sent to the model, and by question_id why others may not."""
+    if not getattr(model, "sends_out", False):  # it answers in this process
+        return questions, {}
+    refusals = [clearance_of(row).refusal for row in questions.to_dict("records")]
+    held = {i: why for i, why in zip(questions["question_id"], refusals, strict=True) if why}
+    if held:
+        LOG.warning("%s: %s", name, held_back_in_words(questions, "questions"))
+    return questions[~questions["question_id"].isin(held)], held
 
 
 def _check_options(draws: int, temperature: float | None) -> None:

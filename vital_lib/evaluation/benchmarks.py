@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from vital_lib.evaluation.published import (
     stated_split,
     unended,
 )
-from vital_lib.figures import UnreadableImage, article_id, open_image
+from vital_lib.figures import CLINIC, UnreadableImage, article_id, open_image
 from vital_lib.records import (
     InvalidRecord,
     UnreadableFile,
@@ -66,6 +67,7 @@ def read_questions(
     seed: int = 0,
     split: str = "test",
     follow_links: bool = False,
+    cleared_sources: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Read a benchmark's questions.
 
@@ -81,32 +83,31 @@ def read_questions(
         source: ``"clinic"`` (written with the run's figures); a folder such as VQA-RAD's; or a
             .json, .jsonl, .csv, .parquet or .pkl file.
         run: the run's folder; images inside a Parquet file are written below it.
-        n: read at most so many, chosen by hash: the same ones every time, and fewer are a subset.
-        seed: of that choice.
+        n, seed: read at most so many, chosen by hash with `seed`; fewer are a subset of more.
         split: test, train or validation: selects a folder's file, and the records of a file that
             states several splits.
         follow_links: follow links from the images to files outside the benchmark, as in
             `figures.read_figures`.
+        cleared_sources: by benchmark, why questions may leave: ``{"vqa_rad": "CC0, published"}``.
 
     Returns:
-        Rows of the table ``questions``; the benchmark's name comes from its records, file or
-        folder. ``.attrs`` holds ``records`` (their number); ``rejected`` (place, field, reason of
-        each record that is not a question); ``other_languages`` and ``other_splits`` (one entry per
-        record left out for it); ``repeated`` (question_id -> number of questions with the same
-        image, text and answer, of which one is kept); ``images_missing`` (names of missing images,
-        whose questions are kept); ``captions`` (image -> its caption in LLaVA-Med's files). The log
-        warns of whatever is rejected, left out, repeated or missing.
+        Rows of the table ``questions``, without `sha256` (see `with_images`). ``.attrs`` holds
+        ``records`` (their number); ``rejected`` (place, field, reason of each that is no question);
+        ``other_languages`` and ``other_splits`` (one entry per record left out for it);
+        ``repeated`` (question_id -> number of equal questions, of which one is kept);
+        ``images_missing`` (names of missing images, whose questions are kept);
+        ``captions`` (image -> its caption in LLaVA-Med's files). The log warns of each.
 
     Raises:
         FileNotFoundError: no such benchmark; the message lists what was looked for.
         OtherFigures: the clinic's benchmark, in a run whose figures are not the clinic's.
         BadQuestion: no record could be used.
     """
-    if n is not None and n < 1:
-        raise ValueError(f"n={n!r}: wanted at least 1, or None for all questions")
+    if n is not None and (not isinstance(n, Integral) or isinstance(n, bool) or n < 1):
+        raise ValueError(f"n={n!r}: wanted a whole number from 1 on, or None for all questions")
     clinic = source == "clinic"
     files = [_clinic_file(Path(run))] if clinic else benchmark_files(Path(source), split)
-    reader = _Reader(Path(run), clinic, split, follow_links)
+    reader = _Reader(Path(run), clinic, split, follow_links, cleared_sources or {})
     try:
         for file in files:
             reader.read(file)
@@ -149,7 +150,7 @@ def reading_notes(questions: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_images(questions: pd.DataFrame) -> pd.DataFrame:
-    """Return the questions whose image can be opened.
+    """Return the questions whose image can be opened, with the hash of its file.
 
     Args:
         questions: rows of the table questions.
@@ -161,13 +162,14 @@ def with_images(questions: pd.DataFrame) -> pd.DataFrame:
     Raises:
         NoImages: no image can be opened.
     """
-    left_out, images = {}, questions["image"]
+    left_out, hashes, images = {}, {}, questions["image"]
     for image in images.unique():
         try:
-            open_image(image)
+            hashes[image] = open_image(image).sha256
         except UnreadableImage as error:
             left_out[image] = error.reason
-    kept = questions[~images.isin(left_out)].reset_index(drop=True)
+    kept = questions.assign(sha256=images.map(hashes))[~images.isin(left_out)]
+    kept = kept.reset_index(drop=True)
     count = f"{len(left_out)} of {images.nunique()} images"
     first = next(iter(left_out.values()), "no question")
     if not len(kept):
@@ -213,6 +215,7 @@ class _Reader:
     clinic: bool
     split: str
     follow_links: bool = False
+    cleared_sources: Mapping[str, str] = field(default_factory=dict)
     rows: list[dict] = field(default_factory=list)
     rejected: list[tuple[str, InvalidRecord]] = field(default_factory=list)
     records: int = 0
@@ -270,10 +273,19 @@ class _Reader:
                 "question_type": found.question_type,
                 "question": found.question,
                 "reference": found.reference,
+                **self._clearance(name),
             }
         )
         if isinstance(caption, str) and caption.strip():
             self.captions[image] = caption.strip()
+
+    def _clearance(self, benchmark: str) -> dict[str, Any]:
+        if self.clinic:
+            return {"cleared": True, "cleared_reason": CLINIC}
+        if why := self.cleared_sources.get(benchmark):
+            return {"cleared": True, "cleared_reason": why}
+        reason = f"cleared_sources does not name the benchmark {benchmark!r}"
+        return {"cleared": None, "cleared_reason": reason}
 
     def _image(self, image: str | dict, file: Path) -> str:
         if isinstance(image, dict):

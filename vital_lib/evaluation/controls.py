@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 
 from vital_lib.english import OTHER_SIDE
-from vital_lib.figures import blank, open_image
+from vital_lib.figures import FigureImage, blank, image_opener
 
 CONTROLS = ("none", "blank", "shuffled", "mirrored", "no_image")
 """none is the image itself."""
@@ -55,13 +55,13 @@ def _cased(like: str, word: str) -> str:
 
 
 def picture_under(
-    control: str, images: pd.Series, seed: int
+    control: str, questions: pd.DataFrame, seed: int
 ) -> Callable[[str], Image.Image | None]:
     """Return a function from a question's image (its path) to what the control shows.
 
     Args:
         control: one of `CONTROLS`.
-        images: the images of all questions; seed: of the shuffling.
+        questions: all questions, as table ``questions``; seed: of the shuffling.
 
     Raises:
         ValueError: an unknown control, or a shuffled control where all questions share an image.
@@ -69,12 +69,14 @@ def picture_under(
     """
     if control not in CONTROLS:
         raise ValueError(f"control {control!r}: give one of {', '.join(CONTROLS)}")
-    shown = _swapped(images, seed) if control == "shuffled" else {}
-    return partial(_picture, control, shown)
+    shown = _swapped(questions["image"], seed) if control == "shuffled" else {}
+    return partial(_picture, control, shown, image_opener(questions, by="image"))
 
 
-def _picture(control: str, shown: dict[str, str], image: str) -> Image.Image | None:
-    opened = open_image(shown.get(image, image))
+def _picture(
+    control: str, shown: dict[str, str], image_of: Callable[[str], FigureImage], image: str
+) -> Image.Image | None:
+    opened = image_of(shown.get(image, image))
     if control == "blank":
         return blank(opened)
     if control == "no_image":

@@ -50,11 +50,13 @@ def family_of(model: str) -> str | None:
 
 
 def same_family(judge: str, author: str) -> str:
-    """Return a warning if a judge has the family of the text's author; empty if it has not.
+    """Return a warning if a judge wrote the text itself, or has its author's family; else "".
 
     Args:
         judge, author: ids of models; the warning shows both.
     """
+    if judge == author:
+        return f"the judge {judge} wrote the text itself: a judge may prefer its own text"
     family = family_of(judge)
     if family is None or family != family_of(author):
         return ""

@@ -64,7 +64,7 @@ def _same_questions(stored: pd.DataFrame, call: Mapping[str, Any], answers: pd.D
     if not now.index.isin(then.index).all() or not now.equals(then.loc[now.index]):
         return False
     # As in `answer_questions`: mirrored images come from the questions about a side, and so on.
-    picture = lru_cache(64)(picture_under(call["control"], asked["image"], call["seed"]))
+    picture = lru_cache(64)(picture_under(call["control"], asked, call["seed"]))
     sent = answers.drop_duplicates("question_id").set_index("question_id")["image_sha256"]
     for row in asked.itertuples():
         try:

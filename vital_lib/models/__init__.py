@@ -1,7 +1,8 @@
 """Vision-language models: load a model by name, and generate its answers about images.
 
 ``"clinic"`` is the embedded tiny LLaVA, a folder is opened in place, and any other name is a hub
-id. ``loading`` opens a model, ``chat`` writes its prompts and ``asking`` generates answers.
+id. ``loading`` opens a model, ``chat`` writes its prompts, ``asking`` generates answers, and
+``sharing`` computes once what prompts about one image share.
 ``adapters`` loads tuned weights and rejects weights that do not fit. ``image_tokens`` measures what
 an image costs. The package does not depend on tables, benchmarks or training.
 """

@@ -113,7 +113,7 @@ def _with_adapter(model: torch.nn.Module, folder: Path, base_model: str | Path) 
             raise
         raise WrongAdapter(
             f"the adapter in {folder} does not fit {type(model).__name__} "
-            f"{str(base_model)!r}: {str(error)[:300]}"
+            f"{str(base_model)!r}: {' '.join(str(error).split())[:300]}"
         ) from error
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from transformers import BatchFeature, LogitsProcessor, LogitsProcessorList
 
 from vital_lib.models.chat import ChatFormat, Rounds
+from vital_lib.models.sharing import hashes, shared_inputs
 from vital_lib.receipts import (
     Answer,
     AnswersQuestions,
@@ -85,19 +86,25 @@ class VisionLanguageModel(AnswersQuestions):
             )
         if temperature is not None and not temperature > 0:
             raise ValueError(f"temperature={temperature}: wanted above 0, or None for greedy")
-        answers: list[Answer] = []
-        for start in range(0, len(questions), batch_size):
-            part = images[start : start + batch_size], questions[start : start + batch_size]
+        lists = [as_list(shown) for shown in images]
+        sent = hashes(lists)
+        order = _equal_together(sent)
+        answers: dict[int, Answer] = {}
+        for start in range(0, len(order), batch_size):
+            places = order[start : start + batch_size]
+            part = [lists[k] for k in places], [questions[k] for k in places]
+            own = [sent[k] for k in places]
             drawn = [] if temperature is None else [_Draws(temperature, seed, *part, self.device)]
             try:
-                answers += self._answer_batch(*part, max_new_tokens, LogitsProcessorList(drawn))
+                found = self._answer_batch(*part, own, max_new_tokens, LogitsProcessorList(drawn))
             except (TypeError, ValueError, AttributeError) as error:
-                if any(map(as_list, part[0])):
+                if any(part[0]):
                     raise
                 raise TextAloneRefused(
                     f"{self.name} cannot answer without an image: {error}"
                 ) from error
-        return answers
+            answers |= zip(places, found, strict=True)
+        return [answers[k] for k in range(len(questions))]
 
     def expected(self, image: Shown) -> str | None:
         """Return the hash of the image, or of several, as `pixel_hash`; None without one."""
@@ -116,34 +123,41 @@ class VisionLanguageModel(AnswersQuestions):
     ) -> BatchFeature:
         """Return the processor's tensors of `texts` (n,) from `chat`, each with its images (n,)."""
         lists = [as_list(shown) for shown in images]
-        first = self.processor.tokenizer.bos_token
         return self.processor(
             text=list(texts),
             images=lists if any(lists) else None,
-            add_special_tokens=not (first and texts[0].startswith(first)),
+            add_special_tokens=self.adds_special_tokens(texts[0]),
             return_tensors="pt",
             **options,
         )
 
+    def adds_special_tokens(self, text: str) -> bool:
+        """Return whether the tokenizer has to begin `text`, which its template did not begin."""
+        first = self.processor.tokenizer.bos_token
+        return not (first and text.startswith(first))
+
     @torch.inference_mode()
     def _answer_batch(
         self,
-        images: Sequence[Shown],
+        lists: Sequence[list[Image.Image]],
         questions: Sequence[str],
+        sent: Sequence[str | None],
         max_new_tokens: int,
         drawn: LogitsProcessorList,
     ) -> list[Answer]:
         texts = [
-            self.chat([(question, None)], len(as_list(shown)))
-            for question, shown in zip(questions, images, strict=True)
+            self.chat([(question, None)], len(shown))
+            for question, shown in zip(questions, lists, strict=True)
         ]
-        # Left padding makes every answer start directly after its question.
-        batch = self.tensors(texts, images, padding=True, padding_side="left")
+        inputs = shared_inputs(self, texts, lists, sent)
+        if inputs is None:
+            # Left padding makes every answer start directly after its question.
+            whole = self.tensors(texts, lists, padding=True, padding_side="left")
+            inputs = whole.to(self.device, dtype=self.model.dtype)
         # Counted here, in what the model is given: a template may drop the image.
-        counts = (batch["input_ids"] == self.model.config.image_token_id).sum(dim=1).tolist()
-        batch = batch.to(self.device, dtype=self.model.dtype)
+        counts = (inputs["input_ids"] == self.model.config.image_token_id).sum(dim=1).tolist()
         tokens = self.model.generate(  # (B, L + new)
-            **batch,
+            **inputs,
             max_new_tokens=max_new_tokens,
             logits_processor=drawn,
             do_sample=False,
@@ -154,10 +168,18 @@ class VisionLanguageModel(AnswersQuestions):
             eos_token_id=self.format.end_ids,
             pad_token_id=self.processor.tokenizer.pad_token_id,
         )
-        new = tokens[:, batch["input_ids"].shape[1] :]  # (B, new)
+        new = tokens[:, inputs["input_ids"].shape[1] :]  # (B, new)
         decoded = self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
-        receipts = map(receipt_of_pixels, map(as_list, images), counts)
+        receipts = map(receipt_of_pixels, lists, sent, counts)
         return [Answer(text.strip(), own) for text, own in zip(decoded, receipts, strict=True)]
+
+
+def _equal_together(sent: Sequence[str | None]) -> list[int]:
+    """Return the places of the hashes `sent`, those of equal ones one after the other."""
+    places: dict[str | None, list[int]] = {}
+    for k, own in enumerate(sent):
+        places.setdefault(own, []).append(k)
+    return [k for equal in places.values() for k in equal]
 
 
 def as_list(shown: Shown) -> list[Image.Image]:

@@ -169,8 +169,16 @@ def _read_config(source: str) -> PreTrainedConfig:
 
 def _load_weights(source: str, dtype: torch.dtype) -> torch.nn.Module:
     how = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
+    how["ignore_mismatched_sizes"] = True  # they are refused below, in one line
     with _one_line(source, "weights"):
         model, loaded = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, **how)
+    if other := sorted(loaded["mismatched_keys"]):
+        name, found, wanted = other[0]
+        raise ValueError(
+            f"base_model {source!r}: {len(other)} of its weights have other shapes than its "
+            f"config.json states, first {name!r} with {tuple(found)} instead of {tuple(wanted)}: "
+            "give config.json and weights of one model"
+        )
     if missing := sorted(loaded["missing_keys"]):
         raise ValueError(
             f"base_model {source!r} lacks {len(missing)} of the weights of {type(model).__name__}, "

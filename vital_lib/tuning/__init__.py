@@ -8,9 +8,10 @@ needs, ``captions`` makes conversations of an earlier stage, ``card`` describes 
 the conversations were selected.
 """
 
+from vital_lib.tables import FolderInUse
 from vital_lib.tuning.captions import caption_conversations, tune_captions
 from vital_lib.tuning.card import write_card, write_results
-from vital_lib.tuning.checkpoints import CHECKPOINT, FolderInUse, OtherRun
+from vital_lib.tuning.checkpoints import CHECKPOINT, OtherRun
 from vital_lib.tuning.data import count_steps, fingerprint
 from vital_lib.tuning.estimating import DoesNotFit, Estimate, as_table, check_room, estimate
 from vital_lib.tuning.events import LeftOut, Sample, TuningEvent

@@ -58,7 +58,7 @@ def caption_conversations(figures: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         NothingToTune: no training figure has a caption.
     """
     train = figures[figures["split"] == "train"]
-    captions = train["caption"].fillna("").map(lambda text: " ".join(text.split()))
+    captions = train["caption"].map(lambda text: _one_line(text) if isinstance(text, str) else "")
     rows = [
         (f"{name}-caption", name, [{"instruction": _request(name, text, seed), "response": text}])
         for name, text in zip(train["figure_id"], captions, strict=True)
@@ -91,6 +91,10 @@ def tune_captions(
     chosen: dict[str, Any] = {"epochs": 1, **settings, "train": "projector"}
     tune(base_model, captions, figures[["figure_id", "image"]], folder / "projector", **chosen)
     return save_merged(base_model, folder / "projector", folder / "base")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _request(figure_id: str, caption: str, seed: int) -> str:

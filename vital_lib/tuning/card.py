@@ -6,33 +6,32 @@ Texts of tables are data: they are shown as text, never as markup.
 
 from __future__ import annotations
 
-import html
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from huggingface_hub import ModelCardData
 
-from vital_lib.annotators import Votes, is_simulated
-from vital_lib.tables import Workspace, metrics_in_words, write_text
+from vital_lib import cards
+from vital_lib.cards import CARD, as_text, table
+from vital_lib.tables import Workspace, write_text
 
-CARD = "README.md"
-_SIMULATED = "clinic"  # the name of the embedded stand-in for figures, models and people
 _RESULTS = "## Results"
+_AGAIN = "tune the model again in notebook 08, with resume = False"
 _USE = (
     "For research and teaching. **Not for clinical use**: it has not been tested on patients, it "
     "can be wrong with confidence, and nobody may base a diagnosis or a treatment on it."
 )
-_MARKS = re.compile(r"([\\`*_{}\[\]|#~])")
 _SETTINGS = (
     *("train", "train_projector", "train_vision", "quantize", "epochs", "learning_rate"),
     *("batch_size", "mix_share", "lora_rank", "lora_alpha", "interpolation", "token_limit", "seed"),
 )
 _MEASURED = (
     *("conversations", "conversations_dropped", "rounds", "rounds_dropped", "mix_conversations"),
+    *("pairs", "pairs_dropped"),
     *("steps", "steps_planned", "loss_first", "loss_last"),
     *("held_out_loss_first", "held_out_loss_last", "seconds"),
 )
@@ -55,21 +54,35 @@ def write_card(
         conversations: conversation_id, figure_id, as given to `tune`.
 
     Raises:
-        FileNotFoundError: no tuned model in `folder`.
+        FileNotFoundError, ValueError: as `read_written`.
         MissingTable: the run lacks its figures.
     """
     folder = Path(folder)
-    if not (folder / "metrics.json").is_file():
-        raise FileNotFoundError(f"no tuned model in {folder}: run notebooks/08_tune_model.ipynb")
-    config, metrics = (
-        json.loads((folder / name).read_text()) for name in ("config.json", "metrics.json")
-    )
+    config, metrics = read_written(folder, "config.json"), read_written(folder, "metrics.json")
     parts = [_head(folder, config), *_opening(folder, config), *_training(config, metrics)]
     if workspace is not None and conversations is not None:
         parts += [*_data(workspace, conversations), *_results(workspace, folder.name)]
     text = "\n".join(parts) + "\n"
     write_text(folder / CARD, text)
     return folder / CARD
+
+
+def read_written(folder: Path, name: str) -> dict[str, Any]:
+    """Return the JSON object in a file that `tune` wrote.
+
+    Raises:
+        FileNotFoundError: no tuned model in `folder`; the message names the notebook.
+        ValueError: the file is damaged.
+    """
+    if not (folder / "metrics.json").is_file():
+        raise FileNotFoundError(f"no tuned model in {folder}: run notebooks/08_tune_model.ipynb")
+    try:
+        found = json.loads((folder / name).read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{folder / name} is damaged ({error}): {_AGAIN}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{folder / name} holds a {type(found).__name__}, no object: {_AGAIN}")
+    return found
 
 
 def write_results(workspace: Workspace, model: str) -> Path:
@@ -98,7 +111,7 @@ def _head(folder: Path, config: Mapping[str, Any]) -> str:
     data = ModelCardData(
         base_model=_base(config["base_model"]),
         library_name="peft" if lora else "transformers",
-        pipeline_tag="image-text-to-text",
+        pipeline_tag=None if "pairs_fingerprint" in config else "image-text-to-text",
         tags=["medical", "biomed-vital", "not-for-clinical-use", *(["lora"] if lora else [])],
         model_name=folder.name,
     )
@@ -111,113 +124,68 @@ def _base(base_model: str) -> str:
 
 
 def _opening(folder: Path, config: Mapping[str, Any]) -> list[str]:
-    base, simulated = _base(config["base_model"]), config["base_model"] == _SIMULATED
-    lines = [f"# {_text(folder.name)}: a tuned vision-language model", "", _USE, ""]
+    base, simulated = _base(config["base_model"]), config["base_model"] == cards.SIMULATED
+    rewards = "pairs_fingerprint" in config
+    kind = "a reward model" if rewards else "a tuned vision-language model"
+    lines = [f"# {as_text(folder.name)}: {kind}", "", _USE, ""]
     if simulated:
         lines += ["Its base model is **simulated**: the clinic's tiny stand-in for a real one.", ""]
     if config["stopped"]:
         lines += ["**Its training was stopped before the last step.**", ""]
-    base_line = f"- Base model: {_text(base)}, weights {config['base_fingerprint'][:12]}"
+    base_line = f"- Base model: {as_text(base)}, weights {config['base_fingerprint'][:12]}"
     what = {
         "lora": "LoRA matrices on the language model",
         "language": "the whole language model",
         "projector": "the projector alone",
     }[config["train"]]
-    whole = ", ".join(_text(name) for name in config["trained_whole"]) or "none"
+    whole = ", ".join(as_text(name) for name in config["trained_whole"]) or "none"
     lines += [base_line, f"- Trained: {what}; modules trained in full: {whole}", ""]
-    lines += ["```python", "from vital_lib.models import load_model", ""]
-    lines += [f'model = load_model({base!r}, adapter="{folder.name}")', "```", ""]
+    lines += ["```python", *_loading(base, folder.name, rewards=rewards), "```", ""]
     if config["train"] == "lora":
         lines += ["`peft.PeftModel.from_pretrained(base, folder)` opens it too.", ""]
     return lines
 
 
+def _loading(base: str, name: str, *, rewards: bool) -> list[str]:
+    """The lines of Python that open the model."""
+    if rewards:
+        call = f"model = load_reward_model({base!r}, {name!r})"
+        return ["from vital_lib.reward_model import load_reward_model", "", call]
+    call = f'model = load_model({base!r}, adapter="{name}")'
+    return ["from vital_lib.models import load_model", "", call]
+
+
 def _training(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     prints = {
-        "conversations": config["conversations_fingerprint"],
-        "mixed-in conversations": config["mix_fingerprint"] or "none",
+        "conversations": config.get("conversations_fingerprint"),
+        "mixed-in conversations": config.get("mix_fingerprint") or "none",
     }
+    if "pairs_fingerprint" in config:
+        prints = {"preference pairs": config["pairs_fingerprint"]}
     rows = [(name, config.get(name)) for name in _SETTINGS]
     measured = [(name, _number(metrics[name])) for name in _MEASURED if name in metrics]
     return [
-        *("## Training", "", *_table(["setting", "value"], rows), ""),
-        *(*_table(["measured", "value"], measured), ""),
-        *(*_table(["data", "SHA-256"], prints.items()), ""),
-        *(*_table(["software", "version"], config["versions"].items()), ""),
+        *("## Training", "", *table(["setting", "value"], rows), ""),
+        *(*table(["measured", "value"], measured), ""),
+        *(*table(["data", "SHA-256"], prints.items()), ""),
+        *(*table(["software", "version"], config["versions"].items()), ""),
     ]
 
 
 def _data(workspace: Workspace, conversations: pd.DataFrame) -> list[str]:
     """Where the conversations come from: figures, generator, annotators."""
-    figures = workspace.read("figures").set_index("figure_id")
-    used = figures.loc[
-        [name for name in sorted(set(conversations["figure_id"])) if name in figures.index]
-    ]
-    named = used[["source", "licence", "credit"]].fillna("").astype(str)
-    named["source"] = named["source"].map(_source)
-    counted = named.value_counts().reset_index().values.tolist()
-    rows = [(count, *(text or "not stated" for text in texts)) for *texts, count in counted]
-    found = f"{len(used):,} of {conversations['figure_id'].nunique():,} figures are in the run"
-    lines = ["## Data", "", f"Figures ({found}):", ""]
-    lines += [*_table(["figures", "source", "licence", "credit"], rows), ""]
+    lines = ["## Data", ""]
+    lines += cards.figures_used(workspace.read("figures"), conversations["figure_id"])
     if workspace.has("candidates"):
-        lines += _written(workspace.read("candidates"), conversations)
-    return [*lines, *_annotated(workspace)]
-
-
-def _written(candidates: pd.DataFrame, conversations: pd.DataFrame) -> list[str]:
-    kept = candidates[candidates["conversation_id"].isin(conversations["conversation_id"])]
-    columns = ["generator", "prompt_version", "arm"]
-    rows = kept.groupby(columns, dropna=False)["conversation_id"].nunique().reset_index()
-    values = [(count, _source(who), *rest) for who, *rest, count in rows.values.tolist()]
-    header = ["conversations", "generator", "prompt version", "demonstrations shown"]
-    return ["Texts:", "", *_table(header, values), ""]
-
-
-def _annotated(workspace: Workspace) -> list[str]:
-    """Who judged the responses of the demonstrations, and how far they agree."""
-    if not workspace.has("preferences"):
-        return []
-    names = workspace.read("preferences")["annotator"].dropna()
-    counts = names.value_counts().items()
-    votes = Votes.recorded(workspace.metrics, "preferences")
-    said = f" Votes: {votes}." if votes else ""
-    simulated = sum(is_simulated(name) for name in names.unique())
-    who = f"{names.nunique()} annotators, {simulated} of them simulated.{said}"
-    lines = [who, "", *_table(["annotator", "items"], counts), ""]
-    return [*lines, *_metrics(workspace, ["preferences.alpha"])]
+        lines += cards.texts_written(workspace.read("candidates"), conversations["conversation_id"])
+    return [*lines, *cards.annotated(workspace)]
 
 
 def _results(workspace: Workspace, name: str) -> list[str]:
     wanted = re.compile(rf"evaluation\.(?:open_recall|closed_accuracy|chat_score)_{name}")
     found = [metric for metric in workspace.metrics if wanted.fullmatch(metric)]
-    lines = _metrics(workspace, found) or ["Not evaluated when this card was written.", ""]
-    return [_RESULTS, "", *lines]
-
-
-def _metrics(workspace: Workspace, wanted: Sequence[str]) -> list[str]:
-    """The metrics in words; one measured on an input that has changed since is left out."""
-    words = metrics_in_words(workspace.metrics, workspace.metric_origins())
-    rows = words[words["metric"].isin(wanted) & (words["stale"] == "")]
-    if rows.empty:
-        return []
-    columns = ["topic", "what", "value", "interval", "votes", "measured_on"]
-    header = ["topic", "measured", "value", "95 % interval", "votes", "measured on"]
-    return [*_table(header, rows[columns].values.tolist()), ""]
-
-
-def _source(name: str) -> str:
-    return f"{name} (simulated)" if name == _SIMULATED else name
-
-
-def _table(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> list[str]:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return lines + ["| " + " | ".join(_text(cell) for cell in row) + " |" for row in rows]
-
-
-def _text(value: Any) -> str:
-    """Return `value` as text that Markdown shows literally, in one line."""
-    return _MARKS.sub(r"\\\1", html.escape(" ".join(str(value).split()), quote=False))
+    none_yet = ["Not evaluated when this card was written.", ""]
+    return [_RESULTS, "", *(cards.metric_table(workspace, found) or none_yet)]
 
 
 def _number(value: float) -> str:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -39,12 +37,9 @@ _WORDS = {
     "base_fingerprint": "the base model",
     "conversations_fingerprint": "the conversations",
     "mix_fingerprint": "the mixed-in conversations",
+    "pairs_fingerprint": "the preference pairs or their responses",
     "images_fingerprint": "the images",
 }
-
-
-class FolderInUse(RuntimeError):
-    """Raised if another process is tuning into the same folder."""
 
 
 class OtherRun(ValueError):
@@ -85,18 +80,23 @@ class Checkpoints:
             with safe_open(self.path, "pt") as file:
                 facts = json.loads(file.metadata()["facts"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            before, where = facts["made_from"], f"step {facts['step']} of {facts['total']}"
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise self.unusable(error) from error
+        if differences := differing(before, self._made_from):
             raise OtherRun(
-                f"the checkpoint {self.path} cannot be read ({error}): resume=False discards it "
-                "and begins anew"
-            ) from error
-        if differences := differing(facts["made_from"], self._made_from):
-            raise OtherRun(
-                f"{self.path} is step {facts['step']} of {facts['total']} of another run: "
+                f"{self.path} is {where} of another run: "
                 f"{'; '.join(differences)}. Give what it was made from to go on, or resume=False "
                 "to discard it and begin anew"
             )
         return Checkpoint(tensors, facts)
+
+    def unusable(self, why: Exception) -> OtherRun:
+        """Return the error for a checkpoint that no run can go on from."""
+        return OtherRun(
+            f"the checkpoint {self.path} cannot be read ({why}): resume=False discards it and "
+            "begins anew"
+        )
 
     def write_if_due(self, make: Callable[[], Checkpoint]) -> None:
         """Write a checkpoint if the last one is so long ago that this one costs little."""
@@ -133,28 +133,6 @@ class Checkpoints:
     def _remove_unfinished(self) -> None:
         for path in self.path.parent.glob(f".{CHECKPOINT}-*"):
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def alone_in(folder: Path) -> Generator[None]:
-    """Hold a lock on a model's folder, which ends with the process at the latest.
-
-    Raises:
-        FolderInUse: another process holds it.
-    """
-    folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise FolderInUse(
-            f"another process is tuning into {folder}: wait for it, stop it, or give another folder"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.models import VisionLanguageModel, weights_fingerprint
-from vital_lib.tables import refuse_missing
+from vital_lib.tables import check_table, refuse_missing
 from vital_lib.tuning.events import LeftOut
 from vital_lib.tuning.examples import NONE, readable_rounds, usable_examples
 from vital_lib.tuning.loop import Batch
@@ -30,8 +30,10 @@ from vital_lib.tuning.sequences import (
 )
 from vital_lib.tuning.settings import TuningConfig
 
-_MEMORY_ONLY = ("micro_batch_size", "activation_checkpointing")
+MEMORY_ONLY = ("micro_batch_size", "activation_checkpointing")
 """Settings that change the memory needed, and no loss beyond rounding."""
+
+_CONVERSATION, _FIGURE = ("conversation_id", "figure_id", "turns"), ("figure_id", "image")
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,26 @@ def choose(
 
     Raises:
         NothingToTune: no conversations.
-        ValueError: a mix that is too small, figures that are not given, two images under one id, or
-            held-out figures that are trained on.
+        ValueError: a table without its columns, a mix that is too small, figures that are not
+            given, two images under one id, or held-out figures that are trained on.
     """
     if not len(conversations):
         raise NothingToTune("no conversations: select some in notebooks/07_select_instructions")
+    check_table(conversations, "conversations", *_CONVERSATION)
+    check_table(figures, "figures", *_FIGURE)
     files, mixed = _image_files(conversations, figures), conversations.iloc[:0]
     held_out = mixed if held_out is None else held_out
+    check_table(held_out, "held_out", *_CONVERSATION)
     if mix is not None:
+        if not isinstance(mix, list | tuple) or len(mix) != 2:
+            raise ValueError(
+                f"mix={mix!r:.100}: wanted two tables, as read_llava(path) returns them"
+            )
+        check_table(mix[0], "conversations of the mix", *_CONVERSATION)
+        check_table(mix[1], "figures of the mix", *_FIGURE)
         mixed = draw_mix(mix[0], len(conversations), config.mix_share, config.seed)
         files = _joined_files(files, _image_files(mixed, mix[1]))
-    if both := sorted(set(held_out["figure_id"]) & files.keys()):
+    if both := sorted(set(held_out["figure_id"]) & files.keys(), key=str):
         raise ValueError(
             f"{len(both)} figures of the held-out conversations are trained on, first "
             f"{both[0]!r}: hold out conversations about other figures"
@@ -145,7 +156,7 @@ class TuningData:
         used = {row["figure_id"] for row in (*self.own.rows, *self.mixed.rows)}
         hashes = sorted((name, self.tensors.hashes[name]) for name in used)
         settings = asdict(self.config).items()
-        return {name: value for name, value in settings if name not in _MEMORY_ONLY} | {
+        return {name: value for name, value in settings if name not in MEMORY_ONLY} | {
             "base_fingerprint": weights_fingerprint(self._base),
             "conversations_fingerprint": fingerprint(self.chosen.own),
             "mix_fingerprint": fingerprint(self.chosen.mixed),
@@ -181,11 +192,16 @@ def count_steps_of(examples: int, config: TuningConfig) -> int:
 
 def _image_files(conversations: pd.DataFrame, figures: pd.DataFrame) -> dict[str, list[Path]]:
     """Map figure_id -> files for the figures of `conversations`."""
-    known = dict(zip(figures["figure_id"], figures["image"], strict=True))
-    used = sorted(set(conversations["figure_id"]))
+    used = sorted(set(conversations["figure_id"]), key=str)
+    wanted = figures[figures["figure_id"].isin(used)]
+    found: dict[str, list[Path]] = {}
+    for name, image in zip(wanted["figure_id"], wanted["image"], strict=True):
+        files = listed_files(image)
+        if found.setdefault(name, files) != files:
+            raise ValueError(f"figure_id {name!r} has two images in figures: give each its own id")
     problem = "figures of the conversations are not given"
-    refuse_missing(used, known, problem, "give a row of figures for each")
-    return {figure_id: listed_files(known[figure_id]) for figure_id in used}
+    refuse_missing(used, found, problem, "give a row of figures for each")
+    return found
 
 
 def _joined_files(

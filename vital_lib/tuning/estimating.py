@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,8 @@ def estimate(
         device: "cuda" (bf16) or "cpu" (fp32); None means cuda if available.
         settings: fields of `TuningConfig`. `mix_share` counts only if it is given.
     """
+    if not isinstance(tokens, Integral) or tokens < 1:
+        raise ValueError(f"tokens={tokens!r}: wanted the length of a sequence, at least 1")
     mixed = settings.get("mix_share", 0)
     config = AutoConfig.from_pretrained(str(locate(base_model)), trust_remote_code=False)
     return estimate_of(

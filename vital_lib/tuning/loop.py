@@ -31,6 +31,7 @@ class Training:
     Attributes:
         losses: the loss of every step made.
         total: the number of steps planned.
+        device: where the weights are.
         whole: False while a step changes the weights; then an interrupt leaves them half-changed.
     """
 
@@ -45,9 +46,9 @@ class Training:
             weight_decay=0.0,
             fused=True,
         )
-        self._device = next(iter(self._weights.values())).device
+        self.device = next(iter(self._weights.values())).device
         self._selects = selects_logits(model)
-        self._random = _random_states(self._device)
+        self._random = _random_states(self.device)
         if config.activation_checkpointing:
             model.activation_checkpointing_enable()
         model.train()
@@ -63,10 +64,10 @@ class Training:
         The loss is the mean over the labelled tokens of all parts together.
         """
         self._optimizer.zero_grad()
-        tokens = sum(int((part["labels"][:, 1:] != IGNORED).sum()) for part in parts)
-        loss = torch.zeros((), device=self._device)
+        size = sum(self.size(part) for part in parts)
+        loss = torch.zeros((), device=self.device)
         for part in parts:
-            share = self.summed_loss(part) / tokens
+            share = self.summed_loss(part) / size
             share.backward()
             loss += share.detach()
         return loss, torch.nn.utils.clip_grad_norm_(self._weights.values(), 1.0)
@@ -78,10 +79,13 @@ class Training:
             DivergedLoss: `loss` or `norm` is not finite; the weights are as before.
         """
         if not (math.isfinite(loss) and math.isfinite(norm)):
+            way_out = f"lower learning_rate={self._config.learning_rate}, or look for damaged"
+            way_out += " images and very long responses"
+            if not self.losses:  # nothing has been learned yet
+                way_out = "it comes from the base model's weights: download or copy them again"
             raise DivergedLoss(
                 f"at step {self.step + 1} of {self.total} the loss is {loss} and its gradient "
-                f"{norm}: lower learning_rate={self._config.learning_rate}, or look for damaged "
-                "images and very long responses"
+                f"{norm}: {way_out}"
             )
         factor = rate_factor(self.step, self.total, self._warmup)
         self.whole = False
@@ -89,12 +93,16 @@ class Training:
             group["lr"] = group["initial_lr"] * factor
         self._optimizer.step()
         self.losses.append(loss)
-        self._random = _random_states(self._device)
+        self._random = _random_states(self.device)
         self.whole = True
+
+    def size(self, batch: Batch) -> float:
+        """Return the number of labelled tokens, over which the loss is a mean."""
+        return int((batch["labels"][:, 1:] != IGNORED).sum())
 
     def precision(self) -> torch.autocast:
         """Return the context of every forward pass: bf16 on a GPU, as loaded on the CPU."""
-        kind = self._device.type
+        kind = self.device.type
         return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda")
 
     def summed_loss(self, batch: Batch) -> torch.Tensor:
@@ -104,12 +112,20 @@ class Training:
         their logits: this saves a fifth of a tiny model's step, and gigabytes of memory with a
         large vocabulary.
         """
-        batch = {name: value.to(self._device) for name, value in batch.items()}
+        batch = {name: value.to(self.device) for name, value in batch.items()}
         labels = batch.pop("labels")[:, 1:]
         places = (labels != IGNORED).any(0).nonzero()[:, 0]  # (K,)
         wanted = {"logits_to_keep": places} if self._selects else {}
-        with self.precision():
-            logits = self.model(**batch, **wanted, use_cache=False).logits
+        try:
+            with self.precision():
+                logits = self.model(**batch, **wanted, use_cache=False).logits
+        except (ValueError, IndexError) as error:
+            if self.losses:
+                raise
+            raise ValueError(
+                f"the base model fails on its first batch ({error}): its config, processor and "
+                "weights may be of different models; give the folder of one model, as published"
+            ) from error
         logits = logits if wanted else logits[:, places]  # (B, K, vocabulary)
         labels = labels[:, places]
         labelled = labels != IGNORED
@@ -140,8 +156,8 @@ class Training:
         moments = {place: found for place, found in moments.items() if found}
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.losses = tensors["losses"].tolist()
-        _set_random_states(tensors, self._device)
-        self._random = _random_states(self._device)
+        _set_random_states(tensors, self.device)
+        self._random = _random_states(self.device)
 
 
 def selects_logits(model: torch.nn.Module) -> bool:

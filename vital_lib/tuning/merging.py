@@ -9,7 +9,9 @@ import logging
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from huggingface_hub import snapshot_download
@@ -17,8 +19,10 @@ from huggingface_hub import snapshot_download
 from vital_lib.models import Shown, VisionLanguageModel, load_model, locate, quiet
 from vital_lib.tables import refuse_missing
 from vital_lib.tuning.estimating import DoesNotFit, free_disk, in_words
+from vital_lib.tuning.examples import usable_examples
 from vital_lib.tuning.sequences import (
     FigureTensors,
+    NothingToTune,
     collate,
     encode_conversations,
     listed_files,
@@ -101,7 +105,7 @@ def check_reloaded(
 
     Args:
         conversations, figures: as in `tune`; the first question of each of the first `n`
-            conversations is asked.
+            conversations that can be used is asked.
         quantize: as in `load_model`.
 
     Returns:
@@ -111,16 +115,18 @@ def check_reloaded(
 
     Raises:
         ValueError: a figure of the conversations is not given.
+        NothingToTune: no conversation can be used.
         NothingLearned: all weights, or all logits, are those of the base model.
         WrongAdapter: as `load_model`.
     """
-    rows = conversations.head(n)
     known = dict(zip(figures["figure_id"], map(listed_files, figures["image"]), strict=True))
     problem = "figures of the conversations are not given"
-    refuse_missing(rows["figure_id"], known, problem, "give a row of figures for each")
-    files = {name: known[name] for name in rows["figure_id"]}
-    before = _look(load_model(base_model, quantize=quantize), rows, files)
-    after = _look(load_model(base_model, adapter, quantize=quantize), rows, files)
+    refuse_missing(conversations["figure_id"], known, problem, "give a row of figures for each")
+    base = load_model(base_model, quantize=quantize)
+    rows = _askable(base, conversations, known, n)
+    before = _look(base, rows, known)
+    del base  # before the tuned one is loaded
+    after = _look(load_model(base_model, adapter, quantize=quantize), rows, known)
     changed = sum(mark != after[1].get(name) for name, mark in before[1].items())
     moved = float((before[2] - after[2]).abs().max())
     asked = [turns[0] for turns in rows["turns"]]
@@ -142,6 +148,31 @@ def check_reloaded(
     return table
 
 
+def _askable(
+    vlm: VisionLanguageModel, conversations: pd.DataFrame, files: dict[str, list[Path]], n: int
+) -> pd.DataFrame:
+    """Return the first round of the first `n` conversations that training could use."""
+    tensors, chosen, why = FigureTensors(vlm, files), [], ""
+    for place in range(len(conversations)):
+        one = conversations.iloc[[place]]
+        one = one.assign(turns=[_first_round(turns) for turns in one["turns"]])
+        try:
+            usable_examples(vlm, one, tensors, token_limit(vlm))
+        except NothingToTune as error:
+            why = why or str(error)
+            continue
+        chosen.append(one)
+        if len(chosen) == n:
+            break
+    if not chosen:
+        raise NothingToTune(f"no conversation of {len(conversations)} can be asked about: {why}")
+    return pd.concat(chosen)
+
+
+def _first_round(turns: Any) -> Any:
+    return list(turns)[:1] if isinstance(turns, (list, tuple, np.ndarray)) else turns
+
+
 def _look(
     vlm: VisionLanguageModel, rows: pd.DataFrame, files: dict[str, list[Path]]
 ) -> tuple[list[str], dict[str, int], torch.Tensor]:
@@ -154,8 +185,7 @@ def _look(
         name: int(torch.hash_tensor(weights).view(torch.int64))
         for name, weights in vlm.model.named_parameters()
     }
-    first = rows.assign(turns=[list(turns)[:1] for turns in rows["turns"]])
-    examples, _ = encode_conversations(vlm, first, tensors, token_limit(vlm))
+    examples, _ = encode_conversations(vlm, rows, tensors, token_limit(vlm))
     found = []
     for example in examples:
         batch = collate([example], [tensors[example["figure_id"]]], 0)

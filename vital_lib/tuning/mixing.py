@@ -98,6 +98,8 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
             figure_id = ", ".join(found.image)
             shown[figure_id] = found.image
             rows.append((f"{file.stem}-{number}", figure_id, found.conversations))
+    if number < 0:
+        raise ValueError(f"{path.name} holds no record: give LLaVA's training data, or mix=None")
     count = f"{len(rejected)} of {number + 1} records are not conversations"
     first = "; ".join(f"{place}: {wrong}" for place, wrong in rejected[:3])
     if not rows:
@@ -118,6 +120,8 @@ def read_llava(path: str | Path, image_folder: str | Path | None = None) -> Mix:
 def _records(path: Path) -> Iterator[tuple[Path, tuple[str, Any]]]:
     """Yield each record of a file, or of all files of records in a folder, with its file."""
     files = [path]
+    if not path.exists():
+        raise FileNotFoundError(f"no training file or folder {path}: give LLaVA's training data")
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.suffix in _RECORD_FILES]
         if not files:

@@ -7,19 +7,52 @@ depend on the base model or on chat templates.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import torch
 
 from vital_lib.stopping import Stopped
 from vital_lib.tuning.checkpoints import Checkpoint, Checkpoints
-from vital_lib.tuning.data import TuningData
 from vital_lib.tuning.events import LeftOut, OnStep, TuningEvent
 from vital_lib.tuning.held_out import HeldOut
-from vital_lib.tuning.loop import Training
+from vital_lib.tuning.loop import Batch, Training
+from vital_lib.tuning.settings import TuningConfig
 
 
 class OutOfMemory(MemoryError):
     """Raised if memory runs out during training; the message says what to lower."""
+
+
+class RunData(Protocol):
+    """What a run asks of its data; `TuningData` has it.
+
+    `limit` is the longest sequence in tokens, `counts` goes into the metrics. `made_from` decides
+    the losses, `watched` does not.
+    """
+
+    @property
+    def config(self) -> TuningConfig: ...
+
+    @property
+    def limit(self) -> int: ...
+
+    @property
+    def counts(self) -> dict[str, int]: ...
+
+    @property
+    def made_from(self) -> dict[str, Any]: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]: ...
+
+    @property
+    def watched(self) -> dict[str, str | None]: ...
+
+    def batches(self, done: int) -> Iterator[list[Batch]]: ...
 
 
 class Run:
@@ -33,7 +66,7 @@ class Run:
     def __init__(
         self,
         training: Training,
-        data: TuningData,
+        data: RunData,
         checkpoints: Checkpoints,
         held_out: HeldOut | None,
         on_step: OnStep | None,
@@ -44,12 +77,19 @@ class Run:
         self._on_step, self._begun, self._earlier = on_step, begun, 0.0
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
-        """Take over the state that an earlier process of this run wrote."""
-        self.training.go_on_from(checkpoint.tensors)
+        """Take over the state that an earlier process of this run wrote.
+
+        Raises:
+            OtherRun: the checkpoint lacks a part, or has another shape.
+        """
         facts = checkpoint.facts
-        self._earlier = facts["seconds"]
-        if facts.get("watched") == self._data.watched:
-            self.measured = [(int(step), loss) for step, loss in facts["measured"]]
+        try:
+            self.training.go_on_from(checkpoint.tensors)
+            self._earlier = facts["seconds"]
+            if facts.get("watched") == self._data.watched:
+                self.measured = [(int(step), loss) for step, loss in facts["measured"]]
+        except (KeyError, RuntimeError) as error:  # of another release, or damaged
+            raise self._checkpoints.unusable(error) from error
 
     @property
     def seconds(self) -> float:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
 
-from vital_lib.figures import open_image
+from vital_lib.figures import UnreadableImage, open_image
 from vital_lib.models import Shown, VisionLanguageModel, as_list
 
 IMAGE_CACHE_BYTES = 512 * 2**20
@@ -51,8 +51,10 @@ class FigureTensors:
         self.hashes: dict[str, str] = {}
 
     def open(self, figure_id: str) -> list[Image.Image]:
-        """Return the pixels of the figure's images, RGB."""
+        """Return the pixels of the figure's images, RGB; raises UnreadableImage."""
         images = [open_image(file) for file in listed_files(self._files[figure_id])]
+        if not images:  # the model would answer, and learn, without having seen anything
+            raise UnreadableImage("image", "no image file is given")
         self.hashes[figure_id] = " ".join(image.shown_as for image in images)
         return [image.pixels() for image in images]
 
@@ -74,10 +76,12 @@ class FigureTensors:
 def listed_files(image: Any) -> list[Path]:
     """Return a cell of `image`, a file or several (an array, when read from Parquet), as a list.
 
-    A null becomes a file "nan", which is then listed as one that cannot be opened.
+    It is empty if the cell is, or if one of several files is null or an empty text.
     """
-    files = image if pd.api.types.is_list_like(image) else [image]
-    return [Path(str(file)) for file in files]
+    several = pd.api.types.is_list_like(image) and not isinstance(image, Mapping)
+    files = list(image) if several else [image]
+    lacking = any(pd.isna(file) is True or str(file) == "" for file in files)
+    return [] if lacking else [Path(str(file)) for file in files]
 
 
 def token_limit(vlm: VisionLanguageModel) -> int:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
+
+import numpy as np
 
 from vital_lib.models import QUANTIZED
 
 USUAL_RATES = {"lora": 2e-4, "language": 2e-5, "projector": 1e-3}
 """`train` -> the usual learning rate for models with billions of weights."""
+
+_LEAST = {"epochs": 1, "batch_size": 1, "lora_rank": 1, "lora_alpha": 1, "seed": 0}
+_OR_NONE = ("max_tokens", "micro_batch_size")
+_END = 2**63  # of the whole numbers that torch takes
 
 
 @dataclass(frozen=True)
@@ -57,31 +64,31 @@ class TuningConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._check("train", self.train in USUAL_RATES, f"one of {', '.join(USUAL_RATES)}")
+        for name, value in list(vars(self).items()):
+            if isinstance(value, np.generic):  # which JSON cannot hold
+                object.__setattr__(self, name, value.item())
+        self._check("train", self.train in list(USUAL_RATES), f"one of {', '.join(USUAL_RATES)}")
         self._check_parts()
-        rate = USUAL_RATES[self.train] if self.learning_rate is None else self.learning_rate
-        object.__setattr__(self, "learning_rate", rate)
-        for name in ("epochs", "batch_size", "lora_rank", "lora_alpha"):
-            value = getattr(self, name)
-            whole = isinstance(value, Integral) and value >= 1
-            self._check(name, whole, "a whole number, at least 1")
-        self._check("learning_rate", 0 < rate <= 1, "above 0, at most 1")
-        share = 0 < self.mix_share < math.inf
-        self._check("mix_share", share, "a number above 0 (unused without a mix)")
-        between = 0 < self.interpolation <= 1
-        self._check("interpolation", between, "above 0 (the base model), at most 1")
-        self._check("lora_dropout", 0 <= self.lora_dropout < 1, "from 0 to below 1")
-        self._check("warmup_share", 0 <= self.warmup_share < 1, "from 0 to below 1")
-        self._check("seed", self.seed >= 0, "0 or more")
-        if self.max_tokens is not None:
-            self._check("max_tokens", self.max_tokens >= 1, "at least 1, or None")
-        if self.micro_batch_size is not None:
-            divides = self.micro_batch_size >= 1 and self.batch_size % self.micro_batch_size == 0
-            self._check("micro_batch_size", divides, f"a divisor of batch_size={self.batch_size}")
+        if self.learning_rate is None:
+            object.__setattr__(self, "learning_rate", USUAL_RATES[self.train])
+        given = {name: 1 for name in _OR_NONE if getattr(self, name) is not None}
+        for name, least in (_LEAST | given).items():
+            self._check_number(
+                name, lambda n, least=least: least <= n < _END, f"at least {least}", Integral
+            )
+        divides = self.batch_size % (self.micro_batch_size or 1) == 0
+        self._check("micro_batch_size", divides, f"a divisor of batch_size={self.batch_size}")
+        self._check_number("learning_rate", lambda n: 0 < n <= 1, "above 0, at most 1")
+        share = "above 0 (unused without a mix)"
+        self._check_number("mix_share", lambda n: 0 < n < math.inf, share)
+        between = "above 0 (the base model), at most 1"
+        self._check_number("interpolation", lambda n: 0 < n <= 1, between)
+        for name in ("lora_dropout", "warmup_share"):
+            self._check_number(name, lambda n: 0 <= n < 1, "from 0 to below 1")
 
     def _check_parts(self) -> None:
         """Check the switches that select what is trained, alone and against `train`."""
-        for name in ("train_projector", "train_vision"):
+        for name in ("train_projector", "train_vision", "activation_checkpointing"):
             self._check(name, isinstance(getattr(self, name), bool), "True or False")
         known = self.quantize is None or self.quantize in QUANTIZED
         self._check("quantize", known, f"None or one of {', '.join(QUANTIZED)}")
@@ -90,6 +97,14 @@ class TuningConfig:
             self._check("train_vision", not self.train_vision, "False with train='projector'")
         if self.train != "lora":
             self._check("quantize", self.quantize is None, f"None with train={self.train!r}")
+
+    def _check_number(
+        self, name: str, fits: Callable[[float], bool], wanted: str, kind: type = Real
+    ) -> None:
+        value = getattr(self, name)
+        number = isinstance(value, kind) and not isinstance(value, bool)
+        whole = "whole " if kind is Integral else ""
+        self._check(name, number and fits(value), f"a {whole}number, {wanted}")
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:

@@ -7,7 +7,6 @@ templates or tokens.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from importlib.metadata import version
@@ -24,14 +23,16 @@ from vital_lib.models import (
     VisionLanguageModel,
     load_model,
 )
-from vital_lib.tuning.checkpoints import CHECKPOINT, Checkpoints, alone_in, differing
+from vital_lib.tables import alone_in
+from vital_lib.tuning.card import read_written
+from vital_lib.tuning.checkpoints import CHECKPOINT, Checkpoints, differing
 from vital_lib.tuning.data import TuningData, choose
 from vital_lib.tuning.estimating import check_run
 from vital_lib.tuning.events import OnStep, TuningEvent
 from vital_lib.tuning.held_out import HeldOut
 from vital_lib.tuning.loop import Training
 from vital_lib.tuning.mixing import Mix
-from vital_lib.tuning.run import Run
+from vital_lib.tuning.run import Run, RunData
 from vital_lib.tuning.settings import TuningConfig
 from vital_lib.tuning.weights import interpolated, make_trainable, save_folder
 
@@ -87,43 +88,33 @@ def tune(
     """
     config, begun = TuningConfig(**settings), time.perf_counter()
     chosen = choose(conversations, figures, mix, held_out, config)
-    with alone_in(Path(folder)):
+    with alone_in(Path(folder), "tuning into"):
         vlm = load_model(base_model, quantize=config.quantize)
         data = TuningData(vlm, chosen, config)
         check_run(vlm.model, data.own.rows, data.mixed.rows, config, folder)
-        return _tuned(vlm, data, Path(folder), resume=resume, on_step=on_step, begun=begun)
+        watched = HeldOut(vlm, data) if data.held_out.rows else None
+        return run_in(
+            Path(folder), vlm, data, resume=resume, on_step=on_step, begun=begun, held_out=watched
+        )
 
 
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """Return the config.json that `tune` wrote.
-
-    Raises:
-        FileNotFoundError: no tuned model in `folder`; the message names the notebook.
-    """
-    return _read(Path(folder), "config.json")
-
-
-def read_losses(folder: str | Path) -> list[float]:
-    """Return the loss of every step of a tuned model's training; raises as `read_config`."""
-    return _read(Path(folder), "metrics.json")["losses"]
-
-
-def read_held_out(folder: str | Path) -> list[tuple[int, float]]:
-    """Return (steps made, held-out loss) of each measurement; raises as `read_config`."""
-    found = _read(Path(folder), "metrics.json").get("held_out_losses", [])
-    return [(int(step), float(loss)) for step, loss in found]
-
-
-def _tuned(
-    vlm: VisionLanguageModel,
-    data: TuningData,
+def run_in(
     folder: Path,
+    vlm: VisionLanguageModel,
+    data: RunData,
     *,
     resume: bool,
     on_step: OnStep | None,
     begun: float,
+    held_out: HeldOut | None = None,
+    training: type[Training] = Training,
+    head: str | None = None,
 ) -> dict[str, float]:
-    """Train on `data` from the start or from a checkpoint, and write `folder`."""
+    """Train on `data` from the start or from a checkpoint, and write `folder`.
+
+    Args and errors are those of `tune`; `training` computes the loss, and a new `head` of the model
+    is trained with it. The caller holds the lock on `folder`.
+    """
     config, checkpoints, checkpoint = data.config, Checkpoints(folder, data.made_from), None
     if not resume:
         checkpoints.discard()
@@ -133,10 +124,10 @@ def _tuned(
     else:
         checkpoint = checkpoints.read()
     torch.manual_seed(config.seed)
-    model, trained = make_trainable(vlm.model, config)
-    watched = HeldOut(vlm, data) if data.held_out.rows else None
+    model, trained = make_trainable(vlm.model, config, head=head)
     with interpolated(model, config.interpolation):
-        run = Run(Training(model, config, data.steps), data, checkpoints, watched, on_step, begun)
+        steps = training(model, config, data.steps)
+        run = Run(steps, data, checkpoints, held_out, on_step, begun)
         if checkpoint is not None:
             run.go_on_from(checkpoint)
         run.train()
@@ -154,16 +145,38 @@ def _tuned(
     return metrics
 
 
-def _finished(folder: Path, data: TuningData) -> dict[str, Any] | None:
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Return the config.json that `tune` wrote.
+
+    Raises:
+        FileNotFoundError: no tuned model in `folder`; the message names the notebook.
+        ValueError: the file is damaged.
+    """
+    return read_written(Path(folder), "config.json")
+
+
+def read_losses(folder: str | Path) -> list[float]:
+    """Return the loss of every step of a tuned model's training; raises as `read_config`."""
+    return read_written(Path(folder), "metrics.json")["losses"]
+
+
+def read_held_out(folder: str | Path) -> list[tuple[int, float]]:
+    """Return (steps made, held-out loss) of each measurement; raises as `read_config`."""
+    found = read_written(Path(folder), "metrics.json").get("held_out_losses", [])
+    return [(int(step), float(loss)) for step, loss in found]
+
+
+def _finished(folder: Path, data: RunData) -> dict[str, Any] | None:
     """Return the metrics.json of a complete model in `folder` that was made from `data`."""
     try:
-        config, metrics = _read(folder, "config.json"), _read(folder, "metrics.json")
+        config, metrics = read_written(folder, "config.json"), read_written(folder, "metrics.json")
     except (OSError, ValueError):
         return None
     wanted = {**data.made_from, **data.watched, "stopped": False, "versions": _versions()}
     weights = any((folder / name).is_file() for name in (ADAPTER_WEIGHTS, LANGUAGE_WEIGHTS))
     same = not differing(wanted, {name: config.get(name) for name in wanted})
-    return metrics if weights and same else None
+    told = metrics.get("losses") and "held_out_losses" in metrics
+    return metrics if weights and same and told else None
 
 
 def _tell_finished(written: dict[str, Any], on_step: OnStep | None) -> dict[str, float]:
@@ -208,9 +221,3 @@ def _summary(run: Run) -> dict[str, float]:
 
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "transformers", "peft")}
-
-
-def _read(folder: Path, name: str) -> dict[str, Any]:
-    if not (folder / "metrics.json").is_file():
-        raise FileNotFoundError(f"no tuned model in {folder}: run notebooks/08_tune_model.ipynb")
-    return json.loads((folder / name).read_text())

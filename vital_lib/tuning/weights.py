@@ -35,9 +35,9 @@ from vital_lib.tuning.settings import TuningConfig
 
 
 def make_trainable(
-    model: torch.nn.Module, config: TuningConfig
+    model: torch.nn.Module, config: TuningConfig, *, head: str | None = None
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Freeze all weights of `model` except those that `config.train` selects.
+    """Freeze all weights of `model` except those that `config.train` selects, and a new `head`.
 
     Returns the model and a description: lora_targets (a regex, or None), trained_whole (modules
     trained in full).
@@ -46,10 +46,12 @@ def make_trainable(
         NothingToTune: `model` has no language model.
     """
     targets, whole = None, modules_trained_whole(model, config)
+    whole += [head] if head else []
     if config.train == "lora":
         targets = lora_targets(model, vision=config.train_vision)
         with quiet():
-            model = get_peft_model(model, _lora(config, targets, whole))
+            lora = _lora(config, targets, whole, "SEQ_CLS" if head else "CAUSAL_LM")
+            model = get_peft_model(model, lora)
     else:
         model.requires_grad_(False)
         for name in whole:
@@ -169,12 +171,12 @@ def _language_layers(model: torch.nn.Module) -> dict[str, str]:
     return found
 
 
-def _lora(config: TuningConfig, targets: str, whole: list[str]) -> LoraConfig:
+def _lora(config: TuningConfig, targets: str, whole: list[str], task: str) -> LoraConfig:
     return LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
         target_modules=targets,
         modules_to_save=whole or None,
-        task_type="CAUSAL_LM",
+        task_type=task,
     )
