@@ -36,6 +36,9 @@ TRAINING_SETS = (
 )
 """What `arms` may name: the sets that notebook 08 can tune a model on."""
 
+EXPORTED_FORMS = ("llava", "trl", "ms-swift", "llama-factory", "dataset")
+"""What `exported_form` may be: the forms in which notebook 07 can write the selected set."""
+
 _SHORT = Repr()  # a message has one line, whatever the value
 _SHORT.maxstring = _SHORT.maxother = 100
 _MAGICS = ("run_cell_magic", "run_line_magic")  # of IPython; their last argument is code
@@ -58,7 +61,7 @@ def _number(low: float, high: float = math.inf, *, above: bool = False, kind: ty
 
     words = f"give a {'whole ' if kind is Integral else ''}number"
     words += f" {'above' if above else 'of at least'} {low:g}" if math.isfinite(low) else ""
-    return fits, words if high == math.inf else f"{words} and at most {high:g}"
+    return fits, words if high == math.inf else f"{words} and at most {high:,}"
 
 
 def _or_none(rule: Rule) -> Rule:
@@ -72,26 +75,69 @@ def _list_of(rule: Rule, fewest: int = 1) -> Rule:
     return fits, f"give a list; for each value, {rule[1]}"
 
 
+def _either(one: Rule, other: Rule) -> Rule:
+    return lambda value: one[0](value) or other[0](value), f"{one[1]}; or {other[1]}"
+
+
 def _one_or_more(rule: Rule) -> Rule:
     several = _list_of(rule)[0]
     return lambda value: rule[0](value) or several(value), f"{rule[1]}, or a list of them"
 
 
+def _counted(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 _SWITCH: Rule = (lambda value: isinstance(value, bool), "give True or False")
 _WORDS: Rule = (lambda value: isinstance(value, str) and value.strip(), "give a text, not empty")
+_NAMED: Rule = (
+    lambda value: isinstance(value, dict) and all(isinstance(name, str) for name in value),
+    'give settings by name, such as {"lora_rank": 16}, or {}',
+)
+_COLUMNS: Rule = (
+    lambda value: (
+        isinstance(value, dict)
+        and all(isinstance(one, str) and one for pair in value.items() for one in pair)
+    ),
+    'give the source\'s columns by field, such as {"fig_caption": "Findings"}, or {}',
+)
+_REASONS: Rule = (
+    lambda value: isinstance(value, dict) and all(map(_WORDS[0], (*value, *value.values()))),
+    'give a reason by source, such as {"PMC-OA": "CC BY, published"}, or {}',
+)
+_DICOM: dict[str, Callable[[Any], bool]] = {
+    "frames": lambda value: _counted(value) or value in ("middle", "all", "sheet"),
+    "series": lambda value: _counted(value) or value in ("middle", "all", "sheet"),
+    "key": lambda value: isinstance(value, str) and bool(value.strip()),
+    "header_text": lambda value: isinstance(value, bool),
+    "dates": lambda value: isinstance(value, bool),
+}
+_OF_DICOM: Rule = (
+    lambda value: (
+        isinstance(value, dict)
+        and all(name in _DICOM and _DICOM[name](one) for name, one in value.items())
+    ),
+    "give {} or options by name: frames and series ('middle', 'all', 'sheet' or a whole number "
+    "from 1), key (a file's path), header_text and dates (True or False), as in docs/dicom.md",
+)
 _SOME, _FROM_NONE = _number(1, kind=Integral), _number(0, kind=Integral)
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("local", "flagged", "ask_unread_again", "resume"), _SWITCH),
-    **dict.fromkeys(("follow_links", "join_twins"), _SWITCH),
+    **dict.fromkeys(("local", "flagged", "ask_unread_again", "resume", "reward_model"), _SWITCH),
+    **dict.fromkeys(("follow_links", "join_twins", "batch"), _SWITCH),
+    "licences": _either(_one_of("stated", "any"), _list_of(_WORDS)),
+    "benchmarks": _list_of(_WORDS, fewest=0),
     "practice": _one_of(None, True, False),
     **dict.fromkeys(("run", "figure_set", "encoder", "generator", "annotator"), _WORDS),
+    "reviewer": _WORDS,
     **dict.fromkeys(("judge", "base_model", "benchmark"), _WORDS),
     "second_judge": _one_or_more(_WORDS),
     **dict.fromkeys(("label_log", "base_url", "demonstration_pool", "mix"), _or_none(_WORDS)),
+    "pool_cleared": _or_none(_WORDS),
     **dict.fromkeys(("articles", "clusters", "questions", "rounds", "repeats"), _SOME),
-    **dict.fromkeys(("epochs", "batch_size", "lora_rank", "workers", "draws"), _SOME),
-    **dict.fromkeys(("seed", "train_sample", "validation_sample", "test_sample"), _FROM_NONE),
+    **dict.fromkeys(("epochs", "batch_size", "workers", "draws"), _SOME),
+    "seed": _number(0, 2**32 - 1, kind=Integral),  # as scikit-learn and pandas take them
+    **dict.fromkeys(("train_sample", "validation_sample", "test_sample"), _FROM_NONE),
     "judge_pairs": _FROM_NONE,
     **dict.fromkeys(("wanted", "budget", "questions_asked"), _or_none(_SOME)),
     "max_usd": _or_none(_number(0)),
@@ -100,10 +146,15 @@ RULES: dict[str, Rule] = {
     "strategy": _one_of("random", "cluster", "uncertainty"),
     "share": _number(0, 1, above=True),
     "mix_share": _number(0, above=True),
-    "interpolation": _number(0, 1, above=True),
     "learning_rate": _or_none(_number(0, 1, above=True)),
-    "train": _one_of("language", "lora"),
-    "exported_images": _one_of(None, "copy", "link"),
+    "train": _one_of("language", "lora", "projector"),
+    "engine": _one_of("local", "ray"),
+    "settings": _NAMED,
+    "columns": _COLUMNS,
+    "dicom": _OF_DICOM,
+    "cleared_sources": _REASONS,
+    "exported_form": _one_of(*EXPORTED_FORMS),
+    "exported_images": _one_of("copy", "link"),
     "weights": _list_of(_number(0)),
     "sizes": _list_of(_FROM_NONE, fewest=0),
     "arms": _list_of(_one_of(*TRAINING_SETS)),

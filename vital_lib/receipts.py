@@ -52,7 +52,9 @@ class Answer(NamedTuple):
 
 
 class AnswersQuestions(Protocol):
-    """A model that answers questions about images, local or behind an endpoint."""
+    """A model that answers questions about images, local or behind an endpoint.
+    One whose attribute `sends_out` is true gets cleared questions only.
+    """
 
     def answered(
         self,
@@ -93,10 +95,16 @@ def pixel_hash(images: Sequence[Image.Image]) -> str | None:
     return digest.hexdigest() if images else None
 
 
-def receipt_of_pixels(images: Sequence[Image.Image], image_tokens: int | None) -> Receipt:
-    """Return the receipt of what a local model received; of several images, without a size."""
+def receipt_of_pixels(
+    images: Sequence[Image.Image], sha256: str | None, image_tokens: int | None
+) -> Receipt:
+    """Return the receipt of what a local model received; of several images, without a size.
+
+    Args:
+        sha256: `pixel_hash` of `images`, taken where they were given to the model.
+    """
     size = images[0].size if len(images) == 1 else (None, None)
-    return Receipt(pixel_hash(images), *size, image_tokens)
+    return Receipt(sha256, *size, image_tokens)
 
 
 def receipt_of_file(data: bytes, image_tokens: int | None) -> Receipt:

@@ -27,9 +27,9 @@ from vital_lib import walkthrough
 from vital_lib.client import OFFLINE
 from vital_lib.tables import TABLES, UnsupportedFormat, Workspace, read_origins, words_of
 
-_LOGS = ("ledger.sqlite", "labels.sqlite", "features.sqlite")
+_LOGS = ("ledger.sqlite", "labels.sqlite")
 _ANSWERED = ("questions", "answers")
-_TUNED = "models"
+_LINKED = ("models", "features")
 _NOT_RUN = ("08_tune_model",)
 _OTHER_NAMES = {"figures": "figure_set"}  # in a table's origin -> in its notebook
 TOLERANCE = 1e-6
@@ -112,7 +112,7 @@ def _outcome(old: float | None, new: float | None, tolerance: float) -> str:
 
 
 def _bring_inputs(workspace: Workspace, again: Workspace) -> None:
-    """Copy the logs, each of one moment, and the answers; link to the files of the models."""
+    """Copy the logs, each of one moment, and the answers; link to files of models and features."""
     for name in _LOGS:
         if not os.access(workspace.path, os.W_OK):  # SQLite opens no log on a read-only disk
             for file in filter(Path.is_file, map(workspace.path.joinpath, (name, f"{name}-wal"))):
@@ -127,10 +127,11 @@ def _bring_inputs(workspace: Workspace, again: Workspace) -> None:
     for name in _ANSWERED:
         if workspace.has(name):
             shutil.copyfile(*(run.path / f"{name}.parquet" for run in (workspace, again)))
-    if (workspace.path / _TUNED).is_dir():
-        # Notebook 09 writes the models' cards: a file that it replaces is the link alone.
-        models = (workspace.path / _TUNED).resolve()
-        shutil.copytree(models, again.path / _TUNED, copy_function=os.symlink)
+    for name in _LINKED:
+        # Notebook 09 writes the models' cards: a file that it replaces is the link alone. New
+        # features go to files of their own.
+        if (folder := (workspace.path / name).resolve()).is_dir():
+            shutil.copytree(folder, again.path / name, copy_function=os.symlink)
 
 
 def _of_copy(workspace: Workspace, notebook: str) -> dict[str, Any]:

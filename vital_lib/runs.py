@@ -9,9 +9,10 @@ import os
 import secrets
 import shutil
 import sqlite3
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -229,7 +230,7 @@ def back_up_labels(folder: str | Path, name: str) -> Backup:
 
 def _copy_log(source: Path, target: Path) -> int:
     """Copy an SQLite log of one moment; return its number of label events."""
-    with closing(_read_only(source)) as old, closing(sqlite3.connect(target)) as new:
+    with _reading(source) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
         new.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
         [[checked]] = new.execute("PRAGMA integrity_check")
@@ -346,9 +347,21 @@ def _read_labels(run: Path) -> list[tuple[str, int, str]]:
     if not (run / _LABELS).is_file():
         return []
     query = "SELECT annotator, COUNT(*), MAX(at) FROM label_events GROUP BY annotator"
-    with closing(_read_only(run / _LABELS)) as log:
+    with _reading(run / _LABELS) as log:
         return log.execute(query).fetchall()
 
 
-def _read_only(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+@contextmanager
+def _reading(file: Path) -> Generator[sqlite3.Connection]:
+    """Open an SQLite file to read it; of one on a read-only disk a copy, which SQLite can open.
+
+    The newest events may be in the log beside the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if not os.access(file.parent, os.W_OK):
+            for part in filter(Path.is_file, (file, file.with_name(f"{file.name}-wal"))):
+                shutil.copyfile(part, Path(folder, part.name))
+            file = Path(folder, file.name)
+        address = f"{file.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=30)) as opened:
+            yield opened

@@ -12,6 +12,8 @@ import argparse
 import ast
 import contextlib
 import io
+import json
+import operator
 import os
 import shutil
 import sys
@@ -68,7 +70,8 @@ def run_notebooks(
 
     Args:
         run: the run's folder.
-        settings: parameters for all notebooks; each notebook receives those it declares.
+        settings: parameters for all notebooks; each notebook receives those it declares. A
+            `benchmark` is also the one of `benchmarks`, unless these are given.
         first, last: as in `notebooks`.
         environment: variables that the notebooks see beside those of this process.
 
@@ -80,12 +83,14 @@ def run_notebooks(
 
     check_parameters(settings or {})
     folder = Path(run).resolve()
-    wanted = {"run": str(folder), **(settings or {})}
+    wanted: dict[str, Any] = {"run": str(folder), **(settings or {})}
     chosen = notebooks(first, last)
     declared = {path: set(papermill.inspect_notebook(str(path))) for path in chosen}
     unknown = set(wanted) - set().union(*declared.values())
     if unknown:
         raise ValueError(f"no notebook has a parameter called {', '.join(sorted(unknown))}")
+    if "benchmark" in wanted:  # nothing of what notebook 09 asks may be trained on
+        wanted.setdefault("benchmarks", [wanted["benchmark"]])
     copies = folder / "executed"
     copies.mkdir(parents=True, exist_ok=True)
     # The copies are read in their own folder, so the links that they show start there.
@@ -96,11 +101,16 @@ def run_notebooks(
             start = time.perf_counter()
             # The next kernel starts and imports on another core while this notebook runs.
             spare = _start_kernel(kernels, seen) if place < len(chosen) else kernel
-            parameters = {name: wanted[name] for name in wanted if name in declared[path]}
+            parameters = {name: _plain(wanted[name]) for name in wanted if name in declared[path]}
             _execute(path, copies / path.name, parameters, kernel)
             _stop(kernel)
             kernel = spare
             yield path, time.perf_counter() - start
+
+
+def _plain(value: Any) -> Any:
+    """Return tuples as lists and numpy numbers as Python's: papermill writes a tuple as text."""
+    return json.loads(json.dumps(value, default=operator.methodcaller("item")))
 
 
 def set_aside(run: str | Path) -> Path | None:

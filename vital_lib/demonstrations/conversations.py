@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from vital_lib.figures.forms import in_known_words
-from vital_lib.figures.records import mentions_of, modalities_of
+from vital_lib.figures.fields import mentions_of, modalities_of
 from vital_lib.labels import votes_long
 from vital_lib.records import (
     InvalidRecord,
@@ -29,9 +28,12 @@ from vital_lib.records import (
     rounds_of,
 )
 from vital_lib.records.check import Name
+from vital_lib.sources import in_known_words
 from vital_lib.tables import belonging, frame_of, not_to_learn, refuse_missing
 
 LOG = logging.getLogger(__name__)
+
+NOT_CLEARED = "no reason was given why these demonstrations may leave"
 
 RULES: dict[str, Callable[[int, int], bool]] = {
     "majority": lambda accepted, judged: 2 * accepted > judged,
@@ -113,7 +115,9 @@ def random_demonstrations(
     return _conversations(_one_per_instruction(kept, {}, seed), figures, "random", {})
 
 
-def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None) -> pd.DataFrame:
+def import_demonstrations(
+    path: str | Path, figures: pd.DataFrame | None = None, *, cleared: str | None = None
+) -> pd.DataFrame:
     """Read demonstrations from a file, such as the 58 that BioMed-VITAL published.
 
     Records (JSON Lines, JSON, CSV, Parquet) have `pair_id`, `fig_caption`, `in_text_mention` (texts
@@ -124,6 +128,8 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
     Args:
         figures: table `figures`. `figure_id` is null if the figure is not in it. Demonstrations of
             its figures outside the training split are left out.
+        cleared: why their texts may leave, such as "Apache 2.0, published"; without it, they are
+            shown only to models of your own.
 
     Returns:
         Table `demonstrations`: origin is the file name, and annotators are empty. ``.attrs`` has
@@ -153,13 +159,11 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
         reasons = first or "the file holds no records"
         raise ValueError(f"0 of {total} records of {file.name} are demonstrations; {reasons}")
     kept = [row for row in rows.values() if known.get(row["figure_id"], "train") == "train"]
-    apart = [
-        name
-        for name in (r["figure_id"] for r in rows.values())
-        if known.get(name, "train") != "train"
-    ]
+    names = [row["figure_id"] for row in rows.values()]
+    apart = [name for name in names if known.get(name, "train") != "train"]
     placed = [row if row["figure_id"] in known else {**row, "figure_id": None} for row in kept]
-    frame = frame_of("demonstrations", placed)
+    stated = {"cleared": bool(cleared) or None, "cleared_reason": cleared or NOT_CLEARED}
+    frame = frame_of("demonstrations", [row | stated for row in placed])
     frame.attrs = {"records": total, "rejected": rejected_rows(rejected), "not_for_training": apart}
     if rejected:
         place, wrong = rejected[0]
@@ -167,11 +171,8 @@ def import_demonstrations(path: str | Path, figures: pd.DataFrame | None = None)
             "%d of %d records are not demonstrations: %s: %s", len(rejected), total, place, wrong
         )
     if apart:
-        LOG.warning(
-            "%d of %d demonstrations are left out: their figures are outside the training split",
-            len(apart),
-            len(rows),
-        )
+        why = "their figures are outside the training split"
+        LOG.warning("%d of %d demonstrations are left out: %s", len(apart), len(rows), why)
     return frame
 
 
@@ -200,7 +201,8 @@ def _draw(seed: int, candidate_id: str) -> bytes:
 def _conversations(
     chosen: pd.DataFrame, figures: pd.DataFrame, origin: str, ticks: Mapping[str, set[str]]
 ) -> pd.DataFrame:
-    described = figures.set_index("figure_id")[["caption", "mentions", "modalities"]]
+    named = ["caption", "mentions", "modalities", "cleared", "cleared_reason"]
+    described = figures.set_index("figure_id").reindex(columns=named)
     kind = "random" if origin == "random" else "accepted"
     rows = []
     for conversation_id, turns in chosen.groupby("conversation_id", sort=True):

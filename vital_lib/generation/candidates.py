@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
-from functools import cache
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from vital_lib.client import UNSENT, ChatClient, Control, Reply
-from vital_lib.figures import FigureImage, UnreadableImage, open_image
+from vital_lib.figures import FigureImage, UnreadableImage, open_figure
+from vital_lib.generation.demonstrated import ImageOf, opener, shown_to
 from vital_lib.generation.grounding import grounding_flags
 from vital_lib.generation.hollow import hollow_flags
 from vital_lib.modalities import MODALITIES
@@ -26,7 +27,8 @@ from vital_lib.tables import ARMS, empty_frame, refuse_twice
 
 UNREAD_COLUMNS = ("figure_id", "reply_id", "reason", "text", "sent")
 """Columns of the second frame: figures without candidates, and why. `sent` is false and `reply_id`
-null if no request was sent, because the image is unreadable or the run was stopped."""
+null if no request was sent: the figure is not cleared, the image is unreadable, or the run was
+stopped."""
 
 FEWER = "fewer_than_asked"
 """Flag of every candidate of a reply with fewer questions or rounds than requested."""
@@ -56,7 +58,7 @@ def draft_candidates(
         policy: text to use in place of ``prompts.POLICIES["draft"]``. Its version is part of the
             ids, so that one table can hold drafts of several policies.
         sending: arguments of ``ChatClient.ask``: `again` (send again despite a reply in the
-            ledger, for example for the unread figures), `on_reply` and `control`.
+            ledger, for example for the unread figures), `batch`, `on_reply` and `control`.
 
     Returns:
         (rows of the table drafts, with `hollow_flags` and `grounding_flags`; frame of
@@ -76,7 +78,7 @@ def generate_candidates(
     client: ChatClient,
     *,
     arm: str,
-    image_of: Mapping[str, str],
+    image_of: ImageOf,
     rounds: int = 5,
     seed: int = 0,
     policy: str | None = None,
@@ -93,8 +95,10 @@ def generate_candidates(
         demonstrations: rows of the table demonstrations; empty for arm "none". A demonstration
             without a modality is never drawn.
         arm: origin of the demonstrations: none, random or clinician.
-        image_of: maps a demonstration's figure_id to its `image`. Without a readable image, the
-            demonstration is shown as text only.
+        image_of: opens a demonstration's image by its figure_id, as `figures.image_opener` does; or
+            maps it to the path, which clears no image. Without a readable image, the demonstration
+            is shown as text only. A model that gets cleared figures only is shown cleared
+            demonstrations only; the log counts the others.
         rounds: rounds to request; a shorter conversation is kept and flagged.
         seed: seed of the run. A figure's own seed, derived from it, draws its demonstrations and
             is sent with its request; its candidates record it.
@@ -110,6 +114,7 @@ def generate_candidates(
         ValueError: `arm` is unknown or does not fit the demonstrations, `figures` has a duplicate
             figure, or `policy` lacks $rounds.
     """
+    demonstrations = shown_to(client, demonstrations, image_of)
     _check_arm(arm, demonstrations)
     prompt_of = _after_demonstrations(demonstrations, image_of, rounds, policy)
     read, unread = _ask(figures, client, prompt_of, seed, sending)
@@ -121,6 +126,8 @@ def generate_arms(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run `generate_candidates` for several arms or policies in turn, under one `control`.
 
+    With ``batch=True`` they run at the same time, since each waits for its batches.
+
     Args:
         plan: (arm, figures, demonstrations) of each arm, with an optional policy as a fourth item.
             The candidates of two policies differ in prompt_version and in their ids.
@@ -129,14 +136,28 @@ def generate_arms(
     Returns:
         The frames of `generate_candidates` for all arms together; the second also has column `arm`.
     """
-    made, unread = [], []
-    for arm, figures, demonstrations, *policy in plan:
+
+    def one(arm: str, figures: pd.DataFrame, demonstrations: pd.DataFrame, *policy: str) -> tuple:
         own = {**settings, "policy": policy[0]} if policy else settings
         rows, failed = generate_candidates(
             figures, demonstrations, client, arm=arm, control=control, **own
         )
-        made.append(rows)
-        unread.append(failed.assign(arm=arm))
+        return rows, failed.assign(arm=arm)
+
+    if not settings.get("batch"):
+        done = [one(*arm) for arm in plan]
+    else:
+        control = control or Control()
+        arms = [list(arm) for arm in plan]
+        with ThreadPoolExecutor(max(1, len(arms))) as threads:
+            waiting = [threads.submit(one, *arm) for arm in arms]
+            try:
+                wait(waiting, return_when=FIRST_EXCEPTION)
+            finally:
+                if not all(arm.done() and arm.exception() is None for arm in waiting):
+                    control.stop()  # the others need not wait for their batches
+        done = [arm.result() for arm in waiting]
+    made, unread = zip(*done, strict=True)
     return pd.concat(made, ignore_index=True), pd.concat(unread, ignore_index=True)
 
 
@@ -151,7 +172,7 @@ def generation_prompts(
     figures: pd.DataFrame,
     demonstrations: pd.DataFrame,
     *,
-    image_of: Mapping[str, str],
+    image_of: ImageOf,
     rounds: int = 5,
     seed: int = 0,
     policy: str | None = None,
@@ -207,17 +228,9 @@ def _without_demonstrations(questions: int, policy: str | None) -> _PromptOf:
 
 
 def _after_demonstrations(
-    demonstrations: pd.DataFrame, image_of: Mapping[str, str], rounds: int, policy: str | None
+    demonstrations: pd.DataFrame, image_of: ImageOf, rounds: int, policy: str | None
 ) -> _PromptOf:
-    pool = demonstrations.to_dict("records")
-
-    @cache
-    def opened(figure_id: Any) -> FigureImage | None:
-        path = image_of.get(figure_id)  # a null figure_id has no image
-        try:
-            return None if path is None else open_image(path)
-        except UnreadableImage:
-            return None
+    pool, opened = demonstrations.to_dict("records"), opener(image_of)
 
     def prompt_of(figure: Mapping[str, Any], image: FigureImage, seed: int) -> _Sent:
         drawn = _draw(pool, figure["figure_id"], seed)
@@ -238,18 +251,25 @@ def _prompts(
     seed: int,
     unreadable: dict[str, str],
     control: Control | None = None,
+    client: ChatClient | None = None,
 ) -> Iterator[tuple[_Request, Prompt]]:
-    """Yield each figure's prompt until a stop; `unreadable` collects the errors by figure_id."""
+    """Yield each figure's prompt until a stop; `unreadable` collects the errors by figure_id.
+
+    With a `client`, prompts that may not be sent to it are errors, too.
+    """
     for figure in figures.to_dict("records"):
         if control is not None and control.state == "stopped":
             return
         try:
-            image = open_image(figure["image"])
+            image = open_figure(figure)
         except UnreadableImage as error:
             unreadable[figure["figure_id"]] = str(error)
             continue
         own_seed = _number(seed, figure["figure_id"])
         prompt, demonstration_ids = prompt_of(figure, image, own_seed)
+        if client is not None and (why := client.why_held(prompt)):
+            unreadable[figure["figure_id"]] = why
+            continue
         request = _Request(figure["figure_id"], own_seed, prompt.version, demonstration_ids)
         yield request, replace(prompt, seed=own_seed)
 
@@ -264,7 +284,7 @@ def _ask(
 
     def prompts() -> Iterator[Prompt]:
         control = sending.get("control")
-        for request, prompt in _prompts(figures, prompt_of, seed, unreadable, control):
+        for request, prompt in _prompts(figures, prompt_of, seed, unreadable, control, client):
             sent.append(request)
             yield prompt
 

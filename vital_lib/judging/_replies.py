@@ -6,13 +6,12 @@ depend on candidates, on questions or on the use of a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from vital_lib.client import UNSENT, ChatClient, Control, Reply
-from vital_lib.figures import FigureImage, UnreadableImage, open_image
+from vital_lib.figures import FigureImage, UnreadableImage, open_figure
 from vital_lib.prompts import VERSIONS, Prompt
 from vital_lib.seeds import hash31
 
@@ -23,10 +22,13 @@ NULL = {"overall": "candidate_id", "model_score": "question_id", "winner": "ques
 
 
 class RatingTask(NamedTuple):
-    """A row's first columns, its image, a function from image to prompt, and its repeat number."""
+    """A row's first columns, what it is about, a function to its prompt, and its repeat number.
+
+    `shown` is a row of table `figures` or `questions`, with the image and its clearance.
+    """
 
     row: Row
-    image: str
+    shown: Mapping[str, Any]
     prompt_with: Callable[[FigureImage], Prompt]
     repeat: int = 0
 
@@ -43,6 +45,8 @@ def ask_rows(
 ) -> list[Row]:
     """Return a row per request: its first columns, the judge and the columns of the reply.
 
+    A request that may not be sent (`ChatClient.why_held`) has a row that says why.
+
     Args:
         client: the judge; or a panel of judges, each of which gets all requests.
         columns_of: returns the columns of a reply.
@@ -55,16 +59,20 @@ def ask_rows(
         return [row for one in client for row in ask_rows(requests, one, columns_of, **each)]
     unsent: dict[int, Row] = {}
 
-    opened = lru_cache(maxsize=64)(open_image)  # consecutive candidates share a figure
-
     def prompts() -> Iterator[Prompt]:
-        for place, (_, image, prompt_with, repeat) in enumerate(requests):
+        opened, before = None, None  # consecutive candidates share a figure
+        for place, (_, shown, prompt_with, repeat) in enumerate(requests):
             if control is not None and control.state == "stopped":
                 return
             try:
-                prompt = prompt_with(opened(image))
+                if opened is None or shown is not before:
+                    opened, before = open_figure(shown), shown
+                prompt = prompt_with(opened)
+                why = client.why_held(prompt)
             except UnreadableImage as error:
-                unsent[place] = columns_of(_unsent(f"not sent: {error}"))
+                why, opened = str(error), None
+            if why:
+                unsent[place] = columns_of(_unsent(f"not sent: {why}"))
             else:
                 yield replace(prompt, seed=_seed(seed, repeat))
 

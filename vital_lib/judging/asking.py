@@ -19,6 +19,7 @@ from vital_lib.judging._replies import NULL, RatingTask, Row, ask_rows, rating, 
 from vital_lib.prompts import chat_score_prompt, figure_text, rating_prompt, verdict_prompt
 from vital_lib.tables import frame_of, refuse_missing, refuse_strays, refuse_twice
 
+_SHOWN = ("image", "sha256", "cleared", "cleared_reason")
 RESPONSES = ("first response", "second response")
 """Names of the two responses to one instruction in `compare_drafts`."""
 
@@ -172,11 +173,11 @@ def compare_drafts(
     two = drafts[drafts.groupby("instruction_id")["candidate_id"].transform("size") == 2]
     place = two.groupby("instruction_id").cumcount()
     texts = {row["figure_id"]: figure_text(row) for row in figures.to_dict("records")}
-    images = dict(zip(figures["figure_id"], figures["image"], strict=True))
+    shown = figures.set_index("figure_id")
     questions = pd.DataFrame(
         {
             "question_id": two["instruction_id"],
-            "image": two["figure_id"].map(images),
+            **{name: two["figure_id"].map(shown[name]) for name in _SHOWN if name in shown},
             "question": two["instruction"],
             "reference": two["figure_id"].map(texts),
         }
@@ -214,14 +215,14 @@ def nulls(**asked: pd.DataFrame) -> pd.DataFrame:
 def _rating_request(candidate: Row, figure: Row, repeat: int) -> RatingTask:
     words = {"instruction": candidate["instruction"], "response": candidate["response"]}
     row = {"candidate_id": candidate["candidate_id"], "repeat": repeat}
-    return RatingTask(row, figure["image"], partial(rating_prompt, figure, **words), repeat)
+    return RatingTask(row, figure, partial(rating_prompt, figure, **words), repeat)
 
 
 def _score_request(model: str, question: Row, answer: str) -> RatingTask:
     words = {"reference": question["reference"], "answer": answer}
     row = {"question_id": question["question_id"], "model": model, "draw": 0}
     prompt = partial(chat_score_prompt, question["question"], **words, caption=question["caption"])
-    return RatingTask(row, question["image"], prompt)
+    return RatingTask(row, question, prompt)
 
 
 def _text_of(value: Any) -> str:
@@ -232,9 +233,7 @@ def _text_of(value: Any) -> str:
 def _verdict_request(models: Row, question: Row, order: str, first: str, second: str) -> RatingTask:
     words = {"reference": question["reference"], "first": first, "second": second}
     row = {"question_id": question["question_id"], **models, "draw": 0, "order": order}
-    return RatingTask(
-        row, question["image"], partial(verdict_prompt, question["question"], **words)
-    )
+    return RatingTask(row, question, partial(verdict_prompt, question["question"], **words))
 
 
 def _by_id(frame: pd.DataFrame, name: str) -> dict[str, Row]:
@@ -245,6 +244,7 @@ def _by_id(frame: pd.DataFrame, name: str) -> dict[str, Row]:
 def _answers_of(model: str, answers: pd.DataFrame, by_id: dict[str, Any]) -> dict[str, str]:
     """Return a model's answers by question_id, in the order of the questions."""
     own = answers[(answers["model"] == model) & answers["question_id"].isin(list(by_id))]
+    own = own[own["answer"].notna()]  # a null is no answer, and not the word None
     texts = {key: row["answer"] for key, row in _by_id(own, "question_id").items()}
     way_out = "run notebooks/09_evaluate_model.ipynb to answer them, or leave the questions out"
     refuse_missing(by_id, texts, f"questions have no answer of model {model!r}", way_out)

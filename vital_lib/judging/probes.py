@@ -8,15 +8,17 @@ does not depend on measures.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from vital_lib.english import OTHER_SIDE
-from vital_lib.figures import UnreadableImage, blank, open_image
+from vital_lib.figures import UnreadableImage, blank, open_figure
 from vital_lib.tables import write_atomically
 
 _SIDE = re.compile(r"\b(left|right)\b", re.I)
@@ -78,23 +80,29 @@ def corrupt_answers(candidates: pd.DataFrame) -> pd.DataFrame:
 
 
 def blanked(figures: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Return `figures` with each image replaced by a grey one in `folder`.
+    """Return `figures` (or `questions`) with each image replaced by a grey one in `folder`.
 
     The grey is each image's mean (``figures.blank``), and the file is named by the image's hash. An
-    image that cannot be opened is not replaced, so that its requests are not sent either.
+    image that cannot be opened is not replaced, so that its requests are not sent either. A grey
+    image is cleared if the image is.
     """
+    sha256: dict[str, str] = {}
 
-    def grey(image: str) -> str:
+    def grey(row: Mapping[str, Any]) -> str:
         try:
-            seen = open_image(image)
+            seen = open_figure(row)
         except UnreadableImage:
-            return image
+            return row["image"]
         target = folder / f"{seen.sha256[:16]}.png"
         if not target.exists():
             write_atomically(target, partial(blank(seen).save, format="PNG"))
+        if seen.clearance.cleared:
+            sha256[str(target)] = hashlib.sha256(target.read_bytes()).hexdigest()
         return str(target)
 
-    return figures.assign(image=figures["image"].map(grey))
+    images = pd.Series(list(map(grey, figures.to_dict("records"))), figures.index, dtype=object)
+    hashes = {"sha256": images.map(sha256)} if "sha256" in figures else {}
+    return figures.assign(image=images, **hashes)
 
 
 def _replaced(pattern: re.Pattern[str], others: Mapping[str, str], text: str) -> str:

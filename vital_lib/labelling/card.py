@@ -7,6 +7,7 @@ not depend on links or the server.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from vital_lib import figures, labels
 from vital_lib.annotators import votes_of
 from vital_lib.tables import Workspace
+
+LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -168,7 +171,13 @@ def card_for_link(environment: Mapping[str, str] = os.environ) -> Any:
 
 
 def _drafts(workspace: Workspace, label_log: str | None) -> tuple[pd.DataFrame, labels.LabelLog]:
-    return workspace.read("drafts"), labels.LabelLog(label_log or workspace.label_url)
+    """Return the drafts about cleared figures, since the page is served to others; and the log."""
+    drafts, shown = workspace.read("drafts"), workspace.read("figures")
+    if told := figures.held_back_in_words(shown):
+        LOG.warning("%s", told)
+    shown = shown[figures.is_cleared(shown)]
+    drafts = drafts[drafts["figure_id"].isin(shown["figure_id"])].reset_index(drop=True)
+    return drafts, labels.LabelLog(label_log or workspace.label_url)
 
 
 def _card(
@@ -177,7 +186,8 @@ def _card(
     from vital_lib.panels import PreferenceCard
 
     frame = workspace.read("figures")
-    image_of = figures.image_opener(frame)
+    frame = frame[figures.is_cleared(frame)]
+    image_of = figures.cleared_opener(frame)
     read = labels.guideline()
     return PreferenceCard(
         queue, drafts, frame, image_of, log, guideline=read, guideline_first=True, **more

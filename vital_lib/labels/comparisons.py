@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pandas as pd
 
@@ -77,15 +77,19 @@ def comparison_rows(
     return pd.DataFrame(rows, columns=[*_ITEM, "left", "right"])
 
 
-def verdicts_of(comparisons: pd.DataFrame, answers: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+def verdicts_of(
+    comparisons: pd.DataFrame, answers: pd.DataFrame, judges: Collection[str] = ()
+) -> tuple[pd.DataFrame, int]:
     """Return what people said in comparisons as rows of table `verdicts`.
 
-    `judge` is the person's name, `order` is both, and the winner is a, b or tie; null if the person
-    could not judge. "Both bad" is a tie too, and its rationale says so.
+    `judge` is the person's name, with " (person)" if a judge has it too; `order` is both, and the
+    winner is a, b or tie; null if the person could not judge. "Both bad" is a tie too, and its
+    rationale says so.
 
     Args:
         comparisons: `LabelLog.comparisons()`.
         answers: columns of table `answers`, those compared now.
+        judges: the names of the judge models whose verdicts stand in the same table.
 
     Returns:
         The verdicts, and the number of comparisons left out because one of their answers has
@@ -103,13 +107,15 @@ def verdicts_of(comparisons: pd.DataFrame, answers: pd.DataFrame) -> tuple[pd.Da
         choice = str(row["choice"])
         winner = _WINNERS.get(choice, "a" if (choice == "left") == left_is_a else "b")
         why = {"neither": "both bad", "skip": "could not be judged"}.get(choice, "")
-        rows.append((name, model, other, draw, row["annotator"], "both", winner, why, None))
+        who = row["annotator"] + (" (person)" if row["annotator"] in judges else "")
+        rows.append((name, model, other, draw, who, "both", winner, why, None))
     return frame_of("verdicts", rows), old
 
 
 def _first_answers(answers: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """Return (question_id, model) -> answer, of the first draw without a control."""
+    """Return (question_id, model) -> answer, of the first draw without a control; no nulls."""
     own = answers[(answers["control"] == "none") & (answers["draw"] == 0)]
+    own = own[own["answer"].notna()]
     keys = zip(own["question_id"], own["model"], strict=True)
     return dict(zip(keys, own["answer"], strict=True))
 

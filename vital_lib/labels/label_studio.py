@@ -8,6 +8,7 @@ server and opens no image.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +17,13 @@ from xml.sax.saxutils import quoteattr
 
 import pandas as pd
 
+from vital_lib.figures import is_cleared
 from vital_lib.labels.events import SIDES, standing
 from vital_lib.labels.exchange import EXCHANGE_FORMAT, EXCHANGE_VERSION, plain_events
 from vital_lib.records import read_text
 from vital_lib.tables import write_text
 
+LOG = logging.getLogger(__name__)
 _Event = dict[str, Any]
 
 TICKS = {True: ["accepted"], False: ["rejected"], None: []}
@@ -60,7 +63,8 @@ def export_label_studio(
     accepted, flags, reasons and note. A skip is a cancelled annotation. Set up the project with the
     labelling interface, written next to the file with suffix .xml, then import the file.
 
-    Label Studio keeps a task's `meta`, so `meta` holds the complete events. Its own export omits
+    Items about figures that are not cleared are not written, and the log counts them. Label Studio
+    keeps a task's `meta`, so `meta` holds the complete events. Its own export omits
     tasks without annotations; the first task with annotations holds their events.
 
     Label Studio attributes annotations to members by e-mail address and refuses unknown addresses.
@@ -69,7 +73,7 @@ def export_label_studio(
     Args:
         events: `LabelLog.history()`.
         drafts: columns candidate_id, figure_id, instruction, response.
-        figures: columns figure_id, image, caption, mentions.
+        figures: columns figure_id, image, caption, mentions, cleared, cleared_reason.
         address_of: maps the path of an image to the address at which Label Studio finds it, such
             as `lambda image: f"/data/local-files/?d={image}"` (for which the project needs local
             file serving and a local storage). Without it the path itself is written. Paths of
@@ -78,6 +82,7 @@ def export_label_studio(
     """
     path = Path(path)
     responses = drafts.drop_duplicates("candidate_id").set_index("candidate_id").to_dict("index")
+    events = _of_cleared(events, responses, set(figures["figure_id"][is_cleared(figures)]))
     figure_rows = _figure_rows(figures, path.parent.resolve(), address_of)
     current = set(standing(events)["event_id"])
     tasks: dict[tuple[str, ...], list[_Event]] = {}
@@ -102,6 +107,16 @@ def export_label_studio(
     write_text(path, json.dumps(written, indent=1) + "\n")
     write_text(path.with_suffix(".xml"), config)
     return len(written)
+
+
+def _of_cleared(events: pd.DataFrame, responses: Mapping, cleared: set[str]) -> pd.DataFrame:
+    """Return the events of items about cleared figures; the log counts the other items."""
+    figure_of = {name: row["figure_id"] for name, row in responses.items()}
+    allowed = events["left_id"].map(figure_of).isin(cleared)
+    if not allowed.all():
+        counts = events["item_id"][~allowed].nunique(), events["item_id"].nunique()
+        LOG.warning("%d of %d items are held back: their figures are not cleared", *counts)
+    return events[allowed]
 
 
 def _carried(tasks: Mapping[tuple, list[dict]], current: set[str]) -> dict[tuple, list[dict]]:

@@ -21,7 +21,8 @@ from vital_lib.tables import TABLES, NotReadable, UnsupportedFormat, VotesRead, 
 
 _UNREADABLE = (LabelsNotSaved, UnsupportedFormat, ValueError, sa.exc.SQLAlchemyError, ImportError)
 _SECRETS = ("password", "sslpassword")
-_CLOSED = "the label log cannot be opened from here (no password is stored: set PGPASSWORD)"
+_CLOSED = "the label log cannot be opened from here"
+_NO_PASSWORD = "no password is stored: set PGPASSWORD"  # an error of a server may hold secrets
 
 _LAST_READ: dict[tuple[int, str] | None, pd.DataFrame] = {}
 """The votes read last, keyed by `LabelLog.latest`, because a page needs them several times."""
@@ -82,7 +83,9 @@ def votes_now(url: str, annotators: str, items: Collection[str]) -> str:
                 _LAST_READ.clear()
                 _LAST_READ[at] = votes
     except _UNREADABLE as error:
-        raise NotReadable(_CLOSED) from error
+        own = address.get_backend_name() == "sqlite"
+        why = str(error).partition("\n")[0] if own else _NO_PASSWORD
+        raise NotReadable(f"{_CLOSED} ({why})") from error
     return _fingerprint(votes, annotators, items)
 
 

@@ -34,6 +34,7 @@ from vital_lib.prompts.templates import (
     Prompt,
     answer_prompt,
     chat_score_prompt,
+    demonstration_clearance,
     draft_prompt,
     figure_text,
     generation_prompt,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from vital_lib.figures.clearance import Clearance, clearance_of
 from vital_lib.modalities import MODALITY_NAMES
 from vital_lib.prompts.schemas import (
     ChatScores,
@@ -43,6 +44,8 @@ class Prompt:
         messages: ``{"role": "system|user|assistant", "content": [text or FigureImage, ...]}``.
         schema: schema of the reply.
         seed: seed of this request; None leaves it to ``ChatClient.ask``.
+        about: the clearances of the figures that its texts are about, () if there are none. With
+            None, the prompt is sent only to a model that keeps it here.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Prompt:
     messages: tuple[dict[str, Any], ...]
     schema: type[BaseModel]
     seed: int | None = None
+    about: tuple[Clearance, ...] | None = None
 
 
 def figure_text(figure: Mapping[str, Any]) -> str:
@@ -97,16 +101,22 @@ class PromptTemplate:
         image: FigureImage | None,
         figure: str = "",
         *,
+        about: Sequence[Clearance] | None,
         shown: Iterable[dict] = (),
         **values: Any,
     ) -> Prompt:
-        """Fill the template; a variable without a value raises KeyError."""
+        """Fill the template; a variable without a value raises KeyError.
+
+        Args:
+            about: as in `Prompt`.
+        """
         seen = () if image is None else (image,)
         lines = {name: _one_line(value) for name, value in values.items()}
         policy = Template(self.policy).substitute(lines)
         text = Template(self.layout).substitute(lines, figure=figure)
         messages = (_message("system", policy), *shown, _message("user", *seen, text))
-        return Prompt(self.name, self.version, messages, self.schema)
+        stated = None if about is None else tuple(about)
+        return Prompt(self.name, self.version, messages, self.schema, about=stated)
 
 
 @cache
@@ -158,7 +168,8 @@ def draft_prompt(
         policy: text in place of ``POLICIES["draft"]``; it must contain $questions.
     """
     _positive("questions", questions)
-    return with_policy(_DRAFT, policy).fill(image, figure_text(figure), questions=questions)
+    template, about = with_policy(_DRAFT, policy), [clearance_of(figure)]
+    return template.fill(image, figure_text(figure), about=about, questions=questions)
 
 
 def generation_prompt(
@@ -178,21 +189,30 @@ def generation_prompt(
     """
     _positive("rounds", rounds)
     shown = [message for row, seen in demonstrations for message in _demonstration(row, seen)]
+    about = [clearance_of(figure), *(demonstration_clearance(row) for row, _ in demonstrations)]
     template = with_policy(_GENERATION, policy)
-    return template.fill(image, figure_text(figure), shown=shown, rounds=rounds)
+    return template.fill(image, figure_text(figure), about=about, shown=shown, rounds=rounds)
+
+
+def demonstration_clearance(row: Mapping[str, Any]) -> Clearance:
+    """Return the clearance of a demonstration's texts, by its row."""
+    return clearance_of({**row, "figure_id": row.get("demonstration_id", "a demonstration")})
 
 
 def rating_prompt(
     figure: Mapping[str, Any], image: FigureImage, instruction: str, response: str
 ) -> Prompt:
     """Return a prompt for a rating of one candidate by the policy."""
-    return _RATING.fill(image, figure_text(figure), instruction=instruction, response=response)
+    words: dict[str, Any] = {"instruction": instruction, "response": response}
+    return _RATING.fill(image, figure_text(figure), about=[clearance_of(figure)], **words)
 
 
 def chat_score_prompt(
     question: str, image: FigureImage, reference: str, answer: str, caption: str | None = None
 ) -> Prompt:
     """Return a prompt for scores of the reference answer (first) and a model's answer (second).
+
+    The texts are cleared with the image, as in `verdict_prompt` and `answer_prompt`.
 
     Args:
         caption: the figure's caption, shown to the judge in addition to the image (LLaVA-Med's
@@ -201,20 +221,34 @@ def chat_score_prompt(
     values: dict[str, Any] = {"question": question, "reference": reference}
     values |= {"first": reference, "second": answer}
     if not isinstance(caption, str) or not caption.strip():  # a table's null may be NaN
-        return _CHAT_SCORE.fill(image, **values)
-    return _CAPTIONED.fill(image, **values, caption=caption)
+        return _CHAT_SCORE.fill(image, about=_about(image), **values)
+    return _CAPTIONED.fill(image, about=_about(image), **values, caption=caption)
 
 
 def verdict_prompt(
     question: str, image: FigureImage, reference: str, first: str, second: str
 ) -> Prompt:
     """Return a prompt for a verdict on which of two answers is better, in the given order."""
-    return _VERDICT.fill(image, question=question, reference=reference, first=first, second=second)
+    words: dict[str, Any] = {"question": question, "reference": reference}
+    words |= {"first": first, "second": second}
+    return _VERDICT.fill(image, about=_about(image), **words)
 
 
-def answer_prompt(question: str, image: FigureImage | None) -> Prompt:
-    """Return a prompt for an answer to a benchmark question; without an image, in text alone."""
-    return _ANSWER.fill(image, question=question)
+def answer_prompt(
+    question: str, image: FigureImage | None, about: Sequence[Clearance] | None = None
+) -> Prompt:
+    """Return a prompt for an answer to a benchmark question; without an image, in text alone.
+
+    Args:
+        about: the clearance of the question; None for that of the image.
+    """
+    return _ANSWER.fill(image, about=_about(image) if about is None else about, question=question)
+
+
+def _about(image: FigureImage | None) -> tuple[Clearance, ...] | None:
+    """Return the clearance of an image; None for anything that has none."""
+    stated = getattr(image, "clearance", None)
+    return None if stated is None else (stated,)
 
 
 def _demonstration(row: Mapping[str, Any], image: FigureImage | None) -> tuple[dict, dict]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from vital_lib.evaluation import win_values
+from vital_lib.figures import clearance_of, is_cleared
 from vital_lib.report.pictures import data_uri, opened
 from vital_lib.report.run import RunTables
 from vital_lib.tables import MODELS
@@ -20,19 +22,22 @@ _OTHERS = ("random", "unaligned", "base")
 def best_conversations(run: RunTables) -> list[dict[str, Any]]:
     """Return the conversations of the selected set with the highest scores.
 
-    If a figure is no longer in the run, a note replaces its caption and there is no image.
+    Those of figures that are not cleared are left out. If a figure is no longer in the run, a note
+    replaces its caption and there is no image.
     """
     if not (run.has("selected") and run.has("figures")):
         return []
-    figures_of = run.read("figures").set_index("figure_id").to_dict("index")
-    best = run.read("selected").nsmallest(SHOWN, "rank")
+    figures_of = {row["figure_id"]: row for row in run.read("figures").to_dict("records")}
+    held = {name for name, row in figures_of.items() if not clearance_of(row).cleared}
+    selected = run.read("selected")
+    best = selected[~selected["figure_id"].isin(held)].nsmallest(SHOWN, "rank")
     examples = []
     for row in best.itertuples():
         figure = figures_of.get(
             row.figure_id, {"caption": f"figure {row.figure_id} is no longer in the run"}
         )
         example = {"figure_id": row.figure_id, "caption": figure["caption"], "turns": row.turns}
-        examples.append({**example, "image": _picture(figure.get("image"))})
+        examples.append({**example, "image": _picture(figure)})
     return examples
 
 
@@ -41,7 +46,8 @@ def won_and_lost(run: RunTables) -> list[dict[str, Any]]:
 
     They are compared with the first other model of `_OTHERS`, by people if they compared answers,
     else by simulated clinicians, else by the judge. The examples are spread evenly over all answers
-    that won or lost in both orders, so nobody picked them.
+    that won or lost in both orders, so nobody picked them; those about questions that are not
+    cleared are left out.
 
     Returns:
         outcome ("won" or "lost"), n (such answers in all), of (comparisons), judge, other, and
@@ -72,7 +78,8 @@ def won_and_lost(run: RunTables) -> list[dict[str, Any]]:
 
 
 def _examples(run: RunTables, values: pd.DataFrame, other: str) -> list[dict[str, Any]]:
-    questions = run.read("questions").set_index("question_id")
+    questions = run.read("questions").set_index("question_id", drop=False)
+    values = values[values["question_id"].isin(questions.index[is_cleared(questions)])]
     answers = run.read("answers").query("control == 'none'")
     said = answers.set_index(["model", "question_id", "draw"])["answer"]
     places = np.unique(np.linspace(0, len(values) - 1, SHOWN).round().astype(int))
@@ -85,13 +92,13 @@ def _examples(run: RunTables, values: pd.DataFrame, other: str) -> list[dict[str
                 "reference": asked["reference"],
                 "answer": said.get(("selected", row.question_id, row.draw)),
                 "other_answer": said.get((other, row.question_id, row.draw)),
-                "image": _picture(asked["image"]),
+                "image": _picture(asked),
             }
         )
     return rows
 
 
-def _picture(image: str | None) -> str | None:
-    """Return an image as data for the page; None if it cannot be read."""
-    found = opened(image) if image else None
+def _picture(row: Mapping[str, Any]) -> str | None:
+    """Return the image of a row as data for the page; None if unreadable or not cleared."""
+    found = opened(row) if "image" in row else None
     return None if found is None else data_uri(found.jpeg(360), "image/jpeg")

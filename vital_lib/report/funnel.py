@@ -52,7 +52,9 @@ def _steps(run: RunTables) -> Iterator[Step]:
 def _of_figures(run: RunTables) -> Iterator[Step]:
     figures = run.read("figures")
     rejected = run.read("figures_rejected") if run.has("figures_rejected") else pd.DataFrame()
-    reasons = rejected["reason"].value_counts().to_dict() if len(rejected) else {}
+    # The field alone: a reason quotes the record and names its file.
+    counts = rejected["field"].value_counts().to_dict() if len(rejected) else {}
+    reasons = {f"with an unusable {field}": n for field, n in counts.items()}
     yield "figures read", len(figures), len(figures) + len(rejected), reasons
     for name, step in (("drafts", "figures with drafts"), ("candidates", "figures written about")):
         if run.has(name):
@@ -69,7 +71,9 @@ def _of_rounds(run: RunTables) -> Iterator[Step]:
     kept = int(run.read("selected")["turns"].str.len().sum())
     reasons = not_to_learn(pool).value_counts().to_dict()
     twice = int(run.metrics.get("selection.near_duplicates", 0))
-    reasons |= {"near-duplicates": twice}
+    leaked = int(run.metrics.get("selection.in_benchmark", 0))
+    others = int(run.metrics.get("selection.other_licence", 0))
+    reasons |= {"near-duplicates": twice, "in a benchmark": leaked, "under other licences": others}
     reasons["below the cut"] = len(pool) - kept - sum(reasons.values())
     yield "rounds selected", kept, len(pool), reasons
     if run.has("models/selected"):

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from vital_lib.cards import credits_of
 from vital_lib.client import Ledger
+from vital_lib.figures import is_cleared
 from vital_lib.report.examples import best_conversations, won_and_lost
 from vital_lib.report.funnel import funnel
 from vital_lib.report.inputs import inputs_of_metrics, inputs_of_tables
 from vital_lib.report.pictures import data_uri, pictures, png
-from vital_lib.report.run import RunTables, sections, stale_tables, without_truth
+from vital_lib.report.run import RunTables, held_back, sections, stale_tables, without_truth
 from vital_lib.report.templates import templates
 from vital_lib.runs import compare_workspaces
-from vital_lib.tables import Workspace, metrics_in_words, write_atomically
+from vital_lib.tables import Workspace, csv_text, metrics_in_words, write_atomically
 
 
 def write_report(workspace: Workspace, *, beside: Workspace | None = None) -> Path:
@@ -27,6 +29,7 @@ def write_report(workspace: Workspace, *, beside: Workspace | None = None) -> Pa
     shown = {
         "funnel": funnel(run),
         "costs": _costs(workspace),
+        "credits": _credits(run),
         "claims": run.claims,
         "tables": inputs_of_tables(run),
         "inputs": inputs_of_metrics(run),
@@ -50,6 +53,7 @@ def write_report(workspace: Workspace, *, beside: Workspace | None = None) -> Pa
             compared_answers=won_and_lost(run),
             simulated=run.simulated,
             without_truth=without_truth(run),
+            held_back=held_back(run),
         )
     )
     target = workspace.path / "report.html"
@@ -64,6 +68,17 @@ def _costs(workspace: Workspace) -> pd.DataFrame:
     return Ledger(workspace.ledger).bills()
 
 
+def _credits(run: RunTables) -> pd.DataFrame:
+    """Return the credits of the cleared figures in the selected set, or of all before it exists."""
+    if not run.has("figures"):
+        return pd.DataFrame()
+    figures = run.read("figures")
+    figures = figures[is_cleared(figures)]
+    return credits_of(
+        figures, run.read("selected" if run.has("selected") else "figures")["figure_id"]
+    )
+
+
 def _csv(frame: pd.DataFrame) -> str:
     """Return a table as a link that saves it as a CSV file."""
-    return data_uri(frame.to_csv(index=False).encode(), "text/csv;charset=utf-8")
+    return data_uri(csv_text(frame).encode(), "text/csv;charset=utf-8")

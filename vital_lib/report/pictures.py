@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ def pictures(run: RunTables) -> dict[str, Any]:
     metrics, made = run.metrics, {"overview": plots.pipeline_overview()}
     if run.has("figures"):
         made["figures"] = plots.modality_counts(run.read("figures"))
-        made["gallery"] = _gallery(run)
+        made |= _gallery(run)
     simulated = SECOND_JUDGE in run.simulated
     for stage, needed, draw in (
         ("candidates", "candidates.accepted_share_clinician", plots.accepted_share_by_arm),
@@ -34,21 +35,25 @@ def pictures(run: RunTables) -> dict[str, Any]:
     return made
 
 
-def _gallery(run: RunTables) -> Any:
+def _gallery(run: RunTables) -> dict[str, Any]:
     frame = run.read("figures")
     kind = frame["modalities"].map(lambda flags: flags[0] if flags else "none")
-    shown = frame.groupby(kind).head(2).head(10)
-    images = {row.figure_id: opened(row.image) for row in shown.itertuples()}
+    shown = frame[figures.is_cleared(frame)].groupby(kind).head(2).head(10)
+    images = {row["figure_id"]: opened(row) for row in shown.to_dict("records")}
     pixels = {name: image.pixels() for name, image in images.items() if image is not None}
-    return plots.figure_grid(list(pixels.values()), list(pixels))
+    return {"gallery": plots.figure_grid(list(pixels.values()), list(pixels))} if pixels else {}
 
 
-def opened(image: str) -> figures.FigureImage | None:
-    """Return the image, or None if it cannot be read; the report continues without it."""
+def opened(row: Mapping[str, Any]) -> figures.FigureImage | None:
+    """Return the image of a row of `figures` or `questions` if it can be read and may leave.
+
+    Otherwise return None: the report continues without it.
+    """
     try:
-        return figures.open_image(image)
+        found = figures.open_figure(row)
     except figures.UnreadableImage:
         return None
+    return found if found.clearance.cleared else None
 
 
 def png(figure: Any) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from vital_lib.annotators import Votes, is_simulated
 from vital_lib.claims import claims
+from vital_lib.figures import is_cleared
 from vital_lib.tables import STAGES, Workspace, metrics_in_words
 
 SECOND_JUDGE = "second judge"
@@ -159,3 +160,13 @@ def _stale(run: RunTables) -> pd.DataFrame:
     by = old[old["stale"] != ""].groupby("stale", sort=False)
     found = by.agg(what=("what", lambda names: ", ".join(dict.fromkeys(names))), n=("n", "sum"))
     return found.reset_index()
+
+
+def held_back(run: RunTables) -> list[str]:
+    """Return how much the report does not show because it is not cleared; no ids or reasons."""
+    counts = {
+        name: (~is_cleared(run.read(name))).sum()
+        for name in ("figures", "questions")
+        if run.has(name)
+    }
+    return [f"{n:,} of {len(run.read(name)):,} {name}" for name, n in counts.items() if n]

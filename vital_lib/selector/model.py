@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from vital_lib.tables import UnsupportedFormat, write_atomically, write_text
 
 FORMAT_VERSION = 2
 """Version of the selector's folder: 1 held an MLP, 2 holds one weight per column."""
+
+AT_ONCE = 16_384
+"""Number of candidates that are scaled at once, so that memory does not grow with their number."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ class Selector:
         columns = len(self.weights.score)
         return f"Selector({columns:,} columns, learned from {self.config['learned_from']})"
 
-    def ready(self, features: Features) -> Scaled:
-        """Scale `features` for this selector, to score them several times.
+    def ready(self, features: Features, rows: slice = slice(None)) -> Scaled:
+        """Scale `features`, or some `rows` of them, for this selector, to score them several times.
 
         Raises:
             ValueError: features of another encoder, or with other blocks.
@@ -80,7 +83,7 @@ class Selector:
                 f"features of {self.config['encoder'][:12]!r}; encode the candidates with that "
                 "encoder, or retrain with notebooks/06_train_selector.ipynb"
             )
-        return self.scaling.apply(features)
+        return self.scaling.apply(features, rows)
 
     def score(self, features: Features | Scaled) -> np.ndarray:
         """Return scores (n,) float32; higher is better, and only the order counts.
@@ -90,8 +93,8 @@ class Selector:
         Raises:
             ValueError: as `ready`, or scores that are not finite.
         """
-        rows = features if isinstance(features, Scaled) else self.ready(features)
-        scores = rows.dot(self.weights.score)
+        parts = [features] if isinstance(features, Scaled) else self._parts(features)
+        scores = np.concatenate([rows.dot(self.weights.score) for rows in parts])
         scores += self.weights.constant
         bad = len(scores) - int(np.isfinite(scores).sum())
         if bad:
@@ -105,7 +108,9 @@ class Selector:
         framework applied to classification networks"). It is large where no labelled response is
         near. It is NaN if the selector learned from no labels.
         """
-        rows = features if isinstance(features, Scaled) else self.ready(features)
+        return np.concatenate([self._uncertainty(rows) for rows in self._parts(features)])
+
+    def _uncertainty(self, rows: Scaled) -> np.ndarray:
         if not self.weights.basis.shape[1]:
             return np.full(len(rows), np.nan)
         within = rows.dot(self.weights.basis)  # (n, r)
@@ -117,6 +122,15 @@ class Selector:
         beyond = np.maximum(rows.lengths() - np.square(within).sum(axis=1), 0)
         return np.sqrt(known + self.config["strength"] * beyond)
 
+    def _parts(self, features: Features | Scaled) -> Iterator[Scaled]:
+        """Yield the scaled rows, `AT_ONCE` at once; at least one part."""
+        for start in range(0, max(1, len(features)), AT_ONCE):
+            rows = slice(start, start + AT_ONCE)
+            if isinstance(features, Scaled):
+                yield features.take(rows)
+            else:
+                yield self.ready(features, rows)
+
     def scores(self, features: Features) -> pd.Series:
         """Return the score of every candidate in `features`, by candidate_id."""
         index = pd.Index(list(features.ids), name="candidate_id")
@@ -124,13 +138,12 @@ class Selector:
 
     def score_table(self, features: Features, *, name: str = "selector") -> pd.DataFrame:
         """Return the columns of table `scores`; `uncertainty` is null without labels."""
-        rows = self.ready(features)
         return pd.DataFrame(
             {
                 "candidate_id": list(features.ids),
                 "selector": name,
-                "score": self.score(rows).astype(float),
-                "uncertainty": self.uncertainty(rows),
+                "score": self.score(features).astype(float),
+                "uncertainty": self.uncertainty(features),
             }
         )
 

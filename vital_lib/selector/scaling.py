@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, hstack
@@ -29,7 +30,7 @@ class Scaled:
     def __len__(self) -> int:
         return len(self.dense)
 
-    def take(self, rows: np.ndarray) -> Scaled:
+    def take(self, rows: np.ndarray | slice) -> Scaled:
         """Return only the rows (k,)."""
         return Scaled(self.dense[rows], self.sparse[rows])
 
@@ -81,7 +82,7 @@ class Scaling:
     @classmethod
     def fit(cls, features: Features, rows: np.ndarray) -> Scaling:
         """Fit to the candidates in `rows` (k,) of `features`, those of the training articles."""
-        dense, sparse = _halves(features)
+        dense, sparse = _halves(features.blocks)
         mean, factor, limit = [], [], []
         for name in dense:
             block = features.blocks[name][rows].astype(np.float64)  # (k, w)
@@ -92,8 +93,8 @@ class Scaling:
         layout = {name: features.widths[name] for name in (*dense, *sparse)}
         return cls(layout, *(_flat(parts) for parts in (mean, factor, limit)))
 
-    def apply(self, features: Features) -> Scaled:
-        """Scale `features`.
+    def apply(self, features: Features, rows: slice = slice(None)) -> Scaled:
+        """Scale `features`, or some `rows` of them.
 
         Raises:
             ValueError: blocks with other names or widths than in the fit.
@@ -103,24 +104,25 @@ class Scaling:
                 f"features have blocks {_listed(features.widths)}: this selector needs blocks "
                 f"{_listed(self.layout)}"
             )
-        features = features.only(*self.layout)  # in the order of the layout
-        dense, sparse = _halves(features)
-        rows = np.empty((len(features), len(self.mean)), np.float32)
+        blocks = {name: features.blocks[name] for name in self.layout}
+        dense, sparse = _halves(blocks)
+        number = len(range(len(features))[rows])
+        scaled = np.empty((number, len(self.mean)), np.float32)
         start = 0
         for name in dense:
             part = slice(start, start + self.layout[name])
-            values = (features.blocks[name] - self.mean[part]) * self.factor[part]
-            np.clip(values, -self.limit[part], self.limit[part], out=rows[:, part])
+            values = (blocks[name][rows] - self.mean[part]) * self.factor[part]
+            np.clip(values, -self.limit[part], self.limit[part], out=scaled[:, part])
             start = part.stop
-        words = [csr_array(features.blocks[name], dtype=np.float32) for name in sparse]
-        empty = csr_array((len(features), 0), dtype=np.float32)
-        return Scaled(rows, hstack([empty, *words], format="csr"))
+        words = [csr_array(blocks[name][rows], dtype=np.float32) for name in sparse]
+        empty = csr_array((number, 0), dtype=np.float32)
+        return Scaled(scaled, hstack([empty, *words], format="csr"))
 
 
-def _halves(features: Features) -> tuple[list[str], list[str]]:
+def _halves(blocks: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Return the names of the dense and of the sparse blocks."""
-    sparse = [name for name, block in features.blocks.items() if hasattr(block, "tocsr")]
-    return [name for name in features.blocks if name not in sparse], sparse
+    sparse = [name for name, block in blocks.items() if hasattr(block, "tocsr")]
+    return [name for name in blocks if name not in sparse], sparse
 
 
 def _flat(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from vital_lib.statistics.intervals import (
     RESAMPLES,
     Interval,
+    as_floats,
     check_groups,
     mean_interval,
     sums_interval,
@@ -45,7 +46,7 @@ def corrected_interval(
     articles that are like the labelled ones: with 95 % confidence at least 0.05 ** (1 / articles).
 
     Args:
-        labels: (n,), from 0 to 1; NaN where a row has none.
+        labels: (n,), from 0 to 1; null where a row has none.
         values: (n,), from 0 to 1, of every row.
         groups: (n,), articles or patients.
 
@@ -55,8 +56,7 @@ def corrected_interval(
     Raises:
         ValueError: as `mean_interval`; also if no row has a label.
     """
-    given = np.asarray(list(labels), dtype=float)
-    every = np.asarray(list(values), dtype=float)
+    given, every = as_floats(labels), as_floats(values)
     known = ~np.isnan(given)
     if len(given) != len(every) or not np.isfinite(every).all():
         bad = int((~np.isfinite(every)).sum())

@@ -221,12 +221,17 @@ def sign_flip_test(
     return (1 + as_far) / (1 + flips)
 
 
+def as_floats(values: Iterable[float]) -> np.ndarray:
+    """Return `values` as float64 (n,), with NaN for every null, also pandas' own."""
+    column = pd.Series(values if hasattr(values, "__len__") else list(values), dtype="Float64")
+    return column.to_numpy(float, na_value=np.nan)
+
+
 def _numbers(name: str, values: Iterable[float]) -> np.ndarray:
     """Return `values` as float64 (n,); refuse and count null and non-finite values."""
-    column = pd.Series(values if hasattr(values, "__len__") else list(values))
-    if not len(column):
+    numbers = as_floats(values)
+    if not len(numbers):
         raise ValueError(f"no {name}: an interval needs at least one")
-    numbers = column.astype("Float64").to_numpy(float, na_value=np.nan)
     bad = int((~np.isfinite(numbers)).sum())
     if bad:
         raise ValueError(

@@ -23,7 +23,8 @@ from vital_lib.study import (
     run_seed,
     run_sweeps,
 )
-from vital_lib.tables import UnsupportedFormat
+from vital_lib.study.pooling import names_of
+from vital_lib.tables import UnsupportedFormat, write_rows
 
 _FOLDER = Path("data/runs/study")
 _SWEEP_SEEDS = SEEDS[:2]
@@ -43,7 +44,7 @@ def show(found: pd.DataFrame, names: Sequence[str], out: Path | None) -> None:
         print(rows[columns].to_string(index=False, formatters=numbers, na_rep="-"))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        found.to_csv(out / "claims.csv", index=False)
+        write_rows(found, out / "claims.csv")
         plots.claims_forest(found, names).savefig(out / "claims.png")
         print(f"\nWritten: {out / 'claims.csv'} and claims.png")
     print(f"\n{_PAPER}")
@@ -55,7 +56,7 @@ def show_sweeps(found: pd.DataFrame, out: Path) -> None:
         print(f"\n{MEASURES[measure][0]}, by {varied}")
         print(rows[["value", "claim", "seeds"]].to_string(index=False))
     out.mkdir(parents=True, exist_ok=True)
-    found.to_csv(out / "sweeps.csv", index=False)
+    write_rows(found, out / "sweeps.csv")
     names = {measure: f"{what}, over {base}" for measure, (what, base) in MEASURES.items()}
     plots.sweep_lines(found, names).savefig(out / "sweeps.png", bbox_inches="tight")
     print(f"\nWritten: {out / 'sweeps.csv'} and sweeps.png")
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_runs([folder.name for folder in runs])  # before hours of work, not after
             for folder, seed in zip(runs, options.seeds, strict=True):
                 run_seed(folder, seed)
-        show(pool(runs), [folder.resolve().name for folder in runs], out)
+        show(pool(runs), names_of(runs), out)
     except (walkthrough.NotebookFailed, UnsupportedFormat, OSError, ValueError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -87,7 +87,7 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
         runs: run folders, each with a different seed.
 
     Returns:
-        The columns of `claims`; after `on`, a column per run (named like its folder; in points) and
+        The columns of `claims`; after `on`, a column per run (`names_of`; in points) and
         `above_0`, the number of runs with a difference above 0 out of those that measured it. A
         claim that is stale in a run is marked with that run.
 
@@ -97,7 +97,7 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
             the benchmark, or no run has measured a claim.
     """
     folders = [Path(run).resolve() for run in runs]
-    names = [folder.name for folder in folders]
+    names = names_of(runs)
     check_runs(names)
     for folder in folders:
         if not (folder / "metrics.json").is_file():
@@ -110,8 +110,8 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
         )
     simulated = any(map(has_simulated_judge, workspaces))
     stale = {
-        row.metric: f"{own.path.name}: {row.stale}"
-        for own in workspaces
+        row.metric: f"{name}: {row.stale}"
+        for name, own in zip(names, workspaces, strict=True)
         for row in own.metric_origins().itertuples()
         if row.stale
     }
@@ -130,6 +130,15 @@ def pool(runs: Sequence[str | Path]) -> pd.DataFrame:
     for name in reversed(names):
         found.insert(place, name, single[name])
     return found
+
+
+def names_of(runs: Sequence[str | Path]) -> list[str]:
+    """Return the names of the runs' folders, with the folder above where two have one name."""
+    folders = [Path(run).resolve() for run in runs]
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(set(folders)):
+        return [f"{folder.parent.name}/{folder.name}" for folder in folders]
+    return names
 
 
 def check_runs(names: Sequence[str]) -> None:

@@ -7,11 +7,21 @@ does not depend on figures, models or labels.
 """
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, document
-from vital_lib.tables.files import log_ahead, write_atomically, write_rows, write_text
+from vital_lib.tables.files import (
+    FolderInUse,
+    alone_in,
+    csv_text,
+    log_ahead,
+    unwritable,
+    write_atomically,
+    write_rows,
+    write_text,
+)
 from vital_lib.tables.flags import NO_ANSWER, NOT_TO_LEARN, flags_in_words, not_to_learn
 from vital_lib.tables.frames import SchemaError, empty_frame, frame_of
 from vital_lib.tables.matching import (
     belonging,
+    check_table,
     column_of,
     refuse_judges,
     refuse_missing,

@@ -21,12 +21,14 @@ def not_to_learn(candidates: pd.DataFrame) -> pd.Series:
     """
     if "flags" not in candidates:
         return pd.Series(None, candidates.index, dtype=object)
+    words = {name: flags_in_words([name])[0] for name in NOT_TO_LEARN}
     found = [
-        [name for name in NOT_TO_LEARN if name in own] if pd.api.types.is_list_like(own) else []
+        next((words[name] for name in NOT_TO_LEARN if name in own), None)
+        if pd.api.types.is_list_like(own) and len(own)
+        else None
         for own in candidates["flags"]
     ]
-    words = [flags_in_words(own[:1])[0] if own else None for own in found]
-    return pd.Series(words, candidates.index, dtype=object)
+    return pd.Series(found, candidates.index, dtype=object)
 
 
 def flags_in_words(flags: Iterable[str]) -> list[str]:

@@ -11,6 +11,24 @@ import pandas as pd
 LOG = logging.getLogger(__name__)
 
 
+def check_table(table: Any, called: str, *columns: str) -> None:
+    """Raise if `table` is no table with these columns.
+
+    Args:
+        called: its name in the message.
+
+    Raises:
+        ValueError: it is something else, or columns are missing; the message names them.
+    """
+    kind = type(table).__name__
+    lacking = [name for name in columns if name not in getattr(table, "columns", ())]
+    if lacking:
+        raise ValueError(
+            f"{called}: wanted a table with {', '.join(columns)}; this {kind} has no "
+            f"{', '.join(lacking)}"
+        )
+
+
 def belonging(
     rows: pd.DataFrame, key: str, known: Iterable[str], *, what: str, to: str
 ) -> pd.DataFrame:
@@ -62,7 +80,8 @@ def refuse_missing(
     Raises:
         ValueError: some ids are missing; the message has their number and the first of them.
     """
-    wanted = list(ids)
+    whole = isinstance(ids, pd.Series | pd.Index)
+    wanted = ids.to_numpy(object).tolist() if whole else list(ids)  # pandas iterates slowly
     missing = [name for name in wanted if name not in known]
     if missing:
         raise ValueError(

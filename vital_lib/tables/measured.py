@@ -85,14 +85,27 @@ def _read_json(path: Path, otherwise: Any) -> Any:
 
 
 def read_origins(folder: Path) -> list[dict[str, Any]]:
-    """Return the origins of a run's metrics, each with its current `metrics` (name -> value)."""
+    """Return the origins of a run's metrics, each with its current `metrics` (name -> value).
+
+    Raises:
+        ValueError: as `read_metrics`, for either file.
+    """
     path = folder / ORIGINS
-    origins = _read_json(path, {"origins": []})["origins"]
-    current = read_metrics(folder)
+    current, stored = read_metrics(folder), _read_json(path, {"origins": []})
+    origins = stored.get("origins") if isinstance(stored, dict) else None
+    if not isinstance(origins, list) or not all(map(_is_origin, origins)):
+        raise ValueError(
+            f"{path} holds no list of origins: delete it, and run the notebooks again for a metric "
+            "whose origin you need; metrics, tables and replies are not affected"
+        )
     return [
         {**origin, "metrics": {k: v for k, v in origin["metrics"].items() if current.get(k) == v}}
         for origin in origins
     ]
+
+
+def _is_origin(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("metrics"), dict)
 
 
 def add_metrics(

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from vital_lib.tables.columns import FORMAT_VERSION, TABLES, Table, declared
-from vital_lib.tables.files import write_atomically, write_text
+from vital_lib.tables.files import of_parquet, write_atomically, write_text
 from vital_lib.tables.frames import conform, to_frame, with_null_columns
 from vital_lib.tables.measured import add_metrics, checked, read_metrics, read_origins
 from vital_lib.tables.origins import UNKNOWN, Origin, Standing, VotesRead, in_words, settings_of
@@ -73,8 +73,8 @@ class Workspace:
 
     @property
     def features(self) -> Path:
-        """The cache of encoded images and texts."""
-        return self.path / "features.sqlite"
+        """The folder with the cache of encoded images and texts."""
+        return self.path / "features"
 
     def model(self, name: str) -> Path:
         """Folder of the trained model `name`."""
@@ -99,11 +99,12 @@ class Workspace:
         Raises:
             MissingTable: the table does not exist; the message names the notebook that writes it.
             UnsupportedFormat: another release wrote the table with other columns.
+        ValueError: the file is damaged.
         """
         table = declared(name)
         if not self.has(name):
             raise MissingTable(f"no table {name!r} in {self.path}: {self._to_run(table)}")
-        rows = pq.ParquetFile(self._file(name)).read()
+        rows = of_parquet(lambda file: pq.ParquetFile(file).read(), self._file(name))
         lost = [column for column in table.columns if column not in rows.column_names]
         if not set(lost) - set(table.later):
             rows = with_null_columns(rows, lost, table.schema)
@@ -177,7 +178,9 @@ class Workspace:
             file = self.path / name / "origin.json"
             found = json.loads(file.read_text()) if file.is_file() else {}
             return found if found.get("fingerprint") == self.fingerprint(name) else {}
-        stored = (pq.read_schema(self._file(name)).metadata or {}).get(b"vital", b"null")
+        stored = (of_parquet(pq.read_schema, self._file(name)).metadata or {}).get(
+            b"vital", b"null"
+        )
         if not isinstance(origin := json.loads(stored), dict):
             raise UnsupportedFormat(
                 f"table {name!r} in {self.path} was not written by the workbench: run notebooks/"
@@ -212,7 +215,7 @@ class Workspace:
         rows = [
             (
                 name,
-                pq.read_metadata(self._file(name)).num_rows if self.has(name) else None,
+                of_parquet(pq.read_metadata, self._file(name)).num_rows if self.has(name) else None,
                 table.written_by,
                 standing.stale(self.origin(name)) or "" if self.has(name) else "",
             )
@@ -353,7 +356,14 @@ class Workspace:
         if not marker.exists():
             write_text(marker, json.dumps({"format_version": FORMAT_VERSION}) + "\n")
             return
-        stored = json.loads(marker.read_text())
+        try:
+            stored = json.loads(marker.read_text("utf-8"))
+        except ValueError as error:
+            raise UnsupportedFormat(
+                f"{marker} is damaged ({error}): it holds only the format version, so if this "
+                f'release wrote the run, replace its content by {{"format_version": '
+                f"{FORMAT_VERSION}}}; nothing else is affected"
+            ) from error
         found = stored.get("format_version") if isinstance(stored, dict) else None
         if found != FORMAT_VERSION:
             raise UnsupportedFormat(
