@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from loopback import save_image
+from hypothesis import settings
+from loopback import cleared, save_image
 from small_notebooks import small_notebooks_in
 
-from vital_lib.figures import FigureImage, open_image
+from vital_lib.figures import FigureImage
 from vital_lib.labels import LabelLog
 from vital_lib.tables import Workspace
+
+# Made-up cases are the same in every run, so that a failure is of the change and not of the day.
+settings.register_profile("same", derandomize=True, database=None, deadline=None)
+settings.load_profile("same")
 
 ROOT = Path(__file__).parents[1]
 REALDATA = ROOT.parent / "shared" / "realdata"
@@ -55,7 +60,7 @@ def realdata() -> Path:
 @pytest.fixture
 def image(tmp_path) -> FigureImage:
     """An image of noise to send."""
-    return open_image(save_image(tmp_path / "figure.png", seed=0))
+    return cleared(save_image(tmp_path / "figure.png", seed=0))
 
 
 @pytest.fixture
@@ -113,6 +118,24 @@ def small_disk(tmp_path):
         pytest.skip("needs root, who alone may mount a disk of its own (sudo make test)")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)  # a kernel may still hold it
+
+
+@pytest.fixture
+def read_only(tmp_path_factory):
+    """Show a folder on a read-only disk: call it with the folder; it returns the disk."""
+    disks = []
+
+    def show(folder: Path) -> Path:
+        disk = tmp_path_factory.mktemp("disk")
+        if subprocess.run(["mount", "--bind", folder, disk], capture_output=True).returncode:
+            pytest.skip("needs root, who alone may mount a disk (sudo make test)")
+        disks.append(disk)
+        subprocess.run(["mount", "-o", "remount,bind,ro", disk], check=True)
+        return disk
+
+    yield show
+    for disk in disks:
+        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 @pytest.fixture

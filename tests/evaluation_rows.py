@@ -21,6 +21,7 @@ def question_rows(*rows: tuple[str, str, str]) -> pd.DataFrame:
                 "question_type": None,
                 "question": question,
                 "reference": reference,
+                **dict.fromkeys(("sha256", "cleared", "cleared_reason")),
             }
             for k, (kind, question, reference) in enumerate(rows)
         ]

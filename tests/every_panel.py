@@ -24,6 +24,7 @@ from vital_lib.labels import FixedQueue, LabelLog, comparison_rows, practice_log
 from vital_lib.panels import (
     Arena,
     CandidateExplorer,
+    ClearancePanel,
     ClusterMap,
     FigureBrowser,
     JudgePanel,
@@ -71,7 +72,15 @@ def arena() -> Arena:
 
 
 @pytest.fixture
-def every_panel(card_of_drafts, arena, wide_image, tmp_path) -> list:
+def clearance(wide_image, tmp_path) -> ClearancePanel:
+    held = FIGURES.assign(image=str(wide_image.path), sha256=wide_image.sha256, cleared=None)
+    return ClearancePanel(
+        held.assign(cleared_reason=HOSTILE), tmp_path, person="ann", look=lambda image: []
+    )
+
+
+@pytest.fixture
+def every_panel(card_of_drafts, arena, clearance, wide_image, tmp_path) -> list:
     workspace = Workspace(tmp_path / "runs" / "mine")
     workspace.write("figures", empty_frame("figures"), parameters={"figures": HOSTILE})
     return [
@@ -88,4 +97,5 @@ def every_panel(card_of_drafts, arena, wide_image, tmp_path) -> list:
         ModelChat({"base": lambda image, question: HOSTILE}, {"f1": wide_image}),
         ClusterMap(np.eye(len(FIGURES), 2), FIGURES, POOL, picture_of).conversations,
         arena,
+        clearance,
     ]

@@ -18,6 +18,8 @@ import httpx2
 import numpy as np
 from PIL import Image
 
+from vital_lib.figures import FigureImage, open_figure, open_image
+
 Answer = tuple[int, dict[str, str], bytes]
 """Status, headers and body of a response."""
 
@@ -65,6 +67,12 @@ def save_image(path: Path, seed: int, side: int = 48) -> Path:
     pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     return path
+
+
+def cleared(path: Path) -> FigureImage:
+    """Open an image that may be sent to any server."""
+    stated = {"figure_id": path.stem, "cleared": True, "cleared_reason": "noise"}
+    return open_figure({"image": path, "sha256": open_image(path).sha256, **stated})
 
 
 class Loopback:

@@ -4,16 +4,15 @@ import json
 import logging
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from figure_rows import picture, record
+from figure_rows import picture, record, write_set
 
 from vital_lib.evaluation import read_questions
 from vital_lib.figures import (
     article_ids,
     article_of,
-    find_twins,
+    combine,
     group_sizes,
     group_warnings,
     join_twins,
@@ -273,26 +272,30 @@ TWINS = pd.DataFrame(
         "phash": ["ff00ff00ff00ff00", "ff00ff00ff00ff01", "ff00ff00ff00ff03", None],
     }
 )
-FEATURES = np.array([[1.0, 0.0], [5.0, 0.01], [0.0, 1.0], [1.0, 0.0]])
-
-
-def test_twins_need_like_hashes_and_like_features():
-    twins = find_twins(TWINS, FEATURES)
-    assert twins[["figure_id", "twin_id", "bits"]].values.tolist() == [["f0", "f1", 1]]
-    assert twins["cosine"][0] > 0.995
-    assert find_twins(TWINS.assign(group_id="one"), FEATURES).empty
-    with pytest.raises(ValueError, match="3 rows of features for 4 figures"):
-        find_twins(TWINS, FEATURES[:3])
 
 
 def test_one_call_joins_twins_and_a_row_left_out_joins_nothing():
-    twins = find_twins(TWINS, FEATURES)
+    twins = pd.DataFrame({"figure_id": ["f0"], "twin_id": ["f1"]})
     joined = join_twins(TWINS, twins)
     assert joined["group_id"].tolist() == ["PMC111", "PMC111", "PMC333", "PMC333"]
     assert joined["split"].tolist() == [split_of(name) for name in joined["group_id"]]
     assert joined_groups(joined)["reason"].tolist() == ["nearly the same picture"]
     assert TWINS["group_id"][1] == "PMC222" and joined_groups(TWINS).empty
     assert join_twins(TWINS, twins[:0])["group_id"].equals(TWINS["group_id"])
+
+
+def test_two_sets_become_one_and_share_the_groups_of_equal_files(tmp_path):
+    sets = []
+    for name, pair_id in (("one", "111_F1"), ("two", "222_F1")):
+        folder = write_set(tmp_path / name, [record(pair_id)])  # the same image in both
+        sets.append(read_figures(str(folder), run=tmp_path)[0])
+    both = combine(*sets)
+    assert both["source"].tolist() == ["one", "two"] and set(both["group_id"]) == {"111"}
+    assert joined_groups(both)[["was", "reason"]].values.tolist() == [
+        ["222", "the same image file"]
+    ]
+    with pytest.raises(ValueError, match="111_F1"):
+        combine(sets[0], sets[0])
 
 
 def test_joining_again_keeps_what_was_said_before():

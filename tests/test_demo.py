@@ -158,6 +158,16 @@ def test_the_report_holds_its_pictures_and_no_script(demo):
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
 
 
+def test_the_selected_set_is_exported_with_a_card_that_says_what_is_simulated(demo):
+    folder = demo[0] / "exports" / "llava"
+    records = json.loads((folder / "conversations.json").read_text(encoding="utf-8"))
+    assert len(records) == len(Workspace(demo[0]).read("selected"))
+    assert all((folder / record["image"]).is_file() for record in records)
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "**Simulated**: figures, generator, annotators" in text and str(ROOT) not in text
+    assert "the selected set minus a random sample" in text and "| share | 0.4 |" in text
+
+
 def test_no_path_of_the_machine_stands_in_a_table_of_the_clinic(demo):
     """On disk; in a frame the images have absolute paths."""
     tables = list(Path(demo[0]).glob("*.parquet"))
@@ -330,6 +340,7 @@ def test_real_figures_go_as_far_as_the_selected_set(realdata, tmp_path):
     settings = [
         f"figure_set={realdata / 'figures'}",
         f"demonstration_pool={realdata / 'clinician_demonstrations.jsonl'}",
+        "licences=any",
     ]
     run = tmp_path / "real"
     done = _walk(run, "--last", "07", *(word for one in settings for word in ("--set", one)))
@@ -338,4 +349,4 @@ def test_real_figures_go_as_far_as_the_selected_set(realdata, tmp_path):
     assert workspace.metrics["figures.n"] == 60
     assert (workspace.read("demonstrations")["origin"] != "random").sum() >= 58
     assert len(workspace.read("selected")) > 0
-    assert (run / "selected_llava.json").exists()
+    assert (run / "exports" / "llava" / "conversations.json").exists()

@@ -420,7 +420,7 @@ def test_an_imported_figure_is_null_unless_it_is_at_hand_for_training(tmp_path):
         (published("2_F1", ("system", "Hello")), "'system'"),
         (published("2_F1", ("human", 4)), "wanted text, received 4"),
         (published("2_F1", *PAIR, fig_caption=None), "fig_caption: wanted text, received None"),
-        (published("2_F1", *PAIR, domain="mri"), "domain"),
+        (published("2_F1", *PAIR, domain=3), "domain"),
         (published("1_F1", *PAIR), "already read"),
     ],
 )

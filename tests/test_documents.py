@@ -13,6 +13,8 @@ _NOT_SEARCHED = [f":!{name}" for name in ("CHANGELOG.md", "tests/test_documents.
 OTHER_MEANINGS = {  # old names that are also words, or names of something else
     "vlm": "a vision-language model, in tuning",
     "passes": "English; epochs of a mix",
+    "planted": "English; identifiers that tests look for",
+    "Rejected": "English",
     "Claims": "what the tests of a file claim",
     "Request": "what the client sends, in `client.entries`",
     "rows": "rows",

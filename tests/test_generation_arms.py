@@ -25,7 +25,7 @@ from loopback import in_process, said
 
 from vital_lib.client import UNSENT, ChatClient, Control
 from vital_lib.demonstrations import import_demonstrations
-from vital_lib.figures import open_image
+from vital_lib.figures import open_figure
 from vital_lib.generation import (
     arm_to_select,
     draft_candidates,
@@ -141,11 +141,11 @@ def test_what_a_stop_left_unsent_stands_apart_from_what_came_back_unread(run, mo
         control.stop()
         return said("no JSON")
 
-    def opening(image):
-        opened.append(image)
-        return open_image(image)
+    def opening(row):
+        opened.append(row["image"])
+        return open_figure(row)
 
-    monkeypatch.setattr("vital_lib.generation.candidates.open_image", opening)
+    monkeypatch.setattr("vital_lib.generation.candidates.open_figure", opening)
     client = ChatClient("generator", local=True, transport=in_process(answer), concurrency=1)
     made, unread = draft_candidates(figures(12), client, control=control)
     assert made.empty and len(opened) < 6

@@ -13,7 +13,7 @@ from vital_lib.clinic import transport
 from vital_lib.clinic.lexicon import contradictions, read_answer
 from vital_lib.demonstrations import import_demonstrations
 from vital_lib.figures import read_figures
-from vital_lib.figures.records import mentions_of, modalities_of
+from vital_lib.figures.fields import mentions_of, modalities_of
 from vital_lib.generation import FLAGS, draft_candidates, grounding_flags
 from vital_lib.judging.probes import corrupt_answers
 from vital_lib.tables import Workspace

@@ -9,7 +9,7 @@ import pytest
 from loopback import Loopback, fault, in_process, said
 
 from vital_lib.client import UNSENT, ChatClient, Control
-from vital_lib.figures import open_image
+from vital_lib.figures import open_figure
 from vital_lib.judging import (
     NULL_COLUMNS,
     RESPONSES,
@@ -196,11 +196,11 @@ def test_what_a_stopped_run_did_not_send_is_listed_as_such_and_opens_no_image(ru
         control.stop()
         return rating(9)
 
-    def opening(image):
-        opened.append(image)
-        return open_image(image)
+    def opening(row):
+        opened.append(row["image"])
+        return open_figure(row)
 
-    monkeypatch.setattr("vital_lib.judging._replies.open_image", opening)
+    monkeypatch.setattr("vital_lib.judging._replies.open_figure", opening)
     frame = pd.concat(
         candidates(f"says {n}", figure_id=f"f{n % 4}").assign(candidate_id=f"c{n}")
         for n in range(400)
@@ -249,11 +249,11 @@ def test_some_candidates_may_be_rated_more_often_than_others(run):
 def test_an_image_is_opened_once_for_all_repeats(run, monkeypatch):
     opened = []
 
-    def opening(image):
-        opened.append(image)
-        return open_image(f"images/f{int(image) % 12}.png")
+    def opening(row):
+        opened.append(row["image"])
+        return open_figure({**row, "image": f"images/f{int(row['image']) % 12}.png"})
 
-    monkeypatch.setattr("vital_lib.judging._replies.open_image", opening)
+    monkeypatch.setattr("vital_lib.judging._replies.open_figure", opening)
 
     known = pd.concat([FIGURES.iloc[:1]] * 70, ignore_index=True)
     known = known.assign(figure_id=[f"f{n}" for n in range(70)], image=[f"{n}" for n in range(70)])
@@ -417,6 +417,16 @@ def test_a_missing_answer_is_refused(run, frame):
     client = judge(lambda said: scores(8, 8))
     with pytest.raises(ValueError, match="questions have no answer of model 'new', first 'q"):
         compare_answers(questions(), both, "old", "new", client)
+    assert client.bodies == []
+
+
+@pytest.mark.parametrize("null", [None, float("nan"), pd.NA])
+def test_a_null_answer_is_refused_and_not_judged_as_the_word_none(run, null):
+    frame = answers("new").astype({"answer": object})
+    frame.iat[0, frame.columns.get_loc("answer")] = null
+    client = judge(lambda said: scores(8, 8))
+    with pytest.raises(ValueError, match="1 of 3 questions have no answer of model 'new'"):
+        score_answers(questions(), frame, client)
     assert client.bodies == []
 
 

@@ -22,7 +22,7 @@ class Echo(AnswersQuestions):
     def answered(self, images, questions, max_new_tokens, **how):
         shown = [[image] if image else [] for image in images]
         return [
-            Answer(f"{pixel_hash(own)} {question}", receipt_of_pixels(own, 3))
+            Answer(f"{pixel_hash(own)} {question}", receipt_of_pixels(own, pixel_hash(own), 3))
             for own, question in zip(shown, questions, strict=True)
         ]
 

@@ -161,8 +161,15 @@ def test_metrics_edited_by_hand_are_refused_with_the_line_and_a_null_is_no_metri
     with pytest.raises(ValueError, match=r"metrics\.json is damaged .*run the notebooks"):
         read_metrics(tmp_path)
     (tmp_path / "metrics_origin.json").write_text('{"ori')
+    with pytest.raises(ValueError, match=r"metrics\.json is damaged"):
+        workspace.metric_origins()
+    file.write_text('{"figures.n": 3}')
     with pytest.raises(ValueError, match=r"metrics_origin\.json is damaged"):
         workspace.metric_origins()
+    for other in ("[]", "{}", "null", '{"origins": 3}', '{"origins": [{}, 5]}'):
+        (tmp_path / "metrics_origin.json").write_text(other)
+        with pytest.raises(ValueError, match=r"metrics_origin\.json holds no list .*delete it"):
+            workspace.metric_origins()
 
 
 def test_no_metrics_give_no_rows():

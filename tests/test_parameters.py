@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import papermill
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from vital_lib.dicom import DicomOptions
 from vital_lib.parameters import RULES, WrongParameter, check_parameters
 from vital_lib.walkthrough import run_notebooks
 
@@ -44,6 +46,13 @@ def test_a_learning_curve_needs_no_sizes_but_a_sweep_needs_weights():
         check_parameters({"weights": []})
 
 
+def test_every_option_of_dicom_can_be_given():
+    used = {"frames": "sheet", "series": 5, "key": "k", "header_text": True, "dates": False}
+    assert used.keys() == {field.name for field in fields(DicomOptions)}
+    assert check_parameters({"dicom": used}) == "parameters checked: 1"
+    DicomOptions(**used)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_parameter_cell_checks_itself_and_its_defaults_pass(path):
     _, parameters = _cells(path)
@@ -65,7 +74,8 @@ def test_every_parameter_has_a_rule_or_is_known_to_be_free():
         ("share", float("nan"), "share = nan: give a number above 0"),
         ("share", True, "share = True: give a number"),
         ("annotators", "me", "annotators = 'me': give one of 'clinic', 'people'"),
-        ("seed", -1, "seed = -1: give a whole number of at least 0"),
+        ("seed", -1, "seed = -1: give a whole number of at least 0 and at most 4,294,967,295"),
+        ("seed", 2**32, "seed = 4294967296: give a whole number of at least 0 and at most"),
         ("repeats", 2.5, "repeats = 2.5: give a whole number of at least 1"),
         ("wanted", 0, "wanted = 0: give a whole number of at least 1, or None"),
         ("max_usd", "20", "max_usd = '20': give a number of at least 0, or None"),
@@ -73,6 +83,16 @@ def test_every_parameter_has_a_rule_or_is_known_to_be_free():
         ("judge", " ", "judge = ' ': give a text"),
         ("sizes", 10, "sizes = 10: give a list; for each value, give a whole number of at least 0"),
         ("arms", ["selectd"], "arms = ['selectd']: give a list; for each value, give one of 'sel"),
+        ("settings", ["lora_rank"], "settings = ['lora_rank']: give settings by name, such as {"),
+        ("settings", {1: 2}, "settings = {1: 2}: give settings by name"),
+        ("train", "vision", "train = 'vision': give one of 'language', 'lora', 'projector'"),
+        ("dicom", {"frame": "all"}, "dicom = {'frame': 'all'}: give {} or options by name: frames"),
+        ("dicom", {"frames": "last"}, "dicom = {'frames': 'last'}: give {} or options by name"),
+        ("dicom", {"frames": True}, "dicom = {'frames': True}: give {} or options by name"),
+        ("dicom", {"series": 0}, "dicom = {'series': 0}: give {} or options by name"),
+        ("dicom", {"dates": 1}, "dicom = {'dates': 1}: give {} or options by name"),
+        ("dicom", {"key": ""}, "dicom = {'key': ''}: give {} or options by name"),
+        ("dicom", "sheet", "dicom = 'sheet': give {} or options by name"),
         ("practice", "no", "practice = 'no': give one of None, True, False"),
         ("practice", 1, "practice = 1: give one of None, True, False"),
         ("share", 10**400, "share = 1000"),
@@ -105,7 +125,8 @@ def test_a_wrong_value_is_refused_however_the_cell_is_written(cell, capsys):
     shown: list[str] = []
     shell._showtraceback = lambda kind, error, lines: shown.extend(lines)
     shell.run_cell(cell, store_history=True)
-    assert shown == ["WrongParameter: seed = -1: give a whole number of at least 0"]
+    told = "give a whole number of at least 0 and at most 4,294,967,295"
+    assert shown == [f"WrongParameter: seed = -1: {told}"]
 
 
 def test_a_second_parameter_cell_checks_its_own_names():

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -106,6 +105,7 @@ def test_a_changed_metric_differs_and_is_named(finished, capsys):
     assert "figures.rejected" in said and "figures.n " not in said
 
 
+@pytest.mark.slow
 def test_a_difference_within_the_tolerance_is_none(finished):
     file = finished / "metrics.json"
     metrics = json.loads(file.read_text())
@@ -131,6 +131,7 @@ def test_the_parameters_of_a_table_win_over_the_executed_copy(finished):
     assert own["shift"] == 4 and "no_parameter" not in own
 
 
+@pytest.mark.slow
 def test_a_parameter_that_was_not_recorded_can_be_given(finished, whole):
     (finished / "executed" / "01_explore_figures.ipynb").unlink()
     with pytest.raises(walkthrough.NotebookFailed):  # it has no image
@@ -146,10 +147,9 @@ def test_a_folder_without_metrics_is_no_run(tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
-def test_the_logs_of_a_read_only_disk_are_brought_with_their_newest_entries(tmp_path):
-    run, disk = tmp_path / "run", tmp_path / "disk"
+def test_the_logs_of_a_read_only_disk_are_brought_with_their_newest_entries(tmp_path, read_only):
+    run = tmp_path / "run"
     Workspace(run)
-    disk.mkdir()
     with closing(sqlite3.connect(tmp_path / "open.sqlite")) as log:
         log.execute("PRAGMA journal_mode=WAL")
         log.execute("CREATE TABLE said (word)")
@@ -157,12 +157,6 @@ def test_the_logs_of_a_read_only_disk_are_brought_with_their_newest_entries(tmp_
         log.commit()  # not yet in the file itself
         for end in ("", "-wal"):
             shutil.copyfile(tmp_path / f"open.sqlite{end}", run / f"ledger.sqlite{end}")
-    if subprocess.run(["mount", "--bind", str(run), str(disk)], capture_output=True).returncode:
-        pytest.skip("needs root, who alone may mount a disk (sudo make test)")
-    try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
-        replay._bring_inputs(Workspace(disk), Workspace(tmp_path / "again"))
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    replay._bring_inputs(Workspace(read_only(run)), Workspace(tmp_path / "again"))
     with closing(sqlite3.connect(tmp_path / "again" / "ledger.sqlite")) as log:
         assert log.execute("SELECT word FROM said").fetchall() == [("newest",)]

@@ -14,6 +14,7 @@ from client_acts import verdicts
 from loopback import in_process, said, save_image
 
 from vital_lib.client import ChatClient, Ledger
+from vital_lib.figures import open_image
 from vital_lib.report import write_report
 from vital_lib.report.examples import won_and_lost
 from vital_lib.report.funnel import funnel
@@ -69,7 +70,7 @@ def test_the_funnel_says_where_the_rest_went(workspace):
     _write(workspace, "selected", best)
     workspace.record({"candidates.unread": 1, "selection.near_duplicates": 1})
     found = _steps(workspace)
-    assert found["figures read"] == (5, 7, "2 too small")
+    assert found["figures read"] == (5, 7, "2 with an unusable image")  # a reason quotes files
     assert found["figures written about"] == (3, 5, "1 with no readable reply, 1 not chosen")
     assert found["responses rated"] == (3, 4, "1 with no readable rating")
     assert found["rounds selected"] == (1, 5, "1 refuses, 1 near-duplicates, 2 below the cut")
@@ -84,6 +85,7 @@ def compared(workspace, tmp_path):
     image = str(save_image(tmp_path / "x.png", seed=0))
     asked = {"benchmark": "b", "image": image, "modality": "mri", "kind": "open"}
     asked |= {"question_type": "size", "question": "How large? <b>", "reference": "Large"}
+    asked |= {"sha256": open_image(image).sha256, "cleared": True, "cleared_reason": "made here"}
     ids = [f"q{n}" for n in range(9)]
     _write(workspace, "questions", *({**asked, "question_id": q, "group_id": q} for q in ids))
     said = {"selected": "mine", "random": "<script>theirs</script>"}

@@ -67,7 +67,7 @@ _TEXTS = st.one_of(
 )
 _ROUNDS = st.lists(st.tuples(_TEXTS, _TEXTS), min_size=1, max_size=4)
 _EXAMPLES = settings(
-    max_examples=10, deadline=None, derandomize=True,
+    max_examples=10,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )  # fmt: skip
 

@@ -72,6 +72,13 @@ def test_a_run_is_listed_with_its_size_seed_parts_and_steps(tmp_path):
     assert abs(row["changed"].timestamp() - time.time()) < 600
 
 
+def test_the_runs_of_a_read_only_disk_are_listed_with_their_labels(tmp_path, read_only):
+    workspace = _run(tmp_path / "runs", "mine")
+    _label(workspace, "ann", 2)
+    [row] = list_runs(read_only(tmp_path / "runs")).to_dict("records")
+    assert (row["people"], row["problem"]) == (2, "")
+
+
 def test_the_newest_run_comes_first_and_a_stale_step_is_counted(tmp_path):
     _quiet(_run(tmp_path, "old"))
     new = _run(tmp_path, "new")
@@ -94,8 +101,8 @@ def test_other_folders_files_and_links_are_no_runs(tmp_path):
     ("file", "content", "words"),
     [
         ("run.json", '{"format_version": 99}', "99"),
-        ("run.json", "not json", "Expecting value"),
-        ("figures.parquet", "not a table", "Parquet"),
+        ("run.json", "not json", "run.json is damaged (Expecting value"),
+        ("figures.parquet", "not a table", "figures.parquet is damaged (Parquet"),
         ("labels.sqlite", "not a database, but long enough to be read", "database"),
     ],
 )

@@ -238,6 +238,7 @@ def test_the_page_gets_each_row_once_as_numbers():
         assert len(facet["names"]) == len(facet["colours"])
 
 
+@pytest.mark.slow
 def test_the_page_can_tell_from_the_columns_what_each_share_keeps():
     panel = explorer(ALL_SCORES, BOTH, pool=CANDIDATES.candidate_id, within="arm")
     content, buffers = received(panel)["cut"]

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from vital_lib import labels
 from vital_lib.labels.order import in_order
-from vital_lib.selector import Features, Scaling, Selector, train_selector
+from vital_lib.selector import Features, Scaling, Selector, model, train_selector
 from vital_lib.selector import linear as fits
 from vital_lib.tables import UnsupportedFormat, Workspace
 
@@ -330,6 +330,29 @@ def test_a_score_is_the_product_of_scaled_features_and_weights(clinic, trained):
         clinic.ids[:5], {k: block[:5] for k, block in clinic.features.blocks.items()}, "e" * 64
     )
     assert trained.score(few) == pytest.approx(by_hand[:5], abs=1e-4)
+
+
+@pytest.mark.parametrize("at_once", [50, 399, 400, 401])
+def test_scores_in_parts_are_those_of_the_whole(clinic, trained, monkeypatch, at_once):
+    whole, rows = trained.score_table(clinic.features), trained.ready(clinic.features)
+    spread = trained.uncertainty(rows)
+    monkeypatch.setattr(model, "AT_ONCE", at_once)
+    parts = trained.score_table(clinic.features)
+    assert parts["candidate_id"].equals(whole["candidate_id"])
+    for column in ("score", "uncertainty"):
+        assert parts[column].to_numpy() == pytest.approx(whole[column].to_numpy(), rel=1e-4)
+        assert at_once < 400 or parts[column].equals(whole[column])
+    assert trained.uncertainty(rows) == pytest.approx(spread, rel=1e-4)
+    judge = train_selector(clinic.features, ratings=clinic.ratings())
+    assert len(judge.uncertainty(clinic.features)) == 400
+    none = Features(
+        [], {name: block[:0] for name, block in clinic.features.blocks.items()}, "e" * 64
+    )
+    assert len(trained.score_table(none)) == 0
+    other = Features(clinic.ids, clinic.features.blocks, encoder="o" * 64)
+    for method in (trained.score, trained.uncertainty, judge.uncertainty):
+        with pytest.raises(ValueError, match="features of encoder 'oooooooooooo'"):
+            method(other)
 
 
 def test_a_loaded_selector_equals_the_saved_one(clinic, trained, tmp_path):

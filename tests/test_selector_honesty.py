@@ -65,12 +65,13 @@ def test_faults_in_phrases_unseen_in_training_are_recognised(tmp_path, capsys):
 
 
 @pytest.mark.realdata
+@pytest.mark.slow
 def test_agreement_on_real_questions_is_measured_with_shuffled_and_without_images(
     realdata, tmp_path, capsys
 ):
     """VQA-RAD: the reference answer against the answer to another question of the same type."""
     figures, drafts, ticks, pairs = vqa_rad_pairs(realdata / "vqa_rad", questions=1_200)
-    encoder = encoders.load_encoder("clinic", cache=tmp_path / "features.sqlite")
+    encoder = encoders.load_encoder("clinic", cache=tmp_path / "features")
     found = {}
     for name, shown_figures in (
         ("with the image", figures),

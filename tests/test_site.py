@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from beside import script_of_docs
+
+from vital_lib.tables import Workspace, empty_frame
 
 ROOT = Path(__file__).parents[1]
 PATH = "/home/someone/runs/mine"
@@ -45,6 +50,7 @@ def site(tmp_path_factory) -> Path:
     executed = folder / "run" / "executed"
     executed.mkdir(parents=True)
     (folder / "run" / "report.html").write_text("<h1>The report</h1>")
+    Workspace(folder / "run").write("figures", empty_frame("figures"))
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         book = nbformat.read(path, as_version=4)
         book.metadata["papermill"] = {"parameters": {"run": PATH}}
@@ -97,6 +103,23 @@ def test_executed_copies_and_the_report_are_pages_of_the_site(site):
     page = _Page(site / "notebooks" / "00_start_here.html")
     assert {"05_judge_candidates.html", "../report.html"} <= set(page.links)
     assert "The report" in (site / "report.html").read_text()
+
+
+def test_a_notebooks_links_to_pages_of_docs_lead_to_the_pages_of_the_site():
+    page = SimpleNamespace(file=SimpleNamespace(src_path="notebooks/01_explore_figures.ipynb"))
+    shown = script_of_docs("site").on_post_page('<a href="../docs/sources.md">x</a>', page=page)
+    assert shown == '<a href="../docs/sources.html">x</a>'
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("\r52 records [00:00, 215.52 records/s]\n", 0), ("a warning\n", 1)]
+)
+def test_a_bar_that_counts_records_is_left_out_and_a_warning_is_not(text, kept):
+    cell = nbformat.v4.new_code_cell("1")
+    cell.outputs = [nbformat.v4.new_output("stream", name="stderr", text=text)]
+    book = nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))
+    found = json.loads(script_of_docs("site")._readable(book))
+    assert len(found["cells"][0]["outputs"]) == kept
 
 
 def test_without_executed_notebooks_the_way_out_is_printed(tmp_path, capsys):

@@ -26,7 +26,8 @@ def _metrics(estimate, half=0.03, **counts):
 def _run(folder, metrics, article=None):
     workspace = Workspace(folder)
     workspace.record(metrics)
-    row = dict.fromkeys(TABLES["questions"].columns, "x") | {"group_id": article or folder.name}
+    row = dict.fromkeys(TABLES["questions"].columns, "x") | {"cleared": True}
+    row |= {"group_id": article or folder.name}
     workspace.write("questions", pd.DataFrame([row]), parameters={})
     return folder
 
@@ -87,6 +88,19 @@ def test_a_single_run_or_a_repeated_run_is_not_pooled(tmp_path):
     for runs in ([run], [run, run]):
         with pytest.raises(ValueError, match="give two or more, each once"):
             study.pool(runs)
+
+
+def test_two_runs_of_one_name_are_told_apart_by_the_folder_above(tmp_path):
+    """And one that notebook 09 has not measured yet is pooled in the claims that it has."""
+    runs = [
+        _run(tmp_path / above / "demo", _metrics(value), article=above)
+        for above, value in (("old", 0.05), ("new", 0.01))
+    ]
+    early = Workspace(tmp_path / "early")
+    early.record({"figures.n": 3})
+    found = study.pool([*runs, early.path]).set_index("metric").loc[RECALL]
+    assert (found["old/demo"], found["new/demo"]) == (pytest.approx(5.0), pytest.approx(1.0))
+    assert math.isnan(found.filter(like="/early").iloc[0]) and found["above_0"] == "2 of 2"
 
 
 def test_runs_without_any_claim_are_not_pooled(tmp_path):

@@ -9,8 +9,11 @@ import pytest
 import torch
 from tiny_models import ARCHITECTURES
 from transformers import LlamaConfig, LlamaForCausalLM
+from tuning_rows import conversation_rows, tune_shortly
 
 from vital_lib.models import UnusableTemplate, load_model
+
+pytest_plugins = "tuning_rows"
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +95,27 @@ def test_weights_that_are_cut_off_are_refused(folder):
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
     assert "weights cannot be read" in _refused(folder, (OSError, ValueError))
+
+
+def test_weights_of_other_shapes_than_the_settings_are_refused(folder):
+    """transformers would give these weights random values, or print a table."""
+    described = json.loads((folder / "config.json").read_text())
+    described["text_config"]["vocab_size"] = 300
+    (folder / "config.json").write_text(json.dumps(described))
+    said = _refused(folder, ValueError)
+    assert "2 of its weights have other shapes" in said and "instead of (300, 32)" in said
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_processor_of_another_model_is_named_at_the_first_batch(
+    held_out, llava_folder, figures, tmp_path
+):
+    """It writes another number of image tokens than the vision tower gives."""
+    folder = shutil.copytree(llava_folder, tmp_path / "base")
+    described = json.loads((folder / "processor_config.json").read_text())
+    described["patch_size"] = 16
+    (folder / "processor_config.json").write_text(json.dumps(described))
+    rows = conversation_rows(4)
+    watched = {"held_out": rows.iloc[3:]} if held_out else {}
+    with pytest.raises(ValueError, match="the base model fails on its first batch .*processor"):
+        tune_shortly(folder, rows.iloc[:3], figures, tmp_path, **watched)

@@ -197,6 +197,15 @@ def test_no_password_is_kept_and_a_log_that_cannot_be_opened_is_said(workspace):
     assert "PGPASSWORD" in why and why.endswith(f": run {LABELLING}")
 
 
+def test_a_damaged_label_log_is_not_taken_for_one_that_needs_a_password(workspace, own):
+    own.close()
+    for file in workspace.path.glob("labels.sqlite*"):
+        file.unlink()
+    (workspace.path / "labels.sqlite").write_text("no database at all" * 99)
+    why = _old(workspace)["preferences"]
+    assert "labels.sqlite is not a label log, or is damaged" in why and "PGPASSWORD" not in why
+
+
 def test_in_one_kernel_newer_votes_replace_what_was_measured_on_older_ones(workspace, own):
     how = {"written_by": JUDGING}
     for votes in (1, 2):

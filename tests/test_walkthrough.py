@@ -7,6 +7,7 @@ import re
 from urllib.parse import unquote
 
 import nbformat
+import numpy as np
 import pytest
 
 from vital_lib import walkthrough
@@ -25,6 +26,22 @@ def test_each_notebook_receives_the_parameters_it_declares(small_notebooks, tmp_
     assert [path.stem for path, _ in ran] == ["00_first", "01_second"]
     assert Workspace(tmp_path / "run").metrics == {"stage.seed": 7}
     assert (tmp_path / "run" / "executed" / "01_second.ipynb").exists()
+
+
+def test_a_tuple_and_a_numpy_number_arrive_as_a_list_and_a_number(small_notebooks, tmp_path):
+    given = "from vital_lib.tables import Workspace\nassert arms == ['selected', 'random'], arms"
+    record = "Workspace(run).record({'stage.seed': seed})"
+    small_notebooks("00_first", "run = None\nseed = 0\narms = None", given, record)
+    settings = {"seed": np.int64(7), "arms": ("selected", "random")}
+    assert len(list(walkthrough.run_notebooks(tmp_path / "run", settings=settings))) == 1
+    assert Workspace(tmp_path / "run").metrics == {"stage.seed": 7}
+
+
+def test_what_notebook_09_asks_is_what_notebook_07_leaves_out(small_notebooks, tmp_path):
+    small_notebooks("07_a", "run = None\nbenchmarks = ['clinic']", "assert benchmarks == ['mine']")
+    small_notebooks("09_b", "run = None\nbenchmark = 'clinic'", "assert benchmark == 'mine'")
+    settings = {"benchmark": "mine"}
+    assert len(list(walkthrough.run_notebooks(tmp_path / "run", settings=settings))) == 2
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from explorer_rows import IDS, ROWS, TABLES
 from panel_rows import FIGURES, HOSTILE, picture_of
 
 from vital_lib.panels import CandidateExplorer
+from vital_lib.records import read_records
 from vital_lib.tables import write_rows
 
 FRAME = pd.DataFrame(
@@ -34,6 +35,37 @@ def test_a_csv_file_has_lists_as_json_and_reads_back(tmp_path):
     assert found["text"].tolist() == FRAME["text"].tolist()
     assert [json.loads(cell) for cell in found["listed"]] == [["x"], ["y", "z"]]
     assert found["number"].isna().tolist() == [False, True]
+
+
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-5 HU",
+    "@SUM(A1)",
+    "\t=1",
+    "'=1",
+    "''-x",
+    "'quoted'",
+    "plain - x",
+    "a\n=1",
+]
+
+
+def test_no_cell_begins_a_formula_and_all_read_back(tmp_path):
+    frame = pd.DataFrame(
+        {"=text": FORMULAS, "n": -1.5, "some": pd.Series([-2, None] * 5, dtype=object)}
+    )
+    write_rows(frame, tmp_path / "rows.csv")
+    plain = pd.read_csv(tmp_path / "rows.csv")
+    assert plain.columns[0] == "'=text" and plain["n"].tolist() == [-1.5] * 10
+    assert not plain.iloc[:, 0].str.match(r"[=+\-@\t\r\n]").any()
+    found = [record for _, record in read_records(tmp_path / "rows.csv")]
+    assert [record["=text"] for record in found] == FORMULAS
+
+
+def test_every_csv_is_written_in_the_one_place_that_makes_it_harmless(root):
+    writing = [path for path in (root / "vital_lib").rglob("*.py") if "to_csv(" in path.read_text()]
+    assert [path.name for path in writing] == ["files.py"]
 
 
 def test_another_ending_is_refused_and_nothing_is_written(tmp_path):
