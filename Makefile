@@ -50,7 +50,8 @@ test: lint
 test-all: MEASURED := --cov=vital_lib --cov-report=
 test-all: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow" $(MEASURED)
-	$(BIN)/python -m pytest -q -m slow --ignore=tests/benchmarks $(MEASURED) --cov-append
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow \
+		--ignore=tests/benchmarks --durations=40 $(MEASURED) --cov-append
 	$(BIN)/python tests/coverage_gaps.py
 
 lint: $(INSTALLED)

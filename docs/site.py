@@ -18,6 +18,9 @@ from typing import Any
 
 from latex2mathml.converter import convert
 
+from vital_lib.figures import held_back_in_words
+from vital_lib.tables import Workspace
+
 ROOT = Path(__file__).parents[1]
 PAGES = ("*.md", "docs/*.md", "docs/*.png", "docs/*.css", "data/README.md")
 WIDTH, HEIGHT, GAP = 190, 32, 30  # of a box, and below it, in pixels
@@ -29,8 +32,14 @@ _WIDGET = "<p><em>Here a running notebook shows a widget: open it with make lab.
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\\w$])\$([^\s$](?:[^$\n]*[^\s$])?)\$(?!\d)", re.S)
 _BAR = re.compile(r":\s+\d+%\|")
 _LINK = re.compile(r'href="(?!https?:)[^"#]*?/?(\d\d_\w+)\.ipynb(?=["#])')
+_PAGE_OF_DOCS = re.compile(r'href="(\.\./docs/\w+)\.md(?=["#])')
+_COUNT = re.compile(r"\s*(?:\d+ records \[[^\]]*\]\s*)*")  # a bar of tqdm without an end
 _REPORT = re.compile(r'href="[^"]*/report\.html"')
 _HEADING = re.compile(r'<(h[1-6]) id="([^"]+)"(.*?</\1>)', re.S)
+_REJECTED = (
+    "notebook 01 shows why {:,} records were rejected, with names of files and parts of texts that "
+    "nobody has cleared: take these records out of the figure set, and run the notebooks again"
+)
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -49,6 +58,9 @@ def main(run: str = "data/runs/demo", build_folder: str | Path = ROOT / "build")
         print(f"{run}/executed lacks {', '.join(sorted(missing))}: run make demo first, or give")
         print("a finished run, as in make docs RUN=data/runs/mine")
         return 2
+    if why := _why_not_shown(ROOT / run):
+        print(f"{run} is not shown: {why}")
+        return 2
     pages, site = Path(build_folder, "docs"), Path(build_folder, "site")
     shutil.rmtree(pages, ignore_errors=True)
     for path in (path for pattern in PAGES for path in ROOT.glob(pattern)):
@@ -62,6 +74,19 @@ def main(run: str = "data/runs/demo", build_folder: str | Path = ROOT / "build")
     build(load_config(config, docs_dir=str(pages), site_dir=str(site)))
     print(f"the site is in {site / 'index.html'}")
     return 0
+
+
+def _why_not_shown(run: Path) -> str:
+    """Return why the notebooks of `run` may not be published: they show figures and their texts."""
+    workspace = Workspace(run)
+    if not workspace.has("figures"):
+        return "it has no table figures, which says whether they are cleared"
+    names = [name for name in ("figures", "questions") if workspace.has(name)]
+    told = [held_back_in_words(workspace.read(name), name) for name in names]
+    if workspace.has("figures_rejected"):
+        own = (workspace.read("figures_rejected")["source"] != "clinic").sum()
+        told += [_REJECTED.format(own)] if own else []
+    return "; ".join(filter(None, told))
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -93,6 +118,8 @@ def _readable(notebook: str) -> str:
 
 def _is_bar(output: dict[str, Any]) -> bool:
     """Return whether an output is a bar of tqdm, which shows nothing once its cell has run."""
+    if output.get("name") == "stderr":
+        return bool(_COUNT.fullmatch("".join(output.get("text", ""))))
     data = output.get("data", {})
     return _VIEW in data and bool(_BAR.search("".join(data.get("text/plain", ""))))
 
@@ -123,6 +150,7 @@ def on_post_page(output: str, page: Any, **_: Any) -> str:
 
     output = _HEADING.sub(numbered, output)
     output = _REPORT.sub('href="../report.html"', output)
+    output = _PAGE_OF_DOCS.sub(r'href="\1.html', output)
     return _LINK.sub(r'href="\1.html', output)
 
 
