@@ -88,6 +88,11 @@ def _counted(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+def _of_several(value: Any) -> bool:
+    """Return whether `value` says which of several DICOM frames or slices become figures."""
+    return _counted(value) or value in ("middle", "all", "sheet")
+
+
 _SWITCH: Rule = (lambda value: isinstance(value, bool), "give True or False")
 _WORDS: Rule = (lambda value: isinstance(value, str) and value.strip(), "give a text, not empty")
 _NAMED: Rule = (
@@ -105,17 +110,18 @@ _REASONS: Rule = (
     lambda value: isinstance(value, dict) and all(map(_WORDS[0], (*value, *value.values()))),
     'give a reason by source, such as {"PMC-OA": "CC BY, published"}, or {}',
 )
-_DICOM: dict[str, Callable[[Any], bool]] = {
-    "frames": lambda value: _counted(value) or value in ("middle", "all", "sheet"),
-    "series": lambda value: _counted(value) or value in ("middle", "all", "sheet"),
+DICOM_OPTIONS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("frames", "series"), _of_several),
     "key": lambda value: isinstance(value, str) and bool(value.strip()),
     "header_text": lambda value: isinstance(value, bool),
     "dates": lambda value: isinstance(value, bool),
 }
+"""Option of `dicom.DicomOptions` -> whether a notebook's value for it can be used."""
+
 _OF_DICOM: Rule = (
     lambda value: (
         isinstance(value, dict)
-        and all(name in _DICOM and _DICOM[name](one) for name, one in value.items())
+        and all(name in DICOM_OPTIONS and DICOM_OPTIONS[name](one) for name, one in value.items())
     ),
     "give {} or options by name: frames and series ('middle', 'all', 'sheet' or a whole number "
     "from 1), key (a file's path), header_text and dates (True or False), as in docs/dicom.md",

@@ -42,6 +42,7 @@ from vital_lib.dicom.pixels import (
     picture_of,
 )
 from vital_lib.dicom.windows import greys_file
+from vital_lib.parameters import DICOM_OPTIONS
 from vital_lib.records import InvalidRecord
 
 if TYPE_CHECKING:
@@ -81,13 +82,10 @@ class DicomOptions:
     dates: bool = False
 
     def __post_init__(self) -> None:
-        for value, words, wanted in (
-            (self.frames, ("middle", "all", "sheet"), f"frames: {_WANTED_FRAMES}"),
-            (self.series, ("all", "middle", "sheet"), f"series: {_WANTED_SERIES}"),
-        ):
-            number = isinstance(value, int) and not isinstance(value, bool) and value > 0
-            if not (number or value in words):
-                raise ValueError(f"{wanted}; received {value!r}")
+        for name, wanted in (("frames", _WANTED_FRAMES), ("series", _WANTED_SERIES)):
+            value = getattr(self, name)
+            if not DICOM_OPTIONS[name](value):
+                raise ValueError(f"{name}: {wanted}; received {value!r}")
 
 
 @dataclass(frozen=True)
