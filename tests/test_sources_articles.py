@@ -96,6 +96,12 @@ def test_a_mention_is_the_sentence_with_a_reference_to_the_figure(tmp_path):
     assert mentions(found["F2"]) == ["It grew, as Figs. 1 and 2 show!", "2A is CT."]
 
 
+def test_a_reference_without_a_type_means_what_its_target_is(tmp_path):
+    body = "<p>Seen in <xref rid='F1'>Fig. 1</xref>. As <xref rid='B1 T1'>others</xref> say.</p>"
+    found = read(tmp_path, article(body + fig("F1")))
+    assert mentions(found["F1"]) == ["Seen in Fig. 1."]
+
+
 @pytest.mark.parametrize(
     "text",
     [

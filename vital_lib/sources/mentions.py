@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _RANGE = re.compile(
 )
 _NUMBERS = re.compile(r"(\d+)\s*[-\u2010-\u2015]\s*(\d+)")
 _BLOCKS = ("p", "title", "td", "th", "li", "list-item", "abstract", "sec", "body")
+_FIGURES = ("fig", "figure")  # types of references
 _DROPPED = ("tex-math", "fig", "table-wrap", "fn")
 
 
@@ -53,7 +54,7 @@ def mentions_by_id(
         if len(digits) == 1:
             numbers.setdefault(digits[0], name)
     found: dict[str, dict[str, None]] = defaultdict(dict)
-    for block, references in _blocks(article):
+    for block, references in _blocks(article, known):
         text, places = _flat(block, references)
         ends = _ends(text)
         before: list[str] = []
@@ -104,12 +105,18 @@ def _between(names: Sequence[str], start: int, end: int) -> Sequence[str]:
     return names[start:end] if end - start <= _WIDEST else ()
 
 
-def _blocks(article: etree._Element) -> Iterator[tuple[etree._Element, list[etree._Element]]]:
-    """Yield each smallest block of text with its references to figures."""
+def _blocks(
+    article: etree._Element, known: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[etree._Element, list[etree._Element]]]:
+    """Yield each smallest block of text with its references to figures.
+
+    JATS lets a reference leave its type out: then its target says whether it means a figure.
+    """
     blocks: dict[etree._Element, list[etree._Element]] = {}
     tags = [f"{{*}}{name}" for name in _BLOCKS]
     for reference in article.iter("{*}xref"):
-        if reference.get("ref-type") not in ("fig", "figure"):
+        kind, targets = reference.get("ref-type"), reference.get("rid", "").split()
+        if kind not in _FIGURES and (kind or known.keys().isdisjoint(targets)):
             continue
         if next(reference.iterancestors("{*}fig", "{*}fig-group"), None) is not None:
             continue
