@@ -90,11 +90,24 @@ def test_the_layers_are_those_of_the_contract():
     assert [set(line.split(", ")) for line in lines] == wanted
 
 
+def _packages_and_modules() -> list[str]:
+    """The names in `vital_lib`, sorted; packages end in a slash, modules in .py."""
+    paths = [path for path in (ROOT / "vital_lib").iterdir() if path.suffix in ("", ".py")]
+    names = {path.name if path.suffix else f"{path.name}/" for path in paths}
+    return sorted(names - {"__init__.py", "__pycache__/"})
+
+
 def test_the_architecture_names_every_package_once():
     table = re.search(r"\| package or module .*?\n\n", _text("docs", "architecture.md"), re.S)[0]
     named = re.findall(r"^\| \[?`(\w+)`", table, re.M)
-    paths = [path for path in (ROOT / "vital_lib").iterdir() if path.suffix in ("", ".py")]
-    assert sorted(named) == sorted({path.stem for path in paths} - {"__init__", "__pycache__"})
+    assert sorted(named) == sorted(
+        name.removesuffix("/").removesuffix(".py") for name in _packages_and_modules()
+    )
+
+
+def test_the_tree_in_the_readme_names_every_package_once():
+    tree = re.search(r"^vital_lib/ .*?\n(.*?)^data/", _text("README.md"), re.M | re.S)[1]
+    assert sorted(re.findall(r"^  (\S+)", tree, re.M)) == _packages_and_modules()
 
 
 def test_the_walks_find_their_code_in_the_files_that_they_name():

@@ -112,9 +112,8 @@ _REASONS: Rule = (
 )
 DICOM_OPTIONS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("frames", "series"), _of_several),
-    "key": lambda value: isinstance(value, str) and bool(value.strip()),
-    "header_text": lambda value: isinstance(value, bool),
-    "dates": lambda value: isinstance(value, bool),
+    **dict.fromkeys(("header_text", "dates"), _SWITCH[0]),
+    "key": _WORDS[0],
 }
 """Option of `dicom.DicomOptions` -> whether a notebook's value for it can be used."""
 

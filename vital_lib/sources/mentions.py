@@ -30,7 +30,6 @@ _RANGE = re.compile(
 )
 _NUMBERS = re.compile(r"(\d+)\s*[-\u2010-\u2015]\s*(\d+)")
 _BLOCKS = ("p", "title", "td", "th", "li", "list-item", "abstract", "sec", "body")
-_FIGURES = ("fig", "figure")  # types of references
 _DROPPED = ("tex-math", "fig", "table-wrap", "fn")
 
 
@@ -116,7 +115,7 @@ def _blocks(
     tags = [f"{{*}}{name}" for name in _BLOCKS]
     for reference in article.iter("{*}xref"):
         kind, targets = reference.get("ref-type"), reference.get("rid", "").split()
-        if kind not in _FIGURES and (kind or known.keys().isdisjoint(targets)):
+        if kind not in ("fig", "figure") and (kind or known.keys().isdisjoint(targets)):
             continue
         if next(reference.iterancestors("{*}fig", "{*}fig-group"), None) is not None:
             continue
