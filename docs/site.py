@@ -19,7 +19,9 @@ from typing import Any
 from latex2mathml.converter import convert
 
 from vital_lib.figures import held_back_in_words
-from vital_lib.tables import Workspace
+from vital_lib.privacy import ClearanceLog
+from vital_lib.report import write_report
+from vital_lib.tables import Workspace, is_path, without_folders
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("*.md", "docs/*.md", "docs/*.png", "docs/*.css", "data/README.md")
@@ -39,6 +41,10 @@ _HEADING = re.compile(r'<(h[1-6]) id="([^"]+)"(.*?</\1>)', re.S)
 _REJECTED = (
     "notebook 01 shows why {:,} records were rejected, with names of files and parts of texts that "
     "nobody has cleared: take these records out of the figure set, and run the notebooks again"
+)
+_OLDER = (
+    "{} were executed before the last decision about a figure, and show figures as they were then: "
+    "run them again, as with make demo"
 )
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -67,6 +73,8 @@ def main(run: str = "data/runs/demo", build_folder: str | Path = ROOT / "build")
         _copy(path, pages / path.relative_to(ROOT))
     (pages / "notebooks").mkdir()
     if (report := ROOT / run / "report.html").is_file():
+        if len(ClearanceLog(ROOT / run).decisions()):
+            write_report(Workspace(ROOT / run))  # it may show what was refused since
         _copy(report, pages / "report.html")
     for path in executed:
         (pages / "notebooks" / path.name).write_text(_readable(path.read_text("utf-8")), "utf-8")
@@ -86,7 +94,26 @@ def _why_not_shown(run: Path) -> str:
     if workspace.has("figures_rejected"):
         own = (workspace.read("figures_rejected")["source"] != "clinic").sum()
         told += [_REJECTED.format(own)] if own else []
+    older = _older_copies(run)
+    told += [_OLDER.format(", ".join(older))] if older else []
     return "; ".join(filter(None, told))
+
+
+def _older_copies(run: Path) -> list[str]:
+    """Return the executed notebooks that may show a figure as it was before a decision about it."""
+    decided = ClearanceLog(run).decisions()["at"]
+    if decided.empty:
+        return []
+    return [
+        path.name
+        for path in sorted((run / "executed").glob("*.ipynb"))
+        if (_parameters_of(path.read_text("utf-8")).get("start_time") or "") <= decided.max()
+    ]
+
+
+def _parameters_of(notebook: str) -> dict[str, Any]:
+    """Return what papermill noted in an executed notebook; times are in UTC."""
+    return json.loads(notebook)["metadata"].get("papermill", {})
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -97,12 +124,17 @@ def _copy(source: Path, target: Path) -> None:
 def _readable(notebook: str) -> str:
     """Replace formulas by MathML, and panels by their static form.
 
-    Bars that only showed how far a cell had come are left out, and so is the machine's path to the
-    run.
+    Bars that only showed how far a cell had come are left out, and so are the folders in paths
+    among the parameters, which may name a person or a machine.
     """
+    given = _parameters_of(notebook).get("parameters", {})
+    for path in sorted(_paths_in(list(given.values())), key=len, reverse=True):
+        shown = without_folders(path)
+        shown = f"../data/runs/{shown}" if path == given.get("run") else shown
+        for ascii_only in (False, True):
+            old, new = (json.dumps(text, ensure_ascii=ascii_only)[1:-1] for text in (path, shown))
+            notebook = notebook.replace(old, new)
     content = json.loads(notebook)
-    if run := content["metadata"].get("papermill", {}).get("parameters", {}).get("run"):
-        content = json.loads(notebook.replace(run, f"../data/runs/{Path(run).name}"))
     content["metadata"].pop("widgets", None)
     for cell in content["cells"]:
         if cell["cell_type"] == "markdown":
@@ -114,6 +146,15 @@ def _readable(notebook: str) -> str:
             if output.get("data", {}).pop(_VIEW, None):
                 output["data"].setdefault("text/html", _WIDGET)
     return json.dumps(content)
+
+
+def _paths_in(value: Any) -> set[str]:
+    """Return the paths among parameters, also in lists and dicts."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        return set().union(*map(_paths_in, value))
+    return {value} if is_path(value) else set()
 
 
 def _is_bar(output: dict[str, Any]) -> bool:

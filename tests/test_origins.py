@@ -12,7 +12,7 @@ from PIL import Image
 from vital_lib import study, walkthrough
 from vital_lib.report import stale, write_report
 from vital_lib.statistics import Interval
-from vital_lib.tables import TABLES, MissingTable, Workspace, metrics_frame
+from vital_lib.tables import TABLES, MissingTable, Workspace, metrics_frame, without_folders
 
 JUDGING, TRAINING, EVALUATING = "05_judge_candidates", "06_train_selector", "09_evaluate_model"
 RECALL = "evaluation.open_recall_selected_minus_random"
@@ -133,7 +133,7 @@ def test_a_path_among_the_parameters_is_kept_as_text(tmp_path):
     workspace.record({"evaluation.a": 1}, **how)
     workspace.record({"evaluation.b": 2}, **how)
     assert workspace.metrics == {"evaluation.a": 1, "evaluation.b": 2}
-    assert set(workspace.metric_origins()["measured_on"]) == {"benchmark data/slake"}
+    assert set(workspace.metric_origins()["measured_on"]) == {"benchmark slake"}
 
 
 def test_the_metrics_file_stays_flat_and_of_numbers(tmp_path):
@@ -284,6 +284,23 @@ def test_each_metric_says_what_it_was_measured_on(run):
     assert told["written_by"].to_dict() == {"judge.nulls": JUDGING, "judge.agreement": TRAINING}
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        *((path, "set") for path in ("/home/ann lee/set", "../ann/set/", "~/set", "./set")),
+        *((path, "set") for path in ("ann/lee/set", "C:/ann/set")),
+        *((path, "set") for path in (r"C:\ann\set", r"\\ward\ann\set")),
+        ("s3://ward/ann/set?key=1", "set"),
+        (Path("/home/ann/set"), "set"),
+        (["/home/ann/a", "clinic"], ["a", "clinic"]),
+        ({"ward": ("/home/ann/a", 3)}, {"ward": ["a", 3]}),
+        *((name, name) for name in ("clinic", "org/model", "hf-hub:org/model", "", None, 0.5)),
+    ],
+)  # fmt: skip
+def test_of_a_path_among_parameters_only_the_last_part_is_shown(given, shown):
+    assert without_folders(given) == shown
+
+
 def test_a_path_is_cut_to_its_end_and_two_settings_are_both_named(tmp_path):
     workspace = Workspace(tmp_path)
     _questions(workspace, "/home/somebody/data/vqa_rad")
@@ -292,7 +309,7 @@ def test_a_path_is_cut_to_its_end_and_two_settings_are_both_named(tmp_path):
     made_from = ["questions", "candidates", "drafts"]
     workspace.record({"evaluation.a": 1}, written_by=EVALUATING, made_from=made_from)
     told = workspace.metric_origins()["measured_on"]
-    assert list(told) == ["generator a/b and c, benchmark data/vqa_rad"]
+    assert list(told) == ["generator a/b and c, benchmark vqa_rad"]
 
 
 def test_a_metric_keeps_what_it_was_measured_on_when_its_input_is_written_again(run):
@@ -310,8 +327,9 @@ def test_the_report_is_written_where_the_figures_are_others_than_those_selected_
     _write(run, "figures", n=2, figures="mine")
     (run.path / "x").unlink()
     page = write_report(run).read_text()
-    assert "figure lost is no longer in the run" in page and "A nodule." in page
-    assert "Stale: older than figures: run 07_select_instructions." in page
+    assert "1 of 1 conversations, of figures that the run lacks" in page
+    assert "A nodule." not in page  # the run does not say that it may leave
+    assert "older than figures: run 07_select_instructions" in page
 
 
 def test_the_report_marks_what_is_stale_and_says_what_it_was_measured_on(run):
@@ -320,7 +338,7 @@ def test_the_report_marks_what_is_stale_and_says_what_it_was_measured_on(run):
     assert "Not up to date" in page and page.count("drafts is older than figures") >= 2
     assert '<p class="stale">Stale: drafts is older than figures: run 02_draft_candidates' in page
     assert "<td>figures clinic, annotators clinic" in page  # below "on", beside each metric's name
-    assert "/secret" not in page
+    assert "secret" not in page and "place" not in page.replace("placeholder", "")
 
 
 def test_a_stale_claim_is_marked_in_the_report_and_in_the_study(run):

@@ -59,7 +59,7 @@ BUDGETS = {
     "evaluation": 2_298,  # questions known before; people; controls, the probe; answers kept
     "exports": 905,  # benchmarks, credits; forms, what is held back, Parquet with images; disks
     "figures": 1_700,  # copies; windows of greys; counts; clearance; bare files
-    "generation": 716,  # the words that a flag is about; arms that wait for batches together
+    "generation": 718,  # the words that a flag is about; arms that wait for batches together
     "judging": 576,  # falls beyond the noise of the same answers; panels; whether images arrive
     "labelling": 468,  # cleared items only
     "labels": 2_152,  # models compared; older logs; requests; arms; a judgement's parameters
@@ -70,13 +70,13 @@ BUDGETS = {
     "parameters": 153,  # sets and settings of 08; forms of 07; names in magics; options of DICOM
     "panels": 3_572,  # the arena; explorers; static forms; feedback; tuning runs; clearance, views
     "plots": 865,  # what is rewarded; the overview; metrics in words; sweeps; seven tuned models
-    "privacy": 486,  # identifiers in texts and all views of images, decisions, log, spans; edits
+    "privacy": 521,  # identifiers in texts and views of images, decisions, log; refusals
     "processes": 250,  # a stop names the calls that ended; one reason is told once
     "prompts": 1_508,  # a benchmark question; whose texts
     "receipts": 92,  # what local models and endpoints have in common
     "records": 630,  # any encoding of Unicode; JSON Lines of any length; values beyond Python
     "replay": 126,  # links to the files of models; read-only disks
-    "report": 478,  # the funnel, answers won and lost, costs, credits, inputs of metrics, two runs
+    "report": 480,  # the funnel, answers won and lost, costs, credits, inputs of metrics, two runs
     "reward_model": 270,  # a head, its weights checked, tables, and pairs as data of a tuning run
     "rewards": 320,  # what annotators and judges reward: properties, slopes, sentences, examples
     "runs": 245,  # runs listed, compared and deleted; labels backed up
@@ -89,8 +89,8 @@ BUDGETS = {
     "statistics": 330,  # sign flips; Holm, power, alpha of several, correction by few labels
     "stopping": 20,
     "study": 520,  # one cause varied at a time; a stopped seed; runs of one name
-    "tables": 1_225,  # one writer in a folder; other tables, older columns; damaged files; words
-    "tuning": 1_777,  # own loop, checkpoints, events; estimate, card; odd rows, tables and files
+    "tables": 1_243,  # one writer; older columns; damaged files; words; folders of paths; refused
+    "tuning": 1_785,  # own loop, checkpoints, events; estimate, card; odd rows, tables and files
     "walkthrough": 220,  # no folder but a run's is deleted; parameters arrive as plain values
 }
 SCRIPT_LINES = 2_945  # windows of 16-bit greys; tables, details, drags; review; runs; all frames

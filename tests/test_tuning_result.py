@@ -243,7 +243,7 @@ def run_of(tmp_path, figures):
         drawn = {"source": "clinic", "licence": None, "credit": None}
         plain = {"figure_id": row.figure_id, "image": row.image, "caption": "A caption."}
         plain |= {"mentions": [], "modalities": [], "group_id": f"g{k}", "split": "train"}
-        plain |= {"sha256": "0", "phash": "0", "cleared": None, "cleared_reason": None}
+        plain |= {"sha256": "0", "phash": "0", "cleared": True, "cleared_reason": "checked"}
         rows.append(plain | (drawn if k else real))
     workspace.write("figures", frame_of("figures", rows))
     made = [candidate_row(f"F{k}", "final", "clinician", 1) for k in range(4)]
@@ -275,6 +275,13 @@ def test_the_card_of_a_run_states_sources_prompts_annotators_and_metrics(
     assert "2 annotators, 1 of them simulated" in text and "Krippendorff" in text
     assert r"| 0.610 | \[0.500, 0.700\] |" in text
     assert "## Results" in text and "open recall" in text.lower()
+
+    rows = run_of.read("figures")
+    run_of.write("figures", rows.assign(cleared=rows["source"].ne("PMC")))
+    text = write_card(folder, run_of, conversations).read_text()
+    assert "PMC" not in text and "onerror" not in text  # neither its source nor its credit
+    assert "**1 of 4 figures are not cleared to leave the workbench**" in text
+    assert "3 of 3 figures are in the run" in text
 
 
 def test_a_card_without_an_evaluation_says_so(run_of, llava_folder, figures, tmp_path):

@@ -16,7 +16,7 @@ import pandas as pd
 
 from vital_lib.annotators import Votes, is_simulated
 from vital_lib.licences import spdx, terms
-from vital_lib.tables import Workspace, metrics_in_words
+from vital_lib.tables import Workspace, metrics_in_words, without_folders
 
 CARD = "README.md"
 """The card's file, as model hubs and dataset hubs show it."""
@@ -109,7 +109,7 @@ def texts_written(candidates: pd.DataFrame, conversation_ids: Iterable[str]) -> 
     kept = candidates[candidates["conversation_id"].isin(set(conversation_ids))]
     columns = ["generator", "prompt_version", "arm"]
     rows = kept.groupby(columns, dropna=False)["conversation_id"].nunique().reset_index()
-    values = [(count, source_name(who), *rest) for who, *rest, count in rows.values.tolist()]
+    values = [(count, model_name(who), *rest) for who, *rest, count in rows.values.tolist()]
     header = ["conversations", "generator", "prompt version", "demonstrations shown"]
     return ["Texts:", "", *table(header, values), ""]
 
@@ -140,8 +140,13 @@ def metric_table(workspace: Workspace, wanted: Sequence[str]) -> list[str]:
 
 
 def source_name(name: str) -> str:
-    """Return the name of a source or model; the clinic's says that it is simulated."""
+    """Return the name of a source; the clinic's says that it is simulated."""
     return f"{name} (simulated)" if name == SIMULATED else name
+
+
+def model_name(name: str) -> str:
+    """Return the name of a model without the folders that it may lie in."""
+    return source_name(str(without_folders(name)))
 
 
 def table(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> list[str]:

@@ -26,6 +26,7 @@ from vital_lib.tables import (
     TABLES,
     Workspace,
     metrics_in_words,
+    without_folders,
     write_atomically,
 )
 
@@ -309,13 +310,8 @@ def _parameters(workspace: Workspace) -> dict[str, str]:
     for name in filter(workspace.has, names):
         given: Mapping[str, Any] = workspace.origin(name).get("parameters", {})
         for key, value in given.items():
-            found.setdefault(key, {})[_short(value)] = None
+            found.setdefault(key, {})[str(without_folders(value))] = None
     return {key: ", ".join(values) for key, values in found.items()}
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return "/".join(Path(text).parts[-2:]) if text.startswith("/") else text
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

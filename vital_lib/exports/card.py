@@ -19,7 +19,7 @@ from vital_lib.annotators import is_simulated
 from vital_lib.contamination import Overlap
 from vital_lib.exports.forms import FORMS
 from vital_lib.exports.rows import BETTER
-from vital_lib.tables import Workspace, write_text
+from vital_lib.tables import Workspace, without_folders, write_text
 
 if TYPE_CHECKING:
     from vital_lib.exports.exporting import Export
@@ -151,12 +151,12 @@ def _run(made: Export, workspace: Workspace) -> list[str]:
     lines = ["## Annotators", "", *(cards.annotated(workspace) or ["No labels.", ""])]
     if workspace.has("ratings"):
         rows = workspace.read("ratings").groupby(["judge", "prompt_version"]).size()
-        values = [(cards.source_name(who), version, n) for (who, version), n in rows.items()]
+        values = [(cards.model_name(who), version, n) for (who, version), n in rows.items()]
         lines += ["## Judge", "", *cards.table(["judge", "prompt version", "ratings"], values), ""]
     lines += ["## Selector", "", *_measured(workspace, _SELECTOR)]
     if FORMS[made.form].rows == "conversations" and workspace.has("selected"):
         settings = workspace.origin("selected").get("parameters", {})
-        values = [(name, json.dumps(value)) for name, value in settings.items()]
+        values = [(name, json.dumps(without_folders(own))) for name, own in settings.items()]
         lines += ["## Cut", "", *cards.table(["setting", "value"], values), ""]
         lines += _measured(workspace, _SELECTION)
     return lines

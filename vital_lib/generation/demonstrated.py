@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.client import ChatClient
-from vital_lib.figures import FigureImage, UnreadableImage, open_image, refusal_of
+from vital_lib.figures import Clearance, FigureImage, UnreadableImage, open_image, refusal_of
 from vital_lib.prompts import demonstration_clearance
 
 LOG = logging.getLogger(__name__)
+
+_GONE = "its figure or image file is no longer in the run: run notebook 03 again"
 
 ImageOf = Callable[[str], FigureImage] | Mapping[str, str] | pd.Series
 """Opens a figure's image by its figure_id, or maps it to the path of the image."""
@@ -50,6 +52,11 @@ def shown_to(client: ChatClient, demonstrations: pd.DataFrame, image_of: ImageOf
 
 
 def _refusal(row: Mapping[str, Any], image: FigureImage | None) -> str | None:
-    """Return why the texts or the image of a demonstration may not leave, or None."""
-    stated = demonstration_clearance(row)
+    """Return why the texts or the image of a demonstration may not leave, or None.
+
+    The demonstration states what was decided when it was written, its image what holds now.
+    """
+    stated, figure_id = demonstration_clearance(row), row["figure_id"]
+    if isinstance(figure_id, str) and image is None:
+        return refusal_of([stated, Clearance(figure_id, False, _GONE)])
     return refusal_of([stated] if image is None else [stated, image.clearance])

@@ -64,8 +64,8 @@ def export_label_studio(
     labelling interface, written next to the file with suffix .xml, then import the file.
 
     Items about figures that are not cleared are not written, and the log counts them. Label Studio
-    keeps a task's `meta`, so `meta` holds the complete events. Its own export omits
-    tasks without annotations; the first task with annotations holds their events.
+    keeps a task's `meta`, so `meta` holds the complete events. Its own export omits tasks without
+    annotations; the first with annotations holds their events.
 
     Label Studio attributes annotations to members by e-mail address and refuses unknown addresses.
     Other names are only in `meta`, and edits of their annotations count as theirs.
@@ -75,9 +75,9 @@ def export_label_studio(
         drafts: columns candidate_id, figure_id, instruction, response.
         figures: columns figure_id, image, caption, mentions, cleared, cleared_reason.
         address_of: maps the path of an image to the address at which Label Studio finds it, such
-            as `lambda image: f"/data/local-files/?d={image}"` (for which the project needs local
-            file serving and a local storage). Without it the path itself is written. Paths of
-            images below the folder of `path` are relative to it.
+            as `lambda image: f"/data/local-files/?d={image}"` (with local file serving and a local
+            storage); paths below the folder of `path` are relative to it. That file is shown with
+            its metadata. Without it, a task names the image by its figure's id.
         reasons: reasons to offer in addition to those in `events`.
     """
     path = Path(path)
@@ -136,15 +136,16 @@ def _showable(text: Any) -> str:
 def _figure_rows(
     figures: pd.DataFrame, folder: Path, address_of: Callable[[str], Any] | None
 ) -> dict[str, dict]:
-    """Return the figures by id, each `image` as its address; paths below `folder` are shortened."""
+    """Return the figures by id, each `image` as its address, or as a name without one."""
 
-    def address(image: str) -> Any:
-        if Path(image).is_relative_to(folder):
-            image = Path(image).relative_to(folder).as_posix()
-        return address_of(image) if address_of and image else image
+    def address(figure_id: str, image: str) -> Any:
+        if address_of is None or not image:
+            return f"{figure_id}{Path(image).suffix}" if image else image
+        below = Path(image).is_relative_to(folder)
+        return address_of(Path(image).relative_to(folder).as_posix() if below else image)
 
     rows = figures.drop_duplicates("figure_id").set_index("figure_id")
-    return rows.assign(image=rows["image"].map(address)).to_dict("index")
+    return rows.assign(image=list(map(address, rows.index, rows["image"]))).to_dict("index")
 
 
 def _task_data(ids: Sequence[str], responses: Mapping, figures: Mapping) -> dict[str, str]:

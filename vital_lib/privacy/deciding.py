@@ -16,7 +16,8 @@ import pandas as pd
 from vital_lib.dicom import Picture, tiles_beside, write_picture
 from vital_lib.figures import FigureImage, UnreadableImage, open_image, picture_hashes
 from vital_lib.privacy.log import ClearanceLog, Decision, text_hash
-from vital_lib.tables import UnsupportedFormat, Workspace, frame_of
+from vital_lib.privacy.refusals import Refusals
+from vital_lib.tables import DECISIONS, UnsupportedFormat, Workspace, frame_of
 
 REMOVED = "[removed]"
 """Stands for a removed text in a caption or mention."""
@@ -84,9 +85,10 @@ def reject(
 def with_decisions(figures: pd.DataFrame, run: str | PathLike[str]) -> pd.DataFrame:
     """Return table `figures` with the newest decision about each figure.
 
-    A decision holds for the file and the texts that it was made about, and for no others. A figure
-    with removed parts gets the redacted file and texts. A rejected one is not cleared, whatever its
-    licence.
+    A decision holds for the figure, the file and the texts that it was made about, and for no
+    others. A figure with removed parts gets the redacted file and texts. A rejected one is not
+    cleared, whatever its licence. No rule clears a figure whose image file was rejected or redacted
+    as another figure, or from whose texts words were removed there: a person decides on it.
 
     Args:
         figures: table `figures`, as `read_figures` returns it.
@@ -105,15 +107,16 @@ def with_decisions(figures: pd.DataFrame, run: str | PathLike[str]) -> pd.DataFr
         newest[key] = number, decision
     if not newest:
         return figures
-    rows = []
+    elsewhere, rows = Refusals(decisions), []
     for row in figures.to_dict("records"):
         before = -1  # a figure with removed parts may have been decided about again
         while (found := newest.get(_key(row), (-1, {})))[0] > before:
             before, decision = found
             row = _decided(row, decision, Path(run))
-        rows.append(row)
+        why = None if before >= 0 or not row["cleared"] else elsewhere.of_the_same(row)
+        rows.append({**row, "cleared": None, "cleared_reason": why} if why else row)
     decided = frame_of("figures", rows)
-    decided.attrs = figures.attrs
+    decided.attrs = {**figures.attrs, DECISIONS: len(decisions)}
     return decided
 
 

@@ -22,20 +22,17 @@ _OTHERS = ("random", "unaligned", "base")
 def best_conversations(run: RunTables) -> list[dict[str, Any]]:
     """Return the conversations of the selected set with the highest scores.
 
-    Those of figures that are not cleared are left out. If a figure is no longer in the run, a note
-    replaces its caption and there is no image.
+    Those of figures that are not cleared, or no longer in the run, are left out.
     """
     if not (run.has("selected") and run.has("figures")):
         return []
     figures_of = {row["figure_id"]: row for row in run.read("figures").to_dict("records")}
-    held = {name for name, row in figures_of.items() if not clearance_of(row).cleared}
+    cleared = [name for name, row in figures_of.items() if clearance_of(row).cleared]
     selected = run.read("selected")
-    best = selected[~selected["figure_id"].isin(held)].nsmallest(SHOWN, "rank")
+    best = selected[selected["figure_id"].isin(cleared)].nsmallest(SHOWN, "rank")
     examples = []
     for row in best.itertuples():
-        figure = figures_of.get(
-            row.figure_id, {"caption": f"figure {row.figure_id} is no longer in the run"}
-        )
+        figure = figures_of[row.figure_id]
         example = {"figure_id": row.figure_id, "caption": figure["caption"], "turns": row.turns}
         examples.append({**example, "image": _picture(figure)})
     return examples

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from vital_lib.report.run import RunTables, stale_tables
-from vital_lib.tables import STAGES, TABLES, read_origins
+from vital_lib.tables import STAGES, TABLES, is_path, read_origins, without_folders
 
 _TABLE = ["table", "fingerprint", "made_from", "parameters", "stale"]
 _METRICS = ["stage", "metrics", "computed_by", "made_from", "parameters", "names"]
@@ -46,7 +46,7 @@ def _made_from(origin: Mapping[str, Any]) -> str:
 
 def _parameters(origin: Mapping[str, Any]) -> str:
     """Return the parameters as text, without paths, which may name a person or a machine."""
-    shown = {k: v for k, v in origin["parameters"].items() if not str(v).startswith("/")}
+    shown = {k: without_folders(v) for k, v in origin["parameters"].items() if not is_path(v)}
     return ", ".join(f"{name} = {_in_words(value)}" for name, value in shown.items())
 
 

@@ -169,4 +169,9 @@ def held_back(run: RunTables) -> list[str]:
         for name in ("figures", "questions")
         if run.has(name)
     }
-    return [f"{n:,} of {len(run.read(name)):,} {name}" for name, n in counts.items() if n]
+    told = [f"{n:,} of {len(run.read(name)):,} {name}" for name, n in counts.items() if n]
+    if run.has("selected") and run.has("figures"):
+        ids = run.read("selected")["figure_id"]
+        if lost := (~ids.isin(run.read("figures")["figure_id"])).sum():
+            told.append(f"{lost:,} of {len(ids):,} conversations, of figures that the run lacks")
+    return told

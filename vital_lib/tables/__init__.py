@@ -29,7 +29,8 @@ from vital_lib.tables.matching import (
     refuse_twice,
 )
 from vital_lib.tables.measured import STAGES, metrics_frame, read_origins
-from vital_lib.tables.origins import NotReadable, VotesRead
+from vital_lib.tables.origins import NotReadable, VotesRead, is_path, without_folders
+from vital_lib.tables.refused import DECISIONS
 from vital_lib.tables.units import decimals
 from vital_lib.tables.words import ARMS, MODELS, Words, metrics_in_words, words_of
 from vital_lib.tables.workspace import MissingTable, UnsupportedFormat, Workspace

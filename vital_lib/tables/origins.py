@@ -8,6 +8,7 @@ This module opens no files.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
@@ -73,9 +74,9 @@ def settings_of(parameters: Mapping[str, Any], inputs: Iterable[Origin]) -> dict
 
 
 def in_words(settings: Mapping[str, Iterable[str]]) -> str:
-    """Return settings as text, such as "figures clinic, judge clinic", with shortened paths."""
+    """Return settings as text, such as "figures clinic, judge clinic", without folders of paths."""
     return ", ".join(
-        f"{name.replace('_', ' ')} {' and '.join(map(_end_of_path, settings[name]))}"
+        f"{name.replace('_', ' ')} {' and '.join(map(without_folders, settings[name]))}"
         for name in SETTINGS
         if name in settings
     )
@@ -163,5 +164,26 @@ class Standing:
         return now, "" if now else ", which is missing"
 
 
-def _end_of_path(value: str) -> str:
-    return "/".join(PurePath(value).parts[-2:]) if "/" in value else value
+_PATH = re.compile(r"[~./\\]|[A-Za-z]:[\\/]|[^/]+://|[^/]*\\|[^/]+/[^/]+/")
+"""How a path or an address begins; a hub's id, such as org/model, has one slash only."""
+
+
+def is_path(value: Any) -> bool:
+    """Return whether a parameter is a path or an address, and not the id of a model on a hub."""
+    return bool(_PATH.match(str(value))) if isinstance(value, str | PurePath) else False
+
+
+def without_folders(value: Any) -> Any:
+    """Return a parameter with each path in it, also in a list or dict, cut to its last part.
+
+    The folders above may name a patient, a person or a machine.
+    """
+    if isinstance(value, Mapping):
+        return {without_folders(key): without_folders(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(own) for own in value]
+    if not is_path(value):
+        return value
+    path = str(value)
+    path = re.split(r"[?#]", path)[0] if "://" in path else path  # may hold a key
+    return re.split(r"[\\/]", path.rstrip("\\/"))[-1]

@@ -19,6 +19,7 @@ from vital_lib.tables.files import of_parquet, write_atomically, write_text
 from vital_lib.tables.frames import conform, to_frame, with_null_columns
 from vital_lib.tables.measured import add_metrics, checked, read_metrics, read_origins
 from vital_lib.tables.origins import UNKNOWN, Origin, Standing, VotesRead, in_words, settings_of
+from vital_lib.tables.refused import DECISIONS, as_refused
 
 _MODELS = "models/"
 """Prefix of an input's name if it is a model, such as models/selected, not a table."""
@@ -94,7 +95,8 @@ class Workspace:
 
         A column `image` holds absolute paths. The file holds paths relative to the run folder for
         images in it, so that the folder can be moved. A column that a table of an earlier release
-        lacks is null, if it was declared as later.
+        lacks is null, if it was declared as later. A figure that a person refused since the table
+        was written is not cleared.
 
         Raises:
             MissingTable: the table does not exist; the message names the notebook that writes it.
@@ -113,7 +115,8 @@ class Workspace:
                 f"table {name!r} in {self.path} was written by another release, without "
                 f"{', '.join(lost)}: run notebooks/{table.written_by}.ipynb again"
             )
-        return _with_images(to_frame(rows), self._absolute)
+        frame = _with_images(to_frame(rows), self._absolute)
+        return as_refused(frame, self.path, self._stored(name)) if name == "figures" else frame
 
     def write(
         self,
@@ -137,6 +140,8 @@ class Workspace:
         """
         rows = conform(name, _with_images(frame, self._relative))
         origin = {"table": name, **self._made(declared(name).written_by, made_from, parameters)}
+        if DECISIONS in frame.attrs:
+            origin[DECISIONS] = frame.attrs[DECISIONS]
         rows = rows.replace_schema_metadata({b"vital": _as_json(origin).encode()})
         write_atomically(
             self._file(name), lambda path: pq.write_table(rows, path, compression="zstd")
@@ -178,10 +183,7 @@ class Workspace:
             file = self.path / name / "origin.json"
             found = json.loads(file.read_text()) if file.is_file() else {}
             return found if found.get("fingerprint") == self.fingerprint(name) else {}
-        stored = (of_parquet(pq.read_schema, self._file(name)).metadata or {}).get(
-            b"vital", b"null"
-        )
-        if not isinstance(origin := json.loads(stored), dict):
+        if not isinstance(origin := self._stored(name), dict):
             raise UnsupportedFormat(
                 f"table {name!r} in {self.path} was not written by the workbench: run notebooks/"
                 f"{declared(name).written_by}.ipynb again"
@@ -208,8 +210,7 @@ class Workspace:
     def state(self) -> pd.DataFrame:
         """Return one row per table: table, rows (null before it is written), written_by, stale.
 
-        `stale` names the input that is newer than the table, and the notebook to run. It is empty
-        if the table is up to date.
+        `stale` names the newer input and the notebook to run; it is empty if there is none.
         """
         standing = self._standing()
         rows = [
@@ -273,6 +274,10 @@ class Workspace:
         add_metrics(self.path, added, origin, first=written_by not in self._recorded_by)
         self._recorded_by.add(written_by)
         return added
+
+    def _stored(self, name: str) -> Any:
+        metadata = of_parquet(pq.read_schema, self._file(name)).metadata or {}
+        return json.loads(metadata.get(b"vital", b"null"))
 
     def _made(
         self,

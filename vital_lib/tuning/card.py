@@ -17,6 +17,7 @@ from huggingface_hub import ModelCardData
 
 from vital_lib import cards
 from vital_lib.cards import CARD, as_text, table
+from vital_lib.figures import is_cleared
 from vital_lib.tables import Workspace, write_text
 
 _RESULTS = "## Results"
@@ -24,6 +25,10 @@ _AGAIN = "tune the model again in notebook 08, with resume = False"
 _USE = (
     "For research and teaching. **Not for clinical use**: it has not been tested on patients, it "
     "can be wrong with confidence, and nobody may base a diagnosis or a treatment on it."
+)
+_HELD = (
+    "**{:,} of {:,} figures are not cleared to leave the workbench**, and not listed. The model "
+    "may repeat their texts: share it only with those who may see these figures."
 )
 _SETTINGS = (
     *("train", "train_projector", "train_vision", "quantize", "epochs", "learning_rate"),
@@ -44,10 +49,10 @@ def write_card(
 ) -> Path:
     """Write the model card of the tuned model in `folder`; return its path.
 
-    `tune` writes one without a run. With a run, the card also lists the figures' sources, licences
-    and credits, the generator, its prompts and whose demonstrations it was shown, the annotators
-    and their agreement, and the model's metrics as far as the run has them; `write_results` states
-    them anew.
+    `tune` writes one without a run. With a run, the card also lists the cleared figures' sources,
+    licences and credits, the number of the others, the generator, its prompts and whose
+    demonstrations it was shown, the annotators and their agreement, and the model's metrics as far
+    as the run has them; `write_results` states them anew.
 
     Args:
         workspace: the run that `conversations` are from.
@@ -174,8 +179,11 @@ def _training(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str
 
 def _data(workspace: Workspace, conversations: pd.DataFrame) -> list[str]:
     """Where the conversations come from: figures, generator, annotators."""
-    lines = ["## Data", ""]
-    lines += cards.figures_used(workspace.read("figures"), conversations["figure_id"])
+    figures, used = workspace.read("figures"), set(conversations["figure_id"])
+    held = set(figures["figure_id"][~is_cleared(figures)]) & used
+    lines = ["## Data", "", *cards.figures_used(figures, used - held)]
+    if held:
+        lines += [_HELD.format(len(held), len(used)), ""]
     if workspace.has("candidates"):
         lines += cards.texts_written(workspace.read("candidates"), conversations["conversation_id"])
     return [*lines, *cards.annotated(workspace)]
