@@ -49,9 +49,10 @@ def uploaded(monkeypatch):
     """Return a list that grows by the content of each input file as it is uploaded."""
     contents, upload = [], BatchApi.upload
 
-    def watching(self, name, path):
-        contents.append(path.read_bytes())
-        return upload(self, name, path)
+    def watching(self, name, file):
+        file.seek(0)
+        contents.append(file.read())
+        return upload(self, name, file)
 
     monkeypatch.setattr(BatchApi, "upload", watching)
     return contents
@@ -164,7 +165,7 @@ def test_memory_is_flat_in_rows(tmp_path, monkeypatch):
     upload = BatchApi.upload
     monkeypatch.setattr(
         BatchApi, "upload",
-        lambda self, name, path: contents.append(path.stat().st_size) or upload(self, name, path),
+        lambda self, name, file: contents.append(file.tell()) or upload(self, name, file),
     )  # fmt: skip
     with running(Dials(reply="fixed")) as server:
         for count in (20, 220):

@@ -11,8 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import aiohttp
 import httpx2
@@ -43,8 +42,8 @@ class BatchApi:
     ) -> None:
         self._client, self._sleep = client, sleep
 
-    async def upload(self, name: str, path: Path) -> str:
-        """Upload an input file under its own name; return its id."""
+    async def upload(self, name: str, file: BinaryIO) -> str:
+        """Upload an open input file under `name`; return its id."""
         tried = False
 
         async def once() -> str:
@@ -52,9 +51,9 @@ class BatchApi:
             if tried and (found := await self._find_file(name)):
                 return found
             tried = True
-            with path.open("rb") as file:
-                sent = (name, file, "application/jsonl")
-                return (await self._client.files.create(file=sent, purpose="batch")).id
+            file.seek(0)
+            sent = (name, file, "application/jsonl")
+            return (await self._client.files.create(file=sent, purpose="batch")).id
 
         return await self._retried(once)
 

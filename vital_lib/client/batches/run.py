@@ -16,8 +16,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import openai
 
@@ -259,10 +258,9 @@ class BatchRun:
         name, file_id = f"vital-{secrets.token_hex(8)}.jsonl", None
         file = InputFile(name, datetime.now(UTC), None, None, 0)
         self._pending.note(name, "begun")
-        with tempfile.TemporaryDirectory(prefix="vital-batch-") as folder:
-            path = Path(folder, name)
+        with tempfile.TemporaryFile() as opened:  # without a name: nothing stays after a kill
             try:
-                written, unreadable = await asyncio.to_thread(self._write, path, lacking)
+                written, unreadable = await asyncio.to_thread(self._write, name, opened, lacking)
             except OSError as error:
                 self._pending.close(file, _REMOVED)
                 way_out = "Set TMPDIR to a folder with 200 MB to spare"
@@ -273,7 +271,7 @@ class BatchRun:
                 self._pending.close(file, _REMOVED)
                 return
             try:
-                file_id = await self._api.upload(name, path)
+                file_id = await self._api.upload(name, opened)
                 self._pending.note(name, "uploaded", file_id)
                 if self._stop.is_set():
                     return  # the next run goes on with it
@@ -287,11 +285,13 @@ class BatchRun:
             self._wanted[key].file, self._wanted[key].without = name, frozenset(self._without)
         self._control.count(attempts=len(written))
 
-    def _write(self, path: Path, lacking: deque[str]) -> tuple[list[str], dict[str, str]]:
+    def _write(
+        self, name: str, opened: BinaryIO, lacking: deque[str]
+    ) -> tuple[list[str], dict[str, str]]:
         """Write a file of the first requests; see `write_file`."""
         waiting = map(self._asked.asked, lacking)
         written, unreadable = write_file(
-            path, waiting, self._client, most_lines=self._most_lines,
+            name, opened, waiting, self._client, most_lines=self._most_lines,
             without=self._client.refused | self._without, ended=self._stop.is_set,
         )  # fmt: skip
         for _ in range(len(written) + len(unreadable)):

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vital_lib.client import wire
 from vital_lib.client.batches import files
@@ -25,7 +24,8 @@ _Item = tuple[Request, Prompt, float]  # with the estimated cost
 
 
 def write_file(
-    path: Path,
+    name: str,
+    file: BinaryIO,
     waiting: Iterable[_Item],
     client: ChatClient,
     *,
@@ -33,7 +33,7 @@ def write_file(
     without: Collection[str],
     ended: Callable[[], bool],
 ) -> tuple[list[str], dict[str, str]]:
-    """Write the first of `waiting`, as many as fit, and record them under the file's name.
+    """Write the first of `waiting`, as many as fit, and record them under `name`.
 
     Images reach the limit of bytes long before that of lines: 2,000 images of 100 kB do.
 
@@ -48,29 +48,28 @@ def write_file(
     written: list[str] = []
     unreadable: dict[str, str] = {}
     recorded, size = [], 0
-    with path.open("wb") as file:
-        for request, prompt, usd in _encoding_ahead(waiting, client):
-            if len(written) == most_lines or ended():
-                break
-            try:
-                body = wire.make_body(request, prompt, client.images, without=without)
-            except UnreadableImage as error:
-                unreadable[request.key] = f"not sent: {error}"
-                continue
-            line = files.line_of(request.key, body)
-            if len(line) > files.MOST_BYTES:
-                why = f"not sent: {len(line):,} bytes; a batch takes {files.MOST_BYTES:,} at most"
-                unreadable[request.key] = why
-                continue
-            if size + len(line) > files.MOST_BYTES:
-                break
-            size += file.write(line)
-            written.append(request.key)
-            recorded.append((request, wire.receipts_of(body), usd))
-            if len(recorded) == _CHUNK:
-                client.pending.add(path.name, recorded)
-                recorded = []
-    client.pending.add(path.name, recorded)
+    for request, prompt, usd in _encoding_ahead(waiting, client):
+        if len(written) == most_lines or ended():
+            break
+        try:
+            body = wire.make_body(request, prompt, client.images, without=without)
+        except UnreadableImage as error:
+            unreadable[request.key] = f"not sent: {error}"
+            continue
+        line = files.line_of(request.key, body)
+        if len(line) > files.MOST_BYTES:
+            why = f"not sent: {len(line):,} bytes; a batch takes {files.MOST_BYTES:,} at most"
+            unreadable[request.key] = why
+            continue
+        if size + len(line) > files.MOST_BYTES:
+            break
+        size += file.write(line)
+        written.append(request.key)
+        recorded.append((request, wire.receipts_of(body), usd))
+        if len(recorded) == _CHUNK:
+            client.pending.add(name, recorded)
+            recorded = []
+    client.pending.add(name, recorded)
     return written, unreadable
 
 
