@@ -55,7 +55,10 @@ COPIES = {
     "5 % of one side cropped": lambda p: cropped(p, 0, 0, 0.05, 0),
     "white border of 2 %": lambda p: bordered(p, 0.02, "white"),
     "white border of 5 %": lambda p: bordered(p, 0.05, "white"),
+    "white border of 10 %": lambda p: bordered(p, 0.1, "white"),
     "black border of 5 %": lambda p: bordered(p, 0.05, "black"),
+    "black border of 10 %": lambda p: bordered(p, 0.1, "black"),
+    "grey border of 5 %, as JPEG": lambda p: as_jpeg(bordered(p, 0.05, "grey"), 75),
     "5 % cropped": lambda p: cropped(p, *[0.05] * 4),
 }
 NO_COPIES = {

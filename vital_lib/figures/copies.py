@@ -29,6 +29,16 @@ _HOPELESS = 0.75  # likeness after the first alignment below which none is refin
 _BORDER = 12  # grey levels within which a margin counts as uniform
 
 
+Thumbnails = tuple[np.ndarray, np.ndarray | None]
+"""The thumbnail of a picture, and that of its part inside a uniform border if it has one."""
+
+
+def thumbnails(pixels: Image.Image) -> Thumbnails:
+    """Return the thumbnails of a picture, whole and inside its border, as `Picture` takes them."""
+    grey = thumbnail(pixels)
+    return grey, _inside(pixels, grey)
+
+
 def thumbnail(pixels: Image.Image) -> np.ndarray:
     """Return the grey thumbnail (SIDE, SIDE), 8 bits, of a picture; its proportions are lost."""
     return np.asarray(pixels.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
@@ -49,19 +59,41 @@ def picture_hashes(pixels: Image.Image) -> tuple[str, str]:
 
 def without_border(grey: np.ndarray) -> np.ndarray:
     """Return a thumbnail without the margins that have the grey of its upper left corner."""
-    inside = np.abs(grey.astype(np.int16) - int(grey[0, 0])) > _BORDER
-    rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+    rows, columns = _unlike_border(grey)
     if min(len(rows), len(columns)) == 0:
         return grey
     part = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return part if SIDE // 4 <= min(part.shape) < SIDE else grey
 
 
-class Picture:
-    """A thumbnail prepared for `likeness`; `grey` is (SIDE, SIDE) of 8 bits."""
+def _unlike_border(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and the columns that have another grey than the upper left corner."""
+    inside = np.abs(grey.astype(np.int16) - int(grey[0, 0])) > _BORDER
+    return np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
 
-    def __init__(self, grey: np.ndarray) -> None:
+
+def _inside(pixels: Image.Image, grey: np.ndarray) -> np.ndarray | None:
+    """Return the thumbnail of a picture's part inside its border, None without a border.
+
+    The border is found in the picture itself: a thumbnail mixes its edge with the inside.
+    """
+    if without_border(grey) is grey:
+        return None
+    rows, columns = _unlike_border(np.asarray(pixels.convert("L")))
+    box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    left, top, right, low = map(int, box)
+    return thumbnail(pixels.crop((left, top, right, low)))
+
+
+class Picture:
+    """A thumbnail prepared for `likeness`; `grey` is (SIDE, SIDE) of 8 bits.
+
+    `inside` is the thumbnail of the part inside a border, if there is one.
+    """
+
+    def __init__(self, grey: np.ndarray, inside: np.ndarray | None = None) -> None:
         self.grey = grey.astype(np.float32)
+        self.inside = None if inside is None else Picture(inside)
 
     @cached_property
     def contrast(self) -> np.ndarray:
@@ -82,8 +114,18 @@ class Picture:
 def likeness(one: Picture, other: Picture) -> float:
     """Return the correlation of two pictures' local contrast where they overlap.
 
-    It is 1 for equal pictures, and 0 if one has no contrast.
+    It is 1 for equal pictures, and 0 if one has no contrast. Pictures with a border are compared
+    whole and without it, and the higher number counts.
     """
+    best = 0.0
+    for ours in filter(None, (one, one.inside)):
+        for theirs in filter(None, (other, other.inside)):
+            if (best := max(best, _aligned(ours, theirs))) >= SAME:
+                return best
+    return best
+
+
+def _aligned(one: Picture, other: Picture) -> float:
     best = float(one.contrast @ other.contrast)
     if best >= SAME:
         return best

@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 import numpy as np
 import pandas as pd
 
-from vital_lib.figures.copies import ALIKE, SAME, Picture, likeness, thumbnail
+from vital_lib.figures.copies import ALIKE, SAME, Picture, Thumbnails, likeness, thumbnails
 from vital_lib.figures.folders import UnreadableImage
 from vital_lib.figures.hashes import hash_codes, near_codes
 from vital_lib.figures.images import FigureImage
@@ -26,7 +26,7 @@ COPY_BITS = 8
 DRAWN = "clinic"
 """The source of phantoms. Each is drawn anew: two of them only look alike, if not equal files."""
 
-_PREPARED = 2_000  # pictures kept ready for comparison, 80 kB each
+_PREPARED = 2_000  # pictures kept ready for comparison, 80 kB each, with a border twice that
 _TWINS = [
     *("figure_id", "twin_id", "group_id", "twin_group_id", "source", "twin_source"),
     *("bits", "likeness", "same"),
@@ -39,7 +39,7 @@ Opener = Callable[[str], FigureImage]
 def find_twins(figures: pd.DataFrame, image_of: Opener, *, bits: int = COPY_BITS) -> pd.DataFrame:
     """Find pictures that nearly equal a picture of another group, such as a reprint.
 
-    A copy may be re-encoded, resized, brighter or darker, cropped or bordered by some per cent of
+    A copy may be re-encoded, resized, brighter or darker, bordered, or cropped by some per cent of
     its sides. A mirrored or turned picture is no copy: left and right matter.
 
     Args:
@@ -152,19 +152,19 @@ class _Prepared:
 
     def __init__(self, names: Sequence[str], image_of: Opener) -> None:
         self._names, self._image_of = names, image_of
-        self._thumbnail = cache(self._opened)
+        self._thumbnails = cache(self._opened)
         self.picture = lru_cache(_PREPARED)(self._made)
 
-    def _opened(self, row: int) -> np.ndarray | None:
+    def _opened(self, row: int) -> Thumbnails | None:
         try:
-            return thumbnail(self._image_of(self._names[row]).pixels())
+            return thumbnails(self._image_of(self._names[row]).pixels())
         except UnreadableImage as error:
             LOG.warning("%s: not compared with other pictures: %s", self._names[row], error.reason)
             return None
 
     def _made(self, row: int) -> Picture | None:
-        grey = self._thumbnail(row)
-        return None if grey is None else Picture(grey)
+        found = self._thumbnails(row)
+        return None if found is None else Picture(*found)
 
 
 def _likeness(one: Picture | None, other: Picture | None) -> float:
