@@ -89,7 +89,7 @@ BUDGETS = {
     "statistics": 330,  # sign flips; Holm, power, alpha of several, correction by few labels
     "stopping": 20,
     "study": 520,  # one cause varied at a time; a stopped seed; runs of one name
-    "tables": 1_243,  # one writer; older columns; damaged files; words; folders of paths; refused
+    "tables": 1_247,  # one writer; older columns; damaged files; words; folders; refused; digits
     "tuning": 1_785,  # own loop, checkpoints, events; estimate, card; odd rows, tables and files
     "walkthrough": 220,  # no folder but a run's is deleted; parameters arrive as plain values
 }

@@ -29,6 +29,34 @@ def test_json_lines_keep_lists_nulls_and_signs(tmp_path):
     assert second["text"] == HOSTILE
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_numbers_keep_all_their_digits(tmp_path, ending):
+    numbers = [1e-12, 1 / 3, -2.5e-300, 0.1 + 0.2, 2.0**53 + 2]
+    write_rows(pd.DataFrame({"number": numbers}), tmp_path / f"rows.{ending}")
+    read = pd.read_csv if ending == "csv" else _read_lines
+    assert read(tmp_path / f"rows.{ending}")["number"].tolist() == numbers
+
+
+def test_json_lines_hold_what_a_table_can(tmp_path):
+    frame = pd.DataFrame(
+        {"count": pd.array([2**53 + 1, None], dtype="Int64"), "sure": [True, False],
+         "scores": [np.array([0.1, np.nan]), None], "criteria": [{"tone": 1e-12}, {}]}
+    )  # fmt: skip
+    write_rows(frame, tmp_path / "rows.jsonl")
+    first, second = _read_lines(tmp_path / "rows.jsonl").to_dict("records")
+    assert first == {
+        "count": 2**53 + 1, "sure": True, "scores": [0.1, None], "criteria": {"tone": 1e-12}
+    }  # fmt: skip
+    assert second == {"count": None, "sure": False, "scores": None, "criteria": {}}
+    assert write_rows(frame[:0], tmp_path / "none.jsonl") == 0
+    assert (tmp_path / "none.jsonl").read_text() == ""
+
+
+def _read_lines(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return pd.DataFrame(map(json.loads, lines), dtype=object)
+
+
 def test_a_csv_file_has_lists_as_json_and_reads_back(tmp_path):
     write_rows(FRAME, str(tmp_path / "rows.csv"))
     found = pd.read_csv(tmp_path / "rows.csv")

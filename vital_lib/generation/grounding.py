@@ -105,7 +105,7 @@ _DENY = re.compile(rf"\b(?:{_DENIERS}|fails? to|absent|ruled out|excluded)\b|{WI
 # A negation after its subject.
 _DENIAL = re.compile(
     r"(?<![\w'-])((?:(?!(?:and|or|but|that|which|while|there)\b)[\w'-]+ ){1,5}?)"
-    r"(?:(?:is|are|was|were) (?:absent|excluded|ruled out)|"
+    r"(?:(?:is|are|was|were|(?:has|have|had) been) (?:absent|excluded|ruled out)|"
     r"(?:is|are|was|were|has|have|do|does|did) not|"
     r"(?:has|have|(?:show|contain|reveal|display|demonstrate)s?) (no))\b"
 )

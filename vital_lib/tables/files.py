@@ -17,6 +17,7 @@ import pyarrow as pa
 import tenacity
 from filelock import FileLock, Timeout
 from pandas.api.types import is_numeric_dtype
+from pydantic_core import to_json
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")  # as a cell begins that a spreadsheet would run
 
@@ -65,14 +66,17 @@ def of_parquet(read: Callable[[Path], Any], path: Path) -> Any:
 def write_rows(rows: pd.DataFrame, path: str | Path) -> int:
     """Write `rows` as JSON Lines or CSV, by the ending of `path`, and return their number.
 
-    A list in a CSV cell is JSON text. The file is written atomically.
+    A list in a CSV cell is JSON text, and every number is written with all its digits. The file is
+    written atomically.
 
     Raises:
         ValueError: `path` ends neither in .jsonl nor in .csv.
     """
     path = Path(path)
     if path.suffix == ".jsonl":
-        text = rows.to_json(orient="records", lines=True, force_ascii=False)
+        # pandas' own to_json rounds to a number of decimals: 1e-12 becomes 0.0.
+        given = rows.astype(object).where(rows.notna(), None).to_dict("records")
+        text = "".join(f"{_as_json(row)}\n" for row in given)
     elif path.suffix == ".csv":
         text = csv_text(rows)
     else:
@@ -129,6 +133,10 @@ def unwritable(folder: Path, error: OSError) -> OSError:
     why = os.strerror(error.errno) if error.errno else error
     way_out = "Give another folder, or mend that and run again"
     return OSError(error.errno, f"{folder} cannot be written: {why}. {way_out}")
+
+
+def _as_json(row: dict[Any, Any]) -> str:
+    return to_json(row, inf_nan_mode="null", fallback=lambda value: value.tolist()).decode()
 
 
 def _as_cell(value: Any) -> Any:

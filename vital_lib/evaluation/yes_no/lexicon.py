@@ -149,6 +149,7 @@ UNSURE = re.compile(
     r"|unable|impossible|unclear|uncertain|unsure|unknown|indeterminate|inconclusive|insufficient"
     r"|equivocal|difficult to|hard to|no idea"
     r"|(?:do|does|did) not (?:know|allow|provide|contain enough)"
+    r"|(?:not|never)(?: (?:be|been|yet|\w+ly))* (?:rule[ds]?|exclude[ds]?|excluding)\b"
     r"|neither (?:confirm|exclude|rule)|too \w+ to (?:\w+ly )?"
     rf"(?:be )?{JUDGED}|not (?:specific|diagnostic)\b"
     r"|not (?:sure|certain|known|possible|enough|clear (?:if|whether|enough)|determin\w*|able"
