@@ -14,6 +14,7 @@ from privacy_rows import whatever
 from vital_lib import exports, generation, privacy
 from vital_lib.client import ChatClient
 from vital_lib.demonstrations import random_demonstrations
+from vital_lib.evaluation import read_questions, with_images
 from vital_lib.figures import image_opener, is_cleared, open_figure, read_figures
 from vital_lib.labelling import open_card
 from vital_lib.older_texts import hold_older_texts
@@ -217,6 +218,28 @@ def test_an_image_file_that_was_refused_as_another_figure_is_cleared_by_no_rule(
     row = _row(workspace, "f1")
     privacy.clear(workspace.path, row, open_figure(row), person="Ada", reason="consent came")
     assert _cleared(_explored(home)) == ["f0", "f1", "f3"]
+
+
+def test_a_refusal_holds_at_once_for_the_same_file_elsewhere_and_in_a_benchmark(home, tmp_path):
+    shutil.copy(home / "images" / "f0.png", home / "images" / "f1.png")
+    (tmp_path / "mine-vqa" / "images").mkdir(parents=True)
+    rows = [{"question": "Which side?", "answer": "Left.", "image": f"f{n}.png"} for n in (0, 2)]
+    for row in rows:
+        shutil.copy(home / "images" / row["image"], tmp_path / "mine-vqa" / "images")
+    (tmp_path / "mine-vqa" / "test.json").write_text(json.dumps(rows))
+    workspace = _explored(home)
+
+    def asked() -> pd.DataFrame:
+        why = {"mine-vqa": "CC0, published"}
+        read = read_questions(str(tmp_path / "mine-vqa"), run=workspace.path, cleared_sources=why)
+        return with_images(read)
+
+    workspace.write("questions", asked())
+    assert is_cleared(workspace.read("questions")).all()
+    _refuse(workspace, "f1")
+    assert _cleared(workspace) == ["f2", "f3"]
+    assert is_cleared(asked()).tolist() == [False, True]
+    assert is_cleared(workspace.read("questions")).tolist() == [False, True]
 
 
 def test_words_that_were_removed_from_the_same_texts_hold_the_other_figure_back(home):

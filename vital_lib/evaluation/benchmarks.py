@@ -33,6 +33,7 @@ from vital_lib.evaluation.published import (
     unended,
 )
 from vital_lib.figures import CLINIC, UnreadableImage, article_id, open_image
+from vital_lib.privacy.refusals import questions_held, refused_files
 from vital_lib.records import (
     InvalidRecord,
     UnreadableFile,
@@ -44,6 +45,8 @@ from vital_lib.records.check import stored_image
 from vital_lib.tables import Workspace, frame_of
 
 LOG = logging.getLogger(__name__)
+
+_REFUSED = "refused_files"  # of the run, in the frame's attrs
 _WITHIN = "benchmark_images"  # in the run's folder: images from inside a Parquet file
 
 
@@ -86,9 +89,9 @@ def read_questions(
         n, seed: read at most so many, chosen by hash with `seed`; fewer are a subset of more.
         split: test, train or validation: selects a folder's file, and the records of a file that
             states several splits.
-        follow_links: follow links from the images to files outside the benchmark, as in
-            `figures.read_figures`.
+        follow_links: follow links to images outside the benchmark, as `figures.read_figures`.
         cleared_sources: by benchmark, why questions may leave: ``{"vqa_rad": "CC0, published"}``.
+            `with_images` holds those back whose image file was refused in notebook 01.
 
     Returns:
         Rows of the table ``questions``, without `sha256` (see `with_images`). ``.attrs`` holds
@@ -115,7 +118,7 @@ def read_questions(
         raise BadQuestion(str(error)) from None
     questions = _once(reader.questions(str(source)))
     questions = questions if n is None else _sampled(questions, n, seed)
-    questions.attrs |= {"images_missing": _missing(questions)}
+    questions.attrs |= {"images_missing": _missing(questions), _REFUSED: refused_files(run)}
     for note in reading_notes(questions).iloc[1:].itertuples():
         LOG.warning("%s: %s, such as %s", files[0].name, note.what, note.example)
     return questions
@@ -170,6 +173,7 @@ def with_images(questions: pd.DataFrame) -> pd.DataFrame:
             left_out[image] = error.reason
     kept = questions.assign(sha256=images.map(hashes))[~images.isin(left_out)]
     kept = kept.reset_index(drop=True)
+    kept = questions_held(kept, questions.attrs.get(_REFUSED, ()))
     count = f"{len(left_out)} of {images.nunique()} images"
     first = next(iter(left_out.values()), "no question")
     if not len(kept):

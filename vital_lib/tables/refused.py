@@ -1,4 +1,4 @@
-"""Holds back figures that a person refused after the table figures was written."""
+"""Holds back what a person refused after a table of figures or questions was written."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ DECISIONS = "decisions"
 the origin of its file."""
 
 
-def as_refused(figures: pd.DataFrame, run: Path, origin: Mapping[str, Any] | None) -> pd.DataFrame:
-    """Return table figures; a figure that was refused since is not cleared.
+def as_refused(
+    name: str, rows: pd.DataFrame, run: Path, origin: Mapping[str, Any] | None
+) -> pd.DataFrame:
+    """Return the rows of a table; of figures and questions, what was refused since is not cleared.
 
     Args:
         run: the run's folder, with its log of clearances if anything was decided.
         origin: as the table's file holds it.
     """
-    if not (run / "clearances.sqlite").exists():
-        return figures
-    from vital_lib.privacy.refusals import with_newer_refusals  # a package above this one
+    if name not in ("figures", "questions") or not (run / "clearances.sqlite").exists():
+        return rows
+    from vital_lib.privacy import refusals  # a package above this one
 
-    return with_newer_refusals(figures, run, (origin or {}).get(DECISIONS))
+    if name == "questions":
+        return refusals.questions_held(rows, refusals.refused_files(run))
+    return refusals.with_newer_refusals(rows, run, (origin or {}).get(DECISIONS))

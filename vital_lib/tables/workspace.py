@@ -95,8 +95,8 @@ class Workspace:
 
         A column `image` holds absolute paths. The file holds paths relative to the run folder for
         images in it, so that the folder can be moved. A column that a table of an earlier release
-        lacks is null, if it was declared as later. A figure that a person refused since the table
-        was written is not cleared.
+        lacks is null, if it was declared as later. What a person refused since the table was
+        written is not cleared.
 
         Raises:
             MissingTable: the table does not exist; the message names the notebook that writes it.
@@ -116,7 +116,7 @@ class Workspace:
                 f"{', '.join(lost)}: run notebooks/{table.written_by}.ipynb again"
             )
         frame = _with_images(to_frame(rows), self._absolute)
-        return as_refused(frame, self.path, self._stored(name)) if name == "figures" else frame
+        return as_refused(name, frame, self.path, self._stored(name))
 
     def write(
         self,
