@@ -76,6 +76,24 @@ def test_the_sign_of_a_measure_counts_in_any_spelling_and_a_range_has_none():
     assert token_recall("3-5 mm", "3 to 5 mm") == token_recall("T2-weighted", "T2 weighted") == 1.0
 
 
+@pytest.mark.parametrize(
+    ("reference", "answer", "share"),
+    [
+        ("Hepatitis A", "hepatitis B", 0.5),
+        ("Hepatitis A", "It is hepatitis A.", 1.0),
+        ("hepatitis a", "It is Hepatitis-A virus.", 1.0),
+        ("Hepatitis B", "hepatitis A", 0.5),
+        ("Type A dissection", "A type B dissection.", 2 / 3),
+        ("Type A dissection", "a type a dissection", 1.0),
+        ("vitamins A, D and E", "vitamin A, D, E", 0.8),
+        ("It shows a mass", "It shows one mass: a mass.", 1.0),
+        ("A cyst and a node", "cyst and node", 1.0),
+    ],
+)
+def test_an_a_that_is_no_article_counts(reference, answer, share):
+    assert token_recall(reference, answer) == pytest.approx(share)
+
+
 def test_a_word_is_not_found_inside_another_word():
     assert token_recall("male", "A female patient.") == 0.0
 

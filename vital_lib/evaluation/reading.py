@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from vital_lib.english import roots, said, words
+from vital_lib.english import roots, said, stem, words
 from vital_lib.evaluation.yes_no import read_yes_no, statements
 from vital_lib.evaluation.yes_no.question import telling
 
@@ -20,6 +20,11 @@ def _set(listed: str) -> frozenset[str]:
 
 
 _SIGN = re.compile(r"[<>≤≥±]=?|(?<![\w.,])[+−-](?=\d)")  # of a measure, not of a range or a word
+# A word and an A that is no article: at the end of a phrase, or a capital in it ("type A dissection").
+_LETTER = re.compile(
+    r"(\w+)[ -](?:[Aa](?=\W*$|[.,;:)/]| (?:and|or)\b)|(?<=[a-z][ -])A(?= [a-z]))", re.MULTILINE
+)
+_ANY_A = re.compile(r"(\w+)[ -]a\b", re.IGNORECASE)
 _SIGN_NAMES = {">=": "≥", "<=": "≤", "−": "-"}
 _CLAUSE = re.compile(r"[,;:!?]|\.(?!\d)|\bbut\b")
 _TRUTHS = {"yes": "yes", "no": "no", "true": "yes", "false": "no"}
@@ -37,15 +42,20 @@ def token_recall(reference: str, answer: str) -> float:
     LLaVA-Med's recall with two differences (``llava_med.llava_med_recall`` is the original): words
     match by their root and a modality by any of its names, as "nodules" answers "nodule"; and a
     repeated answer word counts at most as often as it occurs in the reference. The sign of a
-    measure counts as a word, so that "< 5 mm" does not answer "≥ 5 mm".
+    measure counts as a word, so that "< 5 mm" does not answer "≥ 5 mm", and so does an A that is no
+    article, so that "hepatitis B" does not answer "hepatitis A".
     """
-    wanted = Counter([*roots(reference), *_signs(reference)])
-    found = wanted & Counter([*roots(answer), *_signs(answer)])
+    wanted = Counter([*roots(reference), *_signs(reference), *_letters(_LETTER, reference)])
+    found = wanted & Counter([*roots(answer), *_signs(answer), *_letters(_ANY_A, answer)])
     return found.total() / wanted.total() if wanted else 0.0
 
 
 def _signs(text: str) -> list[str]:
     return [_SIGN_NAMES.get(sign, sign) for sign in _SIGN.findall(text)]
+
+
+def _letters(pattern: re.Pattern[str], text: str) -> list[str]:
+    return [f"{stem(word.lower())} a" for word in pattern.findall(text)]
 
 
 def closed_value(question: str, reference: str, answer: str) -> float:
