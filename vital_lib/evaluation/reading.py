@@ -20,7 +20,7 @@ def _set(listed: str) -> frozenset[str]:
 
 
 _SIGN = re.compile(r"[<>≤≥±]=?|(?<![\w.,])[+−-](?=\d)")  # of a measure, not of a range or a word
-# A word and an A that is no article: at the end of a phrase, or a capital in it ("type A dissection").
+# A word before an A that is no article: the A ends a phrase, or is a capital ("type A dissection").
 _LETTER = re.compile(
     r"(\w+)[ -](?:[Aa](?=\W*$|[.,;:)/]| (?:and|or)\b)|(?<=[a-z][ -])A(?= [a-z]))", re.MULTILINE
 )
