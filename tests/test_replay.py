@@ -9,13 +9,16 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import nbformat
 import pytest
 from client_acts import echo
 from loopback import Loopback, fault, save_image
+from privacy_rows import SECRET, write_run
 from small_notebooks import small_notebooks_in
 
-from vital_lib import replay, walkthrough
-from vital_lib.tables import Workspace
+from vital_lib import privacy, replay, walkthrough
+from vital_lib.figures import is_cleared, open_figure
+from vital_lib.tables import Workspace, empty_frame
 
 TESTS = Path(__file__).parent
 
@@ -160,3 +163,29 @@ def test_the_logs_of_a_read_only_disk_are_brought_with_their_newest_entries(tmp_
     replay._bring_inputs(Workspace(read_only(run)), Workspace(tmp_path / "again"))
     with closing(sqlite3.connect(tmp_path / "again" / "ledger.sqlite")) as log:
         assert log.execute("SELECT word FROM said").fetchall() == [("newest",)]
+
+
+def test_what_people_decided_about_figures_holds_in_a_replay_too(tmp_path):
+    run, again = write_run(tmp_path / "run"), Workspace(tmp_path / "again")
+    rows = run.read("figures").set_index("figure_id", drop=False)
+    open_row, held = rows.loc["open"].to_dict(), rows.loc[SECRET].to_dict()
+    how = {"person": "Ada", "reason": "looked at"}
+    privacy.reject(run.path, open_row, open_figure(open_row), **how)
+    privacy.clear(run.path, held, open_figure(held), **how, boxes=[(0, 0, 5, 5)])
+    replay._bring_inputs(run, again)
+    decided = privacy.with_decisions(rows.reset_index(drop=True), again.path)
+    assert is_cleared(decided).tolist() == [False, True]
+    image = open_figure(decided.iloc[1].to_dict())
+    assert image.clearance.cleared and image.path.is_relative_to(again.path)
+
+
+def test_the_names_of_benchmarks_in_a_table_are_not_taken_for_their_folders(tmp_path):
+    run = Workspace(tmp_path)
+    parameters = {"benchmarks": ["VQA-RAD"], "share": 0.3}
+    run.write("contaminated", empty_frame("contaminated"), parameters=parameters)
+    copy = nbformat.v4.new_notebook()
+    copy.metadata["papermill"] = {"parameters": {"benchmarks": ["/data/vqa_rad"], "share": 0.4}}
+    (tmp_path / "executed").mkdir()
+    nbformat.write(copy, tmp_path / "executed" / "07_select_instructions.ipynb")
+    found = replay.settings_of(run)["07_select_instructions"]
+    assert found == {"benchmarks": ["/data/vqa_rad"], "share": 0.3}

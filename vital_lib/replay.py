@@ -1,8 +1,8 @@
 """Recompute a run's metrics offline and say which differ: ``python -m vital_lib.replay RUN``.
 
-The notebooks run again in a temporary folder, on the run's ledger, label log, encoded images and
-texts, tuned models and answers. No request is sent, no model is trained, and the run stays as it
-is. Times and the metrics of training are not recomputed.
+The notebooks run again in a temporary folder, on the run's ledger, label log, log of clearances,
+encoded images and texts, tuned models and answers. No request is sent, no model is trained, and the
+run stays as it is. Times and the metrics of training are not recomputed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from vital_lib import walkthrough
 from vital_lib.client import OFFLINE
 from vital_lib.tables import TABLES, UnsupportedFormat, Workspace, read_origins, words_of
 
-_LOGS = ("ledger.sqlite", "labels.sqlite")
+_LOGS = ("ledger.sqlite", "labels.sqlite", "clearances.sqlite")
 _ANSWERED = ("questions", "answers")
-_LINKED = ("models", "features")
+_LINKED = ("models", "features", "redacted")
 _NOT_RUN = ("08_tune_model",)
 _OTHER_NAMES = {"figures": "figure_set"}  # in a table's origin -> in its notebook
+_ONLY_NAMED = ("benchmarks",)  # in a table's origin by their names, not by where they are read
 TOLERANCE = 1e-6
 """Relative difference up to which two values count as the same; processors round differently."""
 
@@ -81,7 +82,8 @@ def settings_of(workspace: Workspace) -> dict[str, dict[str, Any]]:
     origins = [*read_origins(workspace.path), *map(workspace.origin, filter(workspace.has, TABLES))]
     found: dict[str, dict[str, Any]] = {}
     for origin in origins:
-        given = {_OTHER_NAMES.get(name, name): own for name, own in origin["parameters"].items()}
+        kept = [name for name in origin["parameters"] if name not in _ONLY_NAMED]
+        given = {_OTHER_NAMES.get(name, name): origin["parameters"][name] for name in kept}
         found.setdefault(origin["written_by"], {}).update(given)
     return {
         notebook: _declared(notebook, _of_copy(workspace, notebook) | found[notebook])
