@@ -370,7 +370,7 @@ def test_a_missing_outdated_newer_or_mixed_folder_is_refused(trained, tmp_path):
         Selector.load(tmp_path / "none")
     folder = trained.save(tmp_path / "selector")
     config = json.loads((folder / "config.json").read_text())
-    for version in (1, 99):
+    for version in (1, 2, 99):
         (folder / "config.json").write_text(json.dumps({**config, "format_version": version}))
         with pytest.raises(UnsupportedFormat, match=f"format version {version}"):
             Selector.load(folder)

@@ -123,6 +123,21 @@ def test_hashed_words_are_sparse_unit_rows_that_depend_on_word_order():
     assert hashed_words([]).shape == (0, HASHED_WORDS)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("A tumour of grade 3.", "A tumour of grade 4."), ("It is 5 cm.", "It is 6 cm.")]
+    + [("Hepatitis B.", "Hepatitis C."), ("Type I.", "Type V."), ("CIN 2", "CIN 3")],
+)
+def test_hashed_words_tell_grades_sizes_and_types_apart(one, other):
+    rows = hashed_words([one, other]).toarray()
+    assert not np.array_equal(rows[0], rows[1])
+
+
+def test_hashed_words_leave_the_article_out():
+    rows = hashed_words(["There is a nodule.", "There is nodule."]).toarray()
+    assert np.array_equal(rows[0], rows[1])
+
+
 def test_candidates_about_missing_figures_are_refused(encode):
     with pytest.raises(
         ValueError, match="2 of 12 candidates belong to none of the given figures, first 'F5'"

@@ -18,6 +18,8 @@ from vital_lib.english import sentences
 HASHED_WORDS = 4096
 """Columns of the hashed words; different words can share a column."""
 
+_TOKEN = r"(?u)\b(?:\w\w+|[^\W_a])\b"  # "grade 3", "hepatitis B"; the article "a" says nothing
+
 BREAK = "\n"
 """Separates the texts in a context's list of words; no run of words crosses it."""
 
@@ -167,6 +169,6 @@ def hashed_words(responses: Sequence[str]) -> csr_array:
     if not len(responses):
         return csr_array((0, HASHED_WORDS), dtype=np.float32)
     hashing = HashingVectorizer(
-        n_features=HASHED_WORDS, ngram_range=(1, 2), norm="l2", dtype=np.float32
+        n_features=HASHED_WORDS, ngram_range=(1, 2), dtype=np.float32, token_pattern=_TOKEN
     )
     return csr_array(hashing.transform(responses))

@@ -20,8 +20,9 @@ from vital_lib.selector.features import Features
 from vital_lib.selector.scaling import Scaled, Scaling
 from vital_lib.tables import UnsupportedFormat, write_atomically, write_text
 
-FORMAT_VERSION = 2
-"""Version of the selector's folder: 1 held an MLP, 2 holds one weight per column."""
+FORMAT_VERSION = 3
+"""Version of the selector's folder: 1 held an MLP; 2 one weight per column, as 3, but without words
+of one character, such as the 3 in "grade 3"."""
 
 AT_ONCE = 16_384
 """Number of candidates that are scaled at once, so that memory does not grow with their number."""
