@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import tempfile
 from pathlib import Path
 
 from client_acts import verdicts
@@ -34,8 +35,9 @@ def ask(url: str, ledger: Path, image: Path, count: int, lines: int) -> list:
     return clinic(url, ledger).ask(verdicts(open_image(image), count), batch=True)
 
 
-def _ask_and_halt(arguments: tuple, step: str, when: str, reached) -> None:
+def _ask_and_halt(arguments: tuple, step: str, when: str, temporary: Path, reached) -> None:
     """Ask, and halt forever right before or after a step is recorded for the first time."""
+    tempfile.tempdir = str(temporary)
 
     def halt():
         reached.send(step)
@@ -75,7 +77,12 @@ def process(target, *arguments):
 
 
 def ask_until_killed(arguments: tuple, step: str, when: str) -> None:
-    """Ask in a process that dies by SIGKILL right before or after a step is recorded."""
+    """Ask in a process that dies by SIGKILL right before or after a step is recorded.
+
+    It leaves no file with requests, which hold images and texts, in its temporary folder.
+    """
     here, there = multiprocessing.Pipe()
-    with process(_ask_and_halt, arguments, step, when, there):
-        assert here.poll(60), f"the step {step} was not reached"
+    with tempfile.TemporaryDirectory() as temporary:
+        with process(_ask_and_halt, arguments, step, when, Path(temporary), there):
+            assert here.poll(60), f"the step {step} was not reached"
+        assert [path.name for path in Path(temporary).rglob("*") if path.is_file()] == []
