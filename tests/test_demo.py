@@ -261,7 +261,7 @@ def test_real_questions_go_through_the_same_evaluation(demo, realdata, tmp_path)
     assert set(sent["image_tokens"]) == {65} and sent["image_sha256"].notna().all()
     origins = Workspace(run).metric_origins().set_index("metric")
     own = origins[origins.index.str.startswith("evaluation.")]
-    assert own["measured_on"].str.contains("benchmark realdata/vqa_rad").all()
+    assert own["measured_on"].str.contains("benchmark vqa_rad").all()
     assert not own["stale"].any() and not own.index.str.contains("clinicians").any()
 
 
