@@ -272,7 +272,7 @@ MIXED = {
 def test_all_prompts_finish_when_thirty_percent_of_requests_fail_in_mixed_ways(image, capsys):
     control = Control()
     with running(Dials(latency=0.02, retry_after=0.2, faults=MIXED, reply="fixed")) as server:
-        client = ChatClient(base_url=server.url, local=True, timeout_seconds=1.0)
+        client = ChatClient(base_url=server.url, local=True, timeout_seconds=3.0)
         replies = client.ask(verdicts(image, 1000), control=control)
         tally = control.tally
         wasted = tally.rate_limited / sum(reply.value is not None for reply in replies)
