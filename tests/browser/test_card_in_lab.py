@@ -145,6 +145,7 @@ def test_jupyters_own_shortcuts_do_not_fire(page, lab):
 
 def test_the_focus_goes_round_in_order_and_is_seen(page, lab):
     open_card(page, lab, "focus")
+    expect(page.locator(".vital .stage img")).to_be_visible()  # its buttons come with it
     names, seen = [], []
     for _ in range(40):
         page.keyboard.press("Tab")
