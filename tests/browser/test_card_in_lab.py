@@ -145,7 +145,7 @@ def test_jupyters_own_shortcuts_do_not_fire(page, lab):
 
 def test_the_focus_goes_round_in_order_and_is_seen(page, lab):
     open_card(page, lab, "focus")
-    expect(page.locator(".vital .stage img")).to_be_visible()  # its buttons come with it
+    expect(page.locator(".vital .stage img")).to_be_visible()  # drawn to the end
     names, seen = [], []
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -163,7 +163,7 @@ def test_the_focus_goes_round_in_order_and_is_seen(page, lab):
     places = [next(n for n, name in enumerate(names) if name.startswith(o)) for o in order]
     assert places == sorted(places)
     assert names[-1] == "Undo"
-    assert set(seen) == {"solid"}
+    assert set(seen) == {"solid"}, dict(zip(names, seen, strict=True))
     controls = page.locator(".vital :is(button, input, textarea)")
     spoken = controls.evaluate_all("(all) => all.map((it) => it.getAttribute('aria-label'))")
     assert len(spoken) > 20 and all(spoken)
