@@ -156,6 +156,8 @@ def test_the_report_holds_its_pictures_and_no_script(demo):
     assert page.count("data:image/png;base64,") >= 6
     assert "<script" not in page
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+    claims = re.search(r'<img class="plot (\w+)" src="[^"]+" alt="The claims', page)
+    assert f"img.{claims[1]} {{ max-height: none; }}" in page  # 24 rows can be read
 
 
 def test_the_selected_set_is_exported_with_a_card_that_says_what_is_simulated(demo):

@@ -232,6 +232,7 @@ def test_a_claim_is_coloured_only_where_its_interval_leaves_zero_out():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["over x", "over y", "over x"]
     assert [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"] == ["a", "b"]
     assert "single runs" in axes.get_xlabel()
+    assert not axes.spines["left"].get_visible()  # titles begin left of it
 
 
 def test_the_blank_image_control_is_a_line_across_the_closed_questions():

@@ -121,6 +121,7 @@ def claims_forest(claims: pd.DataFrame, seeds: Sequence[str] = ()) -> Figure:
                           **BESIDE, weight="bold")  # fmt: skip
     name_rows(axes, places, [f"over {name}" for name in claims["against"]])
     axes.set_ylim(places[-1] + 0.6, -1.4)
+    axes.spines["left"].set_visible(False)  # it would cross the titles
     axes.set_title("Model, selected set and selector, compared with baselines")
     marks = " (pale marks: single runs)" if len(seeds) else ""
     axes.set_xlabel(f"difference in points, with 95 % interval over articles{marks}")
