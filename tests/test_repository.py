@@ -88,7 +88,7 @@ BUDGETS = {
     "selector": 990,  # scored part by part, in memory that does not grow
     "statistics": 330,  # sign flips; Holm, power, alpha of several, correction by few labels
     "stopping": 20,
-    "study": 520,  # one cause varied at a time; a stopped seed; runs of one name
+    "study": 522,  # one cause varied; a stopped seed; runs of one name; runs that differ
     "tables": 1_251,  # one writer; older columns; damaged files; words; folders; refused; digits
     "tuning": 1_785,  # own loop, checkpoints, events; estimate, card; odd rows, tables and files
     "walkthrough": 220,  # no folder but a run's is deleted; parameters arrive as plain values

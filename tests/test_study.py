@@ -12,6 +12,7 @@ from vital_lib import study, walkthrough
 from vital_lib.annotators import Votes
 from vital_lib.statistics import Interval, mean_interval
 from vital_lib.study.__main__ import main
+from vital_lib.study.pooling import pooled_interval
 from vital_lib.tables import TABLES, Workspace
 
 RECALL = "evaluation.open_recall_selected_minus_base"
@@ -55,6 +56,23 @@ def test_the_pooled_interval_matches_a_bootstrap_within_every_run():
     assert found[f"{RECALL}_high"] == pytest.approx(high, abs=0.01)
 
 
+@pytest.mark.parametrize("between", [0, 1, 2])
+@pytest.mark.parametrize("count", [5, 10])
+def test_the_pooled_interval_holds_the_truth_also_where_runs_differ_by_tuning(between, count):
+    """Runs of the true difference 0; their intervals know the luck of the articles alone, of 1."""
+    rng = np.random.default_rng(0)
+    held = []
+    for estimates in rng.normal(0, np.hypot(1, between), (1000, count)):
+        whole = pooled_interval([Interval(x, x - 1.96, x + 1.96, 100) for x in estimates])
+        held.append(whole.low <= 0 <= whole.high)
+    assert 0.92 <= np.mean(held) <= 0.99
+
+
+def test_two_runs_that_differ_much_are_pooled_with_their_difference():
+    whole = pooled_interval([Interval(x, x - 0.1, x + 0.1, 100) for x in (-3, 3)])
+    assert whole.estimate == 0 and whole.high == pytest.approx(1.96 * 3, rel=0.001)
+
+
 def test_a_run_without_an_interval_gives_a_pooled_claim_without_one():
     found = study.pooled([_metrics(0.02), {RECALL: 0.04}])
     assert found == {RECALL: pytest.approx(0.03)}
@@ -71,7 +89,7 @@ def test_each_run_has_a_column_next_to_the_pooled_claim(tmp_path):
     assert (recall["seed0"], recall["seed1"]) == (pytest.approx(5.0), pytest.approx(-1.0))
     assert recall["above_0"] == "1 of 2"
     assert recall["claim"].startswith(
-        "no clear difference from the base model: +2.0 points [−0.1, 4.1]"
+        "no clear difference from the base model: +2.0 points [−3.9, 7.9]"
     )
     assert found.loc[WINS, "above_0"] == "1 of 1" and math.isnan(found.loc[WINS, "seed1"])
     assert "simulated clinicians" in found.loc[WINS, "measured"]

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import NormalDist, fmean, variance
 
 import pandas as pd
 
@@ -26,16 +27,15 @@ SETTINGS = {"arms": list(TRAINING_SETS), "draws": 3}
 
 SEEDS = (0, 1, 2, 7, 11)
 
+_BOUND = NormalDist().inv_cdf(0.975)  # standard errors between an estimate and its bound
 _ENDED = "study.json"  # in a run's folder: how many of its notebooks have ended
 
 
 def pooled(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Pool every claim's metric over several runs; return them in the form of one run's metrics.
 
-    The estimate is the mean over the runs. The runs have different articles, so the variances of
-    their estimates add; each variance is taken from the width of the run's interval, a bootstrap
-    over its articles. The pooled interval covers the sampling of articles for these models only;
-    the variation between models of different seeds shows in the single runs. Counts are summed.
+    The estimate is the mean over the runs, and the interval that of `pooled_interval`. Counts are
+    summed.
 
     Args:
         runs: the metrics of each run. A claim is pooled over the runs that measured it. If one of
@@ -56,15 +56,22 @@ def pooled(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def pooled_interval(intervals: Sequence[Interval]) -> Interval:
-    """Return the mean of intervals over different articles; their variances add.
+    """Return the mean of intervals over different articles; `n` is their number.
 
-    Each variance is taken from the width of the interval. `n` is the number of intervals.
+    A run's interval knows the luck of its articles, not that of labels and tuning. So runs may
+    differ more than their intervals allow. The variance of this difference is added (random
+    effects by the method of moments: Hedges 1983, "A random effects model for effect sizes"), and
+    from three runs on the bounds are those of Student's t.
     """
+    from scipy.stats import t  # slow to import
+
     count = len(intervals)
-    estimate = sum(interval.estimate for interval in intervals) / count
-    widths = (interval.high - interval.low for interval in intervals)
-    half = math.sqrt(sum(width**2 for width in widths)) / 2 / count
-    return Interval(estimate, estimate - half, estimate + half, count)
+    estimates = [interval.estimate for interval in intervals]
+    within = fmean(((interval.high - interval.low) / 2 / _BOUND) ** 2 for interval in intervals)
+    between = max(0.0, variance(estimates) - within) if count > 1 else 0.0
+    quantile = float(t.ppf(0.975, count - 1)) if between and count > 2 else _BOUND
+    half = quantile * math.sqrt((within + between) / count)
+    return Interval(fmean(estimates), fmean(estimates) - half, fmean(estimates) + half, count)
 
 
 def _votes_behind(metric: str, runs: Sequence[Mapping[str, float]]) -> dict[str, int]:
